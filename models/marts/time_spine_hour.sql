@@ -1,0 +1,3 @@
+select unnest(
+    generate_series(timestamp '2012-12-31 00:00', timestamp '2014-01-31 23:00', interval 1 hour)
+) as date_hour
