@@ -1,0 +1,221 @@
+"""SQL that people write inside definitions and filters, read into trees. Only expressions get through.
+
+Whatever a user's text says, it enters SQL as a tree that this module has looked at: no statement, no subquery,
+no second statement behind a semicolon, no comment.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
+
+from gemel.compiler.query import Item, MetricItem, parse_reference
+from gemel.errors import QueryError
+
+DIALECT = "duckdb"
+"""The dialect in which definitions and filters are read, and the one canonical dialect of the compiler."""
+
+# Words that an engine may not take as a bare name; quoting one too many costs only looks.
+RESERVED = frozenset(
+    """all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
+    current_date current_time current_timestamp current_user day default deferrable desc describe distinct do else
+    end except exists false fetch filter for foreign from full grant group having in initially inner intersect
+    interval into is join lateral leading left like limit localtime localtimestamp month natural not null offset on
+    only or order outer over partition pivot placing position primary qualify range references returning right row
+    rows select show similar some summarize symmetric table then time timestamp to trailing true union unique unpivot
+    user using values variadic when where window with year""".split()  # noqa: SIM905
+)
+
+
+def identifier(name: str) -> exp.Identifier:
+    """A name as SQL needs it: bare where that is safe, quoted where it is not."""
+    bare = re.fullmatch(r"[a-z_][a-z0-9_]*", name) is not None and name not in RESERVED
+    return exp.Identifier(this=name, quoted=not bare)
+
+
+def column(name: str, table: str | None = None) -> exp.Column:
+    return exp.Column(this=identifier(name), table=identifier(table) if table else None)
+
+
+class Refused(ValueError):
+    """Why a text is not an expression that can be let through, for whoever knows where it stands."""
+
+
+def parse_expression(text: str) -> exp.Expr:
+    """One scalar expression. Raises Refused."""
+    if len(text) > 100_000:
+        raise Refused(f"an expression of {len(text):,} characters is too long")
+    try:
+        tree = parse_one(f"({text}\n)", dialect=DIALECT)
+    except (SqlglotError, RecursionError) as error:
+        raise Refused(f"{_shorten(text)} is not an expression{_detail(error)}") from None
+    if not isinstance(tree, exp.Paren):
+        raise Refused(f"{_shorten(text)} is not one expression")
+    inner: exp.Expr = tree.this
+    for node in inner.walk():
+        if isinstance(node, _FORBIDDEN):
+            raise Refused(
+                f"{_shorten(text)} holds a {type(node).__name__.lower()}; only plain expressions can stand here"
+            )
+        node.comments = None
+    inner.parent = None
+    return inner
+
+
+_FORBIDDEN = (
+    exp.Query,
+    exp.DML,
+    exp.DDL,
+    exp.Command,
+    exp.From,
+    exp.Table,
+    exp.Star,
+    exp.Placeholder,
+    exp.Parameter,
+    exp.Exists,
+    exp.Alias,
+    exp.PropertyEQ,
+)
+
+
+def qualify(tree: exp.Expr, table: str) -> exp.Expr:
+    """A copy in which every bare column belongs to `table`."""
+
+    def own(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Column) and not node.table:
+            return exp.Column(this=node.this.copy(), table=identifier(table))
+        return node
+
+    return tree.transform(own)
+
+
+def substitute(tree: exp.Expr, values: Mapping[str, exp.Expr]) -> exp.Expr:
+    """A copy in which every bare column that `values` names is that value."""
+
+    def replace(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Column) and not node.table and node.name in values:
+            return parenthesized(values[node.name].copy())
+        return node
+
+    return tree.transform(replace)
+
+
+def parenthesized(tree: exp.Expr) -> exp.Expr:
+    """In brackets where the tree is an operation that its surroundings could pull apart."""
+    return (
+        exp.Paren(this=tree)
+        if isinstance(tree, (exp.Binary, exp.Not, exp.Between, exp.In, exp.Unary))
+        and not isinstance(tree, (exp.Paren, exp.Dot))
+        else tree
+    )
+
+
+def guarded(tree: exp.Expr) -> exp.Expr:
+    """A copy in which nothing is divided by zero: `a / b` is `a / NULLIF(b, 0)`, which is NULL."""
+
+    def guard(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Div):
+            return exp.Div(this=node.this, expression=nonzero(node.expression), typed=False, safe=False)
+        return node
+
+    # Inner divisions first: `transform` does not descend into a node that it replaced.
+    for node in list(tree.find_all(exp.Div))[::-1]:
+        if node is not tree:
+            node.set("expression", nonzero(node.expression))
+    return guard(tree) if isinstance(tree, exp.Div) else tree
+
+
+def nonzero(tree: exp.Expr) -> exp.Expr:
+    match tree:
+        case exp.Literal() if not tree.is_string and float(tree.this) != 0:
+            return tree
+        case exp.Nullif():
+            return tree
+        case _:
+            inner = tree.this if isinstance(tree, exp.Paren) else tree
+            return exp.Nullif(this=inner, expression=exp.Literal.number(0))
+
+
+def divide(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+    """Floating division, NULL where `right` is zero."""
+    return exp.Div(this=parenthesized(left), expression=nonzero(parenthesized(right)), typed=False, safe=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A filter taken apart: a tree in which the columns `__ref_0`, `__ref_1` … stand for `references`."""
+
+    tree: exp.Expr
+    references: tuple[Item | MetricItem, ...]
+    text: str
+
+
+_TAG = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
+_HANDLE = re.compile(r"__ref_(\d+)")
+
+
+def parse_filter(text: str) -> Template:
+    """`"{{ Dimension('user__country') }} = 'IS'"` taken apart. Raises QueryError (G307, G308, G309)."""
+    references: list[Item | MetricItem] = []
+
+    def handle(match: re.Match[str]) -> str:
+        references.append(parse_reference(match[1]))
+        return f"__ref_{len(references) - 1}"
+
+    plain = _TAG.sub(handle, text)
+    if "{{" in plain or "{%" in plain or "{#" in plain:
+        raise QueryError(
+            "G307",
+            f"the filter {_shorten(text)} holds template code that is not a reference",
+            hint="between {{ and }} write Dimension(...), TimeDimension(...), Entity(...) or Metric(...), nothing else",
+        )
+    if _HANDLE.search(text):
+        raise QueryError("G307", f"names such as __ref_0 cannot stand in a filter: {_shorten(text)}")
+    try:
+        tree = parse_expression(plain)
+    except Refused as refused:
+        raise QueryError(
+            "G308",
+            f"the filter {_shorten(text)} cannot be used: {_restore(str(refused), references)}",
+            hint="a filter is one expression, such as {{ Dimension('entity__name') }} = 'value'",
+        ) from None
+    for node in tree.find_all(exp.Column, exp.Literal):
+        if isinstance(node, exp.Literal):
+            if node.is_string and _HANDLE.search(node.name):
+                raise QueryError(
+                    "G309",
+                    f"the filter {_shorten(text)} has a reference inside quotes, where it is only text",
+                    hint="take the quotes away from around {{ ... }}",
+                )
+        elif node.text("table") or not _HANDLE.fullmatch(node.name):
+            raise QueryError(
+                "G309",
+                f"the filter {_shorten(text)} names {node.sql(DIALECT)!r}, which is not a reference",
+                hint="rows are filtered by {{ Dimension('entity__name') }} and the like, a text value stands in single "
+                "quotes, and a metric's result is filtered by --having",
+            )
+    return Template(tree, tuple(references), text)
+
+
+def bound(template: Template, bind: Callable[[Item | MetricItem], exp.Expr]) -> exp.Expr:
+    """The filter's tree with each reference replaced by what `bind` makes of it."""
+    columns = {f"__ref_{index}": bind(reference) for index, reference in enumerate(template.references)}
+    return substitute(template.tree, columns)
+
+
+def _shorten(text: str) -> str:
+    flat = " ".join(text.split())
+    return repr(flat if len(flat) <= 120 else flat[:117] + "...")
+
+
+def _detail(error: BaseException) -> str:
+    """What sqlglot says, where a person can use it: `: Expecting )`."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    first = text.splitlines()[0] if text else ""
+    return f": {first.split('. Line ')[0][:100]}" if first.startswith(("Expect", "Invalid", "Error tok")) else ""
+
+
+def _restore(text: str, references: list[Item | MetricItem]) -> str:
+    return _HANDLE.sub(lambda m: f"{{{{ {references[int(m[1])]} }}}}", text)

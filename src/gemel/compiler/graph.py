@@ -1,0 +1,342 @@
+"""A manifest with its names looked up: which model has what, and how one model's rows reach another's columns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+
+from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
+from gemel.spec.manifest import (
+    Conversion,
+    Cumulative,
+    Derived,
+    Dimension,
+    Entity,
+    Manifest,
+    Measure,
+    Metric,
+    MetricInput,
+    Ratio,
+    SavedQuery,
+    SemanticModel,
+    Simple,
+    TimeSpine,
+)
+from gemel.spec.time import GRAINS, finer
+
+METRIC_TIME = "metric_time"
+LISTED_HOPS = 2  # how far `list dimensions` walks; a query may go any number of hops
+FARTHEST_HOPS = 8  # where the search for a shortened path gives up
+
+# Which entity of the left model may meet which of the right one, so that no row of the left is multiplied.
+JOINS = {
+    "foreign": ("primary", "unique", "natural"),
+    "primary": ("primary", "unique", "natural"),
+    "unique": ("primary", "unique", "natural"),
+    "natural": ("primary", "unique"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One many-to-one step: over `entity` to the model where it is a key."""
+
+    entity: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A dimension or entity as the facts of `home` see it: the hops to its model, then the element there.
+
+    `grain` truncates a time, `part` extracts from it; both are None for anything but a time dimension.
+    """
+
+    home: str
+    hops: tuple[Hop, ...]
+    element: Dimension | Entity
+    grain: str | None = None
+    part: str | None = None
+
+    @property
+    def model(self) -> str:
+        return self.hops[-1].model if self.hops else self.home
+
+
+@dataclass(frozen=True, slots=True)
+class GraphMiss:
+    """A name that was looked for and not found, or found twice."""
+
+    error: QueryError | None = None
+
+
+@dataclass(slots=True)
+class Graph:
+    """The lookups over one manifest. Made by `bind`; answers are remembered, the manifest never changes."""
+
+    manifest: Manifest
+    models: dict[str, SemanticModel]
+    metrics: dict[str, Metric]
+    saved_queries: dict[str, SavedQuery]
+    spines: tuple[TimeSpine, ...]
+    custom_grains: dict[str, TimeSpine]
+    _entities: dict[str, dict[str, Entity]]
+    _dimensions: dict[str, dict[str, Dimension]]
+    _keyed: dict[str, tuple[str, ...]]
+    _leaves: dict[str, tuple[Measure, ...]] = field(default_factory=dict)
+    _attributes: dict[tuple[str, tuple[str, ...]], Attribute | GraphMiss] = field(default_factory=dict)
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name. Raises UnknownNameError (G201), with the nearest names."""
+        found = self.metrics.get(name.lower())
+        if found is None or found.private:
+            known = [metric.name for metric in self.metrics.values() if not metric.private]
+            hint = did_you_mean(name, known) or (
+                f"the project has {', '.join(sorted(known)[:8])}" if known else "the project defines no metric"
+            )
+            raise UnknownNameError("G201", f"no metric named {name[:80]!r}", hint=hint)
+        return found
+
+    def input_metric(self, used: MetricInput, *, by: str) -> Metric:
+        """The metric that metric `by` is made of, private ones too."""
+        found = self.metrics.get(used.name)
+        if found is None:
+            raise DefinitionError(
+                "G101",
+                f"metric {by!r} is made of {used.name!r}, which is not a metric",
+                hint=did_you_mean(used.name, [m.name for m in self.metrics.values() if not m.private]),
+                about=About("metric", by),
+            )
+        return found
+
+    def saved_query(self, name: str) -> SavedQuery:
+        found = self.saved_queries.get(name.lower())
+        if found is None:
+            raise UnknownNameError(
+                "G203",
+                f"no saved query named {name[:80]!r}",
+                hint=did_you_mean(name, self.saved_queries) or "see `gemel list saved-queries`",
+            )
+        return found
+
+    def measures(self, metric: Metric) -> tuple[Measure, ...]:
+        """The measures that a metric comes down to, in order. Raises DefinitionError (G102) on a cycle."""
+        if metric.name not in self._leaves:
+            self._leaves[metric.name] = tuple(dict.fromkeys(self._walk(metric, ())))
+        return self._leaves[metric.name]
+
+    def _walk(self, metric: Metric, above: tuple[str, ...]) -> Iterator[Measure]:
+        if metric.name in above:
+            circle = " -> ".join([*above[above.index(metric.name) :], metric.name])
+            raise DefinitionError(
+                "G102", f"metrics refer to each other in a circle: {circle}", about=About("metric", metric.name)
+            )
+        if isinstance(metric.definition, Simple):
+            yield metric.definition.measure
+            return
+        for used in inputs(metric):
+            yield from self._walk(self.input_metric(used, by=metric.name), (*above, metric.name))
+
+    def entity(self, model: str, name: str) -> Entity | None:
+        return self._entities[model].get(name)
+
+    def dimension(self, model: str, name: str) -> Dimension | None:
+        return self._dimensions[model].get(name)
+
+    def time_dimension(self, measure: Measure) -> Dimension:
+        """The dimension by which a measure is placed in time. Raises DefinitionError (G103)."""
+        found = self._dimensions[measure.model].get(measure.time_dimension)
+        if found is None or not found.is_time:
+            times = [d.name for d in self.models[measure.model].dimensions if d.is_time]
+            raise DefinitionError(
+                "G103",
+                f"measure {measure.name!r} is placed in time by {measure.time_dimension!r}, "
+                f"which is not a time dimension of semantic model {measure.model!r}",
+                hint=did_you_mean(measure.time_dimension, times)
+                or "set agg_time_dimension to one of " + ", ".join(times),
+                about=About("semantic_model", measure.model, measure.name),
+            )
+        return found
+
+    def grain_of(self, grain: str) -> str:
+        """The standard grain that a grain is made of: a custom grain's is its time spine's."""
+        return grain if grain in GRAINS else self.custom_grains[grain].grain
+
+    def split_grain(self, segments: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+        """`("metric_time", "month")` -> `("metric_time",), "month"`."""
+        if len(segments) > 1 and (segments[-1] in GRAINS or segments[-1] in self.custom_grains):
+            return segments[:-1], segments[-1]
+        return segments, None
+
+    def spine(self, grain: str) -> TimeSpine:
+        """The coarsest time spine that is fine enough for a grain. Raises DefinitionError (G104)."""
+        if grain in self.custom_grains:
+            return self.custom_grains[grain]
+        fit = [spine for spine in self.spines if not finer(grain, spine.grain)]
+        if not fit:
+            raise DefinitionError(
+                "G104",
+                f"no time spine is fine enough for grain {grain!r}",
+                hint="add a model with `time_spine:` and `standard_granularity_column` at that grain or finer",
+            )
+        return max(fit, key=lambda spine: GRAINS.index(spine.grain))
+
+    def attribute(self, home: str, segments: tuple[str, ...]) -> Attribute | None:
+        """What `segments` (no grain among them) name to the facts of model `home`; None if nothing.
+
+        Raises QueryError (G306) where two ways are equally short.
+        """
+        key = (home, segments)
+        if key not in self._attributes:
+            try:
+                self._attributes[key] = self._find(home, segments) or GraphMiss()
+            except QueryError as error:
+                self._attributes[key] = GraphMiss(error)
+        found = self._attributes[key]
+        if isinstance(found, GraphMiss):
+            if found.error is not None:
+                raise found.error
+            return None
+        return found
+
+    def _find(self, home: str, segments: tuple[str, ...]) -> Attribute | None:
+        *path, name = segments
+        if not path:
+            local = self.entity(home, name)
+            return Attribute(home, (), local) if local else None
+        if len(path) == 1 and path[0] in self.prefixes(home):
+            own = self.dimension(home, name) or (self.entity(home, name) if name != path[0] else None)
+            if own is not None:
+                return Attribute(home, (), own)
+        if not any(self._element(Hop(path[-1], model), name) for model in self._keyed.get(path[-1], ())):
+            return None
+        for length in range(len(path), FARTHEST_HOPS + 1):
+            found = [
+                Attribute(home, hops, element)
+                for hops in self._walks(home, tuple(path), length)
+                if (element := self._element(hops[-1], name)) is not None
+            ]
+            if len(found) > 1:
+                raise _tie(segments, found)
+            if found:
+                return found[0]
+        return None
+
+    def _walks(self, home: str, path: tuple[str, ...], length: int) -> Iterator[tuple[Hop, ...]]:
+        """Every walk of that many hops from `home` whose last entities are `path`, no model twice."""
+
+        def step(model: str, walked: tuple[Hop, ...]) -> Iterator[tuple[Hop, ...]]:
+            if len(walked) == length:
+                yield walked
+                return
+            fixed = len(walked) - (length - len(path))
+            for hop in self.hops(model, validity=any(self.has_validity(h.model) for h in walked)):
+                if fixed >= 0 and hop.entity != path[fixed]:
+                    continue
+                if hop.model != home and all(hop.model != other.model for other in walked):
+                    yield from step(hop.model, (*walked, hop))
+
+        return step(home, ())
+
+    def hops(self, model: str, *, validity: bool = False) -> Iterator[Hop]:
+        """The many-to-one steps out of a model. With `validity`, not into another model that has a history."""
+        for entity in self._entities[model].values():
+            for right in self._keyed.get(entity.name, ()):
+                key = self.entity(right, entity.name)
+                history = self.has_validity(right)
+                if right == model or key is None or key.type not in JOINS[entity.type]:
+                    continue
+                if history and (validity or self.has_validity(model)):
+                    continue
+                if key.type == "natural" and not history:
+                    continue
+                yield Hop(entity.name, right)
+
+    def keyed(self, entity: str) -> tuple[str, ...]:
+        """The models in which an entity is a key."""
+        return self._keyed.get(entity, ())
+
+    def has_validity(self, model: str) -> bool:
+        return any(dimension.validity for dimension in self.models[model].dimensions)
+
+    def prefixes(self, model: str) -> tuple[str, ...]:
+        """The entities under which a model's own dimensions go: its primary entity, then its other keys."""
+        primary = self.models[model].primary_entity
+        keys = (entity.name for entity in self._entities[model].values() if entity.type != "foreign")
+        return tuple(dict.fromkeys(chain((primary,) if primary else (), keys)))
+
+    def _element(self, hop: Hop, name: str) -> Dimension | Entity | None:
+        if name == hop.entity:
+            return None  # the key is already on the near side of the hop
+        return self.dimension(hop.model, name) or self.entity(hop.model, name)
+
+    def attributes(self, home: str, hops: int = LISTED_HOPS) -> dict[tuple[str, ...], Attribute]:
+        """Everything the facts of a model can be grouped by, by segments, up to a number of hops."""
+        found: dict[tuple[str, ...], Attribute] = {}
+        for entity in self._entities[home].values():
+            found[(entity.name,)] = Attribute(home, (), entity)
+        for prefix in self.prefixes(home):
+            for dimension in self._dimensions[home].values():
+                found.setdefault((prefix, dimension.name), Attribute(home, (), dimension))
+        ambiguous: set[tuple[str, ...]] = set()
+        for length in range(1, hops + 1):
+            for walk in self._walks(home, (), length):
+                path = tuple(hop.entity for hop in walk)
+                last = walk[-1].model
+                elements: list[Dimension | Entity] = [*self._dimensions[last].values(), *self._entities[last].values()]
+                for element in elements:
+                    segments = (*path, element.name)
+                    if element.name in path or (segments in found and not found[segments].hops):
+                        continue
+                    if segments in found:
+                        ambiguous.add(segments)
+                    found.setdefault(segments, Attribute(home, walk, element))
+        return {segments: attribute for segments, attribute in found.items() if segments not in ambiguous}
+
+
+def bind(manifest: Manifest) -> Graph:
+    """Look the manifest's names up. Raises DefinitionError for two things of one name."""
+    models = {model.name: model for model in manifest.models}
+    keyed: dict[str, list[str]] = {}
+    for model in manifest.models:
+        for entity in model.entities:
+            if entity.type != "foreign":
+                keyed.setdefault(entity.name, []).append(model.name)
+    return Graph(
+        manifest=manifest,
+        models=models,
+        metrics={metric.name: metric for metric in manifest.metrics},
+        saved_queries={query.name: query for query in manifest.saved_queries},
+        spines=manifest.time_spines,
+        custom_grains={name: spine for spine in manifest.time_spines for name, _ in spine.custom},
+        _entities={model.name: {e.name: e for e in model.entities} for model in manifest.models},
+        _dimensions={model.name: {d.name: d for d in model.dimensions} for model in manifest.models},
+        _keyed={name: tuple(owners) for name, owners in keyed.items()},
+    )
+
+
+def inputs(metric: Metric) -> tuple[MetricInput, ...]:
+    """The metrics that a metric is made of; none for a simple one."""
+    match metric.definition:
+        case Ratio(numerator, denominator):
+            return (numerator, denominator)
+        case Derived(inputs=used):
+            return used
+        case Cumulative(input=used):
+            return (used,)
+        case Conversion(base=base, conversion=conversion):
+            return (base, conversion)
+        case Simple():
+            return ()
+
+
+def _tie(segments: tuple[str, ...], found: list[Attribute]) -> QueryError:
+    ways = [" -> ".join((a.home, *(f"{hop.model} (by {hop.entity})" for hop in a.hops))) for a in found]
+    full = ["__".join((*(hop.entity for hop in a.hops), segments[-1])) for a in found]
+    name = "__".join(segments)
+    return QueryError(
+        "G306",
+        f"{name!r} can be reached in {len(found)} ways: {'; '.join(ways)}",
+        hint=f"write the whole path: {' or '.join(dict.fromkeys(full))}"
+        if len(set(full)) > 1
+        else "give the dimension or the entity another name in one of these models",
+    )

@@ -1,0 +1,341 @@
+"""A plan to one sqlglot SELECT. Steps that need no SELECT of their own do not get one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from sqlglot import exp
+
+from gemel.compiler.algebra import (
+    Aggregate,
+    AsOf,
+    Combine,
+    Derive,
+    Distinct,
+    Filter,
+    Lookup,
+    Moments,
+    Plan,
+    Scan,
+    Summary,
+    Top,
+    columns,
+    is_rows,
+)
+from gemel.compiler.expressions import column, identifier, parenthesized
+from gemel.spec.manifest import Relation
+from gemel.spec.time import Window, seconds
+
+Tables = Callable[[Relation], exp.Table]
+
+
+def lower(plan: Plan, tables: Tables) -> exp.Select:
+    """The SELECT that computes a plan's result. `tables` says how a relation is written."""
+    lowering = _Lowering(tables)
+    select = lowering.draft(plan).select()
+    for name, query in lowering.ctes.items():
+        select = select.with_(identifier(name), as_=query, copy=False)
+    return select
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A SELECT while steps may still be added to it."""
+
+    source: exp.Expr
+    joins: list[exp.Join] = field(default_factory=list)
+    where: list[exp.Expr] = field(default_factory=list)
+    outputs: dict[str, exp.Expr] = field(default_factory=dict)
+    group: list[exp.Expr] | None = None
+    having: list[exp.Expr] = field(default_factory=list)
+    windows: dict[str, exp.Window] = field(default_factory=dict)
+    distinct: bool = False
+    order: list[tuple[str, bool]] = field(default_factory=list)
+    limit: int | None = None
+
+    def select(self) -> exp.Select:
+        query = exp.Select().from_(self.source, copy=False)
+        for join in self.joins:
+            query = query.join(join, copy=False)
+        if self.where:
+            query = query.where(*_conjuncts(self.where), copy=False)
+        query = query.select(*(_alias(value, name) for name, value in self.outputs.items()), copy=False)
+        if self.group:
+            query = query.group_by(*self._grouping(self.group), copy=False)
+        if self.having:
+            query = query.having(*_conjuncts(self.having), copy=False)
+        for name, window in self.windows.items():
+            query = query.window(exp.Window(**{**window.args, "this": identifier(name)}), copy=False)
+        if self.distinct:
+            query = query.distinct(copy=False)
+        for name, descending in self.order:
+            query = query.order_by(exp.Ordered(this=column(name), desc=descending, nulls_first=False), copy=False)
+        return query.limit(self.limit, copy=False) if self.limit is not None else query
+
+    def _grouping(self, group: list[exp.Expr]) -> list[exp.Expr]:
+        """Positions where the keys come first in the output, as people write it; else the expressions."""
+        if list(self.outputs.values())[: len(group)] == group:
+            return [exp.Literal.number(position + 1) for position in range(len(group))]
+        return group
+
+
+@dataclass(slots=True)
+class _Lowering:
+    tables: Tables
+    ctes: dict[str, exp.Query] = field(default_factory=dict)
+    _named: dict[Plan, str] = field(default_factory=dict)
+
+    def draft(self, plan: Plan) -> _Draft:
+        match plan:
+            case Scan(source, alias):
+                return _Draft(self._table(source, alias))
+            case Lookup(rows, right, on):
+                draft = self.draft(rows)
+                draft.joins.append(exp.Join(this=self._table(right.source, right.alias), on=on.copy(), side="LEFT"))
+                return draft
+            case Filter(inner, predicate):
+                return self._filter(plan, inner, predicate)
+            case Aggregate(inner, keys, values):
+                draft = self._over(inner)
+                draft.group = [key.value for key in keys]
+                draft.outputs = {key.name: key.value for key in keys}
+                for value in values:
+                    draft.outputs[value.name] = aggregate(value, grouped=bool(keys))
+                return draft
+            case Distinct(inner, keys):
+                draft = self._over(inner)
+                draft.outputs = {key.name: key.value for key in keys}
+                draft.distinct = True
+                return draft
+            case Derive(inner, outputs):
+                draft = self._open(inner)
+                draft.outputs = {output.name: _inline(output.value, draft.outputs) for output in outputs}
+                return draft
+            case Combine():
+                return self._combine(plan)
+            case Moments():
+                return self._wrapped(plan)
+            case AsOf():
+                return self._as_of(plan)
+            case Top(inner, order, limit):
+                draft = self.draft(inner)
+                if draft.limit is not None:
+                    draft = self._wrapped(inner)
+                draft.order, draft.limit = list(order), limit
+                return draft
+            case _:
+                assert_never(plan)
+
+    def _filter(self, plan: Filter, inner: Plan, predicate: exp.Expr) -> _Draft:
+        if is_rows(plan):
+            draft = self.draft(inner)
+            draft.where.append(predicate)
+            return draft
+        draft = self._open(inner)
+        (draft.where if draft.group is None else draft.having).append(_inline(predicate, draft.outputs))
+        return draft
+
+    def _over(self, inner: Plan) -> _Draft:
+        """A draft whose rows can be grouped."""
+        return self.draft(inner) if is_rows(inner) else self._wrapped(inner)
+
+    def _open(self, inner: Plan) -> _Draft:
+        """A draft whose outputs can be computed further."""
+        draft = self.draft(inner)
+        return self._wrapped(inner) if draft.distinct or draft.order or draft.limit is not None else draft
+
+    def _wrapped(self, inner: Plan) -> _Draft:
+        name = self._cte(inner, _subject(inner))
+        return _Draft(exp.Table(this=identifier(name)), outputs={c: column(c) for c in columns(inner)})
+
+    def _table(self, source: Relation | Plan, alias: str) -> exp.Table:
+        if isinstance(source, Relation):
+            table = self.tables(source)
+        else:
+            table = exp.Table(this=identifier(self._cte(source, alias)))
+        if table.name != alias or table.args.get("db"):
+            table.set("alias", exp.TableAlias(this=identifier(alias)))
+        return table
+
+    def _cte(self, plan: Plan, wanted: str) -> str:
+        if plan not in self._named:
+            query = self._moments(plan) if isinstance(plan, Moments) else self.draft(plan).select()
+            name, number = wanted, 1
+            while name in self.ctes:
+                number += 1
+                name = f"{wanted}_{number}"
+            self._named[plan] = name
+            self.ctes[name] = query
+        return self._named[plan]
+
+    def _combine(self, plan: Combine) -> _Draft:
+        names = [self._cte(part, f"{_subject(part)}_facts") for part in plan.inputs]
+        if not plan.keys:
+            draft = _Draft(exp.Table(this=identifier(names[0])))
+            draft.joins = [exp.Join(this=exp.Table(this=identifier(name)), kind="CROSS") for name in names[1:]]
+            draft.outputs = {
+                c: column(c, name) for name, part in zip(names, plan.inputs, strict=True) for c in columns(part)
+            }
+            return draft
+        values = [c for c in plan.columns if c not in plan.keys]
+        stack: exp.Select | exp.Union | None = None
+        for name, part in zip(names, plan.inputs, strict=True):
+            own = set(columns(part))
+            branch = exp.select(
+                *(column(key) for key in plan.keys),
+                *(column(c) if c in own else _alias(exp.null(), c) for c in values),
+            ).from_(exp.Table(this=identifier(name)))
+            stack = branch if stack is None else exp.Union(this=stack, expression=branch, distinct=False)
+        assert stack is not None
+        alias = exp.TableAlias(this=identifier("facts"))
+        draft = _Draft(exp.Subquery(this=stack, alias=alias))
+        draft.group = [column(key) for key in plan.keys]
+        draft.outputs = {key: column(key) for key in plan.keys}
+        # Each group has one row of each fact, so any aggregate that passes over NULLs takes that row's value.
+        draft.outputs |= {c: exp.Max(this=column(c)) for c in values}
+        return draft
+
+    def _moments(self, plan: Moments) -> exp.Query:
+        facts = self._cte(plan.facts, f"{_subject(plan.facts)}_facts")
+        keys = [column(key) for key in plan.keys]
+        moment, source = column(plan.moment), exp.Table(this=identifier(facts))
+        if plan.step is not None:
+            series = exp.GenerateSeries(start=exp.Min(this=moment), end=plan.until, step=interval(plan.step))
+            draft = _Draft(source, group=list(keys))
+            draft.outputs = {key: column(key) for key in plan.keys}
+            draft.outputs[plan.moment] = exp.Explode(this=series)
+            return draft.select()
+        stack: exp.Query = exp.select(*keys, moment).from_(source)
+        for window in plan.windows:
+            left = exp.Add(this=moment.copy(), expression=interval(window))
+            branch = exp.select(*(key.copy() for key in keys), _alias(left, plan.moment)).from_(source.copy())
+            branch = branch.where(exp.LTE(this=left.copy(), expression=plan.until.copy()), copy=False)
+            stack = exp.Union(this=stack, expression=branch, distinct=True)
+        return stack
+
+    def _as_of(self, plan: AsOf) -> _Draft:
+        """Window frames over the moments. Every fact's own moment is among them, so none is missed."""
+        facts = self._cte(plan.facts, f"{_subject(plan.facts)}_facts")
+        moments = self._cte(plan.spine, "moments")
+        draft = _Draft(exp.Table(this=identifier(moments)))
+        same = [exp.EQ(this=column(c, moments), expression=column(c, facts)) for c in plan.spine.columns]
+        draft.joins = [exp.Join(this=exp.Table(this=identifier(facts)), on=exp.and_(*same), side="LEFT")]
+        draft.outputs = {c: column(c, moments) for c in plan.spine.columns}
+        for value in plan.values:
+            name = f"last_{value.back.count}_{value.back.unit}s" if value.back else "until_now"
+            draft.windows[name] = exp.Window(
+                partition_by=[column(key, moments) for key in plan.spine.keys],
+                order=exp.Order(expressions=[column(plan.spine.moment, moments)]),
+                spec=_frame(value.back, plan.step),
+            )
+            function = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max}[value.function]
+            gathered = function(this=column(value.value, facts))
+            draft.outputs[value.name] = exp.Window(this=gathered, alias=identifier(name))
+        return draft
+
+
+def _frame(back: Window | None, step: Window) -> exp.WindowSpec:
+    """From the first step inside the window to the moment itself. Moments are whole steps apart."""
+    if back is None:
+        start: exp.Expr | str = "UNBOUNDED"
+    else:
+        start = interval(Window((seconds(back) - seconds(step)) // seconds(step) * step.count, step.unit))
+    return exp.WindowSpec(kind="RANGE", start=start, start_side="PRECEDING", end="CURRENT ROW")
+
+
+def interval(window: Window) -> exp.Interval:
+    return exp.Interval(this=exp.Literal.string(str(window.count)), unit=exp.var(window.unit.upper()))
+
+
+def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
+    """A summary as SQL. `grouped` says that there is at least one row, whatever `where` leaves of it."""
+    value, where = summary.value, summary.where
+    always_rows = grouped and where is None
+    match summary.function:
+        case "count":
+            constant = isinstance(value, exp.Literal)
+            if always_rows or constant:
+                counted: exp.Expr = exp.Count(this=exp.Star() if constant else value, big_int=True)
+                counted = _filtered(counted, where)
+                # No rows are no value: a count of none says NULL, as a sum does.
+                return counted if always_rows else exp.Nullif(this=counted, expression=exp.Literal.number(0))
+            present = exp.Is(this=parenthesized(value), expression=exp.null()).not_()
+            flag = exp.case().when(present, exp.Literal.number(1)).else_(exp.Literal.number(0))
+            return _filtered(exp.Sum(this=flag), where)
+        case "count_distinct":
+            distinct = _filtered(exp.Count(this=exp.Distinct(expressions=[value]), big_int=True), where)
+            if where is None or not grouped:
+                return distinct
+            some = exp.GT(
+                this=_filtered(exp.Count(this=exp.Star(), big_int=True), where), expression=exp.Literal.number(0)
+            )
+            return exp.case().when(some, distinct)
+        case "sum" | "min" | "max" | "average":
+            function = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max, "average": exp.Avg}[summary.function]
+            return _filtered(function(this=value), where)
+        case "continuous_percentile" | "discrete_percentile":
+            kind = exp.PercentileCont if summary.function.startswith("continuous") else exp.PercentileDisc
+            return _filtered(kind(this=value, expression=exp.Literal.number(str(summary.fraction))), where)
+        case "approximate_continuous_percentile" | "approximate_discrete_percentile":
+            approximate = exp.ApproxQuantile(this=value, quantile=exp.Literal.number(str(summary.fraction)))
+            return _filtered(approximate, where)
+        case other:
+            raise AssertionError(f"no aggregate {other}")
+
+
+def _filtered(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:
+    return function if where is None else exp.Filter(this=function, expression=exp.Where(this=where.copy()))
+
+
+def _inline(tree: exp.Expr, outputs: Mapping[str, exp.Expr]) -> exp.Expr:
+    """The tree with each named output replaced by what it is computed from, and what that makes idle left out."""
+
+    def replace(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Column) and not node.table and node.name in outputs:
+            return parenthesized(outputs[node.name].copy())
+        return node
+
+    return tree.transform(replace).transform(_simpler)
+
+
+def _simpler(node: exp.Expr) -> exp.Expr:
+    """`COALESCE(NULLIF(x, 0), 0)` is x where x is a count; `NULLIF(NULLIF(x, 0), 0)` is `NULLIF(x, 0)`."""
+    match node:
+        case exp.Coalesce(this=exp.Nullif() as inner, expressions=[exp.Literal(this="0")]) if _is_count(inner.this):
+            counted: exp.Expr = inner.this
+            return counted
+        case exp.Nullif(this=exp.Nullif() as inner, expression=exp.Literal(this="0")) if _is_zero(inner.expression):
+            return inner
+        case _:
+            return node
+
+
+def _is_count(node: exp.Expr) -> bool:
+    return isinstance(node.this if isinstance(node, exp.Filter) else node, exp.Count)
+
+
+def _is_zero(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Literal) and node.this == "0"
+
+
+def _conjuncts(predicates: list[exp.Expr]) -> list[exp.Expr]:
+    return [exp.paren(p.copy()) if isinstance(p, exp.Or) else p.copy() for p in dict.fromkeys(predicates)]
+
+
+def _alias(value: exp.Expr, name: str) -> exp.Expr:
+    if isinstance(value, exp.Column) and value.name == name:
+        return value.copy()
+    return exp.Alias(this=value.copy(), alias=identifier(name))
+
+
+def _subject(plan: Plan) -> str:
+    """What a result is about, to name it by: the facts at its bottom."""
+    while not isinstance(plan, Scan):
+        match plan:
+            case Combine(inputs=inputs):
+                plan = inputs[0]
+            case Moments(facts=facts) | AsOf(facts=facts):
+                plan = facts
+            case _:
+                plan = plan.input
+    return plan.alias

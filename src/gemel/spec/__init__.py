@@ -1,0 +1,1 @@
+"""Definitions as written: dbt's artifacts and `feature_views/*.yml` read into frozen values."""
