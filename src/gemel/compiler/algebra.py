@@ -1,11 +1,12 @@
 """What is to be computed, as a small algebra of frozen values. Equal plans are the same plan, so they share one CTE.
 
-Scalars are sqlglot trees. Over rows (`Scan`, `Lookup`, `Filter` over them) a column is `alias.column`, of whatever
-the alias stands for. Over results (everything from `Aggregate` up) it is a bare name, one of the node's `columns`.
+Scalars are sqlglot trees. Over rows (`Scan`, `Lookup`, `Join`, and `Filter` over them) a column is `alias.column`, of
+whatever the alias stands for. Over results (everything from `Aggregate` up) it is a bare name, one of the node's
+`columns`.
 """
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Literal, assert_never
 
 from sqlglot import exp
 
@@ -39,6 +40,21 @@ class Lookup:
     input: "Plan"
     right: Scan
     on: exp.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Each row of `input` with every row of `right` that fits, so that rows may multiply: days with the facts before
+    them, facts with the days on which they are shown.
+
+    "left" keeps a row that nothing fits, with NULLs; "inner" drops it; "asof" takes of the rows that fit only the
+    one that is last by the inequality in `on`, and drops a row that nothing fits.
+    """
+
+    input: "Plan"
+    right: Scan
+    on: exp.Expr
+    how: Literal["inner", "left", "asof"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +201,7 @@ class Top:
         return columns(self.input)
 
 
-Plan = Scan | Lookup | Filter | Aggregate | Distinct | Combine | Moments | AsOf | Derive | Top
+Plan = Scan | Lookup | Join | Filter | Aggregate | Distinct | Combine | Moments | AsOf | Derive | Top
 
 
 def columns(plan: Plan) -> tuple[str, ...]:
@@ -195,7 +211,7 @@ def columns(plan: Plan) -> tuple[str, ...]:
             return plan.columns
         case Filter():
             return columns(plan.input)
-        case Lookup() | Scan():
+        case Scan() | Lookup() | Join():
             return ()
         case _:
             assert_never(plan)
@@ -203,4 +219,4 @@ def columns(plan: Plan) -> tuple[str, ...]:
 
 def is_rows(plan: Plan) -> bool:
     """Whether a plan's columns are `alias.column` (rows) rather than bare names (a result)."""
-    return is_rows(plan.input) if isinstance(plan, Filter) else isinstance(plan, Scan | Lookup)
+    return is_rows(plan.input) if isinstance(plan, Filter) else isinstance(plan, Scan | Lookup | Join)

@@ -5,7 +5,7 @@ no second statement behind a semicolon, no comment.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp, parse_one
@@ -13,6 +13,7 @@ from sqlglot.errors import SqlglotError
 
 from gemel.compiler.query import Item, MetricItem, parse_reference
 from gemel.errors import QueryError
+from gemel.spec.time import Window
 
 DIALECT = "duckdb"
 """The dialect in which definitions and filters are read, and the one canonical dialect of the compiler."""
@@ -199,10 +200,22 @@ def parse_filter(text: str) -> Template:
     return Template(tree, tuple(references), text)
 
 
-def bound(template: Template, bind: Callable[[Item | MetricItem], exp.Expr]) -> exp.Expr:
-    """The filter's tree with each reference replaced by what `bind` makes of it."""
-    columns = {f"__ref_{index}": bind(reference) for index, reference in enumerate(template.references)}
-    return substitute(template.tree, columns)
+def bound(template: Template, values: Sequence[exp.Expr]) -> exp.Expr:
+    """The filter's tree with each reference, in order, replaced by its value."""
+    return substitute(template.tree, {f"__ref_{index}": value for index, value in enumerate(values)})
+
+
+def conjunction(conditions: Sequence[exp.Expr]) -> exp.Expr:
+    """All of them; at least one."""
+    return exp.and_(*conditions) if len(conditions) > 1 else conditions[0]
+
+
+def equal(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+    return exp.EQ(this=left, expression=right)
+
+
+def interval(window: Window) -> exp.Interval:
+    return exp.Interval(this=exp.Literal.string(str(window.count)), unit=exp.var(window.unit.upper()))
 
 
 def _shorten(text: str) -> str:

@@ -13,6 +13,7 @@ from gemel.compiler.algebra import (
     Derive,
     Distinct,
     Filter,
+    Join,
     Lookup,
     Moments,
     Plan,
@@ -22,7 +23,7 @@ from gemel.compiler.algebra import (
     columns,
     is_rows,
 )
-from gemel.compiler.expressions import column, identifier, parenthesized
+from gemel.compiler.expressions import column, identifier, interval, parenthesized
 from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, seconds
 
@@ -92,6 +93,17 @@ class _Lowering:
             case Lookup(rows, right, on):
                 draft = self.draft(rows)
                 draft.joins.append(exp.Join(this=self._table(right.source, right.alias), on=on.copy(), side="LEFT"))
+                return draft
+            case Join(rows, right, on, how):
+                draft = self.draft(rows)
+                table = self._table(right.source, right.alias)
+                match how:
+                    case "asof":
+                        draft.joins.append(exp.Join(this=table, on=on.copy(), method="ASOF"))
+                    case "left":
+                        draft.joins.append(exp.Join(this=table, on=on.copy(), side="LEFT"))
+                    case "inner":
+                        draft.joins.append(exp.Join(this=table, on=on.copy()))
                 return draft
             case Filter(inner, predicate):
                 return self._filter(plan, inner, predicate)
@@ -241,10 +253,6 @@ def _frame(back: Window | None, step: Window) -> exp.WindowSpec:
     else:
         start = interval(Window((seconds(back) - seconds(step)) // seconds(step) * step.count, step.unit))
     return exp.WindowSpec(kind="RANGE", start=start, start_side="PRECEDING", end="CURRENT ROW")
-
-
-def interval(window: Window) -> exp.Interval:
-    return exp.Interval(this=exp.Literal.string(str(window.count)), unit=exp.var(window.unit.upper()))
 
 
 def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:

@@ -14,7 +14,6 @@ from gemel.compiler.algebra import (
     AsOf,
     Combine,
     Derive,
-    Filter,
     Lookup,
     Moments,
     Named,
@@ -23,14 +22,17 @@ from gemel.compiler.algebra import (
     Summary,
     Windowed,
 )
-from gemel.compiler.expressions import column, divide, substitute
+from gemel.compiler.expressions import column, equal, interval, substitute
+from gemel.compiler.facts import expression, filtered, truncated
 from gemel.compiler.graph import Attribute, Graph
-from gemel.compiler.lowering import interval
-from gemel.compiler.planning import Facts, expression, leaf_names, leaves_of, truncated
+from gemel.compiler.keys import make_key
+from gemel.compiler.parts import gather, parts, whole
+from gemel.compiler.planning import cell_names, cells_of, facts_of
 from gemel.compiler.query import parse_item
-from gemel.compiler.resolution import Formula, Leaf, Scope, Term, make_key
+from gemel.compiler.resolution import Scope
+from gemel.compiler.terms import Formula, Leaf, Term
 from gemel.errors import About, BridgeError, DefinitionError, did_you_mean
-from gemel.spec.manifest import Dimension
+from gemel.spec.manifest import Dimension, Metric
 from gemel.spec.time import SECONDS, Window, seconds
 
 MOMENT = "event_timestamp"
@@ -82,19 +84,19 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
         raise BridgeError("G511", "a feature view needs at least one metric, whose facts make its rows")
     step = _step(query.schedule)
     terms = {feature: _term(graph, query, feature) for feature in metrics}
-    leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in leaves_of(term)))
-    names = leaf_names(leaves)
-    parts = {leaf: _parts(leaf, names[leaf]) for leaf in leaves}
-    buckets = [_buckets(graph, query, leaf, part, step) for leaf, summaries in parts.items() for part in summaries]
+    leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in _leaves(term)))
+    names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys))
+    kept = {leaf: _parts(graph, leaf, names[leaf]) for leaf in leaves}
+    buckets = [_buckets(graph, query, leaf, part, step) for leaf in leaves for part in kept[leaf]]
     keys = tuple(key.name for key, _ in leaves[0].keys)
     facts: Plan = buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT))
     windows = tuple(dict.fromkeys(f.window for f in metrics if f.window and seconds(f.window) > 0))
     moments = Moments(facts, keys, MOMENT, windows, _floor(query), step if query.every_step else None)
     looks = {
-        Windowed(_windowed(part.name, feature.window), _gather(part.function), part.name, feature.window): None
+        Windowed(_windowed(part.name, feature.window), gather(part), part.name, feature.window): None
         for feature, term in terms.items()
-        for leaf in leaves_of(term)
-        for part in parts[leaf]
+        for leaf in _leaves(term)
+        for part in kept[leaf]
     }
     seen = AsOf(moments, facts, step, tuple(looks))
     rows: Plan = Scan(seen, "features")
@@ -105,7 +107,7 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
     outputs.append(Named(MOMENT, moment))
     for feature in query.features:
         if isinstance(feature, MetricFeature):
-            value = _over_window(terms[feature], parts, feature.window)
+            value = _over_window(terms[feature], kept, feature.window)
         else:
             rows, value = _dimension(graph, query, feature, rows)
         outputs.append(Named(feature.column, _typed(value, feature.type)))
@@ -125,10 +127,10 @@ def _term(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> Term:
     keys = tuple(make_key(graph, parse_item(entity), [metric]) for entity in query.entities)
     term = Scope(graph, keys, None, [metric]).term(metric, ())
     if feature.part is not None:
-        if not isinstance(term, Formula):
+        if not isinstance(term, Formula) or feature.part not in dict(term.inputs):
             raise BridgeError("G513", f"metric {metric.name!r} is no ratio, so it has no {feature.part}")
         term = dict(term.inputs)[feature.part]
-    return _known(graph, query, term)
+    return _known(graph, query, metric, term)
 
 
 def _check_window(query: FeatureQuery, feature: MetricFeature) -> None:
@@ -149,12 +151,23 @@ def _check_window(query: FeatureQuery, feature: MetricFeature) -> None:
         )
 
 
-def _known(graph: Graph, query: FeatureQuery, term: Term) -> Term:
+def _known(graph: Graph, query: FeatureQuery, metric: Metric, term: Term) -> Term:
     match term:
         case Leaf():
             return replace(term, time=_known_at(graph, query, term), spine=False)
         case Formula(inputs=inputs):
-            return replace(term, inputs=tuple((handle, _known(graph, query, inner)) for handle, inner in inputs))
+            return replace(term, inputs=tuple((handle, _known(graph, query, metric, t)) for handle, t in inputs))
+        case _:
+            raise BridgeError(
+                "G517",
+                f"metric {metric.name!r} is made of accumulated, shifted or conversion metrics: no feature yet",
+                hint="take the simple metric and give the feature a window",
+                about=About("metric", metric.name),
+            )
+
+
+def _leaves(term: Term) -> list[Leaf]:
+    return [cell for cell in cells_of(term) if isinstance(cell, Leaf)]
 
 
 def _known_at(graph: Graph, query: FeatureQuery, leaf: Leaf) -> Attribute:
@@ -173,40 +186,32 @@ def _known_at(graph: Graph, query: FeatureQuery, leaf: Leaf) -> Attribute:
     return found
 
 
-def _parts(leaf: Leaf, name: str) -> tuple[Summary, ...]:
+def _parts(graph: Graph, leaf: Leaf, name: str) -> tuple[Summary, ...]:
     """What is summed per step so that any window can be put together from steps."""
     measure = leaf.measure
-    value = expression(measure.expr, measure.model, About("semantic_model", measure.model, measure.name))
-    if measure.non_additive is not None:
-        raise BridgeError("G517", f"measure {measure.name!r} does not add up over time, so it is no feature yet")
-    match measure.agg:
-        case "sum" | "count" | "min" | "max":
-            return (Summary(name, measure.agg, value),)
-        case "average":
-            return (Summary(f"{name}_sum", "sum", value), Summary(f"{name}_count", "count", value))
-        case _:
-            raise BridgeError(
-                "G517",
-                f"measure {measure.name!r} is a {measure.agg.replace('_', ' ')}, which cannot be put together from "
-                "steps, so it is no feature yet",
-                hint="sums, counts, averages, minima, maxima, and ratios of them are",
-            )
+    kept = parts(leaf, name, facts_of(graph, leaf).measured(leaf)) if measure.non_additive is None else None
+    if kept is None:
+        raise BridgeError(
+            "G517",
+            f"measure {measure.name!r} ({measure.agg.replace('_', ' ')}) cannot be put together from steps of time, "
+            "so it is no feature yet",
+            hint="sums, counts, averages, minima, maxima, and ratios of them are",
+            about=About("semantic_model", measure.model, measure.name),
+        )
+    return kept
 
 
 def _buckets(graph: Graph, query: FeatureQuery, leaf: Leaf, part: Summary, step: Window) -> Plan:
     """One part of a leaf per entity and step, under the step's end."""
-    facts = Facts(graph, graph.models[leaf.measure.model], leaf.time)
+    facts = facts_of(graph, leaf)
     keys = [Named(key.name, facts.value(attribute)) for key, attribute in leaf.keys]
-    predicates = [facts.predicate(predicate) for predicate in leaf.filters]
     known = facts.moment()
     # A fact without an entity is nobody's, one without a time never becomes known.
-    predicates += [
+    conditions: list[exp.Expr] = [
         exp.Is(this=value.copy(), expression=exp.null()).not_() for value in [*(k.value for k in keys), known]
     ]
-    predicates.append(exp.LT(this=known.copy(), expression=_floor(query)))
-    rows = facts.rows
-    for predicate in predicates:
-        rows = Filter(rows, predicate)
+    conditions.append(exp.LT(this=known.copy(), expression=_floor(query)))
+    rows = filtered(facts.where(leaf.filters), conditions)
     moment = exp.Add(this=truncated(_timestamp(known), step.unit, None), expression=interval(step))
     return Aggregate(rows, (*keys, Named(MOMENT, moment)), (part,))
 
@@ -223,26 +228,18 @@ def _floor(query: FeatureQuery) -> exp.Expr:
     return truncated(until, query.schedule, None)
 
 
-def _gather(function: str) -> str:
-    return "sum" if function == "count" else function
-
-
 def _windowed(part: str, window: Window | None) -> str:
     return f"{part}_{window.count}_{window.unit}" if window else f"{part}_all"
 
 
-def _over_window(term: Term, parts: dict[Leaf, tuple[Summary, ...]], window: Window | None) -> exp.Expr:
-    match term:
-        case Leaf():
-            columns = [column(_windowed(part.name, window), "features") for part in parts[term]]
-            value: exp.Expr = divide(*columns) if len(columns) == 2 else columns[0]
-            return (
-                exp.Coalesce(this=value, expressions=[exp.Literal.number(term.fill)])
-                if term.fill is not None
-                else value
-            )
-        case Formula(tree, inputs):
-            return substitute(tree, {handle: _over_window(inner, parts, window) for handle, inner in inputs})
+def _over_window(term: Term, kept: dict[Leaf, tuple[Summary, ...]], window: Window | None) -> exp.Expr:
+    if isinstance(term, Formula):
+        return substitute(term.expression, {h: _over_window(inner, kept, window) for h, inner in term.inputs})
+    assert isinstance(term, Leaf)
+    value = whole(kept[term], lambda part: column(_windowed(part, window), "features"))
+    if term.fill is None:
+        return value
+    return exp.Coalesce(this=value, expressions=[exp.Literal.number(term.fill)])
 
 
 def _dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:
@@ -264,7 +261,7 @@ def _dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, row
         raise DefinitionError(
             "G519", f"{feature.dimension!r} has a history, which features cannot follow yet", about=about
         )
-    on = exp.EQ(this=column(entity, "features"), expression=expression(key.expr, entity, about))
+    on = equal(column(entity, "features"), expression(key.expr, entity, about))
     right = Scan(model.relation, entity)
     joined = rows
     while isinstance(joined, Lookup) and joined.right != right:

@@ -12,12 +12,14 @@ from gemel.compiler.algebra import (
     Derive,
     Distinct,
     Filter,
+    Join,
     Lookup,
     Moments,
     Plan,
     Scan,
     Top,
 )
+from gemel.compiler.expressions import conjunction
 from gemel.spec.manifest import Relation
 
 
@@ -84,19 +86,18 @@ def _merge(parts: list[Aggregate]) -> list[Plan]:
 
 
 def _all(predicates: list[exp.Expr]) -> exp.Expr:
-    return exp.and_(*predicates) if len(predicates) > 1 else predicates[0]
+    return conjunction(predicates)
 
 
-def _taken_apart(rows: Plan) -> tuple[Scan, list[Lookup], list[exp.Expr]]:
+def _taken_apart(rows: Plan) -> tuple[Plan, list[Lookup], list[exp.Expr]]:
+    """Rows as what no rule looks into, the lookups on it, and the filters."""
     lookups: list[Lookup] = []
     predicates: list[exp.Expr] = []
-    while not isinstance(rows, Scan):
+    while isinstance(rows, Filter | Lookup):
         if isinstance(rows, Filter):
             predicates.append(rows.predicate)
-        elif isinstance(rows, Lookup):
-            lookups.append(rows)
         else:
-            raise AssertionError(f"not rows: {rows}")
+            lookups.append(rows)
         rows = rows.input
     return rows, lookups[::-1], predicates[::-1]
 
@@ -106,7 +107,7 @@ def _inside(plan: Plan) -> Plan:
     match plan:
         case Scan():
             return _scan(plan)
-        case Lookup(input=rows, right=right):
+        case Lookup(input=rows, right=right) | Join(input=rows, right=right):
             return replace(plan, input=tidy(rows), right=_scan(right))
         case Moments(facts=facts):
             return replace(plan, facts=tidy(facts))

@@ -1,0 +1,48 @@
+"""Conversions: events that followed another event of the same entity."""
+
+from sqlglot import exp
+
+from gemel.compiler.algebra import Aggregate, Derive, Filter, Join, Named, Plan, Scan, Summary
+from gemel.compiler.expressions import column, conjunction, equal, interval
+from gemel.compiler.facts import Facts, truncated
+from gemel.compiler.parts import summary
+from gemel.compiler.terms import Converted
+
+
+def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: str) -> Plan:
+    """Each conversion event counts once, at the latest base event at or before it, in that event's groups.
+
+        base (a, Jan 1, ads), (a, Jan 3, mail)   conversion (a, Jan 4)   ->  (mail, 1)
+
+    Base events of one entity at one time are one event; where their groups differ, the smallest value stands.
+    """
+    same = [f"same_{number}" for number in range(len(converted.same))]
+    pairs = list(zip(same, converted.same, strict=True))
+    keys = [Named(key.name, base.value(attribute)) for key, attribute in converted.base.keys]
+    left = [Named(name, base.value(attribute)) for name, (attribute, _) in pairs]
+    at = Named("at", truncated(base.moment(), converted.grain, None))
+    known: Plan = base.where(converted.base.filters, converted.base.span)
+    known = _present(known, [*left, at])
+    starts = Aggregate(known, (*left, at), tuple(Summary(key.name, "min", key.value) for key in keys))
+
+    right = [Named(name, conversion.value(attribute)) for name, (_, attribute) in pairs]
+    when = Named("at", truncated(conversion.moment(), converted.grain, None))
+    measured = Named("measured", conversion.measured(converted.conversion))
+    turned = _present(conversion.where(converted.conversion.filters), [*right, when])
+    ends = Derive(turned, (*right, when, measured))
+
+    on: list[exp.Expr] = [equal(column(key, "ends"), column(key, "starts")) for key in same]
+    on.append(exp.GTE(this=column("at", "ends"), expression=column("at", "starts")))
+    followed: Plan = Join(Scan(ends, "ends"), Scan(starts, "starts"), conjunction(on), "asof")
+    if converted.window:
+        oldest = exp.Sub(this=column("at", "ends"), expression=interval(converted.window))
+        followed = Filter(followed, exp.GT(this=column("at", "starts"), expression=oldest))
+    groups = tuple(Named(key.name, column(key.name, "starts")) for key in keys)
+    return Aggregate(followed, groups, (summary(converted.conversion, name, column("measured", "ends")),))
+
+
+def _present(rows: Plan, values: list[Named]) -> Plan:
+    """Without an entity or a time, an event belongs to nobody's story."""
+    for value in values:
+        rows = Filter(rows, exp.Is(this=value.value, expression=exp.null()).not_())
+    return rows

@@ -1,0 +1,218 @@
+"""The rows of one semantic model, joined as far as what is asked of them needs."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+
+from sqlglot import exp
+
+from gemel.compiler.algebra import Aggregate, Filter, Join, Lookup, Named, Plan, Scan, Summary
+from gemel.compiler.expressions import Refused, bound, column, conjunction, equal, parse_expression, qualify
+from gemel.compiler.graph import Attribute, Graph
+from gemel.compiler.terms import Leaf, PerEntity, Predicate, Span
+from gemel.errors import About, DefinitionError, did_you_mean
+from gemel.spec.manifest import Dimension, SemanticModel
+
+PlanTerm = Callable[[PerEntity], Plan]
+"""Plans a metric by its keys, with its value in column `value`; handed in, since facts come before plans."""
+
+
+class Facts:
+    """The rows of one semantic model, joined as far as what is asked of them needs. Grows while a leaf is planned."""
+
+    def __init__(self, graph: Graph, home: SemanticModel, time: Attribute | None, per_entity: PlanTerm) -> None:
+        self.graph = graph
+        self.per_entity = per_entity
+        self.home = home
+        self.time = time
+        self.alias = home.name
+        self.rows: Plan = Scan(home.relation, self.alias)
+        self._joined: dict[str, object] = {}
+
+    def measured(self, leaf: Leaf) -> exp.Expr:
+        measure = leaf.measure
+        return expression(measure.expr, self.alias, About("semantic_model", self.home.name, measure.name))
+
+    def moment(self) -> exp.Expr:
+        """The time by which the facts are placed, as it stands in the table."""
+        assert self.time is not None
+        return self._column(self.time)
+
+    def value(self, attribute: Attribute) -> exp.Expr:
+        """An attribute of the facts at its grain; joins what it needs."""
+        if attribute.grain is not None and attribute.grain in self.graph.custom_grains:
+            return self._custom(attribute, attribute.grain)
+        return truncated(self._column(attribute), attribute.grain, attribute.part)
+
+    def predicate(self, predicate: Predicate) -> exp.Expr:
+        return bound(predicate.template, [self.operand(operand) for operand in predicate.operands])
+
+    def where(self, filters: Iterable[Predicate], span: Span | None = None) -> Plan:
+        """The rows that pass the filters and lie in the span. Ask for values first: what they join is joined below."""
+        conditions = [self.predicate(predicate) for predicate in filters]
+        if span:
+            conditions += within(self.moment(), span)
+        return filtered(self.rows, conditions)
+
+    def boundary(self, rows: Plan, leaf: Leaf) -> Plan:
+        """Of the rows that a non-additive measure has, those at the first or last time of their group.
+
+        Groups are the measure's window groupings and the asked time, if that is the non-additive one; other asked
+        dimensions do not enter. A row without the time or a grouping belongs to no boundary.
+        """
+        spec = leaf.measure.non_additive
+        if spec is None:
+            return rows
+        dimension = self.graph.dimension(self.home.name, spec.dimension)
+        if dimension is None or not dimension.is_time:
+            raise DefinitionError(
+                "G109",
+                f"measure {leaf.measure.name!r} does not add up over {spec.dimension!r}, which is no time dimension "
+                f"of semantic model {self.home.name!r}",
+                hint=did_you_mean(spec.dimension, [d.name for d in self.home.dimensions if d.is_time]),
+                about=About("semantic_model", self.home.name, leaf.measure.name),
+            )
+        time = truncated(self._dimension(self.home, dimension, self.alias), dimension.grain, None)
+        groups = [Named(name, self._grouping(leaf, name)) for name in spec.groupings]
+        asked = [Named(key.name, self.value(a)) for key, a in leaf.keys if not a.hops and a.element == dimension]
+        edges = Aggregate(rows, (*groups, *asked[:1]), (Summary("boundary", spec.choice, time),))
+        same = [equal(group.value, column(group.name, "boundary")) for group in groups]
+        on = conjunction([*same, equal(time, column("boundary", "boundary"))])
+        return Join(rows, Scan(edges, "boundary"), on, "inner")
+
+    def _grouping(self, leaf: Leaf, name: str) -> exp.Expr:
+        found = self.graph.entity(self.home.name, name) or self.graph.dimension(self.home.name, name)
+        if found is None:
+            raise DefinitionError(
+                "G109",
+                f"measure {leaf.measure.name!r} has the window grouping {name!r}, which is no entity of semantic "
+                f"model {self.home.name!r}",
+                hint=did_you_mean(name, [entity.name for entity in self.home.entities]),
+                about=About("semantic_model", self.home.name, leaf.measure.name),
+            )
+        return expression(found.expr, self.alias, About("semantic_model", self.home.name, name))
+
+    def operand(self, operand: Attribute | PerEntity) -> exp.Expr:
+        return self._per_entity(operand) if isinstance(operand, PerEntity) else self.value(operand)
+
+    def _column(self, attribute: Attribute) -> exp.Expr:
+        alias, model = self.alias, self.home
+        path: list[str] = []
+        for hop in attribute.hops:
+            right = self.graph.models[hop.model]
+            path.append(hop.entity)
+            alias, model = self._join(alias, model, hop.entity, right, path), right
+        return expression(attribute.element.expr, alias, About("semantic_model", model.name, attribute.element.name))
+
+    def _join(self, left_alias: str, left: SemanticModel, entity: str, right: SemanticModel, path: list[str]) -> str:
+        alias = "__".join(path)
+        if alias == self.alias or len(self.graph.keyed(entity)) > 1:
+            alias = f"{alias}__{right.name}" if right.name != alias else f"{alias}__"
+        if alias not in self._joined:
+            on: list[exp.Expr] = [
+                exp.EQ(this=self._key(left, entity, left_alias), expression=self._key(right, entity, alias))
+            ]
+            on += self._partitions(left, left_alias, right, alias) + self._valid(right, alias)
+            self.rows = Lookup(self.rows, Scan(right.relation, alias), conjunction(on))
+            self._joined[alias] = right.name
+        return alias
+
+    def _key(self, model: SemanticModel, entity: str, alias: str) -> exp.Expr:
+        found = self.graph.entity(model.name, entity)
+        assert found is not None
+        return expression(found.expr, alias, About("semantic_model", model.name, entity))
+
+    def _partitions(self, left: SemanticModel, left_alias: str, right: SemanticModel, alias: str) -> list[exp.Expr]:
+        """Tables cut into the same partitions meet partition by partition."""
+        theirs = {d.name: d for d in right.dimensions if d.is_partition}
+        return [
+            exp.EQ(
+                this=self._dimension(left, own, left_alias), expression=self._dimension(right, theirs[own.name], alias)
+            )
+            for own in left.dimensions
+            if own.is_partition and own.name in theirs
+        ]
+
+    def _valid(self, right: SemanticModel, alias: str) -> list[exp.Expr]:
+        """Of a model with a history, the row that held at the time of the fact."""
+        if not self.graph.has_validity(right.name):
+            return []
+        assert self.time is not None and isinstance(self.time.element, Dimension)
+        moment = truncated(self.moment(), self.time.element.grain, None)
+        conditions: list[exp.Expr] = []
+        for dimension in right.dimensions:
+            edge = truncated(self._dimension(right, dimension, alias), dimension.grain, None)
+            if dimension.validity == "start":
+                conditions.append(exp.GTE(this=moment.copy(), expression=edge))
+            elif dimension.validity == "end":
+                open_ended = exp.Is(this=edge.copy(), expression=exp.null())
+                conditions.append(exp.paren(exp.or_(exp.LT(this=moment.copy(), expression=edge), open_ended)))
+        return conditions
+
+    def _dimension(self, model: SemanticModel, dimension: Dimension, alias: str) -> exp.Expr:
+        return expression(dimension.expr, alias, About("semantic_model", model.name, dimension.name))
+
+    def _custom(self, attribute: Attribute, grain: str) -> exp.Expr:
+        """A custom grain: the column of its time spine, found by the standard grain that the spine has rows for."""
+        spine = self.graph.custom_grains[grain]
+        base = truncated(self._column(attribute), spine.grain, None)
+        name = "__".join((*(hop.entity for hop in attribute.hops), attribute.element.name))
+        alias = f"{name}__spine"
+        if alias not in self._joined:
+            on = exp.EQ(this=base, expression=column(spine.column, alias))
+            self.rows = Lookup(self.rows, Scan(spine.relation, alias), on)
+            self._joined[alias] = grain
+        return column(dict(spine.custom)[grain], alias)
+
+    def _per_entity(self, operand: PerEntity) -> exp.Expr:
+        """A metric's value for the entity of each fact: a lookup in the metric computed for all entities."""
+        keys = [key.name for key in operand.keys]
+        inner = self.per_entity(operand)
+        values = [self.value(attribute) for attribute in operand.attributes]
+        alias = "__".join(("per", *keys))
+        while self._joined.get(alias, inner) != inner:
+            alias += "_"
+        if alias not in self._joined:
+            on = [exp.EQ(this=value, expression=column(key, alias)) for key, value in zip(keys, values, strict=True)]
+            self.rows = Lookup(self.rows, Scan(inner, alias), conjunction(on))
+            self._joined[alias] = inner
+        return column("value", alias)
+
+
+def expression(text: str, alias: str, about: About) -> exp.Expr:
+    try:
+        return qualify(parse_expression(text), alias)
+    except Refused as refused:
+        raise DefinitionError("G105", f"the expr of {about.element!r}: {refused}", about=about) from None
+
+
+def filtered(rows: Plan, conditions: Sequence[exp.Expr]) -> Plan:
+    for condition in conditions:
+        rows = Filter(rows, condition)
+    return rows
+
+
+def within(moment: exp.Expr, span: Span | None) -> list[exp.Expr]:
+    """The conditions for a moment to be in a span."""
+    conditions: list[exp.Expr] = []
+    if span and span.start:
+        conditions.append(exp.GTE(this=moment.copy(), expression=timestamp(span.start)))
+    if span and span.end:
+        conditions.append(exp.LT(this=moment.copy(), expression=timestamp(span.end)))
+    return conditions
+
+
+def timestamp(moment: dt.datetime) -> exp.Expr:
+    """A moment as a literal: a date where it is midnight, so that it compares with dates and timestamps alike."""
+    if moment.time() == dt.time.min:
+        return exp.cast(exp.Literal.string(moment.date().isoformat()), exp.DataType.Type.DATE)
+    return exp.cast(exp.Literal.string(moment.isoformat(sep=" ")), exp.DataType.Type.TIMESTAMP)
+
+
+def truncated(value: exp.Expr, grain: str | None, part: str | None) -> exp.Expr:
+    """A time at a standard grain or as a date part; the day of the week is ISO's, Monday 1 to Sunday 7."""
+    if part:
+        unit = {"dow": "ISODOW", "doy": "DOY"}.get(part, part.upper())
+        return exp.Extract(this=exp.var(unit), expression=value)
+    if grain is None:
+        return value
+    return exp.TimestampTrunc(this=value, unit=exp.var(grain.upper()))

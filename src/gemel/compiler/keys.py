@@ -1,0 +1,157 @@
+"""Group-by items as keys: their grains settled, their spans of time, the columns that an order speaks of."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sqlglot import exp
+
+from gemel.compiler.expressions import Refused, parse_expression
+from gemel.compiler.graph import METRIC_TIME, Attribute, Graph
+from gemel.compiler.query import Item, Order, Query
+from gemel.compiler.terms import Key, Span
+from gemel.errors import GemelError, QueryError, did_you_mean
+from gemel.spec.manifest import Dimension, Metric
+from gemel.spec.time import GRAINS, coarsest, finer, floor, step
+
+
+def make_keys(graph: Graph, items: Iterable[Item], asked: Sequence[Metric]) -> tuple[Key, ...]:
+    return tuple(dict.fromkeys(make_key(graph, item, asked) for item in items))
+
+
+def make_key(graph: Graph, item: Item, asked: Sequence[Metric]) -> Key:
+    """An item as a key, its grain settled. Raises QueryError (G304) for a grain that does not exist."""
+    segments, grain = item.segments, item.grain
+    if grain is None and item.part is None:
+        segments, grain = graph.split_grain(segments)
+    if grain is not None and grain not in GRAINS and grain not in graph.custom_grains:
+        known = [*GRAINS, *graph.custom_grains]
+        hint = did_you_mean(grain, known) or f"one of {', '.join(known)}"
+        raise QueryError("G304", f"no grain named {grain[:40]!r}", hint=hint)
+    if grain is None and item.part is None:
+        grain = _default_grain(graph, segments, asked)
+    name = "__".join(segments) + (f"__{grain}" if grain else "") + (f"__extract_{item.part}" if item.part else "")
+    return Key(item.alias or name, segments, None if item.part else grain, item.part)
+
+
+def _default_grain(graph: Graph, segments: tuple[str, ...], asked: Sequence[Metric]) -> str | None:
+    """The grain of a time that was asked for without one, as MetricFlow takes it.
+
+    metric_time: the coarsest of the metrics' own, and day where all are finer. Any other time: its own.
+    """
+    if segments == (METRIC_TIME,):
+        if not asked:
+            return max("day", finest_spine(graph), key=GRAINS.index)
+        return coarsest([metric_grain(graph, metric) for metric in asked])
+    homes = [measure.model for metric in asked for measure in graph.measures(metric)] or list(graph.models)
+    for home in homes:
+        found = graph.attribute(home, segments)
+        if found is not None:
+            return found.element.grain if isinstance(found.element, Dimension) else None
+    return None
+
+
+def finest_spine(graph: Graph) -> str:
+    return min((spine.grain for spine in graph.spines), key=GRAINS.index, default="day")
+
+
+def metric_grain(graph: Graph, metric: Metric) -> str:
+    """The grain of a metric when none is asked for: `time_granularity`, else the coarser of day and its own."""
+    if metric.time_granularity:
+        return metric.time_granularity
+    return coarsest(["day", finest_grain(graph, metric)])
+
+
+def finest_grain(graph: Graph, metric: Metric) -> str:
+    """The finest grain that a metric can be asked at: the coarsest of its measures' times."""
+    return coarsest([graph.time_dimension(measure).grain or "day" for measure in graph.measures(metric)])
+
+
+def at_grain(graph: Graph, found: Attribute, grain: str | None, part: str | None, *, asked: str) -> Attribute:
+    """The attribute at a grain or date part; a time without either is taken at its own grain.
+
+    Raises QueryError: G312 for a grain on what is no time, G313 for one finer than the dimension's own.
+    """
+    element = found.element
+    if not isinstance(element, Dimension) or element.grain is None:
+        if grain or part:
+            wanted = f"grain {grain!r}" if grain else f"date part {part!r}"
+            raise QueryError("G312", f"{asked!r} is no time dimension, so it has no {wanted}")
+        return found
+    if part:
+        return replace(found, part=part)
+    grain = grain or element.grain
+    if finer(graph.grain_of(grain), element.grain):
+        raise QueryError(
+            "G313",
+            f"{asked!r} is known by {element.grain}, so it cannot be asked for by {grain}",
+            hint=f"ask for {asked}__{element.grain} or coarser",
+        )
+    return replace(found, grain=grain)
+
+
+def no_twins(names: list[str]) -> None:
+    """Raises QueryError (G314) where two columns of a result have one name."""
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            hint = "give one an alias, or ask for it once"
+            raise QueryError("G314", f"two columns of the result are called {name!r}", hint=hint)
+
+
+def make_span(graph: Graph, query: Query, keys: tuple[Key, ...], asked: Sequence[Metric]) -> Span | None:
+    """The time constraint, widened to whole buckets of the finest metric_time grain that is asked for."""
+    if query.start is None and query.end is None:
+        return None
+    grains = [graph.grain_of(key.grain) for key in keys if key.is_metric_time and key.grain]
+    if grains:
+        grain = min(grains, key=GRAINS.index)
+    else:
+        grain = coarsest([finest_grain(graph, metric) for metric in asked] or [finest_spine(graph)])
+    start = floor(query.start, grain) if query.start else None
+    end = step(floor(query.end, grain), grain, 1) if query.end else None
+    return Span(start, end)
+
+
+def make_order(
+    graph: Graph, order: Order, keys: tuple[Key, ...], names: list[str], asked: Sequence[Metric]
+) -> tuple[str, bool]:
+    """The column that an order speaks of. Raises QueryError (G315) for one that the query does not have."""
+    text = str(order.key)
+    if text in names:
+        return text, order.descending
+    for metric, name in zip(asked, names, strict=False):
+        if metric.name == text:
+            return name, order.descending
+    for key in keys:
+        if key.name == text:
+            return key.name, order.descending
+    try:
+        wanted = make_key(graph, order.key, asked)
+    except GemelError:
+        wanted = None
+    for key in keys:
+        if wanted and (key.segments, key.grain, key.part) == (wanted.segments, wanted.grain, wanted.part):
+            return key.name, order.descending
+    available = [*names, *(key.name for key in keys)]
+    raise QueryError(
+        "G315",
+        f"the result cannot be ordered by {text[:80]!r}, which is not one of its columns",
+        hint=did_you_mean(text, available) or f"its columns are {', '.join(available)}",
+    )
+
+
+def make_having(text: str, available: list[str]) -> exp.Expr:
+    """A filter on the result: an expression over the result's columns. Raises QueryError (G308, G316)."""
+    try:
+        tree = parse_expression(text)
+    except Refused as refused:
+        hint = "write one expression over the result's columns, such as flights > 100"
+        raise QueryError("G308", f"the result filter cannot be used: {refused}", hint=hint) from None
+    for node in tree.find_all(exp.Column):
+        if node.table or node.name.lower() not in available:
+            raise QueryError(
+                "G316",
+                f"the result filter names {node.sql()!r}, which is not a column of the result",
+                hint=did_you_mean(node.name, available) or f"its columns are {', '.join(available)}",
+            )
+        node.set("this", exp.to_identifier(node.name.lower()))
+    return tree

@@ -1,0 +1,41 @@
+"""Aggregates put together from partial ones: which parts to keep per bucket of time, and how to join buckets."""
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from gemel.compiler.algebra import Summary
+from gemel.compiler.expressions import column, divide
+from gemel.compiler.terms import Leaf
+
+
+def summary(leaf: Leaf, name: str, measured: exp.Expr) -> Summary:
+    """A leaf's aggregate over rows."""
+    measure = leaf.measure
+    if measure.percentile is None:
+        return Summary(name, measure.agg, measured)
+    kind = "discrete" if measure.percentile.discrete else "continuous"
+    approximate = "approximate_" if measure.percentile.approximate else ""
+    return Summary(name, f"{approximate}{kind}_percentile", measured, fraction=measure.percentile.fraction)
+
+
+def parts(leaf: Leaf, name: str, measured: exp.Expr) -> tuple[Summary, ...] | None:
+    """What to keep of each bucket, so that any buckets together give the aggregate; None where nothing short does."""
+    match leaf.measure.agg:
+        case "sum" | "count" | "min" | "max":
+            return (Summary(name, leaf.measure.agg, measured),)
+        case "average":
+            return (Summary(f"{name}_sum", "sum", measured), Summary(f"{name}_count", "count", measured))
+        case _:
+            return None
+
+
+def gather(part: Summary) -> str:
+    """The aggregate that joins one part over buckets: counts are summed."""
+    return "sum" if part.function == "count" else part.function
+
+
+def whole(kept: tuple[Summary, ...], value: Callable[[str], exp.Expr] = column) -> exp.Expr:
+    """The aggregate from its joined parts; `value` says how a part's column is written."""
+    columns = [value(part.name) for part in kept]
+    return divide(*columns) if len(columns) == 2 else columns[0]

@@ -1,0 +1,183 @@
+"""What a query comes down to once its names are looked up: terms over the facts of single models."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlglot import exp
+
+from gemel.compiler.expressions import Template
+from gemel.compiler.graph import METRIC_TIME, Attribute
+from gemel.spec.manifest import Measure, PeriodAgg, SemanticModel
+from gemel.spec.time import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A group-by column: its name in the result, and what it is. Which model it is read from depends on the leaf."""
+
+    name: str
+    segments: tuple[str, ...]
+    grain: str | None = None
+    part: str | None = None
+
+    @property
+    def is_metric_time(self) -> bool:
+        return self.segments == (METRIC_TIME,)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The times `start <= t < end`; None is open."""
+
+    start: dt.datetime | None = None
+    end: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PerEntity:
+    """A metric inside a filter: its value for the entity that a fact belongs to."""
+
+    term: "Term"
+    keys: tuple[Key, ...]
+    attributes: tuple[Attribute, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A filter whose references, in order, are bound to the facts of one model.
+
+    `outer` marks one that came from outside of the metric's own definition: from the query, or from a metric that
+    this one is an input of. `keys` are the references that are dimensions, as group-by keys.
+    """
+
+    template: Template
+    operands: tuple[Attribute | PerEntity, ...]
+    keys: tuple[Key, ...] = ()
+    outer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One aggregate over one model's facts. `keys` pairs each group-by column with where its value is found.
+
+    `time` is the dimension that places the facts in time. `fill` stands in for a missing value; `spine` asks for a
+    row in every bucket of time, with facts or without.
+    """
+
+    measure: Measure
+    time: Attribute
+    keys: tuple[tuple[Key, Attribute], ...]
+    filters: tuple[Predicate, ...]
+    span: Span | None = None
+    fill: int | None = None
+    spine: bool = False
+
+    @property
+    def times(self) -> tuple[Key, ...]:
+        """The keys that are the facts' own time, at some grain."""
+        return tuple(key for key, attribute in self.keys if self.is_time(attribute))
+
+    def is_time(self, attribute: Attribute | PerEntity) -> bool:
+        return isinstance(attribute, Attribute) and not attribute.hops and attribute.element == self.time.element
+
+    def is_only_time(self, predicate: Predicate) -> bool:
+        """Whether a filter speaks of nothing but the facts' own time."""
+        return bool(predicate.operands) and all(self.is_time(operand) for operand in predicate.operands)
+
+    def touches_time(self, predicate: Predicate) -> bool:
+        return any(self.is_time(operand) for operand in predicate.operands)
+
+
+@dataclass(frozen=True, slots=True)
+class Trailing:
+    """A leaf accumulated over the `window` before each moment, since the start of a grain, or over all time."""
+
+    leaf: Leaf
+    window: Window | None = None
+    grain_to_date: str | None = None
+    period_agg: PeriodAgg = "first"
+
+
+@dataclass(frozen=True, slots=True)
+class Shifted:
+    """A term as it was a `window` earlier, or at the start of the grain `to_grain`, shown at the asked time.
+
+    `times` are the keys that move. `filters` and `span` hold for the result, not for what is looked up.
+    """
+
+    term: "Term"
+    keys: tuple[Key, ...]
+    times: tuple[Key, ...]
+    window: Window | None = None
+    to_grain: str | None = None
+    filters: tuple[Predicate, ...] = ()
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """Conversion events, each under the latest base event of its entity at or before it, within `window`.
+
+    `base` and `conversion` are the two events' leaves; the keys, filters and span of `base` hold. `entity` and
+    `properties` pair what has to be equal, on the base side and on the conversion side.
+    """
+
+    base: Leaf
+    conversion: Leaf
+    same: tuple[tuple[Attribute, Attribute], ...]
+    grain: str
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """An expression over other terms, each under its handle: `a / NULLIF(b, 0)`.
+
+    It has a value in every group in which one of `inputs` has one, in the expression or not.
+    """
+
+    expression: exp.Expr
+    inputs: tuple[tuple[str, "Term"], ...]
+
+
+Cell = Leaf | Trailing | Shifted | Converted
+Term = Cell | Formula
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    name: str
+    term: Term
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What a query with metrics comes down to."""
+
+    keys: tuple[Key, ...]
+    outputs: tuple[Output, ...]
+    having: tuple[exp.Expr, ...] = ()
+    order: tuple[tuple[str, bool], ...] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What a query without metrics comes down to: the different values of dimensions, seen from model `home`.
+
+    With no `home`, of metric_time alone, which is read from the time spine.
+    """
+
+    home: SemanticModel | None
+    time: Attribute | None
+    keys: tuple[tuple[Key, Attribute | None], ...]
+    filters: tuple[Predicate, ...]
+    span: Span | None = None
+    min_max_only: bool = False
+    order: tuple[tuple[str, bool], ...] = ()
+    limit: int | None = None
+
+
+Resolved = Metrics | Values
+Calculation = Literal["conversions", "conversion_rate"]
