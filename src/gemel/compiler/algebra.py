@@ -47,14 +47,14 @@ class Join:
     """Each row of `input` with every row of `right` that fits, so that rows may multiply: days with the facts before
     them, facts with the days on which they are shown.
 
-    "left" keeps a row that nothing fits, with NULLs; "inner" drops it; "asof" takes of the rows that fit only the
-    one that is last by the inequality in `on`, and drops a row that nothing fits.
+    "left" keeps a row that nothing fits, with NULLs, and "full" those of both sides; "inner" drops it; "asof" takes
+    of the rows that fit only the one that is last by the inequality in `on`, and drops a row that nothing fits.
     """
 
     input: "Plan"
     right: Scan
     on: exp.Expr
-    how: Literal["inner", "left", "asof"]
+    how: Literal["inner", "left", "full", "asof"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,13 +97,7 @@ class _Lowering:
             case Join(rows, right, on, how):
                 draft = self.draft(rows)
                 table = self._table(right.source, right.alias)
-                match how:
-                    case "asof":
-                        draft.joins.append(exp.Join(this=table, on=on.copy(), method="ASOF"))
-                    case "left":
-                        draft.joins.append(exp.Join(this=table, on=on.copy(), side="LEFT"))
-                    case "inner":
-                        draft.joins.append(exp.Join(this=table, on=on.copy()))
+                draft.joins.append(_join(table, on.copy(), how))
                 return draft
             case Filter(inner, predicate):
                 return self._filter(plan, inner, predicate)
@@ -244,6 +238,16 @@ class _Lowering:
             gathered = function(this=column(value.value, facts))
             draft.outputs[value.name] = exp.Window(this=gathered, alias=identifier(name))
         return draft
+
+
+def _join(table: exp.Table, on: exp.Expr, how: str) -> exp.Join:
+    match how:
+        case "asof":
+            return exp.Join(this=table, on=on, method="ASOF")
+        case "left" | "full":
+            return exp.Join(this=table, on=on, side=how.upper())
+        case _:
+            return exp.Join(this=table, kind="CROSS") if isinstance(on, exp.Boolean) else exp.Join(this=table, on=on)
 
 
 def _frame(back: Window | None, step: Window) -> exp.WindowSpec:

@@ -5,13 +5,35 @@ from typing import assert_never
 
 from sqlglot import exp
 
-from gemel.compiler.algebra import Aggregate, Combine, Derive, Distinct, Filter, Named, Plan, Scan, Summary, Top
+from gemel.compiler.algebra import (
+    Aggregate,
+    Combine,
+    Derive,
+    Distinct,
+    Filter,
+    Join,
+    Lookup,
+    Named,
+    Plan,
+    Scan,
+    Summary,
+    Top,
+)
 from gemel.compiler.events import plan_converted
-from gemel.compiler.expressions import column, substitute
-from gemel.compiler.facts import Facts, within
-from gemel.compiler.graph import Graph
+from gemel.compiler.expressions import bound, column, substitute
+from gemel.compiler.facts import Facts, filtered, within
+from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.parts import summary
-from gemel.compiler.spines import coarsest_fit, over_spine, plan_shifted_leaf, plan_trailing, shift, spine_value
+from gemel.compiler.spines import (
+    buckets,
+    over_spine,
+    plan_shifted_leaf,
+    plan_trailing,
+    shift,
+    spine_for,
+    spine_rows,
+    spine_value,
+)
 from gemel.compiler.terms import (
     Cell,
     Converted,
@@ -74,17 +96,17 @@ def _plan_apart(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...]
 
 
 def _is_nothing(term: Term) -> bool:
-    """Whether a term is NULL in a group in which its facts have no rows, whatever is done with the group later."""
-    match term:
-        case Formula(expression, inputs):
-            strict = all(isinstance(node, _STRICT) for node in expression.walk())
-            return strict and any(
-                (_is_nothing(inner) and not isinstance(inner, Leaf)) or (isinstance(inner, Leaf) and inner.fill is None)
-                for handle, inner in inputs
-                if any(node.name == handle for node in expression.find_all(exp.Column))
-            )
-        case _:
-            return True  # a filled leaf is filled in every group of the query
+    """Whether a term stays NULL in groups in which its own facts have no rows, when others have.
+
+    A filled leaf asked for by itself is filled in every group of the query; inside a formula it would make the
+    formula's value up.
+    """
+    if not isinstance(term, Formula):
+        return True
+    called = {node.name for node in term.expression.find_all(exp.Column)}
+    return all(isinstance(node, _STRICT) for node in term.expression.walk()) and any(
+        _is_nothing(inner) and fill_of(inner) is None for handle, inner in term.inputs if handle in called
+    )
 
 
 _STRICT = (exp.Column, exp.Identifier, exp.Literal, exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Nullif)
@@ -139,14 +161,17 @@ def value_of(term: Term, names: dict[Cell, str]) -> exp.Expr:
 
 
 def _filled(term: Term, value: exp.Expr) -> exp.Expr:
-    """A leaf's value with what stands in where it has none. A converted event is filled like its leaf."""
+    fill = fill_of(term)
+    return value if fill is None else exp.Coalesce(this=value, expressions=[exp.Literal.number(fill)])
+
+
+def fill_of(term: Term) -> int | None:
+    """What stands in where a term has no value. A converted event is filled like its leaf."""
     match term:
-        case Leaf(fill=fill) | Converted(conversion=Leaf(fill=fill)) | Shifted(term=Leaf(fill=fill)) if (
-            fill is not None
-        ):
-            return exp.Coalesce(this=value, expressions=[exp.Literal.number(fill)])
+        case Leaf(fill=fill) | Converted(conversion=Leaf(fill=fill)) | Shifted(term=Leaf(fill=fill)):
+            return fill
         case _:
-            return value
+            return None
 
 
 def _plan_cell(graph: Graph, cell: Cell, name: str) -> Plan:
@@ -157,6 +182,8 @@ def _plan_cell(graph: Graph, cell: Cell, name: str) -> Plan:
             return plan_trailing(facts_of(graph, cell.leaf), cell, name)
         case Shifted(term=Leaf() as leaf):
             return plan_shifted_leaf(facts_of(graph, leaf), cell, leaf, name)
+        case Shifted(term=Trailing() as trailing):
+            return plan_trailing(facts_of(graph, trailing.leaf), trailing, name, cell)
         case Shifted():
             inner = plan_outputs(graph, cell.keys, (Output(name, cell.term),))
             return shift(graph, cell, inner, name)
@@ -183,21 +210,38 @@ def _plan_leaf(graph: Graph, leaf: Leaf, name: str) -> Plan:
 
 
 def _plan_values(graph: Graph, resolved: Values) -> Plan:
-    keys: tuple[Named, ...]
-    if resolved.home is None:
-        spine = graph.spine(coarsest_fit(graph, [key for key, _ in resolved.keys]))
-        rows: Plan = Scan(spine.relation, "spine")
-        keys = tuple(Named(key.name, spine_value(spine, key)) for key, _ in resolved.keys)
-        for condition in within(column(spine.column, "spine"), resolved.span):
-            rows = Filter(rows, condition)
+    operands = [*resolved.keys, *(operand for condition in resolved.filters for operand in condition.operands)]
+    times = tuple(dict.fromkeys(key for key, attribute in operands if attribute is None))
+    spine = spine_for(graph, times) if times else None
+    facts = Facts(graph, resolved.home, None, _no_metric) if resolved.home else None
+
+    def value(key: Key, attribute: Attribute | None) -> exp.Expr:
+        if facts is not None:
+            return facts.value(attribute) if attribute is not None else column(key.name, "spine")
+        assert spine is not None
+        return spine_value(graph, spine, key)
+
+    keys = tuple(Named(key.name, value(key, attribute)) for key, attribute in resolved.keys)
+    conditions = [bound(c.template, [value(*operand) for operand in c.operands]) for c in resolved.filters]
+    if facts is not None:
+        rows = _meeting(facts.rows)
+        if spine:
+            moments = buckets(graph, spine, times, resolved.span)
+            rows = Join(rows, Scan(moments, "spine"), exp.true(), "inner")
     else:
-        facts = Facts(graph, resolved.home, resolved.time, _no_metric)
-        keys = tuple(Named(key.name, facts.value(a)) for key, a in resolved.keys if a is not None)
-        rows = facts.where(resolved.filters, resolved.span)
+        assert spine is not None
+        rows = spine_rows(graph, spine, times)
+        conditions += within(column(spine.column, "spine"), resolved.span)
+    rows = filtered(rows, conditions)
     if resolved.min_max_only:
         sides = [Summary(f"{key.name}__{side}", side, key.value) for key in keys for side in ("min", "max")]
         return _top(Aggregate(rows, (), tuple(sides)), (), resolved.limit)
     return _top(Distinct(rows, keys), resolved.order, resolved.limit)
+
+
+def _meeting(rows: Plan) -> Plan:
+    """Without facts to keep, the rows of both sides stay: a region without customers is a value, too."""
+    return Join(_meeting(rows.input), rows.right, rows.on, "full") if isinstance(rows, Lookup) else rows
 
 
 def _no_metric(operand: PerEntity) -> Plan:

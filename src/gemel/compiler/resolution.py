@@ -148,47 +148,43 @@ class Scope:
             # Over all time, up to the end of the span: a plain total.
             end = self.span.end if self.span else None
             return replace(leaf, span=Span(None, end) if end else None, spine=False)
-        return Trailing(replace(leaf, spine=False), cumulative.window, cumulative.grain_to_date, cumulative.period_agg)
+        return Trailing(leaf, cumulative.window, cumulative.grain_to_date, cumulative.period_agg)
 
     def _shifted(self, metric: Metric, used: MetricInput, inner: Metric, filters: Filters) -> Shifted:
-        about = About("metric", metric.name)
-        term = Scope(self.graph, self.keys, None, self.asked).term(inner, filters)
+        """The input as it was at another time. Filters on time hold for the time shown, others for what is found."""
+        measure = self.graph.measures(inner)[0]
+        time = self.graph.time_dimension(measure)
+        bounds: list[Predicate] = []
+        after: list[Predicate] = []
+        down: list[Given] = []
+        for given in filters:
+            predicate = self._predicate(metric, measure, given)
+            of_time = [isinstance(o, Attribute) and not o.hops and o.element == time for o in predicate.operands]
+            if not any(of_time):
+                down.append(given)
+            elif all(of_time):
+                bounds.append(predicate)
+            else:
+                after.append(self._of_keys(metric, used, predicate))
+        unmoved = Scope(self.graph, self.keys, None, self.asked)
+        term = unmoved.term(inner, tuple(down))
         times = shared_times(term)
         if not times:
             raise self._needs_time(metric, f"looks at {used.name!r} at another time")
-        shown: tuple[Predicate, ...] = ()
-        if isinstance(term, Leaf | Trailing):
-            # What speaks of time alone speaks of the time shown; the rest picks the facts that are looked up.
-            leaf = term if isinstance(term, Leaf) else term.leaf
-            shown = tuple(p for p in leaf.filters if leaf.is_only_time(p))
-            leaf = replace(leaf, filters=tuple(p for p in leaf.filters if p not in shown))
-            term = leaf if isinstance(term, Leaf) else replace(term, leaf=leaf)
-        elif filters:
-            shown = self._shown(metric, inner, filters)
-            term = Scope(self.graph, self.keys, None, self.asked).term(inner, ())
-        if used.offset_window and used.offset_window.unit in self.graph.custom_grains:
-            raise QueryError(
-                "G310",
-                f"metric {metric.name!r} is moved by the custom grain {used.offset_window.unit!r}, "
-                "which is not answered yet",
-                about=about,
-            )
-        return Shifted(term, self.keys, times, used.offset_window, used.offset_to_grain, shown, self.span)
+        offset, to_grain = used.offset_window, used.offset_to_grain
+        return Shifted(term, self.keys, times, offset, to_grain, tuple(bounds), tuple(after), self.span)
 
-    def _shown(self, metric: Metric, inner: Metric, filters: Filters) -> tuple[Predicate, ...]:
-        """Filters on what a shifted ratio or derived metric shows; they can only speak of what is grouped by."""
-        measure = self.graph.measures(inner)[0]
-        shown = tuple(self._predicate(metric, measure, given) for given in filters)
-        for predicate in shown:
-            missing = [key.name for key in predicate.keys if key not in self.keys]
-            if missing or len(predicate.keys) < len(predicate.operands):
-                raise QueryError(
-                    "G320",
-                    f"metric {metric.name!r} looks at {inner.name!r} at another time, and the filter "
-                    f"{predicate.template.text.strip()!r} is applied after that, when only the group-by items are left",
-                    hint=f"group by {', '.join(missing)} too" if missing else "filter by what is grouped by",
-                )
-        return shown
+    def _of_keys(self, metric: Metric, used: MetricInput, predicate: Predicate) -> Predicate:
+        """A filter on time and more, above a shift: it can only speak of what is grouped by."""
+        missing = [key.name for key in predicate.keys if key not in self.keys]
+        if missing or len(predicate.keys) < len(predicate.operands):
+            raise QueryError(
+                "G320",
+                f"metric {metric.name!r} looks at {used.name!r} at another time, and the filter "
+                f"{predicate.template.text.strip()!r} is applied after that, when only the group-by items are left",
+                hint=f"group by {', '.join(missing)} too, or split the filter" if missing else "split the filter",
+            )
+        return predicate
 
     def _conversion(self, metric: Metric, conversion: Conversion, filters: Filters) -> Formula:
         base_metric = self.graph.input_metric(conversion.base, by=metric.name)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from gemel.compiler.algebra import Aggregate, Derive, Distinct, Filter, Join, Named, Plan, Scan, Summary
+from gemel.compiler.algebra import Aggregate, Derive, Distinct, Filter, Join, Lookup, Named, Plan, Scan, Summary
 from gemel.compiler.expressions import bound, column, conjunction, equal, interval
 from gemel.compiler.facts import Facts, filtered, truncated, within
 from gemel.compiler.graph import Attribute, Graph
@@ -19,37 +19,51 @@ Condition = Callable[[exp.Expr], exp.Expr]
 """When facts of a time meet a row of the spine: from the facts' time to a condition."""
 
 BASE = "step"  # the column that holds the spine's own step, where no asked column does
+LOOKED_AT = "looked_at"  # the time that a shown time looks at
 
 
-def coarsest_fit(graph: Graph, keys: Sequence[Key]) -> str:
-    """The finest grain among time keys, which the spine has to have: a date part needs days."""
-    grains = [key.grain or "day" for key in keys]
-    return min(grains, key=lambda grain: GRAINS.index(graph.grain_of(grain)), default="day")
+def spine_for(graph: Graph, times: Sequence[Key]) -> TimeSpine:
+    """The coarsest time spine that has all of some time keys; a date part needs days."""
+    grains = [key.grain or "day" for key in times]
+    finest = min((graph.grain_of(grain) for grain in grains), key=GRAINS.index, default="day")
+    custom = [graph.custom_grains[grain] for grain in grains if not is_standard(grain)]
+    return next((spine for spine in custom if not finer(finest, spine.grain)), None) or graph.spine(finest)
 
 
-def spine_value(spine: TimeSpine, key: Key, alias: str = "spine") -> exp.Expr:
-    """A time key as a column of the spine: a custom grain is a column there, a standard one is truncated."""
-    custom = dict(spine.custom)
-    if key.grain in custom:
-        return column(custom[key.grain], alias)
+def spine_value(graph: Graph, spine: TimeSpine, key: Key) -> exp.Expr:
+    """A time key as a column of `spine_rows`: a custom grain is a column there, a standard one is truncated."""
     if key.grain and not is_standard(key.grain):
-        raise QueryError(
-            "G310", f"custom grain {key.grain!r} is not on the time spine that this needs, which is not answered yet"
-        )
-    return truncated(column(spine.column, alias), key.grain, key.part)
+        owner = graph.custom_grains[key.grain]
+        return column(dict(owner.custom)[key.grain], "spine" if owner == spine else f"{key.grain}__spine")
+    return truncated(column(spine.column, "spine"), key.grain, key.part)
+
+
+def spine_rows(graph: Graph, spine: TimeSpine, times: Sequence[Key]) -> Plan:
+    """The rows of a spine, with the custom grains that another spine has."""
+    rows: Plan = Scan(spine.relation, "spine")
+    for grain in dict.fromkeys(key.grain for key in times if key.grain and not is_standard(key.grain)):
+        owner = graph.custom_grains[grain]
+        if owner != spine:
+            alias = f"{grain}__spine"
+            step_of_owner = truncated(column(spine.column, "spine"), owner.grain, None)
+            rows = Lookup(rows, Scan(owner.relation, alias), equal(step_of_owner, column(owner.column, alias)))
+    return rows
 
 
 def buckets(
-    spine: TimeSpine, keys: Sequence[Named], span: Span | None = None, only_time: Sequence[Predicate] = ()
+    graph: Graph,
+    spine: TimeSpine,
+    times: Sequence[Key],
+    span: Span | None = None,
+    only_time: Sequence[Predicate] = (),
 ) -> Distinct:
-    """The different values of time columns over a spine, within a span, where filters that speak of time alone hold."""
-    moment = column(spine.column, "spine")
-    conditions = within(moment, span)
-    for predicate in only_time:
-        operands = [o for o in predicate.operands if isinstance(o, Attribute)]
-        values = [spine_value(spine, Key("", (), o.grain, o.part)) for o in operands]
-        conditions.append(bound(predicate.template, values))
-    return Distinct(filtered(Scan(spine.relation, "spine"), conditions), tuple(keys))
+    """The different values of time keys over a spine, within a span, where filters that speak of time alone hold."""
+    conditions = within(column(spine.column, "spine"), span)
+    spoken = [[Key("", (), o.grain, o.part) for o in p.operands if isinstance(o, Attribute)] for p in only_time]
+    for predicate, keys in zip(only_time, spoken, strict=True):
+        conditions.append(bound(predicate.template, [spine_value(graph, spine, key) for key in keys]))
+    rows = filtered(spine_rows(graph, spine, [*times, *(key for each in spoken for key in each)]), conditions)
+    return Distinct(rows, tuple(Named(key.name, spine_value(graph, spine, key)) for key in times))
 
 
 def over_spine(graph: Graph, leaf: Leaf, name: str, result: Plan) -> Plan:
@@ -59,9 +73,9 @@ def over_spine(graph: Graph, leaf: Leaf, name: str, result: Plan) -> Plan:
     again, where it has what they speak of: an empty bucket has no status, so `status = 'done'` drops it.
     """
     times = leaf.times
-    spine = graph.spine(coarsest_fit(graph, times))
+    spine = spine_for(graph, times)
     only_time = [predicate for predicate in leaf.filters if leaf.is_only_time(predicate)]
-    source = buckets(spine, [Named(key.name, spine_value(spine, key)) for key in times], leaf.span, only_time)
+    source = buckets(graph, spine, times, leaf.span, only_time)
     finest = _finest(graph, times)
     on = [equal(column(key.name, "spine"), column(key.name, "facts")) for key in ([finest] if finest else times)]
     joined: Plan = Join(Scan(source, "spine"), Scan(result, "facts"), conjunction(on), "left")
@@ -88,28 +102,97 @@ def _finest(graph: Graph, times: Sequence[Key]) -> Key | None:
 
 def shift(graph: Graph, shifted: Shifted, inner: Plan, name: str, *, keep: bool = False) -> Plan:
     """A result by the shifted keys, shown at the time that looks at it. `keep` shows times that find nothing, too."""
-    spine = graph.spine(coarsest_fit(graph, shifted.times))
-    finest = _finest(graph, shifted.times)
-    assert finest is not None
-    only_time = [p for p in shifted.filters if {*p.keys} <= {*shifted.times} or not p.keys]
-    times = [Named(key.name, spine_value(spine, key)) for key in shifted.times]
-    source = buckets(spine, times, shifted.span, [p for p in only_time if p.operands])
-    looked_at = _looked_at(column(finest.name, "spine"), shifted)
+    finest = _settling(graph, shifted)
+    times = (finest, *(key for key in shifted.times if key != finest))
+    source, looked_at = _looking(graph, shifted, times)
     on = equal(looked_at, column(finest.name, "facts"))
     joined = Join(Scan(source, "spine"), Scan(inner, "facts"), on, "left" if keep else "inner")
     outputs = [Named(key.name, column(key.name, "spine" if key in shifted.times else "facts")) for key in shifted.keys]
     result: Plan = Derive(joined, (*outputs, Named(name, column(name, "facts"))))
-    for predicate in shifted.filters:
-        if predicate not in only_time:
-            result = Filter(result, bound(predicate.template, [column(key.name) for key in predicate.keys]))
+    for predicate in shifted.after:
+        result = Filter(result, bound(predicate.template, [column(key.name) for key in predicate.keys]))
     return result
 
 
-def _looked_at(shown: exp.Expr, shifted: Shifted) -> exp.Expr:
-    """The time that a shown time looks at."""
-    if shifted.window:
-        return exp.Sub(this=shown, expression=interval(shifted.window))
-    return truncated(shown, shifted.to_grain, None)
+def _settling(graph: Graph, shifted: Shifted) -> Key:
+    """The asked time by which results move, whole. Raises QueryError (G324) where there is none."""
+    custom = [key for key in shifted.times if key.grain == shifted.unit]
+    if not is_standard(shifted.unit) and custom and len(shifted.times) == 1:
+        return custom[0]
+    finest = _finest(graph, shifted.times)
+    if finest is None or (not is_standard(shifted.unit) and finest.grain != graph.grain_of(shifted.unit)):
+        raise _cannot_be_shown(graph, shifted)
+    return finest
+
+
+def _cannot_be_shown(graph: Graph, shifted: Shifted) -> QueryError:
+    return QueryError(
+        "G324",
+        f"a metric of another time (by {shifted.unit}) cannot be shown by "
+        f"{', '.join(key.name for key in shifted.times)} alone",
+        hint=f"group by metric_time__{graph.grain_of(shifted.unit)} too",
+    )
+
+
+def _looking(graph: Graph, shifted: Shifted, times: Sequence[Key]) -> tuple[Plan, exp.Expr]:
+    """The times that are shown, under the alias `spine`, and the time that each looks at: of the first of `times`."""
+    first = times[0]
+    if is_standard(shifted.unit):
+        spine = spine_for(graph, times)
+        shown = column(first.name, "spine")
+        if shifted.window:
+            looked_at: exp.Expr = exp.Sub(this=shown, expression=interval(shifted.window))
+        else:
+            looked_at = truncated(shown, shifted.to_grain, None)
+        return buckets(graph, spine, times, shifted.span, shifted.bounds), looked_at
+    spine = graph.custom_grains[shifted.unit]
+    shown_days = buckets(graph, spine, times, shifted.span, shifted.bounds)
+    before = _periods_before(spine, shifted) if first.grain == shifted.unit else _days_before(spine, shifted)
+    on = equal(column(first.name, "shown"), column("shown", "before"))
+    looked = Derive(
+        Join(Scan(shown_days, "shown"), Scan(before, "before"), on, "inner"),
+        (*(Named(key.name, column(key.name, "shown")) for key in times), Named(LOOKED_AT, column(LOOKED_AT, "before"))),
+    )
+    return looked, column(LOOKED_AT, "spine")
+
+
+def _periods_before(spine: TimeSpine, shifted: Shifted) -> Plan:
+    """Each custom period with the one so many before it."""
+    assert shifted.window is not None
+    period = column(dict(spine.custom)[shifted.unit], "spine")
+    periods = Distinct(Scan(spine.relation, "spine"), (Named("shown", period),))
+    shown = column("shown", "periods")
+    lag = exp.Window(
+        this=exp.Lag(this=shown, offset=exp.Literal.number(shifted.window.count)),
+        order=exp.Order(expressions=[exp.Ordered(this=shown, nulls_first=False)]),
+    )
+    return Derive(Scan(periods, "periods"), (Named("shown", shown), Named(LOOKED_AT, lag)))
+
+
+def _days_before(spine: TimeSpine, shifted: Shifted) -> Plan:
+    """Each step of the spine with the step of the same number in the custom period so many before."""
+    assert shifted.window is not None
+    day = truncated(column(spine.column, "spine"), spine.grain, None)
+    period = column(dict(spine.custom)[shifted.unit], "spine")
+    in_order = exp.Order(expressions=[exp.Ordered(this=day, nulls_first=False)])
+    by_period = exp.Order(expressions=[exp.Ordered(this=period, nulls_first=False)])
+    number = exp.Window(this=exp.RowNumber(), partition_by=[period], order=in_order)
+    rank = exp.Window(this=exp.DenseRank(), order=by_period)
+    numbered = Derive(
+        Filter(Scan(spine.relation, "spine"), exp.Is(this=period, expression=exp.null()).not_()),
+        (Named("day", day), Named("number", number), Named("period", rank)),
+    )
+    count = exp.Literal.number(shifted.window.count)
+    on = conjunction(
+        [
+            equal(column("number", "later"), column("number", "earlier")),
+            equal(exp.Sub(this=column("period", "later"), expression=count), column("period", "earlier")),
+        ]
+    )
+    return Derive(
+        Join(Scan(numbered, "later"), Scan(numbered, "earlier"), on, "inner"),
+        (Named("shown", column("day", "later")), Named(LOOKED_AT, column("day", "earlier"))),
+    )
 
 
 def plan_shifted_leaf(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
@@ -119,47 +202,56 @@ def plan_shifted_leaf(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> 
     step of their own time by step, and are aggregated where they arrive: a month is not whole weeks.
     """
     graph = facts.graph
+    if not _moves_whole(graph, shifted):
+        return _shift_facts(facts, shifted, leaf, name)
+    finest = _settling(graph, shifted)
+    kept = tuple((key, a) for key, a in leaf.keys if key == finest or key not in shifted.times)
+    inner = replace(leaf, keys=kept, spine=False)
+    keys = tuple(Named(key.name, facts.value(attribute)) for key, attribute in kept)
+    rows = facts.boundary(facts.where(inner.filters), inner)
+    result = Aggregate(rows, keys, (summary(leaf, name, facts.measured(leaf)),))
+    return shift(graph, shifted, result, name, keep=leaf.spine)
+
+
+def _moves_whole(graph: Graph, shifted: Shifted) -> bool:
+    unit = shifted.unit
+    if not is_standard(unit):
+        return len(shifted.times) == 1 and shifted.times[0].grain == unit
     finest = _finest(graph, shifted.times)
-    unit = shifted.window.unit if shifted.window else shifted.to_grain
-    assert unit is not None
-    if (
-        finest is not None
-        and finest.grain is not None
-        and not finer(unit, finest.grain)
-        and not (finest.grain == "week" and shifted.to_grain)
-        and all(key.grain is None or is_standard(key.grain) for key in shifted.times)
-    ):
-        kept = tuple((key, a) for key, a in leaf.keys if key == finest or key not in shifted.times)
-        inner = replace(leaf, keys=kept, spine=False)
-        keys = tuple(Named(key.name, facts.value(attribute)) for key, attribute in kept)
-        rows = facts.boundary(facts.where(inner.filters), inner)
-        result = Aggregate(rows, keys, (summary(leaf, name, facts.measured(leaf)),))
-        return shift(graph, shifted, result, name, keep=leaf.spine)
-    return _shift_facts(facts, shifted, leaf, name)
+    if finest is None or any(key.grain and not is_standard(key.grain) for key in shifted.times):
+        return False
+    # Weeks do not nest in months, so their totals cannot stand for the start of one.
+    return not finer(unit, finest.grain or "") and not (finest.grain == "week" and shifted.to_grain)
 
 
 def _shift_facts(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
     graph = facts.graph
     base = graph.time_dimension(leaf.measure).grain or "day"
-    spine = graph.spine(_finer_of(graph, base, shifted.times))
     day = _day(shifted.times, base)
-    times = [Named(key.name, spine_value(spine, key)) for key in dict.fromkeys((day, *shifted.times))]
-    source: Plan = buckets(spine, times, shifted.span, shifted.filters)
+    source, looked_at = _looking(graph, shifted, tuple(dict.fromkeys((day, *shifted.times))))
     if shifted.to_grain:
-        starts = [equal(column(key.name), column(day.name)) for key in shifted.times if key.grain]
-        source = Filter(source, exp.or_(*starts) if len(starts) > 1 else starts[0]) if starts else source
+        source = Filter(source, _begins(graph, shifted, day))
     others = [(key, a) for key, a in leaf.keys if key not in shifted.times]
 
     def looks(moment: exp.Expr) -> exp.Expr:
-        return equal(_looked_at(column(day.name, "spine"), shifted), moment)
+        return equal(looked_at, moment)
 
     result = _meet(facts, leaf, name, others, Scan(source, "spine"), looks, shifted.times, day)
-    return over_spine(graph, replace(leaf, span=shifted.span), name, result) if leaf.spine else result
+    for predicate in shifted.after:
+        result = Filter(result, bound(predicate.template, [column(key.name) for key in predicate.keys]))
+    if not leaf.spine:
+        return result
+    shown = replace(leaf, span=shifted.span, filters=(*leaf.filters, *shifted.bounds))
+    return over_spine(graph, shown, name, result)
 
 
-def _finer_of(graph: Graph, base: str, times: Sequence[Key]) -> str:
-    custom = [key.grain for key in times if key.grain and not is_standard(key.grain)]
-    return next((grain for grain in custom if graph.grain_of(grain) == base), base)
+def _begins(graph: Graph, shifted: Shifted, day: Key) -> exp.Expr:
+    """Whether a day begins one of the asked periods."""
+    periods = [key for key in shifted.times if key.grain and is_standard(key.grain)]
+    if not periods:
+        raise _cannot_be_shown(graph, shifted)
+    starts = [equal(column(key.name), column(day.name)) for key in periods]
+    return exp.or_(*starts) if len(starts) > 1 else starts[0]
 
 
 def _day(times: Sequence[Key], base: str) -> Key:
@@ -167,38 +259,40 @@ def _day(times: Sequence[Key], base: str) -> Key:
     return next((key for key in times if key.grain == base), Key(BASE, (), base))
 
 
-def plan_trailing(facts: Facts, trailing: Trailing, name: str) -> Plan:
-    """A leaf over the time before each step of the spine, the step itself included.
+def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted | None = None) -> Plan:
+    """A leaf over the time before each step of the spine, the step itself included, or as it was before that.
 
     Days without a fact in their window have no row. A grain coarser than the facts' own takes one of its steps, or
     their average.
     """
     graph, leaf = facts.graph, trailing.leaf
     base = graph.time_dimension(leaf.measure).grain or "day"
-    spine = graph.spine(_finer_of(graph, base, leaf.times))
     day = _day(leaf.times, base)
-    at_base = day in leaf.times
+    shown = tuple(dict.fromkeys((day, *leaf.times)))
     after = [predicate for predicate in leaf.filters if leaf.touches_time(predicate)]
     only_time = [predicate for predicate in after if leaf.is_only_time(predicate)]
     mixed = [predicate for predicate in after if predicate not in only_time]
-    shown = tuple(dict.fromkeys((day, *leaf.times)))
-    times = [Named(key.name, spine_value(spine, key)) for key in shown]
-    source = buckets(spine, times, leaf.span, only_time)
-    inner = replace(
-        leaf,
-        filters=tuple(predicate for predicate in leaf.filters if predicate not in after),
-        span=_reach(trailing, leaf.span),
-    )
+    spine = spine_for(graph, shown)
+    source = Scan(buckets(graph, spine, shown, leaf.span, only_time), "spine")
+    seen = tuple(predicate for predicate in leaf.filters if predicate not in after)
+    inner = replace(leaf, filters=seen, span=_reach(trailing, leaf.span))
     others = [(key, a) for key, a in leaf.keys if key not in leaf.times]
-    result: Plan = _meet(facts, inner, name, others, Scan(source, "spine"), _sees(trailing, day), shown, day, mixed)
+    steps = _meet(facts, inner, name, others, source, _sees(trailing, day), shown, day, mixed)
+    keys = (*shown, *(key for key, _ in others))
+    if shifted:
+        steps = shift(graph, replace(shifted, keys=keys, times=shown), steps, name, keep=leaf.spine)
+    elif leaf.spine:
+        at = replace(leaf.time, grain=base)
+        by_day = replace(leaf, keys=tuple((key, dict(leaf.keys).get(key, at)) for key in keys))
+        steps = over_spine(graph, by_day, name, steps)
     value: exp.Expr = column(name)
     if leaf.fill is not None:
         value = exp.Coalesce(this=value, expressions=[exp.Literal.number(leaf.fill)])
-    keys = [Named(key.name, column(key.name)) for key, _ in leaf.keys]
-    if at_base:
-        return Derive(result, (*keys, Named(name, value)))
-    result = Derive(result, (*keys, Named(BASE, column(BASE)), Named(name, value)))
-    return _one_per_period(result, [key.name for key, _ in leaf.keys], name, trailing.period_agg)
+    result = Derive(steps, (*(Named(key.name, column(key.name)) for key in keys), Named(name, value)))
+    asked = [key.name for key, _ in leaf.keys]
+    if day in leaf.times:
+        return Derive(result, (*(Named(key, column(key)) for key in asked), Named(name, column(name))))
+    return _one_per_period(result, asked, name, trailing.period_agg)
 
 
 def _sees(trailing: Trailing, step_key: Key) -> Condition:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlglot import exp
 
@@ -103,7 +102,8 @@ class Trailing:
 class Shifted:
     """A term as it was a `window` earlier, or at the start of the grain `to_grain`, shown at the asked time.
 
-    `times` are the keys that move. `filters` and `span` hold for the result, not for what is looked up.
+    `times` are the keys that move. What is looked up knows no span and no filter on time from outside: `span` and
+    `bounds` hold for the time that is shown, `after` for the rows that are.
     """
 
     term: "Term"
@@ -111,8 +111,13 @@ class Shifted:
     times: tuple[Key, ...]
     window: Window | None = None
     to_grain: str | None = None
-    filters: tuple[Predicate, ...] = ()
+    bounds: tuple[Predicate, ...] = ()
+    after: tuple[Predicate, ...] = ()
     span: Span | None = None
+
+    @property
+    def unit(self) -> str:
+        return self.window.unit if self.window else self.to_grain or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +168,23 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """A filter of a query without metrics: what each reference stands for, in order."""
+
+    template: Template
+    operands: tuple[tuple[Key, Attribute | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Values:
     """What a query without metrics comes down to: the different values of dimensions, seen from model `home`.
 
-    With no `home`, of metric_time alone, which is read from the time spine.
+    A key without an attribute is metric_time, which is any moment of the time spine. With no `home`, that is all.
     """
 
     home: SemanticModel | None
-    time: Attribute | None
     keys: tuple[tuple[Key, Attribute | None], ...]
-    filters: tuple[Predicate, ...]
+    filters: tuple[Condition, ...]
     span: Span | None = None
     min_max_only: bool = False
     order: tuple[tuple[str, bool], ...] = ()
@@ -180,4 +192,3 @@ class Values:
 
 
 Resolved = Metrics | Values
-Calculation = Literal["conversions", "conversion_rate"]

@@ -3,8 +3,8 @@
 from gemel.compiler.expressions import parse_filter
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.keys import at_grain, make_key, make_keys, make_order, make_span, no_twins
-from gemel.compiler.query import Item, MetricItem, Query
-from gemel.compiler.terms import Key, Predicate, Values
+from gemel.compiler.query import Item, Query
+from gemel.compiler.terms import Condition, Key, Values
 from gemel.errors import QueryError, UnknownNameError, did_you_mean
 from gemel.spec.manifest import Entity, SemanticModel
 
@@ -17,35 +17,27 @@ def resolve_values(graph: Graph, query: Query) -> Values:
         raise QueryError("G316", "a result filter needs a metric to filter by", hint="use --where for dimensions")
     keys = make_keys(graph, query.group_by, ())
     no_twins([key.name for key in keys])
-    templates = [parse_filter(text) for text in query.where]
-    references = [
-        make_key(graph, ref, ()) for template in templates for ref in template.references if isinstance(ref, Item)
-    ]
-    if any(isinstance(ref, MetricItem) for template in templates for ref in template.references):
-        raise QueryError("G311", "a filter by a metric needs a metric in the query")
+    if query.min_max_only and len(keys) != 1:
+        raise QueryError("G322", "the least and greatest value can be asked of one item only")
     span = make_span(graph, query, keys, ())
-    needed = [key for key in dict.fromkeys([*keys, *references]) if not key.is_metric_time]
-    with_time = any(key.is_metric_time for key in [*keys, *references]) or span is not None
-    home = _home(graph, needed, with_time) if needed else None
-    found: dict[Key, Attribute | None] = {}
-    time = _home_time(graph, home) if home and with_time else None
-    for key in dict.fromkeys([*keys, *references]):
-        seen = time if key.is_metric_time else graph.attribute(home.name, key.segments) if home else None
-        found[key] = at_grain(graph, seen, key.grain, key.part, asked="__".join(key.segments)) if seen else None
-    if home is None and references:
-        raise QueryError(
-            "G305", "metric_time alone takes its values from the time spine, which has no other dimensions"
-        )
-    bound: list[Predicate] = []
-    for template in templates:
-        items = [make_key(graph, ref, ()) for ref in template.references if isinstance(ref, Item)]
-        operands = tuple(attribute for item in items if (attribute := found[item]) is not None)
-        bound.append(Predicate(template, operands))
+    if span and not any(key.is_metric_time for key in keys):
+        raise QueryError("G323", "a time constraint without a metric needs a time", hint="group by metric_time")
+    templates = [parse_filter(text) for text in query.where]
+    if not all(isinstance(ref, Item) for template in templates for ref in template.references):
+        raise QueryError("G311", "a filter by a metric needs a metric in the query")
+    spoken = [[make_key(graph, r, ()) for r in t.references if isinstance(r, Item)] for t in templates]
+    needed = dict.fromkeys(key for key in (*keys, *(key for each in spoken for key in each)) if not key.is_metric_time)
+    home = _home(graph, list(needed)) if needed else None
+
+    def find(key: Key) -> tuple[Key, Attribute | None]:
+        found = graph.attribute(home.name, key.segments) if home and not key.is_metric_time else None
+        asked = "__".join(key.segments)
+        return key, at_grain(graph, found, key.grain, key.part, asked=asked) if found else None
+
     return Values(
         home,
-        time,
-        tuple((key, found[key]) for key in keys),
-        tuple(bound),
+        tuple(find(key) for key in keys),
+        tuple(Condition(t, tuple(find(key) for key in each)) for t, each in zip(templates, spoken, strict=True)),
         span=span,
         min_max_only=query.min_max_only,
         order=tuple(make_order(graph, order, keys, [], ()) for order in query.order_by),
@@ -53,18 +45,14 @@ def resolve_values(graph: Graph, query: Query) -> Values:
     )
 
 
-def _home(graph: Graph, keys: list[Key], with_time: bool) -> SemanticModel:
+def _home(graph: Graph, keys: list[Key]) -> SemanticModel:
     best: tuple[int, int, SemanticModel] | None = None
     for model in graph.models.values():
-        if with_time and _home_time(graph, model) is None:
-            continue
         reached = [graph.attribute(model.name, key.segments) for key in keys]
         if all(reached):
-            # A model that owns the element beats one that only points to it.
             cost = sum(len(found.hops) for found in reached if found)
-            rank = sum(
-                isinstance(found.element, Entity) and found.element.type == "foreign" for found in reached if found
-            )
+            # A model that owns the element beats one that only points to it.
+            rank = sum(isinstance(f.element, Entity) and f.element.type == "foreign" for f in reached if f)
             if best is None or (cost, rank) < best[:2]:
                 best = (cost, rank, model)
     if best is not None:
@@ -79,16 +67,8 @@ def _home(graph: Graph, keys: list[Key], with_time: bool) -> SemanticModel:
                 hint=spelling(name, known) or "see `gemel list dimensions`",
             )
     names = ", ".join("__".join(key.segments) for key in keys)
-    raise QueryError(
-        "G305",
-        f"no semantic model reaches all of {names}" + (" and has a time" if with_time else ""),
-        hint="name a metric that connects them",
-    )
-
-
-def _home_time(graph: Graph, model: SemanticModel) -> Attribute | None:
-    dimension = graph.dimension(model.name, model.default_time_dimension or "")
-    return Attribute(model.name, (), dimension) if dimension else None
+    hint = "name a metric that connects them"
+    raise QueryError("G305", f"no semantic model reaches all of {names}", hint=hint)
 
 
 def spelling(name: str, known: list[str]) -> str | None:

@@ -1,0 +1,245 @@
+"""The rules of the house that no linter knows: who imports whom, what stays light, what is told in public."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "gemel"
+
+# Who may import whom inside gemel. A new package or top module needs a row here.
+LAYERS = {
+    "errors": set(),
+    "spec": {"errors"},
+    "compiler": {"errors", "spec"},
+    "warehouse": {"errors", "spec"},
+    "dbt": {"errors", "spec"},
+    "bridge": {"errors", "spec", "compiler", "warehouse"},
+    "bi": {"errors", "spec", "compiler"},
+    "project": {"errors", "spec", "compiler", "warehouse", "dbt", "bridge", "bi"},
+    "server": {"errors", "spec", "compiler", "project"},
+    "cli": {"errors", "spec", "compiler", "warehouse", "dbt", "bridge", "bi", "project", "server", "__init__"},
+    "__init__": {"errors", "project"},
+    "__main__": {"cli"},
+}
+
+# What these may import only inside a function, so that `gemel --help` and `import gemel` stay quick.
+LATER = {
+    "project": {"bridge", "bi"},
+    "cli": {"warehouse", "dbt", "bridge", "bi", "project", "server"},
+    "__init__": {"project"},
+}
+
+# The compiler's modules in the order of its stages; a module may import those before it. A new module needs a
+# place here. The first stage, reading, is gemel.spec.
+STAGES = {
+    "the question": ["query", "expressions"],
+    "bind": ["graph"],
+    "resolve": ["terms", "keys", "values", "resolution"],
+    "plan": ["algebra", "facts", "parts", "spines", "events", "planning", "moments"],
+    "tidy": ["rules"],
+    "lower": ["lowering"],
+    "speak": ["dialects"],
+    "about it all": ["lineage", "outline"],
+    "the recipe": ["__init__"],
+}
+ORDER = [module for modules in STAGES.values() for module in modules]
+
+# The heavy libraries, and the modules that may import one outside a function.
+HEAVY: dict[str, set[str]] = {
+    "dbt": set(),
+    "duckdb": set(),
+    "feast": set(),
+    "pandas": set(),
+    "pyarrow": set(),
+}
+
+# Paths and hosts of one machine have no place in a repository.
+MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(tmp|root|work|home|Users|opt|mnt|private)/[\w.]|\b[A-Z]:\\Users\\")
+MACHINE_PATHS_ALLOWED = {
+    "tests/test_house.py": "names them to find them",
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """`module` (dotted name below gemel) imports `target`; `lazy` inside a function or only for types."""
+
+    module: str
+    target: str
+    line: int
+    lazy: bool
+
+    def __str__(self) -> str:
+        return f"src/gemel/{self.module.replace('.', '/')}.py:{self.line} imports {self.target}"
+
+
+def test_every_module_has_a_place_in_the_tables_above():
+    files = [path.relative_to(SOURCE).with_suffix("").parts for path in SOURCE.rglob("*.py")]
+    assert {file[0] for file in files} <= LAYERS.keys(), "give the new one a row in LAYERS"
+    compiler = {file[1] for file in files if file[0] == "compiler"}
+    assert compiler <= {*ORDER}, "give the new one a place in STAGES"
+
+
+def test_every_module_imports_only_the_layers_below_it():
+    wrong = []
+    for found in IMPORTS:
+        layer, target = found.module.split(".")[0], inner(found.target)
+        if target and target[0] not in LAYERS.get(layer, set()) | {layer}:
+            wrong.append(f"{found}: {layer} may not know {target[0]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_stage_of_the_compiler_imports_only_earlier_stages():
+    wrong = []
+    for found in IMPORTS:
+        match found.module.split("."), inner(found.target):
+            case ["compiler", module], ["compiler", *rest]:
+                target = rest[0] if rest and rest[0] in ORDER else "__init__"
+                if module in ORDER and ORDER.index(target) >= ORDER.index(module):
+                    wrong.append(f"{found}, which comes later")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_slow_to_import_is_imported_late():
+    wrong = []
+    for found in IMPORTS:
+        layer, target = found.module.split(".")[0], inner(found.target)
+        if not found.lazy and target and target[0] in LATER.get(layer, ()):
+            wrong.append(f"{found}: do it inside the function that needs it")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_heavy_libraries_are_imported_inside_functions():
+    wrong = [
+        f"{found}: do it inside the function that needs it"
+        for found in IMPORTS
+        if not found.lazy and found.module not in HEAVY.get(found.target.split(".")[0], {found.module})
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import gemel",
+        "import gemel; [getattr(gemel, name) for name in gemel.__all__]",
+        "import sys; sys.argv = ['gemel', '--help']; from gemel.cli import main; main()",
+    ],
+    ids=["import gemel", "every public name", "gemel --help"],
+)
+def test_gemel_starts_without_the_heavy_libraries(code):
+    tell = f"print(*sorted({set(HEAVY)} & set(sys.modules)), file=sys.stderr)"
+    code = f"import atexit, sys; atexit.register(lambda: {tell})\n{code}"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (ran.returncode, ran.stderr.strip()) == (0, "")
+
+
+def test_all_names_exactly_what_can_be_imported():
+    import gemel
+
+    typed = {found.target.split(".")[-1] for found in IMPORTS if found.module == "__init__" and inner(found.target)}
+    assert sorted(gemel.__all__) == sorted(typed) == dir(gemel)
+    assert all(getattr(gemel, name).__module__.startswith("gemel.") for name in gemel.__all__)
+
+
+def test_every_command_is_documented():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    text = "\n".join(page.read_text() for page in pages)
+    missing = [command for command in commands() if not re.search(rf"\b{command}\b", text)]
+    assert not missing, f"neither README.md nor docs/ tells of: {', '.join(missing)}"
+
+
+def test_no_path_of_one_machine_is_committed():
+    wrong = [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for name, text in tracked_texts()
+        if name not in MACHINE_PATHS_ALLOWED
+        for number, line in enumerate(text.splitlines(), 1)
+        if MACHINE_PATHS.search(line)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_lock_file_names_only_the_public_index():
+    hosts = set(re.findall(r'"https?://([^/"]+)', (ROOT / "uv.lock").read_text()))
+    assert hosts <= {"pypi.org", "files.pythonhosted.org"}
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """Every import in a file, wherever it stands."""
+    module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    package = ["gemel", *module.split(".")[:-1]]
+
+    def walk(node: ast.AST, lazy: bool) -> Iterator[Import]:
+        match node:
+            case ast.Import(names=names):
+                for alias in names:
+                    yield Import(module, alias.name, node.lineno, lazy)
+            case ast.ImportFrom(module=source, names=names, level=level):
+                base = package[: len(package) - level + 1] if level else []
+                base += [source] if source else []
+                for alias in names:
+                    yield Import(module, ".".join([*base, alias.name]), node.lineno, lazy)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                lazy = True
+            case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
+                lazy = True
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, lazy)
+
+    return walk(ast.parse(path.read_text()), lazy=False)
+
+
+def inner(target: str) -> list[str] | None:
+    """`gemel.compiler.graph.Graph` -> `["compiler", "graph", "Graph"]`; None for what is not gemel's.
+
+    A public name, `gemel.load`, is found in `["__init__"]`.
+    """
+    package, *parts = target.split(".")
+    if package != "gemel":
+        return None
+    return parts if parts and parts[0] in LAYERS else ["__init__"]
+
+
+def commands() -> Iterator[str]:
+    """`gemel query`, `gemel list metrics`: every command, as one types it."""
+    import click
+
+    from gemel.cli import main
+
+    def walk(command: click.Command, path: str) -> Iterator[str]:
+        if not isinstance(command, click.Group):
+            yield path
+            return
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            if found and not found.hidden:
+                yield from walk(found, f"{path} {name}")
+
+    return walk(main, "gemel")
+
+
+def tracked_texts() -> Iterator[tuple[str, str]]:
+    """Each text file that is committed, or would be by `git add .`, and what is in it."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    ran = subprocess.run(listed, capture_output=True, text=True, cwd=ROOT)
+    if ran.returncode:
+        pytest.skip("not a git work tree")
+    for name in filter(None, ran.stdout.split("\0")):
+        path = ROOT / name
+        if path.is_file():
+            try:
+                yield name, path.read_text()
+            except UnicodeDecodeError:
+                continue
+
+
+IMPORTS = [found for path in sorted(SOURCE.rglob("*.py")) for found in imports_of(path)]
