@@ -14,17 +14,18 @@ WITHOUT_FILTER = frozenset({"snowflake", "bigquery", "redshift", "mysql", "tsql"
 
 def speak(select: exp.Select, dialect: str) -> str:
     """SQL text, one clause a line. Raises QueryError (G318) for a dialect that sqlglot does not know."""
-    if not dialect or Dialect.get(dialect) is None:
+    engine = Dialect.get(dialect) if dialect else None
+    if engine is None:
         known = [name for name in Dialect.classes if name]
         raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, known))
     if dialect in WITHOUT_FILTER:
         select.transform(_filter_to_case, copy=False)
     for node in list(select.find_all(exp.Filter, exp.Group)):
-        _on_one_line(node, dialect)
-    return select.sql(dialect, pretty=True, max_text_width=110)
+        _on_one_line(node, engine())
+    return select.sql(engine(), pretty=True, max_text_width=110)
 
 
-def _on_one_line(node: exp.Expr, dialect: str) -> None:
+def _on_one_line(node: exp.Expr, dialect: Dialect) -> None:
     """sqlglot breaks these over lines that nobody would write; their finished text stands in for them."""
     if isinstance(node, exp.Group):
         node.set("expressions", [exp.var(", ".join(key.sql(dialect) for key in node.expressions))])

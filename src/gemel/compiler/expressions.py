@@ -153,6 +153,33 @@ class Template:
     text: str
 
 
+class Texts:
+    """Texts read once. What it hands out is shared: copy before changing."""
+
+    def __init__(self) -> None:
+        self._scalars: dict[str, exp.Expr] = {}
+        self._over: dict[tuple[str, str], exp.Expr] = {}
+        self._filters: dict[str, Template] = {}
+
+    def scalar(self, text: str) -> exp.Expr:
+        """Raises Refused."""
+        if text not in self._scalars:
+            self._scalars[text] = parse_expression(text)
+        return self._scalars[text]
+
+    def over(self, alias: str, text: str) -> exp.Expr:
+        """An expression whose columns are those of `alias`. Raises Refused."""
+        if (alias, text) not in self._over:
+            self._over[(alias, text)] = qualify(self.scalar(text), alias)
+        return self._over[(alias, text)]
+
+    def filter(self, text: str) -> Template:
+        """Raises QueryError."""
+        if text not in self._filters:
+            self._filters[text] = parse_filter(text)
+        return self._filters[text]
+
+
 _TAG = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
 _HANDLE = re.compile(r"__ref_(\d+)")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlglot import exp
 
 from gemel.compiler.algebra import Aggregate, Filter, Join, Lookup, Named, Plan, Scan, Summary
-from gemel.compiler.expressions import Refused, bound, column, conjunction, equal, parse_expression, qualify
+from gemel.compiler.expressions import Refused, bound, column, conjunction, equal
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.terms import Leaf, PerEntity, Predicate, Span
 from gemel.errors import About, DefinitionError, did_you_mean
@@ -30,7 +30,7 @@ class Facts:
 
     def measured(self, leaf: Leaf) -> exp.Expr:
         measure = leaf.measure
-        return expression(measure.expr, self.alias, About("semantic_model", self.home.name, measure.name))
+        return expression(self.graph, measure.expr, self.alias, About("semantic_model", self.home.name, measure.name))
 
     def moment(self) -> exp.Expr:
         """The time by which the facts are placed, as it stands in the table."""
@@ -89,7 +89,7 @@ class Facts:
                 hint=did_you_mean(name, [entity.name for entity in self.home.entities]),
                 about=About("semantic_model", self.home.name, leaf.measure.name),
             )
-        return expression(found.expr, self.alias, About("semantic_model", self.home.name, name))
+        return expression(self.graph, found.expr, self.alias, About("semantic_model", self.home.name, name))
 
     def operand(self, operand: Attribute | PerEntity) -> exp.Expr:
         return self._per_entity(operand) if isinstance(operand, PerEntity) else self.value(operand)
@@ -101,7 +101,9 @@ class Facts:
             right = self.graph.models[hop.model]
             path.append(hop.entity)
             alias, model = self._join(alias, model, hop.entity, right, path), right
-        return expression(attribute.element.expr, alias, About("semantic_model", model.name, attribute.element.name))
+        return expression(
+            self.graph, attribute.element.expr, alias, About("semantic_model", model.name, attribute.element.name)
+        )
 
     def _join(self, left_alias: str, left: SemanticModel, entity: str, right: SemanticModel, path: list[str]) -> str:
         alias = "__".join(path)
@@ -119,7 +121,7 @@ class Facts:
     def _key(self, model: SemanticModel, entity: str, alias: str) -> exp.Expr:
         found = self.graph.entity(model.name, entity)
         assert found is not None
-        return expression(found.expr, alias, About("semantic_model", model.name, entity))
+        return expression(self.graph, found.expr, alias, About("semantic_model", model.name, entity))
 
     def _partitions(self, left: SemanticModel, left_alias: str, right: SemanticModel, alias: str) -> list[exp.Expr]:
         """Tables cut into the same partitions meet partition by partition."""
@@ -149,7 +151,7 @@ class Facts:
         return conditions
 
     def _dimension(self, model: SemanticModel, dimension: Dimension, alias: str) -> exp.Expr:
-        return expression(dimension.expr, alias, About("semantic_model", model.name, dimension.name))
+        return expression(self.graph, dimension.expr, alias, About("semantic_model", model.name, dimension.name))
 
     def _custom(self, attribute: Attribute, grain: str) -> exp.Expr:
         """A custom grain: the column of its time spine, found by the standard grain that the spine has rows for."""
@@ -178,9 +180,10 @@ class Facts:
         return column("value", alias)
 
 
-def expression(text: str, alias: str, about: About) -> exp.Expr:
+def expression(graph: Graph, text: str, alias: str, about: About) -> exp.Expr:
+    """A definition's text as a tree over the columns of `alias`. Raises DefinitionError (G105)."""
     try:
-        return qualify(parse_expression(text), alias)
+        return graph.texts.over(alias, text)
     except Refused as refused:
         raise DefinitionError("G105", f"the expr of {about.element!r}: {refused}", about=about) from None
 

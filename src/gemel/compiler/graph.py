@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
+from gemel.compiler.expressions import Texts
 from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.manifest import (
     Conversion,
@@ -82,6 +83,7 @@ class Graph:
     _entities: dict[str, dict[str, Entity]]
     _dimensions: dict[str, dict[str, Dimension]]
     _keyed: dict[str, tuple[str, ...]]
+    texts: Texts = field(default_factory=Texts)
     _leaves: dict[str, tuple[Measure, ...]] = field(default_factory=dict)
     _attributes: dict[tuple[str, tuple[str, ...]], Attribute | GraphMiss] = field(default_factory=dict)
 

@@ -62,7 +62,7 @@ class _Draft:
             query = query.where(*_conjuncts(self.where), copy=False)
         query = query.select(*(_alias(value, name) for name, value in self.outputs.items()), copy=False)
         if self.group:
-            query = query.group_by(*self._grouping(self.group), copy=False)
+            query = query.group_by(*(key.copy() for key in self._grouping(self.group)), copy=False)
         if self.having:
             query = query.having(*_conjuncts(self.having), copy=False)
         for name, window in self.windows.items():
@@ -307,7 +307,9 @@ def _inline(tree: exp.Expr, outputs: Mapping[str, exp.Expr]) -> exp.Expr:
             return parenthesized(outputs[node.name].copy())
         return node
 
-    return tree.transform(replace).transform(_simpler)
+    if isinstance(tree, exp.Column):
+        return tree if tree.table or tree.name not in outputs else outputs[tree.name]
+    return tree.transform(replace).transform(_simpler, copy=False)
 
 
 def _simpler(node: exp.Expr) -> exp.Expr:

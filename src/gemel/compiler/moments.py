@@ -261,13 +261,13 @@ def _dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, row
         raise DefinitionError(
             "G519", f"{feature.dimension!r} has a history, which features cannot follow yet", about=about
         )
-    on = equal(column(entity, "features"), expression(key.expr, entity, about))
+    on = equal(column(entity, "features"), expression(graph, key.expr, entity, about))
     right = Scan(model.relation, entity)
     joined = rows
     while isinstance(joined, Lookup) and joined.right != right:
         joined = joined.input
     rows = rows if isinstance(joined, Lookup) else Lookup(rows, right, on)
-    value = truncated(expression(dimension.expr, entity, about), dimension.grain, None)
+    value = truncated(expression(graph, dimension.expr, entity, about), dimension.grain, None)
     return rows, value
 
 

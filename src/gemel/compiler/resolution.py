@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from gemel.compiler.expressions import Refused, column, divide, guarded, parse_expression, parse_filter
+from gemel.compiler.expressions import Refused, column, divide, guarded
 from gemel.compiler.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.keys import at_grain, make_having, make_key, make_keys, make_order, make_span, no_twins
 from gemel.compiler.query import Item, MetricItem, Query
@@ -100,7 +100,7 @@ class Scope:
     def _derived(self, metric: Metric, expr: str, used: tuple[MetricInput, ...], filters: Filters) -> Formula:
         about = About("metric", metric.name)
         try:
-            tree = parse_expression(expr)
+            tree = self.graph.texts.scalar(expr).copy()
         except Refused as refused:
             raise DefinitionError("G105", f"the expr of metric {metric.name!r}: {refused}", about=about) from None
         handles = {item.handle.lower(): item for item in used}
@@ -266,7 +266,7 @@ class Scope:
         )
 
     def _predicate(self, metric: Metric, measure: Measure, given: Given) -> Predicate:
-        template = parse_filter(given.text)
+        template = self.graph.texts.filter(given.text)
         operands = tuple(self._operand(metric, measure, ref) for ref in template.references)
         items = [ref for ref in template.references if isinstance(ref, Item)]
         keys = tuple(make_key(self.graph, item, self.asked) for item in items)

@@ -1,6 +1,5 @@
 """A query without metrics: the different values of dimensions, or of time."""
 
-from gemel.compiler.expressions import parse_filter
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.keys import at_grain, make_key, make_keys, make_order, make_span, no_twins
 from gemel.compiler.query import Item, Query
@@ -22,7 +21,7 @@ def resolve_values(graph: Graph, query: Query) -> Values:
     span = make_span(graph, query, keys, ())
     if span and not any(key.is_metric_time for key in keys):
         raise QueryError("G323", "a time constraint without a metric needs a time", hint="group by metric_time")
-    templates = [parse_filter(text) for text in query.where]
+    templates = [graph.texts.filter(text) for text in query.where]
     if not all(isinstance(ref, Item) for template in templates for ref in template.references):
         raise QueryError("G311", "a filter by a metric needs a metric in the query")
     spoken = [[make_key(graph, r, ()) for r in t.references if isinstance(r, Item)] for t in templates]
