@@ -1,0 +1,128 @@
+"""The command line. A command is a few lines over Project, in a module that is imported when it is called.
+
+A module of this package named in COMMANDS holds a click command or group called `command`. Exit codes: 0 for
+done, 1 for refused or failed, 2 for a call that cannot be read, 130 for stopped by Ctrl-C.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+import click
+
+from gemel.errors import GemelError, did_you_mean
+
+COMMANDS = {
+    "query": ("query", "Ask for metrics by dimensions."),
+    # Not `list`: importing a module of that name would hide the builtin in this one.
+    "list": ("listing", "List metrics, dimensions, entities, dimension values or saved queries."),
+    "validate": ("validate", "Check every definition, and its SQL in the database."),
+    "generate": ("generate", "Write BI views, feature tables and the Feast repo."),
+    "build": ("build", "The whole way: parse, generate, build, apply, materialize, verify."),
+    "features": ("features", "Apply, materialize, read and backfill features."),
+    "verify": ("verify", "Prove that BI number = offline feature = online feature."),
+    "schema": ("schema", "Print the JSON Schema of feature_views/*.yml."),
+}
+"""Every command: its module, and what it does. One whose module is not there is not offered."""
+
+OUR_FAULT = "this is a fault in gemel: please report it, with what --debug adds"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `gemel` with these arguments (by default those of the process); the exit code.
+
+    The one boundary: whatever goes wrong becomes text on stderr here, and a traceback only with --debug.
+    """
+    settings = {"debug": bool(os.environ.get("GEMEL_DEBUG"))}
+    try:
+        code = command.main(
+            list(arguments) if arguments is not None else None,
+            prog_name="gemel",
+            standalone_mode=False,
+            obj=settings,
+        )
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except GemelError as error:
+        _traceback(settings)
+        click.echo(str(error), err=True)
+        return 1
+    except Exception as error:
+        _traceback(settings)
+        said = " ".join(str(error).split())[:300]
+        click.echo(f"{type(error).__name__}: {said}\n  {OUR_FAULT}", err=True)
+        return 1
+
+
+class _Commands(click.Group):
+    """The commands of the table, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, (module, _) in COMMANDS.items() if find_spec(f"gemel.cli.{module}")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        found = import_module(f"gemel.cli.{COMMANDS[cmd_name][0]}").command
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            hint = did_you_mean(args[0], self.list_commands(ctx))
+            ctx.fail(f"No such command {args[0]!r}." + (f" {hint.capitalize()}" if hint else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        click.echo(f"gemel {version('gemel')}")
+        ctx.exit()
+
+
+def _debug(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and isinstance(ctx.find_root().obj, dict):
+        ctx.find_root().obj["debug"] = True
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_debug, help="Show the traceback of an error."
+)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 refused or failed, 2 a call that cannot be read, 130 stopped.",
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show it.")
+@debug_option
+def command() -> None:
+    """One definition for the metrics a business reads and the features its models learn from, on dbt."""
+
+
+def _traceback(settings: dict[str, bool]) -> None:
+    if settings["debug"]:
+        import traceback
+
+        traceback.print_exc()

@@ -1,0 +1,101 @@
+"""gemel list. The module is not called `list`, which would hide the builtin in its package."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gemel.cli.options import items_option, takes_project
+from gemel.cli.output import output_options, write_rows
+
+if TYPE_CHECKING:
+    from gemel.project import Listed, Project
+
+_search = click.option("--search", metavar="TEXT", help="Only those that have this text in them.")
+_metrics = items_option("--metrics", "-m", help="Only what all of these metrics can be asked by.")
+
+
+@click.group()
+def command() -> None:
+    """List metrics, dimensions, entities, dimension values or saved queries."""
+
+
+@command.command()
+@_search
+@output_options
+@takes_project
+def metrics(project: "Project", *, search: str | None, **output: Any) -> None:
+    """Every metric, and what it means."""
+    rows = [(m.name, m.type, m.label, m.description) for m in project.metrics()]
+    _show(("metric", "type", "label", "description"), rows, search, output)
+
+
+@command.command()
+@_metrics
+@_search
+@output_options
+@takes_project
+def dimensions(project: "Project", *, metrics: tuple[str, ...], search: str | None, **output: Any) -> None:
+    """What metrics can be grouped and filtered by."""
+    rows = [(d.name, d.type, d.grain, *_words(d)) for d in project.dimensions(metrics)]
+    _show(("dimension", "type", "grain", "label", "description"), rows, search, output)
+
+
+@command.command()
+@_metrics
+@_search
+@output_options
+@takes_project
+def entities(project: "Project", *, metrics: tuple[str, ...], search: str | None, **output: Any) -> None:
+    """The things that metrics are about, and that models join by."""
+    rows = [(e.name, e.type, *_words(e)) for e in project.entities(metrics)]
+    _show(("entity", "type", "label", "description"), rows, search, output)
+
+
+@command.command("dimension-values")
+@click.option("--dimension", "-d", required=True, help="The dimension, as `customer__region`.")
+@_metrics
+@click.option("--start-time", metavar="TIME", help="Only with rows from this time on, inclusive.")
+@click.option("--end-time", metavar="TIME", help="Only with rows up to this time, inclusive.")
+@_search
+@output_options
+@takes_project
+def dimension_values(
+    project: "Project",
+    *,
+    dimension: str,
+    metrics: tuple[str, ...],
+    start_time: str | None,
+    end_time: str | None,
+    search: str | None,
+    **output: Any,
+) -> None:
+    """The distinct values of a dimension."""
+    values = project.dimension_values(dimension, metrics, start_time=start_time, end_time=end_time)
+    _show((dimension,), [(value,) for value in values], search, output)
+
+
+@command.command("saved-queries")
+@_search
+@output_options
+@takes_project
+def saved_queries(project: "Project", *, search: str | None, **output: Any) -> None:
+    """Every saved query, and what it asks."""
+    rows = [
+        (q.name, ", ".join(q.metrics), ", ".join(q.group_by), q.label, q.description) for q in project.saved_queries()
+    ]
+    _show(("saved query", "metrics", "group by", "label", "description"), rows, search, output)
+
+
+def _words(listed: "Listed") -> tuple[str | None, str | None]:
+    return listed.label, listed.description
+
+
+def _show(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], search: str | None, output: dict[str, Any]) -> None:
+    """The rows that hold the text. In a table for people, what is not said is blank, and a blank column goes."""
+    found = [row for row in rows if not search or any(search.lower() in str(cell).lower() for cell in row)]
+    if output["format"] == "table" and len(columns) > 1:
+        found = [tuple("" if cell is None else cell for cell in row) for row in found]
+    filled = [i for i in range(len(columns)) if output["format"] != "table" or i == 0 or any(row[i] for row in found)]
+    picked = [tuple(row[i] for i in filled) for row in found]
+    write_rows([columns[i] for i in filled], picked, **output)

@@ -1,0 +1,71 @@
+"""gemel query"""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gemel.cli.options import items_option, takes_project
+from gemel.cli.output import output_options, write_answer
+
+if TYPE_CHECKING:
+    from gemel.project import Project
+
+
+@click.command()
+@items_option("--metrics", "-m", help="Metrics, as `revenue,orders`.")
+@items_option(
+    "--group-by",
+    "-g",
+    help="Dimensions and entities, as `metric_time__month,customer__region` or in dbt's call syntax.",
+)
+@click.option("--where", "-w", multiple=True, help="A filter on rows, with `{{ Dimension(...) }}`. Repeat it for AND.")
+@click.option("--having", multiple=True, help="A filter on the result, as `revenue > 100`.")
+@click.option("--start-time", metavar="TIME", help="From this time on, inclusive: 2024-01-31 or 2024-01-31T12:00.")
+@click.option("--end-time", metavar="TIME", help="Up to this time, inclusive.")
+@items_option("--order", "--order-by", "-o", help="Columns of the result to order by; `-revenue` is descending.")
+@click.option("--limit", type=int, help="At most this many rows.")
+@click.option("--saved-query", metavar="NAME", help="A saved query, instead of --metrics and --group-by.")
+@click.option("--explain", "--compile", "explain", is_flag=True, help="Print the SQL, and do not run it.")
+@click.option("--dialect", metavar="NAME", help="Print the SQL of another engine, as snowflake or bigquery.")
+@output_options
+@takes_project
+def command(
+    project: "Project",
+    *,
+    metrics: tuple[str, ...],
+    group_by: tuple[str, ...],
+    where: tuple[str, ...],
+    having: tuple[str, ...],
+    start_time: str | None,
+    end_time: str | None,
+    order: tuple[str, ...],
+    limit: int | None,
+    saved_query: str | None,
+    explain: bool,
+    dialect: str | None,
+    format: str,
+    csv: str | None,
+    decimals: int | None,
+) -> None:
+    """Ask for metrics by dimensions.
+
+    \b
+    gemel query --metrics revenue --group-by metric_time__month
+    gemel query --metrics revenue,orders --where "{{ Dimension('order__region') }} = 'north'" --order -revenue
+    """
+    answer = project.query(
+        metrics,
+        group_by,
+        where,
+        start_time=start_time,
+        end_time=end_time,
+        order_by=order,
+        limit=limit,
+        saved_query=saved_query,
+        having=having,
+        dialect=dialect,
+    )
+    if explain or dialect:
+        click.echo(answer.sql)
+        return
+    write_answer(answer, format=format, csv=csv, decimals=decimals)

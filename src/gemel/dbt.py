@@ -1,0 +1,167 @@
+"""dbt, run beside us: `dbt parse` when the definitions are newer than what it last wrote.
+
+dbt is never imported: that costs seconds, and most questions need only the file it left behind.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from gemel.errors import Place, ProjectError
+from gemel.spec.places import yaml_files
+
+Say = Callable[[str], None]
+"""Takes one line for the person who waits."""
+
+
+def semantic_manifest(
+    project_dir: Path,
+    *,
+    target: str | None = None,
+    profiles_dir: str | None = None,
+    say: Say = lambda line: None,
+) -> Path:
+    """The project's semantic_manifest.json, made anew by `dbt parse` where it is missing or stale.
+
+    A `target` that is asked for gets a folder of its own: what dbt writes names schemas, and those of another
+    target would answer from the wrong tables. Raises ProjectError (G603) with dbt's own words if it fails.
+    """
+    folder = target_dir(project_dir)
+    if target:
+        folder = folder / "gemel" / target
+    if not _is_writable(folder):
+        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gemel" / digest
+        if not is_fresh(folder / "semantic_manifest.json", project_dir):
+            folder = cache
+    manifest = folder / "semantic_manifest.json"
+    if is_fresh(manifest, project_dir):
+        return manifest
+    why = "is older than the definitions" if manifest.exists() else "is missing"
+    say(f"{_shown(manifest, project_dir)} {why}: running dbt parse")
+    arguments = ["parse", "--target-path", str(folder)]
+    if target:
+        arguments += ["--target", target]
+    if profiles_dir:
+        arguments += ["--profiles-dir", profiles_dir]
+    run_dbt(arguments, project_dir)
+    if not manifest.exists():
+        raise ProjectError("G603", f"dbt parse ended well, and wrote no {_shown(manifest, project_dir)}")
+    return manifest
+
+
+def target_dir(project_dir: Path) -> Path:
+    """Where dbt writes its artifacts: DBT_TARGET_PATH, `target-path` of dbt_project.yml, or `target`."""
+    said = os.environ.get("DBT_TARGET_PATH")
+    if not said:
+        match = re.search(r"^target-path:\s*[\"']?([^\"'#\n]+)", _read(project_dir / "dbt_project.yml"), re.MULTILINE)
+        said = match[1].strip() if match and "{{" not in match[1] else "target"
+    return project_dir / said
+
+
+def is_fresh(manifest: Path, project_dir: Path) -> bool:
+    """Whether no YAML file, nor a folder that holds one, changed since dbt wrote `manifest`.
+
+    A folder changes when a file in it is added, renamed or deleted.
+    """
+    try:
+        written = manifest.stat().st_mtime_ns
+    except OSError:
+        return False
+    files = yaml_files(project_dir)
+    watched = [project_dir / "dbt_project.yml", *files, *{file.parent for file in files}]
+    return all(_changed(path) <= written for path in watched)
+
+
+def run_dbt(arguments: Iterable[str], project_dir: Path) -> None:
+    """Run dbt in the project, with this Python. Raises ProjectError (G603) with what dbt said, cleaned."""
+    quiet = ["--log-format", "json", "--log-level", "error", "--log-level-file", "none", "--no-use-colors"]
+    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments, *quiet]
+    environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "PYTHONWARNINGS": "ignore"}
+    try:
+        done = subprocess.run(command, cwd=project_dir, env=environment, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise ProjectError("G603", f"cannot start dbt: {error}") from None
+    if done.returncode != 0:
+        message = dbt_message(done.stdout) or _last_line(done.stderr) or f"dbt ended with {done.returncode}"
+        raise ProjectError(
+            "G603",
+            f"dbt {next(iter(arguments))} failed: {message}",
+            place=_blamed(message, project_dir),
+            hint="put it right in the project; `dbt parse` says the same, with more around it",
+        )
+
+
+def dbt_message(log: str) -> str:
+    """What dbt's JSON log says went wrong, without banner, stack trace and empty lines."""
+    said: list[str] = []
+    for line in log.splitlines():
+        try:
+            event = json.loads(line)
+            data, info = event["data"], event["info"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if info.get("level") != "error" or "stack_trace" in data:
+            continue
+        text = str(data.get("exc") or info.get("msg") or "")
+        said += [part.rstrip() for part in text.splitlines() if part.strip(" -")]
+    return "\n".join(dict.fromkeys(said))
+
+
+def _blamed(message: str, project_dir: Path) -> Place | None:
+    """The place dbt means: a file that is not YAML, or the one line that holds the word it quotes."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    texts = {file: _read(file) for file in [project_dir / "dbt_project.yml", *yaml_files(project_dir)]}
+    for file, text in texts.items():
+        try:
+            yaml.compose(text, Loader=loader)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            return Place(_shown(file, project_dir), *((mark.line + 1, mark.column + 1) if mark else ()))
+    for word in re.findall(r"[`']([\w.]+)[`']", message):
+        found = [
+            Place(_shown(file, project_dir), number, line.index(word) + 1)
+            for file, text in texts.items()
+            for number, line in enumerate(text.splitlines(), 1)
+            if re.search(rf"\b{re.escape(word)}\b", line)
+        ]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _shown(path: Path, project_dir: Path) -> str:
+    return path.relative_to(project_dir).as_posix() if path.is_relative_to(project_dir) else str(path)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in it, or in the nearest folder above it that there is."""
+    while not folder.exists():
+        folder = folder.parent
+    return os.access(folder, os.W_OK)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

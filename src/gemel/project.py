@@ -1,0 +1,349 @@
+"""What a user holds: a dbt project that can be asked."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gemel.dbt import Say, semantic_manifest
+from gemel.errors import About, GemelError, Problems, ProjectError, QueryError
+from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
+from gemel.spec.places import Places
+from gemel.spec.reading import read_manifest
+from gemel.spec.time import GRAINS
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from gemel.compiler.graph import Graph
+    from gemel.compiler.query import Query
+    from gemel.warehouse.duckdb import Result, Warehouse
+
+
+UNREACHABLE = frozenset({"G401", "G402", "G403", "G404", "G604", "G605"})
+"""The codes that say nothing of a definition: the database or its profile is not there."""
+
+
+def load(
+    path: str | Path = ".",
+    *,
+    database: str | Path | None = None,
+    manifest: str | Path | None = None,
+    target: str | None = None,
+    profiles_dir: str | Path | None = None,
+    say: Say = lambda line: None,
+) -> "Project":
+    """The dbt project at `path`, or the definitions of one semantic_manifest.json.
+
+    `path` is a directory in a dbt project, or a manifest file. `database` names a DuckDB file to ask instead of
+    the one in profiles.yml; `manifest` a file to read instead of the project's own, which is otherwise made
+    anew when it is older than the YAML (`say` hears of it). Raises ProjectError (G6xx), and Problems where
+    definitions cannot be meant.
+    """
+    given = Path(path).expanduser()
+    if not given.exists():
+        raise ProjectError("G601", f"there is no {given}", hint="name a dbt project's directory")
+    if given.is_file():
+        given, manifest = given.parent, manifest or given
+    folder = project_dir(given)
+    profiles = str(profiles_dir) if profiles_dir else None
+    if manifest is not None:
+        file = Path(manifest).expanduser()
+    elif folder is not None:
+        file = semantic_manifest(folder, target=target, profiles_dir=profiles, say=say)
+    else:
+        raise ProjectError(
+            "G601",
+            f"{given.resolve()} is not in a dbt project: there is no dbt_project.yml",
+            hint="run it in one, use --project-dir, or --manifest FILE with --database FILE",
+        )
+    places = Places(folder) if folder else None
+    with placing(places):
+        read = read_manifest(_load_json(file))
+    return Project(read, folder, database=database, target=target, profiles_dir=profiles, places=places)
+
+
+def project_dir(path: Path) -> Path | None:
+    """The nearest directory at or above `path` that holds a dbt_project.yml."""
+    start = path.resolve()
+    return next((each for each in (start, *start.parents) if (each / "dbt_project.yml").is_file()), None)
+
+
+class Project:
+    """Definitions, and the database to ask. Nothing is opened before the first question.
+
+    `dir` is the dbt project's directory, None for a manifest file that stands alone.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        dir: Path | None = None,
+        *,
+        database: str | Path | None = None,
+        target: str | None = None,
+        profiles_dir: str | None = None,
+        places: Places | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.dir = dir
+        self.target = target
+        self.profiles_dir = profiles_dir
+        self._database = str(database) if database is not None else None
+        self._places = places
+
+    @cached_property
+    def graph(self) -> "Graph":
+        """The manifest with its names looked up."""
+        from gemel.compiler.graph import bind
+
+        with self.placing():
+            return bind(self.manifest)
+
+    @cached_property
+    def warehouse(self) -> "Warehouse":
+        """Where the rows are. Raises ProjectError or WarehouseError where the profile does not say it."""
+        from gemel.warehouse.duckdb import Warehouse
+        from gemel.warehouse.profile import Profile, read_profile
+
+        if self._database is not None:
+            return Warehouse(Profile("", "", path=self._database, database=self._catalog(self._database)))
+        if self.dir is None:
+            raise ProjectError("G605", "no database is named", hint="say which DuckDB file with --database")
+        return Warehouse(read_profile(self.dir, target=self.target, profiles_dir=self.profiles_dir))
+
+    def query(
+        self,
+        metrics: Sequence[str] = (),
+        group_by: Sequence[str] = (),
+        where: Sequence[str] = (),
+        *,
+        start_time: str | dt.date | None = None,
+        end_time: str | dt.date | None = None,
+        order_by: Sequence[str] = (),
+        limit: int | None = None,
+        saved_query: str | None = None,
+        having: Sequence[str] = (),
+        dialect: str | None = None,
+    ) -> "Answer":
+        """Metrics by group-by items: compiled at once, run when the answer's rows are asked for.
+
+        `start_time` and `end_time` are inclusive. `where` filters rows, `having` the result. An item of
+        `order_by` with a minus in front is descending. With `saved_query`, the rest is added to it. With a
+        `dialect` other than duckdb the answer has SQL only. Raises UnknownNameError (G2xx), QueryError (G3xx)
+        and DefinitionError (G1xx).
+        """
+        from gemel.compiler.query import make_query
+
+        metrics, group_by, where = _texts(metrics), _texts(group_by), _texts(where)
+        order_by, having = _texts(order_by), _texts(having)
+        with self.placing():
+            if saved_query is not None:
+                if metrics or group_by:
+                    raise QueryError(
+                        "G331",
+                        f"saved query {saved_query!r} brings its own metrics and group-by items",
+                        hint="leave --metrics and --group-by away; --where, --order and --limit can be added",
+                    )
+                saved = self.graph.saved_query(saved_query)
+                metrics, group_by, where = saved.metrics, saved.group_by, (*saved.where, *where)
+                order_by = order_by or saved.order_by
+                limit = limit if limit is not None else saved.limit
+            query = make_query(
+                metrics,
+                group_by,
+                where=where,
+                having=having,
+                start=start_time,
+                end=end_time,
+                order_by=order_by,
+                limit=limit,
+            )
+            return self.answer(query, dialect=dialect)
+
+    def answer(self, query: "Query", *, dialect: str | None = None) -> "Answer":
+        """A Query that is already made, as an Answer."""
+        from gemel.compiler import compile_query
+
+        with self.placing():
+            sql = compile_query(self.graph, query, dialect=dialect or "duckdb", catalogs=self._catalogs(dialect))
+        return Answer(sql, self)
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every metric that can be asked for, by name."""
+        return tuple(sorted((m for m in self.manifest.metrics if not m.private), key=lambda m: m.name))
+
+    def dimensions(self, metrics: Sequence[str] = ()) -> tuple["Listed", ...]:
+        """What all of these metrics can be grouped by together; without metrics, every dimension there is."""
+        return tuple(each for each in self._attributes(metrics) if each.type in ("categorical", "time"))
+
+    def entities(self, metrics: Sequence[str] = ()) -> tuple["Listed", ...]:
+        """The entities that all of these metrics can be grouped by; without metrics, every entity there is."""
+        return tuple(each for each in self._attributes(metrics) if each.type not in ("categorical", "time"))
+
+    def dimension_values(
+        self,
+        name: str,
+        metrics: Sequence[str] = (),
+        *,
+        start_time: str | dt.date | None = None,
+        end_time: str | dt.date | None = None,
+    ) -> list[Any]:
+        """The distinct values of a dimension, in order; with metrics, those under which they have rows."""
+        answer = self.query(metrics, [name], start_time=start_time, end_time=end_time, order_by=[name])
+        return list(dict.fromkeys(row[0] for row in answer.rows()))
+
+    def saved_queries(self) -> tuple[SavedQuery, ...]:
+        """The saved queries, by name."""
+        return tuple(sorted(self.manifest.saved_queries, key=lambda query: query.name))
+
+    def validate(self, *, skip_dw: bool = False) -> tuple[GemelError, ...]:
+        """Every problem of the definitions, and (unless `skip_dw`) of their SQL in the database."""
+        problems: dict[str, GemelError] = {}
+        for about, question in self._questions():
+            try:
+                with self.placing(about):
+                    answer = self.query(**question)
+                    if not skip_dw:
+                        self.warehouse.describe(answer.sql)
+            except GemelError as error:
+                problems.setdefault(str(error), error)
+                if error.code in UNREACHABLE:
+                    break  # every further question would meet the same
+        return tuple(problems.values())
+
+    @contextmanager
+    def placing(self, about: About | None = None) -> Iterator[None]:
+        """Errors that leave this know the place of the definition that they speak of, by default `about`."""
+        with placing(self._places, about):
+            yield
+
+    def _catalogs(self, dialect: str | None) -> frozenset[str] | None:
+        """The databases that SQL may name; None (all) in another engine or with no profile to read."""
+        if dialect not in (None, "duckdb"):
+            return None
+        try:
+            return self.warehouse.catalogs()
+        except GemelError:
+            return None
+
+    def _catalog(self, file: str) -> str:
+        """The database name under which a file is opened: the one that most of the definitions use."""
+        from gemel.warehouse.profile import catalog_of
+
+        named = [model.relation.database for model in self.manifest.models if model.relation.database]
+        return max(named, key=named.count) if named else catalog_of(file)
+
+    def _attributes(self, metrics: Sequence[str]) -> list["Listed"]:
+        graph = self.graph
+        with self.placing():
+            measures = [measure for name in _texts(metrics) for measure in graph.measures(graph.metric(name))]
+        if metrics:
+            reached = [graph.attributes(home) for home in dict.fromkeys(measure.model for measure in measures)]
+            common = {key: value for key, value in reached[0].items() if all(key in other for other in reached)}
+        else:
+            common = {key: value for home in graph.models for key, value in graph.attributes(home, 0).items()}
+        listed = [_listed("__".join(segments), attribute.element) for segments, attribute in common.items()]
+        grains = [graph.time_dimension(measure).grain or "day" for measure in measures]
+        grain = max(grains, key=GRAINS.index) if grains else "day"
+        listed.append(Listed("metric_time", "time", grain=grain, description="each metric's own time"))
+        return sorted(listed, key=lambda each: each.name)
+
+    def _questions(self) -> Iterator[tuple[About, dict[str, Any]]]:
+        """Each definition with the smallest question that uses it."""
+        for metric in self.metrics():
+            yield About("metric", metric.name), {"metrics": [metric.name], "group_by": ["metric_time"]}
+        for saved in self.saved_queries():
+            yield About("saved_query", saved.name), {"saved_query": saved.name}
+        for model in self.manifest.models:
+            for segments in self.graph.attributes(model.name, 0):
+                yield About("semantic_model", model.name, segments[-1]), {"group_by": ["__".join(segments)]}
+
+
+class Answer:
+    """A compiled question. It is run once, when the first of its rows, columns or tables is asked for."""
+
+    def __init__(self, sql: str, project: Project) -> None:
+        self.sql = sql
+        self._project = project
+
+    @cached_property
+    def result(self) -> "Result":
+        """The warehouse's answer. Raises WarehouseError (G4xx)."""
+        with self._project.placing():
+            return self._project.warehouse.run(self.sql)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns: the group-by items, then the metrics, each as asked."""
+        return self.result.columns
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Plain Python values, a tuple a row."""
+        return self.result.rows()
+
+    def arrow(self) -> "pyarrow.Table":
+        """A pyarrow Table."""
+        return self.result.arrow()
+
+    def df(self) -> Any:
+        """A pandas DataFrame (pandas must be installed)."""
+        return self.result.df()
+
+    def pl(self) -> Any:
+        """A polars DataFrame (polars must be installed)."""
+        return self.result.pl()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Something to group by. `type` is `categorical`, `time`, or an entity's type; `grain` a time's finest."""
+
+    name: str
+    type: str
+    grain: str | None = None
+    label: str | None = None
+    description: str | None = None
+
+
+@contextmanager
+def placing(places: Places | None, about: About | None = None) -> Iterator[None]:
+    """Fill in the place of every error that knows its definition and has none yet."""
+    try:
+        yield
+    except GemelError as error:
+        for each in (*error.errors, error) if isinstance(error, Problems) else (error,):
+            if each.about is None and each.code not in UNREACHABLE:
+                each.about = about
+            if each.place is None and each.about is not None and places is not None:
+                each.place = places.of(each.about)
+        raise
+
+
+def _listed(name: str, element: Dimension | Entity) -> Listed:
+    match element:
+        case Dimension():
+            kind = "time" if element.is_time else "categorical"
+            return Listed(name, kind, element.grain, element.label, element.description)
+        case Entity():
+            return Listed(name, element.type, None, element.label, element.description)
+
+
+def _texts(items: Sequence[str]) -> tuple[str, ...]:
+    """A lone text is a list of one: `metrics="revenue"` would otherwise be seven metrics of one letter."""
+    return (items,) if isinstance(items, str) else tuple(items)
+
+
+def _load_json(file: Path) -> object:
+    try:
+        return json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise ProjectError("G601", f"there is no {file}", hint="`dbt parse` writes it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectError("G602", f"cannot read {file}: {error}") from None
+    except ValueError as error:
+        raise ProjectError("G602", f"{file} is not JSON: {error}", hint="`dbt parse` writes it anew") from None

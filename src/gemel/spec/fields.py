@@ -1,0 +1,85 @@
+"""One value of a JSON object, or a DefinitionError (G121, G122) that says what is wrong with it."""
+
+from typing import Any
+
+from gemel.errors import DefinitionError, did_you_mean
+
+Json = dict[str, Any]
+
+
+def name_of(item: Json) -> str:
+    return text(item, "name").lower()
+
+
+def text(item: Json, key: str) -> str:
+    value = optional_text(item, key)
+    if value is None:
+        raise DefinitionError("G121", f"{key} is missing")
+    return value
+
+
+def optional_text(item: Json, key: str) -> str | None:
+    """A text; an empty one is none."""
+    value = item.get(key)
+    if value is not None and not isinstance(value, str):
+        raise DefinitionError("G121", f"{key} must be a text, and is {shown(value)}")
+    return value or None
+
+
+def texts(item: Json, key: str) -> tuple[str, ...]:
+    values = item.get(key) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise DefinitionError("G121", f"{key} must be a list of texts, and is {shown(values)}")
+    return tuple(values)
+
+
+def expression(item: Json) -> str | None:
+    """SQL text. YAML gives `expr: 1` and `expr: true` as a number and a boolean."""
+    value = item.get("expr")
+    match value:
+        case None | "":
+            return None
+        case str():
+            return value
+        case bool() | int() | float():
+            return str(value).lower()
+        case _:
+            raise DefinitionError("G121", f"expr must be SQL, and is {shown(value)}")
+
+
+def object_at(item: Json, key: str) -> Json | None:
+    value = item.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise DefinitionError("G121", f"{key} must be an object, and is {shown(value)}")
+    return value
+
+
+def object_or_name(item: Json, key: str) -> Json | None:
+    return {"name": item[key]} if isinstance(item.get(key), str) else object_at(item, key)
+
+
+def objects(item: Json, key: str) -> list[Json]:
+    values = item.get(key)
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def choice(item: Json, key: str, known: tuple[str, ...], *, default: str | None = None) -> str:
+    value = item.get(key)
+    if value is None:
+        value = default
+    if isinstance(value, str) and value.lower() in known:
+        return value.lower()
+    if value is None:
+        raise DefinitionError("G121", f"{key} is missing", hint=f"one of {', '.join(known)}")
+    near = did_you_mean(value, known) if isinstance(value, str) else None
+    raise DefinitionError("G122", f"{key} cannot be {shown(value)}", hint=near or f"one of {', '.join(known)}")
+
+
+def shown(value: object) -> str:
+    written = repr(value)
+    return written if len(written) <= 60 else written[:57] + "..."
+
+
+def plural(kind: str) -> str:
+    words = kind.replace("_", " ")
+    return words[:-1] + "ies" if words.endswith("y") else words + "s"

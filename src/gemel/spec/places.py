@@ -1,0 +1,153 @@
+"""Where a definition stands in the project's YAML, for the first half of an error's first line.
+
+The files are searched when something went wrong, and only then: those that hold the name are parsed, with the
+positions that PyYAML keeps. dbt's manifest.json would tell the file too, but is larger than all of the YAML,
+may be stale or missing, and has no lines.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gemel.errors import About, Place
+
+if TYPE_CHECKING:
+    from yaml import MappingNode, Node
+
+_SECTIONS = {
+    "metric": "metrics",
+    "semantic_model": "semantic_models",
+    "saved_query": "saved_queries",
+    "time_spine": "models",
+    "feature_view": "feature_views",
+    "feature_service": "feature_services",
+}
+_ELEMENTS = ("measures", "dimensions", "entities", "columns", "exports", "features")
+# Lists inside a definition that only mention others: a metric's own inputs are no definitions.
+_MENTIONS = frozenset({"type_params", "query_params", "config", "numerator", "denominator", "input_metrics"})
+
+
+class Places:
+    """The places in one project directory. Files are read once."""
+
+    def __init__(self, project_dir: Path | str) -> None:
+        self.project_dir = Path(project_dir)
+        self._texts: dict[Path, str] | None = None
+        self._trees: dict[Path, Any] = {}
+
+    def of(self, about: About) -> Place | None:
+        """The file, line and column of a definition or of an element in it; None where it is not found.
+
+        Never raises: an error must not be replaced by another one about its place.
+        """
+        try:
+            return self._find(about)
+        except Exception:
+            return None
+
+    def _find(self, about: About) -> Place | None:
+        for kind, name in _spellings(about):
+            for file, text in self._files().items():
+                if name.lower() not in text:
+                    continue
+                for item in _items(self._tree(file), kind, name):
+                    element = _element(item, about.element) if about.element else None
+                    return self._place(file, element or item)
+        return None
+
+    def _files(self) -> dict[Path, str]:
+        """Every YAML file's text in lower case, as names are."""
+        if self._texts is None:
+            self._texts = {}
+            for file in [*yaml_files(self.project_dir), *_yaml_under(self.project_dir / "feature_views")]:
+                self._texts[file] = file.read_text(encoding="utf-8", errors="replace").lower()
+        return self._texts
+
+    def _tree(self, file: Path) -> Any:
+        import yaml
+
+        if file not in self._trees:
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            try:
+                self._trees[file] = yaml.compose(file.read_text(encoding="utf-8", errors="replace"), Loader=loader)
+            except yaml.YAMLError:
+                self._trees[file] = None
+        return self._trees[file]
+
+    def _place(self, file: Path, node: "Node") -> Place:
+        shown = file.relative_to(self.project_dir).as_posix()
+        return Place(shown, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def yaml_files(project_dir: Path) -> list[Path]:
+    """Every YAML file that dbt reads definitions from: under the model paths, and in installed packages."""
+    roots = [project_dir, *sorted((project_dir / "dbt_packages").glob("*"))]
+    return [file for root in roots for path in model_paths(root) for file in _yaml_under(root / path)]
+
+
+def model_paths(project_dir: Path) -> list[str]:
+    """`model-paths` of dbt_project.yml; dbt's own default where it says nothing that can be read."""
+    import yaml
+
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        project = yaml.load((project_dir / "dbt_project.yml").read_text(encoding="utf-8"), Loader=loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return []
+    paths = project.get("model-paths") if isinstance(project, dict) else None
+    return [str(path) for path in paths] if isinstance(paths, list) else ["models"]
+
+
+def _yaml_under(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(file for file in folder.rglob("*.y*ml") if file.suffix in (".yml", ".yaml") and file.is_file())
+
+
+def _spellings(about: About) -> Iterator[tuple[str, str]]:
+    """A metric that dbt made of a measure stands where the measure does; a new-spec model under `models`."""
+    yield _SECTIONS.get(about.kind, about.kind), about.name
+    if about.kind == "metric":
+        yield "measures", about.name
+    if about.kind == "semantic_model":
+        yield "models", about.name
+
+
+def _items(node: "Node | None", section: str, name: str) -> Iterator["MappingNode"]:
+    """The definitions called `name` in any list under the key `section`, outermost first."""
+    import yaml
+
+    level = [node] if node is not None else []
+    while level:
+        below: list[Node] = []
+        for each in level:
+            if isinstance(each, yaml.SequenceNode):
+                below.extend(each.value)
+            elif isinstance(each, yaml.MappingNode):
+                for key, value in each.value:
+                    if key.value == section and isinstance(value, yaml.SequenceNode):
+                        yield from (item for item in value.value if _is_named(item, name))
+                    if key.value not in _MENTIONS:
+                        below.append(value)
+        level = below
+
+
+def _element(item: "MappingNode", name: str) -> "Node | None":
+    for section in _ELEMENTS:
+        for found in _items(item, section, name):
+            return found
+    return None
+
+
+def _is_named(item: "Node", name: str) -> bool:
+    """Whether an item says `name: <name>`; features say `metric:` or `dimension:` instead."""
+    import yaml
+
+    if not isinstance(item, yaml.MappingNode):
+        return False
+    return any(
+        key.value in ("name", "metric", "dimension")
+        and isinstance(value, yaml.ScalarNode)
+        and str(value.value).lower() == name.lower()
+        for key, value in item.value
+    )

@@ -1,0 +1,208 @@
+"""A DuckDB file, opened to be read and never written. DuckDB's own errors become ours here and nowhere else.
+
+The file is attached to an in-memory connection under the name that the project's SQL uses for it. A copy of
+gemel.duckdb called backup.duckdb thus still answers: the views inside it say `gemel.main.flights`.
+
+What keeps a question from doing harm: every file is attached READ_ONLY, names in SQL never resolve to Python
+variables, no extension is downloaded, and the configuration is locked. Access to other files stays open,
+because staging views over parquet and s3 are how many projects start and nothing tells where those files are;
+that no user's text reaches a FROM clause is the compiler's promise.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gemel.errors import WarehouseError
+from gemel.warehouse.profile import Profile
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow
+
+T = TypeVar("T")
+
+
+class Warehouse:
+    """The databases of one profile. Nothing is opened before the first question."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def run(self, sql: str) -> "Result":
+        """The rows of `sql`: bound now, run when they are asked for.
+
+        Raises WarehouseError: G401-G403 for the file, G405-G407 for the SQL.
+        """
+        with _translated(self.profile):
+            return Result(self._cursor(), sql)
+
+    def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
+        """The columns that `sql` would have: `(("revenue", "DECIMAL(38,2)"),)`. It is bound, and not run."""
+        with _translated(self.profile):
+            described = self._cursor().execute(f"DESCRIBE {sql}").fetchall()
+        return tuple((str(name), str(kind)) for name, kind, *_ in described)
+
+    def catalogs(self) -> frozenset[str]:
+        """The database names that SQL can use here. Known from the profile, without opening anything."""
+        return self.profile.catalogs
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> "Warehouse":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _cursor(self) -> "duckdb.DuckDBPyConnection":
+        if self._connection is None:
+            self._connection = _connect(self.profile)
+        cursor = self._connection.cursor()
+        if self.profile.path != ":memory:":
+            cursor.execute(f"USE {_quoted(self.profile.database)}")
+        return cursor
+
+
+class Result:
+    """The answer to one SQL text, run when it is first asked for, and again for each further form."""
+
+    def __init__(self, cursor: "duckdb.DuckDBPyConnection", sql: str) -> None:
+        self._cursor = cursor
+        self._relation = cursor.sql(sql)
+        self.columns: tuple[str, ...] = tuple(self._relation.columns)
+        self.types: tuple[str, ...] = tuple(str(kind) for kind in self._relation.types)
+        self._rows: list[tuple[Any, ...]] | None = None
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Plain Python values, a tuple a row."""
+        if self._rows is None:
+            self._rows = self._run(self._relation.fetchall)
+        return self._rows
+
+    def arrow(self) -> "pyarrow.Table":
+        """A pyarrow Table."""
+        return self._run(self._relation.to_arrow_table)
+
+    def df(self) -> Any:
+        """A pandas DataFrame."""
+        return self._run(self._relation.df)
+
+    def pl(self) -> Any:
+        """A polars DataFrame."""
+        return import_module("polars").from_arrow(self.arrow())
+
+    def _run(self, work: Callable[[], T]) -> T:
+        """Do the work in a thread, so that Ctrl-C reaches us, and through us the engine."""
+        outcome: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(work())
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        Thread(target=run, daemon=True).start()
+        with _translated():
+            try:
+                return outcome.result()
+            except KeyboardInterrupt:
+                self._cursor.interrupt()
+                wait([outcome], timeout=5)
+                raise
+
+
+def _connect(profile: Profile) -> "duckdb.DuckDBPyConnection":
+    import duckdb
+
+    _check_file(profile.path, profile)
+    for attachment in profile.attach:
+        _check_file(attachment.path, profile)
+    connection = duckdb.connect(
+        ":memory:", config={"python_enable_replacements": False, "autoinstall_known_extensions": False}
+    )
+    for extension in profile.extensions:
+        connection.load_extension(extension)
+    for name, value in profile.settings.items():
+        connection.execute(f"SET GLOBAL {_quoted(name)} = {_literal(value)}")
+    for path, name in [(profile.path, profile.database), *((each.path, each.name) for each in profile.attach)]:
+        if path != ":memory:":
+            connection.execute(f"ATTACH {_literal(path)} AS {_quoted(name)} (READ_ONLY)")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _check_file(path: str, profile: Profile) -> None:
+    if path == ":memory:":
+        if not profile.attach:
+            raise WarehouseError(
+                "G401",
+                f"target {profile.target!r} keeps its tables in memory: they are gone when dbt ends",
+                hint="give the target a `path` in profiles.yml",
+            )
+    elif "://" not in path and not Path(path).is_file():
+        what = "is a directory" if Path(path).is_dir() else "does not exist"
+        raise WarehouseError(
+            "G401", f"the DuckDB file {path} {what}", hint="`dbt build` makes it; --database names another one"
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def _translated(profile: Profile | None = None) -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _error(error, profile) from None
+
+
+def _error(error: "duckdb.Error", profile: Profile | None) -> WarehouseError:
+    import duckdb
+
+    message = str(error)
+    first = re.sub(r"^[A-Z][\w ]* Error: ", "", message.splitlines()[0] if message else type(error).__name__)
+    near = re.search(r'(?:Did you mean|Candidate bindings:)[ :]*"([^"\n]+)"', message)
+    hint = f"did you mean {near[1]}?" if near else None
+    if "lock on file" in message or "Unique file handle conflict" in message or "different configuration" in message:
+        holder = re.search(r"PID (\d+)", message)
+        who = f"process {holder[1]}" if holder else "another connection"
+        return WarehouseError(
+            "G403",
+            f"the database is being written to by {who}: {profile.path if profile else first}",
+            hint="wait for it to end (a dbt build?), or close it",
+        )
+    if "not a valid DuckDB database" in message or "newer version" in message or "Serialization" in message:
+        return WarehouseError("G402", first, hint="is it made by another version of DuckDB, or no DuckDB file at all?")
+    match error:
+        case duckdb.CatalogException():
+            return WarehouseError(
+                "G405", first, hint=hint or "`dbt build` makes the tables; was it run since the models changed?"
+            )
+        case duckdb.BinderException() | duckdb.ParserException():
+            return WarehouseError(
+                "G406", first, hint=hint or "the database and the definitions disagree; was `dbt build` run?"
+            )
+        case duckdb.ConversionException():
+            return WarehouseError("G407", first, hint="a column holds values that the definition's type cannot")
+        case duckdb.IOException():
+            return WarehouseError("G401", first, hint="a file that the database or one of its views reads")
+        case _:
+            return WarehouseError("G407", first)

@@ -1,0 +1,202 @@
+"""dbt's profiles.yml: which database a project's models are built in.
+
+The file is found as dbt finds it, and read as dbt reads it: only the profile and the target that are asked for
+are rendered, with `env_var`, so that a variable missing for another target does no harm.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gemel.errors import Place, ProjectError, WarehouseError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Another DuckDB file that the project reads, under the name that its SQL uses."""
+
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One target of one profile. `database` is what SQL calls the file: `gemel` for gemel.duckdb."""
+
+    name: str
+    target: str
+    path: str
+    database: str
+    schema: str = "main"
+    attach: tuple[Attachment, ...] = ()
+    extensions: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    profiles_dir: str | None = None
+    is_default_target: bool = True
+
+    @property
+    def catalogs(self) -> frozenset[str]:
+        """The database names that exist once connected. A relation in any other one is looked for by schema."""
+        return frozenset({self.database, *(each.name for each in self.attach)})
+
+
+def read_profile(project_dir: Path, *, target: str | None = None, profiles_dir: str | None = None) -> Profile:
+    """The profile that dbt_project.yml names, at `target` or its own default.
+
+    Raises ProjectError (G604) where dbt would not find or read it, WarehouseError (G404) for an adapter other
+    than duckdb.
+    """
+    project = read_yaml(project_dir / "dbt_project.yml")
+    file = find_profiles(project_dir, profiles_dir)
+    profiles = read_yaml(file)
+    name = _render(os.environ.get("DBT_PROFILE") or project.get("profile"), file)
+    if not isinstance(name, str):
+        raise ProjectError(
+            "G604", "dbt_project.yml names no profile", hint="add a line `profile: <a name in profiles.yml>`"
+        )
+    known = [key for key in profiles if key != "config"]
+    if not isinstance(profiles.get(name), dict):
+        raise ProjectError(
+            "G604",
+            f"no profile is named {name!r}",
+            place=Place(str(file)),
+            hint=did_you_mean(name, known) or f"it has {', '.join(known) or 'none'}",
+        )
+    outputs = profiles[name].get("outputs")
+    outputs = outputs if isinstance(outputs, dict) else {}
+    default = str(_render(os.environ.get("DBT_TARGET") or profiles[name].get("target") or "default", file))
+    chosen = target or default
+    if not isinstance(outputs.get(chosen), dict):
+        raise ProjectError(
+            "G604",
+            f"profile {name!r} has no target named {chosen!r}",
+            place=Place(str(file)),
+            hint=did_you_mean(chosen, outputs) or f"it has {', '.join(outputs) or 'none'}",
+        )
+    output = _render(outputs[chosen], file)
+    return _duckdb_profile(name, chosen, output, project_dir, file, is_default=chosen == default)
+
+
+def find_profiles(project_dir: Path, profiles_dir: str | None = None) -> Path:
+    """The profiles.yml that dbt would take: said, in DBT_PROFILES_DIR, beside the project, or in ~/.dbt."""
+    said = profiles_dir or os.environ.get("DBT_PROFILES_DIR")
+    places = [Path(said).expanduser()] if said else [project_dir, Path.cwd(), Path.home() / ".dbt"]
+    for place in places:
+        if (place / "profiles.yml").is_file():
+            return place / "profiles.yml"
+    raise ProjectError(
+        "G604",
+        f"there is no profiles.yml in {' or '.join(str(place) for place in dict.fromkeys(places))}",
+        hint="say where it is with --profiles-dir, or name a database file with --database",
+    )
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """A YAML file that must hold an object; ProjectError (G604) for anything else."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
+    except FileNotFoundError:
+        raise ProjectError(
+            "G601", f"there is no {file}", hint="run it in a dbt project, or use --project-dir"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectError("G604", f"cannot read it: {error}", place=Place(str(file))) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = Place(str(file), mark.line + 1, mark.column + 1) if mark else Place(str(file))
+        raise ProjectError("G604", f"not YAML: {getattr(error, 'problem', None) or error}", place=place) from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ProjectError("G604", "it should hold keys and values", place=Place(str(file)))
+    return content
+
+
+def _duckdb_profile(
+    name: str, target: str, output: dict[str, Any], project_dir: Path, file: Path, *, is_default: bool
+) -> Profile:
+    kind = output.get("type")
+    if kind != "duckdb":
+        raise WarehouseError(
+            "G404",
+            f"target {target!r} of profile {name!r} is of type {kind!r}: only duckdb can be asked for now",
+            place=Place(str(file)),
+            hint="`gemel query --compile --dialect ...` still writes the SQL for it",
+        )
+    path = str(output.get("path") or ":memory:")
+    if path.startswith(("md:", "motherduck:")):
+        raise WarehouseError("G404", "MotherDuck cannot be asked for now, only DuckDB files", place=Place(str(file)))
+    attached = [each for each in _list(output.get("attach")) if isinstance(each, dict) and each.get("path")]
+    settings = output.get("settings")
+    return Profile(
+        name=name,
+        target=target,
+        path=path if path == ":memory:" else resolve_path(path, project_dir),
+        database=str(output.get("database") or catalog_of(path)),
+        schema=str(output.get("schema") or "main"),
+        attach=tuple(
+            Attachment(
+                resolve_path(str(each["path"]), project_dir),
+                str(each.get("alias") or catalog_of(str(each["path"]))),
+            )
+            for each in attached
+        ),
+        extensions=tuple(str(e.get("name") if isinstance(e, dict) else e) for e in _list(output.get("extensions"))),
+        settings={str(key): str(value) for key, value in settings.items()} if isinstance(settings, dict) else {},
+        profiles_dir=str(file.parent),
+        is_default_target=is_default,
+    )
+
+
+def catalog_of(path: str) -> str:
+    """The name DuckDB itself gives a file: `gemel` for `build/gemel.duckdb`, `a` for `a.b.duckdb`."""
+    return "memory" if path == ":memory:" else Path(path).name.split(".")[0]
+
+
+def resolve_path(path: str, project_dir: Path) -> str:
+    """A relative path is meant from the project, where people run dbt; failing that, from where we stand."""
+    if "://" in path:
+        return path
+    plain = Path(path).expanduser()
+    beside = project_dir / plain
+    return str(plain if not beside.exists() and plain.exists() else beside)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _render(value: Any, file: Path) -> Any:
+    """Every text in `value`, with its jinja rendered."""
+    if isinstance(value, dict):
+        return {key: _render(each, file) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_render(each, file) for each in value]
+    if not isinstance(value, str) or ("{{" not in value and "{%" not in value):
+        return value
+    import jinja2
+    from jinja2.sandbox import SandboxedEnvironment
+
+    environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined)
+    for cast in ("as_bool", "as_native", "as_number", "as_text"):
+        environment.filters[cast] = lambda rendered: rendered
+    try:
+        return environment.from_string(value).render(env_var=_env_var, target=None)
+    except (jinja2.TemplateError, _MissingVariable) as error:
+        raise ProjectError("G604", f"cannot render {value!r}: {error}", place=Place(str(file))) from None
+
+
+class _MissingVariable(Exception):
+    pass
+
+
+def _env_var(name: str, default: str | None = None) -> str:
+    found = os.environ.get(name, default)
+    if found is None:
+        raise _MissingVariable(f"the environment variable {name} is not set")
+    return str(found)

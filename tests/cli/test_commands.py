@@ -1,0 +1,287 @@
+"""The command line: what is asked, what comes out, and where."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import gemel.cli
+from gemel.cli.options import split_items
+
+
+def test_a_question_is_answered_with_a_table_on_stdout_and_nothing_on_stderr(gemel):
+    ran = gemel(
+        "query", "--metrics", "revenue,orders", "--group-by", "metric_time__month", "--order", "metric_time__month"
+    )
+    assert ran.out == (
+        "metric_time__month  revenue  orders\n"
+        "------------------  -------  ------\n"
+        "2024-01-01            15.50       2\n"
+        "2024-02-01             3.25       2\n"
+    )
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_a_column_with_a_minus_is_ordered_downwards(gemel):
+    ran = gemel("query", "--metrics", "revenue", "--group-by", "sale__region", "--order", "-revenue", "--format", "csv")
+    assert ran.out == "sale__region,revenue\nnorth,12.25\nsouth,5.50\n,1.00\n"
+
+
+@pytest.mark.parametrize(
+    "group_by",
+    [
+        ["--group-by", "TimeDimension('metric_time', 'month'),sale__region"],
+        ["--group-by", "metric_time__month", "--group-by", "sale__region"],
+        ["-g", "metric_time__month , sale__region"],
+    ],
+)
+def test_items_have_commas_between_or_are_repeated(gemel, group_by):
+    ran = gemel("query", "--metrics", "orders", *group_by, "--format", "csv")
+    assert ran.out.splitlines()[0] == "metric_time__month,sale__region,orders"
+
+
+def test_rows_and_results_are_filtered(gemel):
+    where = ["--where", "{{ Dimension('sale__region') }} is not null", "--where", "{{ Entity('customer') }} = 'a'"]
+    ran = gemel("query", "-m", "revenue", "-g", "sale__region", *where, "--having", "revenue > 6", "--format", "csv")
+    assert ran.out == "sale__region,revenue\nnorth,10.00\n"
+
+
+def test_start_and_end_are_inclusive(gemel):
+    ran = gemel("query", "-m", "orders", "--start-time", "2024-01-20", "--end-time", "2024-02-01", "--format", "csv")
+    assert ran.out == "orders\n2\n"
+
+
+def test_a_saved_query_takes_a_limit_on_top(gemel):
+    ran = gemel("query", "--saved-query", "by_region", "--limit", "1", "--format", "json")
+    assert json.loads(ran.out) == [{"sale__region": "north", "revenue": 12.25}]
+
+
+def test_a_saved_query_takes_no_metrics(gemel):
+    ran = gemel("query", "--saved-query", "by_region", "--metrics", "orders")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("G331 saved query 'by_region' brings its own")
+
+
+@pytest.mark.parametrize("flag", ["--explain", "--compile"])
+def test_explain_prints_sql_and_asks_no_database(gemel, files, flag):
+    files.database.unlink()
+    ran = gemel("query", "--metrics", "revenue", flag)
+    assert ran.code == 0
+    assert ran.out.startswith("SELECT") and "SUM(" in ran.out
+
+
+def test_another_dialect_is_printed_with_the_database_that_dbt_named(gemel):
+    ran = gemel("query", "--metrics", "revenue", "-g", "metric_time__month", "--dialect", "bigquery")
+    assert "warehouse" in ran.out and "TRUNC(" in ran.out
+
+
+def test_csv_goes_into_a_file_and_stdout_stays_empty(gemel, tmp_path):
+    ran = gemel("query", "--metrics", "revenue", "--csv", str(tmp_path / "out.csv"))
+    assert (ran.out, ran.err) == ("", f"1 rows into {tmp_path / 'out.csv'}\n")
+    assert (tmp_path / "out.csv").read_text() == "revenue\n18.75\n"
+
+
+def test_a_file_that_cannot_be_written_is_refused(gemel, tmp_path):
+    ran = gemel("query", "--metrics", "revenue", "--csv", str(tmp_path / "none" / "out.csv"))
+    assert (ran.code, ran.err.split()[0]) == (1, "G606")
+
+
+def test_arrow_and_parquet_are_binary_on_stdout(files):
+    import pyarrow
+    import pyarrow.parquet
+
+    shop = ["--manifest", str(files.manifest), "--database", str(files.database)]
+    for format, read in (
+        ("arrow", lambda out: pyarrow.ipc.open_stream(out).read_all()),
+        ("parquet", lambda out: pyarrow.parquet.read_table(pyarrow.BufferReader(out))),
+    ):
+        out = subprocess.run(
+            [sys.executable, "-m", "gemel", "query", "-m", "orders", "--format", format, *shop],
+            capture_output=True,
+            check=True,
+        ).stdout
+        assert read(out).to_pydict() == {"orders": [4]}
+
+
+def test_decimals_round_in_every_format(gemel):
+    for format, expected in (("csv", "4.7"), ("json", "4.7"), ("table", "4.7"), ("markdown", "4.7")):
+        ran = gemel("query", "-m", "per_order", "--decimals", "1", "--format", format)
+        assert expected in ran.out and "4.6875" not in ran.out
+
+
+def test_no_rows_is_said_beside_the_empty_table(gemel):
+    ran = gemel("query", "-m", "revenue", "-g", "sale__region", "--start-time", "2030-01-01")
+    assert (ran.code, ran.out, ran.err) == (0, "sale__region  revenue\n------------  -------\n", "no rows\n")
+
+
+# --- list and validate ----------------------------------------------------------------------------------------
+
+
+def test_metrics_are_listed_by_name_and_found_by_any_word(gemel):
+    assert [line.split()[0] for line in gemel("list", "metrics").out.splitlines()[2:]] == [
+        "orders",
+        "per_order",
+        "revenue",
+    ]
+    assert [line.split()[0] for line in gemel("list", "metrics", "--search", "WHAT WAS").out.splitlines()[2:]] == [
+        "revenue"
+    ]
+
+
+def test_dimensions_and_entities_are_those_that_metrics_share(gemel):
+    ran = gemel("list", "dimensions", "--metrics", "revenue,orders", "--format", "csv")
+    assert ran.out == (
+        "dimension,type,grain,label,description\n"
+        "metric_time,time,day,,each metric's own time\n"
+        "sale__region,categorical,,Region,\n"
+        "sale__sold_at,time,day,,\n"
+    )
+    ran = gemel("list", "entities", "--metrics", "revenue", "--format", "json")
+    assert [row["entity"] for row in json.loads(ran.out)] == ["customer", "sale"]
+
+
+def test_dimension_values_are_distinct_and_within_the_time(gemel):
+    ran = gemel("list", "dimension-values", "--dimension", "sale__region", "--format", "json")
+    assert sorted(str(row["sale__region"]) for row in json.loads(ran.out)) == ["None", "north", "south"]
+    within = ["--metrics", "revenue", "--end-time", "2024-01-05"]
+    ran = gemel("list", "dimension-values", "--dimension", "sale__region", *within, "--format", "csv")
+    assert ran.out == "sale__region\nnorth\n"
+
+
+def test_saved_queries_are_listed_with_what_they_ask(gemel):
+    ran = gemel("list", "saved-queries", "--format", "json")
+    (row,) = json.loads(ran.out)
+    assert (row["saved query"], row["metrics"], row["group by"]) == ("by_region", "revenue", "sale__region")
+
+
+def test_validate_finds_no_fault_in_a_good_shop(gemel):
+    ran = gemel("validate")
+    assert (ran.code, ran.out, ran.err) == (0, "", "3 metrics, 1 saved queries: no problem\n")
+
+
+def test_validate_tells_what_the_database_does_not_have(gemel, files):
+    files.manifest.write_text(
+        files.manifest.read_text().replace('"region"', '"regoin"').replace("sale__region", "sale__regoin")
+    )
+    ran = gemel("validate")
+    assert ran.code == 1
+    assert "regoin" in ran.err and "did you mean" in ran.err
+    assert gemel("validate", "--skip-dw").code == 0
+
+
+def test_validate_tells_a_missing_database_once(gemel, files):
+    files.database.unlink()
+    ran = gemel("validate")
+    assert (ran.code, ran.err.count("G401")) == (1, 1)
+
+
+# --- what goes wrong ------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_is_its_text_on_stderr_and_exit_code_1(gemel):
+    ran = gemel("query", "--metrics", "revenu")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "G201 no metric named 'revenu'\n  hint: did you mean revenue?\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["query", "--metric", "revenue"], "--metrics"),
+        (["quer"], "Did you mean query?"),
+        (["query", "--limit", "many"], "is not a valid integer"),
+        (["query", "--format", "xml"], "'xml' is not one of"),
+    ],
+)
+def test_a_call_that_cannot_be_read_is_exit_code_2(gemel, arguments, says):
+    ran = gemel(*arguments, shop=False)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+
+
+def test_outside_a_project_the_way_in_is_told(gemel):
+    ran = gemel("query", "--metrics", "revenue", shop=False)
+    assert (ran.code, ran.err.split()[0]) == (1, "G601")
+    assert "--project-dir" in ran.err
+
+
+def test_the_unexpected_is_one_line_and_a_traceback_only_with_debug(gemel, monkeypatch):
+    monkeypatch.setattr("gemel.project.Project.query", lambda *_, **__: 1 / 0)
+    ran = gemel("query", "--metrics", "revenue")
+    assert ran.code == 1
+    assert ran.err.startswith("ZeroDivisionError: division by zero\n") and gemel_is_blamed(ran.err)
+    assert "Traceback" not in ran.err
+    assert "Traceback" in gemel("query", "--metrics", "revenue", "--debug").err
+
+
+def gemel_is_blamed(text):
+    return gemel.cli.OUR_FAULT in text
+
+
+def test_ctrl_c_ends_with_130(gemel, files):
+    import duckdb
+
+    with duckdb.connect(str(files.database)) as connection:
+        connection.execute(
+            "CREATE OR REPLACE VIEW slow AS SELECT a.range AS x FROM range(1000000000) a, range(1000000000) b"
+        )
+    files.manifest.write_text(
+        files.manifest.read_text()
+        .replace('"alias": "sales"', '"alias": "slow"')
+        .replace('"name": "amount", "agg": "sum"', '"name": "amount", "agg": "sum", "expr": "x"')
+    )
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    ran = gemel("query", "--metrics", "revenue")
+    assert (ran.code, ran.out, ran.err) == (130, "", "\nstopped\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(files):
+    rows = "python -m gemel list metrics"
+    shop = f"--manifest {files.manifest} --database {files.database}"
+    command = f"{rows.replace('python', sys.executable)} {shop} | true"
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert ran.stderr == ""
+
+
+# --- how it starts --------------------------------------------------------------------------------------------
+
+
+def test_only_commands_whose_module_is_there_are_listed(gemel):
+    ran = gemel("--help", shop=False)
+    assert ran.code == 0
+    for name in ("query", "list", "validate"):
+        assert f"  {name} " in ran.out
+
+
+def test_the_heavy_stay_out_of_a_query(files):
+    code = (
+        "import sys; from gemel.cli import main;"
+        f"main(['query', '-m', 'revenue', '--manifest', {str(files.manifest)!r},"
+        f"'--database', {str(files.database)!r}]);"
+        "print(sorted({'pyarrow', 'dbt', 'feast', 'pandas', 'polars'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("a,b", ["a", "b"]),
+        (" a , b ,", ["a", "b"]),
+        ("TimeDimension('metric_time','month'),b", ["TimeDimension('metric_time','month')", "b"]),
+        (
+            "Dimension(\"a__b\").grain('day'), Metric('m', ['x', 'y'])",
+            ["Dimension(\"a__b\").grain('day')", "Metric('m', ['x', 'y'])"],
+        ),
+        ("'a,b',c", ["'a,b'", "c"]),
+        ("a),b", ["a)", "b"]),
+        ("", []),
+    ],
+)
+def test_commas_inside_brackets_and_quotes_do_not_split(text, items):
+    assert split_items(text) == items

@@ -1,0 +1,271 @@
+"""A project as Python holds it: found, made fresh, asked, and refused with the place of the fault."""
+
+import json
+import os
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import gemel
+import gemel.dbt
+from gemel.errors import Problems, ProjectError, UnknownNameError
+
+MODEL = {
+    "name": "sales",
+    "defaults": {"agg_time_dimension": "sold_at"},
+    "node_relation": {"alias": "sales", "schema_name": "main", "database": "shop"},
+    "entities": [{"name": "sale", "type": "primary", "expr": "id"}],
+    "dimensions": [
+        {"name": "sold_at", "type": "time", "type_params": {"time_granularity": "day"}},
+        {"name": "region", "type": "categorical"},
+    ],
+    "measures": [{"name": "amount", "agg": "sum"}],
+}
+REVENUE = {"name": "revenue", "type": "simple", "type_params": {"measure": {"name": "amount"}}}
+YAML = """\
+metrics:
+  - name: revenue
+    type: simple
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A dbt project that was parsed and built, with one metric."""
+    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shop = tmp_path / "shop"
+    for folder in ("metrics", "target"):
+        (shop / folder).mkdir(parents=True)
+    (shop / "dbt_project.yml").write_text("name: shop\nprofile: shop\nmodel-paths: [metrics]\n")
+    (shop / "profiles.yml").write_text(
+        "shop: {target: dev, outputs: {dev: &it {type: duckdb, path: shop.duckdb}, prod: *it}}"
+    )
+    (shop / "metrics/core.yml").write_text(YAML)
+    write_manifest(shop, REVENUE)
+    with duckdb.connect(str(shop / "shop.duckdb")) as connection:
+        connection.execute(
+            "CREATE TABLE sales AS SELECT 1 AS id, 'n' AS region, 10 AS amount, DATE '2024-01-01' AS sold_at"
+        )
+    return shop
+
+
+def write_manifest(shop, *metrics, model=MODEL, saved_queries=()):
+    content = {"semantic_models": [model], "metrics": metrics, "saved_queries": saved_queries}
+    (shop / "target/semantic_manifest.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def parses(monkeypatch):
+    """Stands for dbt: notes each call, and writes the manifest where it is told to."""
+    calls = []
+
+    def run_dbt(arguments, project_dir):
+        calls.append(arguments)
+        folder = Path(arguments[arguments.index("--target-path") + 1])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "semantic_manifest.json").write_text(json.dumps({"semantic_models": [MODEL], "metrics": [REVENUE]}))
+
+    monkeypatch.setattr(gemel.dbt, "run_dbt", run_dbt)
+    return calls
+
+
+def make_older(file, seconds=100):
+    then = os.stat(file).st_mtime - seconds
+    os.utime(file, (then, then))
+
+
+# --- asking ---------------------------------------------------------------------------------------------------
+
+
+def test_a_question_is_answered_in_the_forms_that_its_reader_wants(project):
+    answer = gemel.load(project).query(["revenue"], group_by=["sale__region"])
+    assert answer.sql.startswith("SELECT")
+    assert (answer.columns, answer.rows()) == (("sale__region", "revenue"), [("n", 10)])
+    assert answer.arrow().to_pydict() == {"sale__region": ["n"], "revenue": [10]}
+
+
+def test_a_lone_text_is_one_item(project):
+    assert gemel.load(project).query("revenue", "sale__region", order_by="-revenue").rows() == [("n", 10)]
+
+
+def test_a_project_is_found_from_any_folder_inside_it(project):
+    assert gemel.load(project / "metrics").dir == project
+
+
+def test_a_manifest_file_alone_is_asked_of_a_database_of_any_name(project, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    manifest = (project / "target/semantic_manifest.json").rename(elsewhere / "m.json")
+    database = (project / "shop.duckdb").rename(elsewhere / "backup.duckdb")
+    shop = gemel.load(manifest, database=database)
+    assert shop.dir is None
+    assert shop.query(["revenue"]).rows() == [(10,)]
+    with pytest.raises(ProjectError) as caught:
+        gemel.load(manifest).query(["revenue"]).rows()
+    assert caught.value.code == "G605"
+
+
+def test_what_there_is_can_be_listed(project):
+    shop = gemel.load(project)
+    assert [metric.name for metric in shop.metrics()] == ["revenue"]
+    assert [d.name for d in shop.dimensions(["revenue"])] == ["metric_time", "sale__region", "sale__sold_at"]
+    assert [e.name for e in shop.entities()] == ["sale"]
+    assert shop.dimension_values("sale__region") == ["n"]
+    assert shop.saved_queries() == ()
+
+
+def test_private_metrics_are_not_listed(project):
+    write_manifest(project, {"name": "total", "type": "cumulative", "type_params": {"measure": {"name": "amount"}}})
+    assert [metric.name for metric in gemel.load(project).metrics()] == ["total"]
+
+
+def test_a_saved_query_is_asked_with_what_is_added(project):
+    saved = {"name": "q", "query_params": {"metrics": ["revenue"], "group_by": ["sale__region"]}}
+    write_manifest(project, REVENUE, saved_queries=[saved])
+    shop = gemel.load(project)
+    assert shop.query(saved_query="q").rows() == [("n", 10)]
+    assert shop.query(saved_query="q", where=["{{ Dimension('sale__region') }} = 's'"]).rows() == []
+
+
+# --- places and problems --------------------------------------------------------------------------------------
+
+
+def test_an_error_of_a_definition_knows_its_place(project):
+    write_manifest(project, {**REVENUE, "type_params": {"measure": {"name": "amuont"}}})
+    with pytest.raises(Problems) as caught:
+        gemel.load(project)
+    assert str(caught.value) == "metrics/core.yml:2:5: G101 no measure is named 'amuont'\n  hint: did you mean amount?"
+    assert str(caught.value.place) == "metrics/core.yml:2:5"
+
+
+def test_an_unknown_name_has_no_place_and_a_hint(project):
+    with pytest.raises(UnknownNameError) as caught:
+        gemel.load(project).query(["revenu"])
+    assert (caught.value.place, caught.value.hint) == (None, "did you mean revenue?")
+
+
+def test_validate_asks_the_database_for_each_definition(project):
+    assert gemel.load(project).validate() == ()
+    write_manifest(project, REVENUE, model={**MODEL, "measures": [{"name": "amount", "agg": "sum", "expr": "amuont"}]})
+    shop = gemel.load(project)
+    (problem,) = shop.validate()
+    assert (problem.code, str(problem.place)) == ("G406", "metrics/core.yml:2:5")
+    assert shop.validate(skip_dw=True) == ()
+
+
+# --- fresh or stale -------------------------------------------------------------------------------------------
+
+
+def test_a_fresh_manifest_is_read_as_it_is(project, parses):
+    gemel.load(project)
+    assert parses == []
+
+
+@pytest.mark.parametrize("stale", ["manifest is older", "manifest is missing", "a file was deleted"])
+def test_a_stale_manifest_is_made_anew_and_that_is_said(project, parses, stale):
+    manifest, said = project / "target/semantic_manifest.json", []
+    match stale:
+        case "manifest is older":
+            make_older(manifest)
+        case "manifest is missing":
+            manifest.unlink()
+        case "a file was deleted":
+            (project / "metrics/gone.yml").touch()
+            make_older(manifest, 1)
+            make_older(project / "dbt_project.yml")
+            make_older(project / "metrics/core.yml")
+            (project / "metrics/gone.yml").unlink()
+    gemel.load(project, say=said.append)
+    assert parses == [["parse", "--target-path", str(project / "target")]]
+    assert len(said) == 1 and said[0].startswith("target/semantic_manifest.json is ") and "dbt parse" in said[0]
+    gemel.load(project)
+    assert len(parses) == 1
+
+
+def test_another_target_is_parsed_into_a_folder_of_its_own(project, parses):
+    gemel.load(project, target="prod", profiles_dir=project)
+    (call,) = parses
+    assert call == [
+        *("parse", "--target-path", str(project / "target/gemel/prod"), "--target", "prod"),
+        *("--profiles-dir", str(project)),
+    ]
+
+
+def test_a_target_folder_that_cannot_be_written_is_replaced_by_the_cache(project, parses, monkeypatch, tmp_path):
+    make_older(project / "target/semantic_manifest.json")
+    monkeypatch.setattr(gemel.dbt.os, "access", lambda folder, _: not str(folder).startswith(str(project)))
+    assert gemel.load(project).query(["revenue"]).rows() == [(10,)]
+    assert parses[0][2].startswith(str(tmp_path / "cache/gemel"))
+
+
+def test_a_manifest_that_is_named_is_never_made_anew(project, parses):
+    make_older(project / "target/semantic_manifest.json")
+    gemel.load(project, manifest=project / "target/semantic_manifest.json")
+    assert parses == []
+
+
+@pytest.mark.parametrize(
+    ("target_path", "folder"),
+    [("", "target"), ("target-path: build\n", "build"), ('target-path: "{{ x }}"\n', "target")],
+)
+def test_the_target_folder_is_the_projects_own(project, target_path, folder):
+    (project / "dbt_project.yml").write_text("name: shop\n" + target_path)
+    assert gemel.dbt.target_dir(project) == project / folder
+
+
+def test_dbt_itself_says_what_it_cannot_read(project):
+    (project / "metrics/core.yml").write_text("metrics:\n  - name: revenue\n    type: [\n")
+    with pytest.raises(ProjectError) as caught:
+        gemel.load(project)
+    assert caught.value.code == "G603"
+    assert str(caught.value.place).startswith("metrics/core.yml:")
+    assert "Traceback" not in str(caught.value) and "Running with dbt" not in str(caught.value)
+
+
+def test_the_words_of_dbt_come_without_its_banner():
+    log = "\n".join(
+        [
+            "not json",
+            json.dumps({"data": {}, "info": {"level": "info", "msg": "Running with dbt=1.11"}}),
+            json.dumps({"data": {"exc": "Parsing Error\n  ----\n  bad"}, "info": {"level": "error", "msg": "m"}}),
+            json.dumps({"data": {"stack_trace": "Traceback"}, "info": {"level": "error", "msg": "Traceback"}}),
+        ]
+    )
+    assert gemel.dbt.dbt_message(log) == "Parsing Error\n  bad"
+
+
+# --- no project -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda path: path / "nowhere", "G601"),
+        (lambda path: path, "G601"),
+        (lambda path: write(path / "m.json", "{"), "G602"),
+        (lambda path: write(path / "m.json", "[]"), "G602"),
+        (lambda path: write(path / "m.json", '{"nodes": {}}'), "G602"),
+    ],
+)
+def test_what_is_no_project_is_refused(tmp_path, make, code):
+    with pytest.raises(ProjectError) as caught:
+        gemel.load(make(tmp_path))
+    assert caught.value.code == code
+
+
+def write(file, text):
+    file.write_text(text)
+    return file
+
+
+def test_importing_gemel_alone_imports_nothing_else():
+    import subprocess
+    import sys
+
+    code = "import sys, gemel; print([m for m in sys.modules if m.startswith('gemel.')])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+    with pytest.raises(AttributeError):
+        _ = gemel.nothing
