@@ -1,0 +1,76 @@
+"""Asking a world both ways, and comparing what comes back."""
+
+import collections
+import datetime as dt
+import decimal
+import random
+from typing import Any
+
+from hypothesis import reject
+from hypothesis import strategies as st
+
+import worlds
+from differential.questions import Asker, Question
+from gemel.compiler import compile_query
+from gemel.compiler.graph import bind
+from reference import evaluate
+from reference_world import Undefined
+
+GRAPH = bind(worlds.MANIFEST)
+WAREHOUSE = worlds.Warehouse()
+DAYS = [str(day) for day in worlds.DAYS]
+
+Answer = tuple[list[str], list[tuple[Any, ...]]]
+
+
+def questions(*kinds: str) -> st.SearchStrategy[Question]:
+    """Of metrics of these types, or of any."""
+    asker = Asker(worlds.MANIFEST, worlds.VALUES, DAYS, only=kinds)
+    return st.integers(0, 2**32).map(lambda seed: asker.question(random.Random(seed)))
+
+
+def by_sql(question: Question, tables: worlds.Tables) -> Answer:
+    sql = compile_query(GRAPH, question.for_gemel())
+    result = WAREHOUSE.holding(tables).execute(sql)
+    return [column[0] for column in result.description], result.fetchall()
+
+
+def by_definition(question: Question, tables: worlds.Tables) -> Answer:
+    """Rejects the example where the question has no meaning."""
+    try:
+        return evaluate(worlds.MANIFEST, tables, question.for_gemel())
+    except Undefined:
+        reject()
+
+
+def assert_same(question: Question, tables: worlds.Tables) -> None:
+    """The same columns in the same order, the same rows, and in the order that was asked for."""
+    columns, expected = by_definition(question, tables)
+    unlimited = by_definition(question.without_limit(), tables)[1]
+    names, rows = by_sql(question, tables)
+    assert names == columns
+    if question.limit is None:
+        assert counted(rows) == counted(expected)
+    else:
+        assert len(rows) == len(expected)
+        assert counted(rows) <= counted(unlimited)
+    for name in question.order_by[:1]:
+        at = next(i for i, column in enumerate(names) if f"{column}__".startswith(name.lstrip("-") + "__"))
+        assert [plain(row[at]) for row in rows] == [plain(row[at]) for row in expected]
+
+
+def counted(rows: list[tuple[Any, ...]]) -> collections.Counter[tuple[Any, ...]]:
+    return collections.Counter(tuple(map(plain, row)) for row in rows)
+
+
+def plain(value: Any) -> Any:
+    """Dates as midnights, numbers as floats of nine digits."""
+    match value:
+        case dt.datetime() | bool() | None:
+            return value
+        case dt.date():
+            return dt.datetime.combine(value, dt.time())
+        case int() | float() | decimal.Decimal():
+            return float(f"{float(value):.9g}")
+        case _:
+            return value

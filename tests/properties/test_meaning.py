@@ -1,0 +1,22 @@
+"""The compiled SQL, run by DuckDB, gives what the reference evaluator says: any question, any rows."""
+
+import pytest
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+import worlds
+from properties.asking import assert_same, questions
+
+
+@pytest.mark.parametrize("kind", ["simple", "ratio", "derived", "cumulative", "conversion"])
+@given(data=st.data(), tables=worlds.worlds)
+def test_the_sql_gives_what_the_definition_says(kind, data, tables):
+    question = data.draw(questions(kind))
+    note(str(question))
+    assert_same(question, tables)
+
+
+@given(question=questions(), tables=worlds.worlds)
+def test_metrics_of_every_kind_meet_in_one_query(question, tables):
+    note(str(question))
+    assert_same(question, tables)

@@ -1,0 +1,324 @@
+"""What the reference evaluator stands on: a manifest's names, the rows of its tables, joins, the time spine."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gemel.compiler.query import Item, MetricItem
+from gemel.spec.manifest import (
+    Conversion,
+    Cumulative,
+    Derived,
+    Dimension,
+    Entity,
+    Manifest,
+    Measure,
+    Metric,
+    MetricInput,
+    Ratio,
+    SemanticModel,
+    Simple,
+)
+from gemel.spec.time import Window, coarsest, is_standard
+from reference_values import Filter, Ref, date_part, expression, minus, parse_filter, rank, to_ref, truncate
+
+Row = dict[str, Any]
+Hop = tuple[str, str]
+Element = Dimension | Entity
+JOINABLE = {
+    "foreign": ("primary", "unique", "natural"),
+    "primary": ("primary", "unique", "natural"),
+    "unique": ("primary", "unique", "natural"),
+    "natural": ("primary", "unique"),
+}
+
+
+class Undefined(Exception):
+    """Nobody has said what this query means."""
+
+
+@dataclass(eq=False)
+class Fact:
+    """One row of a model. `clock` names the dimension that is its metric's time, `time` is that, cut to its grain."""
+
+    model: SemanticModel
+    row: Row
+    clock: str | None = None
+    known: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def time(self) -> dt.datetime | None:
+        return self.element(self.clock) if self.clock else None
+
+    def element(self, name: str) -> Any:
+        """The value of a dimension (a time is cut to its grain) or entity of the row's own model."""
+        found = element_of(self.model, name)
+        value = self.raw(found.expr)
+        return truncate(value, found.grain) if isinstance(found, Dimension) and found.is_time else value
+
+    def raw(self, expr: str) -> Any:
+        if expr not in self.known:
+            self.known[expr] = expression(expr, self.row.__getitem__)
+        return self.known[expr]
+
+
+@dataclass
+class World:
+    """The manifest's names and the tables' rows."""
+
+    manifest: Manifest
+    tables: dict[str, list[Row]]
+    by_entity: Callable[["World", Ref], dict[Any, Any]]
+    known: dict[Any, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.models = {model.name: model for model in self.manifest.models}
+        self.metrics = {metric.name: metric for metric in self.manifest.metrics}
+        self.custom = {name: (spine, column) for spine in self.manifest.time_spines for name, column in spine.custom}
+        self.periods = {
+            name: {
+                truncate(row[spine.column], spine.grain): expression(column, row.__getitem__)
+                for row in self.tables[spine.relation.name]
+            }
+            for name, (spine, column) in self.custom.items()
+        }
+
+    # names
+
+    def measures(self, metric: Metric) -> list[Measure]:
+        match metric.definition:
+            case Simple(measure):
+                return [measure]
+            case Ratio(numerator, denominator):
+                inputs: Sequence[MetricInput] = (numerator, denominator)
+            case Derived(_, inputs):
+                pass
+            case Cumulative() as cumulative:
+                inputs = (cumulative.input,)
+            case Conversion() as conversion:
+                inputs = (conversion.base, conversion.conversion)
+        return [measure for used in inputs for measure in self.measures(self.metrics[used.name])]
+
+    def grain_of(self, measure: Measure) -> str:
+        return element_of(self.models[measure.model], measure.time_dimension).grain
+
+    def standard(self, grain: str) -> str:
+        return grain if is_standard(grain) else self.custom[grain][0].grain
+
+    def complete(self, item: Item | MetricItem, metrics: Sequence[Metric]) -> Ref:
+        """An item with its grain. Without one, metric_time is by the day, or coarser if the metrics are."""
+        ref = to_ref(item, self.custom)
+        if ref.grain or ref.part or ref.entities:
+            return ref
+        if ref.name == "metric_time":
+            own = [self.grain_of(measure) for metric in metrics for measure in self.measures(metric)]
+            stated = [metric.time_granularity for metric in metrics if metric.time_granularity]
+            return replace(ref, grain=coarsest(["day", *own, *stated]))
+        found = next((way[1] for model in self.models.values() if (way := self.way(model, ref.links, ref.name))), None)
+        return replace(ref, grain=found.grain) if isinstance(found, Dimension) and found.is_time else ref
+
+    def filter(self, text: str, metrics: Sequence[Metric]) -> Filter:
+        key = (text, tuple(metric.name for metric in metrics))
+        if key not in self.known:
+            self.known[key] = parse_filter(text, lambda item: self.complete(item, metrics))
+        return self.known[key]
+
+    def filters(self, metric: Metric, used: MetricInput | None = None) -> tuple[Filter, ...]:
+        """The metric's own filters, or those that it gets where another metric uses it."""
+        return tuple(self.filter(text, [metric]) for text in (metric if used is None else used).filters)
+
+    def column(self, ref: Ref) -> str:
+        suffix = f"extract_{ref.part}" if ref.part else ref.grain
+        return "__".join((*ref.links, ref.name, *([suffix] if suffix else [])))
+
+    # joins
+
+    def way(self, model: SemanticModel, links: Sequence[str], name: str) -> tuple[tuple[Hop, ...], Element] | None:
+        """The hops to an element, each an entity and the model where it is a key; the fewest.
+
+        `customer__region__zone`: over customer to a model with a region, over region to a model with a zone. A
+        model's own dimensions are called by its key: `order__status`.
+        """
+        mine = [e for e in (*model.dimensions, *model.entities) if e.name == name]
+        if mine and (list(links) == [key_of(model)] or (not links and isinstance(mine[0], Entity))):
+            return (), mine[0]
+        ways = []
+        for entity in model.entities:
+            for other in self.models.values():
+                keys = [e for e in other.entities if e.name == entity.name and e.type in JOINABLE[entity.type]]
+                if links and entity.name == links[0] and keys and other is not model:
+                    there = [e for e in (*other.dimensions, *other.entities) if e.name == name]
+                    rest = ((), there[0]) if len(links) == 1 and there else None
+                    rest = self.way(other, links[1:], name) if len(links) > 1 else rest
+                    ways += [(((entity.name, other.name), *rest[0]), rest[1])] if rest else []
+        return min(ways, key=lambda way: len(way[0]), default=None)
+
+    def follow(self, fact: Fact, hops: Iterable[Hop]) -> Fact | None:
+        """The one row that a fact leads to, or none."""
+        here: Fact | None = fact
+        for hop in hops:
+            step = (*hop, fact.time)
+            if here is not None and step not in here.known:
+                rows = (row for row in self.rows(hop[1]) if meets(here, row, hop[0], fact.time))
+                here.known[step] = next(rows, None)
+            here = here and here.known[step]
+        return here
+
+    def rows(self, name: str) -> list[Fact]:
+        if ("rows", name) not in self.known:
+            model = self.models[name]
+            self.known["rows", name] = [Fact(model, row) for row in self.tables[model.relation.name]]
+        return self.known["rows", name]
+
+    def facts(self, measure: Measure) -> list[Fact]:
+        model = self.models[measure.model]
+        return [Fact(model, row, measure.time_dimension) for row in self.tables[model.relation.name]]
+
+    def meeting(self, refs: Sequence[Ref]) -> list[Fact]:
+        """The rows of the model that is nearest to all items, and the rows elsewhere that none of them leads to."""
+        ways = {name: [self.way(model, ref.links, ref.name) for ref in refs] for name, model in self.models.items()}
+        hops = {name: dict.fromkeys(way[0] for way in found) for name, found in ways.items() if None not in found}
+        if not hops:
+            raise Undefined("items that do not meet")
+        home = min(hops, key=lambda name: len([way for way in hops[name] if way]))
+        facts = [Fact(self.models[home], row) for row in self.tables[self.models[home].relation.name]]
+        strangers = []
+        for way in filter(None, hops[home]):
+            met = [self.follow(fact, way) for fact in facts]
+            nowhere = {(*other[0], None): None for other in hops[home] if other} | {(): None}
+            strangers += [
+                Fact(self.models[home], {}, None, {**nowhere, (*way[0], None): row})
+                for row in self.rows(way[-1][1])
+                if row not in met
+            ]
+        return facts + strangers
+
+    # values
+
+    def value(self, ref: Ref, fact: Fact | None, moment: dt.datetime | None) -> Any:
+        """What an item says of a fact seen at a moment. The metric's own time is read off the moment."""
+        if ref.name == "metric_time" or (fact is not None and fact.clock and is_clock(ref, fact.model, fact.clock)):
+            return self.at(moment, ref)
+        if ref.entities:
+            return self.metric_value(ref, fact)
+        way = self.way(fact.model, ref.links, ref.name)
+        if way is None:
+            raise Undefined(f"{self.column(ref)} cannot be reached from {fact.model.name}")
+        hops, element = way
+        target = self.follow(fact, hops) if hops else fact.known.get((), fact)
+        if target is None:
+            return None
+        value = target.raw(element.expr)
+        return (
+            self.at(truncate(value, element.grain), ref)
+            if isinstance(element, Dimension) and element.is_time
+            else value
+        )
+
+    def metric_value(self, ref: Ref, fact: Fact) -> Any:
+        """`Metric('orders', ['customer'])`: the whole metric by that entity; NULL where there is none."""
+        if ref not in self.known:
+            self.known[ref] = self.by_entity(self, ref)
+        return self.known[ref].get(self.value(ref.entities[0], fact, fact.time))
+
+    def holds(self, test: Filter, fact: Fact | None, moment: dt.datetime | None) -> bool:
+        return test.holds([self.value(ref, fact, moment) for ref in test.refs])
+
+    # time
+
+    def at(self, moment: dt.datetime | None, ref: Ref) -> Any:
+        if moment is None:
+            return None
+        return date_part(moment, ref.part) if ref.part else self.period(moment, ref.grain)
+
+    def period(self, moment: dt.datetime | None, grain: str) -> Any:
+        """The period that a moment is in. Outside of a custom grain's spine there is none."""
+        if moment is None or is_standard(grain):
+            return truncate(moment, grain)
+        return self.periods[grain].get(truncate(moment, self.standard(grain)))
+
+    def moment_items(self, measure: Measure, items: Iterable[Ref]) -> list[Ref]:
+        """The items that read the metric's time: metric_time, or the measure's own time dimension by its name."""
+        return [item for item in items if is_clock(item, self.models[measure.model], measure.time_dimension)]
+
+    def only_time(self, test: Filter, measure: Measure) -> bool:
+        return bool(test.refs) and self.moment_items(measure, test.refs) == list(test.refs)
+
+    def speaks_of_time(self, test: Filter, metric: Metric) -> bool:
+        return any(self.moment_items(measure, test.refs) for measure in self.measures(metric))
+
+    def finest(self, items: Iterable[Ref]) -> str:
+        """The finest asked grain, a custom one only if there is no other."""
+        grains = [item.grain for item in items if item.grain]
+        if not grains:
+            raise Undefined("a date part says no moment")
+        return min(filter(is_standard, grains), key=rank, default=grains[0])
+
+    def spine(self, grain: str) -> list[dt.datetime]:
+        """All moments of the spine for a grain: the coarsest spine that is fine enough."""
+        if ("spine", grain) not in self.known:
+            fine = [spine for spine in self.manifest.time_spines if rank(spine.grain) <= rank(self.standard(grain))]
+            table = max(fine, key=lambda spine: rank(spine.grain)) if is_standard(grain) else self.custom[grain][0]
+            rows = self.tables[table.relation.name]
+            self.known["spine", grain] = sorted(truncate(row[table.column], table.grain) for row in rows)
+        return self.known["spine", grain]
+
+    def moments(self, grain: str, within: Callable[[dt.datetime], bool] = lambda moment: True) -> list[dt.datetime]:
+        """The spine's periods, by their first moment, of which any moment is within bounds."""
+        result: dict[Any, dt.datetime] = {}
+        for moment in filter(within, self.spine(grain)):
+            start = truncate(moment, grain) if is_standard(grain) else moment
+            result.setdefault(self.period(moment, grain), start)
+        return list(result.values())
+
+    def back(self, moment: dt.datetime, shift: Window | str, step: str) -> Any:
+        """The period (of `step`) that an offset looks at from a moment; none where there is no such period.
+
+        By custom periods, a day looks at the same day of the period so many before, if that is long enough.
+        """
+        if isinstance(shift, str):
+            return truncate(moment, shift)
+        if is_standard(shift.unit):
+            return minus(moment, shift)
+        days = self.periods[shift.unit]
+        periods = sorted(set(days.values()))
+        here = days.get(truncate(moment, self.standard(shift.unit)))
+        place = periods.index(here) - shift.count if here in periods else -1
+        if place < 0 or step == shift.unit:
+            return periods[place] if place >= 0 else None
+        nth = sorted(day for day in days if days[day] == here).index(moment)
+        target = sorted(day for day in days if days[day] == periods[place])
+        return target[nth] if nth < len(target) else None
+
+
+def element_of(model: SemanticModel, name: str) -> Element:
+    return next(e for e in (*model.dimensions, *model.entities) if e.name == name)
+
+
+def key_of(model: SemanticModel) -> str | None:
+    return next((entity.name for entity in model.entities if entity.type == "primary"), model.primary_entity)
+
+
+def is_clock(ref: Ref, model: SemanticModel, clock: str) -> bool:
+    return ref.name == "metric_time" or (ref.links == (key_of(model),) and ref.name == clock)
+
+
+def meets(left: Fact, right: Fact, entity: str, time: dt.datetime | None) -> bool:
+    """Whether a join takes this row: the key and shared partition dimensions equal, and valid at that time.
+
+    No NULL is equal to anything. A validity window holds [start, end); an end that is NULL is open.
+    """
+    shared = {d.name for d in left.model.dimensions if d.is_partition} & {
+        d.name for d in right.model.dimensions if d.is_partition
+    }
+    for name in (entity, *shared):
+        if left.element(name) is None or left.element(name) != right.element(name):
+            return False
+    for dimension in right.model.dimensions:
+        bound = right.element(dimension.name) if dimension.validity else None
+        if dimension.validity == "start" and (time is None or bound is None or time < bound):
+            return False
+        if dimension.validity == "end" and bound is not None and (time is None or time >= bound):
+            return False
+    return True
