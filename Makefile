@@ -1,0 +1,79 @@
+# `make` runs the worked example, `make test` runs the tests; `make help` lists the rest.
+# All that is needed is a Python with pip. What is installed stays in .venv and .bootstrap.
+
+# dbt-core 1.11 does not import on Python 3.14 (github.com/dbt-labs/dbt-core/issues/12098).
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+ifndef PYTHON
+PYTHON = $(eval PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	"$$python" -c "$(SUITS)" >/dev/null 2>&1 && echo "$$python" && break; done))$(PYTHON)
+endif
+
+UV_VERSION := 0.13.9
+UV ?= .bootstrap/uv-$(UV_VERSION)/bin/uv
+ENV := .venv/.complete
+
+# Where pip has an index in place of PyPI, from its files or from PIP_INDEX_URL, uv takes that one too; by itself it
+# reads none of pip's settings.
+LIKE_PIP = \
+	index="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$$("$(PYTHON)" -m pip config list 2>/dev/null \
+		| sed -nE "s/^(:env:|global|install)[.]index-url='(.*)'$$/\2/p" | head -n 1)}}"; \
+	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	if [ -n "$$PIP_CERT" ]; then export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$PIP_CERT}"; fi
+
+.DEFAULT_GOAL := run
+.PHONY: run test lint format bench env clean help
+
+run: $(ENV) ## the worked example: build everything, then ask two questions (the default)
+	.venv/bin/gemel build
+	.venv/bin/gemel query --metrics flights,cancelled_flights,average_departure_delay
+	.venv/bin/gemel query --metrics flights,late_rate --group-by carrier__name --order -flights --limit 5
+
+test: $(ENV) ## the tests; make test PYTEST_ARGS="-k window" hands words on to pytest
+	.venv/bin/pytest $(PYTEST_ARGS)
+
+lint: $(ENV) ## format, lint and types, as CI checks them
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	UV_DEFAULT_INDEX=https://pypi.org/simple $(UV) lock --check --quiet
+
+format: $(ENV) ## rewrite the code as make lint wants it
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: $(ENV) ## the measurements of benchmarks/README.md (minutes)
+	.venv/bin/python benchmarks/run.py
+
+env: $(ENV) ## only the environment, in .venv
+
+clean: ## remove the environment and what was built
+	rm -rf .venv .bootstrap target logs dbt_packages dist *.duckdb *.duckdb.wal
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+# `uv sync` would insist on the index that the lock file names. What it exports can come from any mirror, and the
+# hashes still say that each file is the one that was locked.
+$(ENV): uv.lock pyproject.toml | $(UV)
+	@echo "Installing what uv.lock names into .venv ..."
+	@$(LIKE_PIP); set -e; \
+	$(UV) export --frozen --quiet --no-emit-project --output-file .bootstrap/requirements.txt; \
+	[ -x .venv/bin/python ] || $(UV) venv --quiet --clear --python "$(PYTHON)" .venv; \
+	$(UV) pip sync --quiet --require-hashes --python .venv/bin/python .bootstrap/requirements.txt; \
+	$(UV) pip install --quiet --no-deps --python .venv/bin/python --editable .; \
+	touch $@
+
+# With --target, pip needs neither ensurepip nor a Python that it may write to; Debian's has neither.
+.bootstrap/uv-$(UV_VERSION)/bin/uv:
+	@"$(PYTHON)" -c "$(SUITS)" 2>/dev/null || { \
+		echo "gemel needs Python 3.11, 3.12 or 3.13: install one, or name it: make PYTHON=/path/to/python3.12" >&2; \
+		exit 1; }
+	@"$(PYTHON)" -m pip --version >/dev/null 2>&1 || { \
+		echo "$(PYTHON) has no pip: install it (Debian: apt install python3-pip), or name a Python that has it:" \
+			"make PYTHON=/path/to/python3.12" >&2; \
+		exit 1; }
+	@rm -rf .bootstrap/uv-$(UV_VERSION)
+	@PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+		"$(PYTHON)" -m pip install --quiet --no-deps --only-binary :all: \
+		--target .bootstrap/uv-$(UV_VERSION) uv==$(UV_VERSION)
