@@ -200,13 +200,16 @@ def _texts(columns: Sequence[str], rows: Rows, decimals: int | None) -> tuple[li
 
 
 def _column(values: list[Any], decimals: int | None) -> list[str]:
-    """One column's values alike: as many decimals, and times without 00:00 where all are midnights."""
+    """One column's values alike: as many decimals, and times without 00:00 where all are midnights.
+
+    A lone value is shown in full, unless `decimals` says otherwise; a list of them is to be looked over.
+    """
     present = [value for value in values if value is not None]
     if present and all(isinstance(value, dt.datetime) for value in present):
         midnights = all(value.time() == dt.time() for value in present)
         return ["NULL" if v is None else str(v.date() if midnights else v) for v in values]
     fractions = [v for v in present if isinstance(v, float | Decimal) and math.isfinite(v)]
-    if fractions and _is_numeric(values):
+    if fractions and _is_numeric(values) and (len(values) > 1 or decimals is not None):
         places = decimals if decimals is not None else _places(fractions)
         return ["NULL" if v is None else f"{v:.{places}f}" if math.isfinite(v) else str(v) for v in values]
     return ["NULL" if value is None else _visible(str(_plain(value))) for value in values]

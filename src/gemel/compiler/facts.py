@@ -12,6 +12,12 @@ from gemel.compiler.terms import Leaf, PerEntity, Predicate, Span
 from gemel.errors import About, DefinitionError, did_you_mean
 from gemel.spec.manifest import Dimension, SemanticModel
 
+INTERNAL = frozenset(
+    {"spine", "facts", "steps", "boundary", "moments", "features", "starts", "ends", "shown", "before", "later"}
+    | {"earlier", "periods"}
+)
+"""Aliases that plans give to what they make."""
+
 PlanTerm = Callable[[PerEntity], Plan]
 """Plans a metric by its keys, with its value in column `value`; handed in, since facts come before plans."""
 
@@ -24,7 +30,7 @@ class Facts:
         self.per_entity = per_entity
         self.home = home
         self.time = time
-        self.alias = home.name
+        self.alias = _own(home.name)
         self.rows: Plan = Scan(home.relation, self.alias)
         self._joined: dict[str, object] = {}
 
@@ -106,7 +112,7 @@ class Facts:
         )
 
     def _join(self, left_alias: str, left: SemanticModel, entity: str, right: SemanticModel, path: list[str]) -> str:
-        alias = "__".join(path)
+        alias = _own("__".join(path))
         if alias == self.alias or len(self.graph.keyed(entity)) > 1:
             alias = f"{alias}__{right.name}" if right.name != alias else f"{alias}__"
         if alias not in self._joined:
@@ -178,6 +184,11 @@ class Facts:
             self.rows = Lookup(self.rows, Scan(inner, alias), conjunction(on))
             self._joined[alias] = inner
         return column("value", alias)
+
+
+def _own(alias: str) -> str:
+    """A table's alias that no name of the compiler's own can meet."""
+    return f"{alias}_" if alias.rstrip("_") in INTERNAL else alias
 
 
 def expression(graph: Graph, text: str, alias: str, about: About) -> exp.Expr:
