@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gemel.errors import QueryError
-from gemel.spec.time import DATE_PARTS
+from gemel.spec.time import DATE_PARTS, GRAINS, Window, parse_window, windowed_name
 
 ItemKind = Literal["any", "dimension", "time", "entity"]
 
@@ -48,9 +48,30 @@ class MetricItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Over:
+    """The time before a moment that a metric is asked over: a window, since the start of a grain, or (neither) all."""
+
+    window: Window | None = None
+    grain_to_date: str | None = None
+
+    def named(self, metric: str) -> str:
+        """`flights_7d`, `flights_month_to_date`, `flights_all`."""
+        if self.grain_to_date:
+            return f"{metric}_{self.grain_to_date}_to_date"
+        return windowed_name(metric, self.window)
+
+
+@dataclass(frozen=True, slots=True)
 class AskedMetric:
+    """A metric, at its own meaning or `over` some time before each moment: `flights[7 days]`."""
+
     name: str
     alias: str | None = None
+    over: Over | None = None
+
+    @property
+    def column(self) -> str:
+        return self.alias or (self.over.named(self.name) if self.over else self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +116,7 @@ def make_query(
     if first and last and first > last:
         raise QueryError("G302", f"the start time {start} is after the end time {end}")
     return Query(
-        metrics=tuple(m if isinstance(m, AskedMetric) else AskedMetric(m.strip().lower()) for m in metrics),
+        metrics=tuple(m if isinstance(m, AskedMetric) else parse_metric(m) for m in metrics),
         group_by=tuple(g if isinstance(g, Item) else parse_item(g) for g in group_by),
         where=tuple(where),
         having=tuple(having),
@@ -105,6 +126,28 @@ def make_query(
         limit=limit,
         min_max_only=min_max_only,
     )
+
+
+def parse_metric(text: str) -> AskedMetric:
+    """`"flights"`, `"flights[7 days]"`, `"flights[month to date]"`, `"flights[all]"`. Raises QueryError (G325)."""
+    name, bracket, inside = text.strip().lower().partition("[")
+    if not bracket:
+        return AskedMetric(name)
+    words = inside.removesuffix("]").split()
+    match words:
+        case [grain, "to", "date"] if grain in GRAINS:
+            return AskedMetric(name, over=Over(grain_to_date=grain))
+        case ["all"] | ["all", "time"]:
+            return AskedMetric(name, over=Over())
+        case [_, _] if (window := parse_window(" ".join(words))) and window.count and window.unit in GRAINS:
+            return AskedMetric(name, over=Over(window))
+        case _:
+            raise QueryError(
+                "G325",
+                f"cannot read {text.strip()[:80]!r}",
+                hint=f"over a window, a metric is asked as {name[:40]}[7 days], {name[:40]}[month to date] or "
+                f"{name[:40]}[all]",
+            )
 
 
 def parse_item(text: str) -> Item:

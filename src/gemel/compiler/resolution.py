@@ -8,7 +8,7 @@ from sqlglot import exp
 from gemel.compiler.expressions import Refused, column, divide, guarded
 from gemel.compiler.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.keys import at_grain, make_having, make_key, make_keys, make_order, make_span, no_twins
-from gemel.compiler.query import Item, MetricItem, Query
+from gemel.compiler.query import Item, MetricItem, Over, Query
 from gemel.compiler.terms import (
     Converted,
     Formula,
@@ -26,8 +26,8 @@ from gemel.compiler.terms import (
 )
 from gemel.compiler.values import resolve_values, spelling
 from gemel.errors import About, DefinitionError, GemelError, QueryError, UnknownNameError, did_you_mean
-from gemel.spec.manifest import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, Ratio, Simple
-from gemel.spec.time import coarsest
+from gemel.spec.manifest import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, PeriodAgg, Ratio, Simple
+from gemel.spec.time import Window, coarsest
 
 
 def resolve(graph: Graph, query: Query) -> Resolved:
@@ -36,7 +36,7 @@ def resolve(graph: Graph, query: Query) -> Resolved:
     if not query.metrics:
         return resolve_values(graph, query)
     asked = [graph.metric(item.name) for item in query.metrics]
-    names = [item.alias or item.name for item in query.metrics]
+    names = [item.column for item in query.metrics]
     keys = make_keys(graph, query.group_by, asked)
     available = [*(key.name for key in keys), *names]
     no_twins(available)
@@ -44,7 +44,7 @@ def resolve(graph: Graph, query: Query) -> Resolved:
     filters = tuple(Given(text, outer=True) for text in query.where)
     return Metrics(
         keys,
-        tuple(Output(name, scope.term(metric, filters)) for name, metric in zip(names, asked, strict=True)),
+        tuple(Output(i.column, scope.asked_for(m, i.over, filters)) for i, m in zip(query.metrics, asked, strict=True)),
         having=tuple(make_having(text, available) for text in query.having),
         order=tuple(make_order(graph, order, keys, names, asked) for order in query.order_by),
         limit=query.limit,
@@ -70,6 +70,25 @@ class Scope:
     keys: tuple[Key, ...]
     span: Span | None
     asked: Sequence[Metric]
+
+    def asked_for(self, metric: Metric, over: Over | None, filters: Filters) -> Term:
+        term = self.term(metric, filters)
+        return self._over(metric, over, term) if over else term
+
+    def _over(self, metric: Metric, over: Over, term: Term) -> Term:
+        """A term over the time before each moment: each of its aggregates is, then the formula is computed."""
+        match term:
+            case Leaf():
+                return self._trailing(metric, term, over.window, over.grain_to_date, "last")
+            case Formula(inputs=inputs):
+                return replace(term, inputs=tuple((handle, self._over(metric, over, t)) for handle, t in inputs))
+            case _:
+                raise QueryError(
+                    "G326",
+                    f"metric {metric.name!r} looks over time by its own definition, so it takes no other window",
+                    hint="ask for the simple metrics that it is made of",
+                    about=About("metric", metric.name),
+                )
 
     def term(self, metric: Metric, filters: Filters) -> Term:
         """A metric under the filters of everything above it."""
@@ -141,14 +160,18 @@ class Scope:
             )
         leaf = self.term(inner, (*_outer(cumulative.input.filters), *filters))
         assert isinstance(leaf, Leaf)
-        if not leaf.times:
-            if cumulative.window or cumulative.grain_to_date:
-                since = f"a window of {cumulative.window}" if cumulative.window else f"its {cumulative.grain_to_date}"
-                raise self._needs_time(metric, f"is accumulated over {since}")
-            # Over all time, up to the end of the span: a plain total.
-            end = self.span.end if self.span else None
-            return replace(leaf, span=Span(None, end) if end else None, spine=False)
-        return Trailing(leaf, cumulative.window, cumulative.grain_to_date, cumulative.period_agg)
+        return self._trailing(metric, leaf, cumulative.window, cumulative.grain_to_date, cumulative.period_agg)
+
+    def _trailing(
+        self, metric: Metric, leaf: Leaf, window: Window | None, grain_to_date: str | None, period_agg: PeriodAgg
+    ) -> Leaf | Trailing:
+        if leaf.times:
+            return Trailing(leaf, window, grain_to_date, period_agg)
+        if window or grain_to_date:
+            raise self._needs_time(metric, f"is accumulated over {window or f'the {grain_to_date} to date'}")
+        # Over all time, up to the end of the span: a plain total.
+        end = self.span.end if self.span else None
+        return replace(leaf, span=Span(None, end) if end else None, spine=False)
 
     def _shifted(self, metric: Metric, used: MetricInput, inner: Metric, filters: Filters) -> Shifted:
         """The input as it was at another time. Filters on time hold for the time shown, others for what is found."""

@@ -51,6 +51,18 @@ def seconds(window: Window) -> int:
     return window.count * SECONDS[window.unit]
 
 
+LETTERS = {
+    **{"nanosecond": "ns", "microsecond": "us", "millisecond": "ms", "second": "s", "minute": "min", "hour": "h"},
+    **{"day": "d", "week": "w", "month": "mo", "quarter": "q", "year": "y"},
+}
+"""How a unit is called at the end of a name: `flights_7d`."""
+
+
+def windowed_name(metric: str, window: Window | None) -> str:
+    """`("late_rate", 7 day)` -> `late_rate_7d`; all time is `late_rate_all`."""
+    return f"{metric}_all" if window is None else f"{metric}_{window.count}{LETTERS.get(window.unit, window.unit)}"
+
+
 def singular(unit: str) -> str:
     """`days` -> `day`. A custom grain that ends in s keeps it: only standard grains are known by name."""
     return unit[:-1] if unit.endswith("s") and unit[:-1] in GRAINS else unit
