@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@items_option("--metrics", "-m", help="Metrics, as `revenue,orders`.")
+@items_option("--metrics", "-m", help="Metrics, as `revenue,orders`, or over a window: `revenue[7 days]`.")
 @items_option(
     "--group-by",
     "-g",
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--end-time", metavar="TIME", help="Up to this time, inclusive.")
 @items_option("--order", "--order-by", "-o", help="Columns of the result to order by; `-revenue` is descending.")
 @click.option("--limit", type=int, help="At most this many rows.")
+@click.option("--totals", is_flag=True, help="One row more, over all groups; column is_total tells it.")
 @click.option("--saved-query", metavar="NAME", help="A saved query, instead of --metrics and --group-by.")
 @click.option("--explain", "--compile", "explain", is_flag=True, help="Print the SQL, and do not run it.")
 @click.option("--dialect", metavar="NAME", help="Print the SQL of another engine, as snowflake or bigquery.")
@@ -40,6 +41,7 @@ def command(
     end_time: str | None,
     order: tuple[str, ...],
     limit: int | None,
+    totals: bool,
     saved_query: str | None,
     explain: bool,
     dialect: str | None,
@@ -61,6 +63,7 @@ def command(
         end_time=end_time,
         order_by=order,
         limit=limit,
+        totals=totals,
         saved_query=saved_query,
         having=having,
         dialect=dialect,

@@ -125,6 +125,17 @@ class Combine:
 
 
 @dataclass(frozen=True, slots=True)
+class Stack:
+    """The rows of several results with the same columns, one result after the other."""
+
+    inputs: tuple["Plan", ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return columns(self.inputs[0])
+
+
+@dataclass(frozen=True, slots=True)
 class Moments:
     """Keys and the moments at which to look at them, made from `facts` (one row a key and moment).
 
@@ -201,13 +212,13 @@ class Top:
         return columns(self.input)
 
 
-Plan = Scan | Lookup | Join | Filter | Aggregate | Distinct | Combine | Moments | AsOf | Derive | Top
+Plan = Scan | Lookup | Join | Filter | Aggregate | Distinct | Combine | Stack | Moments | AsOf | Derive | Top
 
 
 def columns(plan: Plan) -> tuple[str, ...]:
     """The names of a result's columns; rows have none of their own."""
     match plan:
-        case Aggregate() | Distinct() | Combine() | Moments() | AsOf() | Derive() | Top():
+        case Aggregate() | Distinct() | Combine() | Stack() | Moments() | AsOf() | Derive() | Top():
             return plan.columns
         case Filter():
             return columns(plan.input)

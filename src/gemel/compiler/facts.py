@@ -14,7 +14,7 @@ from gemel.spec.manifest import Dimension, SemanticModel
 
 INTERNAL = frozenset(
     {"spine", "facts", "steps", "boundary", "moments", "features", "starts", "ends", "shown", "before", "later"}
-    | {"earlier", "periods"}
+    | {"earlier", "periods", "groups", "totals"}
 )
 """Aliases that plans give to what they make."""
 

@@ -18,6 +18,7 @@ from gemel.compiler.algebra import (
     Moments,
     Plan,
     Scan,
+    Stack,
     Summary,
     Top,
     columns,
@@ -119,7 +120,7 @@ class _Lowering:
                 return draft
             case Combine():
                 return self._combine(plan)
-            case Moments():
+            case Moments() | Stack():
                 return self._wrapped(plan)
             case AsOf():
                 return self._as_of(plan)
@@ -165,7 +166,7 @@ class _Lowering:
 
     def _cte(self, plan: Plan, wanted: str) -> str:
         if plan not in self._named:
-            query = self._moments(plan) if isinstance(plan, Moments) else self.draft(plan).select()
+            query = self._query(plan)
             name, number = wanted, 1
             while name in self.ctes:
                 number += 1
@@ -173,6 +174,19 @@ class _Lowering:
             self._named[plan] = name
             self.ctes[name] = query
         return self._named[plan]
+
+    def _query(self, plan: Plan) -> exp.Query:
+        match plan:
+            case Moments():
+                return self._moments(plan)
+            case Stack(inputs):
+                branches = [self.draft(part).select() for part in inputs]
+                stack: exp.Query = branches[0]
+                for branch in branches[1:]:
+                    stack = exp.Union(this=stack, expression=branch, distinct=False)
+                return stack
+            case _:
+                return self.draft(plan).select()
 
     def _combine(self, plan: Combine) -> _Draft:
         names = [self._cte(part, f"{_subject(part)}_facts") for part in plan.inputs]
@@ -346,7 +360,7 @@ def _subject(plan: Plan) -> str:
     """What a result is about, to name it by: the facts at its bottom."""
     while not isinstance(plan, Scan):
         match plan:
-            case Combine(inputs=inputs):
+            case Combine(inputs=inputs) | Stack(inputs=inputs):
                 plan = inputs[0]
             case Moments(facts=facts) | AsOf(facts=facts):
                 plan = facts

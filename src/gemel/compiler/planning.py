@@ -16,6 +16,7 @@ from gemel.compiler.algebra import (
     Named,
     Plan,
     Scan,
+    Stack,
     Summary,
     Top,
 )
@@ -35,6 +36,7 @@ from gemel.compiler.spines import (
     spine_value,
 )
 from gemel.compiler.terms import (
+    TOTAL,
     Cell,
     Converted,
     Formula,
@@ -65,7 +67,25 @@ def _plan_metrics(graph: Graph, resolved: Metrics) -> Plan:
     result: Plan = plan_outputs(graph, resolved.keys, resolved.outputs)
     for predicate in resolved.having:
         result = Filter(result, predicate)
-    return _top(result, resolved.order, resolved.limit)
+    result = _top(result, resolved.order, resolved.limit)
+    return _with_totals(graph, resolved, result) if resolved.totals else result
+
+
+def _with_totals(graph: Graph, resolved: Metrics, groups: Plan) -> Plan:
+    """The groups, then one row over all of them."""
+    names = [output.name for output in resolved.outputs]
+    keys = [key.name for key in resolved.keys]
+    told = Derive(Scan(groups, "groups"), (*(Named(n, column(n, "groups")) for n in keys + names), _told(False)))
+    over_all = Scan(plan_outputs(graph, (), resolved.totals), "totals")
+    total = Derive(
+        over_all,
+        (*(Named(key, exp.null()) for key in keys), *(Named(n, column(n, "totals")) for n in names), _told(True)),
+    )
+    return Top(Stack((told, total)), ((TOTAL, False), *resolved.order))
+
+
+def _told(is_total: bool) -> Named:
+    return Named(TOTAL, exp.true() if is_total else exp.false())
 
 
 def _top(result: Plan, order: tuple[tuple[str, bool], ...], limit: int | None) -> Plan:

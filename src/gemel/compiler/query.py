@@ -84,7 +84,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Metrics by group-by items. `where` filters rows, `having` the result; `start` and `end` are inclusive."""
+    """Metrics by group-by items. `where` filters rows, `having` the result; `start` and `end` are inclusive.
+
+    `totals` asks for one row more, over all groups, in which column `is_total` is true.
+    """
 
     metrics: tuple[AskedMetric, ...] = ()
     group_by: tuple[Item, ...] = ()
@@ -95,6 +98,7 @@ class Query:
     order_by: tuple[Order, ...] = ()
     limit: int | None = None
     min_max_only: bool = False
+    totals: bool = False
 
 
 def make_query(
@@ -108,6 +112,7 @@ def make_query(
     order_by: Sequence[str | Order] = (),
     limit: int | None = None,
     min_max_only: bool = False,
+    totals: bool = False,
 ) -> Query:
     """A Query from the texts that a user writes. Raises QueryError for what cannot be read."""
     if limit is not None and limit < 0:
@@ -125,6 +130,7 @@ def make_query(
         order_by=tuple(o if isinstance(o, Order) else parse_order(o) for o in order_by),
         limit=limit,
         min_max_only=min_max_only,
+        totals=totals,
     )
 
 

@@ -10,6 +10,7 @@ from gemel.compiler.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.keys import at_grain, make_having, make_key, make_keys, make_order, make_span, no_twins
 from gemel.compiler.query import Item, MetricItem, Over, Query
 from gemel.compiler.terms import (
+    TOTAL,
     Converted,
     Formula,
     Key,
@@ -40,11 +41,18 @@ def resolve(graph: Graph, query: Query) -> Resolved:
     keys = make_keys(graph, query.group_by, asked)
     available = [*(key.name for key in keys), *names]
     no_twins(available)
+    if query.totals:
+        no_twins([*available, TOTAL])
     scope = Scope(graph, keys, make_span(graph, query, keys, asked), asked)
     filters = tuple(Given(text, outer=True) for text in query.where)
+    over_all = replace(scope, keys=())
+    pairs = [(item, metric) for item, metric in zip(query.metrics, asked, strict=True)]
     return Metrics(
         keys,
-        tuple(Output(i.column, scope.asked_for(m, i.over, filters)) for i, m in zip(query.metrics, asked, strict=True)),
+        tuple(Output(item.column, scope.asked_for(metric, item.over, filters)) for item, metric in pairs),
+        tuple(Output(item.column, over_all.asked_for(metric, item.over, filters)) for item, metric in pairs)
+        if query.totals
+        else (),
         having=tuple(make_having(text, available) for text in query.having),
         order=tuple(make_order(graph, order, keys, names, asked) for order in query.order_by),
         limit=query.limit,

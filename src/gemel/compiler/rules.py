@@ -17,6 +17,7 @@ from gemel.compiler.algebra import (
     Moments,
     Plan,
     Scan,
+    Stack,
     Top,
 )
 from gemel.compiler.expressions import conjunction
@@ -113,7 +114,7 @@ def _inside(plan: Plan) -> Plan:
             return replace(plan, facts=tidy(facts))
         case AsOf(spine=spine, facts=facts):
             return replace(plan, spine=replace(spine, facts=tidy(spine.facts)), facts=tidy(facts))
-        case Combine(inputs=inputs):
+        case Combine(inputs=inputs) | Stack(inputs=inputs):
             return replace(plan, inputs=tuple(tidy(part) for part in inputs))
         case Filter() | Aggregate() | Distinct() | Derive() | Top():
             return replace(plan, input=tidy(plan.input))

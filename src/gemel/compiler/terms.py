@@ -10,6 +10,9 @@ from gemel.compiler.graph import METRIC_TIME, Attribute
 from gemel.spec.manifest import Measure, PeriodAgg, SemanticModel
 from gemel.spec.time import Window
 
+TOTAL = "is_total"
+"""The column that tells a total from a group without a value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -158,10 +161,11 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What a query with metrics comes down to."""
+    """What a query with metrics comes down to. `totals` are the outputs over all groups, where they are asked for."""
 
     keys: tuple[Key, ...]
     outputs: tuple[Output, ...]
+    totals: tuple[Output, ...] = ()
     having: tuple[exp.Expr, ...] = ()
     order: tuple[tuple[str, bool], ...] = ()
     limit: int | None = None

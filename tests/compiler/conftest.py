@@ -1,0 +1,8 @@
+import pytest
+
+from compiler.shop import Shop
+
+
+@pytest.fixture
+def shop():
+    return Shop()
