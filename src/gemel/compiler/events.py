@@ -18,7 +18,7 @@ def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: s
     """
     same = [f"same_{number}" for number in range(len(converted.same))]
     pairs = list(zip(same, converted.same, strict=True))
-    keys = [Named(key.name, base.value(attribute)) for key, attribute in converted.base.keys]
+    keys = [Named(key.name, base.operand(attribute)) for key, attribute in converted.base.keys]
     left = [Named(name, base.value(attribute)) for name, (attribute, _) in pairs]
     at = Named("at", truncated(base.moment(), converted.grain, None))
     known: Plan = base.where(converted.base.filters, converted.base.span)

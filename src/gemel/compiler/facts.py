@@ -79,7 +79,8 @@ class Facts:
             )
         time = truncated(self._dimension(self.home, dimension, self.alias), dimension.grain, None)
         groups = [Named(name, self._grouping(leaf, name)) for name in spec.groupings]
-        asked = [Named(key.name, self.value(a)) for key, a in leaf.keys if not a.hops and a.element == dimension]
+        own = [(key, a) for key, a in leaf.keys if isinstance(a, Attribute) and not a.hops]
+        asked = [Named(key.name, self.value(a)) for key, a in own if a.element == dimension]
         edges = Aggregate(rows, (*groups, *asked[:1]), (Summary("boundary", spec.choice, time),))
         same = [equal(group.value, column(group.name, "boundary")) for group in groups]
         on = conjunction([*same, equal(time, column("boundary", "boundary"))])

@@ -20,6 +20,8 @@ def make_keys(graph: Graph, items: Iterable[Item], asked: Sequence[Metric]) -> t
 
 def make_key(graph: Graph, item: Item, asked: Sequence[Metric]) -> Key:
     """An item as a key, its grain settled. Raises QueryError (G304) for a grain that does not exist."""
+    if item.metric:
+        return Key(item.alias or str(item), item.segments, metric=item.metric)
     segments, grain = item.segments, item.grain
     if grain is None and item.part is None:
         segments, grain = graph.split_grain(segments)

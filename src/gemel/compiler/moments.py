@@ -24,7 +24,7 @@ from gemel.compiler.algebra import (
 )
 from gemel.compiler.expressions import column, equal, interval, substitute
 from gemel.compiler.facts import expression, filtered, truncated
-from gemel.compiler.graph import Attribute, Graph
+from gemel.compiler.graph import Attribute, Graph, inputs
 from gemel.compiler.keys import make_key
 from gemel.compiler.parts import gather, parts, whole
 from gemel.compiler.planning import cell_names, cells_of, facts_of
@@ -32,7 +32,7 @@ from gemel.compiler.query import parse_item
 from gemel.compiler.resolution import Scope
 from gemel.compiler.terms import Formula, Leaf, Term
 from gemel.errors import About, BridgeError, DefinitionError, did_you_mean
-from gemel.spec.manifest import Dimension, Metric
+from gemel.spec.manifest import Conversion, Cumulative, Dimension, Metric
 from gemel.spec.time import SECONDS, Window, seconds
 
 MOMENT = "event_timestamp"
@@ -124,13 +124,14 @@ def _term(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> Term:
     """The feature's metric, placed in time by when its facts become known."""
     metric = graph.metric(feature.metric)
     _check_window(query, feature)
+    _check_meaning(graph, metric)
     keys = tuple(make_key(graph, parse_item(entity), [metric]) for entity in query.entities)
     term = Scope(graph, keys, None, [metric]).term(metric, ())
     if feature.part is not None:
         if not isinstance(term, Formula) or feature.part not in dict(term.inputs):
             raise BridgeError("G513", f"metric {metric.name!r} is no ratio, so it has no {feature.part}")
         term = dict(term.inputs)[feature.part]
-    return _known(graph, query, metric, term)
+    return _known(graph, query, term)
 
 
 def _check_window(query: FeatureQuery, feature: MetricFeature) -> None:
@@ -151,19 +152,26 @@ def _check_window(query: FeatureQuery, feature: MetricFeature) -> None:
         )
 
 
-def _known(graph: Graph, query: FeatureQuery, metric: Metric, term: Term) -> Term:
-    match term:
-        case Leaf():
-            return replace(term, time=_known_at(graph, query, term), spine=False)
-        case Formula(inputs=inputs):
-            return replace(term, inputs=tuple((handle, _known(graph, query, metric, t)) for handle, t in inputs))
-        case _:
-            raise BridgeError(
-                "G517",
-                f"metric {metric.name!r} is made of accumulated, shifted or conversion metrics: no feature yet",
-                hint="take the simple metric and give the feature a window",
-                about=About("metric", metric.name),
-            )
+def _check_meaning(graph: Graph, metric: Metric) -> None:
+    """Raises BridgeError (G517) for a metric that looks over time by its own definition."""
+    graph.measures(metric)  # refuses a circle
+    shifted = any(used.offset_window or used.offset_to_grain for used in inputs(metric))
+    if isinstance(metric.definition, Cumulative | Conversion) or shifted:
+        raise BridgeError(
+            "G517",
+            f"metric {metric.name!r} is accumulated, moved in time or a conversion, which is no feature yet",
+            hint="take the simple metrics that it is made of and give the feature a window",
+            about=About("metric", metric.name),
+        )
+    for used in inputs(metric):
+        _check_meaning(graph, graph.input_metric(used, by=metric.name))
+
+
+def _known(graph: Graph, query: FeatureQuery, term: Term) -> Term:
+    if isinstance(term, Formula):
+        return replace(term, inputs=tuple((handle, _known(graph, query, t)) for handle, t in term.inputs))
+    assert isinstance(term, Leaf)
+    return replace(term, time=_known_at(graph, query, term), spine=False)
 
 
 def _leaves(term: Term) -> list[Leaf]:
@@ -204,7 +212,7 @@ def _parts(graph: Graph, leaf: Leaf, name: str) -> tuple[Summary, ...]:
 def _buckets(graph: Graph, query: FeatureQuery, leaf: Leaf, part: Summary, step: Window) -> Plan:
     """One part of a leaf per entity and step, under the step's end."""
     facts = facts_of(graph, leaf)
-    keys = [Named(key.name, facts.value(attribute)) for key, attribute in leaf.keys]
+    keys = [Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys]
     known = facts.moment()
     # A fact without an entity is nobody's, one without a time never becomes known.
     conditions: list[exp.Expr] = [

@@ -222,7 +222,7 @@ def facts_of(graph: Graph, leaf: Leaf) -> Facts:
 
 def _plan_leaf(graph: Graph, leaf: Leaf, name: str) -> Plan:
     facts = facts_of(graph, leaf)
-    keys = tuple(Named(key.name, facts.value(attribute)) for key, attribute in leaf.keys)
+    keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys)
     rows = facts.where(leaf.filters, leaf.span)
     rows = facts.boundary(rows, leaf)
     result = Aggregate(rows, keys, (summary(leaf, name, facts.measured(leaf)),))

@@ -29,6 +29,7 @@ class Item:
     part: str | None = None
     kind: ItemKind = "any"
     alias: str | None = None
+    metric: "MetricItem | None" = None
 
     def __str__(self) -> str:
         name = "__".join(self.segments)
@@ -41,7 +42,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class MetricItem:
-    """A metric inside a filter, by the entities it is computed for: `Metric('orders', ['customer'])`."""
+    """A metric for each of some entities, to filter or group facts by: `Metric('orders', ['customer'])`."""
 
     metric: str
     group_by: tuple[Item, ...]
@@ -157,11 +158,12 @@ def parse_metric(text: str) -> AskedMetric:
 
 
 def parse_item(text: str) -> Item:
-    """`"origin__name"`, `"Dimension('origin__name')"`, `"TimeDimension('metric_time').grain('month')"` -> Item."""
+    """`"origin__name"`, `"Dimension('origin__name')"`, `"Metric('orders', ['customer'])"` -> Item."""
     parsed = _parse(text)
-    if not isinstance(parsed, Item):
-        raise QueryError("G303", f"{text!r} is a metric: it can be asked for or filtered by, not grouped by")
-    return parsed
+    if isinstance(parsed, Item):
+        return parsed
+    entities = tuple(segment for item in parsed.group_by for segment in item.segments)
+    return Item((*entities, parsed.metric), metric=parsed)
 
 
 def parse_order(text: str) -> Order:

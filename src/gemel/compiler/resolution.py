@@ -150,7 +150,7 @@ class Scope:
         leaf = Leaf(
             measure,
             time,
-            tuple((key, self._attribute(metric, measure, key)) for key in self.keys),
+            tuple((key, self._seen(metric, measure, key)) for key in self.keys),
             tuple(dict.fromkeys(self._predicate(metric, measure, given) for given in filters)),
             span=self.span,
             fill=simple.fill_nulls_with,
@@ -271,6 +271,9 @@ class Scope:
             about=About("metric", metric.name),
         )
 
+    def _seen(self, metric: Metric, measure: Measure, key: Key) -> Attribute | PerEntity:
+        return self._per_entity(metric, measure, key.metric) if key.metric else self._attribute(metric, measure, key)
+
     def _attribute(self, metric: Metric, measure: Measure, key: Key) -> Attribute:
         if key.is_metric_time:
             found: Attribute | None = Attribute(measure.model, (), self.graph.time_dimension(measure))
@@ -313,7 +316,7 @@ class Scope:
         if not reference.group_by:
             raise QueryError(
                 "G311",
-                f"Metric({reference.metric!r}) in a filter needs the entities to compute it for",
+                f"Metric({reference.metric!r}) needs the entities to compute it for",
                 hint=f"write Metric({reference.metric!r}, group_by=['entity'])",
             )
         keys = make_keys(self.graph, reference.group_by, [inner])

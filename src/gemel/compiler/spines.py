@@ -10,7 +10,7 @@ from gemel.compiler.expressions import bound, column, conjunction, equal, interv
 from gemel.compiler.facts import Facts, filtered, truncated, within
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.parts import gather, parts, summary, whole
-from gemel.compiler.terms import Key, Leaf, Predicate, Shifted, Span, Trailing
+from gemel.compiler.terms import Key, Leaf, PerEntity, Predicate, Shifted, Span, Trailing
 from gemel.errors import QueryError
 from gemel.spec.manifest import PeriodAgg, TimeSpine
 from gemel.spec.time import GRAINS, Window, finer, floor, is_standard, step
@@ -207,7 +207,7 @@ def plan_shifted_leaf(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> 
     finest = _settling(graph, shifted)
     kept = tuple((key, a) for key, a in leaf.keys if key == finest or key not in shifted.times)
     inner = replace(leaf, keys=kept, spine=False)
-    keys = tuple(Named(key.name, facts.value(attribute)) for key, attribute in kept)
+    keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in kept)
     rows = facts.boundary(facts.where(inner.filters), inner)
     result = Aggregate(rows, keys, (summary(leaf, name, facts.measured(leaf)),))
     return shift(graph, shifted, result, name, keep=leaf.spine)
@@ -326,7 +326,7 @@ def _meet(
     facts: Facts,
     leaf: Leaf,
     name: str,
-    others: Sequence[tuple[Key, Attribute]],
+    others: Sequence[tuple[Key, Attribute | PerEntity]],
     spine: Scan,
     meets: Condition,
     times: Sequence[Key],
@@ -337,7 +337,7 @@ def _meet(
 
     What can be put together from steps is first summed to them, so that facts are not multiplied.
     """
-    keys = [Named(key.name, facts.value(attribute)) for key, attribute in others]
+    keys = [Named(key.name, facts.operand(attribute)) for key, attribute in others]
     moment = truncated(facts.moment(), day.grain, None)
     measured = facts.measured(leaf)
     kept = None if leaf.measure.non_additive or mixed else parts(leaf, name, measured)

@@ -7,6 +7,7 @@ from sqlglot import exp
 
 from gemel.compiler.expressions import Template
 from gemel.compiler.graph import METRIC_TIME, Attribute
+from gemel.compiler.query import MetricItem
 from gemel.spec.manifest import Measure, PeriodAgg, SemanticModel
 from gemel.spec.time import Window
 
@@ -22,6 +23,7 @@ class Key:
     segments: tuple[str, ...]
     grain: str | None = None
     part: str | None = None
+    metric: MetricItem | None = None
 
     @property
     def is_metric_time(self) -> bool:
@@ -38,7 +40,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class PerEntity:
-    """A metric inside a filter: its value for the entity that a fact belongs to."""
+    """A metric to filter or group by: its value for the entity that a fact belongs to."""
 
     term: "Term"
     keys: tuple[Key, ...]
@@ -69,7 +71,7 @@ class Leaf:
 
     measure: Measure
     time: Attribute
-    keys: tuple[tuple[Key, Attribute], ...]
+    keys: tuple[tuple[Key, Attribute | PerEntity], ...]
     filters: tuple[Predicate, ...]
     span: Span | None = None
     fill: int | None = None

@@ -15,6 +15,8 @@ def resolve_values(graph: Graph, query: Query) -> Values:
     if query.having:
         raise QueryError("G316", "a result filter needs a metric to filter by", hint="use --where for dimensions")
     keys = make_keys(graph, query.group_by, ())
+    if any(key.metric for key in keys):
+        raise QueryError("G311", "grouping by a metric needs a metric in the query")
     no_twins([key.name for key in keys])
     if query.min_max_only and len(keys) != 1:
         raise QueryError("G322", "the least and greatest value can be asked of one item only")
