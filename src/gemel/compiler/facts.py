@@ -14,7 +14,7 @@ from gemel.spec.manifest import Dimension, SemanticModel
 
 INTERNAL = frozenset(
     {"spine", "facts", "steps", "boundary", "moments", "features", "starts", "ends", "shown", "before", "later"}
-    | {"earlier", "periods", "groups", "totals"}
+    | {"earlier", "periods", "groups", "totals", "changes"}
 )
 """Aliases that plans give to what they make."""
 

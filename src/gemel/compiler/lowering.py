@@ -227,11 +227,12 @@ class _Lowering:
             return draft.select()
         stack: exp.Query = exp.select(*keys, moment).from_(source)
         for window in plan.windows:
-            left = exp.Add(this=moment.copy(), expression=interval(window))
-            branch = exp.select(*(key.copy() for key in keys), _alias(left, plan.moment)).from_(source.copy())
-            branch = branch.where(exp.LTE(this=left.copy(), expression=plan.until.copy()), copy=False)
+            left = _alias(exp.Add(this=moment.copy(), expression=interval(window)), plan.moment)
+            branch = exp.select(*(key.copy() for key in keys), left).from_(source.copy())
             stack = exp.Union(this=stack, expression=branch, distinct=True)
-        return stack
+        changes = exp.Subquery(this=stack, alias=exp.TableAlias(this=identifier("changes")))
+        known = exp.LTE(this=moment.copy(), expression=plan.until.copy())
+        return exp.select(*(key.copy() for key in keys), moment.copy()).from_(changes).where(known, copy=False)
 
     def _as_of(self, plan: AsOf) -> _Draft:
         """Window frames over the moments. Every fact's own moment is among them, so none is missed."""
@@ -242,7 +243,7 @@ class _Lowering:
         draft.joins = [exp.Join(this=exp.Table(this=identifier(facts)), on=exp.and_(*same), side="LEFT")]
         draft.outputs = {c: column(c, moments) for c in plan.spine.columns}
         for value in plan.values:
-            name = f"last_{value.back.count}_{value.back.unit}s" if value.back else "until_now"
+            name = _frame_name(value.back)
             draft.windows[name] = exp.Window(
                 partition_by=[column(key, moments) for key in plan.spine.keys],
                 order=exp.Order(expressions=[column(plan.spine.moment, moments)]),
@@ -262,6 +263,12 @@ def _join(table: exp.Table, on: exp.Expr, how: str) -> exp.Join:
             return exp.Join(this=table, on=on, side=how.upper())
         case _:
             return exp.Join(this=table, kind="CROSS") if isinstance(on, exp.Boolean) else exp.Join(this=table, on=on)
+
+
+def _frame_name(back: Window | None) -> str:
+    if back is None:
+        return "until_now"
+    return f"last_{back.count}_{back.unit}s" if back.count > 1 else f"last_{back.unit}"
 
 
 def _frame(back: Window | None, step: Window) -> exp.WindowSpec:
