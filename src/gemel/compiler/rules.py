@@ -15,12 +15,13 @@ from gemel.compiler.algebra import (
     Join,
     Lookup,
     Moments,
+    Named,
     Plan,
     Scan,
     Stack,
     Top,
 )
-from gemel.compiler.expressions import conjunction
+from gemel.compiler.expressions import conjunction, substitute
 from gemel.spec.manifest import Relation
 
 
@@ -32,6 +33,16 @@ def tidy(plan: Plan) -> Plan:
     return plan
 
 
+def join_derivations(plan: Plan) -> Plan:
+    """A result computed from computed columns is computed at once."""
+    match plan:
+        case Derive(input=Derive(input=inner, outputs=made), outputs=outputs):
+            values = {named.name: named.value for named in made}
+            return Derive(inner, tuple(Named(o.name, substitute(o.value, values)) for o in outputs))
+        case _:
+            return plan
+
+
 def share_scans(plan: Plan) -> Plan:
     """Aggregates of the same facts by the same keys, combined, become one pass; what differs between their filters
     moves into the aggregates.
@@ -40,27 +51,72 @@ def share_scans(plan: Plan) -> Plan:
     """
     if not isinstance(plan, Combine):
         return plan
-    groups: dict[object, list[Plan]] = {}
+    alike: dict[object, list[Plan]] = {}
     for part in plan.inputs:
-        groups.setdefault(_facts(part), []).append(part)
-    merged: list[Plan] = []
-    for parts in groups.values():
-        merged += _merge([part for part in parts if isinstance(part, Aggregate)]) if len(parts) > 1 else parts
-    return merged[0] if len(merged) == 1 else replace(plan, inputs=tuple(merged))
+        alike.setdefault(_likeness(part), []).append(part)
+    merged = tuple(part for parts in alike.values() for part in _merge(parts))
+    return merged[0] if len(merged) == 1 else replace(plan, inputs=merged)
 
 
-RULES = (share_scans,)
+RULES = (join_derivations, share_scans)
 
 
-def _facts(part: Plan) -> object:
-    """What two aggregates must have in common to share a scan; anything else is only equal to itself."""
-    if not isinstance(part, Aggregate):
-        return part
-    scan, _, _ = _taken_apart(part.input)
-    return (scan, part.keys)
+def _likeness(part: Plan) -> object:
+    """What two results must have in common to be computed in one pass; anything else is only equal to itself."""
+    match part:
+        case Aggregate(input=Join(input=Scan(source=Aggregate() as steps), right=right, on=on, how=how), keys=keys):
+            return ("met", keys, right, on, how, _likeness(steps))
+        case Aggregate(input=rows, keys=keys):
+            return ("facts", keys, _taken_apart(rows)[0])
+        case Derive(input=Aggregate() as inner, outputs=outputs) if not _makes_values_up(outputs):
+            return ("derived", _likeness(inner))
+        case _:
+            return part
 
 
-def _merge(parts: list[Aggregate]) -> list[Plan]:
+def _makes_values_up(outputs: tuple[Named, ...]) -> bool:
+    """A filled value would be there for groups that only another aggregate has."""
+    return any(output.value.find(exp.Coalesce, exp.Case, exp.If) for output in outputs)
+
+
+def _merge(parts: list[Plan]) -> list[Plan]:
+    """Results of one likeness as one; as they are where something stands in the way."""
+    if len(parts) == 1:
+        return parts
+    names = [value.name for part in parts if isinstance(part, Aggregate) for value in part.values]
+    if len(set(names)) < len(names):
+        return parts
+    match parts[0]:
+        case Aggregate(input=Join(input=Scan(source=Aggregate()) as scan) as join, keys=keys):
+            met = [part for part in parts if isinstance(part, Aggregate)]
+            steps = _merge([_steps(part) for part in met])
+            if len(steps) > 1:
+                return parts
+            values = tuple(value for part in met for value in part.values)
+            return [Aggregate(replace(join, input=replace(scan, source=steps[0])), keys, values)]
+        case Aggregate():
+            return _one_pass([part for part in parts if isinstance(part, Aggregate)])
+        case Derive():
+            derived = [part for part in parts if isinstance(part, Derive)]
+            inner = _merge([part.input for part in derived])
+            outputs = dict.fromkeys(output for part in derived for output in part.outputs)
+            if len(inner) > 1 or len({output.name for output in outputs}) < len(outputs):
+                return parts
+            return [Derive(inner[0], tuple(outputs))]
+        case _:
+            return parts
+
+
+def _steps(part: Aggregate) -> Plan:
+    """The facts by steps of time that a met aggregate is put together from."""
+    match part.input:
+        case Join(input=Scan(source=Aggregate() as steps)):
+            return steps
+        case other:
+            raise AssertionError(f"not met with a spine: {other}")
+
+
+def _one_pass(parts: list[Aggregate]) -> list[Plan]:
     apart = [_taken_apart(part.input) for part in parts]
     lookups: dict[str, Lookup] = {}
     for _, joined, _ in apart:
