@@ -100,15 +100,18 @@ def _finest(graph: Graph, times: Sequence[Key]) -> Key | None:
     return min(standard, key=lambda key: GRAINS.index(key.grain or ""), default=None)
 
 
-def shift(graph: Graph, shifted: Shifted, inner: Plan, name: str, *, keep: bool = False) -> Plan:
-    """A result by the shifted keys, shown at the time that looks at it. `keep` shows times that find nothing, too."""
+def shift(graph: Graph, shifted: Shifted, inner: Plan, name: str, *, found: str = "", keep: bool = False) -> Plan:
+    """A result by the shifted keys, shown at the time that looks at it. `keep` shows times that find nothing, too.
+
+    The value is `found` in what is looked at, if it is not called `name` there.
+    """
     finest = _settling(graph, shifted)
     times = (finest, *(key for key in shifted.times if key != finest))
     source, looked_at = _looking(graph, shifted, times)
     on = equal(looked_at, column(finest.name, "facts"))
     joined = Join(Scan(source, "spine"), Scan(inner, "facts"), on, "left" if keep else "inner")
     outputs = [Named(key.name, column(key.name, "spine" if key in shifted.times else "facts")) for key in shifted.keys]
-    result: Plan = Derive(joined, (*outputs, Named(name, column(name, "facts"))))
+    result: Plan = Derive(joined, (*outputs, Named(name, column(found or name, "facts"))))
     for predicate in shifted.after:
         result = Filter(result, bound(predicate.template, [column(key.name) for key in predicate.keys]))
     return result
@@ -209,8 +212,10 @@ def plan_shifted_leaf(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> 
     inner = replace(leaf, keys=kept, spine=False)
     keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in kept)
     rows = facts.boundary(facts.where(inner.filters), inner)
-    result = Aggregate(rows, keys, (summary(leaf, name, facts.measured(leaf)),))
-    return shift(graph, shifted, result, name, keep=leaf.spine)
+    # Under its plain name it may be the very aggregate that the query asks for at the time itself, and share its scan.
+    plain = leaf.measure.name if leaf.measure.name not in {key.name for key in keys} else name
+    result = Aggregate(rows, keys, (summary(leaf, plain, facts.measured(leaf)),))
+    return shift(graph, shifted, result, name, found=plain, keep=leaf.spine)
 
 
 def _moves_whole(graph: Graph, shifted: Shifted) -> bool:
