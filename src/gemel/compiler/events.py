@@ -7,6 +7,7 @@ from gemel.compiler.expressions import column, conjunction, equal, interval
 from gemel.compiler.facts import Facts, truncated
 from gemel.compiler.parts import summary
 from gemel.compiler.terms import Converted
+from gemel.spec.time import finer, is_standard
 
 
 def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: str) -> Plan:
@@ -23,7 +24,12 @@ def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: s
     at = Named("at", truncated(base.moment(), converted.grain, None))
     known: Plan = base.where(converted.base.filters, converted.base.span)
     known = _present(known, [*left, at])
-    starts = Aggregate(known, (*left, at), tuple(Summary(key.name, "min", key.value) for key in keys))
+    starts: Plan
+    if _told_by_time(converted):
+        # Events of one entity at one time are then in one group, and any of them stands for all.
+        starts = Derive(known, (*left, at, *keys))
+    else:
+        starts = Aggregate(known, (*left, at), tuple(Summary(key.name, "min", key.value) for key in keys))
 
     right = [Named(name, conversion.value(attribute)) for name, (_, attribute) in pairs]
     when = Named("at", truncated(conversion.moment(), converted.grain, None))
@@ -39,6 +45,15 @@ def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: s
         followed = Filter(followed, exp.GT(this=column("at", "starts"), expression=oldest))
     groups = tuple(Named(key.name, column(key.name, "starts")) for key in keys)
     return Aggregate(followed, groups, (summary(converted.conversion, name, column("measured", "ends")),))
+
+
+def _told_by_time(converted: Converted) -> bool:
+    """Whether every group is settled by the time of the base event, at the grain at which times are compared."""
+    leaf = converted.base
+    return all(
+        key in leaf.times and key.grain is not None and is_standard(key.grain) and not finer(key.grain, converted.grain)
+        for key, _ in leaf.keys
+    )
 
 
 def _present(rows: Plan, values: list[Named]) -> Plan:
