@@ -60,7 +60,7 @@ $(ENV): uv.lock pyproject.toml | $(UV)
 	@$(LIKE_PIP); set -e; \
 	$(UV) export --frozen --quiet --no-emit-project --output-file .bootstrap/requirements.txt; \
 	[ -x .venv/bin/python ] || $(UV) venv --quiet --clear --python "$(PYTHON)" .venv; \
-	$(UV) pip sync --quiet --require-hashes --python .venv/bin/python .bootstrap/requirements.txt; \
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python .bootstrap/requirements.txt; \
 	$(UV) pip install --quiet --no-deps --python .venv/bin/python --editable .; \
 	touch $@
 

@@ -4,9 +4,8 @@
 
 A metric is the aggregate of what it has *seen*: facts, each at a moment. For a plain metric that moment is the
 fact's own time; an offset moves it, an accumulation repeats it at every later moment within the window, and a
-conversion is seen at the moment and with the dimensions of the base event it belongs to. All that follows is the
-same for every kind: filter, group by the asked items (time items are read off the moment, the others off the
-fact), aggregate, lay on the time spine, fill.
+conversion is seen as the base event it belongs to. All that follows is the same for every kind: filter, group by the
+asked items (time items are read off the moment, the others off the fact), aggregate, lay on the time spine, fill.
 
 Where semantics.md leaves a question, MetricFlow 0.213 decides (by its source and its output); where it goes its
 own way against semantics.md, `docs/differences.md` says so. No engine computes anything here: sqlglot only parses
@@ -32,7 +31,7 @@ from gemel.spec.manifest import (
     Ratio,
     Simple,
 )
-from gemel.spec.time import Window, coarsest, finer, is_standard
+from gemel.spec.time import Window, coarsest
 from reference_values import Filter, Ref, after, expression, minus, rank, truncate
 from reference_world import Fact, Row, Undefined, World, element_of
 
@@ -144,10 +143,8 @@ def compute(world: World, metric: Metric, ask: Ask) -> Answer:
     """One clause a metric type."""
     match metric.definition:
         case Simple() as simple:
-            seen = own_time(world, metric, ask)
-            seen = kept(world, seen, world.filters(metric))
-            seen = shifted(world, seen, simple.measure, ask)
-            return settled(world, metric, seen, ask)
+            seen = kept(world, own_time(world, metric, ask), world.filters(metric))
+            return grouped(world, metric, asked_for(world, seen, simple.measure, ask), ask)
         case Cumulative() as cumulative:
             return accumulated(world, metric, cumulative, ask)
         case Ratio(numerator, denominator):
@@ -165,16 +162,15 @@ def compute(world: World, metric: Metric, ask: Ask) -> Answer:
 
 @dataclass(frozen=True)
 class Seen:
-    """A fact as it is seen at a moment. `counted` is the fact whose measure counts: the conversion, say."""
+    """A fact as it is seen at a moment."""
 
     fact: Fact
     moment: dt.datetime | None
-    counted: Fact
 
 
 def own_time(world: World, metric: Metric, ask: Ask) -> list[Seen]:
     facts = world.facts(metric.definition.measure)
-    return [Seen(fact, fact.time, fact) for fact in facts if knowable(fact, ask)]
+    return [Seen(fact, fact.time) for fact in facts if knowable(fact, ask)]
 
 
 def knowable(fact: Fact, ask: Ask) -> bool:
@@ -190,20 +186,21 @@ def kept(world: World, seen: Iterable[Seen], filters: Sequence[Filter]) -> list[
     return [one for one in seen if all(world.holds(test, one.fact, one.moment) for test in filters)]
 
 
-def settled(world: World, metric: Metric, seen: Iterable[Seen], ask: Ask) -> Answer:
-    """The query's filters and constraint; group; aggregate; the time spine; fill.
-
-    Filters here see the moment, so after an offset or an accumulation they cut what comes out, not what goes in.
-    A group without facts is not there, except that a query without items has exactly one row.
-    """
-    simple: Simple = metric.definition
-    seen = [one for one in kept(world, seen, ask.filters) if ask.within(one.moment)]
-    if simple.measure.non_additive:
-        seen = at_the_boundary(world, simple.measure, seen, ask)
+def grouped(world: World, metric: Metric, seen: list[Seen], ask: Ask) -> Answer:
+    """By the asked items. A group without facts is not there; a query without items has exactly one group."""
+    measure = metric.definition.measure
+    if measure.non_additive:
+        seen = at_the_boundary(world, measure, seen, ask)
     groups: dict[Key, list[Any]] = {} if ask.items else {(): []}
     for one in seen:
         key = tuple(world.value(item, one.fact, one.moment) for item in ask.items)
-        groups.setdefault(key, []).append(one.counted.raw(simple.measure.expr))
+        groups.setdefault(key, []).append(one.fact.raw(measure.expr))
+    return settled(world, metric, groups, ask)
+
+
+def settled(world: World, metric: Metric, groups: dict[Key, list[Any]], ask: Ask) -> Answer:
+    """Aggregate, lay on the time spine, fill."""
+    simple: Simple = metric.definition
     rows = {key: aggregate(simple.measure, values) for key, values in groups.items()}
     if simple.join_to_timespine:
         rows = on_the_spine(world, metric, rows, ask)
@@ -212,25 +209,29 @@ def settled(world: World, metric: Metric, seen: Iterable[Seen], ask: Ask) -> Ans
 
 
 def on_the_spine(world: World, metric: Metric, rows: dict[Key, Any], ask: Ask) -> dict[Key, Any]:
-    """Every moment of the spine has a row, if need be one with no dimensions and no value.
+    """Every period of the spine has a row, if need be one with no dimensions and no value; no other period has.
 
-    Only where a time is asked for; at the finest asked grain. Moments are cut by the constraint and by those
-    filters (the query's and the metric's own) that speak of nothing but the metric's time. The query's other
-    filters are asked again of the rows, as far as they speak of asked items only: a made-up row has no status,
-    so `status = 'done'` drops it if status is asked for, and keeps it if not.
+    Only where a time is asked for. Moments are cut by the constraint and by those filters (the query's and the
+    metric's own) that speak of nothing but the metric's time. The query's other filters are asked again of the
+    rows, as far as they speak of asked items only: a made-up row has no status, so `status = 'done'` drops it if
+    status is asked for, and keeps it if not.
     """
     measure = metric.definition.measure
     times = world.moment_items(measure, ask.items)
     if not times:
         return rows
-    grain = world.finest(times)
-    place = next(i for i, item in enumerate(ask.items) if item in times and item.grain == grain)
-    filters = (*world.filters(metric), *ask.filters)
+    inside = bounds(world, measure, (*world.filters(metric), *ask.filters), ask)
+    grain = world.finest(times) if any(item.grain for item in times) else "day"
+    moments = filter(inside, world.spine(grain))
+    by_period: dict[Key, dict[Key, Any]] = {tuple(world.at(moment, item) for item in times): {} for moment in moments}
+    for key, value in rows.items():
+        period = tuple(part for item, part in zip(ask.items, key, strict=True) if item in times)
+        if period in by_period:
+            by_period[period][key] = value
     result: dict[Key, Any] = {}
-    for moment in world.moments(grain, bounds(world, measure, filters, ask)):
-        there = {key: value for key, value in rows.items() if key[place] == world.at(moment, ask.items[place])}
-        made_up = tuple(world.at(moment, item) if item in times else None for item in ask.items)
-        result |= there or {made_up: None}
+    for period, there in by_period.items():
+        parts = iter(period)
+        result |= there or {tuple(next(parts) if item in times else None for item in ask.items): None}
     again = [test for test in ask.filters if set(test.refs) <= set(ask.items) and not world.only_time(test, measure)]
     return {key: value for key, value in result.items() if all(row_holds(test, ask.items, key) for test in again)}
 
@@ -249,31 +250,38 @@ def row_holds(test: Filter, items: Sequence[Ref], key: Key) -> bool:
     return test.holds([key[items.index(ref)] for ref in test.refs])
 
 
+def asked_for(world: World, seen: list[Seen], measure: Measure, ask: Ask) -> list[Seen]:
+    """The offset, then the constraint and the filters of the query and of the metrics above.
+
+    These judge the moment, so after an offset or an accumulation they cut what comes out, not what goes in.
+    """
+    if ask.shift is None:
+        return [one for one in kept(world, seen, ask.filters) if ask.within(one.moment)]
+    others = [test for test in ask.filters if not world.only_time(test, measure)]
+    return kept(world, shifted(world, seen, measure, ask), others)
+
+
 def shifted(world: World, seen: list[Seen], measure: Measure, ask: Ask) -> list[Seen]:
     """Moved in time: what a moment `t` of the spine sees is what was at `t - offset`.
 
     The step is the finest asked grain where that is no coarser than the offset, so that a month's total moves as
     a whole (and Mar 29, 30 and 31 each show Feb 29 for an offset of a month, as SQL's calendar has it). Otherwise
-    it is the metric's own grain: days move first and are grouped then. Weeks do not nest in what is coarser, so
-    an offset to the start of a coarser period moves days too, and then keeps only the days that begin a period.
+    it is the metric's own grain: days move first and are grouped then. So they do where the periods asked for do
+    not nest (weeks and months, custom grains). An offset to the start of a coarser period then keeps only the
+    moments that begin a period. A period is let in if the constraint and time filters let any moment of it in.
     """
-    if ask.shift is None:
-        return seen
     times = world.moment_items(measure, ask.items)
     if not times:
         raise Undefined("an offset needs a time")
-    grain, unit = world.finest(times), ask.shift if isinstance(ask.shift, str) else ask.shift.unit
-    whole = is_standard(grain) and is_standard(unit) and not finer(unit, grain)
-    whole = whole and not (grain == "week" and isinstance(ask.shift, str))
-    whole = whole or (unit == grain and not is_standard(unit) and len({item.grain for item in times}) == 1)
-    step = grain if whole else world.grain_of(measure)
+    unit = ask.shift if isinstance(ask.shift, str) else ask.shift.unit
+    step = world.step(times, unit, to_start=isinstance(ask.shift, str)) or world.grain_of(measure)
     by_time: dict[Any, list[Seen]] = {}
     for one in seen:
         by_time.setdefault(world.period(one.moment, step), []).append(one)
     result = []
     for moment in world.moments(step, bounds(world, measure, ask.filters, ask)):
         begins = any(world.period(moment, item.grain) == moment for item in times if item.grain)
-        if whole or begins or not isinstance(ask.shift, str):
+        if begins or not isinstance(ask.shift, str):
             result += [replace(one, moment=moment) for one in by_time.get(world.back(moment, ask.shift, step), [])]
     return result
 
@@ -294,7 +302,8 @@ def accumulated(world: World, metric: Metric, cumulative: Cumulative, ask: Ask) 
     if not times:
         if cumulative.window or cumulative.grain_to_date:
             raise Undefined("a window needs a time")
-        return Answer(settled(world, source, kept(world, seen, filters), replace(ask, first=None)).rows)
+        ever = replace(ask, first=None)
+        return Answer(grouped(world, source, asked_for(world, kept(world, seen, filters), measure, ever), ever).rows)
     grain = world.grain_of(measure)
     seen = [
         replace(one, moment=moment)
@@ -304,9 +313,9 @@ def accumulated(world: World, metric: Metric, cumulative: Cumulative, ask: Ask) 
     ]
     seen = kept(world, seen, filters)
     if any(item.grain == grain for item in times):
-        return Answer(settled(world, source, shifted(world, seen, measure, ask), ask).rows)
+        return Answer(grouped(world, source, asked_for(world, seen, measure, ask), ask).rows)
     finely = replace(ask, items=(*ask.items, Ref("metric_time", grain=grain)))
-    rows = settled(world, source, shifted(world, seen, measure, finely), finely).rows
+    rows = grouped(world, source, asked_for(world, seen, measure, finely), finely).rows
     in_order = sorted(rows.items(), key=lambda row: (repr(row[0][:-1]), row[0][-1]))
     periods = groupby(in_order, key=lambda row: row[0][:-1])
     return Answer({key: of_period(cumulative, [value for _, value in group]) for key, group in periods})
@@ -362,6 +371,8 @@ def moved_rows(world: World, metric: Metric, rows: dict[Key, Any], ask: Ask) -> 
     if not times:
         raise Undefined("an offset needs a time")
     grain = world.finest(times)
+    if world.step(times, grain, to_start=False) is None:
+        raise Undefined("an offset of results by periods that do not nest")
     place = next(i for i, item in enumerate(ask.items) if item in times and item.grain == grain)
     filters = tuple(test for test in ask.filters if world.speaks_of_time(test, metric))
     if any(not world.only_time(test, measure) for test in filters):
@@ -380,8 +391,9 @@ def converted(world: World, metric: Metric, conversion: Conversion, ask: Ask) ->
     """A conversion event belongs to the latest base event of its entity at or before it, within the window.
 
     It is counted at that base event's time and dimensions. Times are compared at the coarser of the two grains: by
-    day, an order in the morning follows from a visit in the afternoon. A NULL entity or property matches
-    nothing. Filters and constraint hold for base events only; a conversion event has its own metric's filters.
+    day, an order in the morning follows from a visit in the afternoon. Base events at the same time are one, with
+    the least value of each item (MetricFlow picks any). A NULL entity or property matches nothing. Filters and
+    constraint hold for base events only; a conversion event has its own metric's filters.
     Every group of base events has a row, NULL (or the fill) where nothing was converted.
     """
     base, counted = world.metrics[conversion.base.name], world.metrics[conversion.conversion.name]
@@ -400,15 +412,23 @@ def converted(world: World, metric: Metric, conversion: Conversion, ask: Ask) ->
         near = conversion.window is None or start > minus(end, conversion.window)
         return near and None not in ours and ours == theirs
 
-    matched = []
+    groups: dict[Key, list[Any]] = {} if ask.items else {(): []}
     for event in events:
-        latest = max((one for one in seen if led_to(one, event)), key=lambda one: one.moment, default=None)
-        matched += [Seen(latest.fact, latest.moment, event.fact)] if latest else []
+        before = [one for one in seen if led_to(one, event)]
+        latest = max((truncate(one.moment, grain) for one in before), default=None)
+        tied = [one for one in before if truncate(one.moment, grain) == latest]
+        if tied:
+            key = tuple(least(world.value(item, one.fact, one.moment) for one in tied) for item in ask.items)
+            groups.setdefault(key, []).append(event.fact.raw(counted.definition.measure.expr))
     ask = replace(ask, filters=())
-    bases, conversions = settled(world, base, seen, ask), settled(world, counted, matched, ask)
+    bases, conversions = grouped(world, base, seen, ask), settled(world, counted, groups, ask)
     rows = {key: (conversions.of(key), bases.of(key)) for key in keys_of((bases, conversions))}
     rated = conversion.calculation == "conversion_rate"
     return Answer({key: divide(*pair) if rated else pair[0] for key, pair in rows.items()})
+
+
+def least(values: Iterable[Any]) -> Any:
+    return min((value for value in values if value is not None), default=None)
 
 
 def at_the_boundary(world: World, measure: Measure, seen: list[Seen], ask: Ask) -> list[Seen]:

@@ -34,6 +34,10 @@ JOINABLE = {
 }
 
 
+# The grain over which a date part stays the same.
+PART_OF = {"year": "year", "quarter": "quarter", "month": "month", "day": "day", "dow": "day", "doy": "day"}
+
+
 class Undefined(Exception):
     """Nobody has said what this query means."""
 
@@ -138,10 +142,11 @@ class World:
         """The hops to an element, each an entity and the model where it is a key; the fewest.
 
         `customer__region__zone`: over customer to a model with a region, over region to a model with a zone. A
-        model's own dimensions are called by its key: `order__status`.
+        model's own dimensions are called by a key of it: `order__status`.
         """
         mine = [e for e in (*model.dimensions, *model.entities) if e.name == name]
-        if mine and (list(links) == [key_of(model)] or (not links and isinstance(mine[0], Entity))):
+        own = [key_of(model), *(entity.name for entity in model.entities if entity.type != "foreign")]
+        if mine and ((len(links) == 1 and links[0] in own) or (not links and isinstance(mine[0], Entity))):
             return (), mine[0]
         ways = []
         for entity in model.entities:
@@ -182,6 +187,9 @@ class World:
         if not hops:
             raise Undefined("items that do not meet")
         home = min(hops, key=lambda name: len([way for way in hops[name] if way]))
+        reached = [self.models[name] for way in hops[home] for _, name in way]
+        if any(dimension.validity for model in reached for dimension in model.dimensions):
+            raise Undefined("a history needs a moment to be read at")
         facts = [Fact(self.models[home], row) for row in self.tables[self.models[home].relation.name]]
         strangers = []
         for way in filter(None, hops[home]):
@@ -247,6 +255,22 @@ class World:
 
     def speaks_of_time(self, test: Filter, metric: Metric) -> bool:
         return any(self.moment_items(measure, test.refs) for measure in self.measures(metric))
+
+    def step(self, times: Sequence[Ref], unit: str, *, to_start: bool) -> str | None:
+        """The grain by which results can move as a whole: the finest asked one, no coarser than the offset's unit.
+
+        None where there is none, or where something asked cannot be read off the start of such a period.
+        """
+        grains = {item.grain or PART_OF[item.part] for item in times}
+        if not any(item.grain for item in times):
+            return None
+        if grains == {unit}:
+            return unit
+        if not all(map(is_standard, (*grains, unit))):
+            return None
+        finest = self.finest(times)
+        whole = rank(finest) <= rank(min(grains, key=rank)) and not (finest == "week" and to_start)
+        return finest if whole and rank(finest) <= rank(unit) else None
 
     def finest(self, items: Iterable[Ref]) -> str:
         """The finest asked grain, a custom one only if there is no other."""

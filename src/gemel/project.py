@@ -19,6 +19,7 @@ from gemel.spec.time import GRAINS
 if TYPE_CHECKING:
     import pyarrow
 
+    from gemel.bridge.features import Bound
     from gemel.compiler.graph import Graph
     from gemel.compiler.query import Query
     from gemel.warehouse.duckdb import Result, Warehouse
@@ -103,6 +104,17 @@ class Project:
 
         with self.placing():
             return bind(self.manifest)
+
+    @cached_property
+    def features(self) -> "Bound":
+        """The feature views and services of `feature_views/*.yml`, bound to the metrics. Raises Problems (G5xx)."""
+        from gemel.bridge.features import Bound, bind_features
+        from gemel.spec.feature_views import read_feature_views
+
+        if self.dir is None:
+            return Bound((), ())
+        with self.placing():
+            return bind_features(self.graph, read_feature_views(self.dir / "feature_views", root=self.dir))
 
     @cached_property
     def warehouse(self) -> "Warehouse":
@@ -205,8 +217,14 @@ class Project:
         return tuple(sorted(self.manifest.saved_queries, key=lambda query: query.name))
 
     def validate(self, *, skip_dw: bool = False) -> tuple[GemelError, ...]:
-        """Every problem of the definitions, and (unless `skip_dw`) of their SQL in the database."""
+        """Every problem of the definitions and the features, and (unless `skip_dw`) of their SQL in the database."""
         problems: dict[str, GemelError] = {}
+        try:
+            _ = self.features
+        except Problems as found:
+            problems = {str(problem): problem for problem in found.errors}
+        except GemelError as problem:
+            problems[str(problem)] = problem
         for about, question in self._questions():
             try:
                 with self.placing(about):

@@ -74,6 +74,8 @@ LAST_AMOUNT = Measure(
 VISITS = Measure("visits", "visits", "count", "1", "visited_at")
 DONE = "{{ Dimension('order__status') }} = 'done'"
 
+YESTERDAY = of("orders", "before", offset_window=Window(1, "day"))
+
 MODELS = (
     model(
         "orders",
@@ -110,7 +112,7 @@ METRICS = (
     Metric("nested", Derived("revenue_per_order / doubled", (of("revenue_per_order"), of("doubled")))),
     Metric("orders_7d", Cumulative(of("orders"), Window(7, "day"))),
     Metric("revenue_7d", Cumulative(of("revenue"), Window(7, "day"))),
-    Metric("growth", Derived("orders - before", (of("orders"), of("orders", "before", offset_window=Window(1, "day"))))),
+    Metric("growth", Derived("orders - before", (of("orders"), YESTERDAY))),
 )
 
 SPINE = TimeSpine(Relation("days"), "day", "day", (("season", "season"),))

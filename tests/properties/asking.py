@@ -13,12 +13,17 @@ import worlds
 from differential.questions import Asker, Question
 from gemel.compiler import compile_query
 from gemel.compiler.graph import bind
+from gemel.errors import QueryError
 from reference import evaluate
 from reference_world import Undefined
 
 GRAPH = bind(worlds.MANIFEST)
 WAREHOUSE = worlds.Warehouse()
 DAYS = [str(day) for day in worlds.DAYS]
+
+# Said to be refused, with the reason and a way out: an offset above a filter on time and something else, or shown
+# by a period that does not hold whole steps of it.
+REFUSED = {"G320", "G324"}
 
 Answer = tuple[list[str], list[tuple[Any, ...]]]
 
@@ -47,7 +52,12 @@ def assert_same(question: Question, tables: worlds.Tables) -> None:
     """The same columns in the same order, the same rows, and in the order that was asked for."""
     columns, expected = by_definition(question, tables)
     unlimited = by_definition(question.without_limit(), tables)[1]
-    names, rows = by_sql(question, tables)
+    try:
+        names, rows = by_sql(question, tables)
+    except QueryError as error:
+        if error.code in REFUSED:
+            reject()
+        raise
     assert names == columns
     if question.limit is None:
         assert counted(rows) == counted(expected)

@@ -17,7 +17,7 @@ _metrics = items_option("--metrics", "-m", help="Only what all of these metrics 
 
 @click.group()
 def command() -> None:
-    """List metrics, dimensions, entities, dimension values or saved queries."""
+    """List metrics, dimensions, entities, dimension values, saved queries, feature views or services."""
 
 
 @command.command()
@@ -85,6 +85,48 @@ def saved_queries(project: "Project", *, search: str | None, **output: Any) -> N
         (q.name, ", ".join(q.metrics), ", ".join(q.group_by), q.label, q.description) for q in project.saved_queries()
     ]
     _show(("saved query", "metrics", "group by", "label", "description"), rows, search, output)
+
+
+@command.command("feature-views")
+@_search
+@output_options
+@takes_project
+def feature_views(project: "Project", *, search: str | None, **output: Any) -> None:
+    """Every feature view: of what, how often, by which time, and its features."""
+    rows = [
+        (
+            bound.name,
+            ", ".join(bound.view.entities),
+            bound.view.schedule,
+            bound.view.known_at,
+            ", ".join(column.name for column in bound.columns if column.part is None),
+            bound.view.description,
+        )
+        for bound in project.features.views
+    ]
+    _show(("feature view", "entity", "schedule", "known at", "features", "description"), rows, search, output)
+
+
+@command.command("feature-services")
+@_search
+@output_options
+@takes_project
+def feature_services(project: "Project", *, search: str | None, **output: Any) -> None:
+    """Every feature service: what a model takes of which views."""
+    rows = [
+        (
+            bound.service.name,
+            ", ".join(
+                view.name if names is None else f"{view.name}.{name}"
+                for view, names in bound.views
+                for name in names or ("",)
+            ),
+            bound.service.owner,
+            bound.service.description,
+        )
+        for bound in project.features.services
+    ]
+    _show(("feature service", "features", "owner", "description"), rows, search, output)
 
 
 def _words(listed: "Listed") -> tuple[str | None, str | None]:

@@ -19,6 +19,10 @@ def command(project: "Project", *, skip_dw: bool) -> None:
     for problem in problems:
         say(str(problem))
     checked = f"{len(project.metrics())} metrics, {len(project.saved_queries())} saved queries"
+    if not any(problem.code.startswith("G5") for problem in problems):
+        for warning in project.features.warnings:
+            say(f"warning: {warning}")
+        checked += f", {len(project.features.views)} feature views"
     if problems:
         say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in {checked}")
         raise click.exceptions.Exit(1)

@@ -1,0 +1,8 @@
+SELECT
+  carrier.name AS carrier__name,
+  AVG(flights.departure_delay) FILTER (WHERE NOT flights.is_diverted) - AVG(flights.arrival_delay) AS time_made_up
+FROM gemel.main.flights AS flights
+LEFT JOIN gemel.main.airlines AS carrier
+  ON flights.carrier = carrier.carrier
+GROUP BY
+  1

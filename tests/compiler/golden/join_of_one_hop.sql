@@ -1,0 +1,8 @@
+SELECT
+  carrier.name AS carrier__name,
+  COUNT(*) AS flights
+FROM gemel.main.flights AS flights
+LEFT JOIN gemel.main.airlines AS carrier
+  ON flights.carrier = carrier.carrier
+GROUP BY
+  1

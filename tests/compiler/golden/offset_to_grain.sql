@@ -1,0 +1,42 @@
+WITH flights_facts AS (
+  SELECT
+    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    flights.origin,
+    COUNT(*) AS flights
+  FROM gemel.main.flights AS flights
+  GROUP BY
+    1, 2
+), spine AS (
+  SELECT DISTINCT
+    DATE_TRUNC('DAY', spine.date_day) AS metric_time__day
+  FROM gemel.main.time_spine_day AS spine
+), spine_facts AS (
+  SELECT
+    spine.metric_time__day,
+    facts.origin,
+    facts.flights AS flights_before
+  FROM spine
+  JOIN flights_facts AS facts
+    ON DATE_TRUNC('MONTH', spine.metric_time__day) = facts.metric_time__day
+)
+SELECT
+  metric_time__day,
+  origin,
+  MAX(flights) - MAX(flights_before) AS flights_vs_month_start
+FROM (
+  SELECT
+    metric_time__day,
+    origin,
+    flights,
+    NULL AS flights_before
+  FROM flights_facts
+  UNION ALL
+  SELECT
+    metric_time__day,
+    origin,
+    NULL AS flights,
+    flights_before
+  FROM spine_facts
+) AS facts
+GROUP BY
+  1, 2

@@ -1,0 +1,39 @@
+WITH flights_facts AS (
+  SELECT
+    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    COUNT(*) AS flights
+  FROM gemel.main.flights AS flights
+  GROUP BY
+    1
+), spine AS (
+  SELECT DISTINCT
+    DATE_TRUNC('DAY', spine.date_day) AS metric_time__day
+  FROM gemel.main.time_spine_day AS spine
+), spine_facts AS (
+  SELECT
+    spine.metric_time__day,
+    facts.flights AS flights_before
+  FROM spine
+  JOIN flights_facts AS facts
+    ON spine.metric_time__day - INTERVAL '1' WEEK = facts.metric_time__day
+)
+SELECT
+  metric_time__day,
+  (
+    MAX(flights) - MAX(flights_before)
+  ) * 1.0 / NULLIF(MAX(flights_before), 0) AS flights_wow_growth
+FROM (
+  SELECT
+    metric_time__day,
+    flights,
+    NULL AS flights_before
+  FROM flights_facts
+  UNION ALL
+  SELECT
+    metric_time__day,
+    NULL AS flights,
+    flights_before
+  FROM spine_facts
+) AS facts
+GROUP BY
+  1

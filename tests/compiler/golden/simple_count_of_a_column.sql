@@ -1,0 +1,6 @@
+SELECT
+  flights.carrier,
+  COUNT(flights.departed_at_utc) AS departures
+FROM gemel.main.flights AS flights
+GROUP BY
+  1

@@ -1,0 +1,25 @@
+WITH spine AS (
+  SELECT DISTINCT
+    DATE_TRUNC('DAY', spine.date_day) AS metric_time__day
+  FROM gemel.main.time_spine_day AS spine
+  WHERE
+    spine.date_day >= CAST('2013-02-01' AS DATE) AND spine.date_day < CAST('2013-03-01' AS DATE)
+), facts AS (
+  SELECT
+    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    flights.origin,
+    SUM(CASE WHEN flights.is_diverted THEN 1 ELSE 0 END) AS diverted_flights
+  FROM gemel.main.flights AS flights
+  WHERE
+    flights.scheduled_departure_at >= CAST('2013-02-01' AS DATE)
+    AND flights.scheduled_departure_at < CAST('2013-03-01' AS DATE)
+  GROUP BY
+    1, 2
+)
+SELECT
+  spine.metric_time__day,
+  facts.origin,
+  COALESCE(facts.diverted_flights, 0) AS diverted_flights
+FROM spine
+LEFT JOIN facts
+  ON spine.metric_time__day = facts.metric_time__day

@@ -1,0 +1,3 @@
+SELECT DISTINCT
+  airlines.name AS carrier__name
+FROM gemel.main.airlines AS airlines

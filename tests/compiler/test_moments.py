@@ -1,0 +1,268 @@
+"""Features: metrics of an entity at the moments of a schedule, from the facts before each."""
+
+import datetime as dt
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import worlds
+from compiler.shop import GRAPH, flat, moment
+from gemel.compiler import dialects, lowering, rules
+from gemel.compiler.graph import bind
+from gemel.compiler.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
+from gemel.errors import GemelError
+from gemel.spec.time import parse_window
+from properties.asking import plain
+from reference import feature
+
+
+def view(*features, until="2024-02-01", schedule="day", entities=("customer",), **more):
+    """Features as `"orders 2 days"`, `"orders all"`, or a dimension's name."""
+    return FeatureQuery(
+        entities=entities,
+        schedule=schedule,
+        until=moment(until),
+        features=tuple(made(text) for text in features),
+        **more,
+    )
+
+
+def made(text):
+    name, _, window = text.partition(" ")
+    if "__" in name:
+        return DimensionFeature(name, name)
+    return MetricFeature(text.replace(" ", "_"), name, None if window == "all" else parse_window(window))
+
+
+def text_of(query):
+    return flat(dialects.speak(lowering.lower(rules.tidy(plan_features(GRAPH, query)), dialects.named()), "duckdb"))
+
+
+def test_a_fact_at_midnight_is_first_seen_a_day_later(shop):
+    shop.order(1, "2024-01-02 00:00")
+    shop.order(2, "2024-01-01 23:59")
+    assert shop.features(view("orders 1 day")) == [
+        (1, "2024-01-03", 1),
+        (1, "2024-01-04", None),
+        (2, "2024-01-02", 1),
+        (2, "2024-01-03", None),
+    ]
+
+
+def test_a_fact_leaves_a_window_when_it_is_as_old_as_the_window(shop):
+    shop.order(1, "2024-01-01 00:00", 10)
+    shop.order(1, "2024-01-03 12:00", 5)
+    assert shop.features(view("revenue 3 days", until="2024-01-05")) == [
+        (1, "2024-01-02", 10),
+        (1, "2024-01-04", 15),  # [Jan 1, Jan 4) holds the midnight of Jan 1
+        (1, "2024-01-05", 5),
+    ]
+
+
+def test_rows_stand_only_where_a_value_changes_or_at_every_step(shop):
+    shop.order(1, "2024-01-01 12:00")
+    changes = [(1, "2024-01-02", 1), (1, "2024-01-05", None)]
+    assert shop.features(view("orders 3 days", until="2024-01-06")) == changes
+    assert shop.features(view("orders 3 days", until="2024-01-06", every_step=True)) == [
+        (1, "2024-01-02", 1),
+        (1, "2024-01-03", 1),
+        (1, "2024-01-04", 1),
+        (1, "2024-01-05", None),
+        (1, "2024-01-06", None),
+    ]
+
+
+def test_all_time_never_forgets(shop):
+    shop.order(1, "2024-01-01", 10)
+    shop.order(1, "2024-01-20", 5)
+    assert shop.features(view("revenue all")) == [(1, "2024-01-02", 10), (1, "2024-01-21", 15)]
+
+
+def test_nothing_after_the_end_is_seen_nor_a_step_that_is_not_over(shop):
+    shop.order(1, "2024-01-01 10:00")
+    shop.order(1, "2024-01-02 10:00")
+    for until in ("2024-01-02 00:00", "2024-01-02 11:00", "2024-01-02 23:59"):
+        assert shop.features(view("orders all", until=until)) == [(1, "2024-01-02", 1)]
+
+
+def test_a_fact_without_an_entity_or_a_time_is_nobodys(shop):
+    shop.order(None, "2024-01-01")
+    shop.order(1, None)
+    assert shop.features(view("orders all")) == []
+
+
+def test_an_entity_that_is_in_no_other_table_has_features_too(shop):
+    shop.customer(2, segment="gold")
+    shop.order(99, "2024-01-01")
+    assert shop.features(view("orders all", "customer__segment")) == [(99, "2024-01-02", 1, None)]
+
+
+def test_a_delay_moves_the_moment_and_not_the_content(shop):
+    shop.order(1, "2024-01-01 12:00")
+    late = view("orders 1 day", delay=parse_window("2 hours"))
+    assert shop.features(late) == [(1, "2024-01-02 02:00", 1), (1, "2024-01-03 02:00", None)]
+
+
+def test_with_a_delay_the_last_step_is_there_only_once_the_delay_has_passed(shop):
+    shop.order(1, "2024-01-01 12:00")
+    late = {"delay": parse_window("2 hours")}
+    assert shop.features(view("orders all", until="2024-01-02 01:59", **late)) == []
+    assert shop.features(view("orders all", until="2024-01-02 02:00", **late)) == [(1, "2024-01-02 02:00", 1)]
+
+
+def test_facts_count_from_when_they_are_known(shop):
+    shop.order(1, "2024-01-01 12:00")
+    shop.connection.execute("update orders set paid_at = '2024-01-08 09:00'")
+    assert shop.features(view("orders all", known_at="order__paid_at")) == [(1, "2024-01-09", 1)]
+
+
+def test_an_average_is_put_together_from_sums_and_counts(shop):
+    for at, amount in [("2024-01-01", 10), ("2024-01-01", 20), ("2024-01-02", 60), ("2024-01-02", None)]:
+        shop.order(1, at, amount)
+    assert shop.features(view("average_amount 2 days", until="2024-01-03")) == [
+        (1, "2024-01-02", 15.0),
+        (1, "2024-01-03", 30.0),
+    ]
+
+
+def test_a_ratio_is_of_its_windows_sums_and_its_sides_can_be_had(shop):
+    shop.order(1, "2024-01-01", status="done")
+    shop.order(1, "2024-01-01", status="open")
+    shop.order(1, "2024-01-02", status="open")
+    features = [made("done_share all")]
+    for side in ("numerator", "denominator"):
+        features.append(MetricFeature(side, "done_share", None, part=side))
+    query = FeatureQuery(entities=("customer",), schedule="day", until=moment("2024-02-01"), features=tuple(features))
+    assert shop.features(query) == [
+        (1, "2024-01-02", 0.5, 1, 2),
+        (1, "2024-01-03", 1 / 3, 1, 3),
+    ]
+
+
+def test_features_of_an_hourly_schedule_change_by_the_hour(shop):
+    shop.visit(1, "2024-01-01 09:00")
+    shop.visit(1, "2024-01-01 09:59")
+    shop.visit(1, "2024-01-01 10:00")
+    assert shop.features(view("visits 1 hour", schedule="hour")) == [
+        (1, "2024-01-01 10:00", 2),
+        (1, "2024-01-01 11:00", 1),
+        (1, "2024-01-01 12:00", None),
+    ]
+
+
+def test_facts_of_two_models_meet_at_common_moments(shop):
+    shop.order(1, "2024-01-01")
+    shop.visit(1, "2024-01-02 10:00")
+    assert shop.features(view("orders all", "visits all")) == [(1, "2024-01-02", 1, None), (1, "2024-01-03", 1, 1)]
+
+
+def test_several_entities_make_one_key(shop):
+    shop.order(1, "2024-01-01")
+    shop.order(1, "2024-01-01")
+    query = view("orders all", entities=("customer", "order"))
+    assert shop.features(query) == [(1, 0, "2024-01-02", 1), (1, 1, "2024-01-02", 1)]
+
+
+def test_several_windows_take_one_scan():
+    text = text_of(view("orders 1 day", "orders 7 days", "revenue 7 days", "done_share all"))
+    assert text.count("FROM orders ") == 1
+
+
+def test_a_type_is_cast_to():
+    query = view()
+    typed = MetricFeature("n", "orders", None, "bigint")
+    text = text_of(FeatureQuery(entities=query.entities, schedule="day", until=query.until, features=(typed,)))
+    assert "AS BIGINT) AS n" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "query"),
+    [
+        ("G511", view("customer__segment")),
+        ("G512", view("orders 1 day", schedule="month")),
+        ("G514", view("orders 1 month")),
+        ("G514", view("orders 1 season")),
+        ("G515", view("orders 36 hours")),
+        ("G515", view("orders 0 days")),
+        ("G516", view("orders 1 day", known_at="order__status")),
+        ("G516", view("orders 1 day", known_at="order__nothing")),
+        ("G517", view("buyers 1 day")),
+        ("G517", view("last_amount 1 day")),
+        ("G517", view("orders_7d 1 day")),
+        ("G517", view("growth 1 day")),
+        ("G518", view("orders 1 day", "order__status")),
+        ("G518", view("orders 1 day", "customer__nothing")),
+        ("G305", view("visits 1 day", entities=("order",))),
+    ],
+)
+def test_what_has_no_meaning_as_a_feature_is_refused(code, query):
+    with pytest.raises(GemelError) as error:
+        plan_features(GRAPH, query)
+    assert error.value.code == code
+
+
+def test_a_side_of_what_is_no_ratio_is_refused():
+    query = view()
+    wrong = MetricFeature("n", "orders", None, part="numerator")
+    with pytest.raises(GemelError, match="G513"):
+        plan_features(GRAPH, FeatureQuery(entities=("customer",), schedule="day", until=query.until, features=(wrong,)))
+
+
+def test_month_long_windows_are_refused_with_a_count_of_days():
+    with pytest.raises(GemelError) as error:
+        plan_features(GRAPH, view("orders 2 months"))
+    assert error.value.hint == "count it in days, such as 60 days"
+
+
+WORLD = bind(worlds.MANIFEST)
+WAREHOUSE = worlds.Warehouse()
+ASKED = [
+    "sales", "amount", "amount_average", "amount_max", "amount_min", "amounts_known", "large_sales",
+    "amount_paid", "done_sales", "gold_amount", "amount_per_sale", "done_share", "sales_and_calls", "nested",
+    "calls", "minutes", "sales_per_call",
+]  # fmt: skip
+STEPS = {"day": ["1 day", "3 days", "1 week", "all"], "hour": ["1 hour", "5 hours", "1 day", "all"]}
+
+
+@st.composite
+def views(draw):
+    """The words of a `view`; hypothesis would print the value at length."""
+    schedule = draw(st.sampled_from(["day", "hour"]))
+    features = st.tuples(st.sampled_from(ASKED), st.sampled_from(STEPS[schedule])).map(" ".join)
+    asked = draw(st.lists(features, min_size=1, max_size=3, unique=True))
+    of_sales = not any(name.startswith(("calls", "minutes")) or "call" in name for name in asked)
+    return asked, {
+        "schedule": schedule,
+        "until": draw(st.sampled_from(["2024-03-02 00:00", "2024-03-05 09:30", "2024-04-20 00:00"])),
+        "known_at": draw(st.sampled_from([None, "sale__paid_at"])) if of_sales else None,
+        "every_step": draw(st.booleans()) and schedule == "day",
+    }
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(words=views(), tables=worlds.worlds)
+def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(words, tables):
+    query = view(*words[0], **words[1])
+    select = lowering.lower(rules.tidy(plan_features(WORLD, query)), dialects.named())
+    rows = WAREHOUSE.holding(tables).execute(dialects.speak(select, "duckdb")).fetchall()
+    found = {(row[0], row[1]): tuple(map(plain, row[2:])) for row in rows}
+    assert len(found) == len(rows)
+    customers = {row["customer_id"] for name in ("sales", "calls") for row in tables[name]} - {None}
+    assert {key[0] for key in found} <= customers
+    for at in steps(words[1]["until"], words[1]["schedule"]):
+        expected = [
+            feature(worlds.MANIFEST, tables, f.metric, "customer", at, f.window, query.known_at) for f in query.features
+        ]
+        for customer in customers:
+            newest = max((key[1] for key in found if key[0] == customer and key[1] <= at), default=None)
+            values = found[customer, newest] if newest else (None,) * len(expected)
+            assert values == tuple(plain(each.get(customer)) for each in expected), (customer, at)
+
+
+def steps(until, schedule):
+    """Moments at which something may have happened, up to the last that is over."""
+    end = dt.datetime.fromisoformat(until)
+    step = dt.timedelta(days=1) if schedule == "day" else dt.timedelta(hours=7)
+    first = dt.datetime(2024, 2, 26)
+    return [first + step * n for n in range(min(50, (end - first) // step + 1))]

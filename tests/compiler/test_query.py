@@ -1,0 +1,139 @@
+"""Questions as texts, read into values."""
+
+import datetime as dt
+
+import pytest
+
+from gemel.compiler.query import (
+    Item,
+    MetricItem,
+    Order,
+    make_query,
+    parse_item,
+    parse_order,
+    parse_reference,
+)
+from gemel.errors import QueryError
+
+
+@pytest.mark.parametrize(
+    ("short", "call"),
+    [
+        ("customer__segment", "Dimension('customer__segment')"),
+        ("metric_time", "TimeDimension('metric_time')"),
+        ("customer", "Entity('customer')"),
+        ("metric_time__extract_dow", "TimeDimension('metric_time', date_part_name='dow')"),
+        ("metric_time__extract_dow", "Dimension('metric_time').date_part('DOW')"),
+    ],
+)
+def test_both_spellings_name_the_same(short, call):
+    left, right = parse_item(short), parse_item(call)
+    assert (left.segments, left.grain, left.part) == (right.segments, right.grain, right.part)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TimeDimension('metric_time', 'month')",
+        "TimeDimension('metric_time', 'MONTH')",
+        "TimeDimension('metric_time').grain('month')",
+        "Dimension('metric_time').grain('month')",
+        "TimeDimension(time_dimension_name='metric_time', time_granularity_name='month')",
+        "TimeDimension('metric_time', grain='month')",
+    ],
+)
+def test_a_grain_may_be_said_in_any_of_dbts_ways(text):
+    assert parse_item(text) == Item(("metric_time",), grain="month", kind="time")
+
+
+def test_a_grain_behind_underscores_stays_a_segment_until_the_graph_is_asked():
+    assert parse_item("metric_time__month") == Item(("metric_time", "month"))
+
+
+def test_names_are_lower_case_whatever_is_typed():
+    assert parse_item("Customer__SEGMENT") == Item(("customer", "segment"))
+
+
+def test_an_entity_path_stands_in_front_once():
+    path = ("customer", "region", "region_name")
+    assert parse_item("Dimension('region__region_name', entity_path=['customer'])").segments == path
+    assert parse_item("Dimension('customer__region__region_name', entity_path=['customer'])").segments == path
+
+
+def test_a_metric_in_a_filter_knows_its_entities():
+    assert parse_reference("Metric('Orders', ['customer'])") == MetricItem("orders", (Item(("customer",)),))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("revenue", Order(Item(("revenue",)))),
+        ("-revenue", Order(Item(("revenue",)), descending=True)),
+        ("Metric('revenue').descending(True)", Order(Item(("revenue",)), descending=True)),
+        ("Metric('revenue').descending(False)", Order(Item(("revenue",)))),
+    ],
+)
+def test_an_order_descends_by_a_minus_or_by_dbts_call(text, expected):
+    assert parse_order(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a____b",
+        "__class__",
+        "customer.segment",
+        "customer; drop table orders",
+        "customer' or 1=1 --",
+        "__import__('os').system('true')",
+        "Dimension(__import__('os'))",
+        "Dimension('a').__class__",
+        "Dimension(*['a'])",
+        "Dimension(**{'name': 'a'})",
+        "Dimension('a', unknown='b')",
+        "Dimension('a', name='b')",
+        "Dimension('a', 'b', 'c', 'd')",
+        "Dimension(f'{1}')",
+        "Dimension('a') or Dimension('b')",
+        "lambda: Dimension('a')",
+        "Dimension('a').descending(True)",
+        "Dimension(" * 500 + ")" * 500,
+        "\0",
+    ],
+)
+def test_what_is_neither_a_name_nor_one_of_our_calls_is_refused(text):
+    with pytest.raises(QueryError) as error:
+        parse_item(text)
+    assert error.value.code == "G303"
+    assert len(str(error.value)) < 600
+
+
+def test_an_unknown_date_part_is_refused_with_those_that_are_known():
+    with pytest.raises(QueryError, match="G304 no date part named 'hour'") as error:
+        parse_item("metric_time__extract_hour")
+    assert "dow" in error.value.hint
+
+
+def test_an_end_day_lasts_until_its_last_moment_and_an_end_time_until_itself():
+    assert make_query(["orders"], end="2024-01-31").end == dt.datetime(2024, 1, 31, 23, 59, 59, 999999)
+    assert make_query(["orders"], end="2024-01-31T12:00").end == dt.datetime(2024, 1, 31, 12)
+
+
+def test_a_time_with_a_zone_is_taken_in_utc():
+    assert make_query(["orders"], start="2024-01-31T12:00+02:00").start == dt.datetime(2024, 1, 31, 10)
+
+
+@pytest.mark.parametrize(
+    ("times", "code"),
+    [
+        ({"start": "yesterday"}, "G302"),
+        ({"start": "2024-02-30"}, "G302"),
+        ({"start": "2024-02-01", "end": "2024-01-31"}, "G302"),
+        ({"limit": -1}, "G301"),
+    ],
+)
+def test_impossible_times_and_limits_are_refused(times, code):
+    with pytest.raises(QueryError) as error:
+        make_query(["orders"], **times)
+    assert error.value.code == code
