@@ -1,5 +1,6 @@
 """What dbt writes into semantic_manifest.json, and what it is read as."""
 
+import struct
 import time
 
 import pytest
@@ -77,7 +78,7 @@ def only_problem(data):
 
 def test_a_model_is_read_with_its_relation_entities_and_dimensions():
     (model,) = read_manifest(shop()).models
-    assert model.relation == Relation("sales", schema="main", database="shop", node="sales")
+    assert model.relation == Relation("sales", schema="main", database="shop")
     assert [(e.name, e.type, e.expr) for e in model.entities] == [
         ("sale", "primary", "sale_id"),
         ("customer", "foreign", "customer"),
@@ -111,10 +112,10 @@ def test_validity_and_partitions_are_kept():
 @pytest.mark.parametrize(
     ("written", "read"),
     [
-        ('"shop"."main"."s.t"', Relation("s.t", "main", "shop", "s.t")),
-        ("`shop`.`main`.`t`", Relation("t", "main", "shop", "t")),
-        ("main.t", Relation("t", "main", None, "t")),
-        ("t", Relation("t", None, None, "t")),
+        ('"shop"."main"."s.t"', Relation("s.t", "main", "shop")),
+        ("`shop`.`main`.`t`", Relation("t", "main", "shop")),
+        ("main.t", Relation("t", "main")),
+        ("t", Relation("t")),
     ],
 )
 def test_a_relation_name_is_taken_apart_where_dbt_gives_no_alias(written, read):
@@ -173,6 +174,21 @@ def test_a_median_with_another_percentile_is_refused(params):
 def test_a_percentile_needs_a_fraction(fraction):
     measure = {"name": "p", "agg": "percentile", "agg_params": {"percentile": fraction}}
     assert only_problem(shop(models=[sales(measure)])).code == "G127"
+
+
+@pytest.mark.parametrize("fraction", [0.9, 0.99, 0.999, 0.05, 1 / 3, 0.5, 0.9375, 0, 1])
+def test_a_fraction_of_32_bits_is_read_as_the_decimal_that_it_was(fraction):
+    """The Rust dbt writes 0.8999999761581421 for 0.9."""
+    (narrow,) = struct.unpack("f", struct.pack("f", fraction))
+    for written in (fraction, narrow):
+        measure = read_measure(name="p", agg="percentile", agg_params={"percentile": written})
+        assert measure.percentile.fraction == pytest.approx(fraction, abs=5e-8)
+    assert read_measure(name="p", agg="percentile", agg_params={"percentile": fraction}).percentile.fraction == fraction
+
+
+def test_nine_tenths_of_32_bits_are_nine_tenths():
+    measure = read_measure(name="p", agg="percentile", agg_params={"percentile": 0.8999999761581421})
+    assert measure.percentile.fraction == 0.9
 
 
 def test_a_measure_has_its_own_time_or_its_models():
@@ -320,6 +336,20 @@ def test_equal_measure_inputs_share_one_private_metric():
     assert manifest.metrics[1].definition.input == MetricInput("_amount", filters=("x",))
 
 
+def test_a_measure_input_is_the_metric_that_is_written_over_just_that_measure():
+    data = shop(
+        metric("mtd", "cumulative", measure={"name": "amount", "filter": "x"}, grain_to_date="month"),
+        metric("big", "simple", "amount > 9", measure="amount"),
+        {**metric("monthly", "simple", measure="amount"), "time_granularity": "month"},
+        metric("filled", "simple", measure={"name": "amount", "fill_nulls_with": 0}),
+        REVENUE,
+        metric("again", "simple", measure="amount"),
+    )
+    manifest = read_manifest(data)
+    assert manifest.metrics[0].definition.input == MetricInput("revenue", filters=("x",))
+    assert not any(m.private for m in manifest.metrics)
+
+
 def test_a_cumulative_metric_cannot_have_a_window_and_a_grain():
     data = shop(metric("a", "cumulative", measure="amount", window="7 days", grain_to_date="month"))
     assert only_problem(data).code == "G129"
@@ -336,7 +366,7 @@ def test_a_conversion_reads_measures_and_metrics_alike():
     }
     data = shop(REVENUE, metric("conv", "conversion", conversion_type_params=params))
     assert read_metric(data, "conv").definition == Conversion(
-        MetricInput("_amount"),
+        MetricInput("revenue"),
         MetricInput("revenue"),
         "customer",
         "conversions",
@@ -362,7 +392,7 @@ def test_custom_grains_come_with_the_spine_and_lose_their_plural():
     manifest = read_manifest(data)
     assert manifest.time_spines == (
         TimeSpine(
-            Relation("days", "main", None, "days"),
+            Relation("days", "main"),
             "ds",
             "day",
             (("fiscal_week", "fiscal_week"), ("season", "season_start")),

@@ -1,0 +1,142 @@
+"""Which type each column of each feature table has, decided once for SQL, dbt and Feast alike.
+
+In this order: what the view declares (`dtype:`), what the definition makes certain (a count is an integer), what
+the engine says of the query (DESCRIBE), what was generated last time. So a clone without a database generates the
+same files as the machine that committed them, and a type that no one knows is asked for, never guessed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gemel.bridge.features import Bound, BoundView
+from gemel.bridge.tables import Types, natural_sql
+from gemel.bridge.types import KEYS, TYPES, from_engine
+from gemel.compiler.graph import Graph
+from gemel.errors import BridgeError, GemelError, Problems, WarehouseError
+
+Describe = Callable[[str], tuple[tuple[str, str], ...]]
+"""SQL to the names and types of its columns, as the engine sees them. Raises WarehouseError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where types can be asked: the database, and the properties that were generated last time."""
+
+    describe: Describe | None = None
+    catalogs: frozenset[str] | None = None
+    recorded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def decide_types(graph: Graph, bound: Bound, known: Known) -> dict[str, Types]:
+    """By view, the type of each entity and feature. Raises Problems (G523, G524)."""
+    problems: list[GemelError] = []
+    types: dict[str, Types] = {view.name: _view_types(graph, view, known, problems) for view in bound.views}
+    keys: dict[str, tuple[str, str]] = {}
+    for view in bound.views:
+        for entity in view.view.entities:
+            type_ = types[view.name].get(entity)
+            first, other = keys.setdefault(entity, (view.name, type_ or ""))
+            if type_ and other and type_ != other:
+                problems.append(
+                    BridgeError(
+                        "G524",
+                        f"entity {entity!r} is {type_} in feature view {view.name!r} and {other} in {first!r}",
+                        hint="Feast has one entity of a name; cast the columns to one type in the dbt models",
+                        place=view.view.place,
+                    )
+                )
+    if problems:
+        raise Problems(problems)
+    return types
+
+
+def unknown_only(error: Problems) -> bool:
+    """Whether all that is wrong is that nothing tells a type yet, which building the models would put right."""
+    return all(each.code == "G523" for each in error.errors)
+
+
+def _view_types(graph: Graph, view: BoundView, known: Known, problems: list[GemelError]) -> dict[str, str]:
+    told = _described(graph, view, known)
+    recorded = known.recorded.get(view.name, {})
+    types: dict[str, str] = {}
+    for entity in view.view.entities:
+        type_ = from_engine(told[entity]) if entity in told else recorded.get(entity)
+        if type_ in KEYS:
+            types[entity] = type_
+        elif entity in told or type_:
+            problems.append(
+                BridgeError(
+                    "G524",
+                    f"entity {entity!r} is {told.get(entity, type_)}, which cannot be a key in Feast's stores",
+                    hint="keys are texts or integers; cast the column in the dbt model",
+                    place=view.view.place,
+                )
+            )
+        else:
+            problems.append(
+                BridgeError(
+                    "G523",
+                    f"nothing tells the type of entity {entity!r} in feature view {view.name!r} yet",
+                    hint=_BUILD,
+                    place=view.view.place,
+                )
+            )
+    for column in view.columns:
+        type_ = column.dtype or (from_engine(told[column.name]) if column.name in told else recorded.get(column.name))
+        if type_:
+            types[column.name] = type_
+        elif column.name in told:
+            problems.append(
+                BridgeError(
+                    "G524",
+                    f"{column.name!r} is {told[column.name]}, which cannot be a feature as it is",
+                    hint=f"say what to cast it to with `dtype:`, one of {', '.join(TYPES)}",
+                    place=column.feature.place,
+                )
+            )
+        else:
+            problems.append(
+                BridgeError(
+                    "G523",
+                    f"nothing tells the type of {column.name!r} in feature view {view.name!r} yet",
+                    hint=f"{_BUILD}, or say `dtype:`",
+                    place=column.feature.place,
+                )
+            )
+    return types
+
+
+_BUILD = "build the models that it reads (`gemel build` does it in order)"
+
+
+def _described(graph: Graph, view: BoundView, known: Known) -> dict[str, str]:
+    """What the engine says; nothing where there is no database, or not these tables in it."""
+    if known.describe is None:
+        return {}
+    try:
+        return dict(known.describe(natural_sql(graph, view, known.catalogs)))
+    except WarehouseError as error:
+        nothing_yet = error.code in ("G401", "G405")  # no file, or no such table in it
+        if nothing_yet or (error.code in ("G403", "G404") and view.name in known.recorded):
+            return {}
+        raise
+
+
+def read_recorded(content: object) -> dict[str, dict[str, str]]:
+    """The types in properties that were generated before: `{"carrier_punctuality": {"carrier": "string"}}`."""
+    by_sql = {type_.sql: name for name, type_ in TYPES.items()}
+    models = content.get("models") if isinstance(content, dict) else None
+    return {
+        str(model.get("name")): {
+            str(column.get("name")): by_sql[column["data_type"]]
+            for column in _columns(model)
+            if column.get("data_type") in by_sql
+        }
+        for model in models or []
+        if isinstance(model, dict)
+    }
+
+
+def _columns(model: dict[str, object]) -> Iterator[dict[str, str]]:
+    columns = model.get("columns")
+    return (column for column in columns if isinstance(column, dict)) if isinstance(columns, list) else iter(())

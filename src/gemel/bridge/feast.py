@@ -1,0 +1,192 @@
+"""The Feast repository as text: entities, sources, views and services in Python that a person can review.
+
+Nothing here imports Feast, which would cost 7 to 10 seconds. Python is written as `ruff format` would.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from gemel.bridge.features import Bound, BoundService, BoundView, Column
+from gemel.bridge.tables import CREATED, DATA, Types, digest
+from gemel.bridge.types import TYPES
+from gemel.compiler.graph import Graph
+from gemel.compiler.moments import MOMENT
+from gemel.spec.feature_views import MetricFeature
+from gemel.spec.time import Window
+
+WIDTH = 88
+REGISTRY, ONLINE = "registry.db", "online_store.db"
+
+
+def store_yaml(project: str) -> str:
+    """`feature_store.yaml`: DuckDB offline, SQLite online. Paths are relative to the file, as Feast takes them.
+
+    Feast's default offline store loses rows, so another one is always named.
+    """
+    return "\n".join(
+        (
+            f"project: {project}",
+            "provider: local",
+            f"registry: {DATA.name}/{REGISTRY}",
+            "offline_store:",
+            "  type: duckdb",
+            "online_store:",
+            "  type: sqlite",
+            f"  path: {DATA.name}/{ONLINE}",
+            "entity_key_serialization_version: 3",
+            "",
+        )
+    )
+
+
+def definitions(graph: Graph, bound: Bound, types: Mapping[str, Types], *, project: str) -> str:
+    """`definitions.py`, without the header. `project` is dbt's name of the project, for its unique ids."""
+    keys = {entity: types[view.name][entity] for view in bound.views for entity in view.view.entities}
+    blocks = ["\n".join(_imports(bound, types)), 'TABLES = Path(__file__).resolve().parent / "data"']
+    blocks += [_entity(graph, entity, type_) for entity, type_ in keys.items()]
+    for view in bound.views:
+        blocks.append(_source(graph, view, project))
+        blocks.append(_view(graph, view, types[view.name], project))
+    blocks += [_service(service, project) for service in bound.services]
+    text = "\n\n".join(blocks) + "\n"
+    long = any(len(line) > WIDTH for line in text.splitlines())
+    return f"# ruff: noqa: E501\n{text}" if long else text  # descriptions are not broken over lines
+
+
+def _imports(bound: Bound, types: Mapping[str, Types]) -> Iterator[str]:
+    used = sorted({TYPES[type_].feast for view in bound.views for type_ in types[view.name].values()})
+    service = ["FeatureService"] if bound.services else []
+    yield "from datetime import timedelta"
+    yield "from pathlib import Path"
+    yield ""
+    names = ["Entity", *service, "FeatureView", "Field", "FileSource", "ValueType"]
+    yield f"from feast import {', '.join(names)}"
+    yield f"from feast.types import {', '.join(used)}"
+
+
+def _entity(graph: Graph, name: str, type_: str) -> str:
+    described = [e for model in graph.models.values() for e in model.entities if e.name == name and e.description]
+    keyed = [entity for entity in described if entity.type != "foreign"]
+    description = " ".join((keyed or described)[0].description.split()) if described else None  # type: ignore[union-attr]
+    return f"{name}_entity = " + _call(
+        "Entity",
+        name=_text(name),
+        join_keys=f"[{_text(name)}]",
+        value_type=f"ValueType.{TYPES[type_].value}",
+        description=_text(description) if description else None,
+    )
+
+
+def _source(graph: Graph, view: BoundView, project: str) -> str:
+    # Feast resolves a relative path against whatever directory it runs in, so this one is made absolute.
+    return f"{view.name}_source = " + _call(
+        "FileSource",
+        name=_text(f"{view.name}_source"),
+        path=f'str(TABLES / "{view.name}.parquet")',
+        timestamp_field=_text(MOMENT),
+        created_timestamp_column=_text(CREATED),
+        description=_text(f"A copy of dbt's table {view.name}, made whenever dbt builds it."),
+        tags=_tags({"dbt": f"model.{project}.{view.name}", "definition": digest(graph, view)}),
+        owner=_text(view.view.owner) if view.view.owner else None,
+    )
+
+
+def _view(graph: Graph, view: BoundView, types: Types, project: str) -> str:
+    spec = view.view
+    keys = [_call("Field", name=_text(e), dtype=TYPES[types[e]].feast) for e in spec.entities]
+    fields = [_field(graph, view, column, types, project) for column in view.columns]
+    return f"{view.name}_view = " + _call(
+        "FeatureView",
+        name=_text(spec.name),
+        entities=f"[{', '.join(f'{entity}_entity' for entity in spec.entities)}]",
+        ttl=_timedelta(spec.ttl),
+        schema=_list([*keys, *fields]),
+        source=f"{view.name}_source",
+        online=str(spec.online),
+        description=_text(" ".join(spec.description.split())) if spec.description else None,
+        tags=_tags(
+            {
+                **dict(spec.tags),
+                "dbt": f"model.{project}.{view.name}",
+                "schedule": spec.schedule,
+                "known_at": spec.known_at,
+                "delay": str(spec.delay) if spec.delay else None,
+                "definition": digest(graph, view),
+            }
+        ),
+        owner=_text(spec.owner) if spec.owner else None,
+    )
+
+
+def _field(graph: Graph, view: BoundView, column: Column, types: Types, project: str) -> str:
+    feature = column.feature
+    if isinstance(feature, MetricFeature):
+        window = str(feature.window) if feature.window else "all time"
+        told: dict[str, str | None] = {
+            "dbt": f"metric.{project}.{feature.metric}",
+            "metric": feature.metric,
+            "window": window,
+        }
+        told["part"] = column.part
+    else:
+        told = {"dimension": feature.dimension, "as_of": "current" if feature.current else None}
+    return _call(
+        "Field",
+        name=_text(column.name),
+        dtype=TYPES[types[column.name]].feast,
+        description=_text(column.description) if column.description else None,
+        tags=_tags({**told, "definition": digest(graph, view, column)}),
+    )
+
+
+def _service(bound: BoundService, project: str) -> str:
+    service = bound.service
+    taken = [f"{view.name}_view{_selection(names) if names else ''}" for view, names in bound.views]
+    return f"{service.name}_service = " + _call(
+        "FeatureService",
+        name=_text(service.name),
+        features=_list(taken),
+        description=_text(" ".join(service.description.split())) if service.description else None,
+        tags=_tags({**dict(service.tags), "dbt": f"exposure.{project}.{service.name}"}),
+        owner=_text(service.owner),
+    )
+
+
+def _selection(names: Iterable[str]) -> str:
+    """`[["flights_7d", "late_rate_7d"]]`"""
+    inner = _list(map(_text, names))
+    return "[\n" + "".join(f"    {line}\n" for line in inner.splitlines()) + "]" if "\n" in inner else f"[{inner}]"
+
+
+def _timedelta(window: Window | None) -> str:
+    return f"timedelta({window.unit}s={window.count})" if window else "timedelta(0)"
+
+
+def _tags(tags: Mapping[str, str | None]) -> str:
+    items = [f"{_text(key)}: {_text(value)}" for key, value in tags.items() if value is not None]
+    return _bracket("{", items, "}")
+
+
+def _list(items: Iterable[str]) -> str:
+    return _bracket("[", list(items), "]")
+
+
+def _call(name: str, /, **arguments: str | None) -> str:
+    return _bracket(f"{name}(", [f"{key}={value}" for key, value in arguments.items() if value], ")")
+
+
+def _bracket(opening: str, items: list[str], closing: str) -> str:
+    """On one line where it is short; else an item a line, with the comma that tells formatters to leave it so."""
+    line = opening + ", ".join(items) + closing
+    if len(line) <= WIDTH // 2 and "\n" not in line:
+        return line
+    body = "".join(f"    {line}\n" for item in items for line in f"{item},".splitlines())
+    return f"{opening}\n{body}{closing}"
+
+
+def _text(text: str) -> str:
+    """As a Python literal, in the quotes that ruff would choose, escapes and all."""
+    double = json.dumps(text, ensure_ascii=not text.isprintable())
+    if text.count('"') <= text.count("'"):
+        return double
+    return "'" + double[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"

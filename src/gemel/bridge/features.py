@@ -1,0 +1,341 @@
+"""Feature views against the metrics of a project: what each column of a feature table is, or why it cannot be."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlglot import exp
+
+from gemel.bridge.types import certain
+from gemel.compiler import moments
+from gemel.compiler.graph import Attribute, Graph
+from gemel.compiler.graph import inputs as metric_inputs
+from gemel.compiler.moments import FeatureQuery, plan_features
+from gemel.compiler.query import parse_item
+from gemel.errors import BridgeError, GemelError, Place, Problems, did_you_mean
+from gemel.spec.feature_views import (
+    RESERVED,
+    DimensionFeature,
+    Feature,
+    FeatureService,
+    FeatureSpec,
+    FeatureView,
+    MetricFeature,
+)
+from gemel.spec.manifest import Cumulative, Dimension, Measure, Metric, Ratio
+from gemel.spec.time import finer
+
+Part = Literal["numerator", "denominator"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a feature table. A ratio has three: itself, `__numerator` and `__denominator`.
+
+    `dtype` is what the view says or the definition makes certain; None is for the engine to say.
+    """
+
+    name: str
+    feature: Feature
+    dtype: str | None
+    description: str | None
+    part: Part | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundView:
+    """A feature view whose names are all found, and the columns that its table has besides keys and times."""
+
+    view: FeatureView
+    columns: tuple[Column, ...]
+
+    @property
+    def name(self) -> str:
+        return self.view.name
+
+    def query(self, until: exp.Expr, types: dict[str, str] | None = None) -> FeatureQuery:
+        """The view as the compiler takes it; `types` are the SQL types to cast columns to."""
+        return feature_query(self.view, self.columns, until, types or {})
+
+
+@dataclass(frozen=True, slots=True)
+class BoundService:
+    """A feature service and the columns that it takes of each view; None is all of them."""
+
+    service: FeatureService
+    views: tuple[tuple[BoundView, tuple[str, ...] | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    views: tuple[BoundView, ...]
+    services: tuple[BoundService, ...]
+    warnings: tuple[GemelError, ...] = ()
+
+
+def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
+    """Every view and service with its names looked up. Raises Problems with all that has no meaning, or none yet."""
+    problems: list[GemelError] = []
+    warnings: list[GemelError] = []
+    views: dict[str, BoundView] = {}
+    for view in spec.views:
+        found = list(_problems(graph, view))
+        problems.extend(found)
+        if not found:
+            views[view.name] = _bind_view(graph, view, problems)
+            warnings.extend(_warnings(graph, view))
+    services = [_bind_service(service, views, problems) for service in spec.services]
+    if problems:
+        raise Problems(dict.fromkeys(problems))
+    return Bound(tuple(views.values()), tuple(services), tuple(warnings))
+
+
+def bind_views(graph: Graph, views: Iterable[FeatureView]) -> tuple[BoundView, ...]:
+    """Feature views alone, as `bind_features` binds them."""
+    return bind_features(graph, FeatureSpec(tuple(views))).views
+
+
+def feature_query(view: FeatureView, columns: Iterable[Column], until: exp.Expr, types: dict[str, str]) -> FeatureQuery:
+    made: list[moments.MetricFeature | moments.DimensionFeature] = []
+    for column in columns:
+        type_ = types.get(column.name)
+        match column.feature:
+            case MetricFeature(metric=metric, window=window):
+                made.append(moments.MetricFeature(column.name, metric, window, type_, column.part))
+            case DimensionFeature(dimension=dimension):
+                made.append(moments.DimensionFeature(column.name, dimension, type_))
+    return FeatureQuery(
+        entities=view.entities,
+        schedule=view.schedule,
+        features=tuple(made),
+        until=until,
+        known_at=view.known_at,
+        delay=view.delay,
+        every_step=view.ttl is not None,
+    )
+
+
+def known_at(graph: Graph, view: FeatureView, measure: Measure) -> Attribute | None:
+    """The time dimension at which a measure's facts become known to a view; None where the model has none so named."""
+    if view.known_at is None:
+        return Attribute(measure.model, (), graph.time_dimension(measure))
+    found = graph.attribute(measure.model, parse_item(view.known_at).segments)
+    return found if found and isinstance(found.element, Dimension) and found.element.is_time else None
+
+
+NOW = exp.cast(exp.Literal.string("2000-01-01"), exp.DataType.Type.TIMESTAMP)
+"""Some end of time, for plans that are made only to see whether they can be."""
+
+
+def _problems(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
+    """What is wrong with a view, each feature tried by itself so that each error knows its place."""
+    entities = {entity.name for model in graph.models.values() for entity in model.entities}
+    unknown = [entity for entity in view.entities if entity not in entities]
+    for entity in unknown:
+        yield BridgeError(
+            "G506",
+            f"feature view {view.name!r} is about {entity!r}, which is not an entity of any semantic model",
+            hint=did_you_mean(entity, entities) or f"there are {', '.join(sorted(entities))}",
+            place=view.place,
+        )
+    if unknown:
+        return
+    metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
+    if not metrics:
+        yield BridgeError(
+            "G511",
+            f"feature view {view.name!r} has no metric, whose facts make its rows",
+            hint="add a metric; a table of dimensions alone is not made yet",
+            place=view.place,
+        )
+        return
+    healthy: MetricFeature | None = None
+    seen: set[str] = set()
+    for feature in metrics:
+        error = _refusal(graph, view, (feature,)) or _accumulated(graph, feature) or _too_fine(graph, view, feature)
+        if error is None:
+            healthy = feature
+        elif str(error) not in seen:  # the windows of one metric share its place, and mostly its fault
+            seen.add(str(error))
+            yield error
+    for each in view.features:
+        if isinstance(each, DimensionFeature) and healthy is not None:
+            error = _refusal(graph, view, (healthy, each))
+            if error is not None:
+                yield error
+
+
+def _refusal(graph: Graph, view: FeatureView, features: tuple[Feature, ...]) -> GemelError | None:
+    columns = [Column(feature.name, feature, None, None) for feature in features]
+    try:
+        plan_features(graph, feature_query(view, columns, NOW, {}))
+    except GemelError as error:
+        return _at(error, features[-1].place)
+    return None
+
+
+def _at(error: GemelError, place: Place | None) -> GemelError:
+    """The error at the line of `feature_views/` that asked for it, which is where a user starts."""
+    error.place = place or error.place
+    return error
+
+
+def _accumulated(graph: Graph, feature: MetricFeature) -> GemelError | None:
+    """An accumulated metric has a window of its own, which the feature's would silently replace."""
+    level = [graph.metric(feature.metric)]
+    while level:
+        for metric in level:
+            if isinstance(metric.definition, Cumulative):
+                return BridgeError(
+                    "G517",
+                    f"metric {feature.metric!r} is accumulated over a window of its own, so it is no feature yet",
+                    hint="take the metric that it accumulates, and give the feature the window",
+                    place=feature.place,
+                )
+        level = [graph.input_metric(used, by=metric.name) for metric in level for used in metric_inputs(metric)]
+    return None
+
+
+def _too_fine(graph: Graph, view: FeatureView, feature: MetricFeature) -> GemelError | None:
+    """A day counted at its first hour would be known before it has happened."""
+    for measure in graph.measures(graph.metric(feature.metric)):
+        attribute = known_at(graph, view, measure)
+        grain = attribute.element.grain if attribute and isinstance(attribute.element, Dimension) else None
+        if grain and finer(view.schedule, graph.grain_of(grain)):
+            return BridgeError(
+                "G522",
+                f"the facts of metric {feature.metric!r} are known by {grain}, and the view's schedule is by "
+                f"{view.schedule}: what happened late in a {grain} would be told at its start",
+                hint=f"use `schedule: {grain}`, or a finer time dimension as known_at",
+                place=feature.place,
+            )
+    return None
+
+
+def _bind_view(graph: Graph, view: FeatureView, problems: list[GemelError]) -> BoundView:
+    columns = tuple(column for feature in view.features for column in _columns(graph, feature))
+    taken: dict[str, str] = dict.fromkeys((*view.entities, *RESERVED), "")
+    for column in columns:
+        if column.name in taken:
+            problems.append(
+                BridgeError(
+                    "G503",
+                    f"two columns of feature view {view.name!r} would be named {column.name!r}",
+                    hint="give the feature another name with `name:`",
+                    place=column.feature.place,
+                )
+            )
+        taken[column.name] = column.name
+    nodes = {model.relation.node or model.relation.name for model in graph.models.values()}
+    if view.name in nodes:
+        problems.append(
+            BridgeError(
+                "G503",
+                f"feature view {view.name!r} has the name of a dbt model",
+                hint="its own table is a dbt model too, so it needs another name",
+                place=view.place,
+            )
+        )
+    return BoundView(view, columns)
+
+
+def _columns(graph: Graph, feature: Feature) -> Iterator[Column]:
+    match feature:
+        case MetricFeature():
+            metric = graph.metric(feature.metric)
+            window = feature.window
+            over = f"over the last {window}{'s' if window.count > 1 else ''}" if window else "over all time before"
+            text = feature.description or f"{_sentence(metric)} Taken {over}."
+            yield Column(feature.name, feature, feature.dtype or certain(graph, metric), text)
+            if isinstance(metric.definition, Ratio):
+                sides: tuple[tuple[Part, str], ...] = (
+                    ("numerator", metric.definition.numerator.name),
+                    ("denominator", metric.definition.denominator.name),
+                )
+                for part, name in sides:
+                    inner = graph.metrics[name]
+                    told = f"The {part} of {feature.name}: {name}."
+                    yield Column(f"{feature.name}__{part}", feature, certain(graph, inner), told, part)
+        case DimensionFeature():
+            yield Column(feature.name, feature, feature.dtype, feature.description or _dimension_text(graph, feature))
+
+
+def _sentence(metric: Metric) -> str:
+    text = " ".join((metric.description or metric.label or metric.name).split())
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _dimension_text(graph: Graph, feature: DimensionFeature) -> str | None:
+    entity, _, name = feature.dimension.partition("__")
+    for model in graph.keyed(entity):
+        found = graph.dimension(model, name)
+        if found is not None and found.description:
+            return " ".join(found.description.split())
+    return None
+
+
+def _bind_service(service: FeatureService, views: dict[str, BoundView], problems: list[GemelError]) -> BoundService:
+    chosen: dict[str, list[str] | None] = {}
+    owners: dict[str, str] = {}
+    for reference in service.features:
+        view = views.get(reference.view)
+        if view is None:
+            continue  # it has problems of its own
+        names = [column.name for column in view.columns]
+        if reference.feature is None:
+            chosen[view.name] = None
+        elif reference.feature not in names:
+            problems.append(
+                BridgeError(
+                    "G505",
+                    f"feature view {view.name!r} has no feature named {reference.feature!r}",
+                    hint=did_you_mean(reference.feature, names) or f"it has {', '.join(names)}",
+                    place=reference.place,
+                )
+            )
+            continue
+        else:
+            names = [reference.feature]
+            taken = chosen.setdefault(view.name, [])
+            if taken is not None:
+                taken.append(reference.feature)
+        keys = {
+            entity for other in service.features if other.view in views for entity in views[other.view].view.entities
+        }
+        for name in names:
+            other = owners.setdefault(name, view.name)
+            if other != view.name or name in keys:
+                problems.append(
+                    BridgeError(
+                        "G507",
+                        f"feature service {service.name!r} would have two columns named {name!r}",
+                        hint="give a feature another name with `name:`, or take single features of the view",
+                        place=reference.place,
+                    )
+                )
+    taken_views = tuple((views[name], None if names is None else tuple(names)) for name, names in chosen.items())
+    return BoundService(service, taken_views)
+
+
+def _warnings(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
+    for feature in view.features:
+        if isinstance(feature, DimensionFeature) and not feature.current:
+            yield BridgeError(
+                "G520",
+                f"{feature.dimension!r} has no history: every past moment would see it as it is now, which can leak",
+                hint="say `as_of: current` if it never changes, or changes in no way that tells the outcome",
+                place=feature.place,
+            )
+    seen: set[str] = set()
+    for feature in view.features:
+        if isinstance(feature, MetricFeature) and feature.metric not in seen:
+            seen.add(feature.metric)
+            said = graph.metric(feature.metric).meta.get("known_at")
+            if isinstance(said, str) and said != view.known_at:
+                yield BridgeError(
+                    "G521",
+                    f"metric {feature.metric!r} says in its meta that its facts are known at {said}, and the view "
+                    f"takes {view.known_at or 'the time that they are reported under'}, which can leak",
+                    hint=f"write `known_at: {said}`",
+                    place=feature.place,
+                )

@@ -1,0 +1,303 @@
+"""The proof: BI number = feature table = Parquet copy = online store.
+
+The BI side is the ordinary query of the metric, grouped by the entity and filtered to the window's days or hours.
+It shares no SQL with the feature table, so that a mistake in either shows.
+"""
+
+import datetime as dt
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlglot import exp
+
+from gemel.bridge.features import BoundView, Column
+from gemel.bridge.report import Kind, Report
+from gemel.bridge.tables import CREATED, DATA
+from gemel.compiler.expressions import column as sql_column
+from gemel.compiler.graph import METRIC_TIME, Graph
+from gemel.compiler.moments import MOMENT
+from gemel.compiler.query import parse_item
+from gemel.errors import BridgeError
+from gemel.spec.feature_views import MetricFeature
+from gemel.spec.manifest import Ratio
+from gemel.spec.time import Window, floor, seconds
+
+RELATIVE = {"float64": 1e-9, "float32": 1e-6}
+"""Sums of fractions depend on their order in the last digits, so these may differ by so much of their size."""
+ABSOLUTE = 1e-9
+MOST_ROWS = 10_000  # of a table that differs from its copy; more than that need not be told one by one
+
+Row = tuple[Any, ...]
+Key = tuple[Any, ...]
+
+
+class Answer(Protocol):
+    """What Project.query gives."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    def rows(self) -> list[Row]: ...
+
+
+Ask = Callable[[Sequence[str], Sequence[str], Sequence[str]], Answer]
+"""Metrics, group-by items and filters to an answer: the ordinary query."""
+
+Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], list[dict[str, Any] | None]]
+"""A view and keys to what the online store says of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the three kinds of number are. `run` executes SQL in the warehouse; `relations` are the tables' names.
+
+    `until` says up to when each view is online; a view that is not there is not looked for online.
+    """
+
+    ask: Ask
+    run: Callable[[str], Answer]
+    relations: Mapping[str, str]
+    root: Path
+    online: Online | None = None
+    until: Mapping[str, dt.datetime | None] | None = None
+
+
+def verify(
+    graph: Graph,
+    views: Iterable[BoundView],
+    types: Mapping[str, Mapping[str, str]],
+    places: Places,
+    *,
+    at: Sequence[dt.datetime] = (),
+    moments: int = 5,
+    say: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """Compare every feature of every view. Without `at`, at that many moments spread over each table's time.
+
+    Raises WarehouseError where a table is not there.
+    """
+    report = Report()
+    for view in views:
+        table = _Table(view, types[view.name], places)
+        for column in view.columns:
+            report.count(view.name, column.name)
+        chosen = table.within(at) if at else table.spread(moments)
+        report.moments[view.name] = chosen
+        if not sum(_compare_bi(graph, table, moment, report) for moment in chosen):
+            report.reasons.append(
+                f"nothing of {view.name} was compared with BI: no entity has facts or rows at these moments"
+            )
+        say(f"{view.name}: compared with BI at {len(chosen)} moments")
+        _compare_copy(table, report)
+        if places.online is not None and view.view.online:
+            _compare_online(table, places.online, (places.until or {}).get(view.name), report)
+            say(f"{view.name}: compared with the online store")
+    if not report.counts:
+        report.reasons.append("there is no feature view to compare")
+    return report
+
+
+class _Table:
+    """One view's feature table."""
+
+    def __init__(self, view: BoundView, types: Mapping[str, str], places: Places) -> None:
+        self.view = view
+        self.name = view.name
+        self.keys = view.view.entities
+        self.types = types
+        self.places = places
+        self.relation = exp.maybe_parse(places.relations[view.name], into=exp.Table, dialect="duckdb")
+
+    def as_of(self, moment: dt.datetime | None) -> dict[Key, dict[str, Any]]:
+        """By entity, the newest row at or before a moment (None: at all), as a point-in-time join finds it."""
+        query = exp.select("*").from_(self.relation.copy())
+        if moment is not None:
+            query = query.where(exp.LTE(this=sql_column(MOMENT), expression=_literal(moment)))
+        newest = [exp.Ordered(this=sql_column(name), desc=True, nulls_first=False) for name in (MOMENT, CREATED)]
+        rank = exp.Window(
+            this=exp.RowNumber(),
+            partition_by=[sql_column(key) for key in self.keys],
+            order=exp.Order(expressions=newest),
+        )
+        query.set("qualify", exp.Qualify(this=exp.EQ(this=rank, expression=exp.Literal.number(1))))
+        answer = self.places.run(query.sql("duckdb"))
+        rows = (dict(zip(answer.columns, row, strict=True)) for row in answer.rows())
+        return {tuple(row[key] for key in self.keys): row for row in rows}
+
+    def ends(self) -> tuple[dt.datetime | None, dt.datetime | None]:
+        """The moments of the first and the last row."""
+        ends = exp.select(exp.Min(this=sql_column(MOMENT)), exp.Max(this=sql_column(MOMENT)))
+        first, last = self.places.run(ends.from_(self.relation.copy()).sql("duckdb")).rows()[0]
+        return first, last
+
+    def within(self, moments: Sequence[dt.datetime]) -> list[dt.datetime]:
+        """The moments, those after the last row moved back to it: of later times the table says nothing."""
+        last = self.ends()[1]
+        return sorted({min(moment, last) if last else moment for moment in moments})
+
+    def spread(self, count: int) -> list[dt.datetime]:
+        """Moments of the schedule from the first row to the last, evenly, the last among them."""
+        first, last = self.ends()
+        if first is None or last is None:
+            return []
+        lag = _length(self.view.view.delay)
+        step = (last - first) / count
+        picked = [floor(last - step * back - lag, self.view.view.schedule) + lag for back in range(count)]
+        return sorted({moment for moment in picked if moment >= first})
+
+
+def _compare_bi(graph: Graph, table: _Table, asked: dt.datetime, report: Report) -> int:
+    """How many values were compared."""
+    compared = 0
+    stored = table.as_of(asked)
+    moment = floor(asked - _length(table.view.view.delay), table.view.view.schedule)
+    for columns, known, nothing in _bi(graph, table, moment):
+        # An entity that has had no facts yet has no row, whatever its dimensions say.
+        facts = isinstance(columns[0].feature, MetricFeature)
+        for key in known.keys() | stored.keys() if facts else stored.keys():
+            row = stored.get(key)
+            compared += len(columns)
+            for index, column in enumerate(columns):
+                bi = known[key][index] if key in known else nothing[index]
+                there = row[column.name] if row is not None else None
+                entity = dict(zip(table.keys, key, strict=True))
+                if _same(bi, there, table.types[column.name]):
+                    report.equal(table.name, column.name)
+                    continue
+                at = row[MOMENT] if row is not None else asked
+                values = {"BI": bi, "table": there}
+                report.differs(_kind(bi, there), table.name, column.name, entity, at, values)
+    return compared
+
+
+def _bi(graph: Graph, table: _Table, moment: dt.datetime) -> Iterator[tuple[list[Column], dict[Key, Row], Row]]:
+    """Columns, their values by entity, and the value of an entity without facts: one query for each window."""
+    spec = table.view.view
+    questions: dict[tuple[Window | None, tuple[str, ...]], list[tuple[Column, str]]] = {}
+    for column in table.view.columns:
+        if isinstance(column.feature, MetricFeature):
+            metric, filters = _plain_metric(graph, column)
+            questions.setdefault((column.feature.window, filters), []).append((column, metric))
+        else:
+            answer = table.places.ask((), (*table.keys, column.feature.dimension), ())
+            yield [column], _by_key(table, answer), (None,)
+    known = "__".join(parse_item(spec.known_at).segments) if spec.known_at else METRIC_TIME
+    time = f"{{{{ TimeDimension('{known}', '{spec.schedule}') }}}}"
+    for (window, filters), asked in questions.items():
+        metrics = list(dict.fromkeys(metric for _, metric in asked))
+        inside = [f"{time} < '{moment:%Y-%m-%d %H:%M:%S}'", *filters]
+        if window is not None:
+            inside.append(f"{time} >= '{moment - _length(window):%Y-%m-%d %H:%M:%S}'")
+        values = _by_key(table, table.places.ask(metrics, table.keys, inside))
+        # What the metric is of no facts at all: NULL, or what it fills in.
+        nothing = table.places.ask(metrics, (), [*inside, f"{time} < '0001-01-01'"]).rows()
+        order = [metrics.index(metric) for _, metric in asked]
+        yield (
+            [column for column, _ in asked],
+            {key: tuple(row[index] for index in order) for key, row in values.items()},
+            tuple(nothing[0][index] for index in order) if nothing else (None,) * len(order),
+        )
+
+
+def _plain_metric(graph: Graph, column: Column) -> tuple[str, tuple[str, ...]]:
+    """The metric to ask for, and the filters it has as a side of a ratio."""
+    assert isinstance(column.feature, MetricFeature)
+    metric = graph.metric(column.feature.metric)
+    if column.part is None or not isinstance(metric.definition, Ratio):
+        return metric.name, ()
+    side = getattr(metric.definition, column.part)
+    return side.name, (*metric.filters, *side.filters)
+
+
+def _by_key(table: _Table, answer: Answer) -> dict[Key, Row]:
+    """Values by entity; the group without an entity is nobody's features."""
+    count = len(table.keys)
+    return {row[:count]: row[count:] for row in answer.rows() if None not in row[:count]}
+
+
+def _compare_copy(table: _Table, report: Report) -> None:
+    """Feast reads dbt's Parquet copy of the table; every row of the two must be the same."""
+    path = table.places.root / DATA / f"{table.name}.parquet"
+    if not path.is_file():
+        raise BridgeError(
+            "G533", f"the table of {table.name!r} has no Parquet copy at {path}", hint="`dbt build` writes it"
+        )
+    keys = (*table.keys, MOMENT)
+    names = [column.name for column in table.view.columns]
+    copy = exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[exp.Literal.string(str(path))]))
+    both = {"t": exp.alias_(table.relation.copy(), "t", table=True), "f": exp.alias_(copy, "f", table=True)}
+    same = [exp.EQ(this=sql_column(key, "t"), expression=sql_column(key, "f")) for key in keys]
+    differ = [exp.NullSafeNEQ(this=sql_column(name, "t"), expression=sql_column(name, "f")) for name in (*keys, *names)]
+    query = (
+        exp.select(*(exp.alias_(sql_column(name, side), f"{side}_{name}") for side in "tf" for name in (*keys, *names)))
+        .from_(both["t"])
+        .join(both["f"], on=exp.and_(*same), join_type="full")
+        .where(exp.or_(*differ))
+        .limit(MOST_ROWS)
+    )
+    rows = table.places.run(query.sql("duckdb")).rows()
+    for row in rows:
+        left, right = row[: len(row) // 2], row[len(row) // 2 :]
+        known = left if left[len(table.keys)] is not None else right
+        entity, moment = dict(zip(table.keys, known, strict=False)), known[len(table.keys)]
+        for name, in_table, in_file in zip(names, left[len(keys) :], right[len(keys) :], strict=True):
+            if in_table != in_file:
+                values = {"table": in_table, "copy": in_file}
+                report.differs(_kind(in_table, in_file), table.name, name, entity, moment, values)
+    if len(rows) == MOST_ROWS:
+        report.reasons.append(f"the Parquet copy of {table.name} differs from the table in {MOST_ROWS:,} rows or more")
+
+
+def _compare_online(table: _Table, online: Online, until: dt.datetime | None, report: Report) -> None:
+    if until is None:
+        report.reasons.append(f"{table.name} was never materialized, so nothing of it is online")
+        return
+    stored = table.as_of(until.replace(tzinfo=None))
+    if not stored:
+        report.reasons.append(f"{table.name} has no row up to {until:%Y-%m-%d %H:%M}, where it is online to")
+        return
+    entities = [dict(zip(table.keys, key, strict=True)) for key in stored]
+    for entity, row, served in zip(entities, stored.values(), online(table.view, entities), strict=True):
+        for column in table.view.columns:
+            value = served.get(column.name) if served is not None else None
+            if _same(row[column.name], value, table.types[column.name]):
+                report.equal(table.name, column.name)
+            else:
+                right = row[column.name]
+                values = {"table": right, "online": value}
+                report.differs(_kind(right, value), table.name, column.name, entity, row[MOMENT], values)
+
+
+def _kind(right: Any, stored: Any) -> Kind:
+    return "missing" if stored is None else "extra" if right is None else "different"
+
+
+def _same(left: Any, right: Any, type_: str) -> bool:
+    if left is None or right is None:
+        return left is right
+    if type_ in RELATIVE:
+        a, b = float(left), float(right)
+        return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=RELATIVE[type_], abs_tol=ABSOLUTE)
+    if type_ == "timestamp":
+        return _moment(left) == _moment(right)
+    if type_ == "string":
+        return str(left) == str(right)
+    return bool(Decimal(left) == Decimal(right)) if isinstance(left, Decimal) else bool(left == right)
+
+
+def _moment(value: Any) -> dt.datetime:
+    """To the second, which is what Feast keeps online."""
+    if isinstance(value, dt.datetime):
+        return (value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value).replace(microsecond=0)
+    return dt.datetime.combine(value, dt.time()) if isinstance(value, dt.date) else dt.datetime.max
+
+
+def _length(window: Window | None) -> dt.timedelta:
+    return dt.timedelta(seconds=seconds(window)) if window else dt.timedelta()
+
+
+def _literal(moment: dt.datetime) -> exp.Expr:
+    return exp.cast(exp.Literal.string(moment.isoformat(sep=" ")), exp.DataType.Type.TIMESTAMP)

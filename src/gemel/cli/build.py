@@ -1,0 +1,109 @@
+"""gemel build"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from gemel.cli.features import heals, open_workspace
+from gemel.cli.options import say, takes_project
+from gemel.cli.verify import verdict, write_report
+
+if TYPE_CHECKING:
+    from gemel.bridge.generation import Change
+    from gemel.bridge.workspace import Workspace
+    from gemel.project import Project
+
+
+@click.command()
+@click.option("--moments", type=click.IntRange(1), default=5, show_default=True, help="At how many moments to verify.")
+@heals
+@takes_project
+def command(project: "Project", *, moments: int) -> None:
+    """The whole way: parse, generate, dbt build, feast apply, materialize, verify.
+
+    Stops at the first step that fails. Every step can be run again, and so can the whole, also after it was killed.
+    """
+    from gemel.bridge import materialize
+
+    workspace = open_workspace(project)
+    for warning in workspace.bound.warnings:
+        say(f"warning: {warning}")
+    with _step("generate") as told:
+        told.append(_files(_write(project, workspace)))
+    with _step("dbt build"):
+        _dbt(project, "build")
+    with _step("check types") as told:
+        changed = workspace.write()
+        if changed:  # the types were those of an older build
+            say(f"  {_files(changed)}: building them again")
+            _dbt(project, "build", "--select", f"path:{_folder(workspace)}")
+        if workspace.views():
+            workspace.check_built()
+        told.append(f"{len(workspace.views())} feature tables are as Feast is told")
+    if not workspace.views():
+        say("there is no feature view, so nothing for Feast to do")
+        return
+    with _step("feast apply") as told:
+        told.append("; ".join(materialize.apply(workspace.repo)) or "nothing new")
+    with _step("feast materialize") as told:
+        until = materialize.materialize(workspace.repo)
+        told.append(f"online up to {until:%Y-%m-%d %H:%M} UTC")
+    with _step("verify") as told:
+        report = workspace.verify(moments=moments)
+        told.append(verdict(report))
+    if report.failed():
+        write_report(report, format="table")
+        raise click.exceptions.Exit(1)
+
+
+def _write(project: "Project", workspace: "Workspace") -> "list[Change]":
+    """Generate; where nothing tells a type yet, build what the features read, and ask that."""
+    from gemel.bridge.columns import unknown_only
+    from gemel.errors import Problems
+
+    try:
+        return workspace.write()
+    except Problems as problems:
+        if not unknown_only(problems):
+            raise
+    say("  some types are not known yet: building the models that the features read")
+    _dbt(project, "build", "--exclude", f"path:{_folder(workspace)}")
+    return workspace.write()
+
+
+def _dbt(project: "Project", *arguments: str) -> None:
+    from gemel.dbt import run_dbt
+
+    assert project.dir is not None
+    # dbt writes to the file that we have been reading; DuckDB lets only one of us in.
+    project.warehouse.close()
+    target = ["--target", project.target] if project.target else []
+    profiles = ["--profiles-dir", str(project.profiles_dir)] if project.profiles_dir else []
+    run_dbt([*arguments, *target, *profiles], project.dir)
+
+
+def _folder(workspace: "Workspace") -> str:
+    from gemel.bridge.generation import models_folder
+
+    return str(models_folder(workspace.root))
+
+
+def _files(changes: "list[Change]") -> str:
+    return f"{len(changes)} files written" if changes else "every file is up to date"
+
+
+@contextmanager
+def _step(name: str) -> Iterator[list[str]]:
+    """A line when a step begins, and one with its time when it is done."""
+    from gemel.cli.output import waiting
+
+    say(f"{name} ...")
+    started = time.monotonic()
+    told: list[str] = []
+    with waiting(name):
+        yield told
+    said = f"  {told[0]}" if told else ""
+    say(f"{name}: {time.monotonic() - started:.1f} s{said}")

@@ -1,0 +1,105 @@
+"""gemel features"""
+
+import datetime as dt
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gemel.cli.options import say, takes_project
+
+if TYPE_CHECKING:
+    from gemel.bridge.workspace import Workspace
+    from gemel.project import Project
+
+
+@click.group()
+def command() -> None:
+    """Apply, materialize and read features, through stock Feast."""
+
+
+@command.command()
+@takes_project
+def apply(project: "Project") -> None:
+    """Register the generated definitions with Feast, as `feast apply` does."""
+    from gemel.bridge import materialize
+
+    for line in materialize.apply(open_workspace(project).repo):
+        say(line)
+    say("applied")
+
+
+@command.command("materialize")
+@click.option(
+    "--end",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
+    metavar="MOMENT",
+    help="Up to this moment (UTC). Default: now.",
+)
+@click.argument("views", nargs=-1, metavar="[VIEW]...")
+@takes_project
+def materialize_(project: "Project", *, end: dt.datetime | None, views: tuple[str, ...]) -> None:
+    """Bring the newest row of each entity online, as `feast materialize` does; of all views or of some."""
+    from gemel.bridge import materialize
+    from gemel.cli.output import waiting
+
+    with waiting("Feast is materializing"):
+        until = materialize.materialize(open_workspace(project).repo, end=end, views=views)
+    say(f"online up to {until:%Y-%m-%d %H:%M:%S} UTC")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("keys", nargs=-1, metavar="ENTITY=VALUE...")
+@click.option(
+    "--format", type=click.Choice(["table", "json"]), default="table", show_default=True, help="What to write."
+)
+@takes_project
+def online(project: "Project", *, name: str, keys: tuple[str, ...], format: str) -> None:
+    """What the online store serves for an entity: of a service, a view, or one `view.feature`.
+
+    \b
+    gemel features online carrier_punctuality carrier=UA
+    gemel features online departure_delay_v1 carrier=UA origin=JFK plane=N14228
+    """
+    import json
+
+    from gemel.cli.output import write_rows
+
+    pairs = {key: value for key, _, value in (each.partition("=") for each in keys)}
+    found = open_workspace(project).online(name, pairs)
+    if found is None:
+        say(f"nothing is online for {' '.join(keys)}")
+        raise click.exceptions.Exit(1)
+    if format == "json":
+        click.echo(json.dumps(found, indent=2, default=str))
+    else:
+        write_rows(("feature", "value"), [(key, str(value)) for key, value in found.items()], format="table")
+
+
+def heals(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that rewrites generated files, and so knows what to do when dbt cannot parse them."""
+
+    @functools.wraps(function)
+    def run(**options: Any) -> Any:
+        from gemel.errors import ProjectError
+
+        try:
+            return function(**options)
+        except ProjectError as error:
+            if error.code == "G603" and "features/" in error.message:
+                error.hint = "generated files refer to what is gone: remove models/features and run this again"
+            raise
+
+    return run
+
+
+def open_workspace(project: "Project") -> "Workspace":
+    """The project's features, for every command that works on them."""
+    from pathlib import Path
+
+    from gemel.bridge.workspace import Workspace
+    from gemel.dbt import target_dir
+
+    return Workspace(project, target_dir(project.dir) if project.dir else Path())

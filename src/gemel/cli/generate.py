@@ -1,0 +1,33 @@
+"""gemel generate"""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gemel.cli.features import heals, open_workspace
+from gemel.cli.options import say, takes_project
+
+if TYPE_CHECKING:
+    from gemel.project import Project
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 and name the files that would change.")
+@heals
+@takes_project
+def command(project: "Project", *, check: bool) -> None:
+    """Write feature tables for dbt, the Feast repo and exposures, from feature_views/*.yml.
+
+    Generated files are committed: they are how a reviewer sees what a change to a metric does.
+    """
+    workspace = open_workspace(project)
+    for warning in workspace.bound.warnings:
+        say(f"warning: {warning}")
+    changes = workspace.stale() if check else workspace.write()
+    for change in changes:
+        click.echo(str(change))
+    views = f"{len(workspace.views())} feature views"
+    if check and changes:
+        say(f"{len(changes)} generated files are not as they should be: run `gemel generate` and commit")
+        raise click.exceptions.Exit(1)
+    say(f"{views}: " + ("every generated file is up to date" if not changes else f"{len(changes)} files changed"))

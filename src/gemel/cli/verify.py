@@ -1,0 +1,81 @@
+"""gemel verify"""
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from gemel.cli.features import open_workspace
+from gemel.cli.options import say, takes_project
+
+if TYPE_CHECKING:
+    from gemel.bridge.report import Report
+    from gemel.project import Project
+
+EXAMPLES = 10
+
+
+@click.command()
+@click.option(
+    "--at",
+    "at",
+    multiple=True,
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]),
+    metavar="MOMENT",
+    help="Compare at this moment (UTC). Repeat it for more. Default: spread over each table's time.",
+)
+@click.option(
+    "--moments", type=click.IntRange(1), default=5, show_default=True, help="How many moments, where none is named."
+)
+@click.option(
+    "--threshold",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Exit 0 with up to this many wrong values.",
+)
+@click.option(
+    "--format", type=click.Choice(["table", "json"]), default="table", show_default=True, help="What to write."
+)
+@takes_project
+def command(project: "Project", *, at: tuple[dt.datetime, ...], moments: int, threshold: int, format: str) -> None:
+    """Prove that BI number = offline feature = online feature, for every feature of every view.
+
+    \b
+    gemel verify
+    gemel verify --at 2013-07-01 --at 2013-12-01T06:00
+    """
+    workspace = open_workspace(project)
+    quiet = click.get_current_context().params["quiet"]
+    report = workspace.verify(at=at, moments=moments, say=(lambda line: None) if quiet else say)
+    write_report(report, format=format)
+    if report.failed(threshold):
+        raise click.exceptions.Exit(1)
+
+
+def write_report(report: "Report", *, format: str) -> None:
+    """Counts by feature on stdout, examples and the verdict on stderr; or all of it as JSON on stdout."""
+    from gemel.cli.output import write_rows
+
+    if format == "json":
+        click.echo(json.dumps(report.json(), indent=2, default=str))
+        return
+    columns = ("view", "feature", "compared", "equal", "different", "missing", "extra")
+    rows = [(c.view, c.feature, c.compared, c.equal, c.different, c.missing, c.extra) for c in report.counts.values()]
+    write_rows(columns, rows, format="table")
+    for difference in report.differences[:EXAMPLES]:
+        click.echo(str(difference))
+    if len(report.differences) > EXAMPLES:
+        click.echo(f"... and {len(report.differences) - EXAMPLES} more; --format json has them all")
+    for reason in report.reasons:
+        say(reason)
+    say(verdict(report))
+
+
+def verdict(report: "Report") -> str:
+    features = f"{len(report.counts)} features, {report.compared:,} comparisons"
+    if report.wrong:
+        return f"{features}: {report.wrong:,} wrong"
+    return f"{features}: " + ("not enough to say that they agree" if report.failed() else "all equal")

@@ -1,0 +1,88 @@
+"""What is known so far while one manifest is read, and all that was refused."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from gemel.errors import About, DefinitionError, GemelError, did_you_mean
+from gemel.spec.fields import Json, plural, shown
+from gemel.spec.manifest import Measure, Metric, SemanticModel
+from gemel.spec.time import GRAINS
+
+T = TypeVar("T")
+
+
+class Known(Exception):
+    """The cause is among the problems already; saying it again would not help anyone."""
+
+
+@dataclass(slots=True)
+class Definitions:
+    """A measure with None is there, but was refused already."""
+
+    problems: list[GemelError] = field(default_factory=list)
+    grains: tuple[str, ...] = GRAINS
+    models: dict[str, SemanticModel] = field(default_factory=dict)
+    measures: dict[str, Measure | None] = field(default_factory=dict)
+    metric_names: set[str] = field(default_factory=set)
+    private: dict[str, Metric] = field(default_factory=dict)
+
+    def each(
+        self,
+        parent: Json,
+        key: str,
+        kind: str,
+        read: "Callable[[Json, Definitions], T]",
+        *,
+        inside: About | None = None,
+    ) -> tuple[T, ...]:
+        """Every item under `key` that can be read; the others become problems."""
+        results: list[T] = []
+        seen: set[str] = set()
+        items = parent.get(key) or []
+        if not isinstance(items, list):
+            self.refuse("G121", f"{key} must be a list, and is {shown(items)}", inside)
+            return ()
+        for item in items:
+            name = item.get("name") if isinstance(item, dict) else None
+            if not isinstance(name, str) or not name.strip():
+                self.refuse("G121", f"a {kind.replace('_', ' ')} has no name", inside)
+                continue
+            about = About(inside.kind, inside.name, name.lower()) if inside else About(kind, name.lower())
+            if name.lower() in seen:
+                self.refuse("G125", f"two {plural(kind)} are named {name.lower()!r}", about)
+                continue
+            seen.add(name.lower())
+            try:
+                results.append(read(item, self))
+            except Known:
+                continue
+            except DefinitionError as error:
+                error.about = about
+                self.problems.append(error)
+        return tuple(results)
+
+    def refuse(self, code: str, message: str, about: About | None) -> None:
+        self.problems.append(DefinitionError(code, message, about=about))
+
+    def near(self, name: str, known: Iterable[str]) -> str | None:
+        """A hint for the first few problems. Each looks at every name, and nobody reads the thousandth."""
+        return did_you_mean(name, known) if len(self.problems) < 20 else None
+
+    def model(self, name: str) -> SemanticModel:
+        if name not in self.models:
+            raise DefinitionError("G101", f"no semantic model is named {name!r}", hint=self.near(name, self.models))
+        return self.models[name]
+
+    def measure(self, name: str) -> Measure:
+        if name not in self.measures:
+            raise DefinitionError("G101", f"no measure is named {name!r}", hint=self.near(name, self.measures))
+        measure = self.measures[name]
+        if measure is None:
+            raise Known
+        return measure
+
+    def known_metric(self, name: str) -> str:
+        if name not in self.metric_names:
+            raise DefinitionError("G101", f"no metric is named {name!r}", hint=self.near(name, self.metric_names))
+        return name

@@ -1,0 +1,192 @@
+"""`verify`: what it calls equal, and that one wrong value is told as exactly that one."""
+
+import datetime as dt
+
+import pytest
+from feature_shop import render
+
+from gemel.bridge import parity, tables
+from gemel.bridge.report import Report
+from gemel.cli.verify import verdict
+from gemel.compiler import compile_query
+from gemel.compiler.query import make_query
+from gemel.spec.nodes import Nodes
+
+VIEW = """
+    feature_views:
+      - name: buying
+        entity: customer
+        schedule: day
+        delay: 2 hours
+        known_at: sale__settled_at
+        features:
+          - {metric: orders, windows: [1 day, 3 days, all]}
+          - {metric: return_rate, windows: [3 days]}
+          - {metric: northern_share, windows: [3 days]}
+          - {metric: returns_or_none, windows: [1 day]}
+          - {metric: average_amount, windows: [3 days]}
+          - {dimension: customer__nick, as_of: current}
+"""
+
+
+class Answer:
+    def __init__(self, cursor):
+        self.columns = tuple(column[0] for column in cursor.description)
+        self._rows = cursor.fetchall()
+
+    def rows(self):
+        return self._rows
+
+
+class Built:
+    """One feature view as `gemel build` leaves it, with an online store that is a dict."""
+
+    def __init__(self, shop, root):
+        self.shop, self.root = shop, root
+        bound = shop.bound(VIEW)
+        [self.view] = bound.views
+        self.types = shop.types(bound)
+        sql = render(
+            tables.model_sql(shop.graph, self.view, self.types["buying"], nodes=Nodes(None)), "2024-03-01 00:00:00"
+        )
+        shop.con.execute(f"create table buying as {sql}")
+        (root / tables.DATA).mkdir(parents=True)
+        shop.con.execute(f"copy buying to '{root / tables.DATA / 'buying.parquet'}'")
+        newest = "from buying qualify row_number() over (partition by customer order by event_timestamp desc) = 1"
+        answer = Answer(shop.con.execute(newest))
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows()]
+        self.online = {row["customer"]: row for row in rows}
+        self.until = {"buying": dt.datetime(2024, 3, 1, tzinfo=dt.UTC)}
+
+    def verify(self, **more):
+        def ask(metrics, group_by, where):
+            return self.run(compile_query(self.shop.graph, make_query(metrics, group_by, where=where)))
+
+        places = parity.Places(
+            ask=ask,
+            run=self.run,
+            relations={"buying": "memory.main.buying"},
+            root=self.root,
+            online=lambda view, keys: [self.online.get(key["customer"]) for key in keys],
+            until=self.until,
+        )
+        return parity.verify(self.shop.graph, [self.view], self.types, places, **more)
+
+    def run(self, sql):
+        return Answer(self.shop.con.execute(sql))
+
+
+@pytest.fixture
+def built(shop, tmp_path):
+    shop.sell("a", "2024-01-02 10:00", 2, region="north", returned=True)
+    shop.sell("a", "2024-01-03 00:00", 3, region="south")
+    shop.sell("a", "2024-01-03 10:00", 4, settled="2024-01-08 10:00")
+    shop.sell("b", "2024-01-05 10:00", 5)
+    shop.sell(None, "2024-01-05 10:00", 6)
+    shop.con.execute("insert into customers values ('a', 'Ada', 1815), ('c', 'Cy', 1900)")
+    return Built(shop, tmp_path)
+
+
+def told(report):
+    return [str(difference) for difference in report.differences]
+
+
+def test_a_right_table_is_equal_in_every_feature_at_every_moment(built):
+    report = built.verify(moments=12)
+    assert told(report) == []
+    assert not report.failed()
+    assert all(count.compared == count.equal > 0 for count in report.counts.values())
+    assert len(report.moments["buying"]) > 5
+    assert verdict(report).endswith("all equal")
+
+
+def test_a_moment_can_be_named_and_one_after_the_last_row_is_the_last(built):
+    report = built.verify(at=[dt.datetime(2024, 1, 4, 1), dt.datetime(2030, 1, 1)])
+    assert report.moments["buying"] == [dt.datetime(2024, 1, 4, 1), dt.datetime(2024, 1, 12, 2)]
+    assert not report.failed()
+
+
+@pytest.mark.parametrize("moments", [1, 12])
+def test_a_value_changed_in_the_table_is_told_once(built, moments):
+    # Two rows further the same row is still the newest of customer b: still one wrong value.
+    where = "customer = 'b' and event_timestamp = '2024-01-09 02:00'"
+    assert built.run(f"select count(*) from buying where {where}").rows() == [(1,)]
+    built.shop.con.execute(f"update buying set orders_all = 7 where {where}")
+    report = built.verify(moments=moments)
+    assert report.wrong == 1
+    assert told(report)[0].startswith("different buying.orders_all  customer=b  2024-01-09 02:00")
+    assert "table=7" in told(report)[0]
+    assert report.failed() and not report.failed(threshold=1)
+
+
+def test_a_value_changed_in_the_copy_that_feast_reads_is_told_once(built):
+    copy = built.root / tables.DATA / "buying.parquet"
+    built.shop.con.execute(f"create table changed as from '{copy}'")
+    built.shop.con.execute(
+        "update changed set nick = 'Eve' where customer = 'a' and event_timestamp = '2024-01-04 02:00'"
+    )
+    built.shop.con.execute(f"copy changed to '{copy}'")
+    assert told(built.verify()) == ["different buying.nick  customer=a  2024-01-04 02:00  table=Ada  copy=Eve"]
+
+
+def test_a_value_changed_online_is_told_once(built):
+    built.online["a"] = built.online["a"] | {"orders_all": 4}
+    assert told(built.verify()) == ["different buying.orders_all  customer=a  2024-01-12 02:00  table=3  online=4"]
+
+
+def test_an_entity_that_is_not_online_is_missing_in_each_feature_that_has_a_value(built):
+    del built.online["a"]
+    assert [(each.kind, each.feature) for each in built.verify().differences] == [
+        ("missing", "orders_all"),
+        ("missing", "returns_or_none_1d"),
+        ("missing", "nick"),
+    ]
+
+
+def test_rows_deleted_from_the_table_are_missing(built):
+    built.shop.con.execute("delete from buying where customer = 'a' and event_timestamp < '2024-01-06'")
+    report = built.verify(at=[dt.datetime(2024, 1, 4, 2)])
+    assert {
+        (each.kind, each.values.get("BI"), each.values["table"]) for each in report.differences if "BI" in each.values
+    } >= {
+        ("missing", 2, None),
+    }
+
+
+def test_a_row_left_out_lets_an_old_value_stand_which_is_extra(built):
+    built.shop.con.execute("delete from buying where customer = 'b' and event_timestamp = '2024-01-07 02:00'")
+    report = built.verify(at=[dt.datetime(2024, 1, 7, 2)])
+    assert "extra     buying.orders_1d  customer=b  2024-01-06 02:00  BI=nothing  table=1" in told(report)
+
+
+def test_nothing_to_compare_is_no_proof(built):
+    report = built.verify(at=[dt.datetime(2023, 1, 1)])
+    assert report.failed(threshold=1000)
+    assert report.reasons == ["nothing of buying was compared with BI: no entity has facts or rows at these moments"]
+    assert verdict(report).endswith("not enough to say that they agree")
+    assert Report().failed()
+
+
+def test_a_view_that_was_never_materialized_is_no_proof(built):
+    built.until = {"buying": None}
+    report = built.verify()
+    assert report.failed() and report.wrong == 0
+    assert report.reasons == ["buying was never materialized, so nothing of it is online"]
+
+
+def test_fractions_may_differ_in_their_last_digits_only(built):
+    built.online["b"] = built.online["b"] | {"average_amount_3d": None, "orders_all": 1}
+    assert parity._same(0.1 + 0.2, 0.3, "float64")
+    assert not parity._same(0.3000001, 0.3, "float64")
+    assert not parity._same(3, 3.4, "int64")
+    assert parity._same(float("nan"), float("nan"), "float64")
+    assert not parity._same(None, 0, "int64")
+    assert parity._same(dt.date(2024, 1, 1), dt.datetime(2024, 1, 1, tzinfo=dt.UTC), "timestamp")
+
+
+def test_the_report_is_json_too(built):
+    built.online["a"] = built.online["a"] | {"orders_all": 4}
+    said = built.verify(moments=2).json()
+    assert (said["different"], said["missing"], said["extra"]) == (1, 0, 0)
+    assert said["differences"][0]["values"] == {"table": 3, "online": 4}
+    assert said["compared"] == said["equal"] + 1

@@ -1,0 +1,256 @@
+"""The whole way, with dbt, DuckDB, Feast and SQLite as they come: one small project, built once for the module."""
+
+import datetime as dt
+import json
+import sqlite3
+from textwrap import dedent
+
+import duckdb
+import pytest
+
+from gemel.cli import main
+
+# What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+FILES = {
+    "dbt_project.yml": """
+        name: shop
+        profile: shop
+        model-paths: [models]
+        flags: {send_anonymous_usage_stats: false}
+        vars: {gemel_until: "2024-01-10 00:00:00"}
+    """,
+    "profiles.yml": """
+        shop:
+          target: dev
+          outputs: {dev: {type: duckdb, path: shop.duckdb}}
+    """,
+    "models/sales.sql": """
+        select * from (values
+            (1, 'a', 10, 1.50, timestamp '2024-01-02 10:00', true),
+            (2, 'a', 20, 2.25, timestamp '2024-01-03 00:00', false),
+            (3, 'b', 10, 4.00, timestamp '2024-01-09 00:30', false)
+        ) as sales (sale_id, customer, shop, amount, sold_at, returned)
+    """,
+    "models/customers.sql": "select 'a' as customer, 'Ada' as nick",
+    "models/days.sql": "select unnest(generate_series(date '2024-01-01', date '2024-01-31', interval 1 day)) as day",
+    "models/models.yml": """
+        models:
+          - name: days
+            time_spine: {standard_granularity_column: day}
+            columns: [{name: day, granularity: day}]
+        semantic_models:
+          - name: sales
+            model: ref('sales')
+            defaults: {agg_time_dimension: sold_at}
+            entities:
+              - {name: sale, type: primary, expr: sale_id}
+              - {name: customer, type: foreign}
+              - {name: shop, type: foreign}
+            dimensions: [{name: sold_at, type: time, type_params: {time_granularity: second}}]
+            measures:
+              - {name: orders, agg: count, expr: sale_id}
+              - {name: revenue, agg: sum, expr: amount}
+              - {name: returns, agg: sum_boolean, expr: returned}
+          - name: customers
+            model: ref('customers')
+            entities: [{name: customer, type: primary}]
+            dimensions: [{name: nick, type: categorical}]
+        metrics:
+          - {name: orders, label: Orders, type: simple, type_params: {measure: orders}}
+          - {name: revenue, label: Revenue, type: simple, type_params: {measure: revenue}}
+          - {name: returns, label: Returns, type: simple, type_params: {measure: returns}}
+          - {name: return_rate, label: Rate, type: ratio, type_params: {numerator: returns, denominator: orders}}
+    """,
+    "feature_views/shop.yml": """
+        feature_views:
+          - name: buying
+            entity: customer
+            schedule: day
+            features:
+              - {metric: orders, windows: [1 day, 7 days]}
+              - {metric: return_rate, windows: [all]}
+              - {metric: revenue, windows: [7 days]}
+              - {dimension: customer__nick, as_of: current}
+          - name: visiting
+            entity: [customer, shop]
+            schedule: hour
+            ttl: 1 day
+            features: [{metric: orders, windows: [24 hours]}]
+        feature_services:
+          - name: churn_v1
+            features: [buying, visiting]
+            owner: ada@example.com
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """The built project's directory; `.said` is what the build said."""
+    root = tmp_path_factory.mktemp("shop")
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(dedent(text).lstrip())
+    return root
+
+
+@pytest.fixture
+def gemel(project, monkeypatch, capsys):
+    """`gemel` in the project: exit code, stdout, stderr."""
+    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(project)
+
+    def run(*arguments):
+        code = main(arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_a_project_that_was_never_generated_nor_built_is_built_in_one_go(gemel, project):
+    code, out, err = gemel("build")
+    assert code == 0, out + err
+    steps = [line.split(":")[0] for line in err.splitlines() if " s" in line and ": " in line and line[0] != " "]
+    assert [step for step in steps if step in STEPS] == STEPS
+    assert "all equal" in err.splitlines()[-1]
+    assert {path.name for path in (project / "models/features").iterdir()} == {
+        *("_feature_services.yml", "_feature_views.yml", "buying.sql", "visiting.sql")
+    }
+
+
+STEPS = ["generate", "dbt build", "check types", "feast apply", "feast materialize", "verify"]
+
+
+def test_what_was_generated_is_up_to_date(gemel):
+    assert gemel("generate", "--check")[0] == 0
+
+
+def test_the_online_store_answers_with_the_newest_row(gemel):
+    code, out, _ = gemel("features", "online", "buying", "customer=a", "--format", "json")
+    assert (code, json.loads(out)) == (
+        0,
+        {
+            "orders_1d": None,
+            "orders_7d": 1,
+            "return_rate_all": 0.5,
+            "return_rate_all__numerator": 1,
+            "return_rate_all__denominator": 2,
+            "revenue_7d": 2.25,
+            "nick": "Ada",
+        },
+    )
+    code, out, _ = gemel("features", "online", "churn_v1", "customer=b", "shop=10", "--format", "json")
+    assert (code, json.loads(out)["orders_24h"]) == (0, 1)
+
+
+def test_an_entity_that_is_not_there_or_not_given_is_said(gemel):
+    code, _, err = gemel("features", "online", "buying", "customer=z")
+    assert (code, err) == (1, "nothing is online for customer=z\n")
+    code, _, err = gemel("features", "online", "visiting", "customer=a", "shop=x")
+    assert (code, err) == (1, "G535 entity 'shop' is a number, not 'x'\n")
+    assert "G204" in gemel("features", "online", "buyin", "customer=a")[2]
+
+
+def test_stock_feast_makes_a_training_set_of_what_was_known_at_each_moment(project, gemel):
+    import pandas
+    from feast import FeatureStore
+
+    asked = ["2024-01-02 23:59:59", "2024-01-03 00:00:00", "2024-01-04 00:00:00", "2024-01-09 00:00:00"]
+    labels = pandas.DataFrame(
+        {"customer": "a", "event_timestamp": pandas.to_datetime(asked, utc=True), "left": range(4)}
+    )
+    store = FeatureStore(repo_path=str(project / "feature_views"))
+    found = store.get_historical_features(labels, features=["buying:orders_7d", "buying:nick"]).to_df()
+    found = found.sort_values("left")
+    assert found["orders_7d"].fillna(0).tolist() == [0, 1, 2, 2]  # the sale at midnight of Jan 3 is known on Jan 4
+    assert found["nick"].fillna("").tolist() == ["", "Ada", "Ada", "Ada"]
+
+
+def test_one_value_changed_online_is_told_as_that_one(project, gemel):
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    where = "feature_name = 'orders_7d' and hex(entity_key) like '%62'"
+    with sqlite3.connect(project / "feature_views/data/online_store.db") as store:
+        [(before,)] = store.execute(f"select value from shop_buying where {where}").fetchall()
+        store.execute(f"update shop_buying set value = ? where {where}", [Value(int64_val=5).SerializeToString()])
+    code, out, err = gemel("verify", "--format", "json", "-q")
+    report = json.loads(out)
+    assert (code, err) == (1, "")
+    [wrong] = report["differences"]
+    assert (wrong["kind"], wrong["view"], wrong["feature"], wrong["entity"]) == (
+        *("different", "buying", "orders_7d"),
+        {"customer": "b"},
+    )
+    assert wrong["values"] == {"table": 1, "online": 5}
+    assert gemel("verify", "--threshold", "1")[0] == 0
+    with sqlite3.connect(project / "feature_views/data/online_store.db") as store:
+        store.execute(f"update shop_buying set value = ? where {where}", [before])
+    store.close()
+
+
+def test_one_value_changed_in_the_table_is_told_as_that_one(project, gemel):
+    change = "update buying set revenue_7d = revenue_7d + {} where customer = 'a' and event_timestamp = '2024-01-04'"
+    with duckdb.connect(str(project / "shop.duckdb")) as con:
+        con.execute(change.format(1))
+    code, out, err = gemel("verify")
+    assert (code, err.splitlines()[-1].split(": ")[1]) == (1, "1 wrong")
+    assert [line for line in out.splitlines() if line.startswith("different")] == [
+        "different buying.revenue_7d  customer=a  2024-01-04 00:00  BI=3.75  table=4.75  copy=3.75"
+    ]
+    with duckdb.connect(str(project / "shop.duckdb")) as con:
+        con.execute(change.format(-1))
+    assert gemel("verify", "-q")[0] == 0
+
+
+def test_moments_at_which_nothing_is_known_prove_nothing(gemel):
+    code, _, err = gemel("verify", "--at", "2020-01-01")
+    assert code == 1
+    assert "nothing of buying was compared with BI" in err
+
+
+def test_a_stale_generated_file_fails_the_check_and_is_named(project, gemel):
+    views = project / "feature_views/shop.yml"
+    text = views.read_text()
+    views.write_text(text.replace("[1 day, 7 days]", "[7 days]"))
+    code, out, _ = gemel("generate", "--check")
+    views.write_text(text)
+    assert code == 1
+    assert [line.split() for line in out.splitlines()] == [
+        ["stale", "feature_views/definitions.py"],
+        ["stale", "models/features/_feature_services.yml"],
+        ["stale", "models/features/_feature_views.yml"],
+        ["stale", "models/features/buying.sql"],
+    ]
+
+
+def test_a_mistake_in_a_feature_view_stops_before_anything_is_done(project, gemel):
+    views = project / "feature_views/shop.yml"
+    text = views.read_text()
+    views.write_text(text.replace("metric: revenue", "metric: revenu"))
+    for command in (["build"], ["generate"], ["verify"]):
+        code, out, err = gemel(*command)
+        assert (code, out) == (1, "")
+        assert err == "feature_views/shop.yml:8:18: G201 no metric named 'revenu'\n  hint: did you mean revenue?\n"
+    views.write_text(text)
+
+
+def test_a_build_that_was_cut_short_can_be_run_again_and_forgets_a_view_that_is_gone(project, gemel):
+    from feast import FeatureStore
+
+    views = project / "feature_views/shop.yml"
+    text = views.read_text()
+    start, end = text.index("  - name: visiting"), text.index("feature_services")
+    views.write_text((text[:start] + text[end:]).replace("[buying, visiting]", "[buying]"))
+    (project / "feature_views/data/online_store.db").unlink()
+    (project / "feature_views/data/buying.parquet").write_bytes(b"half")
+    code, out, err = gemel("build")
+    assert code == 0, out + err
+    assert not (project / "models/features/visiting.sql").exists()
+    store = FeatureStore(repo_path=str(project / "feature_views"))
+    assert [view.name for view in store.list_feature_views()] == ["buying"]
+    assert store.get_feature_view("buying").tags["dbt"] == "model.shop.buying"
+    assert dt.timedelta(0) == store.get_feature_view("buying").ttl

@@ -1,0 +1,289 @@
+"""feature_views/*.yml: what is read, what is refused and where, and that the JSON Schema says the same."""
+
+import json
+from textwrap import dedent
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from gemel.errors import Problems
+from gemel.spec.feature_views import (
+    SCHEMA,
+    DimensionFeature,
+    MetricFeature,
+    parse_feature_views,
+    read_feature_views,
+)
+from gemel.spec.time import Window
+
+WHOLE = """
+    feature_views:
+      - name: carrier_punctuality
+        entity: carrier
+        schedule: day
+        known_at: flight__landed_at
+        delay: 2 hours
+        ttl: 3 days
+        online: false
+        tags: {team: ops}
+        features:
+          - metric: flights
+            windows: [1 day, 7 days, all time]
+          - metric: late_rate
+            windows: [1 week]
+            name: late_share
+            dtype: float32
+          - dimension: carrier__name
+            as_of: current
+    feature_services:
+      - name: departure_delay_v1
+        features: [carrier_punctuality, other.flights_2h]
+        owner: ada@example.com
+      - name: ratio_v1
+        features: [carrier_punctuality.late_share__numerator]
+        owner: Ada
+"""
+OTHER = """
+    feature_views:
+      - name: other
+        entity: [origin, carrier]
+        schedule: hour
+        features: [{metric: flights, windows: [2 hours, 90 minutes]}]
+"""
+
+
+def read(*texts):
+    return parse_feature_views((f"{'abc'[index]}.yml", dedent(text)) for index, text in enumerate(texts))
+
+
+def refusals(*texts):
+    with pytest.raises(Problems) as caught:
+        read(*texts)
+    return [str(error).split("\n")[0] for error in caught.value.errors]
+
+
+def view(**changes):
+    """A feature view of one metric, with some of its keys changed, or left out (...)."""
+    whole = {
+        "name": "v",
+        "entity": "carrier",
+        "schedule": "day",
+        "features": [{"metric": "flights", "windows": ["1 day"]}],
+    }
+    return {key: value for key, value in (whole | changes).items() if value is not ...}
+
+
+def service(**changes):
+    whole = {"name": "s", "features": ["v"], "owner": "ada"}
+    return {key: value for key, value in (whole | changes).items() if value is not ...}
+
+
+def test_a_view_is_read_with_one_feature_for_each_window():
+    spec = read(WHOLE, OTHER.replace("2 hours, 90 minutes", "2 hours"))
+    [punctuality, other] = spec.views
+    assert punctuality.entities == ("carrier",)
+    assert (punctuality.delay, punctuality.ttl) == (Window(2, "hour"), Window(3, "day"))
+    assert punctuality.features == (
+        MetricFeature("flights_1d", "flights", Window(1, "day")),
+        MetricFeature("flights_7d", "flights", Window(7, "day")),
+        MetricFeature("flights_all", "flights", None),
+        MetricFeature("late_share", "late_rate", Window(1, "week"), dtype="float32"),
+        DimensionFeature("name", "carrier__name", current=True),
+    )
+    assert [feature.name for feature in other.features] == ["flights_2h"]
+    assert str(punctuality.features[3].place) == "a.yml:14:17"
+    assert [str(reference) for reference in spec.services[0].features] == ["carrier_punctuality", "other.flights_2h"]
+
+
+def test_every_problem_of_every_file_is_told_at_once_with_its_place():
+    bad = """
+        feature_views:
+          - name: a
+            entity: carrier
+            schedul: day
+            features: [{metric: flights, windows: [7 days]}]
+          - name: b_y
+            entity: carrier
+            schedule: days
+            online: 1
+            features:
+              - {metric: flights, windows: [36 hours, 1 month, often, 0 days]}
+              - {metric: flights, dimension: carrier__name}
+    """
+    assert refusals(bad, "feature_views: []", "a: [") == [
+        "a.yml:3:5: G501 a feature view needs schedule",
+        "a.yml:5:5: G501 a feature view has no key 'schedul'",
+        "a.yml:7:11: G502 a feature view cannot be named 'b_y': "
+        "Feast's DuckDB store drops columns whose names end in _y",
+        "a.yml:9:15: G501 schedule cannot be 'days'",
+        "a.yml:10:13: G501 online must be true or false, not int 1",
+        "a.yml:12:47: G504 a window of 1 month is not always equally long",
+        "a.yml:12:56: G504 'often' is not a window",
+        "a.yml:12:63: G504 '0 days' is not a window",
+        "a.yml:13:9: G501 a feature is either a `metric:` or a `dimension:`",
+        "b.yml:1:16: G501 feature_views must be a list with at least one item",
+        "c.yml:1:5: G501 not YAML: expected the node content, but found '<stream end>'",
+    ]
+
+
+def test_a_misspelt_key_comes_with_the_right_one():
+    with pytest.raises(Problems) as caught:
+        read("feature_views: [{name: v, entity: c, schedule: day, windows: [], feature: [], features: []}]")
+    assert "hint: did you mean features?" in str(caught.value)
+
+
+def test_a_window_is_a_whole_number_of_the_schedules_steps():
+    [told] = refusals(OTHER)
+    assert told == "a.yml:6:53: G504 a window of 90 minutes is not a whole number of the schedule's hours"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("flights@1", "lower-case letters"),
+        ("flights:1", "lower-case letters"),
+        ("Flights", "lower-case letters"),
+        ("__flights", "two underscores"),
+        ("late_y", "end in _y"),
+        ("event_timestamp", "every feature table"),
+        ("created_timestamp", "every feature table"),
+        ("carrier", "the name of the view's entity"),
+    ],
+)
+def test_names_that_feast_refuses_or_breaks_on_are_refused(name, why):
+    features = [{"metric": "flights", "windows": ["1 day"], "name": name}]
+    [told] = refusals(json.dumps({"feature_views": [view(features=features)]}))
+    assert "G502" in told
+    assert why in told
+
+
+def test_two_things_of_one_name_are_refused_also_across_files():
+    twice = {"feature_views": [view(features=[{"metric": "flights", "windows": ["1 day", "24 hours"]}])]}
+    assert refusals(json.dumps({"feature_views": [view()]}), json.dumps({"feature_views": [view()]})) == [
+        "b.yml:1:29: G503 two feature views are named 'v'"
+    ]
+    assert refusals(
+        "feature_views: [{name: v, name: w, entity: c, schedule: day, features: [{metric: f, windows: [1 day]}]}]"
+    ) == ["a.yml:1:27: G501 key 'name' is written twice"]
+    assert read(json.dumps(twice)).views[0].features[1].name == "flights_24h"
+    same = view(features=[{"metric": "flights", "windows": ["1 day"]}, {"metric": "Flights", "windows": ["1 day"]}])
+    assert "G503 two features are named 'flights_1d'" in refusals(json.dumps({"feature_views": [same]}))[0]
+
+
+def test_a_service_takes_only_what_a_view_has():
+    assert refusals(WHOLE.replace("other.flights_2h", "carrier_punctuality.late_shar")) == [
+        "a.yml:22:37: G503 'carrier_punctuality.late_shar' is in the service already",
+    ]
+    told = refusals(WHOLE.replace("carrier_punctuality, other.flights_2h", "carrier_punctuality.late_shar, carier.x"))
+    assert told == [
+        "a.yml:22:16: G505 feature view 'carrier_punctuality' has no feature named 'late_shar'",
+        "a.yml:22:47: G505 no feature view named 'carier'",
+    ]
+
+
+def test_one_name_cannot_serve_several_windows():
+    features = [{"metric": "flights", "windows": ["1 day", "2 days"], "name": "n"}]
+    assert "G502 one name, 'n', for 2 windows" in refusals(json.dumps({"feature_views": [view(features=features)]}))[0]
+
+
+def test_files_are_found_beside_feasts_own(tmp_path):
+    (tmp_path / "a.yml").write_text(json.dumps({"feature_views": [view()]}))
+    (tmp_path / "b.yaml").write_text("# nothing yet\n")
+    (tmp_path / "feature_store.yaml").write_text("project: flights\n")
+    spec = read_feature_views(tmp_path, root=tmp_path.parent)
+    assert spec.views[0].place.file == f"{tmp_path.name}/a.yml"
+    assert read_feature_views(tmp_path / "none").views == ()
+
+
+# Documents on which the reader and the schema must agree: (document, whether it is accepted).
+DOCUMENTS = [
+    (None, True),
+    ({}, True),
+    ([], False),
+    ({"feature_view": []}, False),
+    ({"version": 2, "feature_views": [view()]}, True),
+    ({"feature_views": [view()], "feature_services": [service()]}, True),
+    ({"feature_views": {}}, False),
+    ({"feature_views": []}, False),
+    ({"feature_views": ["v"]}, False),
+    *(({"feature_views": [view(**{key: ...})]}, False) for key in ("name", "entity", "schedule", "features")),
+    ({"feature_views": [view(nam="v")]}, False),
+    ({"feature_views": [view(name=1)]}, False),
+    ({"feature_views": [view(name="")]}, False),
+    ({"feature_views": [view(name="a-b")]}, False),
+    ({"feature_views": [view(name="1a")]}, False),
+    ({"feature_views": [view(name="_a")]}, False),
+    ({"feature_views": [view(name="a__b")]}, True),
+    ({"feature_views": [view(name="only_y")]}, False),
+    ({"feature_views": [view(name="y")]}, True),
+    ({"feature_views": [view(name="created_timestamp")]}, False),
+    ({"feature_views": [view(entity=[])]}, False),
+    ({"feature_views": [view(entity=["a", "b"])]}, True),
+    ({"feature_views": [view(entity=["a", "a"])]}, False),
+    ({"feature_views": [view(entity={"name": "a"})]}, False),
+    *(({"feature_views": [view(schedule=s)]}, s in ("hour", "day")) for s in ("hour", "day", "month", "Day", 1)),
+    ({"feature_views": [view(known_at="flight__landed_at")]}, True),
+    ({"feature_views": [view(known_at=None)]}, False),
+    *(({"feature_views": [view(delay=d)]}, d == "2 hours") for d in ("2 hours", "0 hours", "2", 2, "1 month", "soon")),
+    ({"feature_views": [view(ttl="3 days")]}, True),
+    ({"feature_views": [view(online="yes")]}, False),
+    ({"feature_views": [view(online=False)]}, True),
+    ({"feature_views": [view(as_of="current")]}, True),
+    ({"feature_views": [view(as_of="now")]}, False),
+    ({"feature_views": [view(tags={"a": "b"})]}, True),
+    ({"feature_views": [view(tags={"a": 1})]}, False),
+    ({"feature_views": [view(tags=["a"])]}, False),
+    ({"feature_views": [view(description="", owner="ada")]}, False),
+    ({"feature_views": [view(features=[])]}, False),
+    ({"feature_views": [view(features=["flights"])]}, False),
+    ({"feature_views": [view(features=[{"metric": "m"}])]}, False),
+    ({"feature_views": [view(features=[{"metric": "m", "windows": "7 days"}])]}, False),
+    ({"feature_views": [view(features=[{"metric": "m", "windows": []}])]}, False),
+    ({"feature_views": [view(features=[{"metric": "m", "windows": [7]}])]}, False),
+    ({"feature_views": [view(features=[{"metric": "m", "windows": ["7 Days", "ALL", "1 week"]}])]}, True),
+    ({"feature_views": [view(features=[{"metric": "m", "windows": ["all time"], "as_of": "current"}])]}, False),
+    ({"feature_views": [view(features=[{"metric": "m", "windows": ["1 year"]}])]}, False),
+    ({"feature_views": [view(features=[{"metric": "m", "windows": ["1 day", "1 day"]}])]}, False),
+    ({"feature_views": [view(features=[{"metric": "m", "windows": ["1 day"], "dtype": "int64"}])]}, True),
+    ({"feature_views": [view(features=[{"metric": "m", "windows": ["1 day"], "dtype": "int"}])]}, False),
+    ({"feature_views": [view(features=[{"metric": "m", "windows": ["1 day"], "name": "n"}])]}, True),
+    ({"feature_views": [view(features=[{"dimension": "carrier__name"}])]}, True),
+    ({"feature_views": [view(features=[{"dimension": "carrier__name", "as_of": "current", "dtype": "string"}])]}, True),
+    ({"feature_views": [view(features=[{"dimension": "carrier__name", "windows": ["1 day"]}])]}, False),
+    ({"feature_views": [view(features=[{"dimension": "carrier__name", "metric": "m", "windows": ["1 day"]}])]}, False),
+    ({"feature_views": [view(features=[{}])]}, False),
+    *(
+        ({"feature_views": [view()], "feature_services": [service(**{key: ...})]}, False)
+        for key in ("name", "features", "owner")
+    ),
+    ({"feature_views": [view()], "feature_services": [service(features=["v.flights_1d"])]}, True),
+    ({"feature_views": [view()], "feature_services": [service(features=["v.a.b"])]}, False),
+    ({"feature_views": [view()], "feature_services": [service(features=["v", "v"])]}, False),
+    ({"feature_views": [view()], "feature_services": [service(features=[])]}, False),
+    ({"feature_views": [view()], "feature_services": [service(owner={"name": "ada"})]}, False),
+    ({"feature_views": [view()], "feature_services": [service(description="d", tags={"a": "b"})]}, True),
+]
+
+
+@pytest.mark.parametrize(("document", "accepted"), DOCUMENTS, ids=lambda value: json.dumps(value)[:100])
+def test_the_schema_and_the_reader_accept_the_same(document, accepted):
+    schema = Draft202012Validator(json.loads(SCHEMA.read_text()))
+    try:
+        read(yaml.safe_dump(document))
+        taken = True
+    except Problems:
+        taken = False
+    assert (taken, schema.is_valid(document)) == (accepted, accepted)
+
+
+def test_the_schema_and_the_reader_know_the_same_keys_and_words():
+    from gemel.spec import feature_views as reader
+
+    parts = json.loads(SCHEMA.read_text())["$defs"]
+    assert sorted(parts["feature_view"]["properties"]) == sorted(reader._VIEW_KEYS)
+    assert sorted(parts["metric_feature"]["properties"]) == sorted(reader._METRIC_KEYS)
+    assert sorted(parts["dimension_feature"]["properties"]) == sorted(reader._DIMENSION_KEYS)
+    assert sorted(parts["feature_service"]["properties"]) == sorted(reader._SERVICE_KEYS)
+    assert parts["feature_view"]["properties"]["schedule"]["enum"] == list(reader.SCHEDULES)
+    assert parts["dtype"]["enum"] == list(reader.DTYPES)
