@@ -48,7 +48,7 @@ env: $(ENV) ## only the environment, in .venv
 
 clean: ## remove the environment and what was built
 	rm -rf .venv .bootstrap target logs dbt_packages dist *.duckdb *.duckdb.wal
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf feature_views/data/*.parquet feature_views/data/*.db .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
