@@ -37,7 +37,7 @@ carrier_punctuality_source = FileSource(
     description="A copy of dbt's table carrier_punctuality, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.carrier_punctuality",
-        "definition": "5fc887f3892e",
+        "definition": "ae6a07c32772",
     },
     owner="ml@example.com",
 )
@@ -56,40 +56,40 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
                 "window": "1 day",
-                "definition": "79d410fc59aa",
+                "definition": "ae21296b6f27",
             },
         ),
         Field(
             name="flights_7d",
             dtype=Int64,
-            description="Scheduled departures from New York, whether they left or not. Taken over the last 7 days.",
+            description="Scheduled departures from New York, whether they left or not. Taken over the last 7 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
-                "window": "7 day",
-                "definition": "b26e162330bd",
+                "window": "7 days",
+                "definition": "676427212988",
             },
         ),
         Field(
             name="flights_28d",
             dtype=Int64,
-            description="Scheduled departures from New York, whether they left or not. Taken over the last 28 days.",
+            description="Scheduled departures from New York, whether they left or not. Taken over the last 28 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
-                "window": "28 day",
-                "definition": "bdab497d1d3d",
+                "window": "28 days",
+                "definition": "71ec599e9370",
             },
         ),
         Field(
             name="late_rate_7d",
             dtype=Float64,
-            description="Share of the departures that were more than 15 minutes late. Taken over the last 7 days.",
+            description="Share of the departures that were more than 15 minutes late. Taken over the last 7 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
-                "window": "7 day",
-                "definition": "3594e93c225d",
+                "window": "7 days",
+                "definition": "7433a3f1d64d",
             },
         ),
         Field(
@@ -99,9 +99,9 @@ carrier_punctuality_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
-                "window": "7 day",
+                "window": "7 days",
                 "part": "numerator",
-                "definition": "a44f4bbc9a25",
+                "definition": "4502d95b0272",
             },
         ),
         Field(
@@ -111,20 +111,20 @@ carrier_punctuality_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
-                "window": "7 day",
+                "window": "7 days",
                 "part": "denominator",
-                "definition": "39d4052fd9ad",
+                "definition": "08d38d6dfe84",
             },
         ),
         Field(
             name="late_rate_28d",
             dtype=Float64,
-            description="Share of the departures that were more than 15 minutes late. Taken over the last 28 days.",
+            description="Share of the departures that were more than 15 minutes late. Taken over the last 28 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
-                "window": "28 day",
-                "definition": "69a056d32b7f",
+                "window": "28 days",
+                "definition": "41730d86451a",
             },
         ),
         Field(
@@ -134,9 +134,9 @@ carrier_punctuality_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
-                "window": "28 day",
+                "window": "28 days",
                 "part": "numerator",
-                "definition": "75232f68f835",
+                "definition": "452dd583ad06",
             },
         ),
         Field(
@@ -146,20 +146,20 @@ carrier_punctuality_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
-                "window": "28 day",
+                "window": "28 days",
                 "part": "denominator",
-                "definition": "72d68f6f42ed",
+                "definition": "8379cdfb4010",
             },
         ),
         Field(
             name="cancellation_rate_7d",
             dtype=Float64,
-            description="Share of the scheduled flights that never left. Taken over the last 7 days.",
+            description="Share of the scheduled flights that never left. Taken over the last 7 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.cancellation_rate",
                 "metric": "cancellation_rate",
-                "window": "7 day",
-                "definition": "67dfadc880a3",
+                "window": "7 days",
+                "definition": "a304a750e9e1",
             },
         ),
         Field(
@@ -169,9 +169,9 @@ carrier_punctuality_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.cancellation_rate",
                 "metric": "cancellation_rate",
-                "window": "7 day",
+                "window": "7 days",
                 "part": "numerator",
-                "definition": "0cd7ae4dd316",
+                "definition": "4e6d4fa6b2d5",
             },
         ),
         Field(
@@ -181,20 +181,20 @@ carrier_punctuality_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.cancellation_rate",
                 "metric": "cancellation_rate",
-                "window": "7 day",
+                "window": "7 days",
                 "part": "denominator",
-                "definition": "c91fe1fd1815",
+                "definition": "4b59cecbe9f1",
             },
         ),
         Field(
             name="average_departure_delay_7d",
             dtype=Float64,
-            description="Minutes late off the gate. Early flights count as negative, cancelled ones not at all. Taken over the last 7 days.",
+            description="Minutes late off the gate. Early flights count as negative, cancelled ones not at all. Taken over the last 7 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.average_departure_delay",
                 "metric": "average_departure_delay",
-                "window": "7 day",
-                "definition": "133a6743f19e",
+                "window": "7 days",
+                "definition": "0af23115a281",
             },
         ),
         Field(
@@ -204,7 +204,7 @@ carrier_punctuality_view = FeatureView(
             tags={
                 "dimension": "carrier__name",
                 "as_of": "current",
-                "definition": "b6e3b07b2133",
+                "definition": "b25af51a1aea",
             },
         ),
     ],
@@ -215,8 +215,8 @@ carrier_punctuality_view = FeatureView(
         "dbt": "model.gemel_flights.carrier_punctuality",
         "schedule": "day",
         "known_at": "flight__outcome_known_at",
-        "delay": "2 hour",
-        "definition": "5fc887f3892e",
+        "delay": "2 hours",
+        "definition": "ae6a07c32772",
     },
     owner="ml@example.com",
 )
@@ -229,7 +229,7 @@ origin_congestion_source = FileSource(
     description="A copy of dbt's table origin_congestion, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.origin_congestion",
-        "definition": "1fdaf08301e1",
+        "definition": "eb056751ed4f",
     },
     owner="ml@example.com",
 )
@@ -248,18 +248,18 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.departures",
                 "metric": "departures",
                 "window": "1 hour",
-                "definition": "b9b5eb711dc4",
+                "definition": "8ff3c679cb73",
             },
         ),
         Field(
             name="departures_3h",
             dtype=Int64,
-            description="Flights that left the gate. Taken over the last 3 hours.",
+            description="Flights that left the gate. Taken over the last 3 hourss.",
             tags={
                 "dbt": "metric.gemel_flights.departures",
                 "metric": "departures",
-                "window": "3 hour",
-                "definition": "abc8f34b5fce",
+                "window": "3 hours",
+                "definition": "5691f33c0ac3",
             },
         ),
         Field(
@@ -270,18 +270,18 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_departures",
                 "metric": "late_departures",
                 "window": "1 hour",
-                "definition": "f86f4ee9c36f",
+                "definition": "ae249d1bb011",
             },
         ),
         Field(
             name="late_departures_3h",
             dtype=Int64,
-            description="Flights that left more than 15 minutes late. Taken over the last 3 hours.",
+            description="Flights that left more than 15 minutes late. Taken over the last 3 hourss.",
             tags={
                 "dbt": "metric.gemel_flights.late_departures",
                 "metric": "late_departures",
-                "window": "3 hour",
-                "definition": "6f91a707785f",
+                "window": "3 hours",
+                "definition": "f92e436a8eba",
             },
         ),
         Field(
@@ -291,8 +291,8 @@ origin_congestion_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
-                "window": "3 hour",
-                "definition": "e73275ce4bb1",
+                "window": "3 hours",
+                "definition": "1745f9e490c9",
             },
         ),
         Field(
@@ -302,9 +302,9 @@ origin_congestion_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
-                "window": "3 hour",
+                "window": "3 hours",
                 "part": "numerator",
-                "definition": "1eb3bc07b709",
+                "definition": "cf7565a5c69c",
             },
         ),
         Field(
@@ -314,9 +314,9 @@ origin_congestion_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
-                "window": "3 hour",
+                "window": "3 hours",
                 "part": "denominator",
-                "definition": "bdb93a94d754",
+                "definition": "9358fe815042",
             },
         ),
         Field(
@@ -327,7 +327,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
                 "window": "1 day",
-                "definition": "fbc2d5e1faf7",
+                "definition": "7c58b26138c1",
             },
         ),
         Field(
@@ -339,7 +339,7 @@ origin_congestion_view = FeatureView(
                 "metric": "late_rate",
                 "window": "1 day",
                 "part": "numerator",
-                "definition": "e0af791ec538",
+                "definition": "002722666b6e",
             },
         ),
         Field(
@@ -351,18 +351,18 @@ origin_congestion_view = FeatureView(
                 "metric": "late_rate",
                 "window": "1 day",
                 "part": "denominator",
-                "definition": "7f92cc208137",
+                "definition": "d62cbb632b54",
             },
         ),
         Field(
             name="cancelled_flights_3h",
             dtype=Int64,
-            description="Flights that never left. Taken over the last 3 hours.",
+            description="Flights that never left. Taken over the last 3 hourss.",
             tags={
                 "dbt": "metric.gemel_flights.cancelled_flights",
                 "metric": "cancelled_flights",
-                "window": "3 hour",
-                "definition": "d62ba92c2e27",
+                "window": "3 hours",
+                "definition": "cb1f1ee0d0a2",
             },
         ),
     ],
@@ -373,7 +373,7 @@ origin_congestion_view = FeatureView(
         "dbt": "model.gemel_flights.origin_congestion",
         "schedule": "hour",
         "known_at": "flight__outcome_known_at",
-        "definition": "1fdaf08301e1",
+        "definition": "eb056751ed4f",
     },
     owner="ml@example.com",
 )
@@ -386,7 +386,7 @@ plane_history_source = FileSource(
     description="A copy of dbt's table plane_history, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_history",
-        "definition": "e7dca82194ef",
+        "definition": "e82d22ea5bfe",
     },
     owner="ml@example.com",
 )
@@ -400,56 +400,56 @@ plane_history_view = FeatureView(
         Field(
             name="arrivals_7d",
             dtype=Int64,
-            description="Flights that reached their destination, if after a diversion. Taken over the last 7 days.",
+            description="Flights that reached their destination, if after a diversion. Taken over the last 7 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.arrivals",
                 "metric": "arrivals",
-                "window": "7 day",
-                "definition": "f005b8f3f39c",
+                "window": "7 days",
+                "definition": "e7b58dca5d89",
             },
         ),
         Field(
             name="arrivals_28d",
             dtype=Int64,
-            description="Flights that reached their destination, if after a diversion. Taken over the last 28 days.",
+            description="Flights that reached their destination, if after a diversion. Taken over the last 28 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.arrivals",
                 "metric": "arrivals",
-                "window": "28 day",
-                "definition": "da6fd5062f42",
+                "window": "28 days",
+                "definition": "54742c9f1482",
             },
         ),
         Field(
             name="average_arrival_delay_7d",
             dtype=Float64,
-            description="Minutes late at the destination. Early flights count as negative, cancelled and diverted ones not at all. Taken over the last 7 days.",
+            description="Minutes late at the destination. Early flights count as negative, cancelled and diverted ones not at all. Taken over the last 7 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.average_arrival_delay",
                 "metric": "average_arrival_delay",
-                "window": "7 day",
-                "definition": "3b7d13ea0e31",
+                "window": "7 days",
+                "definition": "21379a06846c",
             },
         ),
         Field(
             name="average_arrival_delay_28d",
             dtype=Float64,
-            description="Minutes late at the destination. Early flights count as negative, cancelled and diverted ones not at all. Taken over the last 28 days.",
+            description="Minutes late at the destination. Early flights count as negative, cancelled and diverted ones not at all. Taken over the last 28 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.average_arrival_delay",
                 "metric": "average_arrival_delay",
-                "window": "28 day",
-                "definition": "87765f06b5ca",
+                "window": "28 days",
+                "definition": "4b0f39e20df2",
             },
         ),
         Field(
             name="late_arrival_rate_28d",
             dtype=Float64,
-            description="Share of the arrivals that were more than 15 minutes late, diverted flights left out. Taken over the last 28 days.",
+            description="Share of the arrivals that were more than 15 minutes late, diverted flights left out. Taken over the last 28 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.late_arrival_rate",
                 "metric": "late_arrival_rate",
-                "window": "28 day",
-                "definition": "2e65d36654be",
+                "window": "28 days",
+                "definition": "a66014047bb9",
             },
         ),
         Field(
@@ -459,9 +459,9 @@ plane_history_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.late_arrival_rate",
                 "metric": "late_arrival_rate",
-                "window": "28 day",
+                "window": "28 days",
                 "part": "numerator",
-                "definition": "baeac6772dba",
+                "definition": "d2f0fd41b048",
             },
         ),
         Field(
@@ -471,20 +471,20 @@ plane_history_view = FeatureView(
             tags={
                 "dbt": "metric.gemel_flights.late_arrival_rate",
                 "metric": "late_arrival_rate",
-                "window": "28 day",
+                "window": "28 days",
                 "part": "denominator",
-                "definition": "f3ab0ac2150b",
+                "definition": "cb0e3bb9194d",
             },
         ),
         Field(
             name="miles_flown_28d",
             dtype=Int64,
-            description="Miles between origin and destination, over all departures. Taken over the last 28 days.",
+            description="Miles between origin and destination, over all departures. Taken over the last 28 dayss.",
             tags={
                 "dbt": "metric.gemel_flights.miles_flown",
                 "metric": "miles_flown",
-                "window": "28 day",
-                "definition": "adda187a2b66",
+                "window": "28 days",
+                "definition": "912763971052",
             },
         ),
         Field(
@@ -495,7 +495,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.miles_flown",
                 "metric": "miles_flown",
                 "window": "all time",
-                "definition": "4281d2b42567",
+                "definition": "02bd78b19410",
             },
         ),
         Field(
@@ -505,7 +505,7 @@ plane_history_view = FeatureView(
             tags={
                 "dimension": "plane__manufacturer",
                 "as_of": "current",
-                "definition": "c9b4a2f99966",
+                "definition": "cec9a18fbcf8",
             },
         ),
         Field(
@@ -515,7 +515,7 @@ plane_history_view = FeatureView(
             tags={
                 "dimension": "plane__year_built",
                 "as_of": "current",
-                "definition": "bac3550f4232",
+                "definition": "d72dfe1cec69",
             },
         ),
         Field(
@@ -525,7 +525,7 @@ plane_history_view = FeatureView(
             tags={
                 "dimension": "plane__seats",
                 "as_of": "current",
-                "definition": "17c602d2ace8",
+                "definition": "e34f49f23eba",
             },
         ),
     ],
@@ -536,7 +536,7 @@ plane_history_view = FeatureView(
         "dbt": "model.gemel_flights.plane_history",
         "schedule": "day",
         "known_at": "flight__landed_at",
-        "definition": "e7dca82194ef",
+        "definition": "e82d22ea5bfe",
     },
     owner="ml@example.com",
 )

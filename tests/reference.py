@@ -32,7 +32,7 @@ from gemel.spec.manifest import (
     Simple,
 )
 from gemel.spec.time import Window, coarsest
-from reference_values import Filter, Ref, after, expression, minus, rank, truncate
+from reference_values import Filter, Ref, after, expression, minus, truncate
 from reference_world import Fact, Row, Undefined, World, element_of
 
 Key = tuple[Any, ...]
@@ -97,14 +97,15 @@ def widened(
 ) -> tuple[dt.datetime | None, dt.datetime | None]:
     """The constraint, out to whole periods of the finest metric_time grain that is asked for.
 
-    Where metric_time is not asked for, the coarsest of the metrics' own grains counts. Grains in filters and of
-    other time dimensions do not matter. The last period counts to its last instant.
+    A custom grain counts only if there is no other, and by the grain of its spine. Where metric_time is not asked
+    for, the coarsest of the metrics' own grains counts. Grains in filters and of other time dimensions do not matter.
+    The last period counts to its last instant.
     """
     if query.start is None and query.end is None:
         return None, None
     own = [world.grain_of(measure) for metric in metrics for measure in world.measures(metric)]
-    asked = [world.standard(item.grain) for item in items if item.name == "metric_time" and item.grain]
-    grain = min(asked, key=rank) if asked else coarsest(own or ["day"])
+    asked = [item for item in items if item.name == "metric_time" and item.grain]
+    grain = world.standard(world.finest(asked)) if asked else coarsest(own or ["day"])
     last = query.end and after(query.end, grain) - dt.timedelta(microseconds=1)
     return query.start and truncate(query.start, grain), last
 
@@ -186,11 +187,11 @@ def kept(world: World, seen: Iterable[Seen], filters: Sequence[Filter]) -> list[
     return [one for one in seen if all(world.holds(test, one.fact, one.moment) for test in filters)]
 
 
-def grouped(world: World, metric: Metric, seen: list[Seen], ask: Ask) -> Answer:
+def grouped(world: World, metric: Metric, seen: list[Seen], ask: Ask, moment: Ref | None = None) -> Answer:
     """By the asked items. A group without facts is not there; a query without items has exactly one group."""
     measure = metric.definition.measure
     if measure.non_additive:
-        seen = at_the_boundary(world, measure, seen, ask)
+        seen = at_the_boundary(world, measure, seen, (moment, *ask.items) if moment else ask.items)
     groups: dict[Key, list[Any]] = {} if ask.items else {(): []}
     for one in seen:
         key = tuple(world.value(item, one.fact, one.moment) for item in ask.items)
@@ -312,10 +313,11 @@ def accumulated(world: World, metric: Metric, cumulative: Cumulative, ask: Ask) 
         if one.moment is not None and one.moment <= moment and reaches(cumulative, one.moment, moment)
     ]
     seen = kept(world, seen, filters)
+    each = Ref("metric_time", grain=grain)
     if any(item.grain == grain for item in times):
-        return Answer(grouped(world, source, asked_for(world, seen, measure, ask), ask).rows)
-    finely = replace(ask, items=(*ask.items, Ref("metric_time", grain=grain)))
-    rows = grouped(world, source, asked_for(world, seen, measure, finely), finely).rows
+        return Answer(grouped(world, source, asked_for(world, seen, measure, ask), ask, each).rows)
+    finely = replace(ask, items=(*ask.items, each))
+    rows = grouped(world, source, asked_for(world, seen, measure, finely), finely, each).rows
     in_order = sorted(rows.items(), key=lambda row: (repr(row[0][:-1]), row[0][-1]))
     periods = groupby(in_order, key=lambda row: row[0][:-1])
     return Answer({key: of_period(cumulative, [value for _, value in group]) for key, group in periods})
@@ -431,16 +433,16 @@ def least(values: Iterable[Any]) -> Any:
     return min((value for value in values if value is not None), default=None)
 
 
-def at_the_boundary(world: World, measure: Measure, seen: list[Seen], ask: Ask) -> list[Seen]:
+def at_the_boundary(world: World, measure: Measure, seen: list[Seen], items: Sequence[Ref]) -> list[Seen]:
     """Only what was seen on the first or last day (of the dimension) of its group, after the filters.
 
     The group is the window groupings and the asked grain of that dimension (or of metric_time, when that is the
-    same). Other asked items do not enter: a currency without a row on the last day has no balance. A row whose
-    grouping or day is NULL is left out.
+    same); accumulated, it is what each moment sees. Other asked items do not enter: a currency without a row on the
+    last day has no balance. A row whose grouping or day is NULL is left out.
     """
     rule = measure.non_additive
     aliases = (rule.dimension, "metric_time") if rule.dimension == measure.time_dimension else (rule.dimension,)
-    asked = next((item for item in ask.items if item.name in aliases), None)
+    asked = next((item for item in items if item.name in aliases), None)
     extreme = max if rule.choice == "max" else min
     groups: dict[Key, list[tuple[Any, Seen]]] = {}
     for one in seen:

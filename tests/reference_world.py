@@ -111,16 +111,17 @@ class World:
         return grain if is_standard(grain) else self.custom[grain][0].grain
 
     def complete(self, item: Item | MetricItem, metrics: Sequence[Metric]) -> Ref:
-        """An item with its grain. Without one, metric_time is by the day, or coarser if the metrics are."""
+        """An item with its grain. Without one, metric_time is by the day, unless a metric says or is otherwise."""
         ref = to_ref(item, self.custom)
         if ref.grain or ref.part or ref.entities:
             return ref
         if ref.name == "metric_time":
-            own = [self.grain_of(measure) for metric in metrics for measure in self.measures(metric)]
-            stated = [metric.time_granularity for metric in metrics if metric.time_granularity]
-            return replace(ref, grain=coarsest(["day", *own, *stated]))
+            return replace(ref, grain=coarsest([self.default_grain(metric) for metric in metrics] or ["day"]))
         found = next((way[1] for model in self.models.values() if (way := self.way(model, ref.links, ref.name))), None)
         return replace(ref, grain=found.grain) if isinstance(found, Dimension) and found.is_time else ref
+
+    def default_grain(self, metric: Metric) -> str:
+        return metric.time_granularity or coarsest(["day", *map(self.grain_of, self.measures(metric))])
 
     def filter(self, text: str, metrics: Sequence[Metric]) -> Filter:
         key = (text, tuple(metric.name for metric in metrics))
@@ -262,15 +263,14 @@ class World:
         None where there is none, or where something asked cannot be read off the start of such a period.
         """
         grains = {item.grain or PART_OF[item.part] for item in times}
-        if not any(item.grain for item in times):
+        if not any(item.grain for item in times) or (to_start and self.finest(times) == "week"):
             return None
         if grains == {unit}:
             return unit
         if not all(map(is_standard, (*grains, unit))):
             return None
         finest = self.finest(times)
-        whole = rank(finest) <= rank(min(grains, key=rank)) and not (finest == "week" and to_start)
-        return finest if whole and rank(finest) <= rank(unit) else None
+        return finest if rank(finest) <= min(map(rank, (*grains, unit))) else None
 
     def finest(self, items: Iterable[Ref]) -> str:
         """The finest asked grain, a custom one only if there is no other."""

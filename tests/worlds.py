@@ -324,7 +324,7 @@ class Warehouse:
         for name, rows in tables.items():
             values = ", ".join("(" + ", ".join(map(literal, row.values())) + ")" for row in rows)
             if rows:
-                self.connection.execute(f"insert into {name} values {values}")
+                self.connection.execute(f"insert into {name} ({', '.join(rows[0])}) values {values}")
 
 
 def literal(value: Any) -> str:

@@ -4,7 +4,7 @@
     post_hook="COPY (FROM {{ this }} ORDER BY carrier, event_timestamp) TO 'feature_views/data/carrier_punctuality.parquet' (FORMAT parquet)"
 ) }}
 
-WITH flights_facts AS (
+WITH flights_by_step AS (
   SELECT
     flights.carrier,
     DATE_TRUNC('DAY', CAST(flights.outcome_known_at_utc AS TIMESTAMP)) + INTERVAL '1' DAY AS event_timestamp,
@@ -16,8 +16,8 @@ WITH flights_facts AS (
     COUNT(flights.departure_delay) AS average_departure_delay_count
   FROM {{ ref('flights') }} AS flights
   WHERE
-    NOT flights.carrier IS NULL
-    AND NOT flights.outcome_known_at_utc IS NULL
+    flights.carrier IS NOT NULL
+    AND flights.outcome_known_at_utc IS NOT NULL
     AND flights.outcome_known_at_utc < DATE_TRUNC(
       'DAY',
       CAST('{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}' AS TIMESTAMP) - INTERVAL '2' HOUR
@@ -32,22 +32,22 @@ WITH flights_facts AS (
     SELECT
       carrier,
       event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
     UNION
     SELECT
       carrier,
       event_timestamp + INTERVAL '1' DAY AS event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
     UNION
     SELECT
       carrier,
       event_timestamp + INTERVAL '7' DAY AS event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
     UNION
     SELECT
       carrier,
       event_timestamp + INTERVAL '28' DAY AS event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
   ) AS changes
   WHERE
     event_timestamp <= DATE_TRUNC(
@@ -58,24 +58,20 @@ WITH flights_facts AS (
   SELECT
     moments.carrier,
     moments.event_timestamp,
-    SUM(flights_facts.flights) OVER last_day AS flights_1_day,
-    SUM(flights_facts.flights) OVER last_7_days AS flights_7_day,
-    SUM(flights_facts.flights) OVER last_28_days AS flights_28_day,
-    SUM(flights_facts.late_departures) OVER last_7_days AS late_departures_7_day,
-    SUM(flights_facts.departures) OVER last_7_days AS departures_7_day,
-    SUM(flights_facts.late_departures) OVER last_28_days AS late_departures_28_day,
-    SUM(flights_facts.departures) OVER last_28_days AS departures_28_day,
-    SUM(flights_facts.cancelled_flights) OVER last_7_days AS cancelled_flights_7_day,
-    SUM(flights_facts.average_departure_delay_sum) OVER last_7_days AS average_departure_delay_sum_7_day,
-    SUM(flights_facts.average_departure_delay_count) OVER last_7_days AS average_departure_delay_count_7_day
+    flights_by_step.flights AS flights_1_day,
+    SUM(flights_by_step.flights) OVER last_7_days AS flights_7_day,
+    SUM(flights_by_step.flights) OVER last_28_days AS flights_28_day,
+    SUM(flights_by_step.late_departures) OVER last_7_days AS late_departures_7_day,
+    SUM(flights_by_step.departures) OVER last_7_days AS departures_7_day,
+    SUM(flights_by_step.late_departures) OVER last_28_days AS late_departures_28_day,
+    SUM(flights_by_step.departures) OVER last_28_days AS departures_28_day,
+    SUM(flights_by_step.cancelled_flights) OVER last_7_days AS cancelled_flights_7_day,
+    SUM(flights_by_step.average_departure_delay_sum) OVER last_7_days AS average_departure_delay_sum_7_day,
+    SUM(flights_by_step.average_departure_delay_count) OVER last_7_days AS average_departure_delay_count_7_day
   FROM moments
-  LEFT JOIN flights_facts
-    ON moments.carrier = flights_facts.carrier AND moments.event_timestamp = flights_facts.event_timestamp
-  WINDOW last_day AS (
-    PARTITION BY moments.carrier
-    ORDER BY moments.event_timestamp
-    RANGE BETWEEN INTERVAL '0' DAY PRECEDING AND CURRENT ROW
-  ), last_7_days AS (
+  LEFT JOIN flights_by_step
+    ON moments.carrier = flights_by_step.carrier AND moments.event_timestamp = flights_by_step.event_timestamp
+  WINDOW last_7_days AS (
     PARTITION BY moments.carrier
     ORDER BY moments.event_timestamp
     RANGE BETWEEN INTERVAL '6' DAY PRECEDING AND CURRENT ROW

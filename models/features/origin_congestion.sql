@@ -4,7 +4,7 @@
     post_hook="COPY (FROM {{ this }} ORDER BY origin, event_timestamp) TO 'feature_views/data/origin_congestion.parquet' (FORMAT parquet)"
 ) }}
 
-WITH flights_facts AS (
+WITH flights_by_step AS (
   SELECT
     flights.origin,
     DATE_TRUNC('HOUR', CAST(flights.outcome_known_at_utc AS TIMESTAMP)) + INTERVAL '1' HOUR AS event_timestamp,
@@ -13,8 +13,8 @@ WITH flights_facts AS (
     SUM(CASE WHEN flights.is_cancelled THEN 1 ELSE 0 END) AS cancelled_flights
   FROM {{ ref('flights') }} AS flights
   WHERE
-    NOT flights.origin IS NULL
-    AND NOT flights.outcome_known_at_utc IS NULL
+    flights.origin IS NOT NULL
+    AND flights.outcome_known_at_utc IS NOT NULL
     AND flights.outcome_known_at_utc < DATE_TRUNC('HOUR', CAST('{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}' AS TIMESTAMP))
   GROUP BY
     1, 2
@@ -26,22 +26,22 @@ WITH flights_facts AS (
     SELECT
       origin,
       event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
     UNION
     SELECT
       origin,
       event_timestamp + INTERVAL '1' HOUR AS event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
     UNION
     SELECT
       origin,
       event_timestamp + INTERVAL '3' HOUR AS event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
     UNION
     SELECT
       origin,
       event_timestamp + INTERVAL '1' DAY AS event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
   ) AS changes
   WHERE
     event_timestamp <= DATE_TRUNC('HOUR', CAST('{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}' AS TIMESTAMP))
@@ -49,21 +49,17 @@ WITH flights_facts AS (
   SELECT
     moments.origin,
     moments.event_timestamp,
-    SUM(flights_facts.departures) OVER last_hour AS departures_1_hour,
-    SUM(flights_facts.departures) OVER last_3_hours AS departures_3_hour,
-    SUM(flights_facts.late_departures) OVER last_hour AS late_departures_1_hour,
-    SUM(flights_facts.late_departures) OVER last_3_hours AS late_departures_3_hour,
-    SUM(flights_facts.late_departures) OVER last_day AS late_departures_1_day,
-    SUM(flights_facts.departures) OVER last_day AS departures_1_day,
-    SUM(flights_facts.cancelled_flights) OVER last_3_hours AS cancelled_flights_3_hour
+    flights_by_step.departures AS departures_1_hour,
+    SUM(flights_by_step.departures) OVER last_3_hours AS departures_3_hour,
+    flights_by_step.late_departures AS late_departures_1_hour,
+    SUM(flights_by_step.late_departures) OVER last_3_hours AS late_departures_3_hour,
+    SUM(flights_by_step.late_departures) OVER last_day AS late_departures_1_day,
+    SUM(flights_by_step.departures) OVER last_day AS departures_1_day,
+    SUM(flights_by_step.cancelled_flights) OVER last_3_hours AS cancelled_flights_3_hour
   FROM moments
-  LEFT JOIN flights_facts
-    ON moments.origin = flights_facts.origin AND moments.event_timestamp = flights_facts.event_timestamp
-  WINDOW last_hour AS (
-    PARTITION BY moments.origin
-    ORDER BY moments.event_timestamp
-    RANGE BETWEEN INTERVAL '0' HOUR PRECEDING AND CURRENT ROW
-  ), last_3_hours AS (
+  LEFT JOIN flights_by_step
+    ON moments.origin = flights_by_step.origin AND moments.event_timestamp = flights_by_step.event_timestamp
+  WINDOW last_3_hours AS (
     PARTITION BY moments.origin
     ORDER BY moments.event_timestamp
     RANGE BETWEEN INTERVAL '2' HOUR PRECEDING AND CURRENT ROW

@@ -4,7 +4,7 @@
     post_hook="COPY (FROM {{ this }} ORDER BY plane, event_timestamp) TO 'feature_views/data/plane_history.parquet' (FORMAT parquet)"
 ) }}
 
-WITH flights_facts AS (
+WITH flights_by_step AS (
   SELECT
     flights.tail_number AS plane,
     DATE_TRUNC('DAY', CAST(flights.landed_at_utc AS TIMESTAMP)) + INTERVAL '1' DAY AS event_timestamp,
@@ -12,12 +12,12 @@ WITH flights_facts AS (
     SUM(flights.arrival_delay) AS average_arrival_delay_sum,
     COUNT(flights.arrival_delay) AS average_arrival_delay_count,
     SUM(CASE WHEN flights.is_late_arrival THEN 1 ELSE 0 END) AS late_arrivals,
-    SUM(CASE WHEN NOT flights.landed_at_utc IS NULL THEN 1 ELSE 0 END) FILTER (WHERE NOT flights.is_diverted) AS arrivals_2,
+    SUM(CASE WHEN flights.landed_at_utc IS NOT NULL THEN 1 ELSE 0 END) FILTER (WHERE NOT flights.is_diverted) AS arrivals_2,
     SUM(CASE WHEN NOT flights.is_cancelled THEN flights.distance END) AS miles_flown
   FROM {{ ref('flights') }} AS flights
   WHERE
-    NOT flights.tail_number IS NULL
-    AND NOT flights.landed_at_utc IS NULL
+    flights.tail_number IS NOT NULL
+    AND flights.landed_at_utc IS NOT NULL
     AND flights.landed_at_utc < DATE_TRUNC('DAY', CAST('{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}' AS TIMESTAMP))
   GROUP BY
     1, 2
@@ -29,17 +29,17 @@ WITH flights_facts AS (
     SELECT
       plane,
       event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
     UNION
     SELECT
       plane,
       event_timestamp + INTERVAL '7' DAY AS event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
     UNION
     SELECT
       plane,
       event_timestamp + INTERVAL '28' DAY AS event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
   ) AS changes
   WHERE
     event_timestamp <= DATE_TRUNC('DAY', CAST('{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}' AS TIMESTAMP))
@@ -47,19 +47,19 @@ WITH flights_facts AS (
   SELECT
     moments.plane,
     moments.event_timestamp,
-    SUM(flights_facts.arrivals) OVER last_7_days AS arrivals_7_day,
-    SUM(flights_facts.arrivals) OVER last_28_days AS arrivals_28_day,
-    SUM(flights_facts.average_arrival_delay_sum) OVER last_7_days AS average_arrival_delay_sum_7_day,
-    SUM(flights_facts.average_arrival_delay_count) OVER last_7_days AS average_arrival_delay_count_7_day,
-    SUM(flights_facts.average_arrival_delay_sum) OVER last_28_days AS average_arrival_delay_sum_28_day,
-    SUM(flights_facts.average_arrival_delay_count) OVER last_28_days AS average_arrival_delay_count_28_day,
-    SUM(flights_facts.late_arrivals) OVER last_28_days AS late_arrivals_28_day,
-    SUM(flights_facts.arrivals_2) OVER last_28_days AS arrivals_2_28_day,
-    SUM(flights_facts.miles_flown) OVER last_28_days AS miles_flown_28_day,
-    SUM(flights_facts.miles_flown) OVER until_now AS miles_flown_all
+    SUM(flights_by_step.arrivals) OVER last_7_days AS arrivals_7_day,
+    SUM(flights_by_step.arrivals) OVER last_28_days AS arrivals_28_day,
+    SUM(flights_by_step.average_arrival_delay_sum) OVER last_7_days AS average_arrival_delay_sum_7_day,
+    SUM(flights_by_step.average_arrival_delay_count) OVER last_7_days AS average_arrival_delay_count_7_day,
+    SUM(flights_by_step.average_arrival_delay_sum) OVER last_28_days AS average_arrival_delay_sum_28_day,
+    SUM(flights_by_step.average_arrival_delay_count) OVER last_28_days AS average_arrival_delay_count_28_day,
+    SUM(flights_by_step.late_arrivals) OVER last_28_days AS late_arrivals_28_day,
+    SUM(flights_by_step.arrivals_2) OVER last_28_days AS arrivals_2_28_day,
+    SUM(flights_by_step.miles_flown) OVER last_28_days AS miles_flown_28_day,
+    SUM(flights_by_step.miles_flown) OVER until_now AS miles_flown_all
   FROM moments
-  LEFT JOIN flights_facts
-    ON moments.plane = flights_facts.plane AND moments.event_timestamp = flights_facts.event_timestamp
+  LEFT JOIN flights_by_step
+    ON moments.plane = flights_by_step.plane AND moments.event_timestamp = flights_by_step.event_timestamp
   WINDOW last_7_days AS (
     PARTITION BY moments.plane
     ORDER BY moments.event_timestamp

@@ -160,7 +160,7 @@ def test_saved_queries_are_listed_with_what_they_ask(gemel):
 
 def test_validate_finds_no_fault_in_a_good_shop(gemel):
     ran = gemel("validate")
-    assert (ran.code, ran.out, ran.err) == (0, "", "3 metrics, 1 saved queries: no problem\n")
+    assert (ran.code, ran.out, ran.err) == (0, "", "3 metrics, 1 saved queries, 0 feature views: no problem\n")
 
 
 def test_validate_tells_what_the_database_does_not_have(gemel, files):

@@ -56,7 +56,7 @@ def test_a_sum_of_no_rows_is_null_and_needs_no_help():
 
 
 def test_a_filtered_count_tells_rows_without_a_value_from_no_rows():
-    expected = "SUM(CASE WHEN NOT amount IS NULL THEN 1 ELSE 0 END) FILTER(WHERE late)"
+    expected = "SUM(CASE WHEN amount IS NOT NULL THEN 1 ELSE 0 END) FILTER(WHERE late)"
     assert spelled("count", "amount", "late") == expected
 
 

@@ -243,6 +243,10 @@ def test_a_metric_that_aggregates_by_itself_reads_as_one_over_a_measure():
     assert read_metric(shop(newer), "revenue") == read_metric(shop(older, models=[sales(measure)]), "revenue")
 
 
+def test_a_hidden_metric_is_private():
+    assert read_metric(shop(metric("m", "simple", measure="amount", is_private=True)), "m").private
+
+
 def test_an_expression_beside_a_measure_is_passed_over():
     data = shop(metric("revenue", "simple", measure={"name": "amount"}, expr="something_else"))
     assert read_metric(data, "revenue").definition.measure.expr == "amount"

@@ -12,17 +12,54 @@ WITHOUT_FILTER = frozenset({"snowflake", "bigquery", "redshift", "mysql", "tsql"
 """Engines in which an aggregate takes no FILTER clause; there it becomes a CASE inside the aggregate."""
 
 
+WITH_ISODOW = frozenset({"duckdb", "postgres", "redshift", "materialize", "risingwave"})
+SUNDAY_WEEKS = frozenset({"bigquery", "mysql", "tsql", "oracle"})
+DECIMAL_DIVISION = frozenset({"snowflake"})
+"""Engines that divide whole numbers into decimals of few places."""
+
+
 def speak(select: exp.Select, dialect: str) -> str:
     """SQL text, one clause a line. Raises QueryError (G318) for a dialect that sqlglot does not know."""
     engine = Dialect.get(dialect) if dialect else None
     if engine is None:
         known = [name for name in Dialect.classes if name]
         raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, known))
+    _refuse_unsaid(select, dialect)
+    if dialect in DECIMAL_DIVISION:
+        select.transform(_floating, copy=False)
     if dialect in WITHOUT_FILTER:
         select.transform(_filter_to_case, copy=False)
     for node in list(select.find_all(exp.Filter, exp.Group)):
         _on_one_line(node, engine())
     return select.sql(engine(), pretty=True, max_text_width=110)
+
+
+def _refuse_unsaid(select: exp.Query, dialect: str) -> None:
+    """Raises QueryError (G327) where sqlglot would write something that the engine refuses, or reads otherwise."""
+    for node in select.walk():
+        match node:
+            case exp.Join(args={"method": "ASOF"}) if dialect != "duckdb":
+                what = "a conversion metric"
+            case exp.Extract(this=exp.Var(this="ISODOW")) if dialect not in WITH_ISODOW:
+                what = "the day of the week"
+            case exp.TimestampTrunc(unit=exp.Var(this="WEEK")) if dialect in SUNDAY_WEEKS:
+                what = "a week, which starts on Sunday there,"
+            case exp.GenerateSeries() if dialect != "duckdb":
+                what = "a feature at every step"
+            case exp.PercentileCont() | exp.PercentileDisc() if dialect == "bigquery":
+                what = "a percentile"
+            case _:
+                continue
+        raise QueryError(
+            "G327", f"{what} cannot be said in {dialect} yet", hint="leave --dialect away for DuckDB's SQL"
+        )
+
+
+def _floating(node: exp.Expr) -> exp.Expr:
+    """A division of whole numbers that keeps its fraction."""
+    if isinstance(node, exp.Div):
+        return exp.Div(this=exp.cast(node.this, "double"), expression=node.expression, typed=False, safe=False)
+    return node
 
 
 def _on_one_line(node: exp.Expr, dialect: Dialect) -> None:

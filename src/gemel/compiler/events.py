@@ -3,11 +3,13 @@
 from sqlglot import exp
 
 from gemel.compiler.algebra import Aggregate, Derive, Filter, Join, Named, Plan, Scan, Summary
-from gemel.compiler.expressions import column, conjunction, equal, interval
+from gemel.compiler.expressions import column, conjunction, equal, interval, present
 from gemel.compiler.facts import Facts, truncated
 from gemel.compiler.parts import summary
 from gemel.compiler.terms import Converted
 from gemel.spec.time import finer, is_standard
+
+AT = "happened_at"
 
 
 def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: str) -> Plan:
@@ -17,11 +19,11 @@ def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: s
 
     Base events of one entity at one time are one event; where their groups differ, the smallest value stands.
     """
-    same = [f"same_{number}" for number in range(len(converted.same))]
+    same = _names(converted)
     pairs = list(zip(same, converted.same, strict=True))
     keys = [Named(key.name, base.operand(attribute)) for key, attribute in converted.base.keys]
     left = [Named(name, base.value(attribute)) for name, (attribute, _) in pairs]
-    at = Named("at", truncated(base.moment(), converted.grain, None))
+    at = Named(AT, truncated(base.moment(), converted.grain, None))
     known: Plan = base.where(converted.base.filters, converted.base.span)
     known = _present(known, [*left, at])
     starts: Plan
@@ -32,19 +34,26 @@ def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: s
         starts = Aggregate(known, (*left, at), tuple(Summary(key.name, "min", key.value) for key in keys))
 
     right = [Named(name, conversion.value(attribute)) for name, (_, attribute) in pairs]
-    when = Named("at", truncated(conversion.moment(), converted.grain, None))
-    measured = Named("measured", conversion.measured(converted.conversion))
+    when = Named(AT, truncated(conversion.moment(), converted.grain, None))
+    measured = Named(name, conversion.measured(converted.conversion))
     turned = _present(conversion.where(converted.conversion.filters), [*right, when])
     ends = Derive(turned, (*right, when, measured))
 
     on: list[exp.Expr] = [equal(column(key, "ends"), column(key, "starts")) for key in same]
-    on.append(exp.GTE(this=column("at", "ends"), expression=column("at", "starts")))
+    on.append(exp.GTE(this=column(AT, "ends"), expression=column(AT, "starts")))
     followed: Plan = Join(Scan(ends, "ends"), Scan(starts, "starts"), conjunction(on), "asof")
     if converted.window:
-        oldest = exp.Sub(this=column("at", "ends"), expression=interval(converted.window))
-        followed = Filter(followed, exp.GT(this=column("at", "starts"), expression=oldest))
+        oldest = exp.Sub(this=column(AT, "ends"), expression=interval(converted.window))
+        followed = Filter(followed, exp.GT(this=column(AT, "starts"), expression=oldest))
     groups = tuple(Named(key.name, column(key.name, "starts")) for key in keys)
-    return Aggregate(followed, groups, (summary(converted.conversion, name, column("measured", "ends")),))
+    return Aggregate(followed, groups, (summary(converted.conversion, name, column(name, "ends")),))
+
+
+def _names(converted: Converted) -> list[str]:
+    """What has to be equal, by its own names where they are free."""
+    taken = {key.name for key, _ in converted.base.keys} | {AT}
+    names = [left.element.name for left, _ in converted.same]
+    return [f"{name}_{place}" if name in taken or names.count(name) > 1 else name for place, name in enumerate(names)]
 
 
 def _told_by_time(converted: Converted) -> bool:
@@ -59,5 +68,5 @@ def _told_by_time(converted: Converted) -> bool:
 def _present(rows: Plan, values: list[Named]) -> Plan:
     """Without an entity or a time, an event belongs to nobody's story."""
     for value in values:
-        rows = Filter(rows, exp.Is(this=value.value, expression=exp.null()).not_())
+        rows = Filter(rows, present(value.value))
     return rows

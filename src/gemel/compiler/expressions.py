@@ -241,6 +241,11 @@ def equal(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     return exp.EQ(this=left, expression=right)
 
 
+def present(value: exp.Expr) -> exp.Expr:
+    """`value IS NOT NULL`"""
+    return exp.Is(this=value, expression=exp.Not(this=exp.null()))
+
+
 def interval(window: Window) -> exp.Interval:
     return exp.Interval(this=exp.Literal.string(str(window.count)), unit=exp.var(window.unit.upper()))
 

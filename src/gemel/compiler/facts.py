@@ -19,7 +19,7 @@ INTERNAL = frozenset(
 """Aliases that plans give to what they make."""
 
 PlanTerm = Callable[[PerEntity], Plan]
-"""Plans a metric by its keys, with its value in column `value`; handed in, since facts come before plans."""
+"""Plans a metric by its keys, with its value in the column of its name; handed in, since facts come before plans."""
 
 
 class Facts:
@@ -81,9 +81,10 @@ class Facts:
         groups = [Named(name, self._grouping(leaf, name)) for name in spec.groupings]
         own = [(key, a) for key, a in leaf.keys if isinstance(a, Attribute) and not a.hops]
         asked = [Named(key.name, self.value(a)) for key, a in own if a.element == dimension]
-        edges = Aggregate(rows, (*groups, *asked[:1]), (Summary("boundary", spec.choice, time),))
+        edge = f"{'first' if spec.choice == 'min' else 'last'}_{spec.dimension}"
+        edges = Aggregate(rows, (*groups, *asked[:1]), (Summary(edge, spec.choice, time),))
         same = [equal(group.value, column(group.name, "boundary")) for group in groups]
-        on = conjunction([*same, equal(time, column("boundary", "boundary"))])
+        on = conjunction([*same, equal(time, column(edge, "boundary"))])
         return Join(rows, Scan(edges, "boundary"), on, "inner")
 
     def _grouping(self, leaf: Leaf, name: str) -> exp.Expr:
@@ -184,7 +185,7 @@ class Facts:
             on = [exp.EQ(this=value, expression=column(key, alias)) for key, value in zip(keys, values, strict=True)]
             self.rows = Lookup(self.rows, Scan(inner, alias), conjunction(on))
             self._joined[alias] = inner
-        return column("value", alias)
+        return column(operand.name, alias)
 
 
 def _own(alias: str) -> str:

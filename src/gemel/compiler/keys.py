@@ -133,6 +133,9 @@ def make_order(
     for key in keys:
         if wanted and (key.segments, key.grain, key.part) == (wanted.segments, wanted.grain, wanted.part):
             return key.name, order.descending
+    alike = [key.name for key in keys if key.segments == order.key.segments]
+    if len(alike) == 1 and order.key.grain is None and order.key.part is None:
+        return alike[0], order.descending
     available = [*names, *(key.name for key in keys)]
     raise QueryError(
         "G315",

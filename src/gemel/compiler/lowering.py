@@ -24,7 +24,7 @@ from gemel.compiler.algebra import (
     columns,
     is_rows,
 )
-from gemel.compiler.expressions import column, identifier, interval, parenthesized
+from gemel.compiler.expressions import column, identifier, interval, parenthesized, present
 from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, seconds
 
@@ -71,7 +71,9 @@ class _Draft:
         if self.distinct:
             query = query.distinct(copy=False)
         for name, descending in self.order:
-            query = query.order_by(exp.Ordered(this=column(name), desc=descending, nulls_first=False), copy=False)
+            query = query.order_by(
+                exp.Ordered(this=column(name), desc=descending or None, nulls_first=False), copy=False
+            )
         return query.limit(self.limit, copy=False) if self.limit is not None else query
 
     def _grouping(self, group: list[exp.Expr]) -> list[exp.Expr]:
@@ -152,15 +154,15 @@ class _Lowering:
         return self._wrapped(inner) if draft.distinct or draft.order or draft.limit is not None else draft
 
     def _wrapped(self, inner: Plan) -> _Draft:
-        name = self._cte(inner, _subject(inner))
+        name = self._cte(inner, _title(inner))
         return _Draft(exp.Table(this=identifier(name)), outputs={c: column(c) for c in columns(inner)})
 
     def _table(self, source: Relation | Plan, alias: str) -> exp.Table:
         if isinstance(source, Relation):
             table = self.tables(source)
         else:
-            table = exp.Table(this=identifier(self._cte(source, alias)))
-        if table.name != alias or table.args.get("db"):
+            table = exp.Table(this=identifier(self._cte(source, _title(source) if alias == "facts" else alias)))
+        if table.name != alias:
             table.set("alias", exp.TableAlias(this=identifier(alias)))
         return table
 
@@ -189,7 +191,7 @@ class _Lowering:
                 return self.draft(plan).select()
 
     def _combine(self, plan: Combine) -> _Draft:
-        names = [self._cte(part, f"{_subject(part)}_facts") for part in plan.inputs]
+        names = [self._cte(part, _title(part)) for part in plan.inputs]
         if not plan.keys:
             draft = _Draft(exp.Table(this=identifier(names[0])))
             draft.joins = [exp.Join(this=exp.Table(this=identifier(name)), kind="CROSS") for name in names[1:]]
@@ -216,7 +218,7 @@ class _Lowering:
         return draft
 
     def _moments(self, plan: Moments) -> exp.Query:
-        facts = self._cte(plan.facts, f"{_subject(plan.facts)}_facts")
+        facts = self._cte(plan.facts, f"{_facts(plan.facts)}_by_step")
         keys = [column(key) for key in plan.keys]
         moment, source = column(plan.moment), exp.Table(this=identifier(facts))
         if plan.step is not None:
@@ -236,13 +238,16 @@ class _Lowering:
 
     def _as_of(self, plan: AsOf) -> _Draft:
         """Window frames over the moments. Every fact's own moment is among them, so none is missed."""
-        facts = self._cte(plan.facts, f"{_subject(plan.facts)}_facts")
+        facts = self._cte(plan.facts, f"{_facts(plan.facts)}_by_step")
         moments = self._cte(plan.spine, "moments")
         draft = _Draft(exp.Table(this=identifier(moments)))
         same = [exp.EQ(this=column(c, moments), expression=column(c, facts)) for c in plan.spine.columns]
         draft.joins = [exp.Join(this=exp.Table(this=identifier(facts)), on=exp.and_(*same), side="LEFT")]
         draft.outputs = {c: column(c, moments) for c in plan.spine.columns}
         for value in plan.values:
+            if value.back == plan.step:  # the moment's own row
+                draft.outputs[value.name] = column(value.value, facts)
+                continue
             name = _frame_name(value.back)
             draft.windows[name] = exp.Window(
                 partition_by=[column(key, moments) for key in plan.spine.keys],
@@ -292,9 +297,7 @@ def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
                 counted = _filtered(counted, where)
                 # No rows are no value: a count of none says NULL, as a sum does.
                 return counted if always_rows else exp.Nullif(this=counted, expression=exp.Literal.number(0))
-            present = exp.Is(this=parenthesized(value), expression=exp.null()).not_()
-            flag = exp.case().when(present, exp.Literal.number(1)).else_(exp.Literal.number(0))
-            return _filtered(exp.Sum(this=flag), where)
+            return _filtered(exp.Sum(this=_flag(parenthesized(value))), where)
         case "count_distinct":
             distinct = _filtered(exp.Count(this=exp.Distinct(expressions=[value]), big_int=True), where)
             if where is None or not grouped:
@@ -314,6 +317,11 @@ def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
             return _filtered(approximate, where)
         case other:
             raise AssertionError(f"no aggregate {other}")
+
+
+def _flag(value: exp.Expr) -> exp.Case:
+    """1 where there is a value, else 0."""
+    return exp.case().when(present(value.copy()), exp.Literal.number(1)).else_(exp.Literal.number(0))
 
 
 def _filtered(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:
@@ -339,10 +347,26 @@ def _simpler(node: exp.Expr) -> exp.Expr:
         case exp.Coalesce(this=exp.Nullif() as inner, expressions=[exp.Literal(this="0")]) if _is_count(inner.this):
             counted: exp.Expr = inner.this
             return counted
+        case exp.Nullif(this=inner, expression=exp.Literal(this="0")) if (counted_ := _as_count(inner)) is not None:
+            return exp.Nullif(this=counted_, expression=node.expression)
         case exp.Nullif(this=exp.Nullif() as inner, expression=exp.Literal(this="0")) if _is_zero(inner.expression):
             return inner
         case _:
             return node
+
+
+def _as_count(node: exp.Expr) -> exp.Expr | None:
+    """`SUM(CASE WHEN x IS NOT NULL THEN 1 ELSE 0 END)` as `COUNT(x)`: equal but over no rows, where NULLIF is too."""
+    match node:
+        case exp.Filter(this=inner, expression=where):
+            counted = _as_count(inner)
+            return exp.Filter(this=counted, expression=where) if counted is not None else None
+        case exp.Sum(this=exp.Case(args={"ifs": [exp.If(this=exp.Is(this=value, expression=exp.Not()))]})) if (
+            node == exp.Sum(this=_flag(value))
+        ):
+            return exp.Count(this=value.this if isinstance(value, exp.Paren) else value, big_int=True)
+        case _:
+            return None
 
 
 def _is_count(node: exp.Expr) -> bool:
@@ -354,7 +378,10 @@ def _is_zero(node: exp.Expr) -> bool:
 
 
 def _conjuncts(predicates: list[exp.Expr]) -> list[exp.Expr]:
-    return [exp.paren(p.copy()) if isinstance(p, exp.Or) else p.copy() for p in dict.fromkeys(predicates)]
+    different = list(dict.fromkeys(predicates))
+    if len(different) == 1:
+        return [different[0].copy()]
+    return [exp.paren(p.copy()) if isinstance(p, exp.Or) else p.copy() for p in different]
 
 
 def _alias(value: exp.Expr, name: str) -> exp.Expr:
@@ -363,14 +390,43 @@ def _alias(value: exp.Expr, name: str) -> exp.Expr:
     return exp.Alias(this=value.copy(), alias=identifier(name))
 
 
-def _subject(plan: Plan) -> str:
-    """What a result is about, to name it by: the facts at its bottom."""
-    while not isinstance(plan, Scan):
+def _title(plan: Plan) -> str:
+    """A name for a result that tells what it holds: `flights_by_month`, `flights_by_carrier_day`."""
+    match plan:
+        case Moments():
+            return "moments"
+        case Stack():
+            return "together"
+        case Derive(input=Aggregate() as inner):
+            return _title(inner)
+        case Aggregate(keys=keys) | Distinct(keys=keys):
+            names = [key.name for key in keys if not isinstance(key.value, exp.Window)]
+        case AsOf(spine=spine):
+            names = list(spine.columns)
+        case Derive(input=Join(), outputs=outputs):
+            names = [output.name for output in outputs[:-1]]  # the last is the value
+        case _:
+            names = []
+    facts = _facts(plan)
+    short = "_".join(name.removeprefix("metric_time__").replace("__", "_") for name in names)
+    if not names:
+        return f"{facts}_result"
+    return f"{facts}_by_{short}" if len(short) <= 40 else f"{facts}_by_{len(names)}_items"
+
+
+def _facts(plan: Plan) -> str:
+    """The table at the bottom of a result."""
+    while True:
         match plan:
+            case Scan(source=Relation(), alias=alias):
+                return alias
+            case Scan(source=inner):
+                plan = inner  # type: ignore[assignment]
             case Combine(inputs=inputs) | Stack(inputs=inputs):
                 plan = inputs[0]
-            case Moments(facts=facts) | AsOf(facts=facts):
-                plan = facts
+            case Moments(facts=inner) | AsOf(facts=inner):
+                plan = inner
+            case Join(input=Scan(alias="spine"), right=right):
+                plan = right
             case _:
                 plan = plan.input
-    return plan.alias

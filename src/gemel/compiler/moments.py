@@ -22,7 +22,7 @@ from gemel.compiler.algebra import (
     Summary,
     Windowed,
 )
-from gemel.compiler.expressions import column, equal, interval, substitute
+from gemel.compiler.expressions import column, equal, interval, present, substitute
 from gemel.compiler.facts import expression, filtered, truncated
 from gemel.compiler.graph import Attribute, Graph, inputs
 from gemel.compiler.keys import make_key
@@ -30,7 +30,7 @@ from gemel.compiler.parts import gather, parts, whole
 from gemel.compiler.planning import cell_names, cells_of, facts_of
 from gemel.compiler.query import parse_item
 from gemel.compiler.resolution import Scope
-from gemel.compiler.terms import Formula, Leaf, Term
+from gemel.compiler.terms import Formula, Leaf, PerEntity, Term
 from gemel.errors import About, BridgeError, DefinitionError, did_you_mean
 from gemel.spec.manifest import Conversion, Cumulative, Dimension, Metric
 from gemel.spec.time import SECONDS, Window, seconds
@@ -171,6 +171,13 @@ def _known(graph: Graph, query: FeatureQuery, term: Term) -> Term:
     if isinstance(term, Formula):
         return replace(term, inputs=tuple((handle, _known(graph, query, t)) for handle, t in term.inputs))
     assert isinstance(term, Leaf)
+    if any(isinstance(operand, PerEntity) for predicate in term.filters for operand in predicate.operands):
+        raise BridgeError(
+            "G517",
+            f"a filter by another metric ({term.filters[0].template.text.strip()}) sees facts of all time, those after "
+            "a moment too, so its metric is no feature",
+            hint="filter by dimensions",
+        )
     return replace(term, time=_known_at(graph, query, term), spine=False)
 
 
@@ -215,9 +222,7 @@ def _buckets(graph: Graph, query: FeatureQuery, leaf: Leaf, part: Summary, step:
     keys = [Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys]
     known = facts.moment()
     # A fact without an entity is nobody's, one without a time never becomes known.
-    conditions: list[exp.Expr] = [
-        exp.Is(this=value.copy(), expression=exp.null()).not_() for value in [*(k.value for k in keys), known]
-    ]
+    conditions: list[exp.Expr] = [present(value.copy()) for value in [*(k.value for k in keys), known]]
     conditions.append(exp.LT(this=known.copy(), expression=_floor(query)))
     rows = filtered(facts.where(leaf.filters), conditions)
     moment = exp.Add(this=truncated(_timestamp(known), step.unit, None), expression=interval(step))

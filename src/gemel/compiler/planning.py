@@ -1,6 +1,6 @@
 """A resolved query to a plan. Every cell is planned by itself, plainly; sharing work between them is tidying."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from sqlglot import exp
@@ -67,7 +67,9 @@ def _plan_metrics(graph: Graph, resolved: Metrics) -> Plan:
     result: Plan = plan_outputs(graph, resolved.keys, resolved.outputs)
     for predicate in resolved.having:
         result = Filter(result, predicate)
-    result = _top(result, resolved.order, resolved.limit)
+    # In front of a total, the order matters only for which groups stay.
+    order = resolved.order if not resolved.totals or resolved.limit is not None else ()
+    result = _top(result, order, resolved.limit)
     return _with_totals(graph, resolved, result) if resolved.totals else result
 
 
@@ -97,7 +99,7 @@ def plan_outputs(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...
     if len(outputs) > 1 and not all(_is_nothing(output.term) for output in outputs):
         return _plan_apart(graph, keys, outputs)
     cells = tuple(dict.fromkeys(cell for output in outputs for cell in cells_of(output.term)))
-    names = cell_names(cells, keys)
+    names = cell_names(cells, keys, {output.term: output.name for output in outputs})
     parts = tuple(_plan_cell(graph, cell, names[cell]) for cell in cells)
     combined: Plan = parts[0] if len(parts) == 1 else Combine(parts, tuple(key.name for key in keys))
     columns = [Named(key.name, column(key.name)) for key in keys]
@@ -142,11 +144,15 @@ def cells_of(term: Term) -> Iterable[Cell]:
             yield term
 
 
-def cell_names(cells: Sequence[Cell], keys: tuple[Key, ...] = ()) -> dict[Cell, str]:
-    """A column name for each cell: its measure's, numbered where one measure is used in several ways."""
-    names: dict[Cell, str] = {}
-    taken = {key.name for key in keys}
+def cell_names(
+    cells: Sequence[Cell], keys: tuple[Key, ...] = (), outputs: Mapping[Term, str] | None = None
+) -> dict[Cell, str]:
+    """A column name for each cell: the output's that it is, or its measure's, numbered where that is taken."""
+    names: dict[Cell, str] = {cell: outputs[cell] for cell in cells if outputs and cell in outputs}
+    taken = {key.name for key in keys} | {*names.values()}
     for cell in cells:
+        if cell in names:
+            continue
         wanted = _title(cell)
         name, number = wanted, 1
         while name in taken:
@@ -215,7 +221,7 @@ def _plan_cell(graph: Graph, cell: Cell, name: str) -> Plan:
 
 def facts_of(graph: Graph, leaf: Leaf) -> Facts:
     def per_entity(operand: PerEntity) -> Plan:
-        return plan_outputs(graph, operand.keys, (Output("value", operand.term),))
+        return plan_outputs(graph, operand.keys, (Output(operand.name, operand.term),))
 
     return Facts(graph, graph.models[leaf.measure.model], leaf.time, per_entity)
 

@@ -322,7 +322,7 @@ class Scope:
         keys = make_keys(self.graph, reference.group_by, [inner])
         scope = Scope(self.graph, keys, None, [inner])
         attributes = tuple(self._attribute(metric, measure, key) for key in keys)
-        return PerEntity(scope.term(inner, ()), keys, attributes)
+        return PerEntity(inner.name, scope.term(inner, ()), keys, attributes)
 
 
 def shared_times(term: Term) -> tuple[Key, ...]:

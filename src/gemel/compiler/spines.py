@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from gemel.compiler.algebra import Aggregate, Derive, Distinct, Filter, Join, Lookup, Named, Plan, Scan, Summary
-from gemel.compiler.expressions import bound, column, conjunction, equal, interval
+from gemel.compiler.expressions import bound, column, conjunction, equal, interval, present
 from gemel.compiler.facts import Facts, filtered, truncated, within
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.parts import gather, parts, summary, whole
@@ -182,7 +182,7 @@ def _days_before(spine: TimeSpine, shifted: Shifted) -> Plan:
     number = exp.Window(this=exp.RowNumber(), partition_by=[period], order=in_order)
     rank = exp.Window(this=exp.DenseRank(), order=by_period)
     numbered = Derive(
-        Filter(Scan(spine.relation, "spine"), exp.Is(this=period, expression=exp.null()).not_()),
+        Filter(Scan(spine.relation, "spine"), present(period)),
         (Named("day", day), Named("number", number), Named("period", rank)),
     )
     count = exp.Literal.number(shifted.window.count)
@@ -345,22 +345,23 @@ def _meet(
     keys = [Named(key.name, facts.operand(attribute)) for key, attribute in others]
     moment = truncated(facts.moment(), day.grain, None)
     measured = facts.measured(leaf)
-    kept = None if leaf.measure.non_additive or mixed else parts(leaf, name, measured)
+    kept = None if leaf.measure.non_additive or mixed else parts(leaf, leaf.measure.name, measured)
     shown = [Named(key.name, column(key.name, "spine")) for key in times]
     if kept is None:
         after = [_mixed(facts, leaf, predicate, day) for predicate in mixed]
         rows = facts.boundary(facts.where(leaf.filters, leaf.span), leaf)
         met = filtered(Join(rows, spine, meets(moment), "inner"), after)
         return Aggregate(met, (*shown, *keys), (summary(leaf, name, measured),))
-    steps = Aggregate(facts.where(leaf.filters, leaf.span), (*keys, Named("step", moment)), kept)
-    stepped = Scan(steps, "facts")
+    steps = Aggregate(facts.where(leaf.filters, leaf.span), (Named(day.name, moment), *keys), kept)
+    stepped, plain = Scan(steps, "facts"), leaf.measure.name
     totals = Aggregate(
-        Join(stepped, spine, meets(column("step", "facts")), "inner"),
+        Join(stepped, spine, meets(column(day.name, "facts")), "inner"),
         (*shown, *(Named(key.name, column(key.name, "facts")) for key in keys)),
-        tuple(Summary(part.name, gather(part), column(part.name, "facts")) for part in kept),
+        tuple(Summary(name + part.name[len(plain) :], gather(part), column(part.name, "facts")) for part in kept),
     )
     names = [key.name for key in (*shown, *keys)]
-    return Derive(totals, (*(Named(key, column(key)) for key in names), Named(name, whole(kept))))
+    value = whole(kept, lambda part: column(name + part[len(plain) :]))
+    return Derive(totals, (*(Named(key, column(key)) for key in names), Named(name, value)))
 
 
 def _mixed(facts: Facts, leaf: Leaf, predicate: Predicate, day: Key) -> exp.Expr:

@@ -42,6 +42,7 @@ class Span:
 class PerEntity:
     """A metric to filter or group by: its value for the entity that a fact belongs to."""
 
+    name: str
     term: "Term"
     keys: tuple[Key, ...]
     attributes: tuple[Attribute, ...]

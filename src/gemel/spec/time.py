@@ -31,7 +31,7 @@ class Window:
     unit: str
 
     def __str__(self) -> str:
-        return f"{self.count} {self.unit}"
+        return f"{self.count} {self.unit}{'' if self.count == 1 else 's'}"
 
 
 def parse_window(text: str) -> Window | None:

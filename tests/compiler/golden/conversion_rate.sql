@@ -1,8 +1,8 @@
-WITH flights_facts AS (
+WITH flights_by_carrier_name AS (
   SELECT
     carrier.name AS carrier__name,
     COUNT(flights.flight_id) AS landings
-  FROM gemel.main.flights AS flights
+  FROM gemel.main.flights
   LEFT JOIN gemel.main.airlines AS carrier
     ON flights.carrier = carrier.carrier
   WHERE
@@ -11,35 +11,35 @@ WITH flights_facts AS (
     1
 ), ends AS (
   SELECT
-    flights.tail_number AS same_0,
-    DATE_TRUNC('MINUTE', flights.departed_at_utc) AS "at",
-    CASE WHEN flights.is_late_departure THEN flights.flight_id END AS measured
-  FROM gemel.main.flights AS flights
+    flights.tail_number AS plane,
+    DATE_TRUNC('MINUTE', flights.departed_at_utc) AS happened_at,
+    CASE WHEN flights.is_late_departure THEN flights.flight_id END AS late_takeoffs_after
+  FROM gemel.main.flights
   WHERE
-    NOT flights.tail_number IS NULL AND NOT DATE_TRUNC('MINUTE', flights.departed_at_utc) IS NULL
+    flights.tail_number IS NOT NULL AND DATE_TRUNC('MINUTE', flights.departed_at_utc) IS NOT NULL
 ), starts AS (
   SELECT
-    flights.tail_number AS same_0,
-    DATE_TRUNC('MINUTE', flights.landed_at_utc) AS "at",
+    flights.tail_number AS plane,
+    DATE_TRUNC('MINUTE', flights.landed_at_utc) AS happened_at,
     MIN(carrier.name) AS carrier__name
-  FROM gemel.main.flights AS flights
+  FROM gemel.main.flights
   LEFT JOIN gemel.main.airlines AS carrier
     ON flights.carrier = carrier.carrier
   WHERE
     flights.is_late_arrival
-    AND NOT flights.tail_number IS NULL
-    AND NOT DATE_TRUNC('MINUTE', flights.landed_at_utc) IS NULL
+    AND flights.tail_number IS NOT NULL
+    AND DATE_TRUNC('MINUTE', flights.landed_at_utc) IS NOT NULL
   GROUP BY
     1, 2
-), ends_facts AS (
+), flights_by_carrier_name_2 AS (
   SELECT
     starts.carrier__name,
-    COUNT(ends.measured) AS late_takeoffs_after
+    COUNT(ends.late_takeoffs_after) AS late_takeoffs_after
   FROM ends
   ASOF JOIN starts
-    ON ends.same_0 = starts.same_0 AND ends."at" >= starts."at"
+    ON ends.plane = starts.plane AND ends.happened_at >= starts.happened_at
   WHERE
-    starts."at" > ends."at" - INTERVAL '1' DAY
+    starts.happened_at > ends.happened_at - INTERVAL '1' DAY
   GROUP BY
     1
 )
@@ -51,13 +51,13 @@ FROM (
     carrier__name,
     landings,
     NULL AS late_takeoffs_after
-  FROM flights_facts
+  FROM flights_by_carrier_name
   UNION ALL
   SELECT
     carrier__name,
     NULL AS landings,
     late_takeoffs_after
-  FROM ends_facts
+  FROM flights_by_carrier_name_2
 ) AS facts
 GROUP BY
   1

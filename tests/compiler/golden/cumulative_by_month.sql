@@ -1,8 +1,8 @@
-WITH facts AS (
+WITH flights_by_step AS (
   SELECT
     DATE_TRUNC('DAY', flights.scheduled_departure_at) AS step,
-    COUNT(*) AS flights_to_date
-  FROM gemel.main.flights AS flights
+    COUNT(*) AS flights
+  FROM gemel.main.flights
   GROUP BY
     1
 ), spine AS (
@@ -14,19 +14,19 @@ WITH facts AS (
   SELECT
     spine.step,
     spine.metric_time__month,
-    SUM(facts.flights_to_date) AS flights_to_date
-  FROM facts
+    SUM(facts.flights) AS flights_7d
+  FROM flights_by_step AS facts
   JOIN spine
     ON facts.step <= spine.step AND facts.step > spine.step - INTERVAL '7' DAY
   GROUP BY
     1, 2
-), steps_2 AS (
+), flights_by_month AS (
   SELECT DISTINCT
     steps.metric_time__month,
-    FIRST_VALUE(steps.flights_to_date) OVER (PARTITION BY steps.metric_time__month ORDER BY steps.step DESC) AS flights_to_date
+    FIRST_VALUE(steps.flights_7d) OVER (PARTITION BY steps.metric_time__month ORDER BY steps.step DESC) AS flights_7d
   FROM steps
 )
 SELECT
   metric_time__month,
-  flights_to_date AS flights_7d
-FROM steps_2
+  flights_7d
+FROM flights_by_month

@@ -6,7 +6,7 @@ WITH spine AS (
 SELECT
   spine.metric_time__day,
   COUNT(DISTINCT flights.tail_number) AS planes_in_use_28d
-FROM gemel.main.flights AS flights
+FROM gemel.main.flights
 JOIN spine
   ON DATE_TRUNC('DAY', flights.scheduled_departure_at) <= spine.metric_time__day
   AND DATE_TRUNC('DAY', flights.scheduled_departure_at) > spine.metric_time__day - INTERVAL '28' DAY

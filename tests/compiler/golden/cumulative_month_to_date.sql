@@ -1,8 +1,8 @@
-WITH facts AS (
+WITH flights_by_day AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS step,
-    COUNT(*) AS flights_to_date
-  FROM gemel.main.flights AS flights
+    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    COUNT(*) AS flights
+  FROM gemel.main.flights
   GROUP BY
     1
 ), spine AS (
@@ -12,9 +12,10 @@ WITH facts AS (
 )
 SELECT
   spine.metric_time__day,
-  SUM(facts.flights_to_date) AS flights_month_to_date
-FROM facts
+  SUM(facts.flights) AS flights_month_to_date
+FROM flights_by_day AS facts
 JOIN spine
-  ON facts.step <= spine.metric_time__day AND facts.step >= DATE_TRUNC('MONTH', spine.metric_time__day)
+  ON facts.metric_time__day <= spine.metric_time__day
+  AND facts.metric_time__day >= DATE_TRUNC('MONTH', spine.metric_time__day)
 GROUP BY
   1

@@ -1,9 +1,9 @@
-WITH facts AS (
+WITH flights_by_day AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS step,
-    SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) AS late_departures_to_date,
-    COUNT(flights.departed_at_utc) AS departures_to_date
-  FROM gemel.main.flights AS flights
+    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) AS late_departures,
+    COUNT(flights.departed_at_utc) AS departures
+  FROM gemel.main.flights
   GROUP BY
     1
 ), spine AS (
@@ -13,9 +13,10 @@ WITH facts AS (
 )
 SELECT
   spine.metric_time__day,
-  SUM(facts.late_departures_to_date) / NULLIF(SUM(facts.departures_to_date), 0) AS late_rate_7d
-FROM facts
+  SUM(facts.late_departures) / NULLIF(SUM(facts.departures), 0) AS late_rate_7d
+FROM flights_by_day AS facts
 JOIN spine
-  ON facts.step <= spine.metric_time__day AND facts.step > spine.metric_time__day - INTERVAL '7' DAY
+  ON facts.metric_time__day <= spine.metric_time__day
+  AND facts.metric_time__day > spine.metric_time__day - INTERVAL '7' DAY
 GROUP BY
   1

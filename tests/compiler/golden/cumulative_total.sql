@@ -1,3 +1,3 @@
 SELECT
   NULLIF(COUNT(*), 0) AS flights_to_date
-FROM gemel.main.flights AS flights
+FROM gemel.main.flights

@@ -1,9 +1,9 @@
-WITH facts AS (
+WITH flights_by_day_carrier_name AS (
   SELECT
+    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
     carrier.name AS carrier__name,
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS step,
-    COUNT(*) AS flights_to_date
-  FROM gemel.main.flights AS flights
+    COUNT(*) AS flights
+  FROM gemel.main.flights
   LEFT JOIN gemel.main.airlines AS carrier
     ON flights.carrier = carrier.carrier
   WHERE
@@ -20,9 +20,10 @@ WITH facts AS (
 SELECT
   spine.metric_time__day,
   facts.carrier__name,
-  SUM(facts.flights_to_date) AS flights_7d
-FROM facts
+  SUM(facts.flights) AS flights_7d
+FROM flights_by_day_carrier_name AS facts
 JOIN spine
-  ON facts.step <= spine.metric_time__day AND facts.step > spine.metric_time__day - INTERVAL '7' DAY
+  ON facts.metric_time__day <= spine.metric_time__day
+  AND facts.metric_time__day > spine.metric_time__day - INTERVAL '7' DAY
 GROUP BY
   1, 2

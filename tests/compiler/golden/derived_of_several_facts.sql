@@ -1,15 +1,15 @@
-WITH flights_facts AS (
+WITH flights_by_month AS (
   SELECT
     DATE_TRUNC('MONTH', flights.scheduled_departure_at) AS metric_time__month,
     SUM(CASE WHEN flights.is_cancelled THEN 1 ELSE 0 END) AS cancelled_flights
-  FROM gemel.main.flights AS flights
+  FROM gemel.main.flights
   GROUP BY
     1
-), weather_facts AS (
+), weather_by_month AS (
   SELECT
     DATE_TRUNC('MONTH', weather.observed_at) AS metric_time__month,
     SUM(weather.precipitation) AS precipitation
-  FROM gemel.main.weather AS weather
+  FROM gemel.main.weather
   GROUP BY
     1
 )
@@ -21,13 +21,13 @@ FROM (
     metric_time__month,
     cancelled_flights,
     NULL AS precipitation
-  FROM flights_facts
+  FROM flights_by_month
   UNION ALL
   SELECT
     metric_time__month,
     NULL AS cancelled_flights,
     precipitation
-  FROM weather_facts
+  FROM weather_by_month
 ) AS facts
 GROUP BY
   1

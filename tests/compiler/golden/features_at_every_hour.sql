@@ -1,17 +1,17 @@
-WITH flights_facts AS (
+WITH flights_by_step AS (
   SELECT
     flights.origin,
     DATE_TRUNC('HOUR', CAST(flights.outcome_known_at_utc AS TIMESTAMP)) + INTERVAL '1' HOUR AS event_timestamp,
     COUNT(flights.departed_at_utc) AS departures,
     MAX(flights.departure_delay) AS longest_departure_delay,
     SUM(CASE WHEN NOT flights.is_cancelled THEN flights.seats END) AS seats_flown,
-    SUM(CASE WHEN NOT flights.departed_at_utc IS NULL THEN 1 ELSE 0 END) FILTER (WHERE NOT plane.seats IS NULL) AS departures_2
-  FROM gemel.main.flights AS flights
+    SUM(CASE WHEN flights.departed_at_utc IS NOT NULL THEN 1 ELSE 0 END) FILTER (WHERE NOT plane.seats IS NULL) AS departures_2
+  FROM gemel.main.flights
   LEFT JOIN gemel.main.planes AS plane
     ON flights.tail_number = plane.tail_number
   WHERE
-    NOT flights.origin IS NULL
-    AND NOT flights.outcome_known_at_utc IS NULL
+    flights.origin IS NOT NULL
+    AND flights.outcome_known_at_utc IS NOT NULL
     AND flights.outcome_known_at_utc < DATE_TRUNC('HOUR', CAST('2014-01-01' AS TIMESTAMP))
   GROUP BY
     1, 2
@@ -19,20 +19,20 @@ WITH flights_facts AS (
   SELECT
     origin,
     UNNEST(GENERATE_SERIES(MIN(event_timestamp), DATE_TRUNC('HOUR', CAST('2014-01-01' AS TIMESTAMP)), INTERVAL '1' HOUR)) AS event_timestamp
-  FROM flights_facts
+  FROM flights_by_step
   GROUP BY
     1
 ), features AS (
   SELECT
     moments.origin,
     moments.event_timestamp,
-    SUM(flights_facts.departures) OVER last_3_hours AS departures_3_hour,
-    MAX(flights_facts.longest_departure_delay) OVER until_now AS longest_departure_delay_all,
-    SUM(flights_facts.seats_flown) OVER last_day AS seats_flown_1_day,
-    SUM(flights_facts.departures_2) OVER last_day AS departures_2_1_day
+    SUM(flights_by_step.departures) OVER last_3_hours AS departures_3_hour,
+    MAX(flights_by_step.longest_departure_delay) OVER until_now AS longest_departure_delay_all,
+    SUM(flights_by_step.seats_flown) OVER last_day AS seats_flown_1_day,
+    SUM(flights_by_step.departures_2) OVER last_day AS departures_2_1_day
   FROM moments
-  LEFT JOIN flights_facts
-    ON moments.origin = flights_facts.origin AND moments.event_timestamp = flights_facts.event_timestamp
+  LEFT JOIN flights_by_step
+    ON moments.origin = flights_by_step.origin AND moments.event_timestamp = flights_by_step.event_timestamp
   WINDOW last_3_hours AS (
     PARTITION BY moments.origin
     ORDER BY moments.event_timestamp

@@ -1,4 +1,4 @@
-WITH flights_facts AS (
+WITH flights_by_step AS (
   SELECT
     flights.carrier,
     DATE_TRUNC('DAY', CAST(flights.outcome_known_at_utc AS TIMESTAMP)) + INTERVAL '1' DAY AS event_timestamp,
@@ -7,10 +7,10 @@ WITH flights_facts AS (
     COUNT(flights.departed_at_utc) AS departures,
     SUM(flights.departure_delay) AS average_departure_delay_sum,
     COUNT(flights.departure_delay) AS average_departure_delay_count
-  FROM gemel.main.flights AS flights
+  FROM gemel.main.flights
   WHERE
-    NOT flights.carrier IS NULL
-    AND NOT flights.outcome_known_at_utc IS NULL
+    flights.carrier IS NOT NULL
+    AND flights.outcome_known_at_utc IS NOT NULL
     AND flights.outcome_known_at_utc < DATE_TRUNC('DAY', CAST('2014-01-01' AS TIMESTAMP) - INTERVAL '2' HOUR)
   GROUP BY
     1, 2
@@ -22,17 +22,17 @@ WITH flights_facts AS (
     SELECT
       carrier,
       event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
     UNION
     SELECT
       carrier,
       event_timestamp + INTERVAL '1' DAY AS event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
     UNION
     SELECT
       carrier,
       event_timestamp + INTERVAL '7' DAY AS event_timestamp
-    FROM flights_facts
+    FROM flights_by_step
   ) AS changes
   WHERE
     event_timestamp <= DATE_TRUNC('DAY', CAST('2014-01-01' AS TIMESTAMP) - INTERVAL '2' HOUR)
@@ -40,20 +40,16 @@ WITH flights_facts AS (
   SELECT
     moments.carrier,
     moments.event_timestamp,
-    SUM(flights_facts.flights) OVER last_day AS flights_1_day,
-    SUM(flights_facts.flights) OVER last_7_days AS flights_7_day,
-    SUM(flights_facts.late_departures) OVER last_7_days AS late_departures_7_day,
-    SUM(flights_facts.departures) OVER last_7_days AS departures_7_day,
-    SUM(flights_facts.average_departure_delay_sum) OVER last_7_days AS average_departure_delay_sum_7_day,
-    SUM(flights_facts.average_departure_delay_count) OVER last_7_days AS average_departure_delay_count_7_day
+    flights_by_step.flights AS flights_1_day,
+    SUM(flights_by_step.flights) OVER last_7_days AS flights_7_day,
+    SUM(flights_by_step.late_departures) OVER last_7_days AS late_departures_7_day,
+    SUM(flights_by_step.departures) OVER last_7_days AS departures_7_day,
+    SUM(flights_by_step.average_departure_delay_sum) OVER last_7_days AS average_departure_delay_sum_7_day,
+    SUM(flights_by_step.average_departure_delay_count) OVER last_7_days AS average_departure_delay_count_7_day
   FROM moments
-  LEFT JOIN flights_facts
-    ON moments.carrier = flights_facts.carrier AND moments.event_timestamp = flights_facts.event_timestamp
-  WINDOW last_day AS (
-    PARTITION BY moments.carrier
-    ORDER BY moments.event_timestamp
-    RANGE BETWEEN INTERVAL '0' DAY PRECEDING AND CURRENT ROW
-  ), last_7_days AS (
+  LEFT JOIN flights_by_step
+    ON moments.carrier = flights_by_step.carrier AND moments.event_timestamp = flights_by_step.event_timestamp
+  WINDOW last_7_days AS (
     PARTITION BY moments.carrier
     ORDER BY moments.event_timestamp
     RANGE BETWEEN INTERVAL '6' DAY PRECEDING AND CURRENT ROW

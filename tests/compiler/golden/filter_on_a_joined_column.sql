@@ -1,7 +1,7 @@
 SELECT
   flights.origin,
   COUNT(*) AS pacific_time_flights
-FROM gemel.main.flights AS flights
+FROM gemel.main.flights
 LEFT JOIN gemel.main.airports AS destination
   ON flights.destination = destination.airport
 WHERE

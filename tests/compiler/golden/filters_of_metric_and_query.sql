@@ -1,7 +1,7 @@
 SELECT
   carrier.name AS carrier__name,
   COUNT(*) AS long_haul_flights
-FROM gemel.main.flights AS flights
+FROM gemel.main.flights
 LEFT JOIN gemel.main.airlines AS carrier
   ON flights.carrier = carrier.carrier
 LEFT JOIN gemel.main.planes AS plane

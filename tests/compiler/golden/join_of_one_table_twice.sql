@@ -2,7 +2,7 @@ SELECT
   origin.name AS origin__name,
   destination.name AS destination__name,
   COUNT(*) AS flights
-FROM gemel.main.flights AS flights
+FROM gemel.main.flights
 LEFT JOIN gemel.main.airports AS origin
   ON flights.origin = origin.airport
 LEFT JOIN gemel.main.airports AS destination

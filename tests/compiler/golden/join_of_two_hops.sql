@@ -1,7 +1,7 @@
 SELECT
   plane__maker.country AS plane__maker__country,
   SUM(CASE WHEN NOT flights.is_cancelled THEN flights.seats END) AS seats_flown
-FROM gemel.main.flights AS flights
+FROM gemel.main.flights
 LEFT JOIN gemel.main.planes AS plane
   ON flights.tail_number = plane.tail_number
 LEFT JOIN gemel.main.makers AS plane__maker

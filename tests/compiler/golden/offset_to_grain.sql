@@ -1,22 +1,22 @@
-WITH flights_facts AS (
+WITH flights_by_day_origin AS (
   SELECT
     DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
     flights.origin,
     COUNT(*) AS flights
-  FROM gemel.main.flights AS flights
+  FROM gemel.main.flights
   GROUP BY
     1, 2
 ), spine AS (
   SELECT DISTINCT
     DATE_TRUNC('DAY', spine.date_day) AS metric_time__day
   FROM gemel.main.time_spine_day AS spine
-), spine_facts AS (
+), flights_by_day_origin_2 AS (
   SELECT
     spine.metric_time__day,
     facts.origin,
     facts.flights AS flights_before
   FROM spine
-  JOIN flights_facts AS facts
+  JOIN flights_by_day_origin AS facts
     ON DATE_TRUNC('MONTH', spine.metric_time__day) = facts.metric_time__day
 )
 SELECT
@@ -29,14 +29,14 @@ FROM (
     origin,
     flights,
     NULL AS flights_before
-  FROM flights_facts
+  FROM flights_by_day_origin
   UNION ALL
   SELECT
     metric_time__day,
     origin,
     NULL AS flights,
     flights_before
-  FROM spine_facts
+  FROM flights_by_day_origin_2
 ) AS facts
 GROUP BY
   1, 2

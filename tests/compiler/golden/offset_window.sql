@@ -1,20 +1,20 @@
-WITH flights_facts AS (
+WITH flights_by_day AS (
   SELECT
     DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
     COUNT(*) AS flights
-  FROM gemel.main.flights AS flights
+  FROM gemel.main.flights
   GROUP BY
     1
 ), spine AS (
   SELECT DISTINCT
     DATE_TRUNC('DAY', spine.date_day) AS metric_time__day
   FROM gemel.main.time_spine_day AS spine
-), spine_facts AS (
+), flights_by_day_2 AS (
   SELECT
     spine.metric_time__day,
     facts.flights AS flights_before
   FROM spine
-  JOIN flights_facts AS facts
+  JOIN flights_by_day AS facts
     ON spine.metric_time__day - INTERVAL '1' WEEK = facts.metric_time__day
 )
 SELECT
@@ -27,13 +27,13 @@ FROM (
     metric_time__day,
     flights,
     NULL AS flights_before
-  FROM flights_facts
+  FROM flights_by_day
   UNION ALL
   SELECT
     metric_time__day,
     NULL AS flights,
     flights_before
-  FROM spine_facts
+  FROM flights_by_day_2
 ) AS facts
 GROUP BY
   1

@@ -1,15 +1,15 @@
-WITH flights_facts AS (
+WITH flights_by_month AS (
   SELECT
     DATE_TRUNC('MONTH', flights.scheduled_departure_at) AS metric_time__month,
     COUNT(*) AS flights
-  FROM gemel.main.flights AS flights
+  FROM gemel.main.flights
   GROUP BY
     1
-), facts AS (
+), flights_by_step AS (
   SELECT
     DATE_TRUNC('DAY', flights.scheduled_departure_at) AS step,
-    COUNT(*) AS flights_before
-  FROM gemel.main.flights AS flights
+    COUNT(*) AS flights
+  FROM gemel.main.flights
   GROUP BY
     1
 ), spine AS (
@@ -17,11 +17,11 @@ WITH flights_facts AS (
     DATE_TRUNC('DAY', spine.date_day) AS step,
     DATE_TRUNC('MONTH', spine.date_day) AS metric_time__month
   FROM gemel.main.time_spine_day AS spine
-), facts_facts AS (
+), flights_by_month_2 AS (
   SELECT
     spine.metric_time__month,
-    SUM(facts.flights_before) AS flights_before
-  FROM facts
+    SUM(facts.flights) AS flights_before
+  FROM flights_by_step AS facts
   JOIN spine
     ON spine.step - INTERVAL '1' WEEK = facts.step
   GROUP BY
@@ -37,13 +37,13 @@ FROM (
     metric_time__month,
     flights,
     NULL AS flights_before
-  FROM flights_facts
+  FROM flights_by_month
   UNION ALL
   SELECT
     metric_time__month,
     NULL AS flights,
     flights_before
-  FROM facts_facts
+  FROM flights_by_month_2
 ) AS facts
 GROUP BY
   1

@@ -1,19 +1,19 @@
-WITH flights_facts AS (
+WITH flights_by_day_origin_name AS (
   SELECT
     DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
     origin.name AS origin__name,
     SUM(CASE WHEN flights.is_cancelled THEN 1 ELSE 0 END) AS cancelled_flights
-  FROM gemel.main.flights AS flights
+  FROM gemel.main.flights
   LEFT JOIN gemel.main.airports AS origin
     ON flights.origin = origin.airport
   GROUP BY
     1, 2
-), weather_facts AS (
+), weather_by_day_origin_name AS (
   SELECT
     DATE_TRUNC('DAY', weather.observed_at) AS metric_time__day,
     origin.name AS origin__name,
     SUM(weather.precipitation) AS precipitation
-  FROM gemel.main.weather AS weather
+  FROM gemel.main.weather
   LEFT JOIN gemel.main.airports AS origin
     ON weather.origin = origin.airport
   GROUP BY
@@ -30,14 +30,14 @@ FROM (
     origin__name,
     cancelled_flights,
     NULL AS precipitation
-  FROM flights_facts
+  FROM flights_by_day_origin_name
   UNION ALL
   SELECT
     metric_time__day,
     origin__name,
     NULL AS cancelled_flights,
     precipitation
-  FROM weather_facts
+  FROM weather_by_day_origin_name
 ) AS facts
 GROUP BY
   1, 2

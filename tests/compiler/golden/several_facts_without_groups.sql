@@ -1,14 +1,14 @@
-WITH flights_facts AS (
+WITH flights_result AS (
   SELECT
     NULLIF(COUNT(*), 0) AS flights
-  FROM gemel.main.flights AS flights
-), weather_facts AS (
+  FROM gemel.main.flights
+), weather_result AS (
   SELECT
     SUM(weather.precipitation) AS precipitation
-  FROM gemel.main.weather AS weather
+  FROM gemel.main.weather
 )
 SELECT
-  flights_facts.flights,
-  weather_facts.precipitation
-FROM flights_facts
-CROSS JOIN weather_facts
+  flights_result.flights,
+  weather_result.precipitation
+FROM flights_result
+CROSS JOIN weather_result

@@ -9,6 +9,6 @@ SELECT
     ELSE 'evening'
   END AS flight__time_of_day,
   AVG(flights.departure_delay) AS average_departure_delay
-FROM gemel.main.flights AS flights
+FROM gemel.main.flights
 GROUP BY
   1

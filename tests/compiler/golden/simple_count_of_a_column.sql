@@ -1,6 +1,6 @@
 SELECT
   flights.carrier,
   COUNT(flights.departed_at_utc) AS departures
-FROM gemel.main.flights AS flights
+FROM gemel.main.flights
 GROUP BY
   1

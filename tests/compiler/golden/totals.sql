@@ -3,19 +3,17 @@ WITH groups AS (
     flights.origin,
     COUNT(*) AS flights,
     SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) / NULLIF(COUNT(flights.departed_at_utc), 0) AS late_rate
-  FROM gemel.main.flights AS flights
+  FROM gemel.main.flights
   GROUP BY
     1
   HAVING
     COUNT(*) > 100000
-  ORDER BY
-    flights DESC
 ), totals AS (
   SELECT
     NULLIF(COUNT(*), 0) AS flights,
-    SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) / NULLIF(SUM(CASE WHEN NOT flights.departed_at_utc IS NULL THEN 1 ELSE 0 END), 0) AS late_rate
-  FROM gemel.main.flights AS flights
-), groups_2 AS (
+    SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) / NULLIF(COUNT(flights.departed_at_utc), 0) AS late_rate
+  FROM gemel.main.flights
+), together AS (
   SELECT
     groups.origin,
     groups.flights,
@@ -35,7 +33,7 @@ SELECT
   flights,
   late_rate,
   is_total
-FROM groups_2
+FROM together
 ORDER BY
-  is_total ASC,
+  is_total,
   flights DESC

@@ -1,3 +1,3 @@
 SELECT DISTINCT
   airlines.name AS carrier__name
-FROM gemel.main.airlines AS airlines
+FROM gemel.main.airlines

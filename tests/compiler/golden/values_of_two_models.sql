@@ -1,7 +1,7 @@
 SELECT DISTINCT
   carrier.name AS carrier__name,
   plane__maker.country AS plane__maker__country
-FROM gemel.main.flights AS flights
+FROM gemel.main.flights
 FULL JOIN gemel.main.airlines AS carrier
   ON flights.carrier = carrier.carrier
 FULL JOIN gemel.main.planes AS plane
