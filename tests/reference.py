@@ -422,7 +422,6 @@ def converted(world: World, metric: Metric, conversion: Conversion, ask: Ask) ->
         if tied:
             key = tuple(least(world.value(item, one.fact, one.moment) for one in tied) for item in ask.items)
             groups.setdefault(key, []).append(event.fact.raw(counted.definition.measure.expr))
-    ask = replace(ask, filters=())
     bases, conversions = grouped(world, base, seen, ask), settled(world, counted, groups, ask)
     rows = {key: (conversions.of(key), bases.of(key)) for key in keys_of((bases, conversions))}
     rated = conversion.calculation == "conversion_rate"

@@ -143,11 +143,15 @@ METRICS = (
     simple(amount("amount"), "gold_amount", "{{ Dimension('customer__segment') }} = 'gold' or " + DONE),
     simple(SALES, "march_sales", "{{ TimeDimension('metric_time', 'day') }} >= '2024-03-01'"),
     simple(SALES, "called_sales", "{{ Metric('calls', ['customer']) }} >= 2"),
+    simple(SALES, "cheap_sales", "{{ Metric('amount_per_sale', ['customer']) }} < 15"),
     simple(SALES, "sales_filled", fill_nulls_with=0),
     simple(SALES, "sales_on_spine", join_to_timespine=True),
     simple(SALES, "sales_both", fill_nulls_with=0, join_to_timespine=True),
     simple(SALES, "done_both", DONE, fill_nulls_with=7, join_to_timespine=True),
     simple(CALLS, "calls_both", fill_nulls_with=0, join_to_timespine=True),
+    Metric(
+        "minutes_by_hour", Simple(Measure("minutes", "calls", "sum", "minutes", "called_at")), time_granularity="hour"
+    ),
     # Ratios and derived metrics
     Metric("amount_per_sale", Ratio(used("amount"), used("sales"))),
     Metric("sales_per_call", Ratio(used("sales"), used("calls"))),
@@ -173,6 +177,7 @@ METRICS = (
     Metric("ratio_before", Derived("before", (used("amount_per_sale", "before", offset_window=Window(1, "week")),))),
     Metric("sprint_before", Derived("before", (used("sales", "before", offset_window=Window(1, "sprint")),))),
     Metric("calls_before", Derived("before", (used("calls", "before", offset_window=Window(5, "hour")),))),
+    Metric("level_yesterday", Derived("before", (used("level", "before", offset_window=Window(1, "day")),))),
     # Cumulative
     Metric("sales_ever", Cumulative(used("sales"))),
     Metric("sales_7d", Cumulative(used("sales"), Window(7, "day"))),
@@ -184,6 +189,8 @@ METRICS = (
     Metric("both_3d", Cumulative(used("sales_both"), Window(3, "day"))),
     Metric("calls_6h", Cumulative(used("calls"), Window(6, "hour"))),
     Metric("done_7d", Cumulative(used("sales"), Window(7, "day")), (DONE,)),
+    Metric("done_mtd", Cumulative(used("sales", None, DONE), grain_to_date="month")),
+    Metric("level_7d", Cumulative(used("level"), Window(7, "day"))),
     Metric("sales_7d_per_call", Ratio(used("sales_7d"), used("calls"))),
     Metric("sales_7d_yesterday", Derived("before", (used("sales_7d", "before", offset_window=Window(1, "day")),))),
     # Conversion
@@ -192,6 +199,10 @@ METRICS = (
     Metric(
         "call_to_sale_filled",
         Conversion(used("calls"), used("sales_filled"), "customer", "conversions", Window(2, "day")),
+    ),
+    Metric(
+        "call_to_sale_on_spine",
+        Conversion(used("calls_both"), used("sales_both"), "customer", "conversions", Window(7, "day")),
     ),
     Metric("joined_to_sale", Conversion(used("joined"), used("sales"), "customer", "conversions", Window(1, "month"))),
 )

@@ -2,7 +2,7 @@
 
     python metricflow_process.py semantic_manifest.json        one JSON request a line in, one JSON answer a line out
 
-A request is {"script": sql} or {"attach": file, "as": name} (tables to ask from now on), or a query:
+A request is {"script": sql, "name": database} or {"attach": file, "name": database} (tables to ask from now on), or:
 {"metrics", "group_by", "where", "start", "end", "order_by", "limit"}. An answer to a query is {"columns", "rows",
 "sql"} or {"error"}; where MetricFlow without its optimizers says something else, also {"unoptimized": rows}.
 """
@@ -40,13 +40,13 @@ def main() -> None:
             if "script" in request:
                 database.close()
                 database = duckdb.connect()
-                database.execute(f'attach \':memory:\' as "{request["as"]}"; use "{request["as"]}"')
+                database.execute(f'attach \':memory:\' as "{request["name"]}"; use "{request["name"]}"')
                 database.execute(request["script"])
                 answer = {}
             elif "attach" in request:
                 database.close()
                 database = duckdb.connect()
-                database.execute(f"attach '{request['attach']}' as \"{request['as']}\" (read_only)")
+                database.execute(f"attach '{request['attach']}' as \"{request['name']}\" (read_only)")
                 answer = {}
             else:
                 answer = ask(engine, database, request)

@@ -7,7 +7,7 @@ COLUMNS = {
     "orders": "order_id int, customer_id int, store_id int, promo_id int, ordered_at timestamp, shipped_at timestamp, "
     "status text, amount int, discount int, ds_part date",
     "visits": "visit_id int, customer_id int, store_id int, visited_at timestamp, channel text, minutes double",
-    "customers": "customer_id int, region_id int, signed_up_at date, segment text",
+    "customers": "customer_id int, region_id int, home_store_id int, signed_up_at date, segment text",
     "profiles": "customer_id int, tone text",
     "regions": "region_id int, zone text, opened_at date",
     "stores": "store_id int, valid_from date, valid_to date, manager text",
@@ -68,7 +68,9 @@ def world(seed: int) -> dict[str, list[tuple]]:
     return {
         "orders": orders,
         "visits": visits,
-        "customers": [(c, key([1, 2], 9), chance.choice([day(), None]), chance.choice(segments)) for c in customers],
+        "customers": [
+            (c, key([1, 2], 9), key([1, 2]), chance.choice([day(), None]), chance.choice(segments)) for c in customers
+        ],
         "profiles": [(c, chance.choice(["warm", "cool"])) for c in [*customers[:3], 7]],
         "regions": [(1, "north", dt.date(2023, 12, 1)), (2, None, dt.date(2024, 2, 1))],
         "stores": [

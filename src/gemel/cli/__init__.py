@@ -17,11 +17,11 @@ from gemel.errors import GemelError, did_you_mean
 COMMANDS = {
     "query": ("query", "Ask for metrics by dimensions."),
     # Not `list`: importing a module of that name would hide the builtin in this one.
-    "list": ("listing", "List metrics, dimensions, entities, dimension values or saved queries."),
+    "list": ("listing", "List metrics, dimensions, values, saved queries, feature views …"),
     "validate": ("validate", "Check every definition, and its SQL in the database."),
-    "generate": ("generate", "Write BI views, feature tables and the Feast repo."),
+    "generate": ("generate", "Write the feature tables' models, the Feast repo and exposures."),
     "build": ("build", "The whole way: parse, generate, build, apply, materialize, verify."),
-    "features": ("features", "Apply, materialize, read and backfill features."),
+    "features": ("features", "Apply, materialize and read features."),
     "verify": ("verify", "Prove that BI number = offline feature = online feature."),
     "schema": ("schema", "Print the JSON Schema of feature_views/*.yml."),
 }

@@ -9,7 +9,7 @@ from gemel.compiler.algebra import Aggregate, Filter, Join, Lookup, Named, Plan,
 from gemel.compiler.expressions import Refused, bound, column, conjunction, equal
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.terms import Leaf, PerEntity, Predicate, Span
-from gemel.errors import About, DefinitionError, did_you_mean
+from gemel.errors import About, DefinitionError, QueryError, did_you_mean
 from gemel.spec.manifest import Dimension, SemanticModel
 
 INTERNAL = frozenset(
@@ -146,7 +146,13 @@ class Facts:
         """Of a model with a history, the row that held at the time of the fact."""
         if not self.graph.has_validity(right.name):
             return []
-        assert self.time is not None and isinstance(self.time.element, Dimension)
+        if self.time is None:
+            raise QueryError(
+                "G328",
+                f"semantic model {right.name!r} has a history, so its values depend on when a fact looks",
+                hint="name a metric, whose facts have a time",
+            )
+        assert isinstance(self.time.element, Dimension)
         moment = truncated(self.moment(), self.time.element.grain, None)
         conditions: list[exp.Expr] = []
         for dimension in right.dimensions:

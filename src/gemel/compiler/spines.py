@@ -56,14 +56,16 @@ def buckets(
     times: Sequence[Key],
     span: Span | None = None,
     only_time: Sequence[Predicate] = (),
-) -> Distinct:
+) -> Derive | Distinct:
     """The different values of time keys over a spine, within a span, where filters that speak of time alone hold."""
     conditions = within(column(spine.column, "spine"), span)
     spoken = [[Key("", (), o.grain, o.part) for o in p.operands if isinstance(o, Attribute)] for p in only_time]
     for predicate, keys in zip(only_time, spoken, strict=True):
         conditions.append(bound(predicate.template, [spine_value(graph, spine, key) for key in keys]))
     rows = filtered(spine_rows(graph, spine, [*times, *(key for each in spoken for key in each)]), conditions)
-    return Distinct(rows, tuple(Named(key.name, spine_value(graph, spine, key)) for key in times))
+    values = tuple(Named(key.name, spine_value(graph, spine, key)) for key in times)
+    # A spine has one row a step, so its own grain among the keys makes every row different.
+    return Derive(rows, values) if any(key.grain == spine.grain for key in times) else Distinct(rows, values)
 
 
 def over_spine(graph: Graph, leaf: Leaf, name: str, result: Plan) -> Plan:
@@ -76,8 +78,7 @@ def over_spine(graph: Graph, leaf: Leaf, name: str, result: Plan) -> Plan:
     spine = spine_for(graph, times)
     only_time = [predicate for predicate in leaf.filters if leaf.is_only_time(predicate)]
     source = buckets(graph, spine, times, leaf.span, only_time)
-    finest = _finest(graph, times)
-    on = [equal(column(key.name, "spine"), column(key.name, "facts")) for key in ([finest] if finest else times)]
+    on = [equal(column(key.name, "spine"), column(key.name, "facts")) for key in times]
     joined: Plan = Join(Scan(source, "spine"), Scan(result, "facts"), conjunction(on), "left")
     return _shown(joined, leaf, name, column(name, "facts"))
 
@@ -85,7 +86,12 @@ def over_spine(graph: Graph, leaf: Leaf, name: str, result: Plan) -> Plan:
 def _shown(joined: Plan, leaf: Leaf, name: str, value: exp.Expr) -> Plan:
     """Times from the spine, the other keys from the facts; what holds for the result is checked there."""
     outputs = [Named(key.name, column(key.name, "spine" if key in leaf.times else "facts")) for key, _ in leaf.keys]
-    result: Plan = Derive(joined, (*outputs, Named(name, value)))
+    return _again(Derive(joined, (*outputs, Named(name, value))), leaf)
+
+
+def _again(result: Plan, leaf: Leaf) -> Plan:
+    """Filters from outside that do not speak of time alone hold for made-up rows too, as far as those have what the
+    filters speak of."""
     keys = {key for key, _ in leaf.keys}
     for predicate in leaf.filters:
         again = predicate.outer and not leaf.is_only_time(predicate) and predicate.keys
@@ -215,7 +221,8 @@ def plan_shifted_leaf(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> 
     # Under its plain name it may be the very aggregate that the query asks for at the time itself, and share its scan.
     plain = leaf.measure.name if leaf.measure.name not in {key.name for key in keys} else name
     result = Aggregate(rows, keys, (summary(leaf, plain, facts.measured(leaf)),))
-    return shift(graph, shifted, result, name, found=plain, keep=leaf.spine)
+    shown = shift(graph, shifted, result, name, found=plain, keep=leaf.spine)
+    return _again(shown, leaf) if leaf.spine else shown
 
 
 def _moves_whole(graph: Graph, shifted: Shifted) -> bool:
@@ -286,6 +293,7 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     keys = (*shown, *(key for key, _ in others))
     if shifted:
         steps = shift(graph, replace(shifted, keys=keys, times=shown), steps, name, keep=leaf.spine)
+        steps = _again(steps, leaf) if leaf.spine else steps
     elif leaf.spine:
         at = replace(leaf.time, grain=base)
         by_day = replace(leaf, keys=tuple((key, dict(leaf.keys).get(key, at)) for key in keys))

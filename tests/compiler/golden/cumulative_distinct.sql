@@ -1,5 +1,5 @@
 WITH spine AS (
-  SELECT DISTINCT
+  SELECT
     DATE_TRUNC('DAY', spine.date_day) AS metric_time__day
   FROM gemel.main.time_spine_day AS spine
 )

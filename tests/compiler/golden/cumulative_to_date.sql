@@ -6,7 +6,7 @@ WITH flights_by_day AS (
   GROUP BY
     1
 ), spine AS (
-  SELECT DISTINCT
+  SELECT
     DATE_TRUNC('DAY', spine.date_day) AS metric_time__day
   FROM gemel.main.time_spine_day AS spine
 )

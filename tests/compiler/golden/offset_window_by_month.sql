@@ -13,7 +13,7 @@ WITH flights_by_month AS (
   GROUP BY
     1
 ), spine AS (
-  SELECT DISTINCT
+  SELECT
     DATE_TRUNC('DAY', spine.date_day) AS step,
     DATE_TRUNC('MONTH', spine.date_day) AS metric_time__month
   FROM gemel.main.time_spine_day AS spine
