@@ -396,7 +396,8 @@ def converted(world: World, metric: Metric, conversion: Conversion, ask: Ask) ->
     day, an order in the morning follows from a visit in the afternoon. Base events at the same time are one, with
     the least value of each item (MetricFlow picks any). A NULL entity or property matches nothing. Filters and
     constraint hold for base events only; a conversion event has its own metric's filters.
-    Every group of base events has a row, NULL (or the fill) where nothing was converted.
+    Every group of base events has a row, NULL (or the fill) where nothing was converted; only the base is laid on
+    the spine.
     """
     base, counted = world.metrics[conversion.base.name], world.metrics[conversion.conversion.name]
     filters = (*world.filters(base), *world.filters(base, conversion.base), *world.filters(metric), *ask.filters)
@@ -422,7 +423,8 @@ def converted(world: World, metric: Metric, conversion: Conversion, ask: Ask) ->
         if tied:
             key = tuple(least(world.value(item, one.fact, one.moment) for one in tied) for item in ask.items)
             groups.setdefault(key, []).append(event.fact.raw(counted.definition.measure.expr))
-    bases, conversions = grouped(world, base, seen, ask), settled(world, counted, groups, ask)
+    off_spine = replace(counted, definition=replace(counted.definition, join_to_timespine=False))
+    bases, conversions = grouped(world, base, seen, ask), settled(world, off_spine, groups, ask)
     rows = {key: (conversions.of(key), bases.of(key)) for key in keys_of((bases, conversions))}
     rated = conversion.calculation == "conversion_rate"
     return Answer({key: divide(*pair) if rated else pair[0] for key, pair in rows.items()})

@@ -142,7 +142,7 @@ def test_a_feast_view_says_where_it_comes_from_and_what_it_means(shop, tmp_path)
     assert "ttl=timedelta(days=3)" in text
     assert '"dbt": "model.shop.buying"' in text
     assert '"known_at": "sale__settled_at"' in text
-    assert '"metric": "return_rate",\n                "window": "28 day",\n                "part": "numerator"' in text
+    assert '"metric": "return_rate",\n                "window": "28 days",\n                "part": "numerator"' in text
     assert "value_type=ValueType.INT64" in text  # of a shop
     assert "online=False" in text
 

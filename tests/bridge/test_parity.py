@@ -159,6 +159,13 @@ def test_a_row_left_out_lets_an_old_value_stand_which_is_extra(built):
     assert "extra     buying.orders_1d  customer=b  2024-01-06 02:00  BI=nothing  table=1" in told(report)
 
 
+def test_a_row_that_is_there_twice_fails_even_with_the_right_values(built):
+    built.shop.con.execute("insert into buying from buying where customer = 'a' limit 1")
+    report = built.verify()
+    assert report.failed()
+    assert any("the table of buying has 2 rows for customer=a " in reason for reason in report.reasons)
+
+
 def test_nothing_to_compare_is_no_proof(built):
     report = built.verify(at=[dt.datetime(2023, 1, 1)])
     assert report.failed(threshold=1000)

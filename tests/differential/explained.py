@@ -133,13 +133,9 @@ def levels(question: Question, look: Look) -> bool:
     return level and look.cumulative
 
 
-def unconstrained_spine(question: Question, look: Look) -> bool:
+def conversions_on_the_spine(question: Question, look: Look) -> bool:
     laid = any(isinstance(m.definition, Simple) and m.definition.join_to_timespine for m, _ in look.parts)
-    return (
-        laid
-        and bool(question.start or question.end or question.where)
-        and any(isinstance(metric.definition, Conversion) for metric, _ in look.parts)
-    )
+    return laid and any(isinstance(metric.definition, Conversion) for metric, _ in look.parts)
 
 
 def ties(question: Question, look: Look) -> bool:
@@ -165,6 +161,6 @@ CASES: dict[str, Callable[[Question, Look], bool]] = {
     "offsets by custom periods": custom_offset,
     "an all-time metric filtered by time": every_later_day,
     "a level, accumulated": levels,
-    "conversions on the spine": unconstrained_spine,
+    "conversions on the spine": conversions_on_the_spine,
     "base events at the same time": ties,
 }

@@ -247,8 +247,21 @@ def _compare_copy(table: _Table, report: Report) -> None:
             if in_table != in_file:
                 values = {"table": in_table, "copy": in_file}
                 report.differs(_kind(in_table, in_file), table.name, name, entity, moment, values)
+    for relation, what in ((table.relation, "the table"), (copy, "the Parquet copy")):
+        _tell_twins(table, relation, f"{what} of {table.name}", report)
     if len(rows) == MOST_ROWS:
         report.reasons.append(f"the Parquet copy of {table.name} differs from the table in {MOST_ROWS:,} rows or more")
+
+
+def _tell_twins(table: _Table, relation: exp.Expr, name: str, report: Report) -> None:
+    """Two rows of one entity and moment: which of them is joined to a label, or goes online, is chance."""
+    keys = [sql_column(key) for key in (*table.keys, MOMENT)]
+    rows = exp.Count(this=exp.Star())
+    query = exp.select(*keys, rows).from_(relation.copy()).group_by(*keys)
+    query = query.having(exp.GT(this=rows.copy(), expression=exp.Literal.number(1))).limit(1)
+    for *entity, moment, count in table.places.run(query.sql("duckdb")).rows():
+        who = ", ".join(f"{key}={value}" for key, value in zip(table.keys, entity, strict=True))
+        report.reasons.append(f"{name} has {count} rows for {who} at {moment:%Y-%m-%d %H:%M}")
 
 
 def _compare_online(table: _Table, online: Online, until: dt.datetime | None, report: Report) -> None:
