@@ -30,8 +30,12 @@ Answer = tuple[list[str], list[tuple[Any, ...]]]
 
 def questions(*kinds: str) -> st.SearchStrategy[Question]:
     """Of metrics of these types, or of any."""
-    asker = Asker(worlds.MANIFEST, worlds.VALUES, DAYS, only=kinds)
-    return st.integers(0, 2**32).map(lambda seed: asker.question(random.Random(seed)))
+    return st.integers(0, 2**32).map(lambda seed: asked(seed, *kinds))
+
+
+def asked(seed: int, *kinds: str) -> Question:
+    """The question that a seed stands for."""
+    return Asker(worlds.MANIFEST, worlds.VALUES, DAYS, only=kinds).question(random.Random(seed))
 
 
 def by_sql(question: Question, tables: worlds.Tables) -> Answer:
@@ -43,7 +47,7 @@ def by_sql(question: Question, tables: worlds.Tables) -> Answer:
 def by_definition(question: Question, tables: worlds.Tables) -> Answer:
     """Rejects the example where the question has no meaning."""
     try:
-        return evaluate(worlds.MANIFEST, tables, question.for_gemel())
+        return evaluate(worlds.MANIFEST, tables | worlds.SPINE_ROWS, question.for_gemel())
     except Undefined:
         reject()
 

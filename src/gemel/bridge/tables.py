@@ -1,6 +1,7 @@
 """A bound feature view to the dbt model that builds its table: SQL with `{{ ref(...) }}`, and its properties."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,6 +12,7 @@ from sqlglot import exp
 from gemel.bridge.features import NOW, Bound, BoundService, BoundView, Column
 from gemel.bridge.types import TYPES
 from gemel.compiler import dialects, lowering, rules
+from gemel.compiler.expressions import identifier
 from gemel.compiler.graph import Graph
 from gemel.compiler.moments import MOMENT, plan_features
 from gemel.spec.feature_views import MetricFeature
@@ -78,9 +80,13 @@ def _timestamp(text: str) -> exp.Expr:
 
 
 def _config(view: BoundView) -> str:
-    keys = ", ".join((*view.view.entities, MOMENT))
-    copy = f"COPY (FROM {{{{ this }}}} ORDER BY {keys}) TO '{DATA / view.name}.parquet' (FORMAT parquet)"
-    return f'{{{{ config(\n    materialized="table",\n    post_hook="{copy}"\n) }}}}'
+    copy = f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' (FORMAT parquet)"
+    return f"{{{{ config(\n    materialized='table',\n    post_hook={json.dumps(copy)}\n) }}}}"
+
+
+def _keys(view: BoundView) -> str:
+    """What a row is told apart by, as SQL: `carrier, event_timestamp`; `"order"` where the word is SQL's own."""
+    return ", ".join(identifier(name).sql("duckdb") for name in (*view.view.entities, MOMENT))
 
 
 def properties(graph: Graph, bound: Bound, types: Mapping[str, Types]) -> str:
@@ -95,9 +101,9 @@ def exposures(bound: Bound) -> str:
 
 def _model(graph: Graph, view: BoundView, types: Types) -> dict[str, Any]:
     spec = view.view
-    keys = [*spec.entities, MOMENT]
-    columns = [
+    columns: list[dict[str, Any]] = [
         {"name": entity, "description": _plain(_entity_text(graph, entity)), "data_type": TYPES[types[entity]].sql}
+        | ({"quote": True} if identifier(entity).quoted else {})
         | _TESTED
         for entity in spec.entities
     ]
@@ -111,7 +117,7 @@ def _model(graph: Graph, view: BoundView, types: Types) -> dict[str, Any]:
     unique = {
         "unique": {
             "name": f"{view.name}_has_one_row_for_each_moment",
-            "arguments": {"column_name": f"({', '.join(keys)})"},
+            "arguments": {"column_name": f"({_keys(view)})"},
         }
     }
     return {

@@ -88,7 +88,7 @@ def heals(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(**options)
         except ProjectError as error:
-            if error.code == "G603" and "features/" in error.message:
+            if error.code == "G603" and "depends on" in error.message and "features/" in error.message:
                 error.hint = "generated files refer to what is gone: remove models/features and run this again"
             raise
 

@@ -59,11 +59,12 @@ class Facts:
             conditions += within(self.moment(), span)
         return filtered(self.rows, conditions)
 
-    def boundary(self, rows: Plan, leaf: Leaf) -> Plan:
+    def boundary(self, rows: Plan, leaf: Leaf, shown: Named | None = None) -> Plan:
         """Of the rows that a non-additive measure has, those at the first or last time of their group.
 
         Groups are the measure's window groupings and the asked time, if that is the non-additive one; other asked
-        dimensions do not enter. A row without the time or a grouping belongs to no boundary.
+        dimensions do not enter. Rows that have met a time spine are looked at from `shown`, a time of the spine. A
+        row without the time or a grouping belongs to no boundary.
         """
         spec = leaf.measure.non_additive
         if spec is None:
@@ -80,10 +81,10 @@ class Facts:
         time = truncated(self._dimension(self.home, dimension, self.alias), dimension.grain, None)
         groups = [Named(name, self._grouping(leaf, name)) for name in spec.groupings]
         own = [(key, a) for key, a in leaf.keys if isinstance(a, Attribute) and not a.hops]
-        asked = [Named(key.name, self.value(a)) for key, a in own if a.element == dimension]
+        asked = [shown] if shown else [Named(key.name, self.value(a)) for key, a in own if a.element == dimension]
         edge = f"{'first' if spec.choice == 'min' else 'last'}_{spec.dimension}"
         edges = Aggregate(rows, (*groups, *asked[:1]), (Summary(edge, spec.choice, time),))
-        same = [equal(group.value, column(group.name, "boundary")) for group in groups]
+        same = [equal(g.value, column(g.name, "boundary")) for g in (*groups, *([shown] if shown else []))]
         on = conjunction([*same, equal(time, column(edge, "boundary"))])
         return Join(rows, Scan(edges, "boundary"), on, "inner")
 

@@ -357,8 +357,8 @@ def _meet(
     shown = [Named(key.name, column(key.name, "spine")) for key in times]
     if kept is None:
         after = [_mixed(facts, leaf, predicate, day) for predicate in mixed]
-        rows = facts.boundary(facts.where(leaf.filters, leaf.span), leaf)
-        met = filtered(Join(rows, spine, meets(moment), "inner"), after)
+        met = filtered(Join(facts.where(leaf.filters, leaf.span), spine, meets(moment), "inner"), after)
+        met = facts.boundary(met, leaf, shown[0])
         return Aggregate(met, (*shown, *keys), (summary(leaf, name, measured),))
     steps = Aggregate(facts.where(leaf.filters, leaf.span), (Named(day.name, moment), *keys), kept)
     stepped, plain = Scan(steps, "facts"), leaf.measure.name
