@@ -252,7 +252,8 @@ def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(wo
     assert {key[0] for key in found} <= customers
     for at in steps(words[1]["until"], words[1]["schedule"]):
         expected = [
-            feature(worlds.MANIFEST, tables, f.metric, "customer", at, f.window, query.known_at) for f in query.features
+            feature(worlds.MANIFEST, tables | worlds.SPINE_ROWS, f.metric, "customer", at, f.window, query.known_at)
+            for f in query.features
         ]
         for customer in customers:
             newest = max((key[1] for key in found if key[0] == customer and key[1] <= at), default=None)

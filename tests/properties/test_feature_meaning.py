@@ -28,9 +28,12 @@ def sale(customer: int, sold_at: str, amount: int, paid_at: str | None = None) -
 
 
 def amounts(moment: str, window: Window | None, *sales: dict[str, object], known_at: str | None = None) -> object:
-    tables = {name: [] for name in worlds.COLUMNS} | {"sales": list(sales)} | worlds.SPINE_ROWS
-    at = dt.datetime.fromisoformat(moment)
-    return feature(worlds.MANIFEST, tables, "amount", "customer", at, window, known_at)
+    tables = {name: [] for name in worlds.COLUMNS} | {"sales": list(sales)}
+    return of_customers("amount", tables, dt.datetime.fromisoformat(moment), window, known_at)
+
+
+def of_customers(metric: str, tables: worlds.Tables, moment: dt.datetime, *how: object) -> dict[object, object]:
+    return feature(worlds.MANIFEST, tables | worlds.SPINE_ROWS, metric, "customer", moment, *how)
 
 
 def test_a_sale_at_midnight_belongs_to_the_next_day():
@@ -59,19 +62,19 @@ def test_the_trailing_week_on_a_day_is_the_feature_at_the_next_midnight(tables, 
     question = Question(("sales_7d",), ("customer", "metric_time__day"), start=day.isoformat(), end=day.isoformat())
     shown = {row[0]: row[2] for row in by_definition(question, tables)[1] if row[0] is not None}
     moment = day + dt.timedelta(days=1)
-    assert feature(worlds.MANIFEST, tables, "sales", "customer", moment, Window(7, "day")) == shown
+    assert of_customers("sales", tables, moment, Window(7, "day")) == shown
 
 
 @given(tables=worlds.worlds, moment=worlds.moments)
 def test_a_feature_never_changes_when_the_future_does(tables, moment):
     past = tables | {"sales": [row for row in tables["sales"] if row["sold_at"] < moment]}
     for metric in ("amount", "amount_per_sale", "buyers", "amount_p80", "done_share"):
-        seen = feature(worlds.MANIFEST, tables, metric, "customer", moment, Window(1, "month"))
-        assert seen == feature(worlds.MANIFEST, past, metric, "customer", moment, Window(1, "month"))
+        month = Window(1, "month")
+        assert of_customers(metric, tables, moment, month) == of_customers(metric, past, moment, month)
 
 
 @given(tables=worlds.worlds)
 def test_all_time_at_the_end_of_time_is_the_plain_metric(tables):
     question = Question(("amount",), ("customer",))
     shown = {plain(row[0]): row[1] for row in by_definition(question, tables)[1] if row[0] is not None}
-    assert feature(worlds.MANIFEST, tables, "amount", "customer", dt.datetime(2030, 1, 1)) == shown
+    assert of_customers("amount", tables, dt.datetime(2030, 1, 1)) == shown

@@ -68,6 +68,8 @@ def online(project: "Project", *, name: str, keys: tuple[str, ...], format: str)
     from gemel.cli.output import write_rows
 
     pairs = {key: value for key, _, value in (each.partition("=") for each in keys)}
+    if len(pairs) < len(keys) or not all("=" in each for each in keys):
+        raise click.UsageError("give each entity once, as entity=value")
     found = open_workspace(project).online(name, pairs)
     if found is None:
         say(f"nothing is online for {' '.join(keys)}")

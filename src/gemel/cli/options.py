@@ -52,7 +52,10 @@ def items_option(*names: str, help: str) -> Callable[[Callable[..., Any]], Calla
     """An option that takes items with commas between, and can be repeated."""
 
     def read(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(item for value in values for item in split_items(value))
+        items = tuple(item for value in values for item in split_items(value))
+        if len(items) < len(values):  # an empty shell variable, say: asking without it would be another question
+            raise click.BadParameter("nothing is named")
+        return items
 
     return click.option(*names, multiple=True, callback=read, metavar="ITEMS", help=help)
 

@@ -209,6 +209,12 @@ def parse_filter(text: str) -> Template:
             f"the filter {_shorten(text)} cannot be used: {_restore(str(refused), references)}",
             hint="a filter is one expression, such as {{ Dimension('entity__name') }} = 'value'",
         ) from None
+    if tree.find(exp.AggFunc, exp.Window) is not None:
+        raise QueryError(
+            "G308",
+            f"the filter {_shorten(text)} computes over many rows, and a filter looks at one",
+            hint="filter a metric's result with --having, or by {{ Metric('name', ['entity']) }}",
+        )
     for node in tree.find_all(exp.Column, exp.Literal):
         if isinstance(node, exp.Literal):
             if node.is_string and _HANDLE.search(node.name):
@@ -220,7 +226,7 @@ def parse_filter(text: str) -> Template:
         elif node.text("table") or not _HANDLE.fullmatch(node.name):
             raise QueryError(
                 "G309",
-                f"the filter {_shorten(text)} names {node.sql(DIALECT)!r}, which is not a reference",
+                f"the filter {_shorten(text)} names {_shorten(node.sql(DIALECT))}, which is not a reference",
                 hint="rows are filtered by {{ Dimension('entity__name') }} and the like, a text value stands in single "
                 "quotes, and a metric's result is filtered by --having",
             )

@@ -11,7 +11,7 @@ from gemel.compiler.query import Item, Order, Query
 from gemel.compiler.terms import Key, Span
 from gemel.errors import GemelError, QueryError, did_you_mean
 from gemel.spec.manifest import Dimension, Metric
-from gemel.spec.time import GRAINS, coarsest, finer, floor, step
+from gemel.spec.time import GRAINS, coarsest, finer, floor, is_standard, step
 
 
 def make_keys(graph: Graph, items: Iterable[Item], asked: Sequence[Metric]) -> tuple[Key, ...]:
@@ -100,10 +100,14 @@ def no_twins(names: list[str]) -> None:
 
 
 def make_span(graph: Graph, query: Query, keys: tuple[Key, ...], asked: Sequence[Metric]) -> Span | None:
-    """The time constraint, widened to whole buckets of the finest metric_time grain that is asked for."""
+    """The time constraint, widened to whole buckets of the finest metric_time grain that is asked for.
+
+    A custom grain counts only where no standard one is asked for, and then by the grain of its spine.
+    """
     if query.start is None and query.end is None:
         return None
-    grains = [graph.grain_of(key.grain) for key in keys if key.is_metric_time and key.grain]
+    asked_for = [key.grain for key in keys if key.is_metric_time and key.grain]
+    grains = [grain for grain in asked_for if is_standard(grain)] or [graph.grain_of(grain) for grain in asked_for]
     if grains:
         grain = min(grains, key=GRAINS.index)
     else:

@@ -146,7 +146,7 @@ def parse_metric(text: str) -> AskedMetric:
             return AskedMetric(name, over=Over(grain_to_date=grain))
         case ["all"] | ["all", "time"]:
             return AskedMetric(name, over=Over())
-        case [_, _] if (window := parse_window(" ".join(words))) and window.count and window.unit in GRAINS:
+        case [_, _] if (window := parse_window(" ".join(words))) and 0 < window.count < 10**6 and window.unit in GRAINS:
             return AskedMetric(name, over=Over(window))
         case _:
             raise QueryError(

@@ -198,7 +198,9 @@ def _error(error: "duckdb.Error", profile: Profile | None) -> WarehouseError:
             )
         case duckdb.BinderException() | duckdb.ParserException():
             return WarehouseError(
-                "G406", first, hint=hint or "the database and the definitions disagree; was `dbt build` run?"
+                "G406",
+                first,
+                hint=hint or "the SQL, a filter in it, or a definition; --explain shows it. Was `dbt build` run?",
             )
         case duckdb.ConversionException():
             return WarehouseError("G407", first, hint="a column holds values that the definition's type cannot")
