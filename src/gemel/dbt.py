@@ -89,6 +89,12 @@ def run_dbt(arguments: Iterable[str], project_dir: Path) -> None:
         raise ProjectError("G603", f"cannot start dbt: {error}") from None
     if done.returncode != 0:
         message = dbt_message(done.stdout) or _last_line(done.stderr) or f"dbt ended with {done.returncode}"
+        if "Could not set lock" in message:
+            raise ProjectError(
+                "G603",
+                f"dbt {next(iter(arguments))} cannot write to the database, another process holds it: {message}",
+                hint="end that process, or wait for it, and run this again",
+            )
         raise ProjectError(
             "G603",
             f"dbt {next(iter(arguments))} failed: {message}",

@@ -122,3 +122,11 @@ def test_only_model_paths_and_packages_are_read(project):
         "metrics/newer.yml",
         "dbt_packages/other/models/p.yml",
     ]
+
+
+def test_two_metrics_of_one_name_are_told_with_both_places(tmp_path):
+    (tmp_path / "dbt_project.yml").write_text("name: shop\n")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/m.yml").write_text("metrics:\n  - name: orders\n  - name: revenue\n  - name: Orders\n")
+    [(about, first, second)] = Places(tmp_path).twins()
+    assert (about.name, str(first), str(second)) == ("orders", "models/m.yml:2:5", "models/m.yml:4:5")

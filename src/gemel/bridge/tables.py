@@ -81,7 +81,7 @@ def _timestamp(text: str) -> exp.Expr:
 
 def _config(view: BoundView) -> str:
     copy = f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' (FORMAT parquet)"
-    return f"{{{{ config(\n    materialized='table',\n    post_hook={json.dumps(copy)}\n) }}}}"
+    return f'{{{{ config(\n    materialized="table",\n    post_hook={json.dumps(copy)}\n) }}}}'
 
 
 def _keys(view: BoundView) -> str:

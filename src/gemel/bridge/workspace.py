@@ -77,7 +77,14 @@ class Workspace:
         return decide_types(self.project.graph, self.bound, self._known())
 
     def files(self) -> dict[str, str]:
-        """Every generated file's text, by path. The database is let go of again."""
+        """Every generated file's text, by path. The database is let go of again.
+
+        Raises BridgeError (G534) without dbt's manifest.json: only that tells what `ref()` calls a table.
+        """
+        if not (self.artifacts / "manifest.json").is_file():
+            raise BridgeError(
+                "G534", f"dbt has left no {self.artifacts / 'manifest.json'}", hint="run `dbt parse`, which writes it"
+            )
         try:
             return generation.generate(
                 self.project.graph,

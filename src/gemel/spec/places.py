@@ -22,6 +22,7 @@ _SECTIONS = {
     "feature_view": "feature_views",
     "feature_service": "feature_services",
 }
+_KINDS = {_SECTIONS[kind]: kind for kind in ("metric", "semantic_model", "saved_query")}
 _ELEMENTS = ("measures", "dimensions", "entities", "columns", "exports", "features")
 # Lists inside a definition that only mention others: a metric's own inputs are no definitions.
 _MENTIONS = frozenset({"type_params", "query_params", "config", "numerator", "denominator", "input_metrics"})
@@ -44,6 +45,25 @@ class Places:
             return self._find(about)
         except Exception:
             return None
+
+    def twins(self) -> list[tuple[About, Place, Place]]:
+        """Definitions of one name and kind, with both places. In one file dbt keeps the last, and does not say so."""
+        import yaml
+
+        first: dict[About, Place] = {}
+        found = []
+        for file in yaml_files(self.project_dir):
+            tree = self._tree(file)
+            sections = tree.value if isinstance(tree, yaml.MappingNode) else []
+            for key, value in sections:
+                kind = _KINDS.get(str(key.value))
+                for item in value.value if kind and isinstance(value, yaml.SequenceNode) else []:
+                    for name in _names(item):
+                        about, place = About(kind or "", name), self._place(file, item)
+                        if about in first:
+                            found.append((about, first[about], place))
+                        first.setdefault(about, place)
+        return found
 
     def _find(self, about: About) -> Place | None:
         for kind, name in _spellings(about):
@@ -137,6 +157,14 @@ def _element(item: "MappingNode", name: str) -> "Node | None":
         for found in _items(item, section, name):
             return found
     return None
+
+
+def _names(item: "Node") -> list[str]:
+    """The name that an item gives itself, as dbt takes it; none where it gives none."""
+    import yaml
+
+    pairs = item.value if isinstance(item, yaml.MappingNode) else []
+    return [str(value.value).lower() for key, value in pairs if key.value == "name"]
 
 
 def _is_named(item: "Node", name: str) -> bool:
