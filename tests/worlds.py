@@ -201,6 +201,10 @@ METRICS = (
         Conversion(used("calls"), used("sales_filled"), "customer", "conversions", Window(2, "day")),
     ),
     Metric(
+        "sold_and_sales",
+        Derived("call_to_sale_filled + sales_filled", (used("call_to_sale_filled"), used("sales_filled"))),
+    ),
+    Metric(
         "call_to_sale_on_spine",
         Conversion(used("calls_both"), used("sales_both"), "customer", "conversions", Window(7, "day")),
     ),

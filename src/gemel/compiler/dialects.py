@@ -24,14 +24,15 @@ def speak(select: exp.Select, dialect: str) -> str:
     if engine is None:
         known = [name for name in Dialect.classes if name]
         raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, known))
-    _refuse_unsaid(select, dialect)
+    if dialect != "duckdb":
+        _refuse_unsaid(select, dialect)
     if dialect in DECIMAL_DIVISION:
         select.transform(_floating, copy=False)
     if dialect in WITHOUT_FILTER:
         select.transform(_filter_to_case, copy=False)
     for node in list(select.find_all(exp.Filter, exp.Group)):
         _on_one_line(node, engine())
-    return select.sql(engine(), pretty=True, max_text_width=110)
+    return select.sql(engine(), pretty=True, max_text_width=110, copy=False)
 
 
 def _refuse_unsaid(select: exp.Query, dialect: str) -> None:
