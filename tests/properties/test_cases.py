@@ -112,7 +112,6 @@ def test_a_sale_on_the_last_day_of_the_window_follows_and_a_day_later_does_not()
         assert rows(Question(("call_to_sale_rate",), ("metric_time__month",)), tables) == [("2024-02-01T00", rate)]
 
 
-@pytest.mark.xfail(reason="a derived metric fills the groups that its conversion does not have")
 def test_a_filled_count_is_0_where_only_the_other_metric_has_the_group_but_a_conversion_is_not():
     tables = world(sales=[sale("2024-03-01", customer_id=2)], calls=[call("2024-03-01")])
     assert rows(Question(("sales_filled", "calls"), ("customer",)), tables) == [(1, 0, 1), (2, 1, None)]

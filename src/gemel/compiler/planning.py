@@ -37,7 +37,6 @@ from gemel.compiler.spines import (
 )
 from gemel.compiler.terms import (
     TOTAL,
-    Cell,
     Converted,
     Formula,
     Key,
@@ -100,7 +99,7 @@ def plan_outputs(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...
         return _plan_apart(graph, keys, outputs)
     cells = tuple(dict.fromkeys(cell for output in outputs for cell in cells_of(output.term)))
     names = cell_names(cells, keys, {output.term: output.name for output in outputs})
-    parts = tuple(_plan_cell(graph, cell, names[cell]) for cell in cells)
+    parts = tuple(_plan_cell(graph, cell, names[cell], keys) for cell in cells)
     combined: Plan = parts[0] if len(parts) == 1 else Combine(parts, tuple(key.name for key in keys))
     columns = [Named(key.name, column(key.name)) for key in keys]
     return Derive(combined, (*columns, *(Named(output.name, value_of(output.term, names)) for output in outputs)))
@@ -134,21 +133,21 @@ def _is_nothing(term: Term) -> bool:
 _STRICT = (exp.Column, exp.Identifier, exp.Literal, exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Nullif)
 
 
-def cells_of(term: Term) -> Iterable[Cell]:
-    """The cells that a term is computed from, in order."""
+def cells_of(term: Term) -> Iterable[Term]:
+    """What a term is computed from, in order. A formula within that would make a value up is planned by itself."""
     match term:
         case Formula(inputs=inputs):
             for _, inner in inputs:
-                yield from cells_of(inner)
+                yield from (inner,) if len(inputs) > 1 and not _is_nothing(inner) else cells_of(inner)
         case _:
             yield term
 
 
 def cell_names(
-    cells: Sequence[Cell], keys: tuple[Key, ...] = (), outputs: Mapping[Term, str] | None = None
-) -> dict[Cell, str]:
+    cells: Sequence[Term], keys: tuple[Key, ...] = (), outputs: Mapping[Term, str] | None = None
+) -> dict[Term, str]:
     """A column name for each cell: the output's that it is, or its measure's, numbered where that is taken."""
-    names: dict[Cell, str] = {cell: outputs[cell] for cell in cells if outputs and cell in outputs}
+    names: dict[Term, str] = {cell: outputs[cell] for cell in cells if outputs and cell in outputs}
     taken = {key.name for key in keys} | {*names.values()}
     for cell in cells:
         if cell in names:
@@ -177,10 +176,12 @@ def _title(term: Term) -> str:
             return _title(inputs[0][1]) if inputs else "value"
 
 
-def value_of(term: Term, names: dict[Cell, str]) -> exp.Expr:
+def value_of(term: Term, names: dict[Term, str]) -> exp.Expr:
     """A term over the columns of its cells."""
     match term:
         case Formula(expression, inputs):
+            if term in names:
+                return column(names[term])
             return substitute(expression, {handle: value_of(inner, names) for handle, inner in inputs})
         case _:
             return _filled(term, column(names[term]))
@@ -200,8 +201,10 @@ def fill_of(term: Term) -> int | None:
             return None
 
 
-def _plan_cell(graph: Graph, cell: Cell, name: str) -> Plan:
+def _plan_cell(graph: Graph, cell: Term, name: str, keys: tuple[Key, ...]) -> Plan:
     match cell:
+        case Formula():
+            return plan_outputs(graph, keys, (Output(name, cell),))
         case Leaf():
             return _plan_leaf(graph, cell, name)
         case Trailing():
