@@ -24,6 +24,7 @@ BATCH = 1000  # entities a read
 
 def apply(repo: Path) -> list[str]:
     """`feast apply`: register what the files define, and forget what they no longer do. What Feast says it did."""
+    leave_home(repo)
     with _feast(repo, "apply") as said:
         from feast.repo_config import load_repo_config
         from feast.repo_operations import apply_total
@@ -32,6 +33,23 @@ def apply(repo: Path) -> list[str]:
         apply_total(config, repo, skip_source_validation=False)
     lines = [line.strip() for line in said.getvalue().splitlines()]
     return [line for line in lines if line.startswith(("Created ", "Updated ", "Deleted ", "Removed "))]
+
+
+def leave_home(repo: Path) -> None:
+    """Forget a registry that came here with a copy of the folder.
+
+    Feast's registry holds the full path of the online tables, and applying it in a copy drops the tables of the
+    folder that it was copied from. What it holds is in the generated files, so a new one is made.
+    """
+    registry, mark = repo / "data" / "registry.db", repo / "data" / "registry.home"
+    here = str(repo.resolve())
+    try:
+        if registry.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") != here:
+            registry.unlink()
+        if mark.parent.is_dir():
+            mark.write_text(here, encoding="utf-8")
+    except OSError as error:
+        raise BridgeError("G530", f"cannot write to {mark.parent}: {error.strerror or error}") from None
 
 
 def materialize(repo: Path, *, end: dt.datetime | None = None, views: Sequence[str] = ()) -> dt.datetime:
@@ -135,6 +153,8 @@ def _translated(error: BaseException, command: str, said: str) -> BridgeError:
             hint="install gemel with what it depends on: pip install gemel",
         )
     hint = f"`feast -c feature_views {command}` says the same, with more around it"
+    if "no such table" in message:
+        hint = "`gemel features apply` makes the online tables, and `gemel features materialize` fills them"
     if "locked" in message:
         hint = "another process writes to the online store; wait for it to end"
     if isinstance(error, FileNotFoundError) or ".parquet" in message:
