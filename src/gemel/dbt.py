@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gemel.errors import Place, ProjectError
-from gemel.spec.places import yaml_files
+from gemel.errors import Place, Problems, ProjectError
+from gemel.spec.places import Places, yaml_files
 
 Say = Callable[[str], None]
 """Takes one line for the person who waits."""
@@ -42,6 +42,9 @@ def semantic_manifest(
     manifest = folder / "semantic_manifest.json"
     if is_fresh(manifest, project_dir):
         return manifest
+    twins = Places(project_dir).refused_twins()
+    if twins:  # dbt would take one of them silently
+        raise Problems(twins)
     why = "is older than the definitions" if manifest.exists() else "is missing"
     say(f"{_shown(manifest, project_dir)} {why}: running dbt parse")
     arguments = ["parse", "--target-path", str(folder)]

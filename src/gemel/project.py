@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemel.dbt import Say, semantic_manifest
-from gemel.errors import About, DefinitionError, GemelError, Problems, ProjectError, QueryError
+from gemel.errors import About, GemelError, Problems, ProjectError, QueryError
 from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
 from gemel.spec.places import Places
 from gemel.spec.reading import read_manifest
@@ -219,14 +219,7 @@ class Project:
     def validate(self, *, skip_dw: bool = False) -> tuple[GemelError, ...]:
         """Every problem of the definitions and the features, and (unless `skip_dw`) of their SQL in the database."""
         problems: dict[str, GemelError] = {}
-        for about, first, second in self._places.twins() if self._places else []:
-            what = about.kind.replace("_", " ")
-            twin = DefinitionError(
-                "G125",
-                f"two definitions of {what} {about.name!r}; dbt keeps one of them and does not say which",
-                hint=f"the other is at {first}: rename or remove one",
-                place=second,
-            )
+        for twin in self._places.refused_twins() if self._places else []:
             problems[str(twin)] = twin
         try:
             _ = self.features

@@ -62,6 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _traceback(settings)
         click.echo(str(error), err=True)
         return 1
+    except OSError as error:
+        _traceback(settings)
+        click.echo(f"cannot write or read {error.filename or 'the output'}: {error.strerror or error}", err=True)
+        # What Python still holds for a full disk cannot be written at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         _traceback(settings)
         said = " ".join(str(error).split())[:300]

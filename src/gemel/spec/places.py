@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemel.errors import About, Place
+from gemel.errors import About, DefinitionError, Place
 
 if TYPE_CHECKING:
     from yaml import MappingNode, Node
@@ -45,6 +45,18 @@ class Places:
             return self._find(about)
         except Exception:
             return None
+
+    def refused_twins(self) -> list[DefinitionError]:
+        """What is to be said of `twins` (G125)."""
+        return [
+            DefinitionError(
+                "G125",
+                f"two definitions of {about.kind.replace('_', ' ')} {about.name!r}; dbt keeps one, unsaid",
+                hint=f"the other is at {first}: rename or remove one",
+                place=second,
+            )
+            for about, first, second in self.twins()
+        ]
 
     def twins(self) -> list[tuple[About, Place, Place]]:
         """Definitions of one name and kind, with both places. In one file dbt keeps the last, and does not say so."""
