@@ -90,11 +90,6 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
     return Bound(tuple(views.values()), tuple(services), tuple(warnings))
 
 
-def bind_views(graph: Graph, views: Iterable[FeatureView]) -> tuple[BoundView, ...]:
-    """Feature views alone, as `bind_features` binds them."""
-    return bind_features(graph, FeatureSpec(tuple(views))).views
-
-
 def feature_query(view: FeatureView, columns: Iterable[Column], until: exp.Expr, types: dict[str, str]) -> FeatureQuery:
     made: list[moments.MetricFeature | moments.DimensionFeature] = []
     for column in columns:

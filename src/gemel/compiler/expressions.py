@@ -247,6 +247,11 @@ def equal(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     return exp.EQ(this=left, expression=right)
 
 
+def filled(value: exp.Expr, fill: int | None) -> exp.Expr:
+    """The value, or what stands in where there is none."""
+    return value if fill is None else exp.Coalesce(this=value, expressions=[exp.Literal.number(fill)])
+
+
 def present(value: exp.Expr) -> exp.Expr:
     """`value IS NOT NULL`"""
     return exp.Is(this=value, expression=exp.Not(this=exp.null()))

@@ -22,7 +22,7 @@ from gemel.compiler.algebra import (
     Summary,
     Windowed,
 )
-from gemel.compiler.expressions import column, equal, interval, present, substitute
+from gemel.compiler.expressions import column, equal, filled, interval, present, substitute
 from gemel.compiler.facts import expression, filtered, truncated
 from gemel.compiler.graph import Attribute, Graph, inputs
 from gemel.compiler.keys import make_key
@@ -249,10 +249,7 @@ def _over_window(term: Term, kept: dict[Leaf, tuple[Summary, ...]], window: Wind
     if isinstance(term, Formula):
         return substitute(term.expression, {h: _over_window(inner, kept, window) for h, inner in term.inputs})
     assert isinstance(term, Leaf)
-    value = whole(kept[term], lambda part: column(_windowed(part, window), "features"))
-    if term.fill is None:
-        return value
-    return exp.Coalesce(this=value, expressions=[exp.Literal.number(term.fill)])
+    return filled(whole(kept[term], lambda part: column(_windowed(part, window), "features")), term.fill)
 
 
 def _dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:

@@ -21,7 +21,7 @@ from gemel.compiler.algebra import (
     Top,
 )
 from gemel.compiler.events import plan_converted
-from gemel.compiler.expressions import bound, column, substitute
+from gemel.compiler.expressions import bound, column, filled, substitute
 from gemel.compiler.facts import Facts, filtered, within
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.parts import summary
@@ -188,8 +188,7 @@ def value_of(term: Term, names: dict[Term, str]) -> exp.Expr:
 
 
 def _filled(term: Term, value: exp.Expr) -> exp.Expr:
-    fill = fill_of(term)
-    return value if fill is None else exp.Coalesce(this=value, expressions=[exp.Literal.number(fill)])
+    return filled(value, fill_of(term))
 
 
 def fill_of(term: Term) -> int | None:

@@ -133,17 +133,15 @@ def _one_pass(parts: list[Aggregate]) -> list[Plan]:
         rows = Filter(rows, predicate)
     if all(own):
         # Without it, groups would appear in which no aggregate has a row.
-        rows = Filter(rows, exp.or_(*dict.fromkeys(_all(predicates) for predicates in own)))
+        rows = Filter(rows, exp.or_(*dict.fromkeys(conjunction(predicates) for predicates in own)))
     values = tuple(
-        replace(value, where=_all([*([value.where] if value.where else []), *predicates])) if predicates else value
+        replace(value, where=conjunction([*([value.where] if value.where else []), *predicates]))
+        if predicates
+        else value
         for part, predicates in zip(parts, own, strict=True)
         for value in part.values
     )
     return [Aggregate(rows, parts[0].keys, values)]
-
-
-def _all(predicates: list[exp.Expr]) -> exp.Expr:
-    return conjunction(predicates)
 
 
 def _taken_apart(rows: Plan) -> tuple[Plan, list[Lookup], list[exp.Expr]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from gemel.compiler.algebra import Aggregate, Derive, Distinct, Filter, Join, Lookup, Named, Plan, Scan, Summary
-from gemel.compiler.expressions import bound, column, conjunction, equal, interval, present
+from gemel.compiler.expressions import bound, column, conjunction, equal, filled, interval, present
 from gemel.compiler.facts import Facts, filtered, truncated, within
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.parts import gather, parts, summary, whole
@@ -298,9 +298,7 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
         at = replace(leaf.time, grain=base)
         by_day = replace(leaf, keys=tuple((key, dict(leaf.keys).get(key, at)) for key in keys))
         steps = over_spine(graph, by_day, name, steps)
-    value: exp.Expr = column(name)
-    if leaf.fill is not None:
-        value = exp.Coalesce(this=value, expressions=[exp.Literal.number(leaf.fill)])
+    value = filled(column(name), leaf.fill)
     result = Derive(steps, (*(Named(key.name, column(key.name)) for key in keys), Named(name, value)))
     asked = [key.name for key, _ in leaf.keys]
     if day in leaf.times:

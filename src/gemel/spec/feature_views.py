@@ -14,7 +14,7 @@ from typing import Literal, NoReturn
 import yaml
 
 from gemel.errors import BridgeError, GemelError, Place, Problems, did_you_mean
-from gemel.spec.time import Window, parse_window, seconds
+from gemel.spec.time import Window, parse_window, seconds, windowed_name
 
 SCHEMA = Path(__file__).with_suffix(".schema.json")
 SCHEDULES = ("minute", "hour", "day", "week")
@@ -22,7 +22,7 @@ DTYPES = ("int32", "int64", "float32", "float64", "string", "bool", "timestamp")
 RESERVED = ("event_timestamp", "created_timestamp", "entity_row_id")
 """Columns that a feature table or Feast's joins make themselves."""
 
-_LETTERS = {"minute": "min", "hour": "h", "day": "d", "week": "w"}
+_UNITS = ("minute", "hour", "day", "week")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +132,6 @@ def parse_feature_views(files: Iterable[tuple[str, str]]) -> FeatureSpec:
     if problems:
         raise Problems(sorted(problems, key=_by_place))
     return FeatureSpec(tuple(views), tuple(services))
-
-
-def feature_name(metric: str, window: Window | None) -> str:
-    """`("late_rate", 7 day)` -> `late_rate_7d`; all time is `_all`."""
-    return f"{metric}_all" if window is None else f"{metric}_{window.count}{_LETTERS[window.unit]}"
 
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
@@ -295,7 +290,7 @@ class _Reader:
             )
             windows = windows[:1]
         for window in windows:
-            made = name or (self.made_name(keys[kind], feature_name(subject, window)) if subject else "")
+            made = name or (self.made_name(keys[kind], windowed_name(subject, window)) if subject else "")
             yield MetricFeature(made, subject, window, dtype, description, place)
 
     def windows(self, node: yaml.Node, schedule: str) -> Iterator[Window | None]:
@@ -319,7 +314,7 @@ class _Reader:
         window = parse_window(text)
         if window is not None and window.unit in ("month", "quarter", "year"):
             self.refuse(node, "G504", f"a window of {text} is not always equally long", "count it in days")
-        if window is None or window.unit not in _LETTERS or window.count == 0:
+        if window is None or window.unit not in _UNITS or window.count == 0:
             self.refuse(node, "G504", f"{text!r} is not a window", "write 7 days, 2 hours or all time")
         if schedule in SCHEDULES and seconds(window) % seconds(Window(1, schedule)):
             self.refuse(
@@ -333,7 +328,7 @@ class _Reader:
     def duration(self, node: yaml.Node, what: str) -> Window | None:
         text = self.text(node, what)
         window = parse_window(text)
-        if window is None or window.unit not in _LETTERS or window.count == 0:
+        if window is None or window.unit not in _UNITS or window.count == 0:
             if text:
                 self.note(node, "G504", f"{what} {text!r} is not a duration", "write 30 minutes, 2 hours or 3 days")
             return None
