@@ -45,11 +45,11 @@ def evaluate(manifest: Manifest, tables: dict[str, list[Row]], query: Query) -> 
     """The columns, group-by items first, and the rows of a query's result."""
     world = World(manifest, tables, by_entity)
     asked = [world.metrics[metric.name] for metric in query.metrics]
-    items = tuple(dict.fromkeys(world.complete(item, asked) for item in query.group_by))
+    items = tuple(dict.fromkeys(ref for item in query.group_by for ref in world.single(world.complete(item, asked))))
     filters = tuple(world.filter(text, asked) for text in query.where)
     ask = Ask(items, filters, *widened(world, query, items, asked))
     aliases = {world.complete(item, asked): item.alias for item in query.group_by}
-    names = [aliases[item] or world.column(item) for item in items]
+    names = [aliases.get(item) or world.column(item) for item in items]
     if not asked:
         return order_and_cut(query, *distinct_values(world, query, ask, names))
     answers = [compute(world, metric, ask) for metric in asked]
@@ -112,8 +112,8 @@ def widened(
 
 def by_entity(world: World, ref: Ref) -> dict[Any, Any]:
     """A metric inside a filter, by its entity: all of it, unfiltered. A NULL is no entity."""
-    rows = compute(world, world.metrics[ref.name], Ask((ref.entities[0],))).rows
-    return {key[0]: value for key, value in rows.items() if key[0] is not None}
+    rows = compute(world, world.metrics[ref.name], Ask(tuple(world.single(ref.entities[0])))).rows
+    return {key: value for key, value in rows.items() if None not in key}
 
 
 def keys_of(answers: Iterable[Answer]) -> list[Key]:

@@ -21,7 +21,7 @@ Value = Any
 class Ref:
     """An item looked up: `customer__region__opened_at__month` is ("customer", "region"), "opened_at", "month".
 
-    A metric inside a filter has the entities it is computed by.
+    A metric inside a filter has the entities it is computed by. `component` is one column of a key of several.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Ref:
     grain: str | None = None
     part: str | None = None
     entities: tuple["Ref", ...] = ()
+    component: str | None = None
 
 
 def to_ref(item: Item | MetricItem, custom: Iterable[str]) -> Ref:
@@ -86,6 +87,8 @@ def _value(tree: exp.Expression, column: Callable[[str], Value]) -> Value:
             return plain(column(tree.name))
         case exp.Paren():
             return value(tree.this)
+        case exp.Tuple():
+            return tuple(value(part) for part in tree.expressions)
         case exp.Null():
             return None
         case exp.Boolean():

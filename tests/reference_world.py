@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlglot import exp
+
 from gemel.compiler.query import Item, MetricItem
 from gemel.spec.manifest import (
     Conversion,
@@ -21,7 +23,7 @@ from gemel.spec.manifest import (
     Simple,
 )
 from gemel.spec.time import Window, coarsest, is_standard
-from reference_values import Filter, Ref, date_part, expression, minus, parse_filter, rank, to_ref, truncate
+from reference_values import Filter, Ref, date_part, expression, minus, parse, parse_filter, rank, to_ref, truncate
 
 Row = dict[str, Any]
 Hop = tuple[str, str]
@@ -56,9 +58,14 @@ class Fact:
         return self.element(self.clock) if self.clock else None
 
     def element(self, name: str) -> Any:
-        """The value of a dimension (a time is cut to its grain) or entity of the row's own model."""
+        """The value of a dimension (a time is cut to its grain) or entity of the row's own model.
+
+        A key of several columns of which one is NULL is no key.
+        """
         found = element_of(self.model, name)
         value = self.raw(found.expr)
+        if isinstance(value, tuple) and None in value:
+            return None
         return truncate(value, found.grain) if isinstance(found, Dimension) and found.is_time else value
 
     def raw(self, expr: str) -> Any:
@@ -118,7 +125,21 @@ class World:
         if ref.name == "metric_time":
             return replace(ref, grain=coarsest([self.default_grain(metric) for metric in metrics] or ["day"]))
         found = next((way[1] for model in self.models.values() if (way := self.way(model, ref.links, ref.name))), None)
+        if found is None and ref.links and ref.name in self.components(ref.links[-1]):
+            return Ref(ref.links[-1], ref.links[:-1], component=ref.name)
         return replace(ref, grain=found.grain) if isinstance(found, Dimension) and found.is_time else ref
+
+    def components(self, entity: str) -> tuple[str, ...]:
+        """The columns of a composite entity, named by the model that it is the key of."""
+        entities = (e for model in self.models.values() for e in model.entities if e.name == entity)
+        keys = [e.expr for e in entities if e.type == "primary"]
+        tree = parse(keys[0]) if keys else None
+        return tuple(column.name for column in tree.expressions) if isinstance(tree, exp.Tuple) else ()
+
+    def single(self, ref: Ref) -> list[Ref]:
+        """An item as the columns that it is shown by: an entity of several columns as each."""
+        names = () if ref.component or ref.entities else self.components(ref.name)
+        return [replace(ref, component=name) for name in names] or [ref]
 
     def default_grain(self, metric: Metric) -> str:
         return metric.time_granularity or coarsest(["day", *map(self.grain_of, self.measures(metric))])
@@ -134,7 +155,7 @@ class World:
         return tuple(self.filter(text, [metric]) for text in (metric if used is None else used).filters)
 
     def column(self, ref: Ref) -> str:
-        suffix = f"extract_{ref.part}" if ref.part else ref.grain
+        suffix = f"extract_{ref.part}" if ref.part else ref.grain or ref.component
         return "__".join((*ref.links, ref.name, *([suffix] if suffix else [])))
 
     # joins
@@ -143,7 +164,8 @@ class World:
         """The hops to an element, each an entity and the model where it is a key; the fewest.
 
         `customer__region__zone`: over customer to a model with a region, over region to a model with a zone. A
-        model's own dimensions are called by a key of it: `order__status`.
+        model's own dimensions are called by a key of it: `order__status`. A key of the model where the way stands
+        may be said, too, where it leads nowhere else: `order__customer__segment` of an order.
         """
         mine = [e for e in (*model.dimensions, *model.entities) if e.name == name]
         own = [key_of(model), *(entity.name for entity in model.entities if entity.type != "foreign")]
@@ -158,6 +180,8 @@ class World:
                     rest = ((), there[0]) if len(links) == 1 and there else None
                     rest = self.way(other, links[1:], name) if len(links) > 1 else rest
                     ways += [(((entity.name, other.name), *rest[0]), rest[1])] if rest else []
+        if not ways and len(links) > 1 and links[0] in own:
+            return self.way(model, links[1:], name)
         return min(ways, key=lambda way: len(way[0]), default=None)
 
     def follow(self, fact: Fact, hops: Iterable[Hop]) -> Fact | None:
@@ -219,6 +243,8 @@ class World:
         if target is None:
             return None
         value = target.raw(element.expr)
+        if ref.component:
+            return value[self.components(ref.name).index(ref.component)]
         return (
             self.at(truncate(value, element.grain), ref)
             if isinstance(element, Dimension) and element.is_time
@@ -229,7 +255,7 @@ class World:
         """`Metric('orders', ['customer'])`: the whole metric by that entity; NULL where there is none."""
         if ref not in self.known:
             self.known[ref] = self.by_entity(self, ref)
-        return self.known[ref].get(self.value(ref.entities[0], fact, fact.time))
+        return self.known[ref].get(tuple(self.value(part, fact, fact.time) for part in self.single(ref.entities[0])))
 
     def holds(self, test: Filter, fact: Fact | None, moment: dt.datetime | None) -> bool:
         return test.holds([self.value(ref, fact, moment) for ref in test.refs])

@@ -40,7 +40,7 @@ LATER = {
 # place here. The first stage, reading, is gemel.spec.
 STAGES = {
     "the question": ["query", "expressions"],
-    "bind": ["graph"],
+    "bind": ["composites", "graph"],
     "resolve": ["terms", "keys", "values", "resolution"],
     "plan": ["algebra", "facts", "parts", "spines", "events", "planning", "moments"],
     "tidy": ["rules"],

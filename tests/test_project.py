@@ -147,6 +147,15 @@ def test_an_unknown_name_has_no_place_and_a_hint(project):
     assert (caught.value.place, caught.value.hint) == (None, "did you mean revenue?")
 
 
+def test_validate_tells_every_key_whose_columns_do_not_fit(project):
+    lines = {"name": "lines", "node_relation": MODEL["node_relation"], "dimensions": [], "measures": []}
+    lines["entities"] = [{"name": name, "type": "primary", "expr": f"(id, {name})"} for name in ("left", "right")]
+    sales = MODEL | {"entities": [{"name": name, "type": "foreign", "expr": "id"} for name in ("left", "right")]}
+    content = {"semantic_models": [sales, lines], "metrics": [REVENUE]}
+    (project / "target/semantic_manifest.json").write_text(json.dumps(content))
+    assert [error.code for error in gemel.load(project).validate(skip_dw=True)] == ["G130", "G130"]
+
+
 def test_validate_asks_the_database_for_each_definition(project):
     assert gemel.load(project).validate() == ()
     write_manifest(project, REVENUE, model={**MODEL, "measures": [{"name": "amount", "agg": "sum", "expr": "amuont"}]})

@@ -323,9 +323,9 @@ worlds: st.SearchStrategy[Tables] = st.fixed_dictionaries(
 class Warehouse:
     """One DuckDB in memory that takes one world's tables after another; the spines stay."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: dict[str, str] = COLUMNS) -> None:
         self.connection = duckdb.connect()
-        for name, columns in COLUMNS.items():
+        for name, columns in tables.items():
             self.connection.execute(f"create table {name} ({columns})")
         self._insert(SPINE_ROWS)
 

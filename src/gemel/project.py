@@ -218,6 +218,10 @@ class Project:
 
     def validate(self, *, skip_dw: bool = False) -> tuple[GemelError, ...]:
         """Every problem of the definitions and the features, and (unless `skip_dw`) of their SQL in the database."""
+        try:
+            _ = self.graph
+        except Problems as found:
+            return found.errors
         problems: dict[str, GemelError] = {}
         for twin in self._places.refused_twins() if self._places else []:
             problems[str(twin)] = twin

@@ -193,3 +193,15 @@ def test_a_key_that_no_store_can_find_is_refused():
     with pytest.raises(Problems) as caught:
         decide_types(graph, bound, Known(lambda sql: (("customer", "DOUBLE"), ("orders_7d", "BIGINT"))))
     assert "G524 entity 'customer' is DOUBLE, which cannot be a key in Feast's stores" in str(caught.value)
+
+
+def test_a_view_about_a_key_of_two_columns_says_how_to_be_about_both():
+    sales, *others = MANIFEST["semantic_models"]
+    pair = {"name": "line", "type": "foreign", "expr": "(customer_id, region)"}
+    changed = MANIFEST | {"semantic_models": [sales | {"entities": [*sales["entities"], pair]}, *others]}
+    text = dedent(LONE.replace("entity: customer", "entity: line"))
+    with pytest.raises(Problems) as caught:
+        bind_features(bind(read_manifest(changed)), parse_feature_views([("a.yml", text)]))
+    [error] = caught.value.errors
+    assert error.code == "G508"
+    assert error.hint == "define an entity for each of customer_id, region, and write `entities:` with all of them"

@@ -112,6 +112,62 @@ def test_a_path_that_runs_in_a_circle_ends():
     assert way(bound, "people", "house__person__house__color") is None
 
 
+def company():
+    """Every department has a head, who is an employee; every employee is in a department."""
+    return graph(
+        model("sales", {"sale": "primary", "employee": "foreign"}),
+        model("employees", {"employee": "primary", "head": "unique", "department": "foreign"}, word("title")),
+        model("departments", {"department": "primary", "head": "foreign"}, word("floor")),
+    )
+
+
+def test_a_way_may_come_back_to_a_model_in_another_role():
+    bound = company()
+    assert way(bound, "employees", "department__head__title") == "department>departments head>employees"
+    whole = "employee>employees department>departments head>employees"
+    assert way(bound, "sales", "employee__department__head__title") == whole
+    assert way(bound, "sales", "head__title") == whole
+    assert ("department", "head", "title") in bound.attributes("employees")
+
+
+def test_no_entity_is_on_a_way_twice():
+    assert way(company(), "sales", "employee__department__head__department__floor") is None
+
+
+def addresses(*more):
+    """An order has two addresses; the model of addresses goes by its own name and by both roles."""
+    return graph(
+        model("orders", {"order": "primary", "billing": "foreign", "shipping": "foreign", "customer": "foreign"}),
+        model("addresses", {"address": "primary", "billing": "unique", "shipping": "unique"}, word("city")),
+        model("customers", {"customer": "primary", "segment": "foreign"}, word("age")),
+        model("segments", {"segment": "primary"}, word("color")),
+        *more,
+    )
+
+
+def test_a_role_leads_to_the_model_whose_key_goes_by_its_name():
+    bound = addresses()
+    assert way(bound, "orders", "billing__city") == "billing>addresses"
+    assert way(bound, "orders", "shipping__city") == "shipping>addresses"
+    assert way(bound, "orders", "address__city") is None
+
+
+def test_after_a_role_its_model_may_be_called_by_its_own_name():
+    assert way(addresses(), "orders", "billing__address__city") == "billing>addresses"
+
+
+def test_a_way_may_start_from_the_facts_own_key():
+    bound = addresses(model("refunds", {"refund": "primary", "order": "foreign"}))
+    assert way(bound, "orders", "order__customer__age") == "customer>customers"
+    assert way(bound, "refunds", "order__customer__age") == "order>orders customer>customers"
+    assert way(bound, "orders", "order__customer__segment__color") == "customer>customers segment>segments"
+
+
+def test_a_step_that_leads_elsewhere_is_taken():
+    bound = addresses(model("places", {"address": "unique"}, word("city")))
+    assert way(bound, "orders", "billing__address__city") == "billing>addresses address>places"
+
+
 def test_own_dimensions_go_under_the_primary_entity_and_every_other_key():
     bound = graph(model("planes", {"plane": "primary", "tail": "unique", "maker": "foreign"}, word("seats")))
     assert bound.prefixes("planes") == ("plane", "tail")

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from compiler.shop import GRAPH, question, with_metrics
-from gemel.compiler.keys import make_having, make_keys, make_order, make_span
+from gemel.compiler.keys import make_having, make_keys, make_orders, make_span
 from gemel.compiler.query import parse_item, parse_order
 from gemel.errors import QueryError
 from gemel.spec.manifest import Metric
@@ -85,12 +85,12 @@ def test_the_last_day_that_there_is_can_be_asked_for():
 def test_an_order_speaks_of_a_column_in_any_spelling(order, name):
     asked = [Metric("orders", GRAPH.metric("orders").definition, time_granularity="month")]
     found = make_keys(GRAPH, [parse_item("metric_time__month"), parse_item("customer__segment")], asked)
-    assert make_order(GRAPH, parse_order(order), found, ["orders"], asked) == (name, False)
+    assert make_orders(GRAPH, [parse_order(order)], found, ["orders"], asked) == ((name, False),)
 
 
 def test_an_order_by_what_was_not_asked_for_is_refused():
     with pytest.raises(QueryError, match="G315") as error:
-        make_order(GRAPH, parse_order("revenue"), keys("customer"), ["orders"], [GRAPH.metric("orders")])
+        make_orders(GRAPH, [parse_order("revenue")], keys("customer"), ["orders"], [GRAPH.metric("orders")])
     assert error.value.hint == "its columns are orders, customer"
 
 

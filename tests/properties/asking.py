@@ -4,6 +4,8 @@ import collections
 import datetime as dt
 import decimal
 import random
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from hypothesis import reject
@@ -17,8 +19,6 @@ from gemel.errors import QueryError
 from reference import evaluate
 from reference_world import Undefined
 
-GRAPH = bind(worlds.MANIFEST)
-WAREHOUSE = worlds.Warehouse()
 DAYS = [str(day) for day in worlds.DAYS]
 
 # Said to be refused, with the reason and a way out: an offset above a filter on time and something else, or shown
@@ -26,6 +26,20 @@ DAYS = [str(day) for day in worlds.DAYS]
 REFUSED = {"G320", "G324"}
 
 Answer = tuple[list[str], list[tuple[Any, ...]]]
+
+
+@dataclass
+class Place:
+    """A world's definitions (a module with MANIFEST, COLUMNS and VALUES), bound, and a database for its tables."""
+
+    world: ModuleType
+
+    def __post_init__(self) -> None:
+        self.graph = bind(self.world.MANIFEST)
+        self.warehouse = worlds.Warehouse(self.world.COLUMNS)
+
+
+SHOP = Place(worlds)
 
 
 def questions(*kinds: str) -> st.SearchStrategy[Question]:
@@ -38,26 +52,26 @@ def asked(seed: int, *kinds: str) -> Question:
     return Asker(worlds.MANIFEST, worlds.VALUES, DAYS, only=kinds).question(random.Random(seed))
 
 
-def by_sql(question: Question, tables: worlds.Tables) -> Answer:
-    sql = compile_query(GRAPH, question.for_gemel())
-    result = WAREHOUSE.holding(tables).execute(sql)
+def by_sql(question: Question, tables: worlds.Tables, place: Place = SHOP) -> Answer:
+    sql = compile_query(place.graph, question.for_gemel())
+    result = place.warehouse.holding(tables).execute(sql)
     return [column[0] for column in result.description], result.fetchall()
 
 
-def by_definition(question: Question, tables: worlds.Tables) -> Answer:
+def by_definition(question: Question, tables: worlds.Tables, place: Place = SHOP) -> Answer:
     """Rejects the example where the question has no meaning."""
     try:
-        return evaluate(worlds.MANIFEST, tables | worlds.SPINE_ROWS, question.for_gemel())
+        return evaluate(place.world.MANIFEST, tables | worlds.SPINE_ROWS, question.for_gemel())
     except Undefined:
         reject()
 
 
-def assert_same(question: Question, tables: worlds.Tables) -> None:
+def assert_same(question: Question, tables: worlds.Tables, place: Place = SHOP) -> None:
     """The same columns in the same order, the same rows, and in the order that was asked for."""
-    columns, expected = by_definition(question, tables)
-    unlimited = by_definition(question.without_limit(), tables)[1]
+    columns, expected = by_definition(question, tables, place)
+    unlimited = by_definition(question.without_limit(), tables, place)[1]
     try:
-        names, rows = by_sql(question, tables)
+        names, rows = by_sql(question, tables, place)
     except QueryError as error:
         if error.code in REFUSED:
             reject()

@@ -133,7 +133,17 @@ def _problems(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
             hint=did_you_mean(entity, entities) or f"there are {', '.join(sorted(entities))}",
             place=view.place,
         )
-    if unknown:
+    composite = [entity for entity in view.entities if entity in graph.composites]
+    for entity in composite:
+        names = graph.composites[entity]
+        yield BridgeError(
+            "G508",
+            f"feature view {view.name!r} is about {entity!r}, a key of {len(names)} columns, and Feast looks rows up "
+            "by one value for each entity",
+            hint=f"define an entity for each of {', '.join(names)}, and write `entities:` with all of them",
+            place=view.place,
+        )
+    if unknown or composite:
         return
     metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
     if not metrics:

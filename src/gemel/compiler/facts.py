@@ -7,10 +7,10 @@ from sqlglot import exp
 
 from gemel.compiler.algebra import Aggregate, Filter, Join, Lookup, Named, Plan, Scan, Summary
 from gemel.compiler.expressions import Refused, bound, column, conjunction, equal
-from gemel.compiler.graph import Attribute, Graph
+from gemel.compiler.graph import Attribute, Graph, Hop
 from gemel.compiler.terms import Leaf, PerEntity, Predicate, Span
 from gemel.errors import About, DefinitionError, QueryError, did_you_mean
-from gemel.spec.manifest import Dimension, SemanticModel
+from gemel.spec.manifest import Dimension, Entity, SemanticModel
 
 INTERNAL = frozenset(
     {"spine", "facts", "steps", "boundary", "moments", "features", "starts", "ends", "shown", "before", "later"}
@@ -32,7 +32,7 @@ class Facts:
         self.time = time
         self.alias = _own(home.name)
         self.rows: Plan = Scan(home.relation, self.alias)
-        self._joined: dict[str, object] = {}
+        self._joined: dict[object, str] = {}
 
     def measured(self, leaf: Leaf) -> exp.Expr:
         measure = leaf.measure
@@ -79,7 +79,7 @@ class Facts:
                 about=About("semantic_model", self.home.name, leaf.measure.name),
             )
         time = truncated(self._dimension(self.home, dimension, self.alias), dimension.grain, None)
-        groups = [Named(name, self._grouping(leaf, name)) for name in spec.groupings]
+        groups = [grouping for name in spec.groupings for grouping in self._grouping(leaf, name)]
         own = [(key, a) for key, a in leaf.keys if isinstance(a, Attribute) and not a.hops]
         asked = [shown] if shown else [Named(key.name, self.value(a)) for key, a in own if a.element == dimension]
         edge = f"{'first' if spec.choice == 'min' else 'last'}_{spec.dimension}"
@@ -88,7 +88,7 @@ class Facts:
         on = conjunction([*same, equal(time, column(edge, "boundary"))])
         return Join(rows, Scan(edges, "boundary"), on, "inner")
 
-    def _grouping(self, leaf: Leaf, name: str) -> exp.Expr:
+    def _grouping(self, leaf: Leaf, name: str) -> list[Named]:
         found = self.graph.entity(self.home.name, name) or self.graph.dimension(self.home.name, name)
         if found is None:
             raise DefinitionError(
@@ -98,39 +98,50 @@ class Facts:
                 hint=did_you_mean(name, [entity.name for entity in self.home.entities]),
                 about=About("semantic_model", self.home.name, leaf.measure.name),
             )
-        return expression(self.graph, found.expr, self.alias, About("semantic_model", self.home.name, name))
+        value = expression(self.graph, found.expr, self.alias, About("semantic_model", self.home.name, name))
+        if isinstance(found, Entity) and name in self.graph.composites:
+            names = self.graph.composites[name]
+            return [Named(f"{name}__{part}", each) for part, each in zip(names, value.expressions, strict=True)]
+        return [Named(name, value)]
 
     def operand(self, operand: Attribute | PerEntity) -> exp.Expr:
         return self._per_entity(operand) if isinstance(operand, PerEntity) else self.value(operand)
 
     def _column(self, attribute: Attribute) -> exp.Expr:
         alias, model = self.alias, self.home
-        path: list[str] = []
-        for hop in attribute.hops:
-            right = self.graph.models[hop.model]
-            path.append(hop.entity)
-            alias, model = self._join(alias, model, hop.entity, right, path), right
-        return expression(
-            self.graph, attribute.element.expr, alias, About("semantic_model", model.name, attribute.element.name)
-        )
+        for count, hop in enumerate(attribute.hops, 1):
+            alias, model = self._join(alias, model, attribute.hops[:count]), self.graph.models[hop.model]
+        about = About("semantic_model", model.name, attribute.element.name)
+        whole = expression(self.graph, attribute.element.expr, alias, about)
+        return whole if attribute.component is None else whole.expressions[attribute.component]
 
-    def _join(self, left_alias: str, left: SemanticModel, entity: str, right: SemanticModel, path: list[str]) -> str:
-        alias = _own("__".join(path))
+    def _join(self, left_alias: str, left: SemanticModel, hops: tuple[Hop, ...]) -> str:
+        """The alias of the model at the end of a way; a table that is reached by two ways is joined twice."""
+        if hops in self._joined:
+            return self._joined[hops]
+        entity, right = hops[-1].entity, self.graph.models[hops[-1].model]
+        alias = _own("__".join(hop.entity for hop in hops))
         if alias == self.alias or len(self.graph.keyed(entity)) > 1:
             alias = f"{alias}__{right.name}" if right.name != alias else f"{alias}__"
-        if alias not in self._joined:
-            on: list[exp.Expr] = [
-                exp.EQ(this=self._key(left, entity, left_alias), expression=self._key(right, entity, alias))
-            ]
-            on += self._partitions(left, left_alias, right, alias) + self._valid(right, alias)
-            self.rows = Lookup(self.rows, Scan(right.relation, alias), conjunction(on))
-            self._joined[alias] = right.name
+        alias = self._joined_as(hops, alias)
+        on = list(map(equal, self._key(left, entity, left_alias), self._key(right, entity, alias)))
+        on += self._partitions(left, left_alias, right, alias) + self._valid(right, alias)
+        self.rows = Lookup(self.rows, Scan(right.relation, alias), conjunction(on))
         return alias
 
-    def _key(self, model: SemanticModel, entity: str, alias: str) -> exp.Expr:
+    def _joined_as(self, what: object, wanted: str) -> str:
+        """A free alias for what is about to be joined."""
+        while wanted in (self.alias, *self._joined.values()):
+            wanted += "_"
+        self._joined[what] = wanted
+        return wanted
+
+    def _key(self, model: SemanticModel, entity: str, alias: str) -> list[exp.Expr]:
+        """What an entity is joined by; of a composite one, each component."""
         found = self.graph.entity(model.name, entity)
         assert found is not None
-        return expression(self.graph, found.expr, alias, About("semantic_model", model.name, entity))
+        key = expression(self.graph, found.expr, alias, About("semantic_model", model.name, entity))
+        return key.expressions if entity in self.graph.composites else [key]
 
     def _partitions(self, left: SemanticModel, left_alias: str, right: SemanticModel, alias: str) -> list[exp.Expr]:
         """Tables cut into the same partitions meet partition by partition."""
@@ -173,26 +184,22 @@ class Facts:
         spine = self.graph.custom_grains[grain]
         base = truncated(self._column(attribute), spine.grain, None)
         name = "__".join((*(hop.entity for hop in attribute.hops), attribute.element.name))
-        alias = f"{name}__spine"
-        if alias not in self._joined:
-            on = exp.EQ(this=base, expression=column(spine.column, alias))
-            self.rows = Lookup(self.rows, Scan(spine.relation, alias), on)
-            self._joined[alias] = grain
-        return column(dict(spine.custom)[grain], alias)
+        what = (attribute.hops, attribute.element, spine.relation)
+        if what not in self._joined:
+            alias = self._joined_as(what, f"{name}__spine")
+            self.rows = Lookup(self.rows, Scan(spine.relation, alias), equal(base, column(spine.column, alias)))
+        return column(dict(spine.custom)[grain], self._joined[what])
 
     def _per_entity(self, operand: PerEntity) -> exp.Expr:
         """A metric's value for the entity of each fact: a lookup in the metric computed for all entities."""
-        keys = [key.name for key in operand.keys]
-        inner = self.per_entity(operand)
-        values = [self.value(attribute) for attribute in operand.attributes]
-        alias = "__".join(("per", *keys))
-        while self._joined.get(alias, inner) != inner:
-            alias += "_"
-        if alias not in self._joined:
-            on = [exp.EQ(this=value, expression=column(key, alias)) for key, value in zip(keys, values, strict=True)]
+        if operand not in self._joined:
+            inner = self.per_entity(operand)
+            values = [self.value(attribute) for attribute in operand.attributes]
+            keys = [key.name for key in operand.keys]
+            alias = self._joined_as(operand, "__".join(("per", *keys)))
+            on = [equal(value, column(key, alias)) for key, value in zip(keys, values, strict=True)]
             self.rows = Lookup(self.rows, Scan(inner, alias), conjunction(on))
-            self._joined[alias] = inner
-        return column(operand.name, alias)
+        return column(operand.name, self._joined[operand])
 
 
 def _own(alias: str) -> str:

@@ -1,9 +1,10 @@
 """A manifest with its names looked up: which model has what, and how one model's rows reach another's columns."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from gemel.compiler.composites import composites
 from gemel.compiler.expressions import Texts
 from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.manifest import (
@@ -49,7 +50,8 @@ class Hop:
 class Attribute:
     """A dimension or entity as the facts of `home` see it: the hops to its model, then the element there.
 
-    `grain` truncates a time, `part` extracts from it; both are None for anything but a time dimension.
+    `grain` truncates a time, `part` extracts from it; both are None for anything but a time dimension. `component`
+    is one of the columns of a composite entity, counted from 0.
     """
 
     home: str
@@ -57,6 +59,7 @@ class Attribute:
     element: Dimension | Entity
     grain: str | None = None
     part: str | None = None
+    component: int | None = None
 
     @property
     def model(self) -> str:
@@ -80,10 +83,11 @@ class Graph:
     saved_queries: dict[str, SavedQuery]
     spines: tuple[TimeSpine, ...]
     custom_grains: dict[str, TimeSpine]
+    composites: dict[str, tuple[str, ...]]
     _entities: dict[str, dict[str, Entity]]
     _dimensions: dict[str, dict[str, Dimension]]
     _keyed: dict[str, tuple[str, ...]]
-    texts: Texts = field(default_factory=Texts)
+    texts: Texts
     _leaves: dict[str, tuple[Measure, ...]] = field(default_factory=dict)
     _attributes: dict[tuple[str, tuple[str, ...]], Attribute | GraphMiss] = field(default_factory=dict)
 
@@ -210,21 +214,48 @@ class Graph:
             if own is not None:
                 return Attribute(home, (), own)
         if not any(self._element(Hop(path[-1], model), name) for model in self._keyed.get(path[-1], ())):
+            return self._component(home, segments)
+        found = self._along(home, tuple(path), name)
+        length = len(path)
+        while not found and length < FARTHEST_HOPS:
+            length += 1
+            found = self._ends(home, self._walks(home, tuple(path), length), name)
+        if len(found) > 1:
+            raise _tie(segments, found)
+        return found[0] if found else self._component(home, segments)
+
+    def _component(self, home: str, segments: tuple[str, ...]) -> Attribute | None:
+        """`line__line_no`, one column of a composite entity; a dimension of that name goes first."""
+        *path, name = segments
+        names = self.composites.get(path[-1], ())
+        found = self.attribute(home, tuple(path)) if name in names else None
+        if found is None or not isinstance(found.element, Entity):
             return None
-        for length in range(len(path), FARTHEST_HOPS + 1):
-            found = [
-                Attribute(home, hops, element)
-                for hops in self._walks(home, tuple(path), length)
-                if (element := self._element(hops[-1], name)) is not None
-            ]
-            if len(found) > 1:
-                raise _tie(segments, found)
-            if found:
-                return found[0]
-        return None
+        return replace(found, component=names.index(name))
+
+    def _along(self, home: str, path: tuple[str, ...], name: str) -> list[Attribute]:
+        """Where a whole path leads. An entity that is a key of the model come to leads nowhere else and may stand
+        there: `flight__carrier__name` is `carrier__name` of a flight."""
+        found = self._ends(home, self._walks(home, path, len(path)), name)
+        if found or len(path) == 1:
+            return found
+        for place, entity in enumerate(path):
+            for walk in self._walks(home, path[:place], place):
+                if entity in self.prefixes(walk[-1].model if walk else home):
+                    return self._along(home, (*path[:place], *path[place + 1 :]), name)
+        return []
+
+    def _ends(self, home: str, walks: Iterable[tuple[Hop, ...]], name: str) -> list[Attribute]:
+        return [
+            Attribute(home, walk, element) for walk in walks if (element := self._element(walk[-1], name)) is not None
+        ]
 
     def _walks(self, home: str, path: tuple[str, ...], length: int) -> Iterator[tuple[Hop, ...]]:
-        """Every walk of that many hops from `home` whose last entities are `path`, no model twice."""
+        """Every walk of that many hops from `home` whose last entities are `path`.
+
+        A walk may come to a model again, in another role: the head of an employee's department is an employee. No
+        entity is on it twice.
+        """
 
         def step(model: str, walked: tuple[Hop, ...]) -> Iterator[tuple[Hop, ...]]:
             if len(walked) == length:
@@ -234,7 +265,7 @@ class Graph:
             for hop in self.hops(model, validity=any(self.has_validity(h.model) for h in walked)):
                 if fixed >= 0 and hop.entity != path[fixed]:
                     continue
-                if hop.model != home and all(hop.model != other.model for other in walked):
+                if all(hop.entity != other.entity for other in walked):
                     yield from step(hop.model, (*walked, hop))
 
         return step(home, ())
@@ -296,7 +327,8 @@ class Graph:
 
 
 def bind(manifest: Manifest) -> Graph:
-    """Look the manifest's names up. Raises DefinitionError for two things of one name."""
+    """Look the manifest's names up. Raises Problems (G130, G131) for composite entities that do not fit."""
+    texts = Texts()
     models = {model.name: model for model in manifest.models}
     keyed: dict[str, list[str]] = {}
     for model in manifest.models:
@@ -310,9 +342,11 @@ def bind(manifest: Manifest) -> Graph:
         saved_queries={query.name: query for query in manifest.saved_queries},
         spines=manifest.time_spines,
         custom_grains={name: spine for spine in manifest.time_spines for name, _ in spine.custom},
+        composites=composites(manifest.models, texts),
         _entities={model.name: {e.name: e for e in model.entities} for model in manifest.models},
         _dimensions={model.name: {d.name: d for d in model.dimensions} for model in manifest.models},
         _keyed={name: tuple(owners) for name, owners in keyed.items()},
+        texts=texts,
     )
 
 

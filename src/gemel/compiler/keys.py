@@ -10,12 +10,21 @@ from gemel.compiler.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.query import Item, Order, Query
 from gemel.compiler.terms import Key, Span
 from gemel.errors import GemelError, QueryError, did_you_mean
-from gemel.spec.manifest import Dimension, Metric
+from gemel.spec.manifest import Dimension, Entity, Metric
 from gemel.spec.time import GRAINS, coarsest, finer, floor, is_standard, step
 
 
 def make_keys(graph: Graph, items: Iterable[Item], asked: Sequence[Metric]) -> tuple[Key, ...]:
-    return tuple(dict.fromkeys(make_key(graph, item, asked) for item in items))
+    made = (key for item in items for key in _components(graph, make_key(graph, item, asked), asked))
+    return tuple(dict.fromkeys(made))
+
+
+def _components(graph: Graph, key: Key, asked: Sequence[Metric]) -> Iterable[Key]:
+    """A composite entity as a key for each of its columns: `line` is `line__order_id` and `line__line_no`."""
+    names = () if key.metric else graph.composites.get(key.segments[-1], ())
+    if not names or not isinstance(_element(graph, key.segments, asked), Entity):
+        return (key,)
+    return [replace(key, name=f"{key.name}__{name}", component=place) for place, name in enumerate(names)]
 
 
 def make_key(graph: Graph, item: Item, asked: Sequence[Metric]) -> Key:
@@ -44,11 +53,17 @@ def _default_grain(graph: Graph, segments: tuple[str, ...], asked: Sequence[Metr
         if not asked:
             return max("day", finest_spine(graph), key=GRAINS.index)
         return coarsest([metric_grain(graph, metric) for metric in asked])
+    element = _element(graph, segments, asked)
+    return element.grain if isinstance(element, Dimension) else None
+
+
+def _element(graph: Graph, segments: tuple[str, ...], asked: Sequence[Metric]) -> Dimension | Entity | None:
+    """What a name stands for to the first of the metrics' models that knows it; a component for nothing whole."""
     homes = [measure.model for metric in asked for measure in graph.measures(metric)] or list(graph.models)
     for home in homes:
         found = graph.attribute(home, segments)
         if found is not None:
-            return found.element.grain if isinstance(found.element, Dimension) else None
+            return found.element if found.component is None else None
     return None
 
 
@@ -68,12 +83,22 @@ def finest_grain(graph: Graph, metric: Metric) -> str:
     return coarsest([graph.time_dimension(measure).grain or "day" for measure in graph.measures(metric)])
 
 
-def at_grain(graph: Graph, found: Attribute, grain: str | None, part: str | None, *, asked: str) -> Attribute:
-    """The attribute at a grain or date part; a time without either is taken at its own grain.
+def as_asked(graph: Graph, found: Attribute, key: Key) -> Attribute:
+    """The attribute that a key's name leads to, as the key has it: at its grain or date part, or of an entity the
+    component. A time without a grain is taken at its own.
 
-    Raises QueryError: G312 for a grain on what is no time, G313 for one finer than the dimension's own.
+    Raises QueryError: G312 for a grain on what is no time, G313 for one finer than the dimension's own, G332 for a
+    composite entity where one value is needed.
     """
-    element = found.element
+    element, grain, part, asked = found.element, key.grain, key.part, "__".join(key.segments)
+    if key.component is not None:
+        return replace(found, component=key.component)
+    if isinstance(element, Entity) and found.component is None and (names := graph.composites.get(element.name)):
+        raise QueryError(
+            "G332",
+            f"{asked!r} is a key of {len(names)} columns, and one value is needed",
+            hint=f"write {' or '.join(f'{asked}__{name}' for name in names)}",
+        )
     if not isinstance(element, Dimension) or element.grain is None:
         if grain or part:
             wanted = f"grain {grain!r}" if grain else f"date part {part!r}"
@@ -117,10 +142,21 @@ def make_span(graph: Graph, query: Query, keys: tuple[Key, ...], asked: Sequence
     return Span(start, end)
 
 
-def make_order(
+def make_orders(
+    graph: Graph, orders: Iterable[Order], keys: tuple[Key, ...], names: list[str], asked: Sequence[Metric]
+) -> tuple[tuple[str, bool], ...]:
+    """The columns that an order speaks of; a composite entity's are several."""
+    result = []
+    for order in orders:
+        parts = [key.name for key in keys if key.component is not None and key.segments == order.key.segments]
+        result += [(part, order.descending) for part in parts] or [_order(graph, order, keys, names, asked)]
+    return tuple(result)
+
+
+def _order(
     graph: Graph, order: Order, keys: tuple[Key, ...], names: list[str], asked: Sequence[Metric]
 ) -> tuple[str, bool]:
-    """The column that an order speaks of. Raises QueryError (G315) for one that the query does not have."""
+    """Raises QueryError (G315) for a column that the query does not have."""
     text = str(order.key)
     if text in names:
         return text, order.descending

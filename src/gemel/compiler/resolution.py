@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from gemel.compiler.expressions import Refused, column, divide, guarded
 from gemel.compiler.graph import METRIC_TIME, Attribute, Graph
-from gemel.compiler.keys import at_grain, make_having, make_key, make_keys, make_order, make_span, no_twins
+from gemel.compiler.keys import as_asked, make_having, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.query import Item, MetricItem, Over, Query
 from gemel.compiler.terms import (
     TOTAL,
@@ -27,7 +27,18 @@ from gemel.compiler.terms import (
 )
 from gemel.compiler.values import resolve_values, spelling
 from gemel.errors import About, DefinitionError, GemelError, QueryError, UnknownNameError, did_you_mean
-from gemel.spec.manifest import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, PeriodAgg, Ratio, Simple
+from gemel.spec.manifest import (
+    Conversion,
+    Cumulative,
+    Derived,
+    Entity,
+    Measure,
+    Metric,
+    MetricInput,
+    PeriodAgg,
+    Ratio,
+    Simple,
+)
 from gemel.spec.time import Window, coarsest
 
 
@@ -54,7 +65,7 @@ def resolve(graph: Graph, query: Query) -> Resolved:
         if query.totals
         else (),
         having=tuple(make_having(text, available) for text in query.having),
-        order=tuple(make_order(graph, order, keys, names, asked) for order in query.order_by),
+        order=make_orders(graph, query.order_by, keys, names, asked),
         limit=query.limit,
     )
 
@@ -236,7 +247,11 @@ class Scope:
         converted = Converted(
             replace(base, spine=False),
             turned,
-            tuple((self._property(metric, base, left), self._property(metric, turned, right)) for left, right in pairs),
+            tuple(
+                same
+                for left, right in pairs
+                for same in zip(self._property(metric, base, left), self._property(metric, turned, right), strict=True)
+            ),
             coarsest([self.graph.time_dimension(leaf.measure).grain or "day" for leaf in (base, turned)]),
             conversion.window,
         )
@@ -245,13 +260,15 @@ class Scope:
             value = divide(value, column("base"))
         return Formula(value, (("base", base), ("conversion", converted)))
 
-    def _property(self, metric: Metric, leaf: Leaf, name: str) -> Attribute:
-        """An entity or a local dimension of an event, by its bare name or with its entity in front."""
+    def _property(self, metric: Metric, leaf: Leaf, name: str) -> tuple[Attribute, ...]:
+        """An entity or a local dimension of an event, by its bare name or with its entity in front. A composite
+        entity is each of its components."""
         model = leaf.measure.model
         local = self.graph.entity(model, name) or self.graph.dimension(model, name)
         if local is not None:
-            return Attribute(model, (), local, grain=getattr(local, "grain", None))
-        found = self.graph.attribute(model, tuple(name.split("__")))
+            found: Attribute | None = Attribute(model, (), local, grain=getattr(local, "grain", None))
+        else:
+            found = self.graph.attribute(model, tuple(name.split("__")))
         if found is None:
             known = [e.name for e in self.graph.models[model].entities]
             known += [d.name for d in self.graph.models[model].dimensions]
@@ -261,7 +278,8 @@ class Scope:
                 hint=did_you_mean(name, known),
                 about=About("metric", metric.name),
             )
-        return found
+        names = self.graph.composites.get(found.element.name, ()) if isinstance(found.element, Entity) else ()
+        return tuple(replace(found, component=place) for place in range(len(names))) or (found,)
 
     def _needs_time(self, metric: Metric, why: str) -> QueryError:
         return QueryError(
@@ -281,7 +299,7 @@ class Scope:
             found = self.graph.attribute(measure.model, key.segments)
         if found is None:
             raise self._unreachable(metric, measure, key)
-        return at_grain(self.graph, found, key.grain, key.part, asked="__".join(key.segments))
+        return as_asked(self.graph, found, key)
 
     def _unreachable(self, metric: Metric, measure: Measure, key: Key) -> GemelError:
         known = ["__".join(s) for s in self.graph.attributes(measure.model)] + [METRIC_TIME]

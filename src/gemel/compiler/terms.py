@@ -17,13 +17,17 @@ TOTAL = "is_total"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A group-by column: its name in the result, and what it is. Which model it is read from depends on the leaf."""
+    """A group-by column: its name in the result, and what it is. Which model it is read from depends on the leaf.
+
+    A composite entity is a key for each of its components.
+    """
 
     name: str
     segments: tuple[str, ...]
     grain: str | None = None
     part: str | None = None
     metric: MetricItem | None = None
+    component: int | None = None
 
     @property
     def is_metric_time(self) -> bool:

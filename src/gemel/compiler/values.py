@@ -1,7 +1,7 @@
 """A query without metrics: the different values of dimensions, or of time."""
 
 from gemel.compiler.graph import Attribute, Graph
-from gemel.compiler.keys import at_grain, make_key, make_keys, make_order, make_span, no_twins
+from gemel.compiler.keys import as_asked, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.query import Item, Query
 from gemel.compiler.terms import Condition, Key, Values
 from gemel.errors import QueryError, UnknownNameError, did_you_mean
@@ -32,8 +32,7 @@ def resolve_values(graph: Graph, query: Query) -> Values:
 
     def find(key: Key) -> tuple[Key, Attribute | None]:
         found = graph.attribute(home.name, key.segments) if home and not key.is_metric_time else None
-        asked = "__".join(key.segments)
-        return key, at_grain(graph, found, key.grain, key.part, asked=asked) if found else None
+        return key, as_asked(graph, found, key) if found else None
 
     return Values(
         home,
@@ -41,7 +40,7 @@ def resolve_values(graph: Graph, query: Query) -> Values:
         tuple(Condition(t, tuple(find(key) for key in each)) for t, each in zip(templates, spoken, strict=True)),
         span=span,
         min_max_only=query.min_max_only,
-        order=tuple(make_order(graph, order, keys, [], ()) for order in query.order_by),
+        order=make_orders(graph, query.order_by, keys, [], ()),
         limit=query.limit,
     )
 
