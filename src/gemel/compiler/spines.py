@@ -131,7 +131,17 @@ def _settling(graph: Graph, shifted: Shifted) -> Key:
     finest = _finest(graph, shifted.times)
     if finest is None or (not is_standard(shifted.unit) and finest.grain != graph.grain_of(shifted.unit)):
         raise _cannot_be_shown(graph, shifted)
+    if not _tells_parts(finest, shifted.times):
+        raise _cannot_be_shown(graph, shifted)
     return finest
+
+
+def _tells_parts(finest: Key, times: Sequence[Key]) -> bool:
+    """Whether every asked date part is one of a whole period: a week has no day of the week, a day has."""
+    return not any(key.part and finer(_PART_OF.get(key.part, "day"), finest.grain or "") for key in times)
+
+
+_PART_OF = {"year": "year", "quarter": "quarter", "month": "month"}
 
 
 def _cannot_be_shown(graph: Graph, shifted: Shifted) -> QueryError:
@@ -139,7 +149,7 @@ def _cannot_be_shown(graph: Graph, shifted: Shifted) -> QueryError:
         "G324",
         f"a metric of another time (by {shifted.unit}) cannot be shown by "
         f"{', '.join(key.name for key in shifted.times)} alone",
-        hint=f"group by metric_time__{graph.grain_of(shifted.unit)} too",
+        hint=f"group by metric_time__{min(graph.grain_of(shifted.unit), 'day', key=GRAINS.index)} too",
     )
 
 
@@ -231,6 +241,8 @@ def _moves_whole(graph: Graph, shifted: Shifted) -> bool:
         return len(shifted.times) == 1 and shifted.times[0].grain == unit
     finest = _finest(graph, shifted.times)
     if finest is None or any(key.grain and not is_standard(key.grain) for key in shifted.times):
+        return False
+    if not _tells_parts(finest, shifted.times):
         return False
     # Weeks do not nest in months, so their totals cannot stand for the start of one.
     return not finer(unit, finest.grain or "") and not (finest.grain == "week" and shifted.to_grain)
