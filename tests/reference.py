@@ -98,14 +98,14 @@ def widened(
     """The constraint, out to whole periods of the finest metric_time grain that is asked for.
 
     A custom grain counts only if there is no other, and by the grain of its spine. Where metric_time is not asked
-    for, the coarsest of the metrics' own grains counts. Grains in filters and of other time dimensions do not matter.
+    for, the grain counts that it would have. Grains in filters and of other time dimensions do not matter.
     The last period counts to its last instant.
     """
     if query.start is None and query.end is None:
         return None, None
-    own = [world.grain_of(measure) for metric in metrics for measure in world.measures(metric)]
     asked = [item for item in items if item.name == "metric_time" and item.grain]
-    grain = world.standard(world.finest(asked)) if asked else coarsest(own or ["day"])
+    own = coarsest([world.default_grain(metric) for metric in metrics] or ["day"])
+    grain = world.standard(world.finest(asked)) if asked else own
     last = query.end and after(query.end, grain) - dt.timedelta(microseconds=1)
     return query.start and truncate(query.start, grain), last
 
@@ -221,9 +221,9 @@ def on_the_spine(world: World, metric: Metric, rows: dict[Key, Any], ask: Ask) -
     times = world.moment_items(measure, ask.items)
     if not times:
         return rows
-    inside = bounds(world, measure, (*world.filters(metric), *ask.filters), ask)
-    grain = world.finest(times) if any(item.grain for item in times) else "day"
-    moments = filter(inside, world.spine(grain))
+    filters = (*world.filters(metric), *ask.filters)
+    inside = bounds(world, measure, filters, ask)
+    moments = filter(inside, world.spine(world.spine_grain(times_spoken_of(world, measure, times, filters))))
     by_period: dict[Key, dict[Key, Any]] = {tuple(world.at(moment, item) for item in times): {} for moment in moments}
     for key, value in rows.items():
         period = tuple(part for item, part in zip(ask.items, key, strict=True) if item in times)
@@ -245,6 +245,10 @@ def bounds(world: World, measure: Measure, filters: Sequence[Filter], ask: Ask) 
         return ask.within(moment) and all(t.holds([world.at(moment, ref) for ref in t.refs]) for t in tests)
 
     return let_in
+
+
+def times_spoken_of(world: World, measure: Measure, times: Sequence[Ref], filters: Iterable[Filter]) -> list[Ref]:
+    return [*times, *(ref for test in filters if world.only_time(test, measure) for ref in test.refs)]
 
 
 def row_holds(test: Filter, items: Sequence[Ref], key: Key) -> bool:
@@ -275,12 +279,13 @@ def shifted(world: World, seen: list[Seen], measure: Measure, ask: Ask) -> list[
     if not times:
         raise Undefined("an offset needs a time")
     unit = ask.shift if isinstance(ask.shift, str) else ask.shift.unit
-    step = world.step(times, unit, to_start=isinstance(ask.shift, str)) or world.grain_of(measure)
+    step = world.step(times, unit, to_start=isinstance(ask.shift, str)) or world.step_of_facts(measure, unit)
     by_time: dict[Any, list[Seen]] = {}
     for one in seen:
         by_time.setdefault(world.period(one.moment, step), []).append(one)
     result = []
-    for moment in world.moments(step, bounds(world, measure, ask.filters, ask)):
+    spoken = times_spoken_of(world, measure, times, ask.filters)
+    for moment in world.moments(step, bounds(world, measure, ask.filters, ask), spoken):
         begins = any(world.period(moment, item.grain) == moment for item in times if item.grain)
         if begins or not isinstance(ask.shift, str):
             result += [replace(one, moment=moment) for one in by_time.get(world.back(moment, ask.shift, step), [])]
@@ -349,10 +354,7 @@ def composed(
     own. When the formula itself is moved (as the input of another), it is computed as it was: filters that do not
     speak of time go down, constraint and time filters judge the moment at which it is then seen.
     """
-    inner = replace(ask, shift=None)
-    if ask.shift:
-        down = tuple(test for test in ask.filters if not world.speaks_of_time(test, metric))
-        inner = replace(inner, filters=down, first=None, last=None)
+    inner = unmoved(world, metric, ask)
     answers = []
     for used in inputs:
         source = world.metrics[used.name]
@@ -361,6 +363,14 @@ def composed(
         answers.append(compute(world, source, replace(inner, filters=filters, shift=shift)))
     rows = {key: formula(*(answer.of(key) for answer in answers)) for key in keys_of(answers)}
     return Answer(moved_rows(world, metric, rows, ask) if ask.shift else rows)
+
+
+def unmoved(world: World, metric: Metric, ask: Ask) -> Ask:
+    """What is asked of a metric at the moment that is looked at, if it is moved as a whole."""
+    if ask.shift is None:
+        return ask
+    down = tuple(test for test in ask.filters if not world.speaks_of_time(test, metric))
+    return replace(ask, shift=None, filters=down, first=None, last=None)
 
 
 def moved_rows(world: World, metric: Metric, rows: dict[Key, Any], ask: Ask) -> dict[Key, Any]:
@@ -380,7 +390,8 @@ def moved_rows(world: World, metric: Metric, rows: dict[Key, Any], ask: Ask) -> 
     if any(not world.only_time(test, measure) for test in filters):
         raise Undefined("a filter on time and something else, above an offset of results")
     result: dict[Key, Any] = {}
-    for moment in world.moments(grain, bounds(world, measure, filters, ask)):
+    spoken = times_spoken_of(world, measure, times, filters)
+    for moment in world.moments(grain, bounds(world, measure, filters, ask), spoken):
         before = world.back(moment, ask.shift, grain)
         for key, value in rows.items():
             if before is not None and key[place] == before:
@@ -395,14 +406,19 @@ def converted(world: World, metric: Metric, conversion: Conversion, ask: Ask) ->
     It is counted at that base event's time and dimensions. Times are compared at the coarser of the two grains: by
     day, an order in the morning follows from a visit in the afternoon. Base events at the same time are one, with
     the least value of each item (MetricFlow picks any). A NULL entity or property matches nothing. Filters and
-    constraint hold for base events only; a conversion event has its own metric's filters.
+    constraint hold for base events only; a conversion event has its own metric's filters,
+    and those that it is given where it is used.
     Every group of base events has a row, NULL (or the fill) where nothing was converted; only the base is laid on
-    the spine.
+    the spine. Moved in time, the result moves, as that of a formula does.
     """
+    if ask.shift:
+        rows = converted(world, metric, conversion, unmoved(world, metric, ask)).rows
+        return Answer(moved_rows(world, metric, rows, ask))
     base, counted = world.metrics[conversion.base.name], world.metrics[conversion.conversion.name]
     filters = (*world.filters(base), *world.filters(base, conversion.base), *world.filters(metric), *ask.filters)
     seen = [one for one in kept(world, own_time(world, base, ask), filters) if ask.within(one.moment)]
-    events = kept(world, own_time(world, counted, ask), world.filters(counted))
+    own = (*world.filters(counted), *world.filters(counted, conversion.conversion))
+    events = kept(world, own_time(world, counted, ask), own)
     grain = coarsest([world.grain_of(metric.definition.measure) for metric in (base, counted)])
     same = ((conversion.entity, conversion.entity), *conversion.constant_properties)
 

@@ -22,7 +22,7 @@ from gemel.spec.manifest import (
     SemanticModel,
     Simple,
 )
-from gemel.spec.time import Window, coarsest, is_standard
+from gemel.spec.time import DATE_PARTS, Window, coarsest, is_standard
 from reference_values import Filter, Ref, date_part, expression, minus, parse, parse_filter, rank, to_ref, truncate
 
 Row = dict[str, Any]
@@ -34,10 +34,6 @@ JOINABLE = {
     "unique": ("primary", "unique", "natural"),
     "natural": ("primary", "unique"),
 }
-
-
-# The grain over which a date part stays the same.
-PART_OF = {"year": "year", "quarter": "quarter", "month": "month", "day": "day", "dow": "day", "doy": "day"}
 
 
 class Undefined(Exception):
@@ -288,7 +284,7 @@ class World:
 
         None where there is none, or where something asked cannot be read off the start of such a period.
         """
-        grains = {item.grain or PART_OF[item.part] for item in times}
+        grains = {item.grain or DATE_PARTS[item.part] for item in times}
         if not any(item.grain for item in times) or (to_start and self.finest(times) == "week"):
             return None
         if grains == {unit}:
@@ -298,12 +294,30 @@ class World:
         finest = self.finest(times)
         return finest if rank(finest) <= min(map(rank, (*grains, unit))) else None
 
+    def step_of_facts(self, measure: Measure, unit: str) -> str:
+        """The metric's own grain; by custom periods the one that those are made of, if the metric knows it."""
+        own = self.grain_of(measure)
+        if is_standard(unit):
+            return own
+        if rank(self.standard(unit)) < rank(own):
+            raise Undefined("custom periods that are finer than the facts")
+        return self.standard(unit)
+
     def finest(self, items: Iterable[Ref]) -> str:
         """The finest asked grain, a custom one only if there is no other."""
         grains = [item.grain for item in items if item.grain]
         if not grains:
             raise Undefined("a date part says no moment")
         return min(filter(is_standard, grains), key=rank, default=grains[0])
+
+    def spine_grain(self, refs: Iterable[Ref]) -> str:
+        """The grain by which a spine has all of some times; a date part is read off days.
+
+        That of a custom grain, if its spine is fine enough for the others.
+        """
+        grains = [ref.grain or "day" for ref in refs]
+        finest = min(map(self.standard, grains), key=rank, default="day")
+        return next((g for g in grains if not is_standard(g) and rank(self.standard(g)) <= rank(finest)), finest)
 
     def spine(self, grain: str) -> list[dt.datetime]:
         """All moments of the spine for a grain: the coarsest spine that is fine enough."""
@@ -314,10 +328,15 @@ class World:
             self.known["spine", grain] = sorted(truncate(row[table.column], table.grain) for row in rows)
         return self.known["spine", grain]
 
-    def moments(self, grain: str, within: Callable[[dt.datetime], bool] = lambda moment: True) -> list[dt.datetime]:
-        """The spine's periods, by their first moment, of which any moment is within bounds."""
+    def moments(
+        self, grain: str, within: Callable[[dt.datetime], bool] = lambda moment: True, spoken: Iterable[Ref] = ()
+    ) -> list[dt.datetime]:
+        """The spine's periods, by their first moment, of which any moment is within bounds.
+
+        The spine has the times that are `spoken` of, too.
+        """
         result: dict[Any, dt.datetime] = {}
-        for moment in filter(within, self.spine(grain)):
+        for moment in filter(within, self.spine(self.spine_grain([Ref("metric_time", grain=grain), *spoken]))):
             start = truncate(moment, grain) if is_standard(grain) else moment
             result.setdefault(self.period(moment, grain), start)
         return list(result.values())
@@ -337,6 +356,8 @@ class World:
         place = periods.index(here) - shift.count if here in periods else -1
         if place < 0 or step == shift.unit:
             return periods[place] if place >= 0 else None
+        if rank(step) < rank(self.standard(shift.unit)):
+            raise Undefined("custom periods are made of days, and have no hours")
         nth = sorted(day for day in days if days[day] == here).index(moment)
         target = sorted(day for day in days if days[day] == periods[place])
         return target[nth] if nth < len(target) else None

@@ -36,6 +36,7 @@ COLUMNS = {
     "shipments": "shipment_id int, of_order int, of_line int, shipped_at date, carrier text",
     "spine_day": "day date, fiscal_month date, sprint int",
     "spine_hour": "hour timestamp",
+    "spine_month": "month date",
 }
 
 

@@ -43,6 +43,7 @@ COLUMNS = {
     "shops": "shop_id int, valid_from date, valid_to date, manager text",
     "spine_day": "day date, fiscal_month date, sprint int",
     "spine_hour": "hour timestamp",
+    "spine_month": "month date",
 }
 
 # --- The manifest -------------------------------------------------------------------------------------------
@@ -176,6 +177,13 @@ METRICS = (
     Metric("change_before", Derived("before * 2", (used("week_change", "before", offset_window=Window(2, "day")),))),
     Metric("ratio_before", Derived("before", (used("amount_per_sale", "before", offset_window=Window(1, "week")),))),
     Metric("sprint_before", Derived("before", (used("sales", "before", offset_window=Window(1, "sprint")),))),
+    Metric("calls_sprint_before", Derived("before", (used("calls", "before", offset_window=Window(1, "sprint")),))),
+    Metric(
+        "late_both",
+        Simple(CALLS, fill_nulls_with=0, join_to_timespine=True),
+        ("{{ Dimension('metric_time').date_part('day') }} > 25",),
+    ),
+    Metric("both_sprint_before", Derived("before", (used("sales_both", "before", offset_window=Window(1, "sprint")),))),
     Metric("calls_before", Derived("before", (used("calls", "before", offset_window=Window(5, "hour")),))),
     Metric("level_yesterday", Derived("before", (used("level", "before", offset_window=Window(1, "day")),))),
     # Cumulative
@@ -208,6 +216,13 @@ METRICS = (
         "call_to_sale_on_spine",
         Conversion(used("calls_both"), used("sales_both"), "customer", "conversions", Window(7, "day")),
     ),
+    Metric(
+        "call_to_sale_before", Derived("before", (used("call_to_sale", "before", offset_window=Window(1, "week")),))
+    ),
+    Metric(
+        "call_to_done",
+        Conversion(used("calls"), used("sales", None, DONE), "customer", "conversions"),
+    ),
     Metric("joined_to_sale", Conversion(used("joined"), used("sales"), "customer", "conversions", Window(1, "month"))),
 )
 
@@ -219,6 +234,7 @@ SPINES = (
         (("fiscal_month", "fiscal_month"), ("sprint", "sprint")),
     ),
     TimeSpine(Relation("spine_hour", schema="main"), "hour", "hour"),
+    TimeSpine(Relation("spine_month", schema="main"), "month", "month"),
 )
 
 MANIFEST = Manifest(MODELS, METRICS, time_spines=SPINES)
@@ -274,6 +290,7 @@ def fiscal_month(day: dt.date) -> dt.date:
 SPINE_ROWS: Tables = {
     "spine_day": [{"day": day, "fiscal_month": fiscal_month(day), "sprint": (day - FIRST).days // 10} for day in DAYS],
     "spine_hour": [{"hour": dt.datetime.combine(day, dt.time(hour))} for day in DAYS for hour in range(24)],
+    "spine_month": [{"month": dt.date(2024, month, 1)} for month in range(1, 7)],
 }
 
 # What a column may hold; questions take their values from here too.

@@ -1,14 +1,17 @@
 """Group-by items as keys: grains, spans of time, orders."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
 from compiler.shop import GRAPH, question, with_metrics
-from gemel.compiler.keys import make_having, make_keys, make_orders, make_span
+from gemel.compiler.graph import Attribute
+from gemel.compiler.keys import as_asked, make_having, make_keys, make_orders, make_span
 from gemel.compiler.query import parse_item, parse_order
+from gemel.compiler.terms import Key
 from gemel.errors import QueryError
-from gemel.spec.manifest import Metric
+from gemel.spec.manifest import Dimension, Metric
 
 
 def keys(items, metrics="orders", graph=GRAPH):
@@ -39,6 +42,14 @@ def test_another_time_without_a_grain_is_taken_at_its_own():
 def test_a_key_is_named_by_its_grain_or_date_part_however_it_was_spelled():
     assert names("metric_time__month TimeDimension('metric_time','month')") == ["metric_time__month"]
     assert names("metric_time__extract_dow metric_time__season") == ["metric_time__extract_dow", "metric_time__season"]
+
+
+def test_what_is_known_by_month_has_no_day_of_the_week():
+    monthly = Attribute("revenues", (), Dimension("month_start", "month_start", grain="month"))
+    by = Key("", ("metric_time",))
+    assert as_asked(GRAPH, monthly, replace(by, part="quarter")).part == "quarter"
+    with pytest.raises(QueryError, match="G313 'metric_time' is known by month, so it has no date part 'dow'"):
+        as_asked(GRAPH, monthly, replace(by, part="dow"))
 
 
 def test_a_grain_that_does_not_exist_is_refused_with_the_nearest():

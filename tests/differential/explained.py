@@ -96,7 +96,11 @@ def far_history(question: Question, look: Look) -> bool:
 
 
 def filtered_input(question: Question, look: Look) -> bool:
-    return any(isinstance(m.definition, Cumulative) and m.definition.input.filters for m, _ in look.parts)
+    return any(
+        (isinstance(m.definition, Cumulative) and m.definition.input.filters)
+        or (isinstance(m.definition, Conversion) and m.definition.conversion.filters)
+        for m, _ in look.parts
+    )
 
 
 def nested_offset(question: Question, look: Look) -> bool:
@@ -125,7 +129,8 @@ def mixed_filter(question: Question, look: Look) -> bool:
 
 def every_later_day(question: Question, look: Look) -> bool:
     ever = any(isinstance(metric.definition, Cumulative) for metric, _ in look.parts) and not look.times
-    return ever and any("metric_time" in text or look.is_clock(text) for text in (*question.where, look.filters))
+    by_time = any("metric_time" in text or look.is_clock(text) for text in (*question.where, look.filters))
+    return ever and (by_time or bool(question.start))
 
 
 def levels(question: Question, look: Look) -> bool:
@@ -148,11 +153,20 @@ def custom_offset(question: Question, look: Look) -> bool:
     return by or (look.offset and any(name in text for name in custom for text in question.group_by))
 
 
+def moved_conversion(question: Question, look: Look) -> bool:
+    return any(
+        moved(used) and isinstance(look.metrics[used.name].definition, Conversion)
+        for _, chain in look.parts
+        for used in chain
+    )
+
+
 CASES: dict[str, Callable[[Question, Look], bool]] = {
+    "an offset of a conversion metric": moved_conversion,
     "the last day of a constraint": last_day,
     "a history read at a moved moment": history,
     "a history two hops away": far_history,
-    "a filter on a cumulative metric's measure": filtered_input,
+    "a filter on a measure that is accumulated or converted to": filtered_input,
     "a filter above an offset of results": nested_offset,
     "an accumulation cut before its shift": cut_before_the_shift,
     "periods that do not nest": not_nested,

@@ -1,4 +1,4 @@
-"""Random tables for the nasty project, as SQL that any DuckDB can run: few values, so that everything collides."""
+"""Random tables for the nasty project: few values, so that everything collides."""
 
 import datetime as dt
 import random
@@ -102,28 +102,3 @@ def fiscal_month(day: dt.date) -> dt.date:
     """Fiscal months begin on the fifth."""
     start = day if day.day >= 5 else day.replace(day=1) - dt.timedelta(days=1)
     return start.replace(day=5)
-
-
-def script(tables: dict[str, list[tuple]]) -> str:
-    """The SQL that makes the tables."""
-    statements = []
-    for name, rows in tables.items():
-        statements.append(f"create table {name} ({COLUMNS[name]})")
-        if rows:
-            values = ", ".join("(" + ", ".join(map(literal, row)) + ")" for row in rows)
-            statements.append(f"insert into {name} values {values}")
-    return ";\n".join(statements)
-
-
-def literal(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case dt.datetime():
-            return f"timestamp '{value}'"
-        case dt.date():
-            return f"date '{value}'"
-        case str():
-            return f"'{value}'"
-        case _:
-            return repr(value)

@@ -1,4 +1,4 @@
-"""The two projects to compare on: the repository's worked example, and a nasty one on random tables."""
+"""The projects to compare on: the repository's worked example, a nasty one and a drawn one on random tables."""
 
 import json
 import os
@@ -11,8 +11,9 @@ from typing import Any
 
 import duckdb
 
-from differential import nasty_world
+from differential import market, nasty_world
 from differential.partner import MetricFlow
+from differential.tables import script
 from gemel.spec.manifest import Manifest
 from gemel.spec.reading import read_manifest
 
@@ -38,11 +39,19 @@ class Project:
     manifest: Manifest
 
     def worlds(self, seed: int, metricflow: MetricFlow) -> Iterator[World]:
-        return (nasty_worlds if self.name == "nasty" else flights)(self, seed, metricflow)
+        return {"nasty": small_worlds, "market": small_worlds, "flights": flights}[self.name](self, seed, metricflow)
 
 
-def prepare(name: str, folder: Path) -> Project:
-    """Parsed by dbt (the worked example also built) into a folder."""
+NAMES = ("nasty", "market", "flights")
+DRAWN = {"nasty": nasty_world, "market": market}
+
+
+def prepare(name: str, folder: Path, *, seed: int = 0) -> Project:
+    """Parsed by dbt (the worked example also built) into a folder; the market's definitions are drawn by `seed`."""
+    if name == "market":
+        file = folder / f"market_{seed}.json"
+        file.write_text(json.dumps(market.manifest(seed)))
+        return Project(name, file, read_manifest(json.loads(file.read_text())))
     source = {"nasty": HERE / "nasty", "flights": ROOT}[name]
     profile = {"nasty": "nasty", "flights": "gemel_flights"}[name]
     output = {"type": "duckdb", "path": str(folder / f"{name}.duckdb"), "threads": 2}
@@ -56,21 +65,22 @@ def prepare(name: str, folder: Path) -> Project:
     return Project(name, file, read_manifest(json.loads(file.read_text())))
 
 
-def nasty_worlds(project: Project, seed: int, metricflow: MetricFlow) -> Iterator[World]:
+def small_worlds(project: Project, seed: int, metricflow: MetricFlow) -> Iterator[World]:
     """One set of tables after another."""
-    names = {table: [c.split()[0] for c in text.split(", ")] for table, text in nasty_world.COLUMNS.items()}
+    source = DRAWN[project.name]
+    names = {table: [c.split()[0] for c in text.split(", ")] for table, text in source.COLUMNS.items()}
     for number in range(seed * 1000, seed * 1000 + 1000):
-        drawn = nasty_world.world(number)
-        script = nasty_world.script(drawn)
-        metricflow.take(script=script, name="nasty")
+        drawn = source.world(number)
+        statements = script(source.COLUMNS, drawn)
+        metricflow.take(script=statements, name=project.name)
         database = duckdb.connect()
-        database.execute("attach ':memory:' as nasty; use nasty; " + script)
+        database.execute(f"attach ':memory:' as {project.name}; use {project.name}; " + statements)
         tables = {name: [dict(zip(names[name], row, strict=True)) for row in rows] for name, rows in drawn.items()}
         values: dict[str, list[Any]] = {}
         for row in (row for name, rows in tables.items() if not name.startswith("spine") for row in rows):
             for column, value in row.items():
                 values.setdefault(column, []).append(value)
-        yield World(database, values, [str(day) for day in nasty_world.days()[10:110]], tables)
+        yield World(database, values, [str(day) for day in source.days()[10:110]], tables)
         database.close()
 
 

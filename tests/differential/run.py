@@ -11,25 +11,29 @@ import argparse
 import collections
 import datetime as dt
 import decimal
+import math
 import random
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from differential.explained import REFUSED_ON_PURPOSE, explain
+from differential.explained import REFUSED_ON_PURPOSE, explain, inputs
 from differential.partner import VARIABLE, MetricFlow, python
-from differential.projects import Project, World, prepare
+from differential.projects import NAMES, Project, World, prepare
 from differential.questions import Asker, Question
 from gemel.compiler import compile_query
 from gemel.compiler.graph import Graph, bind
 from gemel.errors import GemelError
 from reference import evaluate
 from reference_world import Undefined
+
+WRONG = ("different", "different from the reference", "gemel refuses", "gemel breaks")
 
 Answer = tuple[list[str], list[tuple[Any, ...]]]
 
@@ -48,9 +52,7 @@ class Report:
 
     @property
     def unexplained(self) -> list[Finding]:
-        return [
-            finding for finding in self.findings if finding.outcome in ("different", "gemel refuses", "gemel breaks")
-        ]
+        return [finding for finding in self.findings if finding.outcome in WRONG]
 
 
 def run(project: Project, metricflow: MetricFlow, queries: int, seed: int, **options: Any) -> Report:
@@ -66,12 +68,49 @@ def run(project: Project, metricflow: MetricFlow, queries: int, seed: int, **opt
             if sum(report.tally.values()) >= queries:
                 return report
             question = asker.question(chance)
-            finding = judge(metricflow.ask(question), subject, world, question, asker)
+            finding = judge_anew(metricflow, subject, world, asker, question)
+            if finding.outcome in WRONG:
+                judged = partial(judge_anew, metricflow, subject, world, asker)
+                finding = smallest(finding, question, judged, asker)
             report.tally[finding.outcome] += 1
             if finding.detail:
                 report.findings.append(finding)
                 say(finding)
     return report
+
+
+def judge_anew(
+    metricflow: MetricFlow, subject: Callable[[World, Question], Answer], world: World, asker: Asker, question: Question
+) -> Finding:
+    return judge(metricflow.ask(question), subject, world, question, asker)
+
+
+def smallest(finding: Finding, question: Question, judged: Callable[[Question], Finding], asker: Asker) -> Finding:
+    """The same kind of finding for a question with as little in it as can be: fewer items, a metric's input for it."""
+    for simpler in simpler_ones(question, asker):
+        found = judged(simpler)
+        if found.outcome == finding.outcome:
+            return smallest(found, simpler, judged, asker)
+    return finding
+
+
+def simpler_ones(question: Question, asker: Asker) -> Iterator[Question]:
+    for place, name in enumerate(question.metrics):
+        others = question.metrics[:place] + question.metrics[place + 1 :]
+        if others:
+            yield replace(question, metrics=others)
+        for used in inputs(asker.metrics[name]):
+            if used.name not in others and not asker.metrics[used.name].private:
+                yield replace(question, metrics=(*others, used.name))
+    if question.order_by or question.limit is not None:
+        yield replace(question, order_by=(), limit=None)
+    for place in range(len(question.where)):
+        yield replace(question, where=question.where[:place] + question.where[place + 1 :])
+    if question.start or question.end:
+        yield replace(question, start=None, end=None)
+    for place in range(len(question.group_by)):
+        if question.metrics or len(question.group_by) > 1:
+            yield replace(question, group_by=question.group_by[:place] + question.group_by[place + 1 :])
 
 
 class Compiler:
@@ -114,6 +153,8 @@ def judge(
     difference = compare(question, theirs, ours)
     if difference is None:
         return Finding("equal", text, "")
+    if compare(question, {**theirs, "rows": undivided(theirs["rows"])}, ours) is None and not wrong:
+        return Finding("explained: a division by zero", text, difference)
     case = explain(question, asker)
     if case and wrong:
         return Finding("different from the reference", text, f"{wrong} ({case}: {difference})")
@@ -150,6 +191,11 @@ def compare(question: Question, theirs: dict[str, Any], ours: Answer) -> str | N
     return f"{theirs['columns']}: only gemel {extra[:4]} ({len(extra)}), only MetricFlow {missing[:4]} ({len(missing)})"
 
 
+def undivided(rows: list[list[Any]]) -> list[list[Any]]:
+    """Without what a division by zero gave."""
+    return [[None if isinstance(v, float) and not math.isfinite(v) else v for v in row] for row in rows]
+
+
 def plain(value: Any) -> Any:
     """Dates as midnights, numbers as floats of nine digits."""
     match value:
@@ -171,7 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--project", choices=["nasty", "flights"], default="nasty")
+    parser.add_argument("--project", choices=NAMES, default="nasty")
     parser.add_argument("--subject", choices=["compiler", "reference"], default="compiler")
     parser.add_argument("--only", nargs="*", default=(), help="metric types")
     parser.add_argument("--verbose", action="store_true", help="show explained differences too")
@@ -184,22 +230,25 @@ def main() -> None:
         if options.verbose or not finding.outcome.startswith("explained"):
             print(f"{finding.outcome}: {finding.question}\n    {finding.detail}", flush=True)
 
+    report = Report()
     with tempfile.TemporaryDirectory() as folder:
-        project = prepare(options.project, Path(folder))
-        metricflow = MetricFlow(interpreter, project.manifest_file)
-        report = run(
-            project,
-            metricflow,
-            options.queries,
-            options.seed,
-            subject=options.subject,
-            only=options.only,
-            say=say,
-        )
-        metricflow.close()
+        for seed, queries in rounds(options):
+            project = prepare(options.project, Path(folder), seed=seed)
+            metricflow = MetricFlow(interpreter, project.manifest_file)
+            found = run(project, metricflow, queries, seed, subject=options.subject, only=options.only, say=say)
+            report = Report(report.tally + found.tally, report.findings + found.findings)
+            metricflow.close()
     for outcome, count in report.tally.most_common():
         print(f"{count:6} {outcome}")
     sys.exit(bool(report.unexplained))
+
+
+def rounds(options: argparse.Namespace) -> list[tuple[int, int]]:
+    """Seeds with how many queries each: the market's definitions are drawn anew for every hundred."""
+    if options.project != "market":
+        return [(options.seed, options.queries)]
+    sizes = [min(100, options.queries - done) for done in range(0, options.queries, 100)]
+    return [(options.seed + number, size) for number, size in enumerate(sizes)]
 
 
 if __name__ == "__main__":

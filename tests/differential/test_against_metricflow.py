@@ -6,13 +6,13 @@ Runs where GEMEL_METRICFLOW_PYTHON names a Python that has MetricFlow; `run.py` 
 import pytest
 
 from differential.partner import VARIABLE, MetricFlow, python
-from differential.projects import prepare
+from differential.projects import NAMES, prepare
 from differential.run import run
 
 pytestmark = pytest.mark.skipif(python() is None, reason=f"{VARIABLE} names no Python that has MetricFlow")
 
 
-@pytest.mark.parametrize("name", ["nasty", "flights"])
+@pytest.mark.parametrize("name", NAMES)
 def test_sixty_random_queries_have_metricflows_answers(name, tmp_path):
     project = prepare(name, tmp_path)
     metricflow = MetricFlow(python(), project.manifest_file)

@@ -92,6 +92,37 @@ def test_an_offset_of_a_month_shows_the_leap_day_three_times_by_day():
     assert rows(Question(("last_month",), ("metric_time__month",)), tables) == [("2024-03-01T00", 1)]
 
 
+def test_an_hourly_call_moves_by_custom_periods_whatever_its_hour():
+    tables = world(calls=[call("2024-02-21 14:00"), call("2024-02-22 00:00")])
+    before = Question(("calls_sprint_before",), ("metric_time__day",))
+    assert rows(before, tables) == [("2024-03-02T00", 1), ("2024-03-03T00", 1)]
+    with pytest.raises(QueryError, match="metric_time__hour"):
+        by_sql(Question(("calls_sprint_before",), ("metric_time__hour",)), tables)
+
+
+def test_a_filter_on_days_lays_months_on_a_spine_that_has_days():
+    tables = world(calls=[call("2024-03-30 09:00"), call("2024-03-02 09:00")])
+    by_month = Question(("late_both",), ("metric_time__month",))
+    assert rows(by_month, tables) == [("2024-02-01T00", 0), ("2024-03-01T00", 1)]
+
+
+def test_the_first_custom_period_has_no_period_before_it_and_is_there_all_the_same_on_the_spine():
+    found = rows(Question(("both_sprint_before",), ("metric_time__day",)), world(sales=[sale("2024-02-20 09:00")]))
+    assert len(found) == len(worlds.DAYS) and [row for row in found if row[1]] == [("2024-03-01T00", 1)]
+
+
+def test_a_conversion_of_a_week_ago_is_not_that_of_today():
+    tables = world(calls=[call("2024-02-26 09:00")], sales=[sale("2024-02-28 09:00")])
+    assert rows(Question(("call_to_sale_before",), ("metric_time__day",)), tables) == [("2024-03-04T00", 1)]
+
+
+def test_a_constraint_without_a_time_is_widened_to_the_grain_that_metric_time_would_have():
+    tables = world(calls=[call(f"2024-03-03 {hour}:00") for hour in ("00", "09", "23")])
+    noon = {"start": "2024-03-03T10:00", "end": "2024-03-03T11:00"}
+    assert rows(Question(("calls",), (), **noon), tables) == [(3,)]
+    assert rows(Question(("minutes_by_hour",), (), **noon), tables) == [(None,)]
+
+
 def test_the_first_days_of_a_constraint_see_what_was_before_it():
     tables = world(sales=[sale("2024-02-29 09:00")])
     march = {"start": "2024-03-01", "end": "2024-03-02"}
@@ -104,6 +135,12 @@ def test_a_conversion_belongs_to_the_latest_call_and_not_to_the_first():
     calls = [call("2024-03-01 09:00", "web"), call("2024-03-03 09:00", "app")]
     tables = world(calls=calls, sales=[sale("2024-03-04 09:00")])
     assert rows(Question(("call_to_sale",), ("call__channel",)), tables) == [("app", 1), ("web", None)]
+
+
+def test_a_conversion_counts_only_what_its_own_filter_lets_through():
+    tables = world(calls=[call("2024-03-01")], sales=[sale("2024-03-01"), sale("2024-03-02", status="open")])
+    assert rows(Question(("call_to_done",)), tables) == [(1,)]
+    assert rows(Question(("call_to_sale",)), tables) == [(2,)]
 
 
 def test_a_sale_on_the_last_day_of_the_window_follows_and_a_day_later_does_not():

@@ -204,6 +204,13 @@ class Graph:
             return None
         return found
 
+    def plain_attribute(self, home: str, segments: tuple[str, ...]) -> Attribute | None:
+        """As `attribute`, but a name with several equally short ways is none."""
+        try:
+            return self.attribute(home, segments)
+        except QueryError:
+            return None
+
     def _find(self, home: str, segments: tuple[str, ...]) -> Attribute | None:
         *path, name = segments
         if not path:

@@ -11,7 +11,7 @@ from gemel.compiler.query import Item, Order, Query
 from gemel.compiler.terms import Key, Span
 from gemel.errors import GemelError, QueryError, did_you_mean
 from gemel.spec.manifest import Dimension, Entity, Metric
-from gemel.spec.time import GRAINS, coarsest, finer, floor, is_standard, step
+from gemel.spec.time import DATE_PARTS, GRAINS, coarsest, finer, floor, is_standard, step
 
 
 def make_keys(graph: Graph, items: Iterable[Item], asked: Sequence[Metric]) -> tuple[Key, ...]:
@@ -61,7 +61,7 @@ def _element(graph: Graph, segments: tuple[str, ...], asked: Sequence[Metric]) -
     """What a name stands for to the first of the metrics' models that knows it; a component for nothing whole."""
     homes = [measure.model for metric in asked for measure in graph.measures(metric)] or list(graph.models)
     for home in homes:
-        found = graph.attribute(home, segments)
+        found = graph.attribute(home, segments) if asked else graph.plain_attribute(home, segments)
         if found is not None:
             return found.element if found.component is None else None
     return None
@@ -75,12 +75,7 @@ def metric_grain(graph: Graph, metric: Metric) -> str:
     """The grain of a metric when none is asked for: `time_granularity`, else the coarser of day and its own."""
     if metric.time_granularity:
         return metric.time_granularity
-    return coarsest(["day", finest_grain(graph, metric)])
-
-
-def finest_grain(graph: Graph, metric: Metric) -> str:
-    """The finest grain that a metric can be asked at: the coarsest of its measures' times."""
-    return coarsest([graph.time_dimension(measure).grain or "day" for measure in graph.measures(metric)])
+    return coarsest(["day", *(graph.time_dimension(measure).grain or "day" for measure in graph.measures(metric))])
 
 
 def as_asked(graph: Graph, found: Attribute, key: Key) -> Attribute:
@@ -105,6 +100,12 @@ def as_asked(graph: Graph, found: Attribute, key: Key) -> Attribute:
             raise QueryError("G312", f"{asked!r} is no time dimension, so it has no {wanted}")
         return found
     if part:
+        if finer(DATE_PARTS[part], element.grain):
+            raise QueryError(
+                "G313",
+                f"{asked!r} is known by {element.grain}, so it has no date part {part!r}",
+                hint=f"ask for {asked}__{element.grain} or coarser",
+            )
         return replace(found, part=part)
     grain = grain or element.grain
     if finer(graph.grain_of(grain), element.grain):
@@ -127,16 +128,15 @@ def no_twins(names: list[str]) -> None:
 def make_span(graph: Graph, query: Query, keys: tuple[Key, ...], asked: Sequence[Metric]) -> Span | None:
     """The time constraint, widened to whole buckets of the finest metric_time grain that is asked for.
 
-    A custom grain counts only where no standard one is asked for, and then by the grain of its spine.
+    A custom grain counts only where no standard one is asked for, and then by the grain of its spine. Without
+    metric_time, it is the grain that metric_time would have.
     """
     if query.start is None and query.end is None:
         return None
     asked_for = [key.grain for key in keys if key.is_metric_time and key.grain]
     grains = [grain for grain in asked_for if is_standard(grain)] or [graph.grain_of(grain) for grain in asked_for]
-    if grains:
-        grain = min(grains, key=GRAINS.index)
-    else:
-        grain = coarsest([finest_grain(graph, metric) for metric in asked] or [finest_spine(graph)])
+    own = _default_grain(graph, (METRIC_TIME,), asked) or "day"
+    grain = min(grains, key=GRAINS.index, default=own)
     start = floor(query.start, grain) if query.start else None
     end = step(floor(query.end, grain), grain, 1) if query.end else None
     return Span(start, end)

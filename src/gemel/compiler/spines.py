@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from sqlglot import exp
 
@@ -13,7 +14,7 @@ from gemel.compiler.parts import gather, parts, summary, whole
 from gemel.compiler.terms import Key, Leaf, PerEntity, Predicate, Shifted, Span, Trailing
 from gemel.errors import QueryError
 from gemel.spec.manifest import PeriodAgg, TimeSpine
-from gemel.spec.time import GRAINS, Window, finer, floor, is_standard, step
+from gemel.spec.time import DATE_PARTS, GRAINS, Window, finer, floor, is_standard, step
 
 Condition = Callable[[exp.Expr], exp.Expr]
 """When facts of a time meet a row of the spine: from the facts' time to a condition."""
@@ -22,8 +23,10 @@ BASE = "step"  # the column that holds the spine's own step, where no asked colu
 LOOKED_AT = "looked_at"  # the time that a shown time looks at
 
 
-def spine_for(graph: Graph, times: Sequence[Key]) -> TimeSpine:
-    """The coarsest time spine that has all of some time keys; a date part needs days."""
+def spine_for(graph: Graph, times: Sequence[Key], only_time: Sequence[Predicate] = ()) -> TimeSpine:
+    """The coarsest time spine that has all of some time keys, and what filters on time speak of; a date part needs
+    days."""
+    times = [*times, *(key for predicate in only_time for key in _spoken(predicate))]
     grains = [key.grain or "day" for key in times]
     finest = min((graph.grain_of(grain) for grain in grains), key=GRAINS.index, default="day")
     custom = [graph.custom_grains[grain] for grain in grains if not is_standard(grain)]
@@ -59,13 +62,18 @@ def buckets(
 ) -> Derive | Distinct:
     """The different values of time keys over a spine, within a span, where filters that speak of time alone hold."""
     conditions = within(column(spine.column, "spine"), span)
-    spoken = [[Key("", (), o.grain, o.part) for o in p.operands if isinstance(o, Attribute)] for p in only_time]
+    spoken = [_spoken(predicate) for predicate in only_time]
     for predicate, keys in zip(only_time, spoken, strict=True):
         conditions.append(bound(predicate.template, [spine_value(graph, spine, key) for key in keys]))
     rows = filtered(spine_rows(graph, spine, [*times, *(key for each in spoken for key in each)]), conditions)
     values = tuple(Named(key.name, spine_value(graph, spine, key)) for key in times)
     # A spine has one row a step, so its own grain among the keys makes every row different.
     return Derive(rows, values) if any(key.grain == spine.grain for key in times) else Distinct(rows, values)
+
+
+def _spoken(predicate: Predicate) -> list[Key]:
+    """The times that a filter on nothing else speaks of, as keys."""
+    return [Key("", (), o.grain, o.part) for o in predicate.operands if isinstance(o, Attribute)]
 
 
 def over_spine(graph: Graph, leaf: Leaf, name: str, result: Plan) -> Plan:
@@ -75,8 +83,8 @@ def over_spine(graph: Graph, leaf: Leaf, name: str, result: Plan) -> Plan:
     again, where it has what they speak of: an empty bucket has no status, so `status = 'done'` drops it.
     """
     times = leaf.times
-    spine = spine_for(graph, times)
     only_time = [predicate for predicate in leaf.filters if leaf.is_only_time(predicate)]
+    spine = spine_for(graph, times, only_time)
     source = buckets(graph, spine, times, leaf.span, only_time)
     on = [equal(column(key.name, "spine"), column(key.name, "facts")) for key in times]
     joined: Plan = Join(Scan(source, "spine"), Scan(result, "facts"), conjunction(on), "left")
@@ -113,7 +121,7 @@ def shift(graph: Graph, shifted: Shifted, inner: Plan, name: str, *, found: str 
     """
     finest = _settling(graph, shifted)
     times = (finest, *(key for key in shifted.times if key != finest))
-    source, looked_at = _looking(graph, shifted, times)
+    source, looked_at = _looking(graph, shifted, times, "left" if keep else "inner")
     on = equal(looked_at, column(finest.name, "facts"))
     joined = Join(Scan(source, "spine"), Scan(inner, "facts"), on, "left" if keep else "inner")
     outputs = [Named(key.name, column(key.name, "spine" if key in shifted.times else "facts")) for key in shifted.keys]
@@ -138,26 +146,34 @@ def _settling(graph: Graph, shifted: Shifted) -> Key:
 
 def _tells_parts(finest: Key, times: Sequence[Key]) -> bool:
     """Whether every asked date part is one of a whole period: a week has no day of the week, a day has."""
-    return not any(key.part and finer(_PART_OF.get(key.part, "day"), finest.grain or "") for key in times)
-
-
-_PART_OF = {"year": "year", "quarter": "quarter", "month": "month"}
+    return not any(key.part and finer(DATE_PARTS[key.part], finest.grain or "") for key in times)
 
 
 def _cannot_be_shown(graph: Graph, shifted: Shifted) -> QueryError:
+    grain = min(graph.grain_of(shifted.unit), "day", key=GRAINS.index)
     return QueryError(
         "G324",
         f"a metric of another time (by {shifted.unit}) cannot be shown by "
-        f"{', '.join(key.name for key in shifted.times)} alone",
-        hint=f"group by metric_time__{min(graph.grain_of(shifted.unit), 'day', key=GRAINS.index)} too",
+        f"{', '.join(key.name for key in shifted.times)}",
+        hint=f"group by metric_time__{grain}"
+        + (
+            " instead"
+            if any(key.grain and finer(graph.grain_of(key.grain), grain) for key in shifted.times)
+            else " too"
+        ),
     )
 
 
-def _looking(graph: Graph, shifted: Shifted, times: Sequence[Key]) -> tuple[Plan, exp.Expr]:
-    """The times that are shown, under the alias `spine`, and the time that each looks at: of the first of `times`."""
+def _looking(
+    graph: Graph, shifted: Shifted, times: Sequence[Key], how: Literal["inner", "left"] = "inner"
+) -> tuple[Plan, exp.Expr]:
+    """The times that are shown, under the alias `spine`, and the time that each looks at: of the first of `times`.
+
+    With "left", those are shown too that have nothing to look at: the first of custom periods.
+    """
     first = times[0]
     if is_standard(shifted.unit):
-        spine = spine_for(graph, times)
+        spine = spine_for(graph, times, shifted.bounds)
         shown = column(first.name, "spine")
         if shifted.window:
             looked_at: exp.Expr = exp.Sub(this=shown, expression=interval(shifted.window))
@@ -169,7 +185,7 @@ def _looking(graph: Graph, shifted: Shifted, times: Sequence[Key]) -> tuple[Plan
     before = _periods_before(spine, shifted) if first.grain == shifted.unit else _days_before(spine, shifted)
     on = equal(column(first.name, "shown"), column("shown", "before"))
     looked = Derive(
-        Join(Scan(shown_days, "shown"), Scan(before, "before"), on, "inner"),
+        Join(Scan(shown_days, "shown"), Scan(before, "before"), on, how),
         (*(Named(key.name, column(key.name, "shown")) for key in times), Named(LOOKED_AT, column(LOOKED_AT, "before"))),
     )
     return looked, column(LOOKED_AT, "spine")
@@ -250,8 +266,7 @@ def _moves_whole(graph: Graph, shifted: Shifted) -> bool:
 
 def _shift_facts(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
     graph = facts.graph
-    base = graph.time_dimension(leaf.measure).grain or "day"
-    day = _day(shifted.times, base)
+    day = _day(shifted.times, _step_of_shift(graph, shifted, leaf))
     source, looked_at = _looking(graph, shifted, tuple(dict.fromkeys((day, *shifted.times))))
     if shifted.to_grain:
         source = Filter(source, _begins(graph, shifted, day))
@@ -267,6 +282,18 @@ def _shift_facts(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
         return result
     shown = replace(leaf, span=shifted.span, filters=(*leaf.filters, *shifted.bounds))
     return over_spine(graph, shown, name, result)
+
+
+def _step_of_shift(graph: Graph, shifted: Shifted, leaf: Leaf) -> str:
+    """The grain by which facts move: their own; by a custom grain the steps of its spine, which have no hours."""
+    own = graph.time_dimension(leaf.measure).grain or "day"
+    if is_standard(shifted.unit):
+        return own
+    step_of_spine = graph.custom_grains[shifted.unit].grain
+    asked = [graph.grain_of(key.grain) for key in shifted.times if key.grain]
+    if finer(step_of_spine, own) or any(finer(grain, step_of_spine) for grain in asked):
+        raise _cannot_be_shown(graph, shifted)
+    return step_of_spine
 
 
 def _begins(graph: Graph, shifted: Shifted, day: Key) -> exp.Expr:
@@ -296,7 +323,7 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     after = [predicate for predicate in leaf.filters if leaf.touches_time(predicate)]
     only_time = [predicate for predicate in after if leaf.is_only_time(predicate)]
     mixed = [predicate for predicate in after if predicate not in only_time]
-    spine = spine_for(graph, shown)
+    spine = spine_for(graph, shown, only_time)
     source = Scan(buckets(graph, spine, shown, leaf.span, only_time), "spine")
     seen = tuple(predicate for predicate in leaf.filters if predicate not in after)
     inner = replace(leaf, filters=seen, span=_reach(trailing, leaf.span))

@@ -48,7 +48,7 @@ def resolve_values(graph: Graph, query: Query) -> Values:
 def _home(graph: Graph, keys: list[Key]) -> SemanticModel:
     best: tuple[int, int, SemanticModel] | None = None
     for model in graph.models.values():
-        reached = [graph.attribute(model.name, key.segments) for key in keys]
+        reached = [graph.plain_attribute(model.name, key.segments) for key in keys]
         if all(reached):
             cost = sum(len(found.hops) for found in reached if found)
             # A model that owns the element beats one that only points to it.
@@ -59,7 +59,7 @@ def _home(graph: Graph, keys: list[Key]) -> SemanticModel:
         return best[2]
     for key in keys:
         name = "__".join(key.segments)
-        if not any(graph.attribute(model, key.segments) for model in graph.models):
+        if not any([graph.attribute(model, key.segments) for model in graph.models]):  # or refused for its ties
             known = ["__".join(s) for model in graph.models for s in graph.attributes(model)]
             raise UnknownNameError(
                 "G202",

@@ -20,7 +20,8 @@ GRAINS = (
 )
 """The standard grains, finest first. Any other grain is a custom one, of a time spine."""
 
-DATE_PARTS = ("year", "quarter", "month", "day", "dow", "doy")
+DATE_PARTS = {"year": "year", "quarter": "quarter", "month": "month", "day": "day", "dow": "day", "doy": "day"}
+"""The date parts, each with the coarsest grain that still has it."""
 
 
 @dataclass(frozen=True, slots=True)
