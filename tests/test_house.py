@@ -40,8 +40,8 @@ LATER = {
 # place here. The first stage, reading, is gemel.spec.
 STAGES = {
     "the question": ["query", "expressions"],
-    "bind": ["composites", "graph"],
-    "resolve": ["terms", "keys", "values", "resolution"],
+    "bind": ["composites", "ways", "graph"],
+    "resolve": ["terms", "keys", "misses", "values", "resolution"],
     "plan": ["algebra", "facts", "parts", "spines", "events", "planning", "moments"],
     "tidy": ["rules"],
     "lower": ["lowering"],

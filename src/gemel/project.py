@@ -270,8 +270,11 @@ class Project:
         with self.placing():
             measures = [measure for name in _texts(metrics) for measure in graph.measures(graph.metric(name))]
         if metrics:
-            reached = [graph.attributes(home) for home in dict.fromkeys(measure.model for measure in measures)]
-            common = {key: value for key, value in reached[0].items() if all(key in other for other in reached)}
+            homes = list(dict.fromkeys(measure.model for measure in measures))
+            near = {key: value for home in homes for key, value in graph.attributes(home).items()}
+            common = {
+                key: value for key, value in near.items() if all(graph.plain_attribute(home, key) for home in homes)
+            }
         else:
             common = {key: value for home in graph.models for key, value in graph.attributes(home, 0).items()}
         listed = [_listed("__".join(segments), attribute.element) for segments, attribute in common.items()]

@@ -170,7 +170,7 @@ def test_a_step_that_leads_elsewhere_is_taken():
 
 def test_own_dimensions_go_under_the_primary_entity_and_every_other_key():
     bound = graph(model("planes", {"plane": "primary", "tail": "unique", "maker": "foreign"}, word("seats")))
-    assert bound.prefixes("planes") == ("plane", "tail")
+    assert bound.ways.prefixes("planes") == ("plane", "tail")
     assert way(bound, "planes", "tail__seats") == ""
     assert way(bound, "planes", "maker__seats") is None
 

@@ -272,7 +272,7 @@ def _sentence(metric: Metric) -> str:
 
 def _dimension_text(graph: Graph, feature: DimensionFeature) -> str | None:
     entity, _, name = feature.dimension.partition("__")
-    for model in graph.keyed(entity):
+    for model in graph.ways.keyed(entity):
         found = graph.dimension(model, name)
         if found is not None and found.description:
             return " ".join(found.description.split())

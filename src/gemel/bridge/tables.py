@@ -139,7 +139,7 @@ def _lag(view: BoundView) -> str:
 
 
 def _entity_text(graph: Graph, name: str) -> str:
-    found = [entity for model in graph.keyed(name) if (entity := graph.entity(model, name))]
+    found = [entity for model in graph.ways.keyed(name) if (entity := graph.entity(model, name))]
     found += [entity for model in graph.models.values() for entity in model.entities if entity.name == name]
     return next((e.description for e in found if e.description), f"The {name}.")
 

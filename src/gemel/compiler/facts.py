@@ -7,8 +7,9 @@ from sqlglot import exp
 
 from gemel.compiler.algebra import Aggregate, Filter, Join, Lookup, Named, Plan, Scan, Summary
 from gemel.compiler.expressions import Refused, bound, column, conjunction, equal
-from gemel.compiler.graph import Attribute, Graph, Hop
+from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.terms import Leaf, PerEntity, Predicate, Span
+from gemel.compiler.ways import Hop
 from gemel.errors import About, DefinitionError, QueryError, did_you_mean
 from gemel.spec.manifest import Dimension, Entity, SemanticModel
 
@@ -121,7 +122,7 @@ class Facts:
             return self._joined[hops]
         entity, right = hops[-1].entity, self.graph.models[hops[-1].model]
         alias = _own("__".join(hop.entity for hop in hops))
-        if alias == self.alias or len(self.graph.keyed(entity)) > 1:
+        if alias == self.alias or len(self.graph.ways.keyed(entity)) > 1:
             alias = f"{alias}__{right.name}" if right.name != alias else f"{alias}__"
         alias = self._joined_as(hops, alias)
         on = list(map(equal, self._key(left, entity, left_alias), self._key(right, entity, alias)))
@@ -156,7 +157,7 @@ class Facts:
 
     def _valid(self, right: SemanticModel, alias: str) -> list[exp.Expr]:
         """Of a model with a history, the row that held at the time of the fact."""
-        if not self.graph.has_validity(right.name):
+        if not self.graph.ways.has_validity(right.name):
             return []
         if self.time is None:
             raise QueryError(

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 from gemel.compiler.composites import composites
 from gemel.compiler.expressions import Texts
+from gemel.compiler.ways import FARTHEST_HOPS, Hop, Ways
 from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.manifest import (
     Conversion,
@@ -27,23 +27,6 @@ from gemel.spec.time import GRAINS, finer
 
 METRIC_TIME = "metric_time"
 LISTED_HOPS = 2  # how far `list dimensions` walks; a query may go any number of hops
-FARTHEST_HOPS = 8  # where the search for a shortened path gives up
-
-# Which entity of the left model may meet which of the right one, so that no row of the left is multiplied.
-JOINS = {
-    "foreign": ("primary", "unique", "natural"),
-    "primary": ("primary", "unique", "natural"),
-    "unique": ("primary", "unique", "natural"),
-    "natural": ("primary", "unique"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One many-to-one step: over `entity` to the model where it is a key."""
-
-    entity: str
-    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +67,9 @@ class Graph:
     spines: tuple[TimeSpine, ...]
     custom_grains: dict[str, TimeSpine]
     composites: dict[str, tuple[str, ...]]
+    ways: Ways
     _entities: dict[str, dict[str, Entity]]
     _dimensions: dict[str, dict[str, Dimension]]
-    _keyed: dict[str, tuple[str, ...]]
     texts: Texts
     _leaves: dict[str, tuple[Measure, ...]] = field(default_factory=dict)
     _attributes: dict[tuple[str, tuple[str, ...]], Attribute | GraphMiss] = field(default_factory=dict)
@@ -216,17 +199,17 @@ class Graph:
         if not path:
             local = self.entity(home, name)
             return Attribute(home, (), local) if local else None
-        if len(path) == 1 and path[0] in self.prefixes(home):
+        if len(path) == 1 and path[0] in self.ways.prefixes(home):
             own = self.dimension(home, name) or (self.entity(home, name) if name != path[0] else None)
             if own is not None:
                 return Attribute(home, (), own)
-        if not any(self._element(Hop(path[-1], model), name) for model in self._keyed.get(path[-1], ())):
+        if not any(self._element(Hop(path[-1], model), name) for model in self.ways.keyed(path[-1])):
             return self._component(home, segments)
         found = self._along(home, tuple(path), name)
         length = len(path)
         while not found and length < FARTHEST_HOPS:
             length += 1
-            found = self._ends(home, self._walks(home, tuple(path), length), name)
+            found = self._ends(home, self.ways.walks(home, tuple(path), length), name)
         if len(found) > 1:
             raise _tie(segments, found)
         return found[0] if found else self._component(home, segments)
@@ -243,12 +226,13 @@ class Graph:
     def _along(self, home: str, path: tuple[str, ...], name: str) -> list[Attribute]:
         """Where a whole path leads. An entity that is a key of the model come to leads nowhere else and may stand
         there: `flight__carrier__name` is `carrier__name` of a flight."""
-        found = self._ends(home, self._walks(home, path, len(path)), name)
+        found = self._ends(home, self.ways.walks(home, path, len(path)), name)
         if found or len(path) == 1:
             return found
         for place, entity in enumerate(path):
-            for walk in self._walks(home, path[:place], place):
-                if entity in self.prefixes(walk[-1].model if walk else home):
+            for walk in self.ways.walks(home, path[:place], place):
+                here, by = (walk[-1].model, walk[-1].entity) if walk else (home, None)
+                if entity in self.ways.prefixes(here) and entity != by:
                     return self._along(home, (*path[:place], *path[place + 1 :]), name)
         return []
 
@@ -256,53 +240,6 @@ class Graph:
         return [
             Attribute(home, walk, element) for walk in walks if (element := self._element(walk[-1], name)) is not None
         ]
-
-    def _walks(self, home: str, path: tuple[str, ...], length: int) -> Iterator[tuple[Hop, ...]]:
-        """Every walk of that many hops from `home` whose last entities are `path`.
-
-        A walk may come to a model again, in another role: the head of an employee's department is an employee. No
-        entity is on it twice.
-        """
-
-        def step(model: str, walked: tuple[Hop, ...]) -> Iterator[tuple[Hop, ...]]:
-            if len(walked) == length:
-                yield walked
-                return
-            fixed = len(walked) - (length - len(path))
-            for hop in self.hops(model, validity=any(self.has_validity(h.model) for h in walked)):
-                if fixed >= 0 and hop.entity != path[fixed]:
-                    continue
-                if all(hop.entity != other.entity for other in walked):
-                    yield from step(hop.model, (*walked, hop))
-
-        return step(home, ())
-
-    def hops(self, model: str, *, validity: bool = False) -> Iterator[Hop]:
-        """The many-to-one steps out of a model. With `validity`, not into another model that has a history."""
-        for entity in self._entities[model].values():
-            for right in self._keyed.get(entity.name, ()):
-                key = self.entity(right, entity.name)
-                history = self.has_validity(right)
-                if right == model or key is None or key.type not in JOINS[entity.type]:
-                    continue
-                if history and (validity or self.has_validity(model)):
-                    continue
-                if key.type == "natural" and not history:
-                    continue
-                yield Hop(entity.name, right)
-
-    def keyed(self, entity: str) -> tuple[str, ...]:
-        """The models in which an entity is a key."""
-        return self._keyed.get(entity, ())
-
-    def has_validity(self, model: str) -> bool:
-        return any(dimension.validity for dimension in self.models[model].dimensions)
-
-    def prefixes(self, model: str) -> tuple[str, ...]:
-        """The entities under which a model's own dimensions go: its primary entity, then its other keys."""
-        primary = self.models[model].primary_entity
-        keys = (entity.name for entity in self._entities[model].values() if entity.type != "foreign")
-        return tuple(dict.fromkeys(chain((primary,) if primary else (), keys)))
 
     def _element(self, hop: Hop, name: str) -> Dimension | Entity | None:
         if name == hop.entity:
@@ -314,12 +251,12 @@ class Graph:
         found: dict[tuple[str, ...], Attribute] = {}
         for entity in self._entities[home].values():
             found[(entity.name,)] = Attribute(home, (), entity)
-        for prefix in self.prefixes(home):
+        for prefix in self.ways.prefixes(home):
             for dimension in self._dimensions[home].values():
                 found.setdefault((prefix, dimension.name), Attribute(home, (), dimension))
         ambiguous: set[tuple[str, ...]] = set()
         for length in range(1, hops + 1):
-            for walk in self._walks(home, (), length):
+            for walk in self.ways.walks(home, (), length):
                 path = tuple(hop.entity for hop in walk)
                 last = walk[-1].model
                 elements: list[Dimension | Entity] = [*self._dimensions[last].values(), *self._entities[last].values()]
@@ -337,11 +274,7 @@ def bind(manifest: Manifest) -> Graph:
     """Look the manifest's names up. Raises Problems (G130, G131) for composite entities that do not fit."""
     texts = Texts()
     models = {model.name: model for model in manifest.models}
-    keyed: dict[str, list[str]] = {}
-    for model in manifest.models:
-        for entity in model.entities:
-            if entity.type != "foreign":
-                keyed.setdefault(entity.name, []).append(model.name)
+    entities = {model.name: {e.name: e for e in model.entities} for model in manifest.models}
     return Graph(
         manifest=manifest,
         models=models,
@@ -350,9 +283,9 @@ def bind(manifest: Manifest) -> Graph:
         spines=manifest.time_spines,
         custom_grains={name: spine for spine in manifest.time_spines for name, _ in spine.custom},
         composites=composites(manifest.models, texts),
-        _entities={model.name: {e.name: e for e in model.entities} for model in manifest.models},
+        ways=Ways(models, entities),
+        _entities=entities,
         _dimensions={model.name: {d.name: d for d in model.dimensions} for model in manifest.models},
-        _keyed={name: tuple(owners) for name, owners in keyed.items()},
         texts=texts,
     )
 

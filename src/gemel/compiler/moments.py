@@ -191,7 +191,7 @@ def _known_at(graph: Graph, query: FeatureQuery, leaf: Leaf) -> Attribute:
     segments = parse_item(query.known_at).segments
     found = graph.attribute(leaf.measure.model, segments)
     if found is None or not isinstance(found.element, Dimension) or not found.element.is_time:
-        prefix = (graph.prefixes(leaf.measure.model) or (leaf.measure.model,))[0]
+        prefix = (graph.ways.prefixes(leaf.measure.model) or (leaf.measure.model,))[0]
         times = [f"{prefix}__{d.name}" for d in graph.models[leaf.measure.model].dimensions if d.is_time]
         raise BridgeError(
             "G516",
@@ -255,9 +255,13 @@ def _over_window(term: Term, kept: dict[Leaf, tuple[Summary, ...]], window: Wind
 def _dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:
     """The entity's own row, looked up by its key."""
     *path, name = parse_item(feature.dimension).segments
-    owners = [m for m in graph.keyed(path[-1] if path else "") if graph.dimension(m, name)] if len(path) == 1 else []
+    owners = (
+        [m for m in graph.ways.keyed(path[-1] if path else "") if graph.dimension(m, name)] if len(path) == 1 else []
+    )
     if len(owners) != 1 or path[0] not in query.entities:
-        known = [f"{e}__{d.name}" for e in query.entities for m in graph.keyed(e) for d in graph.models[m].dimensions]
+        known = [
+            f"{e}__{d.name}" for e in query.entities for m in graph.ways.keyed(e) for d in graph.models[m].dimensions
+        ]
         raise BridgeError(
             "G518",
             f"{feature.dimension!r} is not a dimension of {' or '.join(query.entities)}",
@@ -267,7 +271,7 @@ def _dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, row
     dimension, key = graph.dimension(model.name, name), graph.entity(model.name, entity)
     assert dimension is not None and key is not None
     about = About("semantic_model", model.name, name)
-    if graph.has_validity(model.name):
+    if graph.ways.has_validity(model.name):
         raise DefinitionError(
             "G519", f"{feature.dimension!r} has a history, which features cannot follow yet", about=about
         )

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from gemel.compiler.expressions import Refused, column, divide, guarded
-from gemel.compiler.graph import METRIC_TIME, Attribute, Graph
+from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.keys import as_asked, make_having, make_key, make_keys, make_orders, make_span, no_twins
+from gemel.compiler.misses import unreachable
 from gemel.compiler.query import Item, MetricItem, Over, Query
 from gemel.compiler.terms import (
     TOTAL,
@@ -25,8 +26,8 @@ from gemel.compiler.terms import (
     Term,
     Trailing,
 )
-from gemel.compiler.values import resolve_values, spelling
-from gemel.errors import About, DefinitionError, GemelError, QueryError, UnknownNameError, did_you_mean
+from gemel.compiler.values import resolve_values
+from gemel.errors import About, DefinitionError, QueryError, did_you_mean
 from gemel.spec.manifest import (
     Conversion,
     Cumulative,
@@ -298,24 +299,8 @@ class Scope:
         else:
             found = self.graph.attribute(measure.model, key.segments)
         if found is None:
-            raise self._unreachable(metric, measure, key)
+            raise unreachable(self.graph, metric, measure, key)
         return as_asked(self.graph, found, key)
-
-    def _unreachable(self, metric: Metric, measure: Measure, key: Key) -> GemelError:
-        known = ["__".join(s) for s in self.graph.attributes(measure.model)] + [METRIC_TIME]
-        name = "__".join(key.segments)
-        if any(self.graph.attribute(model, key.segments) for model in self.graph.models):
-            return QueryError(
-                "G305",
-                f"metric {metric.name!r} cannot be grouped or filtered by {name!r}: "
-                f"nothing joins semantic model {measure.model!r} to it",
-                hint=did_you_mean(name, known) or f"see `gemel list dimensions --metrics {metric.name}`",
-            )
-        return UnknownNameError(
-            "G202",
-            f"no dimension or entity named {name[:80]!r} for metric {metric.name!r}",
-            hint=spelling(name, known) or f"see `gemel list dimensions --metrics {metric.name}`",
-        )
 
     def _predicate(self, metric: Metric, measure: Measure, given: Given) -> Predicate:
         template = self.graph.texts.filter(given.text)

@@ -2,9 +2,10 @@
 
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.keys import as_asked, make_key, make_keys, make_orders, make_span, no_twins
+from gemel.compiler.misses import spelling
 from gemel.compiler.query import Item, Query
 from gemel.compiler.terms import Condition, Key, Values
-from gemel.errors import QueryError, UnknownNameError, did_you_mean
+from gemel.errors import QueryError, UnknownNameError
 from gemel.spec.manifest import Entity, SemanticModel
 
 
@@ -69,9 +70,3 @@ def _home(graph: Graph, keys: list[Key]) -> SemanticModel:
     names = ", ".join("__".join(key.segments) for key in keys)
     hint = "name a metric that connects them"
     raise QueryError("G305", f"no semantic model reaches all of {names}", hint=hint)
-
-
-def spelling(name: str, known: list[str]) -> str | None:
-    """The nearest names; first those that only lack their entity (`is_late` for `flight__is_late`)."""
-    ends = sorted({full for full in known if full.rpartition("__")[2] == name})
-    return f"did you mean {' or '.join(ends[:3])}?" if ends else did_you_mean(name, known)

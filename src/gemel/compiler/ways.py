@@ -1,0 +1,119 @@
+"""How one model's rows reach another's columns: steps from many to one, and the ways that are made of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from gemel.spec.manifest import Entity, SemanticModel
+
+FARTHEST_HOPS = 8  # where the search for a shortened path gives up
+
+# Which entity of the left model may meet which of the right one, so that no row of the left is multiplied.
+JOINS = {
+    "foreign": ("primary", "unique", "natural"),
+    "primary": ("primary", "unique", "natural"),
+    "unique": ("primary", "unique", "natural"),
+    "natural": ("primary", "unique"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One many-to-one step: over `entity` to the model where it is a key."""
+
+    entity: str
+    model: str
+
+
+class Ways:
+    """The ways between the models of one manifest. What is found is remembered; the manifest never changes."""
+
+    def __init__(self, models: Mapping[str, SemanticModel], entities: Mapping[str, Mapping[str, Entity]]) -> None:
+        self._models = models
+        self._entities = entities
+        self._keyed: dict[str, list[str]] = {}
+        for model, known in entities.items():
+            for entity in known.values():
+                if entity.type != "foreign":
+                    self._keyed.setdefault(entity.name, []).append(model)
+        self._before: dict[str, set[str]] = {}
+        self._distances: dict[str, dict[str, int]] = {}
+
+    def walks(self, home: str, path: tuple[str, ...], length: int) -> Iterator[tuple[Hop, ...]]:
+        """Every walk of that many hops from `home` whose last entities are `path`.
+
+        A walk may come to a model again, in another role: the head of an employee's department is an employee. No
+        entity is on it twice.
+        """
+
+        def step(model: str, walked: tuple[Hop, ...]) -> Iterator[tuple[Hop, ...]]:
+            if len(walked) == length:
+                yield walked
+                return
+            fixed = len(walked) - (length - len(path))
+            if path and fixed <= 0 and self._far_from(path[0]).get(model, length) > -fixed:
+                return
+            for hop in self.hops(model, validity=any(self.has_validity(h.model) for h in walked)):
+                if fixed >= 0 and hop.entity != path[fixed]:
+                    continue
+                if all(hop.entity != other.entity for other in walked):
+                    yield from step(hop.model, (*walked, hop))
+
+        return step(home, ())
+
+    def hops(self, model: str, *, validity: bool = False) -> Iterator[Hop]:
+        """The many-to-one steps out of a model. With `validity`, not into another model that has a history."""
+        for entity in self._entities[model].values():
+            for right in self.keyed(entity.name):
+                key = self._entities[right].get(entity.name)
+                history = self.has_validity(right)
+                if right == model or key is None or key.type not in JOINS[entity.type]:
+                    continue
+                if history and (validity or self.has_validity(model)):
+                    continue
+                if key.type == "natural" and not history:
+                    continue
+                yield Hop(entity.name, right)
+
+    def keyed(self, entity: str) -> Sequence[str]:
+        """The models in which an entity is a key."""
+        return self._keyed.get(entity, ())
+
+    def prefixes(self, model: str) -> tuple[str, ...]:
+        """The entities under which a model's own dimensions go: its primary entity, then its other keys."""
+        primary = self._models[model].primary_entity
+        keys = (entity.name for entity in self._entities[model].values() if entity.type != "foreign")
+        return tuple(dict.fromkeys(chain((primary,) if primary else (), keys)))
+
+    def has_validity(self, model: str) -> bool:
+        return any(dimension.validity for dimension in self._models[model].dimensions)
+
+    def entity_to(self, model: str, home: str) -> str | None:
+        """The nearest key of `home` to which each row of a model leads."""
+        for length in range(1, FARTHEST_HOPS + 1):
+            for key in self.prefixes(home):
+                for walk in self.walks(model, (key,), length):
+                    if walk[-1].model == home:
+                        return key
+        return None
+
+    def _far_from(self, entity: str) -> dict[str, int]:
+        """How many hops it is at least from each model to one that has an entity to step over; for search to look
+        only where it leads somewhere."""
+        if entity not in self._distances:
+            if not self._before:
+                for left in self._models:
+                    for hop in self.hops(left):
+                        self._before.setdefault(hop.model, set()).add(left)
+            far = {model: 0 for model, entities in self._entities.items() if entity in entities}
+            border = list(far)
+            while border:
+                border = [left for right in border for left in self._step_back(right, far)]
+            self._distances[entity] = far
+        return self._distances[entity]
+
+    def _step_back(self, right: str, far: dict[str, int]) -> Iterator[str]:
+        for left in self._before.get(right, ()):
+            if left not in far:
+                far[left] = far[right] + 1
+                yield left
