@@ -76,7 +76,7 @@ def spelled(name: str) -> str:
     if "__extract_" not in name:
         return name
     front, part = name.split("__extract_")
-    return f"TimeDimension('{front}', date_part_name='{part}')"
+    return called("TimeDimension", front, f"date_part_name='{part}'").strip("{} ")
 
 
 @dataclass
@@ -94,6 +94,7 @@ class Asker:
     def __post_init__(self) -> None:
         self.metrics = {metric.name: metric for metric in self.manifest.metrics}
         self.models = {model.name: model for model in self.manifest.models}
+        self.custom = [name for spine in self.manifest.time_spines for name, _ in spine.custom]
         self.public = [
             m.name for m in self.manifest.metrics if not m.private and (not self.only or m.type in self.only)
         ]
@@ -191,29 +192,45 @@ class Asker:
             return "metric_time"
         if draw < 0.18:
             return f"metric_time__extract_{chance.choice(['year', 'quarter', 'month', 'day', 'dow', 'doy'])}"
-        custom = [name for spine in self.manifest.time_spines for name, _ in spine.custom]
-        if custom and draw < 0.28:
-            return f"metric_time__{chance.choice(custom)}"
+        if self.custom and draw < 0.28:
+            return f"metric_time__{chance.choice(self.custom)}"
         return f"metric_time__{chance.choice(self.grains)}"
 
     def grained(self, name: str, chance: random.Random) -> str:
-        return f"{name}__{chance.choice(['month', 'month', 'year', 'quarter'])}" if chance.random() < 0.7 else name
+        draw = chance.random()
+        if draw < 0.2:
+            return name
+        if draw < 0.28:
+            return f"{name}__extract_{chance.choice(['year', 'quarter', 'month', 'day', 'dow', 'doy'])}"
+        if self.custom and draw < 0.36:
+            return f"{name}__{chance.choice(self.custom)}"
+        return f"{name}__{chance.choice(['month', 'month', 'year', 'quarter'])}"
 
     def condition(self, items: dict[str, Any], chance: random.Random, *, timed: bool = True) -> str:
         draw = chance.random()
+        if timed and draw < 0.06:
+            part, value = chance.choice([("month", 2), ("dow", 3), ("day", 15), ("year", 2024), ("quarter", 1)])
+            spoken = chance.choice(
+                [
+                    f"Dimension('metric_time').date_part('{part}')",
+                    f"TimeDimension('metric_time', date_part_name='{part}')",
+                ]
+            )
+            return f"{{{{ {spoken} }}}} {chance.choice(['=', '>', '<>'])} {value}"
+        if timed and draw < 0.09:
+            first, last = sorted(chance.sample(self.days, 2))
+            return f"{{{{ Dimension('metric_time').grain('day') }}}} between '{first}' and '{last}'"
         if timed and (draw < 0.25 or not items):
             grain = chance.choice(["day", "day", "week", "month"])
             operator = chance.choice(["<", ">=", "<=", "="])
             return f"{{{{ TimeDimension('metric_time', '{grain}') }}}} {operator} '{chance.choice(self.days)}'"
         if timed and draw < 0.32:
             entity = [name for name in items if "__" not in name]
-            simple = [m.name for m in self.manifest.metrics if isinstance(m.definition, Simple) and not m.private]
-            pairs = [
-                (metric, name)
-                for metric in simple
-                for name in entity
-                if name in self.reach(self.models[self.metrics[metric].definition.measure.model])
-            ]
+            whole = [name for name in self.public if not self.needs_time([name])]
+            whole = [name for name in whole if isinstance(self.metrics[name].definition, Simple)] * 3 + whole
+            metric = chance.choice(whole)
+            known = self.shared([metric])
+            pairs = [(metric, name) for name in entity if name in known]
             if pairs:
                 metric, name = chance.choice(pairs)
                 return f"{{{{ Metric('{metric}', ['{name}']) }}}} {chance.choice(['>', '<='])} {chance.randint(0, 5)}"
@@ -237,6 +254,8 @@ class Asker:
         shown = f"'{value}'" if isinstance(value, str) else str(value)
         if draw < 0.3:
             return f"not ({text} = {shown})"
+        if draw < 0.35:
+            return f"{text} in ({shown}, {shown})"
         if draw < 0.4:
             return f"coalesce({text}, {shown}) = {shown}"
         return f"{text} {chance.choice(['=', '=', '<>'])} {shown}"
