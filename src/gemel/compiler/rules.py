@@ -21,7 +21,7 @@ from gemel.compiler.algebra import (
     Stack,
     Top,
 )
-from gemel.compiler.expressions import conjunction, substitute
+from gemel.compiler.expressions import column, conjunction, substitute
 from gemel.spec.manifest import Relation
 
 
@@ -68,6 +68,11 @@ def _likeness(part: Plan) -> object:
             return ("met", keys, right, on, how, _likeness(steps))
         case Aggregate(input=rows, keys=keys):
             return ("facts", keys, _taken_apart(rows)[0])
+        case Derive(input=Join(right=Scan(source=Aggregate() as facts) as right) as join, outputs=(*keys, _)) if (
+            join.how == "inner" or (join.how == "left" and not any(_is_of(key, right.alias) for key in keys))
+        ):
+            # A row that only the spine has is there once for all, unless it stands beside other keys of the facts.
+            return ("shown", join.input, right.alias, join.on, join.how, tuple(keys), _likeness(facts))
         case Derive(input=Aggregate() as inner, outputs=outputs) if not _makes_values_up(outputs):
             return ("derived", _likeness(inner))
         case _:
@@ -96,6 +101,8 @@ def _merge(parts: list[Plan]) -> list[Plan]:
             return [Aggregate(replace(join, input=replace(scan, source=steps[0])), keys, values)]
         case Aggregate():
             return _one_pass([part for part in parts if isinstance(part, Aggregate)])
+        case Derive(input=Join()):
+            return _shown_together([part for part in parts if isinstance(part, Derive)])
         case Derive():
             derived = [part for part in parts if isinstance(part, Derive)]
             inner = _merge([part.input for part in derived])
@@ -114,6 +121,52 @@ def _steps(part: Aggregate) -> Plan:
             return steps
         case other:
             raise AssertionError(f"not met with a spine: {other}")
+
+
+def _shown_together(parts: list[Derive]) -> list[Plan]:
+    """Results shown by one spine: their facts in one pass, then one join."""
+    joins = [part.input for part in parts if isinstance(part.input, Join)]
+    facts = [join.right.source for join in joins if isinstance(join.right.source, Aggregate)]
+    apart = _named_apart(facts)
+    inner = _one_pass(apart)
+    if len(inner) > 1:
+        return list(parts)
+    join = replace(joins[0], right=replace(joins[0].right, source=inner[0]))
+    values = []
+    for part, own, renamed in zip(parts, facts, apart, strict=True):
+        names = {old.name: new.name for old, new in zip(own.values, renamed.values, strict=True)}
+        shown = part.outputs[-1]
+        values.append(Named(shown.name, _renamed(shown.value, join.right.alias, names)))
+    return [Derive(join, (*parts[0].outputs[:-1], *values))]
+
+
+def _named_apart(parts: list[Aggregate]) -> list[Aggregate]:
+    """The same aggregates, no two values of one name: the second `orders` is `orders_2`."""
+    taken = {key.name for key in parts[0].keys}
+    result = []
+    for part in parts:
+        values = []
+        for value in part.values:
+            name, number = value.name, 1
+            while name in taken:
+                number += 1
+                name = f"{value.name}_{number}"
+            taken.add(name)
+            values.append(replace(value, name=name))
+        result.append(replace(part, values=tuple(values)))
+    return result
+
+
+def _renamed(value: exp.Expr, alias: str, names: dict[str, str]) -> exp.Expr:
+    def rename(node: exp.Expr) -> exp.Expr:
+        is_value = isinstance(node, exp.Column) and node.text("table") == alias and node.name in names
+        return column(names[node.name], alias) if is_value else node
+
+    return value.transform(rename)
+
+
+def _is_of(output: Named, alias: str) -> bool:
+    return any(node.text("table") == alias for node in output.value.find_all(exp.Column))
 
 
 def _one_pass(parts: list[Aggregate]) -> list[Plan]:
