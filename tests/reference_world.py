@@ -292,6 +292,8 @@ class World:
         if not all(map(is_standard, (*grains, unit))):
             return None
         finest = self.finest(times)
+        if finest == "week" and grains != {"week"}:
+            return None
         return finest if rank(finest) <= min(map(rank, (*grains, unit))) else None
 
     def step_of_facts(self, measure: Measure, unit: str) -> str:

@@ -151,6 +151,15 @@ def test_a_day_of_the_week_does_not_move_with_a_whole_week():
     assert shown[1:] == (3, 1)
 
 
+def test_a_week_in_two_months_does_not_move_whole_where_months_are_asked():
+    question = by("shipped_before", "metric_time__week", "metric_time__month")
+    found = rows(question, shipments=[shipment(1, 1, 1, "2024-02-22"), shipment(2, 1, 1, "2024-02-23")])
+    assert [(str(week.date()), str(month.date()), count) for week, month, count in found] == [
+        ("2024-02-26", "2024-02-01", 1),
+        ("2024-02-26", "2024-03-01", 1),
+    ]
+
+
 def test_the_values_of_a_key_of_two_columns_are_both():
     world = {name: [] for name in ways.KEYS} | {"order_lines": LINES, "shipments": []}
     columns, found = by_sql(Question((), ("line",)), world, WAYS)

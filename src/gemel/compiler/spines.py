@@ -139,13 +139,16 @@ def _settling(graph: Graph, shifted: Shifted) -> Key:
     finest = _finest(graph, shifted.times)
     if finest is None or (not is_standard(shifted.unit) and finest.grain != graph.grain_of(shifted.unit)):
         raise _cannot_be_shown(graph, shifted)
-    if not _tells_parts(finest, shifted.times):
+    if not _tells(finest, shifted.times):
         raise _cannot_be_shown(graph, shifted)
     return finest
 
 
-def _tells_parts(finest: Key, times: Sequence[Key]) -> bool:
-    """Whether every asked date part is one of a whole period: a week has no day of the week, a day has."""
+def _tells(finest: Key, times: Sequence[Key]) -> bool:
+    """Whether a whole period has one value of all that is asked: a day has, a month has no day of the month, and a
+    week can lie in two months."""
+    if finest.grain == "week":
+        return all(key.grain == "week" for key in times)
     return not any(key.part and finer(DATE_PARTS[key.part], finest.grain or "") for key in times)
 
 
@@ -258,7 +261,7 @@ def _moves_whole(graph: Graph, shifted: Shifted) -> bool:
     finest = _finest(graph, shifted.times)
     if finest is None or any(key.grain and not is_standard(key.grain) for key in shifted.times):
         return False
-    if not _tells_parts(finest, shifted.times):
+    if not _tells(finest, shifted.times):
         return False
     # Weeks do not nest in months, so their totals cannot stand for the start of one.
     return not finer(unit, finest.grain or "") and not (finest.grain == "week" and shifted.to_grain)
