@@ -3,6 +3,7 @@
 import pytest
 
 import ways
+from compiler.shop import flat
 from differential.questions import Question
 from gemel.compiler import compile_query
 from gemel.errors import QueryError
@@ -158,6 +159,30 @@ def test_a_week_in_two_months_does_not_move_whole_where_months_are_asked():
         ("2024-02-26", "2024-02-01", 1),
         ("2024-02-26", "2024-03-01", 1),
     ]
+
+
+def test_a_period_in_which_nothing_happened_is_no_value():
+    question = Question((), ("seller__title", "seller__hired_at__fiscal_month"))
+    [(title, month)] = rows(question, employees=[employee(1, None, "chief")])
+    assert (title, str(month.date())) == ("chief", "2024-02-05")
+
+
+def test_the_sql_of_a_role_and_of_a_key_of_two_columns_is_what_one_would_write():
+    question = by("shipments", "line__order", "line__order__billing_address__city")
+    assert flat(compile_query(WAYS.graph, question.for_gemel())) == flat("""
+        SELECT
+          line.order_id AS line__order,
+          line__order__billing_address.city AS line__order__billing_address__city,
+          COUNT(*) AS shipments
+        FROM main.shipments
+        LEFT JOIN main.order_lines AS line
+          ON shipments.of_order = line.order_id AND shipments.of_line = line.line_no
+        LEFT JOIN main.orders AS line__order
+          ON line.order_id = line__order.order_id
+        LEFT JOIN main.addresses AS line__order__billing_address
+          ON line__order.billing_id = line__order__billing_address.address_id
+        GROUP BY 1, 2
+    """)
 
 
 def test_the_values_of_a_key_of_two_columns_are_both():

@@ -30,8 +30,12 @@ class WaysAsker(Asker):
         return super().condition(single, chance, **more)
 
 
+def asker(*kinds: str) -> WaysAsker:
+    return WaysAsker(ways.MANIFEST, ways.VALUES, DAYS, hops=3, only=kinds)
+
+
 def asked(seed: int, *kinds: str) -> Question:
-    return WaysAsker(ways.MANIFEST, ways.VALUES, DAYS, hops=3, only=kinds).question(random.Random(seed))
+    return asker(*kinds).question(random.Random(seed))
 
 
 @pytest.mark.parametrize("kind", ["simple", "ratio", "derived", "cumulative", "conversion"])
@@ -45,5 +49,12 @@ def test_whatever_the_way_the_sql_gives_what_the_definition_says(kind, seed, tab
 @given(seed=st.integers(0, 2**32), tables=ways.worlds)
 def test_metrics_meet_whatever_the_ways(seed, tables):
     question = asked(seed, "simple", "ratio", "derived", "cumulative", "conversion")
+    note(str(question))
+    assert_same(question, tables, WAYS)
+
+
+@given(seed=st.integers(0, 2**32), tables=ways.worlds)
+def test_distinct_values_are_found_along_every_way(seed, tables):
+    question = asker().values_question(random.Random(seed))
     note(str(question))
     assert_same(question, tables, WAYS)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -34,6 +35,7 @@ class Facts:
         self.alias = _own(home.name)
         self.rows: Plan = Scan(home.relation, self.alias)
         self._joined: dict[object, str] = {}
+        self._models: set[str] = set()
 
     def measured(self, leaf: Leaf) -> exp.Expr:
         measure = leaf.measure
@@ -59,6 +61,21 @@ class Facts:
         if span:
             conditions += within(self.moment(), span)
         return filtered(self.rows, conditions)
+
+    def meeting(self) -> Plan:
+        """The rows with all that was joined, where there are no facts to keep: those of both sides stay. A region
+        without customers is a value, too; a day on which nothing happened is none."""
+
+        def met(rows: Plan) -> Plan:
+            match rows:
+                case Lookup(input=inner, right=right, on=on) if right.alias in self._models:
+                    return Join(met(inner), right, on, "full")
+                case Lookup(input=inner):
+                    return replace(rows, input=met(inner))
+                case _:
+                    return rows
+
+        return met(self.rows)
 
     def boundary(self, rows: Plan, leaf: Leaf, shown: Named | None = None) -> Plan:
         """Of the rows that a non-additive measure has, those at the first or last time of their group.
@@ -125,6 +142,7 @@ class Facts:
         if alias == self.alias or len(self.graph.ways.keyed(entity)) > 1:
             alias = f"{alias}__{right.name}" if right.name != alias else f"{alias}__"
         alias = self._joined_as(hops, alias)
+        self._models.add(alias)
         on = list(map(equal, self._key(left, entity, left_alias), self._key(right, entity, alias)))
         on += self._partitions(left, left_alias, right, alias) + self._valid(right, alias)
         self.rows = Lookup(self.rows, Scan(right.relation, alias), conjunction(on))

@@ -12,7 +12,6 @@ from gemel.compiler.algebra import (
     Distinct,
     Filter,
     Join,
-    Lookup,
     Named,
     Plan,
     Scan,
@@ -252,7 +251,7 @@ def _plan_values(graph: Graph, resolved: Values) -> Plan:
     keys = tuple(Named(key.name, value(key, attribute)) for key, attribute in resolved.keys)
     conditions = [bound(c.template, [value(*operand) for operand in c.operands]) for c in resolved.filters]
     if facts is not None:
-        rows = _meeting(facts.rows)
+        rows = facts.meeting()
         if spine:
             moments = buckets(graph, spine, times, resolved.span)
             rows = Join(rows, Scan(moments, "spine"), exp.true(), "inner")
@@ -265,11 +264,6 @@ def _plan_values(graph: Graph, resolved: Values) -> Plan:
         sides = [Summary(f"{key.name}__{side}", side, key.value) for key in keys for side in ("min", "max")]
         return _top(Aggregate(rows, (), tuple(sides)), (), resolved.limit)
     return _top(Distinct(rows, keys), resolved.order, resolved.limit)
-
-
-def _meeting(rows: Plan) -> Plan:
-    """Without facts to keep, the rows of both sides stay: a region without customers is a value, too."""
-    return Join(_meeting(rows.input), rows.right, rows.on, "full") if isinstance(rows, Lookup) else rows
 
 
 def _no_metric(operand: PerEntity) -> Plan:
