@@ -9,7 +9,7 @@ import pytest
 
 import gemel
 import gemel.dbt
-from gemel.errors import Problems, ProjectError, UnknownNameError
+from gemel.errors import Problems, ProjectError, QueryError, UnknownNameError
 
 MODEL = {
     "name": "sales",
@@ -145,6 +145,15 @@ def test_an_unknown_name_has_no_place_and_a_hint(project):
     with pytest.raises(UnknownNameError) as caught:
         gemel.load(project).query(["revenu"])
     assert (caught.value.place, caught.value.hint) == (None, "did you mean revenue?")
+
+
+def test_the_values_of_a_key_of_two_columns_are_asked_for_one_by_one(project):
+    write_manifest(project, REVENUE, model=MODEL | {"entities": [MODEL["entities"][0] | {"expr": "(id, region)"}]})
+    shop = gemel.load(project)
+    with pytest.raises(QueryError, match="G332 'sale' is a key of 2 columns") as refused:
+        shop.dimension_values("sale")
+    assert refused.value.hint == "write sale__id or sale__region"
+    assert shop.dimension_values("sale__id", ["revenue"]) == [1]
 
 
 def test_validate_tells_every_key_whose_columns_do_not_fit(project):

@@ -208,8 +208,15 @@ class Project:
         start_time: str | dt.date | None = None,
         end_time: str | dt.date | None = None,
     ) -> list[Any]:
-        """The distinct values of a dimension, in order; with metrics, those under which they have rows."""
+        """The distinct values of a dimension, in order; with metrics, those under which they have rows.
+
+        Raises QueryError (G332) for a key of several columns.
+        """
         answer = self.query(metrics, [name], start_time=start_time, end_time=end_time, order_by=[name])
+        parts = answer.columns[: len(answer.columns) - len(_texts(metrics))]
+        if len(parts) > 1:
+            told = f"{name!r} is a key of {len(parts)} columns, and one value is needed"
+            raise QueryError("G332", told, hint=f"write {' or '.join(parts)}")
         return list(dict.fromkeys(row[0] for row in answer.rows()))
 
     def saved_queries(self) -> tuple[SavedQuery, ...]:
