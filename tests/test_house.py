@@ -20,9 +20,10 @@ LAYERS = {
     "compiler": {"errors", "spec"},
     "warehouse": {"errors", "spec"},
     "dbt": {"errors", "spec"},
+    "checks": {"errors", "spec", "compiler", "warehouse"},
     "bridge": {"errors", "spec", "compiler", "warehouse"},
     "bi": {"errors", "spec", "compiler"},
-    "project": {"errors", "spec", "compiler", "warehouse", "dbt", "bridge", "bi"},
+    "project": {"errors", "spec", "compiler", "warehouse", "dbt", "checks", "bridge", "bi"},
     "server": {"errors", "spec", "compiler", "project"},
     "cli": {"errors", "spec", "compiler", "warehouse", "dbt", "bridge", "bi", "project", "server", "__init__"},
     "__init__": {"errors", "project"},
@@ -31,7 +32,7 @@ LAYERS = {
 
 # What these may import only inside a function, so that `gemel --help` and `import gemel` stay quick.
 LATER = {
-    "project": {"bridge", "bi"},
+    "project": {"checks", "bridge", "bi"},
     "cli": {"warehouse", "dbt", "bridge", "bi", "project", "server"},
     "__init__": {"project"},
 }

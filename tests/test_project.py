@@ -168,10 +168,26 @@ def test_validate_tells_every_key_whose_columns_do_not_fit(project):
 def test_validate_asks_the_database_for_each_definition(project):
     assert gemel.load(project).validate() == ()
     write_manifest(project, REVENUE, model={**MODEL, "measures": [{"name": "amount", "agg": "sum", "expr": "amuont"}]})
+    (project / "metrics/core.yml").write_text(
+        "semantic_models:\n  - name: sales\n    measures:\n      - name: amount\n" + YAML
+    )
+    make_older(project / "metrics/core.yml")
     shop = gemel.load(project)
     (problem,) = shop.validate()
-    assert (problem.code, str(problem.place)) == ("G406", "metrics/core.yml:2:5")
+    assert (problem.code, str(problem.place)) == ("G406", "metrics/core.yml:4:9")
     assert shop.validate(skip_dw=True) == ()
+
+
+def test_validate_tells_what_cannot_be_read_with_all_else_that_is_wrong(project):
+    bad = {**REVENUE, "name": "bad", "type_params": {"measure": {"name": "amuont"}}}
+    of_bad = {"name": "of_bad", "type": "derived", "type_params": {"expr": "bad", "metrics": [{"name": "bad"}]}}
+    lost = {**REVENUE, "name": "lost", "filter": "{{ Dimension('sale__colour') }} = 'red'"}
+    write_manifest(project, bad, of_bad, lost, REVENUE)
+    with pytest.raises(Problems) as caught:
+        gemel.load(project)
+    assert [error.code for error in caught.value.errors] == ["G101"]
+    found = gemel.project.load_to_validate(project).validate(skip_dw=True)
+    assert sorted(error.code for error in found) == ["G101", "G202"]
 
 
 # --- fresh or stale -------------------------------------------------------------------------------------------

@@ -6,6 +6,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+"""An error is refused. A warning works, and will surprise someone. A note is worth knowing once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class GemelError(Exception):
 
         metrics/core.yml:7:5: G201 no metric named 'revnue'
           hint: did you mean revenue?
+
+    One of another `severity` is never raised, only told.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class GemelError(Exception):
         hint: str | None = None,
         place: Place | None = None,
         about: About | None = None,
+        severity: Severity = "error",
     ) -> None:
         super().__init__(code, message)
         self.code = code
@@ -57,9 +64,11 @@ class GemelError(Exception):
         self.hint = hint
         self.place = place
         self.about = about
+        self.severity = severity
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
+        where += f"{self.severity} " if self.severity != "error" else ""
         hint = f"\n  hint: {self.hint}" if self.hint else ""
         return f"{where}{self.code} {self.message}{hint}"
 

@@ -13,7 +13,7 @@ from gemel.dbt import Say, semantic_manifest
 from gemel.errors import About, GemelError, Problems, ProjectError, QueryError
 from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
 from gemel.spec.places import Places
-from gemel.spec.reading import read_manifest
+from gemel.spec.reading import read_what_can_be
 from gemel.spec.time import GRAINS
 
 if TYPE_CHECKING:
@@ -45,6 +45,25 @@ def load(
     anew when it is older than the YAML (`say` hears of it). Raises ProjectError (G6xx), and Problems where
     definitions cannot be meant.
     """
+    found = load_to_validate(
+        path, database=database, manifest=manifest, target=target, profiles_dir=profiles_dir, say=say
+    )
+    if found.problems:
+        with found.placing():
+            raise Problems(found.problems)
+    return found
+
+
+def load_to_validate(
+    path: str | Path = ".",
+    *,
+    database: str | Path | None = None,
+    manifest: str | Path | None = None,
+    target: str | None = None,
+    profiles_dir: str | Path | None = None,
+    say: Say = lambda line: None,
+) -> "Project":
+    """As `load`, also where definitions cannot be meant: they are missing then, and `problems` says why."""
     given = Path(path).expanduser()
     if not given.exists():
         raise ProjectError("G601", f"there is no {given}", hint="name a dbt project's directory")
@@ -62,10 +81,11 @@ def load(
             f"{given.resolve()} is not in a dbt project: there is no dbt_project.yml",
             hint="run it in one, use --project-dir, or --manifest FILE with --database FILE",
         )
+    read, problems = read_what_can_be(_load_json(file))
     places = Places(folder) if folder else None
-    with placing(places):
-        read = read_manifest(_load_json(file))
-    return Project(read, folder, database=database, target=target, profiles_dir=profiles, places=places)
+    return Project(
+        read, folder, database=database, target=target, profiles_dir=profiles, places=places, problems=problems
+    )
 
 
 def project_dir(path: Path) -> Path | None:
@@ -77,7 +97,8 @@ def project_dir(path: Path) -> Path | None:
 class Project:
     """Definitions, and the database to ask. Nothing is opened before the first question.
 
-    `dir` is the dbt project's directory, None for a manifest file that stands alone.
+    `dir` is the dbt project's directory, None for a manifest file that stands alone. `problems` are those of the
+    definitions that could not be read.
     """
 
     def __init__(
@@ -89,9 +110,11 @@ class Project:
         target: str | None = None,
         profiles_dir: str | None = None,
         places: Places | None = None,
+        problems: tuple[GemelError, ...] = (),
     ) -> None:
         self.manifest = manifest
         self.dir = dir
+        self.problems = problems
         self.target = target
         self.profiles_dir = profiles_dir
         self._database = str(database) if database is not None else None
@@ -223,38 +246,62 @@ class Project:
         """The saved queries, by name."""
         return tuple(sorted(self.manifest.saved_queries, key=lambda query: query.name))
 
-    def validate(self, *, skip_dw: bool = False) -> tuple[GemelError, ...]:
-        """Every problem of the definitions and the features, and (unless `skip_dw`) of their SQL in the database."""
-        try:
-            _ = self.graph
-        except Problems as found:
-            return found.errors
-        problems: dict[str, GemelError] = {}
-        for twin in self._places.refused_twins() if self._places else []:
-            problems[str(twin)] = twin
-        try:
-            _ = self.features
-        except Problems as found:
-            problems = {str(problem): problem for problem in found.errors}
-        except GemelError as problem:
-            problems[str(problem)] = problem
-        for about, question in self._questions():
+    def validate(self, *, skip_dw: bool = False, data: bool = False) -> tuple[GemelError, ...]:
+        """Everything to be said of the definitions, the features, and (unless `skip_dw`) of the tables they speak of.
+
+        With `data`, rows are read too: whether keys are unique. In the order of their places; each has a `severity`,
+        and what is no error works.
+        """
+        found = [*self.problems, *(self._places.refused_twins() if self._places else ())]
+        # Of a semantic model that could not be read, everything that leads to it would be told to lead nowhere.
+        if all(each.about and each.about.kind in ("metric", "saved_query") for each in self.problems):
             try:
-                with self.placing(about):
-                    answer = self.query(**question)
-                    if not skip_dw:
-                        self.warehouse.describe(answer.sql)
-            except GemelError as error:
-                problems.setdefault(str(error), error)
-                if error.code in UNREACHABLE:
-                    break  # every further question would meet the same
-        return tuple(problems.values())
+                for each in self._checked(skip_dw=skip_dw, data=data):
+                    found.append(each)
+            except Problems as problems:
+                found += problems.errors
+            except GemelError as problem:
+                found.append(problem)
+        for each in found:
+            self._place(each)
+        told = {(each.code, each.message, each.about): each for each in reversed(found)}
+        return tuple(sorted(told.values(), key=_by_place))
+
+    def _checked(self, *, skip_dw: bool, data: bool) -> Iterator[GemelError]:
+        """Raises a GemelError where one keeps everything after it from being looked at."""
+        from gemel import checks
+
+        graph, warehouse = self.graph, None
+        if not skip_dw:
+            try:
+                self.warehouse.describe("SELECT 1")
+                warehouse = self.warehouse
+            except GemelError as unreachable:
+                yield unreachable
+        if warehouse is None:
+            yield from checks.check(graph)
+        elif data:
+            yield from checks.check_rows_in(graph, warehouse)
+        else:
+            yield from checks.check_in(graph, warehouse)
+        if not self.problems:
+            yield from self.features.warnings
 
     @contextmanager
     def placing(self, about: About | None = None) -> Iterator[None]:
         """Errors that leave this know the place of the definition that they speak of, by default `about`."""
-        with placing(self._places, about):
+        try:
             yield
+        except GemelError as error:
+            for each in (*error.errors, error) if isinstance(error, Problems) else (error,):
+                if each.about is None and each.code not in UNREACHABLE:
+                    each.about = about
+                self._place(each)
+            raise
+
+    def _place(self, error: GemelError) -> None:
+        if error.place is None and error.about is not None and self._places is not None:
+            error.place = self._places.of(error.about)
 
     def _catalogs(self, dialect: str | None) -> frozenset[str] | None:
         """The databases that SQL may name; None (all) in another engine or with no profile to read."""
@@ -289,16 +336,6 @@ class Project:
         grain = max(grains, key=GRAINS.index) if grains else "day"
         listed.append(Listed("metric_time", "time", grain=grain, description="each metric's own time"))
         return sorted(listed, key=lambda each: each.name)
-
-    def _questions(self) -> Iterator[tuple[About, dict[str, Any]]]:
-        """Each definition with the smallest question that uses it."""
-        for metric in self.metrics():
-            yield About("metric", metric.name), {"metrics": [metric.name], "group_by": ["metric_time"]}
-        for saved in self.saved_queries():
-            yield About("saved_query", saved.name), {"saved_query": saved.name}
-        for model in self.manifest.models:
-            for segments in self.graph.attributes(model.name, 0):
-                yield About("semantic_model", model.name, segments[-1]), {"group_by": ["__".join(segments)]}
 
 
 class Answer:
@@ -347,18 +384,10 @@ class Listed:
     description: str | None = None
 
 
-@contextmanager
-def placing(places: Places | None, about: About | None = None) -> Iterator[None]:
-    """Fill in the place of every error that knows its definition and has none yet."""
-    try:
-        yield
-    except GemelError as error:
-        for each in (*error.errors, error) if isinstance(error, Problems) else (error,):
-            if each.about is None and each.code not in UNREACHABLE:
-                each.about = about
-            if each.place is None and each.about is not None and places is not None:
-                each.place = places.of(each.about)
-        raise
+def _by_place(error: GemelError) -> tuple[object, ...]:
+    """What has no place comes last."""
+    place = error.place
+    return (place is None, *((place.file, place.line or 0, place.column or 0) if place else ()), error.code, str(error))
 
 
 def _listed(name: str, element: Dimension | Entity) -> Listed:

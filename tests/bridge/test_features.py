@@ -121,7 +121,7 @@ def test_a_service_cannot_have_two_columns_of_one_name(shop):
 
 def test_a_dimension_without_history_is_warned_of_unless_the_view_says_current(shop):
     [warning] = shop.bound(more("{dimension: customer__nick}")).warnings
-    assert "feature_views/shop.yml:8:21: G520 'customer__nick' has no history" in str(warning)
+    assert "feature_views/shop.yml:8:21: warning G520 'customer__nick' has no history" in str(warning)
     assert shop.bound(more("{dimension: customer__nick, as_of: current}")).warnings == ()
 
 

@@ -160,7 +160,36 @@ def test_saved_queries_are_listed_with_what_they_ask(gemel):
 
 def test_validate_finds_no_fault_in_a_good_shop(gemel):
     ran = gemel("validate")
-    assert (ran.code, ran.out, ran.err) == (0, "", "3 metrics, 1 saved queries, 0 feature views: no problem\n")
+    told = "3 metrics, 1 saved query, 0 feature views: no problem, 1 note (--notes tells)\n"
+    assert (ran.code, ran.out, ran.err) == (0, "", told)
+    assert "note G152 entity 'customer' of semantic model 'sales' is the key of no" in gemel("validate", "--notes").err
+
+
+def test_validate_writes_json_for_programs(gemel, files):
+    ran = gemel("validate", "--format", "json")
+    (note,) = json.loads(ran.out)
+    assert (ran.code, ran.err, note["severity"], note["code"], note["element"]) == (0, "", "note", "G152", "customer")
+    files.manifest.write_text(files.manifest.read_text().replace('"measure": {"name": "amount"}', '"measure": 7'))
+    ran = gemel("validate", "--format", "json")
+    assert ran.code == 1
+    assert [(each["severity"], each["code"], each["name"]) for each in json.loads(ran.out)] == [
+        ("error", "G121", "revenue"),
+        ("note", "G152", "sales"),
+    ]
+
+
+def test_a_warning_fails_only_when_it_is_told_to(gemel, files):
+    manifest = json.loads(files.manifest.read_text())
+    manifest["metrics"].append({**manifest["metrics"][0], "name": "sale"})
+    files.manifest.write_text(json.dumps(manifest))
+    ran = gemel("validate")
+    assert (ran.code, "warning G150 metric 'sale' has the name of entity 'sale'" in ran.err) == (0, True)
+    assert gemel("validate", "--strict").code == 1
+
+
+def test_rows_are_read_only_from_a_database_that_is_asked(gemel):
+    assert gemel("validate", "--data").code == 0
+    assert gemel("validate", "--data", "--skip-dw").code == 2
 
 
 def test_validate_tells_what_the_database_does_not_have(gemel, files):

@@ -330,6 +330,7 @@ def _warnings(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
                 f"{feature.dimension!r} has no history: every past moment would see it as it is now, which can leak",
                 hint="say `as_of: current` if it never changes, or changes in no way that tells the outcome",
                 place=feature.place,
+                severity="warning",
             )
     seen: set[str] = set()
     for feature in view.features:
@@ -343,4 +344,5 @@ def _warnings(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
                     f"takes {view.known_at or 'the time that they are reported under'}, which can leak",
                     hint=f"write `known_at: {said}`",
                     place=feature.place,
+                    severity="warning",
                 )

@@ -30,7 +30,7 @@ def command(project: "Project", *, moments: int) -> None:
 
     workspace = open_workspace(project)
     for warning in workspace.bound.warnings:
-        say(f"warning: {warning}")
+        say(str(warning))
     with _step("generate") as told:
         told.append(_files(_write(project, workspace)))
     with _step("dbt build"):

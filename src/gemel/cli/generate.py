@@ -22,7 +22,7 @@ def command(project: "Project", *, check: bool) -> None:
     """
     workspace = open_workspace(project)
     for warning in workspace.bound.warnings:
-        say(f"warning: {warning}")
+        say(str(warning))
     changes = workspace.stale() if check else workspace.write()
     for change in changes:
         click.echo(str(change))

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 def takes_project(function: Callable[..., Any]) -> Callable[..., Any]:
     """A command whose first argument is the Project that --project-dir and its like name."""
+    return _opening("load", function)
 
+
+def takes_project_to_validate(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `takes_project`, also where some definitions cannot be read."""
+    return _opening("load_to_validate", function)
+
+
+def _opening(load: str, function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def run(
         *,
@@ -26,9 +34,9 @@ def takes_project(function: Callable[..., Any]) -> Callable[..., Any]:
         quiet: bool,
         **others: Any,
     ) -> Any:
-        from gemel.project import load
+        from gemel import project as module
 
-        project: Project = load(
+        project: Project = getattr(module, load)(
             project_dir or ".",
             database=database,
             manifest=manifest,

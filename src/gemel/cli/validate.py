@@ -1,10 +1,14 @@
 """gemel validate"""
 
-from typing import TYPE_CHECKING
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemel.cli.options import say, takes_project
+from gemel.cli.options import say, takes_project_to_validate
+from gemel.errors import GemelError
+from gemel.spec.fields import plural
 
 if TYPE_CHECKING:
     from gemel.project import Project
@@ -12,18 +16,57 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--skip-dw", is_flag=True, help="Only the definitions; do not ask the database.")
-@takes_project
-def command(project: "Project", *, skip_dw: bool) -> None:
-    """Check every definition, and its SQL in the database. All problems are told at once."""
-    problems = project.validate(skip_dw=skip_dw)
-    for problem in problems:
-        say(str(problem))
-    checked = f"{len(project.metrics())} metrics, {len(project.saved_queries())} saved queries"
-    if not any(problem.code.startswith("G5") for problem in problems):
-        for warning in project.features.warnings:
-            say(f"warning: {warning}")
-        checked += f", {len(project.features.views)} feature views"
-    if problems:
-        say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in {checked}")
+@click.option("--data", is_flag=True, help="Read the tables' rows too: whether keys are unique.")
+@click.option("--strict", is_flag=True, help="Exit 1 with a warning too.")
+@click.option("--notes", is_flag=True, help="Tell what is worth knowing, too.")
+@click.option("--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to write.")
+@takes_project_to_validate
+def command(project: "Project", *, skip_dw: bool, data: bool, strict: bool, notes: bool, format: str) -> None:
+    """Check every definition, and its SQL in the database. All problems are told at once.
+
+    Errors exit 1; warnings only with --strict.
+    """
+    if data and skip_dw:
+        raise click.UsageError("--data reads the database, and --skip-dw does not ask it")
+    findings = project.validate(skip_dw=skip_dw, data=data)
+    count: Counter[str] = Counter(finding.severity for finding in findings)
+    if format == "json":
+        click.echo(json.dumps([as_json(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            if notes or finding.severity != "note":
+                say(str(finding))
+        say(verdict(project, count, notes=notes) + (" (the database was not asked)" if skip_dw else ""))
+    if count["error"] or (strict and count["warning"]):
         raise click.exceptions.Exit(1)
-    say(f"{checked}: no problem" + (" (the database was not asked)" if skip_dw else ""))
+
+
+def as_json(finding: GemelError) -> dict[str, Any]:
+    place, about = finding.place, finding.about
+    return {
+        "severity": finding.severity,
+        "code": finding.code,
+        "message": finding.message,
+        "hint": finding.hint,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+        "kind": about.kind if about else None,
+        "name": about.name if about else None,
+        "element": about.element if about else None,
+    }
+
+
+def verdict(project: "Project", count: Counter[str], *, notes: bool) -> str:
+    """`12 metrics, 1 saved query, 2 feature views: 1 error, 2 warnings`"""
+    checked = [_counted(len(project.metrics()), "metric"), _counted(len(project.saved_queries()), "saved query")]
+    if not count["error"]:
+        checked.append(_counted(len(project.features.views), "feature view"))
+    found = [_counted(count[kind], kind) for kind in ("error", "warning") if count[kind]] or ["no problem"]
+    if count["note"]:
+        found.append(_counted(count["note"], "note") + ("" if notes else " (--notes tells)"))
+    return f"{', '.join(checked)}: {', '.join(found)}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what if count == 1 else plural(what)}"

@@ -40,6 +40,9 @@ def column(name: str, table: str | None = None) -> exp.Column:
     return exp.Column(this=identifier(name), table=identifier(table) if table else None)
 
 
+ONE_EXPRESSION = "write one SQL expression, without SELECT and without a second one behind a semicolon"
+
+
 class Refused(ValueError):
     """Why a text is not an expression that can be let through, for whoever knows where it stands."""
 

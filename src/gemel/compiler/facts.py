@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from gemel.compiler.algebra import Aggregate, Filter, Join, Lookup, Named, Plan, Scan, Summary
-from gemel.compiler.expressions import Refused, bound, column, conjunction, equal
+from gemel.compiler.expressions import ONE_EXPRESSION, Refused, bound, column, conjunction, equal
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.terms import Leaf, PerEntity, Predicate, Span
 from gemel.compiler.ways import Hop
@@ -88,12 +88,13 @@ class Facts:
         if spec is None:
             return rows
         dimension = self.graph.dimension(self.home.name, spec.dimension)
+        times = [each.name for each in self.home.dimensions if each.is_time]
         if dimension is None or not dimension.is_time:
             raise DefinitionError(
                 "G109",
                 f"measure {leaf.measure.name!r} does not add up over {spec.dimension!r}, which is no time dimension "
                 f"of semantic model {self.home.name!r}",
-                hint=did_you_mean(spec.dimension, [d.name for d in self.home.dimensions if d.is_time]),
+                hint=did_you_mean(spec.dimension, times) or f"its time dimensions are {', '.join(times)}",
                 about=About("semantic_model", self.home.name, leaf.measure.name),
             )
         time = truncated(self._dimension(self.home, dimension, self.alias), dimension.grain, None)
@@ -231,7 +232,9 @@ def expression(graph: Graph, text: str, alias: str, about: About) -> exp.Expr:
     try:
         return graph.texts.over(alias, text)
     except Refused as refused:
-        raise DefinitionError("G105", f"the expr of {about.element!r}: {refused}", about=about) from None
+        raise DefinitionError(
+            "G105", f"the expr of {about.element!r}: {refused}", hint=ONE_EXPRESSION, about=about
+        ) from None
 
 
 def filtered(rows: Plan, conditions: Sequence[exp.Expr]) -> Plan:

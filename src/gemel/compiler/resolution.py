@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from gemel.compiler.expressions import Refused, column, divide, guarded
+from gemel.compiler.expressions import ONE_EXPRESSION, Refused, column, divide, guarded
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.keys import as_asked, make_having, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.misses import unreachable
@@ -141,7 +141,8 @@ class Scope:
         try:
             tree = self.graph.texts.scalar(expr).copy()
         except Refused as refused:
-            raise DefinitionError("G105", f"the expr of metric {metric.name!r}: {refused}", about=about) from None
+            told = f"the expr of metric {metric.name!r}: {refused}"
+            raise DefinitionError("G105", told, hint=ONE_EXPRESSION, about=about) from None
         handles = {item.handle.lower(): item for item in used}
         for node in tree.find_all(exp.Column):
             if node.table or node.name.lower() not in handles:

@@ -8,7 +8,7 @@ to know that there ever were two specs. Keys that we do not know are passed over
 
 from collections.abc import Iterable
 
-from gemel.errors import About, DefinitionError, Problems, ProjectError
+from gemel.errors import About, DefinitionError, GemelError, Problems, ProjectError
 from gemel.spec.definitions import Definitions
 from gemel.spec.fields import Json, choice, name_of, object_at, objects, optional_text, text, texts
 from gemel.spec.manifest import Export, Manifest, SavedQuery, TimeSpine
@@ -23,6 +23,14 @@ def read_manifest(data: object) -> Manifest:
     Raises ProjectError (G602) where it is no semantic manifest at all, and Problems with every DefinitionError
     (G101, G121-G129) where it is one that cannot be meant.
     """
+    manifest, problems = read_what_can_be(data)
+    if problems:
+        raise Problems(problems)
+    return manifest
+
+
+def read_what_can_be(data: object) -> tuple[Manifest, tuple[GemelError, ...]]:
+    """The definitions that can be meant, and what is to be said of the others. Raises ProjectError (G602)."""
     if not isinstance(data, dict) or not isinstance(data.get("semantic_models"), list):
         raise ProjectError(
             "G602",
@@ -34,9 +42,7 @@ def read_manifest(data: object) -> Manifest:
         manifest = _manifest(data, definitions)
     except RecursionError:
         raise ProjectError("G602", "this is not a semantic manifest: it is nested too deep") from None
-    if definitions.problems:
-        raise Problems(definitions.problems)
-    return manifest
+    return manifest, tuple(definitions.problems)
 
 
 def _manifest(data: Json, definitions: Definitions) -> Manifest:

@@ -1,0 +1,69 @@
+"""Every rule over a whole project's definitions, in tables: a rule takes what it looks at and yields what it finds.
+
+A finding is a GemelError that is told and not raised, with the definition that it is about. `docs/errors.md` shows
+each with what provokes it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from gemel.checks import joins, metrics, names, questions, rows, tables, types
+from gemel.compiler import compile_query
+from gemel.compiler.graph import Graph
+from gemel.compiler.query import Query
+from gemel.errors import GemelError
+
+if TYPE_CHECKING:
+    from gemel.warehouse.duckdb import Warehouse
+
+OF_DEFINITIONS = (
+    names.reserved,
+    names.not_askable,
+    names.custom_grains,
+    names.shared_with_a_metric,
+    joins.half_histories,
+    joins.lost_keys,
+    joins.ambiguous,
+    joins.unreached,
+    metrics.cycles,
+    metrics.expressions,
+    metrics.unused_inputs,
+    metrics.divisions,
+    metrics.time_spines,
+)
+"""What the definitions say by themselves."""
+
+OF_TYPES = (types.times, types.join_keys, types.aggregates)
+"""What the types in the warehouse say; no row is read."""
+
+RowRule = Callable[[Graph, tables.Tables, "Warehouse"], Iterator[GemelError]]
+
+
+def check(graph: Graph) -> list[GemelError]:
+    """What is to be said of the definitions. Nothing is asked of a database."""
+    found = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
+    return [*found, *questions.refused(graph, found, lambda query: compile_query(graph, query))]
+
+
+def check_in(graph: Graph, warehouse: "Warehouse") -> list[GemelError]:
+    """What is to be said of the definitions and of the tables that they speak of; of rows, only those of time spines
+    are read."""
+    return _check_in(graph, warehouse, (rows.time_spines,))
+
+
+def check_rows_in(graph: Graph, warehouse: "Warehouse") -> list[GemelError]:
+    """As `check_in`, and of the tables' rows."""
+    return _check_in(graph, warehouse, (rows.time_spines, rows.keys))
+
+
+def _check_in(graph: Graph, warehouse: "Warehouse", of_rows: Sequence[RowRule]) -> list[GemelError]:
+    found = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
+    known = tables.look_up(graph, warehouse)
+    found += known.problems
+    found += [finding for rule in OF_TYPES for finding in rule(graph, known)]
+    found += [finding for rule in of_rows for finding in rule(graph, known, warehouse)]
+
+    def bind(query: Query) -> None:
+        warehouse.describe(compile_query(graph, query, catalogs=warehouse.catalogs()))
+
+    return [*found, *questions.refused(graph, found, bind)]

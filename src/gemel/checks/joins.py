@@ -1,0 +1,137 @@
+"""How models lead to each other: keys that lead nowhere, names that lead two ways, dimensions that nothing reaches."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from gemel.compiler.graph import LISTED_HOPS, Graph
+from gemel.compiler.ways import Hop
+from gemel.errors import About, DefinitionError, GemelError
+from gemel.spec.manifest import Simple
+
+TYPING_ERROR = 0.85
+"""How like another a name is that was probably meant to be it: carier, carrier."""
+
+
+def half_histories(graph: Graph) -> Iterator[GemelError]:
+    """Without its end, every older row of a history would be valid still, and facts would meet several."""
+    for model in graph.models.values():
+        edges = [str(dimension.validity) for dimension in model.dimensions if dimension.validity]
+        if edges and sorted(edges) != ["end", "start"]:
+            told = " and ".join(f"{edges.count(edge) or 'no'} {edge}" for edge in ("start", "end"))
+            yield DefinitionError(
+                "G143",
+                f"the history of semantic model {model.name!r} has {told}",
+                hint="mark one time dimension with `validity_params: {is_start: true}`, one with `{is_end: true}`",
+                about=About("semantic_model", model.name),
+            )
+        for dimension in model.dimensions:
+            if dimension.validity and not dimension.is_time:
+                yield DefinitionError(
+                    "G143",
+                    f"dimension {dimension.name!r} is an edge of the history of {model.name!r}, and is no time",
+                    hint="say `type: time`",
+                    about=About("semantic_model", model.name, dimension.name),
+                )
+
+
+def lost_keys(graph: Graph) -> Iterator[GemelError]:
+    """A foreign entity that is nobody's key: facts can be grouped by it, and lead nowhere."""
+    keys = [entity.name for model in graph.models.values() for entity in model.entities if entity.type != "foreign"]
+    told: set[str] = set()
+    for model in graph.models.values():
+        for entity in model.entities:
+            if entity.type != "foreign" or graph.ways.keyed(entity.name) or entity.name in told:
+                continue
+            told.add(entity.name)
+            near = get_close_matches(entity.name, keys, n=1, cutoff=TYPING_ERROR)
+            yield DefinitionError(
+                "G152",
+                f"entity {entity.name!r} of semantic model {model.name!r} is the key of no semantic model",
+                hint=f"did you mean {near[0]}?"
+                if near
+                else "its values can be grouped by; for more, make it the primary entity of a semantic model",
+                about=About("semantic_model", model.name, entity.name),
+                severity="warning" if near else "note",
+            )
+
+
+def ambiguous(graph: Graph) -> Iterator[GemelError]:
+    """Names that two equally short ways lead to. Asked for, they are refused (G306)."""
+    told: set[tuple[str, ...]] = set()
+    for home in _homes(graph):
+        nearest: dict[tuple[str, str], list[tuple[Hop, ...]]] = {}
+        for length in range(1, LISTED_HOPS + 1):
+            for walk in graph.ways.walks(home, (), length):
+                for element in _elements(graph, walk[-1]):
+                    found = nearest.setdefault((walk[-1].entity, element), [])
+                    if not found or len(found[0]) == length:
+                        found.append(walk)
+        together: dict[tuple[str, tuple[tuple[Hop, ...], ...]], list[str]] = {}
+        for (entity, element), walks in nearest.items():
+            if len(walks) > 1:
+                together.setdefault((entity, tuple(walks)), []).append(element)
+        for (entity, ways), elements in together.items():
+            finding, ends = _two_ways(home, entity, ways, elements)
+            if ends not in told:
+                told.add(ends)
+                yield finding
+
+
+def _two_ways(
+    home: str, entity: str, ways: tuple[tuple[Hop, ...], ...], elements: list[str]
+) -> tuple[GemelError, tuple[str, ...]]:
+    paths = list(dict.fromkeys("__".join(hop.entity for hop in walk) for walk in ways))
+    shown = " and ".join(" -> ".join((home, *(f"{hop.model} (by {hop.entity})" for hop in walk))) for walk in ways)
+    names = ", ".join(f"{entity}__{element}" for element in elements[:3]) + (", ..." if len(elements) > 3 else "")
+    path_tells = len(paths) == len(ways)
+    finding = DefinitionError(
+        "G153",
+        f"{names} can be reached in {len(ways)} ways: {shown}",
+        hint=f"in questions, write the whole path: {' or '.join(f'{path}__{elements[0]}' for path in paths)}"
+        if path_tells
+        else "give the dimension or the entity another name in one of these models",
+        about=About("semantic_model", home, ways[0][0].entity),
+        severity="note" if path_tells else "warning",
+    )
+    ends = (entity, *sorted(walk[-1].model for walk in ways), *((home, *paths) if path_tells else ()))
+    return finding, ends
+
+
+def unreached(graph: Graph) -> Iterator[GemelError]:
+    """Dimensions that no metric can be asked by."""
+    border = _homes(graph)
+    reached = set(border)
+    while border:
+        border = list(dict.fromkeys(hop.model for model in border for hop in graph.ways.hops(model)))
+        border = [model for model in border if model not in reached]
+        reached.update(border)
+    for model in graph.models.values():
+        about = About("semantic_model", model.name)
+        if model.dimensions and not graph.ways.prefixes(model.name):
+            yield DefinitionError(
+                "G154",
+                f"the dimensions of semantic model {model.name!r} have no entity in front of which to be asked",
+                hint="give it a primary entity, or say `primary_entity:`",
+                about=about,
+                severity="warning",
+            )
+        elif model.dimensions and model.name not in reached and reached:
+            yield DefinitionError(
+                "G154",
+                f"no metric can be asked by the dimensions of semantic model {model.name!r}",
+                hint="facts reach it over an entity that is foreign there and primary or unique here",
+                about=about,
+                severity="note",
+            )
+
+
+def _homes(graph: Graph) -> list[str]:
+    """The models that have facts, which metrics count."""
+    simple = (metric.definition for metric in graph.metrics.values())
+    return list(dict.fromkeys(each.measure.model for each in simple if isinstance(each, Simple)))
+
+
+def _elements(graph: Graph, hop: Hop) -> list[str]:
+    model = graph.models[hop.model]
+    names = [*(dimension.name for dimension in model.dimensions), *(entity.name for entity in model.entities)]
+    return [name for name in dict.fromkeys(names) if name != hop.entity]

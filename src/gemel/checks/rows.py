@@ -1,0 +1,142 @@
+"""What only the rows tell: whether a time spine has each time once, whether a key is one."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from gemel.checks.tables import Tables, keys_of, select_from, spine_column
+from gemel.checks.types import family
+from gemel.compiler import dialects
+from gemel.compiler.expressions import column
+from gemel.compiler.facts import truncated
+from gemel.compiler.graph import Graph
+from gemel.errors import About, DefinitionError, GemelError
+from gemel.spec.manifest import SemanticModel
+from gemel.spec.time import Window, finer, seconds
+
+if TYPE_CHECKING:
+    from gemel.warehouse.duckdb import Warehouse
+
+
+def time_spines(graph: Graph, tables: Tables, warehouse: "Warehouse") -> Iterator[GemelError]:
+    """A time that a spine has twice counts twice; one that it lacks is missing in every result. Spines finer than
+    an hour are long, and are not looked at."""
+    for spine in graph.spines:
+        kind = tables.type(spine.relation, spine_column(spine.column))
+        if family(kind) != "time" or finer(spine.grain, "hour"):
+            continue
+        value = truncated(column("c0", "steps"), spine.grain, None)
+        source = select_from(graph, warehouse, spine.relation, [spine_column(spine.column)])
+        different = exp.Count(this=exp.Distinct(expressions=[value]))
+        asked = [exp.Count(this=value), different, exp.Min(this=value), exp.Max(this=value)]
+        select = exp.select(*(each.copy() for each in asked)).from_(source.subquery("steps"))
+        [(rows, steps, first, last)] = _ask(warehouse, select)
+        about = About("time_spine", spine.relation.name)
+        name = f"time spine {spine.relation.name!r}"
+        if not rows:
+            told = f"{name} is empty: no metric that is accumulated, moved in time or filled has a row"
+            yield DefinitionError("G165", told, hint="`dbt build` fills it", about=about, severity="warning")
+        elif rows > steps:
+            yield DefinitionError(
+                "G164",
+                f"{name} has {rows - steps:,} rows more than it has {spine.grain}s: what meets it is counted twice",
+                hint=f"one row for each {spine.grain}",
+                about=about,
+            )
+        elif (missing := _between(first, last, spine.grain) - steps) > 0:
+            yield DefinitionError(
+                "G165",
+                f"{name} lacks {missing:,} {spine.grain}s between {_day(first)} and {_day(last)}",
+                hint=f"one row for each {spine.grain}; `dbt_utils.date_spine` makes them",
+                about=about,
+                severity="warning",
+            )
+
+
+def _between(first: dt.date, last: dt.date, grain: str) -> int:
+    """How many steps there are from one to another, both counted."""
+    months = 12 * (last.year - first.year) + last.month - first.month
+    match grain:
+        case "month" | "quarter" | "year":
+            return months // {"month": 1, "quarter": 3, "year": 12}[grain] + 1
+        case _:
+            return int((last - first).total_seconds() // seconds(Window(1, grain))) + 1
+
+
+def _day(moment: dt.date) -> str:
+    return str(moment).removesuffix(" 00:00:00")
+
+
+def keys(graph: Graph, tables: Tables, warehouse: "Warehouse") -> Iterator[GemelError]:
+    """A key that others join by has one row for each value; in a history, one for each value and moment."""
+    joined = {(hop.entity, hop.model) for model in graph.models for hop in graph.ways.hops(model)}
+    for entity, name in sorted(joined):
+        model, found = graph.models[name], graph.entity(name, entity)
+        assert found is not None
+        texts = list(keys_of(graph, found))
+        if any(tables.type(model.relation, text) is None for text in texts):
+            continue
+        twice = _overlap if graph.ways.has_validity(name) else _twice
+        example = twice(graph, warehouse, model, texts)
+        if example is not None:
+            yield DefinitionError(
+                "G166",
+                f"entity {entity!r} is {found.type} in semantic model {name!r}, and {example}: facts that join it "
+                "are counted more than once",
+                hint="make the dbt model's rows unique (a `unique` test tells), or the entity foreign",
+                about=About("semantic_model", name, entity),
+            )
+
+
+def _twice(graph: Graph, warehouse: "Warehouse", model: SemanticModel, texts: list[str]) -> str | None:
+    """The value that has most rows. Tables cut into partitions meet partition by partition."""
+    parts = [dimension.expr for dimension in model.dimensions if dimension.is_partition]
+    columns = [column(f"c{place}", "keys") for place in range(len(texts) + len(parts))]
+    inner = select_from(graph, warehouse, model.relation, [*texts, *parts]).subquery("keys")
+    count = exp.Count(this=exp.Star())
+    select = (
+        exp.select(*columns[: len(texts)], exp.alias_(count, "rows"))
+        .from_(inner)
+        .where(*(_is_there(each) for each in columns[: len(texts)]))
+        .group_by(*columns)
+        .having(exp.GT(this=count.copy(), expression=exp.Literal.number(1)))
+        .order_by(exp.Ordered(this=exp.to_identifier("rows"), desc=True))
+        .limit(1)
+    )
+    for *key, rows in _ask(warehouse, select):
+        return f"{_told(key)} has {rows:,} rows"
+    return None
+
+
+def _overlap(graph: Graph, warehouse: "Warehouse", model: SemanticModel, texts: list[str]) -> str | None:
+    """A value of which one row holds longer than the next one starts."""
+    edges = {dimension.validity: dimension.expr for dimension in model.dimensions if dimension.validity}
+    if set(edges) != {"start", "end"}:
+        return None
+    inner = select_from(graph, warehouse, model.relation, [*texts, edges["start"], edges["end"]]).subquery("keys")
+    columns = [column(f"c{place}", "keys") for place in range(len(texts) + 2)]
+    *key, start, _ = columns
+    order = exp.Order(expressions=[exp.Ordered(this=start.copy())])
+    following = exp.Window(this=exp.Lead(this=start.copy()), partition_by=[each.copy() for each in key], order=order)
+    rows = exp.select(*columns, exp.alias_(following, "following")).from_(inner).subquery("histories")
+    here = [column(f"c{place}", "histories") for place in range(len(texts) + 2)]
+    later = column("following", "histories")
+    too_long = exp.or_(exp.Is(this=here[-1].copy(), expression=exp.null()), exp.GT(this=here[-1], expression=later))
+    conditions = [_is_there(later), *(_is_there(each) for each in here[: len(texts)]), too_long]
+    for found in _ask(warehouse, exp.select(*here[: len(texts)], later.copy()).from_(rows).where(*conditions).limit(1)):
+        return f"{_told(found[:-1])} has two rows that hold at {found[-1]}"
+    return None
+
+
+def _is_there(value: exp.Expr) -> exp.Expr:
+    return exp.Is(this=value.copy(), expression=exp.Not(this=exp.null()))
+
+
+def _told(key: Iterable[object]) -> str:
+    return ", ".join(str(part)[:60] for part in key)
+
+
+def _ask(warehouse: "Warehouse", select: exp.Select) -> list[tuple[Any, ...]]:
+    return warehouse.run(dialects.speak(select, "duckdb")).rows()

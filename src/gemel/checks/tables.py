@@ -1,0 +1,139 @@
+"""What the warehouse says of the tables: the type of everything that definitions name in them, asked once a table."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gemel.checks.metrics import about_measure, all_measures
+from gemel.compiler import dialects
+from gemel.compiler.composites import components
+from gemel.compiler.expressions import Refused, column
+from gemel.compiler.graph import Graph
+from gemel.errors import About, GemelError
+from gemel.spec.manifest import Entity, Measure, Relation
+
+if TYPE_CHECKING:
+    from gemel.warehouse.duckdb import Warehouse
+
+Texts = dict[str, About]
+"""SQL expressions over one table, each with the first definition that says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The types of expressions over tables, as the engine spells them, and what is missing."""
+
+    types: dict[tuple[Relation, str], str]
+    problems: tuple[GemelError, ...]
+
+    def type(self, relation: Relation, text: str) -> str | None:
+        """None where the warehouse cannot tell, which is among the problems."""
+        return self.types.get((relation, text))
+
+
+def look_up(graph: Graph, warehouse: "Warehouse") -> Tables:
+    """One question a table; where it is refused, one for each expression."""
+    types: dict[tuple[Relation, str], str] = {}
+    problems: list[GemelError] = []
+    for relation, texts in _texts(graph).items():
+        try:
+            types |= _types(graph, warehouse, relation, texts)
+        except GemelError:
+            for text, error in _one_by_one(graph, warehouse, relation, texts, types):
+                error.about = texts[text] if text else _owner(texts)
+                problems.append(error)
+    return Tables(types, tuple(problems))
+
+
+def keys_of(graph: Graph, entity: Entity) -> tuple[str, ...]:
+    """What an entity is in the table; of a composite one, each of its columns."""
+    return tuple(part.sql("duckdb") for part in components(graph.texts, entity)) or (entity.expr,)
+
+
+def flag_of(graph: Graph, measure: Measure) -> str | None:
+    """What a `sum_boolean` counts, which was read as the sum of `CASE WHEN ... THEN 1 ELSE 0 END`."""
+    try:
+        tree = graph.texts.scalar(measure.expr)
+    except Refused:
+        return None
+    match tree:
+        case exp.Case(args={"this": None, "ifs": [exp.If(args={"this": flag, "true": exp.Literal(this="1")})]}):
+            return str(flag.sql("duckdb")) if measure.agg == "sum" else None
+        case _:
+            return None
+
+
+def spine_column(name: str) -> str:
+    return column(name).sql("duckdb")
+
+
+def select_from(graph: Graph, warehouse: "Warehouse", relation: Relation, texts: list[str]) -> exp.Select:
+    """`SELECT <text> AS c0, ... FROM <relation>`, for expressions that can be read."""
+    values = [exp.alias_(graph.texts.over(relation.name, text).copy(), f"c{i}") for i, text in enumerate(texts)]
+    table = dialects.named(warehouse.catalogs())(relation)
+    return exp.select(*values).from_(exp.alias_(table, exp.to_identifier(relation.name, quoted=True), table=True))
+
+
+def _texts(graph: Graph) -> dict[Relation, Texts]:
+    found: dict[Relation, Texts] = {}
+
+    def add(relation: Relation, text: str, about: About) -> None:
+        found.setdefault(relation, {}).setdefault(text, about)
+
+    for model in graph.models.values():
+        for entity in model.entities:
+            for text in keys_of(graph, entity):
+                add(model.relation, text, About("semantic_model", model.name, entity.name))
+        for dimension in model.dimensions:
+            add(model.relation, dimension.expr, About("semantic_model", model.name, dimension.name))
+    for measure in all_measures(graph):
+        relation = graph.models[measure.model].relation
+        flag = flag_of(graph, measure)
+        for text in (measure.expr,) if flag is None else (measure.expr, flag):
+            add(relation, text, about_measure(graph, measure))
+    for spine in graph.spines:
+        for name in (spine.column, *(custom for _, custom in spine.custom)):
+            add(spine.relation, spine_column(name), About("time_spine", spine.relation.name))
+    return {relation: _readable(graph, texts) for relation, texts in found.items()}
+
+
+def _readable(graph: Graph, texts: Texts) -> Texts:
+    """Without what another rule refuses."""
+    kept: Texts = {}
+    for text, about in texts.items():
+        try:
+            graph.texts.scalar(text)
+        except Refused:
+            continue
+        kept[text] = about
+    return kept
+
+
+def _types(graph: Graph, warehouse: "Warehouse", relation: Relation, texts: Texts) -> dict[tuple[Relation, str], str]:
+    if not texts:
+        return {}
+    described = warehouse.describe(dialects.speak(select_from(graph, warehouse, relation, list(texts)), "duckdb"))
+    return {(relation, text): kind for text, (_, kind) in zip(texts, described, strict=True)}
+
+
+def _one_by_one(
+    graph: Graph, warehouse: "Warehouse", relation: Relation, texts: Texts, types: dict[tuple[Relation, str], str]
+) -> Iterator[tuple[str | None, GemelError]]:
+    """Each expression that is refused; or with no expression, the table, which then is what is missing."""
+    try:
+        _types(graph, warehouse, relation, {"1": _owner(texts)})
+    except GemelError as error:
+        yield None, error
+        return
+    for text, about in texts.items():
+        try:
+            types |= _types(graph, warehouse, relation, {text: about})
+        except GemelError as error:
+            yield text, error
+
+
+def _owner(texts: Texts) -> About:
+    about = next(iter(texts.values()))
+    return About(about.kind, about.name)

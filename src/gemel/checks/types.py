@@ -1,0 +1,104 @@
+"""Types in the warehouse that are not what a definition needs. Asked for, some would be refused in the engine's own
+words, and others would answer."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from gemel.checks.metrics import about_measure, all_measures
+from gemel.checks.tables import Tables, flag_of, keys_of, spine_column
+from gemel.compiler.graph import Graph
+from gemel.errors import About, DefinitionError, GemelError
+from gemel.spec.time import finer
+
+Family = Literal["number", "text", "time", "boolean"]
+
+_FAMILIES: dict[str, Family] = {
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"), "number"),
+    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "BIGNUM"), "number"),
+    **dict.fromkeys(("VARCHAR", "ENUM"), "text"),
+    **dict.fromkeys(("DATE", "TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S"), "time"),
+    "TIMESTAMP WITH TIME ZONE": "time",
+    "BOOLEAN": "boolean",
+}
+
+
+def family(kind: str | None) -> Family | None:
+    """`DECIMAL(18,3)` -> `number`; None for what is not told apart, and for what is not known."""
+    return None if kind is None or kind.endswith("]") else _FAMILIES.get(kind.partition("(")[0])
+
+
+def times(graph: Graph, tables: Tables) -> Iterator[GemelError]:
+    """A time dimension, an edge of a history and a time spine are dates or timestamps."""
+    for model in graph.models.values():
+        for dimension in model.dimensions:
+            kind = tables.type(model.relation, dimension.expr)
+            about = About("semantic_model", model.name, dimension.name)
+            if not dimension.is_time or kind is None:
+                continue
+            if family(kind) != "time":
+                yield _no_time(f"time dimension {dimension.name!r} of semantic model {model.name!r}", kind, about)
+            elif kind == "DATE" and finer(dimension.grain or "day", "day"):
+                yield DefinitionError(
+                    "G163",
+                    f"time dimension {dimension.name!r} is said to be known by {dimension.grain}, and is a DATE",
+                    hint="say `time_granularity: day`",
+                    about=about,
+                    severity="warning",
+                )
+    for spine in graph.spines:
+        kind = tables.type(spine.relation, spine_column(spine.column))
+        if kind is not None and family(kind) != "time":
+            about = About("time_spine", spine.relation.name)
+            yield _no_time(f"column {spine.column!r} of time spine {spine.relation.name!r}", kind, about)
+
+
+def _no_time(what: str, kind: str, about: About) -> GemelError:
+    return DefinitionError(
+        "G160",
+        f"{what} is {kind} in the warehouse, which is no time",
+        hint="convert it to DATE or TIMESTAMP, in the dbt model or in its expr",
+        about=about,
+    )
+
+
+def join_keys(graph: Graph, tables: Tables) -> Iterator[GemelError]:
+    """What joins is of one kind on both sides: the text '07' is no number."""
+    for left in graph.models.values():
+        for hop in graph.ways.hops(left.name):
+            right = graph.models[hop.model]
+            near, far = graph.entity(left.name, hop.entity), graph.entity(right.name, hop.entity)
+            if near is None or far is None:
+                continue
+            for one, other in zip(keys_of(graph, near), keys_of(graph, far), strict=False):
+                kinds = tables.type(left.relation, one), tables.type(right.relation, other)
+                families = [family(kind) for kind in kinds]
+                if None not in families and families[0] != families[1]:
+                    yield DefinitionError(
+                        "G161",
+                        f"entity {hop.entity!r} is {kinds[0]} in semantic model {left.name!r}, and {kinds[1]} in "
+                        f"{right.name!r}: nothing joins surely",
+                        hint="convert one of them in its dbt model",
+                        about=About("semantic_model", left.name, hop.entity),
+                    )
+
+
+def aggregates(graph: Graph, tables: Tables) -> Iterator[GemelError]:
+    """Texts have no sum and no average, and only what is true or false is counted by sum_boolean."""
+    for measure in all_measures(graph):
+        relation = graph.models[measure.model].relation
+        flag = flag_of(graph, measure)
+        kind = tables.type(relation, flag or measure.expr)
+        found = family(kind)
+        if flag is not None:
+            wrong, wanted = found not in ("boolean", "number", None), "counts what is true"
+        elif measure.agg in ("sum", "average") or (measure.percentile and not measure.percentile.discrete):
+            wrong, wanted = found == "text" or (measure.agg == "sum" and found == "time"), f"is of agg {measure.agg}"
+        else:
+            continue
+        if wrong:
+            yield DefinitionError(
+                "G162",
+                f"measure {measure.name!r} {wanted}, and {flag or measure.expr} is {kind} in the warehouse",
+                hint="convert it in the dbt model, or in the expr",
+                about=about_measure(graph, measure),
+            )

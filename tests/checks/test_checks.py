@@ -1,0 +1,262 @@
+"""Each rule over the definitions, with what provokes it."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from checks.shop import CUSTOMERS, DAYS, REVENUE, SALES, graph_of, said
+from gemel import checks
+
+
+def test_nothing_is_said_of_good_definitions():
+    assert said() == []
+
+
+def severities(*metrics, **definitions):
+    return [finding.severity for finding in checks.check(graph_of(*metrics, **definitions))]
+
+
+# --- names ----------------------------------------------------------------------------------------------------
+
+
+def test_metric_time_is_the_name_of_nothing_else():
+    model = SALES.replace("name: region", "name: metric_time, expr: region")
+    assert said(REVENUE.replace("revenue", "metric_time"), models=[model, CUSTOMERS]) == 2 * [
+        "G140 'metric_time' is the name of every metric's own time, and cannot be another's"
+    ]
+
+
+@pytest.mark.parametrize("name", ["Month", "season"])
+def test_a_dimension_with_the_name_of_a_grain_cannot_be_asked_by(name):
+    days = DAYS.replace("}}", "}, custom_granularities: [{name: season}]}")
+    assert said(models=[SALES.replace("name: region", f"name: {name}"), CUSTOMERS], spines=[days]) == [
+        f"G141 nothing can be asked by {name.lower()!r} of semantic model 'sales': it is the name of a grain"
+    ]
+
+
+def test_a_double_underscore_stands_between_names_and_not_in_them():
+    assert said(models=[SALES.replace("name: region", "name: sales__region"), CUSTOMERS]) == [
+        "G141 nothing can be asked by 'sales__region' of semantic model 'sales': it holds a double underscore, which "
+        "stands between names"
+    ]
+
+
+def test_a_custom_granularity_has_a_name_of_its_own():
+    days = DAYS.replace("}}", "}, custom_granularities: [{name: season}, {name: week}]}")
+    hours = days.replace("alias: days", "alias: hours").replace(", {name: week}", "").replace(": day}", ": hour}")
+    assert said(spines=[days, hours]) == [
+        "G142 custom granularity 'week' is a standard one",
+        "G142 custom granularity 'season' is defined by the time spines 'days' and 'hours'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("customer", "entity 'customer' of semantic model 'sales'"),
+        ("sale__region", "dimension 'region' of semantic model 'sales'"),
+    ],
+)
+def test_a_metric_and_what_it_is_asked_by_have_different_names(name, what):
+    assert said(REVENUE.replace("revenue", name)) == [
+        f"G150 metric {name!r} has the name of {what}: they cannot be asked for together"
+    ]
+
+
+# --- joins ----------------------------------------------------------------------------------------------------
+
+HISTORY = CUSTOMERS.replace("type: primary", "type: natural") + (
+    "  - {name: since, type: time, type_params: {validity_params: {is_start: true}}}\n"
+    "  - {name: until, type: time, type_params: {validity_params: {is_end: true}}}\n"
+)
+
+
+def test_a_history_has_a_start_and_an_end():
+    assert said(models=[SALES, HISTORY]) == []
+    assert said(models=[SALES, HISTORY.replace("{validity_params: {is_end: true}}", "{}")]) == [
+        "G143 the history of semantic model 'customers' has 1 start and no end"
+    ]
+
+
+def test_the_edges_of_a_history_are_times():
+    assert said(models=[SALES, HISTORY.replace("since, type: time", "since, type: categorical")]) == [
+        "G143 dimension 'since' is an edge of the history of 'customers', and is no time"
+    ]
+
+
+def test_a_foreign_entity_that_is_nobodys_key_may_be_a_typing_error():
+    entity = "entity 'custmer' of semantic model 'sales' is the key of no semantic model"
+    typed = [SALES.replace("name: customer", "name: custmer"), CUSTOMERS]
+    (first, _) = said(models=typed)
+    assert first == f"G152 {entity}"
+    assert checks.check(graph_of(models=typed))[0].hint == "did you mean customer?"
+    assert severities(models=typed)[0] == "warning"
+    assert severities(models=[SALES]) == ["note"]
+
+
+REGIONS = "{name: regions, node_relation: {alias: regions}, entities: [{name: region_id, type: primary}], dimensions: \
+[{name: continent, type: categorical}]}"
+SHOPS = "{name: shops, node_relation: {alias: shops}, entities: [{name: shop, type: primary}, \
+{name: region_id, type: foreign}], dimensions: []}"
+
+
+def test_a_name_that_two_ways_lead_to_is_told_with_both_ways():
+    sales = SALES.replace("dimensions:", "  - {name: shop, type: foreign}\ndimensions:")
+    customers = CUSTOMERS.replace("dimensions:", "  - {name: region_id, type: foreign}\ndimensions:")
+    models = [sales, customers, SHOPS, REGIONS]
+    assert said(models=models) == [
+        "G153 region_id__continent can be reached in 2 ways: sales -> customers (by customer) -> regions (by "
+        "region_id) and sales -> shops (by shop) -> regions (by region_id)"
+    ]
+    (finding,) = checks.check(graph_of(models=models))
+    assert (finding.severity, finding.hint) == (
+        "note",
+        "in questions, write the whole path: customer__region_id__continent or shop__region_id__continent",
+    )
+
+
+def test_a_name_that_no_longer_path_tells_apart_is_a_warning():
+    twins = CUSTOMERS.replace("name: customers", "name: clients")
+    assert said(models=[SALES, CUSTOMERS, twins]) == [
+        "G153 customer__segment can be reached in 2 ways: sales -> customers (by customer) and sales -> clients (by "
+        "customer)"
+    ]
+    assert severities(models=[SALES, CUSTOMERS, twins]) == ["warning"]
+
+
+def test_dimensions_that_no_metric_is_asked_by_are_told():
+    nothing_leads_there = CUSTOMERS.replace("customer, type: primary", "buyer, type: primary")
+    assert said(models=[SALES, CUSTOMERS, nothing_leads_there.replace("customers", "buyers")]) == [
+        "G154 no metric can be asked by the dimensions of semantic model 'buyers'"
+    ]
+    no_key = CUSTOMERS.replace("type: primary", "type: foreign").replace("customers", "visits")
+    assert said(models=[SALES, CUSTOMERS, no_key]) == [
+        "G154 the dimensions of semantic model 'visits' have no entity in front of which to be asked"
+    ]
+
+
+# --- metrics --------------------------------------------------------------------------------------------------
+
+
+def derived(name, expr, *inputs):
+    return f"{{name: {name}, type: derived, type_params: {{expr: '{expr}', metrics: [{', '.join(inputs)}]}}}}"
+
+
+def test_every_circle_is_told_once_and_what_leads_into_one_is_not_told_again():
+    circles = [derived("a", "b", "b"), derived("b", "c + a", "c", "a"), derived("c", "b", "b"), derived("d", "a", "a")]
+    circles += [derived("self", "self", "self")]
+    assert said(*circles) == [
+        "G102 metrics refer to each other in a circle: b -> c -> b",
+        "G102 metrics refer to each other in a circle: a -> b -> a",
+        "G102 metrics refer to each other in a circle: self -> self",
+    ]
+
+
+def test_an_expr_that_nobody_asks_for_is_read_too():
+    assert said(models=[SALES.replace("name: region", 'name: region, expr: "lower(region"'), CUSTOMERS]) == [
+        "G105 the expr of 'region': 'lower(region' is not an expression: Expecting )"
+    ]
+
+
+def test_an_input_that_the_expr_does_not_use_is_told():
+    assert said(derived("profit", "2 * revenue", "revenue", "{name: revenue, alias: cost}")) == [
+        "G151 the expr of metric 'profit' does not use its input 'cost'"
+    ]
+
+
+def test_an_input_that_is_not_there_is_told_with_the_nearest():
+    (finding,) = checks.check(graph_of(derived("profit", "revenue - cost", "revenue")))
+    assert finding.code == "G106" and "names 'cost', which is not one of its input metrics" in finding.message
+
+
+@pytest.mark.parametrize("expr", ["revenue / NULLIF(paid, 0)", "revenue / 2", "revenue * paid"])
+def test_a_division_that_says_what_0_gives_is_not_told(expr):
+    inputs = ["revenue", "{name: revenue, alias: paid}"] if "paid" in expr else ["revenue"]
+    assert said(derived("share", expr, *inputs)) == []
+
+
+def test_a_division_by_what_may_be_0_is_told():
+    assert said(derived("share", "revenue / (paid - 1)", "revenue", "{name: revenue, alias: paid}")) == [
+        "G156 metric 'share' divides by paid - 1; where that is 0, it has no value (NULL)"
+    ]
+    assert said(models=[SALES.replace("agg: sum", "agg: sum, expr: amount / tax"), CUSTOMERS]) == [
+        "G157 measure 'amount' divides by tax in every row; a 0 there is an error in one engine, infinite in another"
+    ]
+
+
+CUMULATIVE = "{name: ever, type: cumulative, type_params: {measure: {name: amount}}}"
+OFFSET = derived("before", "ago", "{name: revenue, alias: ago, offset_window: 1 week}")
+FILLED = "{name: filled, type: simple, type_params: {measure: {name: amount, join_to_timespine: true}}}"
+
+
+@pytest.mark.parametrize(
+    ("metric", "why"),
+    [
+        (CUMULATIVE, "'ever' is accumulated"),
+        (OFFSET, "'before' looks at another time"),
+        (FILLED, "'filled' has a row for every time (join_to_timespine)"),
+    ],
+)
+def test_a_time_spine_that_a_metric_needs_is_missed_before_anyone_asks(metric, why):
+    assert said(metric, spines=[]) == [
+        f"G104 metric {why}, and no time spine is fine enough: it needs one of grain 'day'"
+    ]
+    by_hour = SALES.replace("time_granularity: day", "time_granularity: hour")
+    code, by = ("G104", "") if metric == CUMULATIVE else ("G155", " by hour")
+    assert said(metric, models=[by_hour, CUSTOMERS]) == [
+        f"{code} metric {why}, and{by} no time spine is fine enough: it needs one of grain 'hour'"
+    ]
+    assert said(metric) == []
+
+
+# --- questions ------------------------------------------------------------------------------------------------
+
+
+def filtered(name, filter):
+    return REVENUE.replace("revenue", name)[:-1] + f', filter: "{filter}"}}'
+
+
+def test_filters_are_read_and_their_dimensions_looked_for():
+    found = said(
+        filtered("lost", "{{ Dimension('customer__colour') }} = 'red'"),
+        filtered("broken", "{{ Dimension('customer__segment') }} = "),
+        derived("of_lost", "lost", "lost"),
+    )
+    assert found[0] == "G202 no dimension or entity named 'customer__colour' for metric 'lost'"
+    assert found[1].startswith("G308 the filter \"{{ Dimension('customer__segment') }} =\" cannot be used")
+    assert len(found) == 2
+
+
+def test_a_saved_query_is_asked_as_it_is():
+    saved = "{name: q, query_params: {metrics: [revenue], group_by: [\"Dimension('customer__colour')\"]}}"
+    assert said(saved_queries=[saved]) == ["G202 no dimension or entity named 'customer__colour' for metric 'revenue'"]
+    saved = "{name: q, query_params: {metrics: [revenue], group_by: ['Dimension(']}}"
+    (finding,) = checks.check(graph_of(saved_queries=[saved]))
+    assert (finding.code, finding.about.kind, finding.about.name) == ("G303", "saved_query", "q")
+
+
+def test_a_non_additive_dimension_that_the_model_lacks_is_told():
+    model = SALES.replace("agg: sum", "agg: sum, non_additive_dimension: {name: region}")
+    (finding,) = said(models=[model, CUSTOMERS])
+    assert finding.startswith("G109 measure 'amount' does not add up over 'region', which is no time dimension")
+
+
+def test_one_refused_metric_does_not_hide_another_of_the_same_facts():
+    bad = [filtered(f"lost_{i}", f"{{{{ Dimension('customer__colour_{i}') }}}} = 'red'") for i in range(30)]
+    assert len(said(*bad, *(REVENUE.replace("revenue", f"good_{i}") for i in range(30)))) == 30
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(2, 12))
+def test_generated_definitions_have_no_error(snowflakes):
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    import generated
+
+    from gemel.compiler.graph import bind
+    from gemel.spec.reading import read_manifest
+
+    found = checks.check(bind(read_manifest(generated.manifest(5 * snowflakes))))
+    assert {(finding.severity, finding.code) for finding in found} <= {("note", "G156"), ("note", "G153")}
