@@ -45,7 +45,7 @@ STAGES = {
     "resolve": ["terms", "keys", "misses", "values", "resolution"],
     "plan": ["algebra", "facts", "parts", "spines", "events", "planning", "moments"],
     "tidy": ["rules"],
-    "lower": ["lowering"],
+    "lower": ["calendars", "lowering"],
     "speak": ["dialects"],
     "about it all": ["lineage", "outline"],
     "the recipe": ["__init__"],

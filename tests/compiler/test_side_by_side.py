@@ -94,7 +94,7 @@ def test_shown_by_the_spine_they_take_one_join_too():
           WHERE spine."day" >= CAST('2024-01-03' AS DATE) AND spine."day" < CAST('2024-01-11' AS DATE)
         ), orders_by_day AS (
           SELECT
-            DATE_TRUNC('DAY', orders.ordered_at) AS metric_time__day,
+            CAST(orders.ordered_at AS DATE) AS metric_time__day,
             COUNT(*) AS filled_orders,
             NULLIF(COUNT(*) FILTER (WHERE orders.status = 'done'), 0) AS done_filled_orders
           FROM orders

@@ -65,6 +65,28 @@ def test_all_time_needs_no_time_to_look_from_and_a_window_does(week):
         ask(week, ["orders[7 days]"])
 
 
+def test_all_time_by_customer_holds_what_came_before_the_time_spine_began(week):
+    week.order(1, "2023-12-20", 7)
+    week.order(None, "2024-01-31", 1)
+    rows = ask(week, ["revenue[all]"], "metric_time customer")
+    assert rows[0] == ("2024-01-01", 1, 7)
+    assert rows[-3:] == [("2024-01-31", 1, 47), ("2024-01-31", 2, 5), ("2024-01-31", None, 1)]
+
+
+def test_a_metric_and_its_window_take_one_pass_and_the_day_keeps_its_type(week):
+    sql = compile_query(GRAPH, make_query(["orders", "orders[7 days]"], ["metric_time"]))
+    assert sql.count("FROM orders\n") == 1
+    types = [week.connection.sql(sql).types[0] for sql in (sql, sql.replace("AS DATE", "AS TIMESTAMP"))]
+    assert types == ["TIMESTAMP", "TIMESTAMP"]
+
+
+def test_two_windowed_metrics_of_one_fact_take_one_pass(week):
+    for window in ("7 days", "month to date", "all"):
+        for group_by in ("metric_time", "metric_time customer"):
+            query = make_query([f"orders[{window}]", f"revenue[{window}]"], group_by.split())
+            assert compile_query(GRAPH, query).count("FROM orders\n") == 1
+
+
 def test_a_metric_that_looks_over_time_already_takes_no_window(week):
     with pytest.raises(QueryError, match="G326"):
         ask(week, ["orders_7d[2 days]"], "metric_time")

@@ -158,26 +158,46 @@ class Moments:
 
 
 @dataclass(frozen=True, slots=True)
+class Calendar:
+    """The rows of a time spine, for each key of which they can see a fact.
+
+    `days` are the spine's rows, whose column `moment` says when they look.
+
+        days (Jan 1), (Jan 2), (Jan 3)   fact (AA, Jan 2), all time  ->  (Jan 2, AA), (Jan 3, AA)
+    """
+
+    days: "Plan"
+    moment: str
+    keys: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*columns(self.days), *self.keys)
+
+
+@dataclass(frozen=True, slots=True)
 class Windowed:
     """`value` of the facts that a moment can see, gathered by `function` (sum, min, max).
 
-    A window sees `moment - back < t <= moment`; None sees all time before, too.
+    A window sees `moment - back < t <= moment`; a grain, from the start of its period on; None, all time before, too.
     """
 
     name: str
     function: str
     value: str
-    back: Window | None = None
+    back: Window | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
     """Each moment of `spine` with the facts that it can see; `facts` has one row a key and moment, sums and the like.
 
+    On a calendar all `values` look back as far, as that decides which rows there are.
+
     spine (AA, Jan 3)   facts (AA, Jan 1, 10), (AA, Jan 3, 7)   sum, all time  ->  (AA, Jan 3, 17)
     """
 
-    spine: Moments
+    spine: Moments | Calendar
     facts: "Plan"
     step: Window
     values: tuple[Windowed, ...]

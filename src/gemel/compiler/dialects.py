@@ -16,6 +16,8 @@ WITH_ISODOW = frozenset({"duckdb", "postgres", "redshift", "materialize", "risin
 SUNDAY_WEEKS = frozenset({"bigquery", "mysql", "tsql", "oracle"})
 DECIMAL_DIVISION = frozenset({"snowflake"})
 """Engines that divide whole numbers into decimals of few places."""
+UNEQUAL_DATES = frozenset({"bigquery", "oracle"})
+"""Engines in which a date is not its midnight: it compares with no timestamp, or has hours too."""
 
 
 def speak(select: exp.Select, dialect: str) -> str:
@@ -28,6 +30,8 @@ def speak(select: exp.Select, dialect: str) -> str:
         _refuse_unsaid(select, dialect)
     if dialect in DECIMAL_DIVISION:
         select.transform(_floating, copy=False)
+    if dialect in UNEQUAL_DATES:
+        select.transform(_day_to_moment, copy=False)
     if dialect in WITHOUT_FILTER:
         select.transform(_filter_to_case, copy=False)
     for node in list(select.find_all(exp.Filter, exp.Group)):
@@ -54,6 +58,11 @@ def _refuse_unsaid(select: exp.Query, dialect: str) -> None:
         raise QueryError(
             "G327", f"{what} cannot be said in {dialect} yet", hint="leave --dialect away for DuckDB's SQL"
         )
+
+
+def _day_to_moment(node: exp.Expr) -> exp.Expr:
+    """A day as its midnight."""
+    return exp.TimestampTrunc(this=node.this, unit=exp.var("DAY")) if isinstance(node, exp.TsOrDsToDate) else node
 
 
 def _floating(node: exp.Expr) -> exp.Expr:

@@ -5,7 +5,7 @@ no second statement behind a semicolon, no comment.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp, parse_one
@@ -239,6 +239,15 @@ def parse_filter(text: str) -> Template:
 def bound(template: Template, values: Sequence[exp.Expr]) -> exp.Expr:
     """The filter's tree with each reference, in order, replaced by its value."""
     return substitute(template.tree, {f"__ref_{index}": value for index, value in enumerate(values)})
+
+
+def free(name: str, taken: Collection[str]) -> str:
+    """The name, or one like it that is not taken: `orders`, `orders_2`."""
+    number, wanted = 1, name
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    return name
 
 
 def conjunction(conditions: Sequence[exp.Expr]) -> exp.Expr:

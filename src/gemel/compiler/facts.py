@@ -17,6 +17,7 @@ from gemel.spec.manifest import Dimension, Entity, SemanticModel
 INTERNAL = frozenset(
     {"spine", "facts", "steps", "boundary", "moments", "features", "starts", "ends", "shown", "before", "later"}
     | {"earlier", "periods", "groups", "totals", "changes"}
+    | {"seen", "windows", "since"}
 )
 """Aliases that plans give to what they make."""
 
@@ -258,6 +259,11 @@ def timestamp(moment: dt.datetime) -> exp.Expr:
     if moment.time() == dt.time.min:
         return exp.cast(exp.Literal.string(moment.date().isoformat()), exp.DataType.Type.DATE)
     return exp.cast(exp.Literal.string(moment.isoformat(sep=" ")), exp.DataType.Type.TIMESTAMP)
+
+
+def stepped(value: exp.Expr, grain: str | None) -> exp.Expr:
+    """A time at a grain, where its type does not matter: a day as a date, by which engines group and join faster."""
+    return exp.TsOrDsToDate(this=value) if grain == "day" else truncated(value, grain, None)
 
 
 def truncated(value: exp.Expr, grain: str | None, part: str | None) -> exp.Expr:

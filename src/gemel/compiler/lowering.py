@@ -9,6 +9,7 @@ from sqlglot import exp
 from gemel.compiler.algebra import (
     Aggregate,
     AsOf,
+    Calendar,
     Combine,
     Derive,
     Distinct,
@@ -24,7 +25,8 @@ from gemel.compiler.algebra import (
     columns,
     is_rows,
 )
-from gemel.compiler.expressions import column, identifier, interval, parenthesized, present
+from gemel.compiler.calendars import spelled
+from gemel.compiler.expressions import column, free, identifier, interval, parenthesized, present
 from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, seconds
 
@@ -124,8 +126,10 @@ class _Lowering:
                 return self._combine(plan)
             case Moments() | Stack():
                 return self._wrapped(plan)
-            case AsOf():
-                return self._as_of(plan)
+            case AsOf(spine=spine):
+                if isinstance(spine, Calendar):
+                    return self.draft(spelled(plan, spine))
+                return self._as_of(plan, spine)
             case Top(inner, order, limit):
                 draft = self.draft(inner)
                 if draft.limit is not None:
@@ -169,10 +173,7 @@ class _Lowering:
     def _cte(self, plan: Plan, wanted: str) -> str:
         if plan not in self._named:
             query = self._query(plan)
-            name, number = wanted, 1
-            while name in self.ctes:
-                number += 1
-                name = f"{wanted}_{number}"
+            name = free(wanted, self.ctes)
             self._named[plan] = name
             self.ctes[name] = query
         return self._named[plan]
@@ -236,22 +237,23 @@ class _Lowering:
         known = exp.LTE(this=moment.copy(), expression=plan.until.copy())
         return exp.select(*(key.copy() for key in keys), moment.copy()).from_(changes).where(known, copy=False)
 
-    def _as_of(self, plan: AsOf) -> _Draft:
+    def _as_of(self, plan: AsOf, spine: Moments) -> _Draft:
         """Window frames over the moments. Every fact's own moment is among them, so none is missed."""
         facts = self._cte(plan.facts, f"{_facts(plan.facts)}_by_step")
-        moments = self._cte(plan.spine, "moments")
+        moments = self._cte(spine, "moments")
         draft = _Draft(exp.Table(this=identifier(moments)))
-        same = [exp.EQ(this=column(c, moments), expression=column(c, facts)) for c in plan.spine.columns]
+        same = [exp.EQ(this=column(c, moments), expression=column(c, facts)) for c in spine.columns]
         draft.joins = [exp.Join(this=exp.Table(this=identifier(facts)), on=exp.and_(*same), side="LEFT")]
-        draft.outputs = {c: column(c, moments) for c in plan.spine.columns}
+        draft.outputs = {c: column(c, moments) for c in spine.columns}
         for value in plan.values:
+            assert not isinstance(value.back, str)
             if value.back == plan.step:  # the moment's own row
                 draft.outputs[value.name] = column(value.value, facts)
                 continue
             name = _frame_name(value.back)
             draft.windows[name] = exp.Window(
-                partition_by=[column(key, moments) for key in plan.spine.keys],
-                order=exp.Order(expressions=[column(plan.spine.moment, moments)]),
+                partition_by=[column(key, moments) for key in spine.keys],
+                order=exp.Order(expressions=[column(spine.moment, moments)]),
                 spec=_frame(value.back, plan.step),
             )
             function = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max}[value.function]
@@ -397,7 +399,7 @@ def _title(plan: Plan) -> str:
             return "moments"
         case Stack():
             return "together"
-        case Derive(input=Aggregate() as inner):
+        case Derive(input=(Aggregate() | AsOf()) as inner):
             return _title(inner)
         case Aggregate(keys=keys) | Distinct(keys=keys):
             names = [key.name for key in keys if not isinstance(key.value, exp.Window)]

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from gemel.compiler.algebra import Summary
-from gemel.compiler.expressions import column, divide
+from gemel.compiler.expressions import column, conjunction, divide, equal, interval
+from gemel.compiler.facts import truncated
 from gemel.compiler.terms import Leaf
+from gemel.spec.time import Window
 
 
 def summary(leaf: Leaf, name: str, measured: exp.Expr) -> Summary:
@@ -39,3 +41,16 @@ def whole(kept: tuple[Summary, ...], value: Callable[[str], exp.Expr] = column) 
     """The aggregate from its joined parts; `value` says how a part's column is written."""
     columns = [value(part.name) for part in kept]
     return divide(*columns) if len(columns) == 2 else columns[0]
+
+
+def in_sight(fact: exp.Expr, moment: exp.Expr, back: Window | str | None) -> exp.Expr:
+    """When a moment can see a fact: from a window before it on, from the start of its period, or from ever."""
+    conditions: list[exp.Expr] = [exp.LTE(this=fact, expression=moment)]
+    match back:
+        case Window():
+            oldest = exp.Sub(this=moment.copy(), expression=interval(back))
+            conditions.append(exp.GT(this=fact.copy(), expression=oldest))
+        case str():
+            # Not `fact >= start of the period`: engines join by equality best.
+            conditions.append(equal(truncated(fact.copy(), back, None), truncated(moment.copy(), back, None)))
+    return conjunction(conditions)

@@ -1,6 +1,7 @@
 """A resolved query to a plan. Every cell is planned by itself, plainly; sharing work between them is tidying."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import assert_never
 
 from sqlglot import exp
@@ -20,12 +21,13 @@ from gemel.compiler.algebra import (
     Top,
 )
 from gemel.compiler.events import plan_converted
-from gemel.compiler.expressions import bound, column, filled, substitute
+from gemel.compiler.expressions import bound, column, filled, free, substitute
 from gemel.compiler.facts import Facts, filtered, within
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.parts import summary
 from gemel.compiler.spines import (
     buckets,
+    looked_up,
     over_spine,
     plan_shifted_leaf,
     plan_trailing,
@@ -151,13 +153,8 @@ def cell_names(
     for cell in cells:
         if cell in names:
             continue
-        wanted = _title(cell)
-        name, number = wanted, 1
-        while name in taken:
-            number += 1
-            name = f"{wanted}_{number}"
-        names[cell] = name
-        taken.add(name)
+        names[cell] = free(_title(cell), taken)
+        taken.add(names[cell])
     return names
 
 
@@ -229,7 +226,8 @@ def facts_of(graph: Graph, leaf: Leaf) -> Facts:
 
 def _plan_leaf(graph: Graph, leaf: Leaf, name: str) -> Plan:
     facts = facts_of(graph, leaf)
-    keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys)
+    value = partial(looked_up, facts, leaf) if leaf.spine else facts.operand
+    keys = tuple(Named(key.name, value(attribute)) for key, attribute in leaf.keys)
     rows = facts.where(leaf.filters, leaf.span)
     rows = facts.boundary(rows, leaf)
     result = Aggregate(rows, keys, (summary(leaf, name, facts.measured(leaf)),))

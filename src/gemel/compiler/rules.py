@@ -8,6 +8,7 @@ from sqlglot import exp
 from gemel.compiler.algebra import (
     Aggregate,
     AsOf,
+    Calendar,
     Combine,
     Derive,
     Distinct,
@@ -21,7 +22,7 @@ from gemel.compiler.algebra import (
     Stack,
     Top,
 )
-from gemel.compiler.expressions import column, conjunction, substitute
+from gemel.compiler.expressions import column, conjunction, free, substitute
 from gemel.spec.manifest import Relation
 
 
@@ -58,7 +59,47 @@ def share_scans(plan: Plan) -> Plan:
     return merged[0] if len(merged) == 1 else replace(plan, inputs=merged)
 
 
-RULES = (join_derivations, share_scans)
+def share_days(plan: Plan) -> Plan:
+    """A result by day, combined with one that is put together from the same by date, is the same.
+
+    The others' days are a spine's, so the column that all are brought together in keeps its type.
+    """
+    if not isinstance(plan, Combine):
+        return plan
+    steps = [step for part in plan.inputs if (step := _put_together_from(part)) is not None]
+    if not steps:
+        return plan
+    dated = [_by_date(part) if isinstance(part, Aggregate) else part for part in plan.inputs]
+    return replace(plan, inputs=tuple(d if d in steps else p for d, p in zip(dated, plan.inputs, strict=True)))
+
+
+RULES = (join_derivations, share_scans, share_days)
+
+
+def _put_together_from(part: Plan) -> Plan | None:
+    """The facts by steps of time that have met a spine."""
+    match part:
+        case (
+            AsOf(facts=steps)
+            | Join(input=Scan(source=Aggregate() as steps))
+            | Join(right=Scan(source=Aggregate() as steps))
+        ):
+            return steps
+        case Derive(input=inner) | Filter(input=inner) | Aggregate(input=inner):
+            return _put_together_from(inner)
+        case _:
+            return None
+
+
+def _by_date(part: Aggregate) -> Aggregate:
+    keys = []
+    for key in part.keys:
+        match key.value:
+            case exp.TimestampTrunc(this=time, unit=exp.Var(this="DAY")):
+                keys.append(Named(key.name, exp.TsOrDsToDate(this=time.copy())))
+            case _:
+                keys.append(key)
+    return replace(part, keys=tuple(keys))
 
 
 def _likeness(part: Plan) -> object:
@@ -73,7 +114,9 @@ def _likeness(part: Plan) -> object:
         ):
             # A row that only the spine has is there once for all, unless it stands beside other keys of the facts.
             return ("shown", join.input, right.alias, join.on, join.how, tuple(keys), _likeness(facts))
-        case Derive(input=Aggregate() as inner, outputs=outputs) if not _makes_values_up(outputs):
+        case AsOf(spine=Calendar() as calendar, facts=Aggregate() as facts, values=values):
+            return ("seen", calendar, values[0].back, _likeness(facts))
+        case Derive(input=(Aggregate() | AsOf()) as inner, outputs=outputs) if not _makes_values_up(outputs):
             return ("derived", _likeness(inner))
         case _:
             return part
@@ -88,7 +131,7 @@ def _merge(parts: list[Plan]) -> list[Plan]:
     """Results of one likeness as one; as they are where something stands in the way."""
     if len(parts) == 1:
         return parts
-    names = [value.name for part in parts if isinstance(part, Aggregate) for value in part.values]
+    names = [value.name for part in parts if isinstance(part, Aggregate | AsOf) for value in part.values]
     if len(set(names)) < len(names):
         return parts
     match parts[0]:
@@ -101,6 +144,12 @@ def _merge(parts: list[Plan]) -> list[Plan]:
             return [Aggregate(replace(join, input=replace(scan, source=steps[0])), keys, values)]
         case Aggregate():
             return _one_pass([part for part in parts if isinstance(part, Aggregate)])
+        case AsOf():
+            seen = [part for part in parts if isinstance(part, AsOf)]
+            facts = _merge([part.facts for part in seen])
+            if len(facts) > 1:
+                return parts
+            return [replace(seen[0], facts=facts[0], values=tuple(v for part in seen for v in part.values))]
         case Derive(input=Join()):
             return _shown_together([part for part in parts if isinstance(part, Derive)])
         case Derive():
@@ -147,10 +196,7 @@ def _named_apart(parts: list[Aggregate]) -> list[Aggregate]:
     for part in parts:
         values = []
         for value in part.values:
-            name, number = value.name, 1
-            while name in taken:
-                number += 1
-                name = f"{value.name}_{number}"
+            name = free(value.name, taken)
             taken.add(name)
             values.append(replace(value, name=name))
         result.append(replace(part, values=tuple(values)))
@@ -220,6 +266,8 @@ def _inside(plan: Plan) -> Plan:
         case Moments(facts=facts):
             return replace(plan, facts=tidy(facts))
         case AsOf(spine=spine, facts=facts):
+            if isinstance(spine, Calendar):
+                return replace(plan, spine=replace(spine, days=tidy(spine.days)), facts=tidy(facts))
             return replace(plan, spine=replace(spine, facts=tidy(spine.facts)), facts=tidy(facts))
         case Combine(inputs=inputs) | Stack(inputs=inputs):
             return replace(plan, inputs=tuple(tidy(part) for part in inputs))

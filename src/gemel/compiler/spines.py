@@ -6,11 +6,25 @@ from typing import Literal
 
 from sqlglot import exp
 
-from gemel.compiler.algebra import Aggregate, Derive, Distinct, Filter, Join, Lookup, Named, Plan, Scan, Summary
+from gemel.compiler.algebra import (
+    Aggregate,
+    AsOf,
+    Calendar,
+    Derive,
+    Distinct,
+    Filter,
+    Join,
+    Lookup,
+    Named,
+    Plan,
+    Scan,
+    Summary,
+    Windowed,
+)
 from gemel.compiler.expressions import bound, column, conjunction, equal, filled, interval, present
-from gemel.compiler.facts import Facts, filtered, truncated, within
+from gemel.compiler.facts import Facts, filtered, stepped, truncated, within
 from gemel.compiler.graph import Attribute, Graph
-from gemel.compiler.parts import gather, parts, summary, whole
+from gemel.compiler.parts import gather, in_sight, parts, summary, whole
 from gemel.compiler.terms import Key, Leaf, PerEntity, Predicate, Shifted, Span, Trailing
 from gemel.errors import QueryError
 from gemel.spec.manifest import PeriodAgg, TimeSpine
@@ -74,6 +88,13 @@ def buckets(
 def _spoken(predicate: Predicate) -> list[Key]:
     """The times that a filter on nothing else speaks of, as keys."""
     return [Key("", (), o.grain, o.part) for o in predicate.operands if isinstance(o, Attribute)]
+
+
+def looked_up(facts: Facts, leaf: Leaf, attribute: Attribute | PerEntity) -> exp.Expr:
+    """A key of facts that a time spine will meet. The spine shows the time, so the facts' own may be of any type."""
+    if isinstance(attribute, Attribute) and leaf.is_time(attribute) and attribute.grain == "day":
+        return stepped(facts.moment(), "day")
+    return facts.operand(attribute)
 
 
 def over_spine(graph: Graph, leaf: Leaf, name: str, result: Plan) -> Plan:
@@ -245,7 +266,7 @@ def plan_shifted_leaf(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> 
     finest = _settling(graph, shifted)
     kept = tuple((key, a) for key, a in leaf.keys if key == finest or key not in shifted.times)
     inner = replace(leaf, keys=kept, spine=False)
-    keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in kept)
+    keys = tuple(Named(key.name, looked_up(facts, leaf, attribute)) for key, attribute in kept)
     rows = facts.boundary(facts.where(inner.filters), inner)
     # Under its plain name it may be the very aggregate that the query asks for at the time itself, and share its scan.
     plain = leaf.measure.name if leaf.measure.name not in {key.name for key in keys} else name
@@ -327,11 +348,21 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     only_time = [predicate for predicate in after if leaf.is_only_time(predicate)]
     mixed = [predicate for predicate in after if predicate not in only_time]
     spine = spine_for(graph, shown, only_time)
-    source = Scan(buckets(graph, spine, shown, leaf.span, only_time), "spine")
+    source = buckets(graph, spine, shown, leaf.span, only_time)
     seen = tuple(predicate for predicate in leaf.filters if predicate not in after)
     inner = replace(leaf, filters=seen, span=_reach(trailing, leaf.span))
     others = [(key, a) for key, a in leaf.keys if key not in leaf.times]
-    steps = _meet(facts, inner, name, others, source, _sees(trailing, day), shown, day, mixed)
+    back = trailing.window or trailing.grain_to_date
+
+    def sees(moment: exp.Expr) -> exp.Expr:
+        return in_sight(moment, column(day.name, "spine"), back)
+
+    if mixed or (by_step := _by_step(facts, inner, day, others)) is None:
+        steps = _meet(facts, inner, name, others, Scan(source, "spine"), sees, shown, day, mixed)
+    else:
+        calendar = Calendar(source, day.name, tuple(key.name for key, _ in others))
+        values = tuple(Windowed(v.name, v.function, v.value.name, back) for v in _gathered(by_step, inner, name))
+        steps = _whole(AsOf(calendar, by_step, Window(1, base), values), by_step, inner, name)
     keys = (*shown, *(key for key, _ in others))
     if shifted:
         steps = shift(graph, replace(shifted, keys=keys, times=shown), steps, name, keep=leaf.spine)
@@ -346,21 +377,6 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     if day in leaf.times:
         return Derive(result, (*(Named(key, column(key)) for key in asked), Named(name, column(name))))
     return _one_per_period(result, asked, name, trailing.period_agg)
-
-
-def _sees(trailing: Trailing, step_key: Key) -> Condition:
-    def sees(moment: exp.Expr) -> exp.Expr:
-        day = column(step_key.name, "spine")
-        conditions: list[exp.Expr] = [exp.LTE(this=moment, expression=day)]
-        if trailing.window:
-            oldest = exp.Sub(this=day.copy(), expression=interval(trailing.window))
-            conditions.append(exp.GT(this=moment.copy(), expression=oldest))
-        elif trailing.grain_to_date:
-            start = truncated(day.copy(), trailing.grain_to_date, None)
-            conditions.append(exp.GTE(this=moment.copy(), expression=start))
-        return conjunction(conditions)
-
-    return sees
 
 
 def _reach(trailing: Trailing, span: Span | None) -> Span | None:
@@ -390,26 +406,45 @@ def _meet(
 
     What can be put together from steps is first summed to them, so that facts are not multiplied.
     """
-    keys = [Named(key.name, facts.operand(attribute)) for key, attribute in others]
-    moment = truncated(facts.moment(), day.grain, None)
-    measured = facts.measured(leaf)
-    kept = None if leaf.measure.non_additive or mixed else parts(leaf, leaf.measure.name, measured)
     shown = [Named(key.name, column(key.name, "spine")) for key in times]
-    if kept is None:
+    if mixed or (by_step := _by_step(facts, leaf, day, others)) is None:
+        keys = [Named(key.name, facts.operand(attribute)) for key, attribute in others]
         after = [_mixed(facts, leaf, predicate, day) for predicate in mixed]
+        moment = stepped(facts.moment(), day.grain)
         met = filtered(Join(facts.where(leaf.filters, leaf.span), spine, meets(moment), "inner"), after)
         met = facts.boundary(met, leaf, shown[0])
-        return Aggregate(met, (*shown, *keys), (summary(leaf, name, measured),))
-    steps = Aggregate(facts.where(leaf.filters, leaf.span), (Named(day.name, moment), *keys), kept)
-    stepped, plain = Scan(steps, "facts"), leaf.measure.name
-    totals = Aggregate(
-        Join(stepped, spine, meets(column(day.name, "facts")), "inner"),
-        (*shown, *(Named(key.name, column(key.name, "facts")) for key in keys)),
-        tuple(Summary(name + part.name[len(plain) :], gather(part), column(part.name, "facts")) for part in kept),
+        return Aggregate(met, (*shown, *keys), (summary(leaf, name, facts.measured(leaf)),))
+    keys = [Named(key.name, column(key.name, "facts")) for key, _ in others]
+    met = Join(Scan(by_step, "facts"), spine, meets(column(day.name, "facts")), "inner")
+    return _whole(Aggregate(met, (*shown, *keys), _gathered(by_step, leaf, name)), by_step, leaf, name)
+
+
+def _by_step(
+    facts: Facts, leaf: Leaf, day: Key, others: Sequence[tuple[Key, Attribute | PerEntity]]
+) -> Aggregate | None:
+    """The parts of a leaf by steps of time and other keys, if it can be put together from parts."""
+    kept = parts(leaf, leaf.measure.name, facts.measured(leaf))
+    if leaf.measure.non_additive or kept is None:
+        return None
+    keys = [Named(key.name, facts.operand(attribute)) for key, attribute in others]
+    moment = Named(day.name, stepped(facts.moment(), day.grain))
+    return Aggregate(facts.where(leaf.filters, leaf.span), (moment, *keys), kept)
+
+
+def _gathered(by_step: Aggregate, leaf: Leaf, name: str) -> tuple[Summary, ...]:
+    """What joins the parts: those of `sales` by step, for a value called `name`."""
+    plain = leaf.measure.name
+    return tuple(
+        Summary(name + part.name.removeprefix(plain), gather(part), column(part.name, "facts"))
+        for part in by_step.values
     )
-    names = [key.name for key in (*shown, *keys)]
-    value = whole(kept, lambda part: column(name + part[len(plain) :]))
-    return Derive(totals, (*(Named(key, column(key)) for key in names), Named(name, value)))
+
+
+def _whole(gathered: AsOf | Aggregate, by_step: Aggregate, leaf: Leaf, name: str) -> Derive:
+    """A leaf's value from its joined parts."""
+    names = [key for key in gathered.columns if key not in {part.name for part in gathered.values}]
+    value = whole(by_step.values, lambda part: column(name + part.removeprefix(leaf.measure.name)))
+    return Derive(gathered, (*(Named(key, column(key)) for key in names), Named(name, value)))
 
 
 def _mixed(facts: Facts, leaf: Leaf, predicate: Predicate, day: Key) -> exp.Expr:

@@ -1,6 +1,6 @@
 WITH flights_by_step AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS step,
+    CAST(flights.scheduled_departure_at AS DATE) AS step,
     COUNT(*) AS flights
   FROM gemel.main.flights
   GROUP BY

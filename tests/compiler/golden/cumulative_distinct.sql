@@ -8,7 +8,7 @@ SELECT
   COUNT(DISTINCT flights.tail_number) AS planes_in_use_28d
 FROM gemel.main.flights
 JOIN spine
-  ON DATE_TRUNC('DAY', flights.scheduled_departure_at) <= spine.metric_time__day
-  AND DATE_TRUNC('DAY', flights.scheduled_departure_at) > spine.metric_time__day - INTERVAL '28' DAY
+  ON CAST(flights.scheduled_departure_at AS DATE) <= spine.metric_time__day
+  AND CAST(flights.scheduled_departure_at AS DATE) > spine.metric_time__day - INTERVAL '28' DAY
 GROUP BY
   1

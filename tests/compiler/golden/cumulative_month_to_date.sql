@@ -1,6 +1,6 @@
 WITH flights_by_day AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    CAST(flights.scheduled_departure_at AS DATE) AS metric_time__day,
     COUNT(*) AS flights
   FROM gemel.main.flights
   GROUP BY
@@ -16,6 +16,6 @@ SELECT
 FROM flights_by_day AS facts
 JOIN spine
   ON facts.metric_time__day <= spine.metric_time__day
-  AND facts.metric_time__day >= DATE_TRUNC('MONTH', spine.metric_time__day)
+  AND DATE_TRUNC('MONTH', facts.metric_time__day) = DATE_TRUNC('MONTH', spine.metric_time__day)
 GROUP BY
   1

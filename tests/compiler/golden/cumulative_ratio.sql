@@ -1,6 +1,6 @@
 WITH flights_by_day AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    CAST(flights.scheduled_departure_at AS DATE) AS metric_time__day,
     SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) AS late_departures,
     COUNT(flights.departed_at_utc) AS departures
   FROM gemel.main.flights

@@ -1,6 +1,6 @@
 WITH flights_by_day AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    CAST(flights.scheduled_departure_at AS DATE) AS metric_time__day,
     COUNT(*) AS flights
   FROM gemel.main.flights
   GROUP BY

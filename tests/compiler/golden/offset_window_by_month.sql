@@ -7,7 +7,7 @@ WITH flights_by_month AS (
     1
 ), flights_by_step AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS step,
+    CAST(flights.scheduled_departure_at AS DATE) AS step,
     COUNT(*) AS flights
   FROM gemel.main.flights
   GROUP BY

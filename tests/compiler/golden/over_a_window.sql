@@ -1,6 +1,6 @@
 WITH flights_by_day AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    CAST(flights.scheduled_departure_at AS DATE) AS metric_time__day,
     COUNT(*) AS flights
   FROM gemel.main.flights
   GROUP BY
@@ -21,7 +21,7 @@ WITH flights_by_day AS (
     1
 ), flights_by_day_3 AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    CAST(flights.scheduled_departure_at AS DATE) AS metric_time__day,
     SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) AS late_departures,
     COUNT(flights.departed_at_utc) AS departures
   FROM gemel.main.flights
@@ -35,7 +35,7 @@ WITH flights_by_day AS (
   FROM flights_by_day_3 AS facts
   JOIN spine
     ON facts.metric_time__day <= spine.metric_time__day
-    AND facts.metric_time__day >= DATE_TRUNC('MONTH', spine.metric_time__day)
+    AND DATE_TRUNC('MONTH', facts.metric_time__day) = DATE_TRUNC('MONTH', spine.metric_time__day)
   GROUP BY
     1
 )

@@ -4,7 +4,7 @@ WITH spine AS (
   FROM gemel.main.time_spine_day AS spine
 ), flights_by_day AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    CAST(flights.scheduled_departure_at AS DATE) AS metric_time__day,
     SUM(CASE WHEN flights.is_diverted THEN 1 ELSE 0 END) AS diverted_flights
   FROM gemel.main.flights
   GROUP BY

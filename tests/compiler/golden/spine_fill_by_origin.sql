@@ -6,7 +6,7 @@ WITH spine AS (
     spine.date_day >= CAST('2013-02-01' AS DATE) AND spine.date_day < CAST('2013-03-01' AS DATE)
 ), flights_by_day_origin AS (
   SELECT
-    DATE_TRUNC('DAY', flights.scheduled_departure_at) AS metric_time__day,
+    CAST(flights.scheduled_departure_at AS DATE) AS metric_time__day,
     flights.origin,
     SUM(CASE WHEN flights.is_diverted THEN 1 ELSE 0 END) AS diverted_flights
   FROM gemel.main.flights
