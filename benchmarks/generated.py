@@ -93,6 +93,18 @@ def metrics(number: int, models: int) -> list[Json]:
     ]
 
 
+def tables(manifest: Json) -> str:
+    """The SQL that makes the tables of such a project, with no rows."""
+    columns = {name: "VARCHAR" for name in DIMENSIONS} | {"happened_at": "DATE", "amount": "DOUBLE", "price": "DOUBLE"}
+    columns |= {"people": "INTEGER", "last": "INTEGER", "rows": "INTEGER"}
+    made = ["CREATE TABLE days (day DATE)"]
+    for each in manifest["semantic_models"]:
+        own = {entity["expr"]: "INTEGER" for entity in each["entities"]} | columns
+        listed = ", ".join(f'"{name}" {kind}' for name, kind in own.items())
+        made.append(f"CREATE TABLE {each['node_relation']['alias']} ({listed})")
+    return ";\n".join(made)
+
+
 def questions(models: int, count: int, seed: int = 0) -> list[Json]:
     """One to four metrics of one or two facts, by time and by dimensions up to two hops away."""
     chance = random.Random(seed)

@@ -33,6 +33,13 @@ class MetricFlow:
 
     def compile(self, question: dict[str, Any], *, limit: float = 60) -> dict[str, Any]:
         """`{"sql", "seconds"}`, or `{"error"}`."""
+        return self._ask(question, limit)
+
+    def validate(self, *, limit: float) -> dict[str, Any]:
+        """`{"issues", "seconds"}`: its rules over the definitions, no database asked."""
+        return self._ask({"validate": True}, limit)
+
+    def _ask(self, question: dict[str, Any], limit: float) -> dict[str, Any]:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()

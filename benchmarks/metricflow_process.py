@@ -3,7 +3,8 @@
     python metricflow_process.py semantic_manifest.json        one JSON request a line in, one JSON answer a line out
 
 The first line out is {"seconds"} that loading took. A request is a question: {"metrics", "group_by", "where"}; its
-answer {"sql", "seconds"} or {"error"}. Seconds are a processor's. Nothing is run: compiling needs no database.
+answer {"sql", "seconds"} or {"error"}. {"validate": true} is answered by {"issues", "seconds"}. Seconds are a
+processor's. Nothing is run: compiling needs no database.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 from metricflow.engine.metricflow_engine import MetricFlowEngine, MetricFlowQueryRequest
 from metricflow.protocols.sql_client import SqlEngine
 from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
+from metricflow_semantic_interfaces.validations.semantic_manifest_validator import SemanticManifestValidator
 from metricflow_semantics.model.dbt_manifest_parser import parse_manifest_from_dbt_generated_manifest
 from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
 
@@ -36,7 +38,8 @@ def main() -> None:
     say({"seconds": time.process_time() - started})
     for line in sys.stdin:
         try:
-            say(answer(engine, json.loads(line)))
+            question = json.loads(line)
+            say(validated(manifest) if question.get("validate") else answer(engine, question))
         except Exception as error:
             say({"error": f"{type(error).__name__}: {error}"[:2000]})
 
@@ -50,6 +53,12 @@ def answer(engine: MetricFlowEngine, question: dict[str, Any]) -> dict[str, Any]
     )
     sql = engine.explain(request).sql_statement.sql
     return {"sql": sql, "seconds": time.process_time() - started}
+
+
+def validated(manifest: Any) -> dict[str, Any]:
+    started = time.process_time()
+    found = SemanticManifestValidator[Any]().validate_semantic_manifest(manifest)
+    return {"issues": len(found.all_issues), "seconds": time.process_time() - started}
 
 
 def say(content: dict[str, Any]) -> None:

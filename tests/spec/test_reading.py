@@ -283,6 +283,15 @@ def test_a_ratio_has_two_sides_with_filter_and_alias():
     )
 
 
+def test_two_inputs_of_one_name_are_refused_unless_they_are_the_same():
+    ago = {"name": "revenue", "offset_window": "1 week"}
+    growth = metric("growth", "derived", expr="revenue - revenue", metrics=[{"name": "revenue"}, ago])
+    error = only_problem(shop(metric("revenue", "simple", measure="amount"), growth))
+    assert (error.code, error.message) == ("G125", "two different inputs of metric 'growth' are called 'revenue'")
+    twice = metric("twice", "derived", expr="revenue + revenue", metrics=["revenue", {"name": "revenue"}])
+    assert read_metric(shop(metric("revenue", "simple", measure="amount"), twice), "twice").type == "derived"
+
+
 def test_a_derived_metric_keeps_its_expression_and_its_offsets():
     inputs = [
         {"name": "revenue", "alias": "now"},

@@ -12,13 +12,14 @@ def unreachable(graph: Graph, metric: Metric, measure: Measure, key: Key) -> Gem
     home, name = measure.model, "__".join(key.segments)
     reached = graph.attributes(home)
     known = ["__".join(segments) for segments in reached] + [METRIC_TIME]
-    see = f"see `gemel list dimensions --metrics {metric.name}`"
+    asks = f"measure {measure.name!r}" if metric.private else f"metric {metric.name!r}"
+    see = "see `gemel list dimensions" + ("`" if metric.private else f" --metrics {metric.name}`")
     found = [each for model in graph.models if (each := graph.plain_attribute(model, key.segments))]
     if not found:
-        told = f"no dimension or entity named {name[:80]!r} for metric {metric.name!r}"
+        told = f"no dimension or entity named {name[:80]!r} for {asks}"
         return UnknownNameError("G202", told, hint=spelling(name, known) or see)
     nearest = min(found, key=lambda each: len(each.hops))
-    asked = f"metric {metric.name!r} cannot be grouped or filtered by {name!r}"
+    asked = f"{asks} cannot be grouped or filtered by {name!r}"
     if roles := _roles(nearest, reached):
         told = f"{asked}: nothing joins semantic model {home!r} to it under that name"
         return QueryError("G305", told, hint=f"here it is {' or '.join(roles[:4])}")

@@ -155,6 +155,14 @@ def _derived(item: Json, params: Json, definitions: Definitions) -> Derived:
     )
     if expr is None or not inputs:
         raise DefinitionError("G121", f"metric {name_of(item)!r} is derived: it needs an expr and metrics to put in")
+    handles: dict[str, MetricInput] = {}
+    for used in inputs:
+        if handles.setdefault(used.handle, used) != used:
+            raise DefinitionError(
+                "G125",
+                f"two different inputs of metric {name_of(item)!r} are called {used.handle!r}",
+                hint="give one of them an alias, and use it in the expr",
+            )
     return Derived(expr, inputs)
 
 

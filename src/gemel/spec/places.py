@@ -35,6 +35,7 @@ class Places:
         self.project_dir = Path(project_dir)
         self._texts: dict[Path, str] | None = None
         self._trees: dict[Path, Any] = {}
+        self._indexes: dict[Path, dict[tuple[str, str], MappingNode]] = {}
 
     def of(self, about: About) -> Place | None:
         """The file, line and column of a definition or of an element in it; None where it is not found.
@@ -82,10 +83,21 @@ class Places:
             for file, text in self._files().items():
                 if name.lower() not in text:
                     continue
-                for item in _items(self._tree(file), kind, name):
+                item = self._index(file).get((kind, name.lower()))
+                if item is not None:
                     element = _element(item, about.element) if about.element else None
                     return self._place(file, element or item)
         return None
+
+    def _index(self, file: Path) -> dict[tuple[str, str], "MappingNode"]:
+        """The outermost definition of each name in each kind of list."""
+        if file not in self._indexes:
+            index: dict[tuple[str, str], MappingNode] = {}
+            for section, item in _items(self._tree(file)):
+                for name in _called(item):
+                    index.setdefault((section, name), item)
+            self._indexes[file] = index
+        return self._indexes[file]
 
     def _files(self) -> dict[Path, str]:
         """Every YAML file's text in lower case, as names are."""
@@ -145,8 +157,8 @@ def _spellings(about: About) -> Iterator[tuple[str, str]]:
         yield "models", about.name
 
 
-def _items(node: "Node | None", section: str, name: str) -> Iterator["MappingNode"]:
-    """The definitions called `name` in any list under the key `section`, outermost first."""
+def _items(node: "Node | None") -> Iterator[tuple[str, "MappingNode"]]:
+    """Every definition in a list, with the key that the list stands under, outermost first."""
     import yaml
 
     level = [node] if node is not None else []
@@ -157,18 +169,16 @@ def _items(node: "Node | None", section: str, name: str) -> Iterator["MappingNod
                 below.extend(each.value)
             elif isinstance(each, yaml.MappingNode):
                 for key, value in each.value:
-                    if key.value == section and isinstance(value, yaml.SequenceNode):
-                        yield from (item for item in value.value if _is_named(item, name))
+                    if isinstance(value, yaml.SequenceNode):
+                        yield from ((key.value, item) for item in value.value if isinstance(item, yaml.MappingNode))
                     if key.value not in _MENTIONS:
                         below.append(value)
         level = below
 
 
 def _element(item: "MappingNode", name: str) -> "Node | None":
-    for section in _ELEMENTS:
-        for found in _items(item, section, name):
-            return found
-    return None
+    inside = [(section, each) for section, each in _items(item) if name.lower() in _called(each)]
+    return next((each for section in _ELEMENTS for key, each in inside if key == section), None)
 
 
 def _names(item: "Node") -> list[str]:
@@ -179,15 +189,12 @@ def _names(item: "Node") -> list[str]:
     return [str(value.value).lower() for key, value in pairs if key.value == "name"]
 
 
-def _is_named(item: "Node", name: str) -> bool:
-    """Whether an item says `name: <name>`; features say `metric:` or `dimension:` instead."""
+def _called(item: "MappingNode") -> set[str]:
+    """What an item is called: `name: <name>`; features say `metric:` or `dimension:` instead."""
     import yaml
 
-    if not isinstance(item, yaml.MappingNode):
-        return False
-    return any(
-        key.value in ("name", "metric", "dimension")
-        and isinstance(value, yaml.ScalarNode)
-        and str(value.value).lower() == name.lower()
+    return {
+        str(value.value).lower()
         for key, value in item.value
-    )
+        if key.value in ("name", "metric", "dimension") and isinstance(value, yaml.ScalarNode)
+    }
