@@ -4,10 +4,10 @@ from sqlglot import exp
 
 from gemel.compiler.algebra import Aggregate, Derive, Filter, Join, Named, Plan, Scan, Summary
 from gemel.compiler.expressions import column, conjunction, equal, interval, present
-from gemel.compiler.facts import Facts, truncated
+from gemel.compiler.facts import Facts, stepped, truncated
 from gemel.compiler.parts import summary
-from gemel.compiler.terms import Converted
-from gemel.spec.time import finer, is_standard
+from gemel.compiler.terms import Converted, Key
+from gemel.spec.time import DATE_PARTS, finer, is_standard
 
 AT = "happened_at"
 
@@ -23,21 +23,24 @@ def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: s
     pairs = list(zip(same, converted.same, strict=True))
     keys = [Named(key.name, base.operand(attribute)) for key, attribute in converted.base.keys]
     left = [Named(name, base.value(attribute)) for name, (attribute, _) in pairs]
-    at = Named(AT, truncated(base.moment(), converted.grain, None))
+    at = Named(AT, stepped(base.moment(), converted.grain))
     known: Plan = base.where(converted.base.filters, converted.base.span)
     known = _present(known, [*left, at])
     starts: Plan
     if _told_by_time(converted):
         # Events of one entity at one time are then in one group, and any of them stands for all.
-        starts = Derive(known, (*left, at, *keys))
+        starts = Derive(known, (*left, at))
+        groups = [Named(key.name, truncated(column(AT, "starts"), key.grain, key.part)) for key in converted.base.times]
     else:
         starts = Aggregate(known, (*left, at), tuple(Summary(key.name, "min", key.value) for key in keys))
+        groups = [Named(key.name, column(key.name, "starts")) for key in keys]
 
     right = [Named(name, conversion.value(attribute)) for name, (_, attribute) in pairs]
-    when = Named(AT, truncated(conversion.moment(), converted.grain, None))
+    when = Named(AT, stepped(conversion.moment(), converted.grain))
     measured = Named(name, conversion.measured(converted.conversion))
     turned = _present(conversion.where(converted.conversion.filters), [*right, when])
-    ends = Derive(turned, (*right, when, measured))
+    is_constant = isinstance(measured.value, exp.Literal)
+    ends = Derive(turned, (*right, when) if is_constant else (*right, when, measured))
 
     on: list[exp.Expr] = [equal(column(key, "ends"), column(key, "starts")) for key in same]
     on.append(exp.GTE(this=column(AT, "ends"), expression=column(AT, "starts")))
@@ -45,8 +48,8 @@ def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: s
     if converted.window:
         oldest = exp.Sub(this=column(AT, "ends"), expression=interval(converted.window))
         followed = Filter(followed, exp.GT(this=column(AT, "starts"), expression=oldest))
-    groups = tuple(Named(key.name, column(key.name, "starts")) for key in keys)
-    return Aggregate(followed, groups, (summary(converted.conversion, name, column(name, "ends")),))
+    value = measured.value if is_constant else column(name, "ends")
+    return Aggregate(followed, tuple(groups), (summary(converted.conversion, name, value),))
 
 
 def _names(converted: Converted) -> list[str]:
@@ -59,10 +62,17 @@ def _names(converted: Converted) -> list[str]:
 def _told_by_time(converted: Converted) -> bool:
     """Whether every group is settled by the time of the base event, at the grain at which times are compared."""
     leaf = converted.base
-    return all(
-        key in leaf.times and key.grain is not None and is_standard(key.grain) and not finer(key.grain, converted.grain)
-        for key, _ in leaf.keys
-    )
+    return all(key in leaf.times and _tells(converted.grain, key) for key, _ in leaf.keys)
+
+
+def _tells(grain: str, key: Key) -> bool:
+    """Whether a time at a grain has one value of a time key: a day has one month and one day of the week, and a week
+    can lie in two months."""
+    if grain == "week":
+        return key.grain == "week"
+    if key.part:
+        return not finer(DATE_PARTS[key.part], grain)
+    return key.grain is not None and is_standard(key.grain) and not finer(key.grain, grain)
 
 
 def _present(rows: Plan, values: list[Named]) -> Plan:

@@ -18,8 +18,7 @@ WITH flights_by_month AS (
 ), starts AS (
   SELECT
     flights.tail_number AS plane,
-    DATE_TRUNC('MINUTE', flights.landed_at_utc) AS happened_at,
-    DATE_TRUNC('MONTH', flights.landed_at_utc) AS metric_time__month
+    DATE_TRUNC('MINUTE', flights.landed_at_utc) AS happened_at
   FROM gemel.main.flights
   WHERE
     flights.is_late_arrival
@@ -27,7 +26,7 @@ WITH flights_by_month AS (
     AND DATE_TRUNC('MINUTE', flights.landed_at_utc) IS NOT NULL
 ), flights_by_month_2 AS (
   SELECT
-    starts.metric_time__month,
+    DATE_TRUNC('MONTH', starts.happened_at) AS metric_time__month,
     COUNT(ends.late_takeoffs_after) AS late_takeoffs_after
   FROM ends
   ASOF JOIN starts
