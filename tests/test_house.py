@@ -44,7 +44,7 @@ STAGES = {
     "bind": ["composites", "ways", "graph"],
     "resolve": ["terms", "keys", "misses", "values", "resolution"],
     "plan": ["algebra", "facts", "parts", "spines", "events", "planning", "moments"],
-    "tidy": ["rules"],
+    "tidy": ["steps", "rules"],
     "lower": ["calendars", "lowering"],
     "speak": ["dialects"],
     "about it all": ["lineage", "outline"],

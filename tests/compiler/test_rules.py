@@ -21,6 +21,10 @@ QUESTIONS = [
     ("filled_orders orders", "metric_time"),
     ("orders orders_7d revenue_7d", "metric_time"),
     ("growth done_orders", "metric_time customer"),
+    ("orders revenue average_amount growth revenue_7d", "metric_time__month"),
+    ("priced largest revenue_7d", "metric_time__week customer"),
+    ("orders priced revenue_7d", "metric_time metric_time__extract_dow"),
+    ("orders growth", "metric_time__extract_dow metric_time__month"),
     ("nested doubled", "customer"),
     ("last_amount orders", "metric_time"),
     ("orders", "metric_time__season"),
@@ -99,6 +103,25 @@ def test_a_join_that_only_one_metric_needs_loses_no_row_of_the_others(shop):
     shop.order(1, "2024-01-01")
     shop.order(99, "2024-01-01")
     assert shop.ask("orders gold_orders") == [(2, 1)]
+
+
+def test_a_months_orders_are_told_from_the_days_that_a_trailing_sum_is_made_of(stocked):
+    asked = sql("orders priced largest revenue_7d", "metric_time__month")
+    assert asked.count("FROM orders\n") == 1
+    text = flat(asked)
+    assert "DATE_TRUNC('MONTH', facts.step) AS metric_time__month, CAST(SUM(facts.orders) AS BIGINT) AS orders" in text
+    assert [str(type_) for type_ in stocked.connection.sql(asked).types] == [
+        *("TIMESTAMP", "BIGINT", "BIGINT", "INTEGER", "HUGEINT")
+    ]
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    ["average_amount revenue_7d", "buyers revenue_7d", "done_orders revenue_7d"],
+    ids=["an average", "a distinct count", "other facts"],
+)
+def test_what_cannot_be_told_from_days_reads_the_facts_itself(metrics):
+    assert sql(metrics, "metric_time__month").count("FROM orders\n") == 2
 
 
 def test_tidying_what_is_tidy_changes_nothing():

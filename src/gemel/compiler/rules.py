@@ -23,6 +23,7 @@ from gemel.compiler.algebra import (
     Top,
 )
 from gemel.compiler.expressions import column, conjunction, free, substitute
+from gemel.compiler.steps import share_steps
 from gemel.spec.manifest import Relation
 
 
@@ -59,47 +60,7 @@ def share_scans(plan: Plan) -> Plan:
     return merged[0] if len(merged) == 1 else replace(plan, inputs=merged)
 
 
-def share_days(plan: Plan) -> Plan:
-    """A result by day, combined with one that is put together from the same by date, is the same.
-
-    The others' days are a spine's, so the column that all are brought together in keeps its type.
-    """
-    if not isinstance(plan, Combine):
-        return plan
-    steps = [step for part in plan.inputs if (step := _put_together_from(part)) is not None]
-    if not steps:
-        return plan
-    dated = [_by_date(part) if isinstance(part, Aggregate) else part for part in plan.inputs]
-    return replace(plan, inputs=tuple(d if d in steps else p for d, p in zip(dated, plan.inputs, strict=True)))
-
-
-RULES = (join_derivations, share_scans, share_days)
-
-
-def _put_together_from(part: Plan) -> Plan | None:
-    """The facts by steps of time that have met a spine."""
-    match part:
-        case (
-            AsOf(facts=steps)
-            | Join(input=Scan(source=Aggregate() as steps))
-            | Join(right=Scan(source=Aggregate() as steps))
-        ):
-            return steps
-        case Derive(input=inner) | Filter(input=inner) | Aggregate(input=inner):
-            return _put_together_from(inner)
-        case _:
-            return None
-
-
-def _by_date(part: Aggregate) -> Aggregate:
-    keys = []
-    for key in part.keys:
-        match key.value:
-            case exp.TimestampTrunc(this=time, unit=exp.Var(this="DAY")):
-                keys.append(Named(key.name, exp.TsOrDsToDate(this=time.copy())))
-            case _:
-                keys.append(key)
-    return replace(part, keys=tuple(keys))
+RULES = (join_derivations, share_scans, share_steps)
 
 
 def _likeness(part: Plan) -> object:

@@ -1,15 +1,15 @@
-WITH flights_by_month AS (
-  SELECT
-    DATE_TRUNC('MONTH', flights.scheduled_departure_at) AS metric_time__month,
-    COUNT(*) AS flights
-  FROM gemel.main.flights
-  GROUP BY
-    1
-), flights_by_step AS (
+WITH flights_by_step AS (
   SELECT
     CAST(flights.scheduled_departure_at AS DATE) AS step,
     COUNT(*) AS flights
   FROM gemel.main.flights
+  GROUP BY
+    1
+), flights_by_month AS (
+  SELECT
+    DATE_TRUNC('MONTH', facts.step) AS metric_time__month,
+    CAST(SUM(facts.flights) AS BIGINT) AS flights
+  FROM flights_by_step AS facts
   GROUP BY
     1
 ), spine AS (

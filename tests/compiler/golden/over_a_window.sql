@@ -1,7 +1,9 @@
 WITH flights_by_day AS (
   SELECT
     CAST(flights.scheduled_departure_at AS DATE) AS metric_time__day,
-    COUNT(*) AS flights
+    COUNT(*) AS flights,
+    SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) AS late_departures,
+    COUNT(flights.departed_at_utc) AS departures
   FROM gemel.main.flights
   GROUP BY
     1
@@ -21,18 +23,10 @@ WITH flights_by_day AS (
     1
 ), flights_by_day_3 AS (
   SELECT
-    CAST(flights.scheduled_departure_at AS DATE) AS metric_time__day,
-    SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) AS late_departures,
-    COUNT(flights.departed_at_utc) AS departures
-  FROM gemel.main.flights
-  GROUP BY
-    1
-), flights_by_day_4 AS (
-  SELECT
     spine.metric_time__day,
     SUM(facts.late_departures) AS late_departures_to_date,
     SUM(facts.departures) AS departures_to_date
-  FROM flights_by_day_3 AS facts
+  FROM flights_by_day AS facts
   JOIN spine
     ON facts.metric_time__day <= spine.metric_time__day
     AND DATE_TRUNC('MONTH', facts.metric_time__day) = DATE_TRUNC('MONTH', spine.metric_time__day)
@@ -56,7 +50,7 @@ FROM (
     NULL AS flights_7d,
     late_departures_to_date,
     departures_to_date
-  FROM flights_by_day_4
+  FROM flights_by_day_3
 ) AS facts
 GROUP BY
   1
