@@ -34,11 +34,8 @@ def semantic_manifest(
     folder = target_dir(project_dir)
     if target:
         folder = folder / "gemel" / target
-    if not _is_writable(folder):
-        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gemel" / digest
-        if not is_fresh(folder / "semantic_manifest.json", project_dir):
-            folder = cache
+    if not _is_writable(folder) and not is_fresh(folder / "semantic_manifest.json", project_dir):
+        folder = user_cache(folder)
     manifest = folder / "semantic_manifest.json"
     if is_fresh(manifest, project_dir):
         return manifest
@@ -65,6 +62,15 @@ def target_dir(project_dir: Path) -> Path:
         match = re.search(r"^target-path:\s*[\"']?([^\"'#\n]+)", _read(project_dir / "dbt_project.yml"), re.MULTILINE)
         said = match[1].strip() if match and "{{" not in match[1] else "target"
     return project_dir / said
+
+
+def user_cache(path: Path) -> Path:
+    """A folder of the user's own for what belongs to a path beside which nothing is written."""
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gemel" / digest
+    except RuntimeError:  # a user without a home
+        return path.parent / "gemel"
 
 
 def is_fresh(manifest: Path, project_dir: Path) -> bool:

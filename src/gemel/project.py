@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemel.dbt import Say, semantic_manifest
+from gemel.dbt import Say, semantic_manifest, user_cache
 from gemel.errors import About, GemelError, Problems, ProjectError, QueryError
+from gemel.spec.cache import recall, remember
 from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
 from gemel.spec.places import Places
 from gemel.spec.reading import read_what_can_be
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from gemel.compiler.query import Query
     from gemel.warehouse.duckdb import Result, Warehouse
 
+
+WORTH_A_CACHE = 100_000
+"""From how many bytes on a manifest is kept as it was read: of a few hundred metrics."""
 
 UNREACHABLE = frozenset({"G401", "G402", "G403", "G404", "G604", "G605"})
 """The codes that say nothing of a definition: the database or its profile is not there."""
@@ -73,15 +77,17 @@ def load_to_validate(
     profiles = str(profiles_dir) if profiles_dir else None
     if manifest is not None:
         file = Path(manifest).expanduser()
+        cache = user_cache(file.resolve())
     elif folder is not None:
         file = semantic_manifest(folder, target=target, profiles_dir=profiles, say=say)
+        cache = file.parent / "gemel"
     else:
         raise ProjectError(
             "G601",
             f"{given.resolve()} is not in a dbt project: there is no dbt_project.yml",
             hint="run it in one, use --project-dir, or --manifest FILE with --database FILE",
         )
-    read, problems = read_what_can_be(_load_json(file))
+    read, problems = _read(file, cache / "definitions.jsonl")
     places = Places(folder) if folder else None
     return Project(
         read, folder, database=database, target=target, profiles_dir=profiles, places=places, problems=problems
@@ -404,12 +410,21 @@ def _texts(items: Sequence[str]) -> tuple[str, ...]:
     return (items,) if isinstance(items, str) else tuple(items)
 
 
-def _load_json(file: Path) -> object:
+def _read(file: Path, cache: Path) -> tuple[Manifest, tuple[GemelError, ...]]:
+    """A manifest's definitions, and what is to be said of those that cannot be meant. A large one is kept as read."""
     try:
-        return json.loads(file.read_bytes())
+        content = file.read_bytes()
+        known = recall(cache, content) if len(content) >= WORTH_A_CACHE else None
+        if known is not None:
+            return known, ()
+        data = json.loads(content)
     except FileNotFoundError:
         raise ProjectError("G601", f"there is no {file}", hint="`dbt parse` writes it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError("G602", f"cannot read {file}: {error}") from None
     except ValueError as error:
         raise ProjectError("G602", f"{file} is not JSON: {error}", hint="`dbt parse` writes it anew") from None
+    manifest, problems = read_what_can_be(data)
+    if len(content) >= WORTH_A_CACHE and not problems:
+        remember(cache, content, manifest)
+    return manifest, problems

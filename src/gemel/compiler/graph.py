@@ -1,12 +1,13 @@
 """A manifest with its names looked up: which model has what, and how one model's rows reach another's columns."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gemel.compiler.composites import composites
 from gemel.compiler.expressions import Texts
 from gemel.compiler.ways import FARTHEST_HOPS, Hop, Ways
 from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
+from gemel.spec.cache import by_name
 from gemel.spec.manifest import (
     Conversion,
     Cumulative,
@@ -62,7 +63,7 @@ class Graph:
 
     manifest: Manifest
     models: dict[str, SemanticModel]
-    metrics: dict[str, Metric]
+    metrics: Mapping[str, Metric]
     saved_queries: dict[str, SavedQuery]
     spines: tuple[TimeSpine, ...]
     custom_grains: dict[str, TimeSpine]
@@ -278,7 +279,7 @@ def bind(manifest: Manifest) -> Graph:
     return Graph(
         manifest=manifest,
         models=models,
-        metrics={metric.name: metric for metric in manifest.metrics},
+        metrics=by_name(manifest.metrics),
         saved_queries={query.name: query for query in manifest.saved_queries},
         spines=manifest.time_spines,
         custom_grains={name: spine for spine in manifest.time_spines for name, _ in spine.custom},

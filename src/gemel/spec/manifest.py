@@ -3,6 +3,7 @@
 Text that a user wrote as SQL or as a filter template stays text here; binding it is the compiler's work.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -215,6 +216,6 @@ class SavedQuery:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     models: tuple[SemanticModel, ...]
-    metrics: tuple[Metric, ...]
+    metrics: Sequence[Metric]
     saved_queries: tuple[SavedQuery, ...] = ()
     time_spines: tuple[TimeSpine, ...] = ()

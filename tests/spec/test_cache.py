@@ -1,0 +1,150 @@
+"""A manifest kept as it was read."""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import gemel.project
+from gemel.spec import cache
+from gemel.spec.cache import by_name, recall, remember
+from gemel.spec.reading import read_manifest
+
+MANIFESTS = Path(__file__).parent / "manifests"
+LATE = {
+    "name": "late",
+    "type": "derived",
+    "config": {"meta": {"owners": ["ann", ["bo", None]], "since": 2.5}},
+    "type_params": {"expr": "a - b", "metrics": ["a", {"name": "b", "offset_window": "7 days"}]},
+    "filter": "{{ Entity('sale') }} = 'é'",
+}
+SALES = {
+    "name": "sales",
+    "node_relation": {"alias": "sales"},
+    "entities": [{"name": "sale", "type": "primary"}],
+    "dimensions": [{"name": "sold_at", "type": "time"}],
+    "defaults": {"agg_time_dimension": "sold_at"},
+    "measures": [
+        {"name": "a", "agg": "percentile", "agg_params": {"percentile": 0.9}, "create_metric": True},
+        {"name": "b", "agg": "sum", "non_additive_dimension": {"name": "sold_at"}, "create_metric": True},
+    ],
+}
+CONTENT = json.dumps({"semantic_models": [SALES], "metrics": [LATE]}).encode()
+
+
+def kept(folder, content=CONTENT):
+    file = folder / "some" / "definitions.jsonl"
+    remember(file, content, read_manifest(json.loads(content)))
+    return file
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in MANIFESTS.glob("*.semantic.json")))
+def test_what_was_read_comes_back_as_it_was(tmp_path, name):
+    content = (MANIFESTS / name).read_bytes()
+    read, known = read_manifest(json.loads(content)), recall(kept(tmp_path, content), content)
+    assert (known.models, tuple(known.metrics)) == (read.models, read.metrics)
+    assert (known.saved_queries, known.time_spines) == (read.saved_queries, read.time_spines)
+    assert [metric.meta for metric in known.metrics] == [metric.meta for metric in read.metrics]
+
+
+def test_metrics_are_read_one_by_one_as_they_are_asked_for(tmp_path, monkeypatch):
+    metrics = recall(kept(tmp_path), CONTENT).metrics
+    read = []
+    monkeypatch.setattr(cache.json, "loads", lambda line: read.append(line) or json.JSONDecoder().decode(line.decode()))
+    assert by_name(metrics)["late"].meta == LATE["config"]["meta"]
+    assert by_name(metrics)["late"].definition.inputs[1].offset_window.count == 7
+    assert len(read) == 1
+    assert list(by_name(metrics)) == ["late", "a", "b"]
+    assert "nothing" not in by_name(metrics) and by_name(metrics).get("nothing") is None
+
+
+def test_another_manifest_or_another_reader_is_read_anew(tmp_path, monkeypatch):
+    file = kept(tmp_path)
+    assert recall(file, CONTENT + b" ") is None
+    monkeypatch.setattr(cache, "_reader", lambda: "of another version")
+    assert recall(file, CONTENT) is None
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@given(st.data())
+def test_a_file_that_was_cut_or_changed_is_no_cache(tmp_path_factory, data):
+    file = kept(tmp_path_factory.mktemp("cache"))
+    whole = file.read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    cut = data.draw(st.sampled_from([whole[:place], whole[:place] + b"?" + whole[place + 1 :], whole + b"\n1", b""]))
+    file.write_bytes(cut)
+    known = recall(file, CONTENT)
+    assert known is None or cut == whole
+
+
+def test_where_nothing_can_be_written_nothing_is(tmp_path):
+    (tmp_path / "some").write_text("a file where the folder would be")
+    assert recall(kept(tmp_path), CONTENT) is None
+    folder = tmp_path / "other" / "some" / "definitions.jsonl"
+    folder.mkdir(parents=True)
+    kept(tmp_path / "other")
+    assert [each.name for each in folder.parent.iterdir()] == ["definitions.jsonl"]
+
+
+def turn(folder):
+    """Write and read at once with others; how often something else than the whole came back."""
+    file, wrong = kept(folder), 0
+    for _ in range(30):
+        kept(folder)
+        known = recall(file, CONTENT)
+        wrong += known is None or [metric.name for metric in known.metrics] != ["late", "a", "b"]
+    return wrong
+
+
+def test_processes_that_start_at_once_do_not_disturb_each_other(tmp_path):
+    with ProcessPoolExecutor(3) as processes:
+        assert list(processes.map(turn, [tmp_path] * 3)) == [0, 0, 0]
+    assert [each.name for each in (tmp_path / "some").iterdir()] == ["definitions.jsonl"]
+
+
+# --- a project's start ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """Load the manifest with these metrics; whether the definitions were read anew."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(gemel.project, "WORTH_A_CACHE", 1)
+    file = tmp_path / "semantic_manifest.json"
+    reading = []
+
+    def start(*metrics):
+        file.write_text(json.dumps({"semantic_models": [SALES], "metrics": metrics}))
+        monkeypatch.setattr(gemel.project, "read_what_can_be", lambda data: reading.append(1) or cache_free_read(data))
+        reading.clear()
+        return gemel.load(file, database=":memory:"), bool(reading)
+
+    cache_free_read = gemel.project.read_what_can_be
+    return start
+
+
+def test_the_second_start_reads_nothing_anew_and_answers_the_same(started):
+    first, anew = started(LATE)
+    second, again = started(LATE)
+    assert (anew, again) == (True, False)
+    assert first.query(["a"], ["metric_time"]).sql == second.query(["a"], ["metric_time"]).sql
+    assert first.metrics() == second.metrics()
+    assert [str(found) for found in first.validate(skip_dw=True)] == [
+        str(found) for found in second.validate(skip_dw=True)
+    ]
+    assert started(LATE, {**LATE, "name": "later"})[1]
+
+
+def test_definitions_that_cannot_be_meant_are_refused_at_every_start(started):
+    for _ in range(2):
+        with pytest.raises(gemel.GemelError):
+            started({**LATE, "type": "odd"})
+
+
+def test_a_small_manifest_is_read_faster_than_it_would_be_found(started, tmp_path, monkeypatch):
+    monkeypatch.setattr(gemel.project, "WORTH_A_CACHE", 10**5)
+    assert started(LATE)[1] and started(LATE)[1]
+    assert not (tmp_path / "cache").exists()
