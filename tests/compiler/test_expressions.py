@@ -1,5 +1,6 @@
 """SQL that people write, let in only as expressions that were looked at."""
 
+import duckdb
 import pytest
 
 from gemel.compiler.expressions import (
@@ -155,3 +156,11 @@ def test_a_refused_filter_is_told_by_what_was_written_not_by_our_handles():
 def test_a_bare_column_is_refused_with_the_way_to_filter_results():
     with pytest.raises(QueryError, match="having"):
         parse_filter("orders > 2")
+
+
+def test_every_word_that_the_engine_keeps_for_itself_can_be_a_name():
+    with duckdb.connect() as connection:
+        words = [word for (word,) in connection.sql("select distinct keyword_name from duckdb_keywords()").fetchall()]
+        for word in words:
+            name = identifier(word).sql("duckdb")
+            connection.sql(f"with {name} as (select 1 as {name}) select max({name}) from {name}").fetchall()

@@ -20,13 +20,15 @@ DIALECT = "duckdb"
 
 # Words that an engine may not take as a bare name; quoting one too many costs only looks.
 RESERVED = frozenset(
-    """all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
-    current_date current_time current_timestamp current_user day default deferrable desc describe distinct do else
-    end except exists false fetch filter for foreign from full grant group having in initially inner intersect
-    interval into is join lateral leading left like limit localtime localtimestamp month natural not null offset on
-    only or order outer over partition pivot placing position primary qualify range references returning right row
-    rows select show similar some summarize symmetric table then time timestamp to trailing true union unique unpivot
-    user using values variadic when where window with year""".split()  # noqa: SIM905
+    """all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case cast check
+    collate collation column concurrently constraint create cross current_date current_time current_timestamp
+    current_user day default deferrable desc describe distinct do else end except exists false fetch filter for
+    foreign freeze from full glob grant group having ilike in initially inner intersect interval into is isnull join
+    lambda lateral leading left like limit localtime localtimestamp month natural not notnull null offset on only or
+    order outer over overlaps partition pivot pivot_longer pivot_wider placing position positional primary qualify
+    range recursive references returning right row rows select semi show similar some summarize symmetric table
+    tablesample then time timestamp to trailing true union unique unpack unpivot user using values variadic verbose
+    when where window with year""".split()  # noqa: SIM905
 )
 
 
