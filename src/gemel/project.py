@@ -278,6 +278,8 @@ class Project:
         from gemel import checks
 
         graph, warehouse = self.graph, None
+        if self._places is not None:
+            yield from checks.check_yaml(graph, self._places)
         if not skip_dw:
             try:
                 self.warehouse.describe("SELECT 1")

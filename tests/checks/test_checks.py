@@ -1,11 +1,20 @@
 """Each rule over the definitions, with what provokes it."""
 
+import json
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checks.shop import CUSTOMERS, DAYS, REVENUE, SALES, graph_of, said
 from gemel import checks
+from gemel.compiler.graph import bind
+from gemel.spec.reading import read_manifest
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "tests" / "spec" / "manifests"
 
 
 def test_nothing_is_said_of_good_definitions():
@@ -241,22 +250,44 @@ def test_a_non_additive_dimension_that_the_model_lacks_is_told():
     assert finding.startswith("G109 measure 'amount' does not add up over 'region', which is no time dimension")
 
 
+def test_a_metric_that_has_to_be_asked_by_more_than_time_is_no_error():
+    mixed = "{{ TimeDimension('metric_time', 'day') }} > '2024-01-01' or {{ Dimension('sale__region') }} = 'n'"
+    ago = derived("before", "ago", "{name: revenue, alias: ago, offset_window: 1 week}")[:-1]
+    (finding,) = checks.check(graph_of(f'{ago}, filter: "{mixed}"}}'))
+    assert (finding.code, finding.severity) == ("G320", "note")
+    assert finding.hint == "group by sale__region too, or split the filter"
+
+
+def test_a_measure_without_a_time_is_told():
+    (finding,) = checks.check(graph_of(models=[SALES.replace("time_dimension: sold_at", "time_dimension: region")]))[1:]
+    assert finding.code == "G103" and "is placed in time by 'region', which is not a time" in finding.message
+
+
 def test_one_refused_metric_does_not_hide_another_of_the_same_facts():
     bad = [filtered(f"lost_{i}", f"{{{{ Dimension('customer__colour_{i}') }}}} = 'red'") for i in range(30)]
     assert len(said(*bad, *(REVENUE.replace("revenue", f"good_{i}") for i in range(30)))) == 30
 
 
+@pytest.mark.parametrize("file", sorted(MANIFESTS.glob("*.semantic.json")), ids=lambda file: file.name)
+def test_definitions_that_every_dbt_took_have_no_error(file):
+    found = checks.check(bind(read_manifest(json.loads(file.read_text()))))
+    assert {(finding.severity, finding.code) for finding in found} == {
+        ("note", "G152"),
+        ("note", "G154"),
+        ("note", "G156"),
+    }
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(2, 12))
 def test_generated_definitions_have_no_error(snowflakes):
-    import sys
-    from pathlib import Path
-
-    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-    import generated
-
-    from gemel.compiler.graph import bind
-    from gemel.spec.reading import read_manifest
-
-    found = checks.check(bind(read_manifest(generated.manifest(5 * snowflakes))))
+    found = checks.check(bind(read_manifest(generated().manifest(5 * snowflakes))))
     assert {(finding.severity, finding.code) for finding in found} <= {("note", "G156"), ("note", "G153")}
+
+
+def generated():
+    """The benchmarks' maker of definitions, which is in no package."""
+    spec = spec_from_file_location("generated", ROOT / "benchmarks" / "generated.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

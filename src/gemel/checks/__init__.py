@@ -7,11 +7,12 @@ each with what provokes it.
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gemel.checks import joins, metrics, names, questions, rows, tables, types
+from gemel.checks import joins, losses, metrics, names, questions, rows, tables, types
 from gemel.compiler import compile_query
 from gemel.compiler.graph import Graph
 from gemel.compiler.query import Query
 from gemel.errors import GemelError
+from gemel.spec.places import Places
 
 if TYPE_CHECKING:
     from gemel.warehouse.duckdb import Warehouse
@@ -36,6 +37,9 @@ OF_DEFINITIONS = (
 OF_TYPES = (types.times, types.join_keys, types.aggregates)
 """What the types in the warehouse say; no row is read."""
 
+OF_YAML = (losses.fills,)
+"""What the YAML says that the manifest does not."""
+
 RowRule = Callable[[Graph, tables.Tables, "Warehouse"], Iterator[GemelError]]
 
 
@@ -43,6 +47,11 @@ def check(graph: Graph) -> list[GemelError]:
     """What is to be said of the definitions. Nothing is asked of a database."""
     found = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
     return [*found, *questions.refused(graph, found, lambda query: compile_query(graph, query))]
+
+
+def check_yaml(graph: Graph, places: Places) -> list[GemelError]:
+    """What is to be said of the definitions as they stand in their files."""
+    return [finding for rule in OF_YAML for finding in rule(graph, places)]
 
 
 def check_in(graph: Graph, warehouse: "Warehouse") -> list[GemelError]:

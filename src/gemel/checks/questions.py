@@ -15,6 +15,9 @@ from gemel.spec.manifest import Metric, SavedQuery
 
 TOGETHER = 10
 
+OTHERWISE = ("G320", "G324")
+"""What a metric is refused for when asked by time alone, and can be asked by something more."""
+
 Use = Callable[[Query], object]
 """What is done with a question to see whether it is refused: it is compiled, say. Raises GemelError if it is."""
 
@@ -40,6 +43,7 @@ def _refusals(graph: Graph, wrong: set[About], use: Use) -> Iterator[GemelError]
         error = _refusal(use, partial(_by_time, [metric]))
         if error is not None:
             error.about = error.about or About("metric", metric.name)
+            error.severity = "note" if error.code in OTHERWISE else "error"
             yield error
     names = {metric.name for metric in able}
     for saved in graph.saved_queries.values():

@@ -78,6 +78,18 @@ class Places:
                         first.setdefault(about, place)
         return found
 
+    def metrics_that_say(self, key: str) -> dict[str, Place]:
+        """The metrics whose YAML has a key of its own, in files that hold the word at all."""
+        import yaml
+
+        found: dict[str, Place] = {}
+        for file, text in self._files().items():
+            for section, item in _items(self._tree(file)) if key in text else ():
+                own = {each.value for each, value in item.value if isinstance(value, yaml.ScalarNode)}
+                if section == "metrics" and key in own:
+                    found.update(dict.fromkeys(_called(item), self._place(file, item)))
+        return found
+
     def _find(self, about: About) -> Place | None:
         for kind, name in _spellings(about):
             for file, text in self._files().items():

@@ -1,0 +1,31 @@
+"""What dbt 1.12 leaves out of the manifest that it makes of the newer YAML."""
+
+import json
+from pathlib import Path
+
+from gemel.project import Project
+from gemel.spec.places import Places
+from gemel.spec.reading import read_manifest
+
+MANIFESTS = Path(__file__).parents[1] / "spec" / "manifests"
+
+
+def lost(tmp_path, manifest, yaml):
+    (tmp_path / "dbt_project.yml").write_text("model-paths: [models]\n")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "core.yml").write_text((MANIFESTS / "project" / yaml).read_text())
+    read = read_manifest(json.loads((MANIFESTS / f"{manifest}.semantic.json").read_text()))
+    found = Project(read, tmp_path, places=Places(tmp_path)).validate(skip_dw=True)
+    return [str(finding).splitlines()[0] for finding in found if finding.code == "G158"]
+
+
+def test_a_fill_that_dbt_loses_is_told_with_its_place(tmp_path):
+    assert lost(tmp_path, "dbt-1.12-newer", "newer.yml") == [
+        f"models/core.yml:{line}: warning G158 metric {name!r} says fill_nulls_with, and dbt left it out of its "
+        "manifest: nothing is filled"
+        for line, name in [("86:9", "filled_orders"), ("93:9", "sevens")]
+    ]
+
+
+def test_a_fill_that_dbt_keeps_is_not_told(tmp_path):
+    assert lost(tmp_path, "dbt-1.11-legacy", "legacy.yml") == []
