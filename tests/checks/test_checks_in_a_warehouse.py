@@ -65,7 +65,8 @@ def test_the_edges_of_a_history_and_the_steps_of_a_spine_are_times(tmp_path):
 def test_a_key_has_one_kind_of_type_on_both_sides(tmp_path):
     as_text = "ALTER TABLE customers ALTER customer_id TYPE VARCHAR;"
     assert said_in(tmp_path, tables=as_text) == [
-        "G161 entity 'customer' is INTEGER in semantic model 'sales', and VARCHAR in 'customers': nothing joins surely"
+        "G161 entity 'customer' is INTEGER in semantic model 'sales', and VARCHAR in 'customers': what is equal in one "
+        "may not be in the other"
     ]
 
 

@@ -33,13 +33,13 @@ def refused(graph: Graph, found: Iterable[GemelError], use: Use) -> Iterator[Gem
 
 
 def _refusals(graph: Graph, wrong: set[About], use: Use) -> Iterator[GemelError]:
-    able = [metric for metric in graph.metrics.values() if _can_be_asked(graph, metric, wrong)]
-    doubtful: list[Metric] = []
+    able = _askable(graph, wrong)
+    doubtful: set[str] = set()
     for metrics in _together(graph, [metric for metric in able if not metric.private]):
         if _refusal(use, partial(_by_time, metrics)):
-            doubtful += metrics
+            doubtful.update(metric.name for metric in metrics)
     # What a metric is refused for, those made of it are refused for too: it is told where it arises.
-    for metric in sorted(doubtful, key=lambda metric: _depth(graph, metric)):
+    for metric in [each for each in able if each.name in doubtful]:
         error = _refusal(use, partial(_by_time, [metric]))
         if error is not None:
             error.about = error.about or About("metric", metric.name)
@@ -53,23 +53,28 @@ def _refusals(graph: Graph, wrong: set[About], use: Use) -> Iterator[GemelError]
             yield error
 
 
-def _can_be_asked(graph: Graph, metric: Metric, wrong: set[About]) -> bool:
-    """Whether nothing is wrong with it, nor with what it is made of."""
-    try:
-        measures = graph.measures(metric)
-    except GemelError:
-        return False
-    used = {
-        About("semantic_model", measure.model, element)
-        for measure in measures
-        for element in (None, measure.name, measure.time_dimension)
-    }
-    below = [metric]
-    while below:
-        each = below.pop()
-        used.add(About("metric", each.name))
-        below += [graph.metrics[item.name] for item in inputs(each)]
-    return not used & wrong
+def _askable(graph: Graph, wrong: set[About]) -> list[Metric]:
+    """The metrics of which nothing is wrong, nor of what they are made of, which stands before them."""
+    known: dict[str, bool] = {}
+    order: list[Metric] = []
+
+    def look(metric: Metric) -> bool:
+        if metric.name not in known:
+            inner = [look(graph.metrics[used.name]) for used in inputs(metric)]
+            known[metric.name] = all(inner) and About("metric", metric.name) not in wrong
+            if known[metric.name]:
+                order.append(metric)
+        return known[metric.name]
+
+    for metric in graph.metrics.values():
+        try:
+            measures = graph.measures(metric)
+        except GemelError:
+            continue  # made of itself, or of what could not be read
+        about = [(each.model, part) for each in measures for part in (None, each.name, each.time_dimension)]
+        if not any(About("semantic_model", model, part) in wrong for model, part in about):
+            look(metric)
+    return order
 
 
 def _together(graph: Graph, metrics: Iterable[Metric]) -> Iterator[list[Metric]]:
@@ -87,10 +92,6 @@ def _grain(graph: Graph, metric: Metric) -> str | None:
         return metric_grain(graph, metric)
     except GemelError:
         return None  # refused when it is asked for
-
-
-def _depth(graph: Graph, metric: Metric) -> int:
-    return 1 + max((_depth(graph, graph.metrics[used.name]) for used in inputs(metric)), default=0)
 
 
 def _refusal(use: Use, question: Callable[[], Query]) -> GemelError | None:

@@ -76,7 +76,7 @@ def join_keys(graph: Graph, tables: Tables) -> Iterator[GemelError]:
                     yield DefinitionError(
                         "G161",
                         f"entity {hop.entity!r} is {kinds[0]} in semantic model {left.name!r}, and {kinds[1]} in "
-                        f"{right.name!r}: nothing joins surely",
+                        f"{right.name!r}: what is equal in one may not be in the other",
                         hint="convert one of them in its dbt model",
                         about=About("semantic_model", left.name, hop.entity),
                     )

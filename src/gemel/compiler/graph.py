@@ -1,6 +1,6 @@
 """A manifest with its names looked up: which model has what, and how one model's rows reach another's columns."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gemel.compiler.composites import composites
@@ -110,21 +110,21 @@ class Graph:
 
     def measures(self, metric: Metric) -> tuple[Measure, ...]:
         """The measures that a metric comes down to, in order. Raises DefinitionError (G102) on a cycle."""
-        if metric.name not in self._leaves:
-            self._leaves[metric.name] = tuple(dict.fromkeys(self._walk(metric, ())))
-        return self._leaves[metric.name]
+        return self._measures(metric, ())
 
-    def _walk(self, metric: Metric, above: tuple[str, ...]) -> Iterator[Measure]:
+    def _measures(self, metric: Metric, above: tuple[str, ...]) -> tuple[Measure, ...]:
         if metric.name in above:
             circle = " -> ".join([*above[above.index(metric.name) :], metric.name])
             raise DefinitionError(
                 "G102", f"metrics refer to each other in a circle: {circle}", about=About("metric", metric.name)
             )
         if isinstance(metric.definition, Simple):
-            yield metric.definition.measure
-            return
-        for used in inputs(metric):
-            yield from self._walk(self.input_metric(used, by=metric.name), (*above, metric.name))
+            return (metric.definition.measure,)
+        if metric.name not in self._leaves:
+            inner = [self.input_metric(used, by=metric.name) for used in inputs(metric)]
+            found = [measure for each in inner for measure in self._measures(each, (*above, metric.name))]
+            self._leaves[metric.name] = tuple(dict.fromkeys(found))
+        return self._leaves[metric.name]
 
     def entity(self, model: str, name: str) -> Entity | None:
         return self._entities[model].get(name)
