@@ -178,6 +178,14 @@ def test_validate_writes_json_for_programs(gemel, files):
     ]
 
 
+def test_a_project_that_cannot_be_opened_is_json_too(gemel, files):
+    files.manifest.write_text("{")
+    ran = gemel("validate", "--format", "json")
+    (error,) = json.loads(ran.out)
+    assert (ran.code, ran.err, error["severity"], error["code"]) == (1, "", "error", "G602")
+    assert gemel("validate").out == ""
+
+
 def test_a_warning_fails_only_when_it_is_told_to(gemel, files):
     manifest = json.loads(files.manifest.read_text())
     manifest["metrics"].append({**manifest["metrics"][0], "name": "sale"})

@@ -1,17 +1,36 @@
 """gemel validate"""
 
+import functools
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gemel.cli.options import say, takes_project_to_validate
-from gemel.errors import GemelError
+from gemel.errors import GemelError, Problems
 from gemel.spec.fields import plural
 
 if TYPE_CHECKING:
     from gemel.project import Project
+
+
+def told_in_json(function: Callable[..., Any]) -> Callable[..., Any]:
+    """With `--format json`, a project that cannot be opened at all is a list of findings too."""
+
+    @functools.wraps(function)
+    def run(**options: Any) -> Any:
+        try:
+            return function(**options)
+        except GemelError as error:
+            if options["format"] != "json":
+                raise
+            errors = error.errors if isinstance(error, Problems) else (error,)
+            click.echo(json.dumps([as_json(each) for each in errors], indent=2))
+            raise click.exceptions.Exit(1) from None
+
+    return run
 
 
 @click.command()
@@ -20,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Exit 1 with a warning too.")
 @click.option("--notes", is_flag=True, help="Tell what is worth knowing, too.")
 @click.option("--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to write.")
+@told_in_json
 @takes_project_to_validate
 def command(project: "Project", *, skip_dw: bool, data: bool, strict: bool, notes: bool, format: str) -> None:
     """Check every definition, and its SQL in the database. All problems are told at once.

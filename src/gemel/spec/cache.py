@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, overload
 
@@ -22,7 +23,7 @@ _CLASSES: tuple[type[Any], ...] = (
     *(each for each in vars(values).values() if isinstance(each, type) and is_dataclass(each)),
 )
 _NUMBERS = {each: number for number, each in enumerate(_CLASSES)}
-_FIELDS = {each: tuple(field.name for field in fields(each)) for each in _CLASSES}
+_PARTS = {each: attrgetter(*(field.name for field in fields(each))) for each in _CLASSES}
 _TUPLE = -1
 
 
@@ -114,11 +115,9 @@ def _reader() -> str:
 def _encoded(value: Any) -> Any:
     """A value as JSON: an object is a list that starts with the number of its class, so a tuple needs one too."""
     kind = type(value)
-    if kind is tuple:
-        return [_TUPLE, *map(_encoded, value)]
-    if kind in _NUMBERS:
-        return [_NUMBERS[kind], *(_encoded(getattr(value, name)) for name in _FIELDS[kind])]
-    return value  # a text, a number, None, or the meta that a user wrote, which is JSON
+    number, parts = (_TUPLE, value) if kind is tuple else (_NUMBERS[kind], _PARTS[kind](value))
+    # The others are texts, numbers, None, and the meta that a user wrote, which is JSON.
+    return [number, *[_encoded(part) if type(part) is tuple or type(part) in _NUMBERS else part for part in parts]]
 
 
 def _decoded(value: Any) -> Any:
