@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
+from gemel.compiler.functions import reaching
 from gemel.compiler.query import Item, MetricItem, parse_reference
 from gemel.errors import QueryError
 from gemel.spec.time import Window
@@ -190,7 +191,7 @@ _HANDLE = re.compile(r"__ref_(\d+)")
 
 
 def parse_filter(text: str) -> Template:
-    """`"{{ Dimension('user__country') }} = 'IS'"` taken apart. Raises QueryError (G307, G308, G309)."""
+    """`"{{ Dimension('user__country') }} = 'IS'"` taken apart. Raises QueryError (G307, G308, G309, G340)."""
     references: list[Item | MetricItem] = []
 
     def handle(match: re.Match[str]) -> str:
@@ -220,6 +221,8 @@ def parse_filter(text: str) -> Template:
             f"the filter {_shorten(text)} computes over many rows, and a filter looks at one",
             hint="filter a metric's result with --having, or by {{ Metric('name', ['entity']) }}",
         )
+    if (what := reaching(tree)) is not None:
+        raise too_far(f"the filter {_shorten(text)}", _restore(what, references))
     for node in tree.find_all(exp.Column, exp.Literal):
         if isinstance(node, exp.Literal):
             if node.is_string and _HANDLE.search(node.name):
@@ -236,6 +239,14 @@ def parse_filter(text: str) -> Template:
                 "quotes, and a metric's result is filtered by --having",
             )
     return Template(tree, tuple(references), text)
+
+
+def too_far(who: str, what: str) -> QueryError:
+    return QueryError(
+        "G340",
+        f"{who} cannot be used: {what}",
+        hint="a filter computes with the values of one row; a definition's own expr may call what the engine has",
+    )
 
 
 def bound(template: Template, values: Sequence[exp.Expr]) -> exp.Expr:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from gemel.compiler.expressions import Refused, parse_expression
+from gemel.compiler.expressions import Refused, parse_expression, too_far
+from gemel.compiler.functions import reaching
 from gemel.compiler.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.query import Item, Order, Query
 from gemel.compiler.terms import Key, Span
@@ -185,12 +186,14 @@ def _order(
 
 
 def make_having(text: str, available: list[str]) -> exp.Expr:
-    """A filter on the result: an expression over the result's columns. Raises QueryError (G308, G316)."""
+    """A filter on the result: an expression over the result's columns. Raises QueryError (G308, G316, G340)."""
     try:
         tree = parse_expression(text)
     except Refused as refused:
         hint = "write one expression over the result's columns, such as flights > 100"
         raise QueryError("G308", f"the result filter cannot be used: {refused}", hint=hint) from None
+    if (what := reaching(tree)) is not None:
+        raise too_far(f"the result filter {text.strip()[:80]!r}", what)
     for node in tree.find_all(exp.Column):
         if node.table or node.name.lower() not in available:
             raise QueryError(
