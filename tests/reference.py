@@ -521,6 +521,8 @@ def distinct_values(world: World, query: Query, ask: Ask, names: list[str]) -> t
     metric_time is any moment of the spine. The least and greatest values only, for `min_max_only`.
     """
     wanted = (*ask.items, *(ref for test in ask.filters for ref in test.refs))
+    if any(ref.entities for ref in wanted):
+        raise Undefined("a metric in a filter of values: tests/properties/test_cases.py has its cases")
     times = [ref for ref in wanted if ref.name == "metric_time"]
     others = [ref for ref in wanted if ref.name != "metric_time"]
     facts = world.meeting(others) if others else [None]

@@ -170,6 +170,7 @@ class Project:
         saved_query: str | None = None,
         having: Sequence[str] = (),
         totals: bool = False,
+        min_max_only: bool = False,
         dialect: str | None = None,
     ) -> "Answer":
         """Metrics by group-by items: compiled at once, run when the answer's rows are asked for.
@@ -177,7 +178,8 @@ class Project:
         A metric may be asked over some time before each moment: `"flights[7 days]"`, `"flights[month to date]"`.
         `start_time` and `end_time` are inclusive. `where` filters rows, `having` the result. With `totals`, one row
         more is over all groups, marked in column `is_total`. An item of `order_by` with a minus in front is
-        descending. With `saved_query`, the rest is added to it. With a `dialect` other than duckdb the answer has
+        descending. With `saved_query`, the rest is added to it. `min_max_only` asks for the least and greatest value of
+        one item without metrics, as `<item>__min` and `<item>__max`. With a `dialect` other than duckdb the answer has
         SQL only. Raises UnknownNameError (G2xx), QueryError (G3xx) and DefinitionError (G1xx).
         """
         from gemel.compiler.query import make_query
@@ -206,6 +208,7 @@ class Project:
                 order_by=order_by,
                 limit=limit,
                 totals=totals,
+                min_max_only=min_max_only,
             )
             return self.answer(query, dialect=dialect)
 

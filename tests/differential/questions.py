@@ -127,6 +127,8 @@ class Asker:
             return Question((), (f"metric_time__{chance.choice(self.grains)}",), (), *self.span(chance))
         names = chance.sample(sorted(items), k=min(len(items), chance.choice([1, 1, 2])))
         where = [self.condition(items, chance, timed=False)] if chance.random() < 0.3 else []
+        if chance.random() < 0.15:
+            where += [text for text in [self.by_metric(items, chance)] if text]
         group_by = tuple(self.grained(name, chance) if is_time(items[name]) else name for name in names)
         return Question((), group_by, tuple(where), min_max_only=len(names) == 1 and chance.random() < 0.3)
 
@@ -225,15 +227,9 @@ class Asker:
             operator = chance.choice(["<", ">=", "<=", "="])
             return f"{{{{ TimeDimension('metric_time', '{grain}') }}}} {operator} '{chance.choice(self.days)}'"
         if timed and draw < 0.32:
-            entity = [name for name in items if "__" not in name]
-            whole = [name for name in self.public if not self.needs_time([name])]
-            whole = [name for name in whole if isinstance(self.metrics[name].definition, Simple)] * 3 + whole
-            metric = chance.choice(whole)
-            known = self.shared([metric])
-            pairs = [(metric, name) for name in entity if name in known]
-            if pairs:
-                metric, name = chance.choice(pairs)
-                return f"{{{{ Metric('{metric}', ['{name}']) }}}} {chance.choice(['>', '<='])} {chance.randint(0, 5)}"
+            by_metric = self.by_metric(items, chance)
+            if by_metric:
+                return by_metric
         if timed and draw < 0.4:
             return f"({self.condition(items, chance)}) or ({self.condition(items, chance, timed=False)})"
         name = chance.choice(sorted(items))
@@ -259,6 +255,17 @@ class Asker:
         if draw < 0.4:
             return f"coalesce({text}, {shown}) = {shown}"
         return f"{text} {chance.choice(['=', '=', '<>'])} {shown}"
+
+    def by_metric(self, items: dict[str, Any], chance: random.Random) -> str | None:
+        whole = [name for name in self.public if not self.needs_time([name])]
+        whole = [name for name in whole if isinstance(self.metrics[name].definition, Simple)] * 3 + whole
+        metric = chance.choice(whole)
+        known = self.shared([metric])
+        names = [name for name in items if "__" not in name and name in known]
+        if not names:
+            return None
+        item = f"Metric('{metric}', ['{chance.choice(names)}'])"
+        return f"{{{{ {item} }}}} {chance.choice(['>', '<='])} {chance.randint(0, 5)}"
 
     def span(self, chance: random.Random) -> tuple[str | None, str | None]:
         if chance.random() < 0.7:

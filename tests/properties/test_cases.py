@@ -164,3 +164,20 @@ def test_a_missing_status_of_two_metrics_is_one_group():
 def test_a_history_cannot_be_read_without_a_moment():
     with pytest.raises(QueryError):
         by_sql(Question((), ("shop__manager", "stock__color")), world())
+
+
+def test_values_are_filtered_by_a_metric_and_what_only_the_metric_has_is_a_value_of_nobody():
+    calls = [call("2024-03-01", customer=customer) for customer in (1, 1, 2, 99, 99)]
+    known = [{"customer_id": n, "region_id": None, "joined_at": None, "segment": segment} for n, segment in CUSTOMERS]
+    tables = world(calls=calls, customers=known)
+    often = ("{{ Metric('calls', ['customer']) }} >= 2",)
+    assert values(Question((), ("customer__segment",), often), tables) == [("gold",), (None,)]
+    never = ("{{ Metric('calls', ['customer']) }} is null",)
+    assert values(Question((), ("customer__segment", "customer"), never), tables) == [("tin", 3)]
+
+
+CUSTOMERS = ((1, "gold"), (2, "tin"), (3, "tin"))
+
+
+def values(question: Question, tables: worlds.Tables) -> list[tuple[Any, ...]]:
+    return sorted(by_sql(question, tables)[1], key=str)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @items_option("--order", "--order-by", "-o", help="Columns of the result to order by; `-revenue` is descending.")
 @click.option("--limit", type=int, help="At most this many rows.")
 @click.option("--totals", is_flag=True, help="One row more, over all groups; column is_total tells it.")
+@click.option("--min-max-only", is_flag=True, help="Of one item without metrics only the least and greatest value.")
 @click.option("--saved-query", metavar="NAME", help="A saved query, instead of --metrics and --group-by.")
 @click.option("--explain", "--compile", "explain", is_flag=True, help="Print the SQL, and do not run it.")
 @click.option("--dialect", metavar="NAME", help="Print the SQL of another engine, as snowflake or bigquery.")
@@ -42,6 +43,7 @@ def command(
     order: tuple[str, ...],
     limit: int | None,
     totals: bool,
+    min_max_only: bool,
     saved_query: str | None,
     explain: bool,
     dialect: str | None,
@@ -64,6 +66,7 @@ def command(
         order_by=order,
         limit=limit,
         totals=totals,
+        min_max_only=min_max_only,
         saved_query=saved_query,
         having=having,
         dialect=dialect,

@@ -12,7 +12,7 @@ from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.terms import Leaf, PerEntity, Predicate, Span
 from gemel.compiler.ways import Hop
 from gemel.errors import About, DefinitionError, QueryError, did_you_mean
-from gemel.spec.manifest import Dimension, Entity, SemanticModel
+from gemel.spec.manifest import Dimension, Entity, Relation, SemanticModel
 
 INTERNAL = frozenset(
     {"spine", "facts", "steps", "boundary", "moments", "features", "starts", "ends", "shown", "before", "later"}
@@ -65,11 +65,12 @@ class Facts:
 
     def meeting(self) -> Plan:
         """The rows with all that was joined, where there are no facts to keep: those of both sides stay. A region
-        without customers is a value, too; a day on which nothing happened is none."""
+        without customers is a value, too, and so is what a metric has that no row belongs to; a day on which nothing
+        happened is none."""
 
         def met(rows: Plan) -> Plan:
             match rows:
-                case Lookup(input=inner, right=right, on=on) if right.alias in self._models:
+                case Lookup(input=inner, right=right, on=on) if self._is_model_or_metric(right):
                     return Join(met(inner), right, on, "full")
                 case Lookup(input=inner):
                     return replace(rows, input=met(inner))
@@ -77,6 +78,9 @@ class Facts:
                     return rows
 
         return met(self.rows)
+
+    def _is_model_or_metric(self, right: Scan) -> bool:
+        return right.alias in self._models or not isinstance(right.source, Relation)
 
     def boundary(self, rows: Plan, leaf: Leaf, shown: Named | None = None) -> Plan:
         """Of the rows that a non-additive measure has, those at the first or last time of their group.

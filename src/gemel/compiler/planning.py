@@ -218,10 +218,11 @@ def _plan_cell(graph: Graph, cell: Term, name: str, keys: tuple[Key, ...]) -> Pl
 
 
 def facts_of(graph: Graph, leaf: Leaf) -> Facts:
-    def per_entity(operand: PerEntity) -> Plan:
-        return plan_outputs(graph, operand.keys, (Output(operand.name, operand.term),))
+    return Facts(graph, graph.models[leaf.measure.model], leaf.time, partial(_plan_per_entity, graph))
 
-    return Facts(graph, graph.models[leaf.measure.model], leaf.time, per_entity)
+
+def _plan_per_entity(graph: Graph, operand: PerEntity) -> Plan:
+    return plan_outputs(graph, operand.keys, (Output(operand.name, operand.term),))
 
 
 def _plan_leaf(graph: Graph, leaf: Leaf, name: str) -> Plan:
@@ -236,18 +237,23 @@ def _plan_leaf(graph: Graph, leaf: Leaf, name: str) -> Plan:
 
 def _plan_values(graph: Graph, resolved: Values) -> Plan:
     operands = [*resolved.keys, *(operand for condition in resolved.filters for operand in condition.operands)]
-    times = tuple(dict.fromkeys(key for key, attribute in operands if attribute is None))
+    found = [operand for operand in operands if not isinstance(operand, PerEntity)]
+    times = tuple(dict.fromkeys(key for key, attribute in found if attribute is None))
     spine = spine_for(graph, times) if times else None
-    facts = Facts(graph, resolved.home, None, _no_metric) if resolved.home else None
+    facts = Facts(graph, resolved.home, None, partial(_plan_per_entity, graph)) if resolved.home else None
 
-    def value(key: Key, attribute: Attribute | None) -> exp.Expr:
+    def value(operand: tuple[Key, Attribute | None] | PerEntity) -> exp.Expr:
+        if isinstance(operand, PerEntity):
+            assert facts is not None
+            return facts.operand(operand)
+        key, attribute = operand
         if facts is not None:
             return facts.value(attribute) if attribute is not None else column(key.name, "spine")
         assert spine is not None
         return spine_value(graph, spine, key)
 
-    keys = tuple(Named(key.name, value(key, attribute)) for key, attribute in resolved.keys)
-    conditions = [bound(c.template, [value(*operand) for operand in c.operands]) for c in resolved.filters]
+    keys = tuple(Named(operand[0].name, value(operand)) for operand in resolved.keys)
+    conditions = [bound(c.template, list(map(value, c.operands))) for c in resolved.filters]
     if facts is not None:
         rows = facts.meeting()
         if spine:
@@ -262,7 +268,3 @@ def _plan_values(graph: Graph, resolved: Values) -> Plan:
         sides = [Summary(f"{key.name}__{side}", side, key.value) for key in keys for side in ("min", "max")]
         return _top(Aggregate(rows, (), tuple(sides)), (), resolved.limit)
     return _top(Distinct(rows, keys), resolved.order, resolved.limit)
-
-
-def _no_metric(operand: PerEntity) -> Plan:
-    raise AssertionError("resolution refuses a metric in a filter where no metric is asked for")

@@ -1,7 +1,8 @@
 """A query against a graph, taken apart: every metric becomes leaves (one aggregate each) and formulas over them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlglot import exp
 
@@ -47,7 +48,10 @@ def resolve(graph: Graph, query: Query) -> Resolved:
     """Look every name of a query up. Raises UnknownNameError, QueryError or DefinitionError for the first that
     does not fit."""
     if not query.metrics:
-        return resolve_values(graph, query)
+        return resolve_values(graph, query, partial(per_entity, graph))
+    if query.min_max_only:
+        hint = "leave the metrics away, or order by the item"
+        raise QueryError("G322", "the least and greatest value can be asked of an item, not of metrics", hint=hint)
     asked = [graph.metric(item.name) for item in query.metrics]
     names = [item.column for item in query.metrics]
     keys = make_keys(graph, query.group_by, asked)
@@ -316,17 +320,21 @@ class Scope:
         return self._attribute(metric, measure, make_key(self.graph, reference, self.asked))
 
     def _per_entity(self, metric: Metric, measure: Measure, reference: MetricItem) -> PerEntity:
-        inner = self.graph.metric(reference.metric)
-        if not reference.group_by:
-            raise QueryError(
-                "G311",
-                f"Metric({reference.metric!r}) needs the entities to compute it for",
-                hint=f"write Metric({reference.metric!r}, group_by=['entity'])",
-            )
-        keys = make_keys(self.graph, reference.group_by, [inner])
-        scope = Scope(self.graph, keys, None, [inner])
-        attributes = tuple(self._attribute(metric, measure, key) for key in keys)
-        return PerEntity(inner.name, scope.term(inner, ()), keys, attributes)
+        return per_entity(self.graph, reference, lambda key: self._attribute(metric, measure, key))
+
+
+def per_entity(graph: Graph, reference: MetricItem, seen: Callable[[Key], Attribute]) -> PerEntity:
+    """A metric for each of its entities. `seen` says what an entity is to the rows that look it up."""
+    inner = graph.metric(reference.metric)
+    if not reference.group_by:
+        raise QueryError(
+            "G311",
+            f"Metric({reference.metric!r}) needs the entities to compute it for",
+            hint=f"write Metric({reference.metric!r}, group_by=['entity'])",
+        )
+    keys = make_keys(graph, reference.group_by, [inner])
+    scope = Scope(graph, keys, None, [inner])
+    return PerEntity(inner.name, scope.term(inner, ()), keys, tuple(seen(key) for key in keys))
 
 
 def shared_times(term: Term) -> tuple[Key, ...]:

@@ -183,7 +183,7 @@ class Condition:
     """A filter of a query without metrics: what each reference stands for, in order."""
 
     template: Template
-    operands: tuple[tuple[Key, Attribute | None], ...]
+    operands: tuple[tuple[Key, Attribute | None] | PerEntity, ...]
 
 
 @dataclass(frozen=True, slots=True)
