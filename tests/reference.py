@@ -301,8 +301,9 @@ def accumulated(world: World, metric: Metric, cumulative: Cumulative, ask: Ask) 
     all-time metric is a plain aggregate of all there was up to the constraint's end, and the others are refused.
     """
     source = world.metrics[cumulative.input.name]
+    source = replace(source, filters=(*source.filters, *metric.filters, *cumulative.input.filters))
     measure = source.definition.measure
-    filters = (*world.filters(source), *world.filters(metric), *world.filters(source, cumulative.input))
+    filters = world.filters(source)
     seen = own_time(world, source, ask)
     times = world.moment_items(measure, ask.items)
     if not times:

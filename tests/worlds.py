@@ -223,6 +223,20 @@ METRICS = (
         "call_to_done",
         Conversion(used("calls"), used("sales", None, DONE), "customer", "conversions"),
     ),
+    Metric(
+        "web_call_to_sale_on_spine",
+        Conversion(
+            used("calls_both", None, "{{ Dimension('call__channel') }} = 'web'"),
+            used("sales"),
+            "customer",
+            "conversions",
+        ),
+    ),
+    Metric(
+        "march_both_3d",
+        Cumulative(used("sales_both"), Window(3, "day")),
+        ("{{ TimeDimension('metric_time', 'day') }} >= '2024-03-01'",),
+    ),
     Metric("joined_to_sale", Conversion(used("joined"), used("sales"), "customer", "conversions", Window(1, "month"))),
 )
 

@@ -161,8 +161,14 @@ def moved_conversion(question: Question, look: Look) -> bool:
     )
 
 
+def beside_itself(question: Question, look: Look) -> bool:
+    names = [[used.handle for used in inputs(metric)] for metric, _ in look.parts if inputs(metric)]
+    return not question.group_by and any(len(set(handles)) < len(handles) for handles in names)
+
+
 CASES: dict[str, Callable[[Question, Look], bool]] = {
     "an offset of a conversion metric": moved_conversion,
+    "a metric beside itself under a filter": beside_itself,
     "the last day of a constraint": last_day,
     "a history read at a moved moment": history,
     "a history two hops away": far_history,

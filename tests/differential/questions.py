@@ -276,7 +276,10 @@ class Asker:
     def order(self, metrics: tuple[str, ...], group_by: list[str], chance: random.Random) -> Any:
         if chance.random() < 0.85:
             return (), None
-        names = chance.sample([*metrics, *group_by], k=1)
+        # `metric_time` alone does not say which of several is meant.
+        several = sum(name.startswith("metric_time") for name in group_by) > 1
+        items = [name for name in group_by if not (several and name == "metric_time")]
+        names = chance.sample([*metrics, *items], k=1)
         return tuple(chance.choice(["", "-"]) + name for name in names), chance.choice([None, 1, 5])
 
 

@@ -166,6 +166,17 @@ def test_a_history_cannot_be_read_without_a_moment():
         by_sql(Question((), ("shop__manager", "stock__color")), world())
 
 
+def test_a_conversions_own_filter_on_a_channel_leaves_the_days_without_calls_where_they_are():
+    tables = world(calls=[call("2024-03-01", "web"), call("2024-03-02", "app")])
+    by_channel = Question(("web_call_to_sale_on_spine",), ("metric_time__day", "call__channel"))
+    assert len(rows(by_channel, tables)) == len(worlds.DAYS)
+
+
+def test_a_cumulative_metrics_own_filter_on_time_bounds_the_spine_that_it_is_laid_on():
+    found = rows(Question(("march_both_3d",), ("metric_time__day",)), world(sales=[sale("2024-02-29 09:00")]))
+    assert found[:3] == [("2024-03-01T00", 1), ("2024-03-02T00", 1), ("2024-03-03T00", 0)]
+
+
 def test_values_are_filtered_by_a_metric_and_what_only_the_metric_has_is_a_value_of_nobody():
     calls = [call("2024-03-01", customer=customer) for customer in (1, 1, 2, 99, 99)]
     known = [{"customer_id": n, "region_id": None, "joined_at": None, "segment": segment} for n, segment in CUSTOMERS]

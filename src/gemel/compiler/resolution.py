@@ -119,8 +119,7 @@ class Scope:
         self.graph.measures(metric)  # refuses a circle
         match metric.definition:
             case Simple() as simple:
-                own = tuple(Given(text, outer=False) for text in metric.filters)
-                return self._leaf(metric, simple, (*own, *filters))
+                return self._leaf(metric, simple, (*_own(metric.filters), *filters))
             case Ratio(numerator, denominator):
                 above = (*_outer(metric.filters), *filters)
                 quotient = divide(column("numerator"), column("denominator"))
@@ -131,7 +130,7 @@ class Scope:
             case Cumulative() as cumulative:
                 return self._cumulative(metric, cumulative, (*_outer(metric.filters), *filters))
             case Conversion() as conversion:
-                return self._conversion(metric, conversion, (*_outer(metric.filters), *filters))
+                return self._conversion(metric, conversion, (*_own(metric.filters), *filters))
 
     def _input(self, metric: Metric, used: MetricInput, filters: Filters) -> Term:
         inner = self.graph.input_metric(used, by=metric.name)
@@ -245,7 +244,7 @@ class Scope:
                     hint="both sides of a conversion are simple metrics",
                     about=About("metric", metric.name),
                 )
-        base = self.term(base_metric, (*_outer(conversion.base.filters), *filters))
+        base = self.term(base_metric, (*_own(conversion.base.filters), *filters))
         nowhere = Scope(self.graph, (), None, self.asked)
         turned = nowhere.term(conversion_metric, _outer(conversion.conversion.filters))
         assert isinstance(base, Leaf) and isinstance(turned, Leaf)
@@ -355,6 +354,10 @@ def shared_times(term: Term) -> tuple[Key, ...]:
 
 def _outer(texts: tuple[str, ...]) -> Filters:
     return tuple(Given(text, outer=True) for text in texts)
+
+
+def _own(texts: tuple[str, ...]) -> Filters:
+    return tuple(Given(text, outer=False) for text in texts)
 
 
 def _a(noun: str) -> str:
