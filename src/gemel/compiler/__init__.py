@@ -3,6 +3,7 @@
 from gemel.compiler import dialects, lowering, planning, resolution, rules
 from gemel.compiler.graph import Graph
 from gemel.compiler.query import Query
+from gemel.errors import QueryError
 
 
 def compile_query(
@@ -13,6 +14,13 @@ def compile_query(
     `catalogs` are the databases that the connection knows; a relation of any other is written without its database.
     Raises UnknownNameError, QueryError or DefinitionError.
     """
-    resolved = resolution.resolve(graph, query)
-    plan = rules.tidy(planning.plan(graph, resolved))
-    return dialects.speak(lowering.lower(plan, dialects.named(catalogs)), dialect)
+    try:
+        resolved = resolution.resolve(graph, query)
+        plan = rules.tidy(planning.plan(graph, resolved))
+        return dialects.speak(lowering.lower(plan, dialects.named(catalogs)), dialect)
+    except RecursionError:
+        raise QueryError(
+            "G341",
+            "the question is nested too deep",
+            hint="a filter, an expression, or metrics made of metrics: make it of fewer levels",
+        ) from None

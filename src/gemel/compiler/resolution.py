@@ -1,7 +1,7 @@
 """A query against a graph, taken apart: every metric becomes leaves (one aggregate each) and formulas over them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sqlglot import exp
@@ -26,6 +26,7 @@ from gemel.compiler.terms import (
     Span,
     Term,
     Trailing,
+    mentioned,
 )
 from gemel.compiler.values import resolve_values
 from gemel.errors import About, DefinitionError, QueryError, did_you_mean
@@ -48,7 +49,7 @@ def resolve(graph: Graph, query: Query) -> Resolved:
     """Look every name of a query up. Raises UnknownNameError, QueryError or DefinitionError for the first that
     does not fit."""
     if not query.metrics:
-        return resolve_values(graph, query, partial(per_entity, graph))
+        return resolve_values(graph, query, partial(per_entity, Scope(graph, (), None, ())))
     if query.min_max_only:
         hint = "leave the metrics away, or order by the item"
         raise QueryError("G322", "the least and greatest value can be asked of an item, not of metrics", hint=hint)
@@ -85,15 +86,26 @@ class Given:
 
 Filters = tuple[Given, ...]
 
+LARGEST = 1_000
+"""How many aggregates and formulas, each as often as it is mentioned, a metric may come down to."""
+DEEPEST = 60
+"""How many levels of metrics may be made of, or filtered by, each other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the terms of one query share: its keys, its span of time, the metrics asked for."""
+    """What the terms of one query share: its keys, its span of time, the metrics asked for.
+
+    `terms` are those made so far, for this scope and those made from it, and None while one is being made;
+    `weights` are theirs, by identity, with the term itself that keeps its identity from being given anew.
+    """
 
     graph: Graph
     keys: tuple[Key, ...]
     span: Span | None
     asked: Sequence[Metric]
+    terms: dict[object, Term | None] = field(default_factory=dict, compare=False, repr=False)
+    weights: dict[int, tuple[Term, int]] = field(default_factory=dict, compare=False, repr=False)
 
     def asked_for(self, metric: Metric, over: Over | None, filters: Filters) -> Term:
         term = self.term(metric, filters)
@@ -115,8 +127,37 @@ class Scope:
                 )
 
     def term(self, metric: Metric, filters: Filters) -> Term:
-        """A metric under the filters of everything above it."""
+        """A metric under the filters of everything above it, made once however often it is used."""
         self.graph.measures(metric)  # refuses a circle
+        place = (metric.name, filters, self.keys, self.span, tuple(each.name for each in self.asked))
+        if place not in self.terms:
+            if sum(term is None for term in self.terms.values()) >= DEEPEST:
+                raise _too_large(metric, f"is made of metrics more than {DEEPEST} levels deep")
+            self.terms[place] = None
+            self.terms[place] = self._light(metric, self._made(metric, filters))
+        term = self.terms[place]
+        if term is None:
+            raise DefinitionError(
+                "G102",
+                f"metric {metric.name!r} is filtered by itself",
+                hint="a filter by Metric(...) takes a metric that is not made of this one",
+                about=About("metric", metric.name),
+            )
+        return term
+
+    def _light(self, metric: Metric, term: Term) -> Term:
+        """The term, which is not so large that nothing after this could cope with it."""
+        if self._weight(term) > LARGEST:
+            raise _too_large(metric, f"comes down to more than {LARGEST:,} aggregates and formulas")
+        return term
+
+    def _weight(self, term: Term) -> int:
+        """How many aggregates and formulas a term is, each as often as it is mentioned."""
+        if id(term) not in self.weights:
+            self.weights[id(term)] = term, 1 + sum(times * self._weight(inner) for inner, times in mentioned(term))
+        return self.weights[id(term)][1]
+
+    def _made(self, metric: Metric, filters: Filters) -> Term:
         match metric.definition:
             case Simple() as simple:
                 return self._leaf(metric, simple, (*_own(metric.filters), *filters))
@@ -213,7 +254,7 @@ class Scope:
                 bounds.append(predicate)
             else:
                 after.append(self._of_keys(metric, used, predicate))
-        unmoved = Scope(self.graph, self.keys, None, self.asked)
+        unmoved = replace(self, span=None)
         term = unmoved.term(inner, tuple(down))
         times = shared_times(term)
         if not times:
@@ -245,7 +286,7 @@ class Scope:
                     about=About("metric", metric.name),
                 )
         base = self.term(base_metric, (*_own(conversion.base.filters), *filters))
-        nowhere = Scope(self.graph, (), None, self.asked)
+        nowhere = replace(self, keys=(), span=None)
         turned = nowhere.term(conversion_metric, _outer(conversion.conversion.filters))
         assert isinstance(base, Leaf) and isinstance(turned, Leaf)
         pairs = [(conversion.entity, conversion.entity), *conversion.constant_properties]
@@ -319,21 +360,21 @@ class Scope:
         return self._attribute(metric, measure, make_key(self.graph, reference, self.asked))
 
     def _per_entity(self, metric: Metric, measure: Measure, reference: MetricItem) -> PerEntity:
-        return per_entity(self.graph, reference, lambda key: self._attribute(metric, measure, key))
+        return per_entity(self, reference, lambda key: self._attribute(metric, measure, key))
 
 
-def per_entity(graph: Graph, reference: MetricItem, seen: Callable[[Key], Attribute]) -> PerEntity:
+def per_entity(scope: Scope, reference: MetricItem, seen: Callable[[Key], Attribute]) -> PerEntity:
     """A metric for each of its entities. `seen` says what an entity is to the rows that look it up."""
-    inner = graph.metric(reference.metric)
+    inner = scope.graph.metric(reference.metric)
     if not reference.group_by:
         raise QueryError(
             "G311",
             f"Metric({reference.metric!r}) needs the entities to compute it for",
             hint=f"write Metric({reference.metric!r}, group_by=['entity'])",
         )
-    keys = make_keys(graph, reference.group_by, [inner])
-    scope = Scope(graph, keys, None, [inner])
-    return PerEntity(inner.name, scope.term(inner, ()), keys, tuple(seen(key) for key in keys))
+    keys = make_keys(scope.graph, reference.group_by, [inner])
+    term = replace(scope, keys=keys, span=None, asked=[inner]).term(inner, ())
+    return PerEntity(inner.name, term, keys, tuple(seen(key) for key in keys))
 
 
 def shared_times(term: Term) -> tuple[Key, ...]:
@@ -350,6 +391,15 @@ def shared_times(term: Term) -> tuple[Key, ...]:
         case Formula(inputs=inputs):
             found = [shared_times(inner) for _, inner in inputs]
             return tuple(key for key in found[0] if all(key in times for times in found))
+
+
+def _too_large(metric: Metric, why: str) -> QueryError:
+    return QueryError(
+        "G341",
+        f"metric {metric.name!r} {why}",
+        hint="a metric that uses another twice doubles at each level; make it of fewer levels",
+        about=About("metric", metric.name),
+    )
 
 
 def _outer(texts: tuple[str, ...]) -> Filters:

@@ -1,6 +1,8 @@
 """What a query comes down to once its names are looked up: terms over the facts of single models."""
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -158,6 +160,23 @@ class Formula:
 
 Cell = Leaf | Trailing | Shifted | Converted
 Term = Cell | Formula
+
+
+def mentioned(term: Term) -> Iterator[tuple[Term, int]]:
+    """The terms that a term is made of, with how often each is mentioned."""
+    match term:
+        case Leaf(keys=keys, filters=filters):
+            operands = [operand for _, operand in keys] + [each for given in filters for each in given.operands]
+            yield from ((operand.term, 1) for operand in operands if isinstance(operand, PerEntity))
+        case Trailing(leaf):
+            yield leaf, 1
+        case Shifted(inner):
+            yield inner, 1
+        case Converted(base, conversion):
+            yield from ((base, 1), (conversion, 1))
+        case Formula(expression, inputs):
+            named = Counter(node.name for node in expression.find_all(exp.Column))
+            yield from ((inner, max(1, named[handle])) for handle, inner in inputs)
 
 
 @dataclass(frozen=True, slots=True)
