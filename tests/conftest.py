@@ -1,10 +1,15 @@
 """What every test may ask for. Fixtures of one subject live beside its tests."""
 
 import os
+import signal
 import socket
 from urllib.parse import urlsplit
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job is deaf to Ctrl-C, and some tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
