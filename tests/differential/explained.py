@@ -118,7 +118,7 @@ def not_nested(question: Question, look: Look) -> bool:
 
 
 def own_time_filter(question: Question, look: Look) -> bool:
-    own = any("metric_time" in text for metric, _ in look.parts for text in metric.filters)
+    own = any("metric_time" in text or look.is_clock(text) for metric, _ in look.parts for text in metric.filters)
     return own and (look.offset or look.cumulative)
 
 
