@@ -164,3 +164,12 @@ def test_every_word_that_the_engine_keeps_for_itself_can_be_a_name():
         for word in words:
             name = identifier(word).sql("duckdb")
             connection.sql(f"with {name} as (select 1 as {name}) select max({name}) from {name}").fetchall()
+
+
+@pytest.mark.parametrize("beside", ["{0}1 = 'x'", "x{0} = 'x'", "{0}(1) = 'x'", "{0}{0} = 'x'", "; {0}1", "{0}0 = {1}"])
+def test_a_reference_is_not_made_into_another_by_what_stands_beside_it(beside):
+    many = ["{{ Entity('customer') }}"] * 11
+    text = beside.format(*many) + "".join(f" and {each} = 'x'" for each in many)
+    with pytest.raises(QueryError) as refused:
+        parse_filter(text)
+    assert refused.value.code in ("G308", "G309")

@@ -196,7 +196,8 @@ def parse_filter(text: str) -> Template:
 
     def handle(match: re.Match[str]) -> str:
         references.append(parse_reference(match[1]))
-        return f"__ref_{len(references) - 1}"
+        # Blanks, so that what stands beside it makes no other name of it: `{{ ... }}1` is no __ref_01.
+        return f" __ref_{len(references) - 1} "
 
     plain = _TAG.sub(handle, text)
     if "{{" in plain or "{%" in plain or "{#" in plain:
@@ -223,8 +224,11 @@ def parse_filter(text: str) -> Template:
         )
     if (what := reaching(tree)) is not None:
         raise too_far(f"the filter {_shorten(text)}", _restore(what, references))
-    for node in tree.find_all(exp.Column, exp.Literal):
-        if isinstance(node, exp.Literal):
+    for node in tree.find_all(exp.Column, exp.Literal, exp.Anonymous):
+        if isinstance(node, exp.Anonymous):
+            if _HANDLE.fullmatch(node.name):
+                raise QueryError("G309", f"the filter {_shorten(text)} has a reference where a function's name stands")
+        elif isinstance(node, exp.Literal):
             if node.is_string and _HANDLE.search(node.name):
                 raise QueryError(
                     "G309",

@@ -186,7 +186,13 @@ def _order(
 
 
 def make_having(text: str, available: list[str]) -> exp.Expr:
-    """A filter on the result: an expression over the result's columns. Raises QueryError (G308, G316, G340)."""
+    """A filter on the result: an expression over the result's columns. Raises QueryError (G307, G308, G316, G340)."""
+    if any(mark in text for mark in ("{{", "{%", "{#")):
+        raise QueryError(
+            "G307",
+            f"the result filter {text.strip()[:80]!r} holds template code",
+            hint=f"the result's columns are named plainly: {', '.join(available)}",
+        )
     try:
         tree = parse_expression(text)
     except Refused as refused:

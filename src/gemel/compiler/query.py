@@ -118,6 +118,8 @@ def make_query(
     """A Query from the texts that a user writes. Raises QueryError for what cannot be read."""
     if limit is not None and limit < 0:
         raise QueryError("G301", f"a limit cannot be negative: {limit}")
+    if limit is not None and limit >= 2**63:
+        raise QueryError("G301", f"a limit of {len(str(limit))} digits is no limit", hint="leave it away")
     first, last = _moment(start, "start"), _moment(end, "end", last=True)
     if first and last and first > last:
         raise QueryError("G302", f"the start time {start} is after the end time {end}")
@@ -332,11 +334,17 @@ def _moment(value: str | dt.date | None, name: str, *, last: bool = False) -> dt
         try:
             parsed: dt.date = dt.date.fromisoformat(text) if len(text) <= 10 else dt.datetime.fromisoformat(text)
         except ValueError:
-            raise QueryError(
-                "G302", f"cannot read the {name} time {text[:60]!r}", hint="write 2013-01-31 or 2013-01-31T12:00:00"
-            ) from None
+            raise _unreadable(name, text) from None
     else:
         parsed = value
     if isinstance(parsed, dt.datetime):
-        return parsed.replace(tzinfo=None) if parsed.tzinfo is None else parsed.astimezone(dt.UTC).replace(tzinfo=None)
+        try:
+            return (parsed if parsed.tzinfo is None else parsed.astimezone(dt.UTC)).replace(tzinfo=None)
+        except OverflowError:  # before the year 1 or after 9999, once it is in UTC
+            raise _unreadable(name, str(value)) from None
     return dt.datetime.combine(parsed, dt.time.max if last else dt.time.min)
+
+
+def _unreadable(name: str, text: str) -> QueryError:
+    hint = "write 2013-01-31 or 2013-01-31T12:00:00"
+    return QueryError("G302", f"cannot read the {name} time {text[:60]!r}", hint=hint)
