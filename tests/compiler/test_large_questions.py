@@ -70,6 +70,13 @@ def test_a_tower_of_a_few_levels_counts_right():
     assert shop.run(compile_query(graph, make_query(["level_5"]))) == [(32,)]
 
 
+def test_what_a_tower_of_1500_metrics_is_asked_by_is_refused_too():
+    graph = tower(1_500, single)
+    with pytest.raises(GemelError) as refused:
+        graph.measures(graph.metric("level_1500"))
+    assert refused.value.code == "G341"
+
+
 def test_a_metric_that_is_filtered_by_itself_is_refused():
     graph = with_metrics(over(ORDERS, "own", "{{ Metric('own', ['customer']) }} > 1"))
     with pytest.raises(GemelError) as refused:

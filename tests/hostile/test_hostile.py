@@ -19,7 +19,7 @@ def fortress(tmp_path_factory):
     assert made.unharmed()
 
 
-quickly = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+quickly = settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 REFUSED = {"G201", "G202", "G303", "G304", "G307", "G308", "G309", "G311", "G312", "G314", "G316", "G340"} | {
     "G405",
     "G406",
@@ -255,3 +255,10 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path, arguments):
     shown = command(fortress, *arguments.split()).stdout.decode()
     assert "red" in shown or "wiped" in shown
     assert not any(mark in shown for mark in MARKS), ascii(shown)
+
+
+def test_a_name_of_10000_characters_is_not_repeated_at_length(fortress):
+    fortress.attack({"metrics": ["revenue"], "having": ["a" * 10_000 + " > 1"]})
+    fortress.attack({"metrics": ["a" * 10_000], "group_by": ["a" * 10_000], "order_by": ["a" * 10_000]})
+    fortress.attack({"metrics": ["revenue"], "where": [f"{{{{ Dimension('{'a' * 10_000}') }}}} = 1"]})
+    fortress.attack({"metrics": ["revenue"], "where": [f"{'a' * 10_000} = 1"]})

@@ -120,6 +120,13 @@ class Graph:
             )
         if isinstance(metric.definition, Simple):
             return (metric.definition.measure,)
+        if len(above) > 150:  # far from where Python stops
+            raise DefinitionError(
+                "G341",
+                f"metric {above[0]!r} is made of metrics more than 150 levels deep",
+                hint="make it of fewer levels",
+                about=About("metric", above[0]),
+            )
         if metric.name not in self._leaves:
             inner = [self.input_metric(used, by=metric.name) for used in inputs(metric)]
             found = [measure for each in inner for measure in self._measures(each, (*above, metric.name))]

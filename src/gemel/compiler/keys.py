@@ -204,7 +204,7 @@ def make_having(text: str, available: list[str]) -> exp.Expr:
         if node.table or node.name.lower() not in available:
             raise QueryError(
                 "G316",
-                f"the result filter names {node.sql()!r}, which is not a column of the result",
+                f"the result filter names {node.sql()[:80]!r}, which is not a column of the result",
                 hint=did_you_mean(node.name, available) or f"its columns are {', '.join(available)}",
             )
         node.set("this", exp.to_identifier(node.name.lower()))
