@@ -52,6 +52,13 @@ def asked(seed: int, *kinds: str) -> Question:
     return Asker(worlds.MANIFEST, worlds.VALUES, DAYS, only=kinds).question(random.Random(seed))
 
 
+def asked_of(seed: int, metric: str) -> Question:
+    """The question that a seed stands for of one metric, or of it beside plain sales."""
+    asker = Asker(worlds.MANIFEST, worlds.VALUES, DAYS, only=("cumulative",))
+    asker.public = [metric, metric, metric, "sales"]
+    return asker.question(random.Random(seed))
+
+
 def by_sql(question: Question, tables: worlds.Tables, place: Place = SHOP) -> Answer:
     sql = compile_query(place.graph, question.for_gemel())
     result = place.warehouse.holding(tables).execute(sql)

@@ -126,9 +126,10 @@ class Combine:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The rows of several results with the same columns, one result after the other."""
+    """The rows of several results with the same columns, one result after the other. `title` says what they are."""
 
     inputs: tuple["Plan", ...]
+    title: str = "together"
 
     @property
     def columns(self) -> tuple[str, ...]:

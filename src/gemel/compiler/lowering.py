@@ -397,8 +397,8 @@ def _title(plan: Plan) -> str:
     match plan:
         case Moments():
             return "moments"
-        case Stack():
-            return "together"
+        case Stack(title=title):
+            return title
         case Derive(input=(Aggregate() | AsOf()) as inner):
             return _title(inner)
         case Aggregate(keys=keys) | Distinct(keys=keys):

@@ -25,6 +25,7 @@ from gemel.compiler.expressions import bound, column, conjunction, equal, filled
 from gemel.compiler.facts import Facts, filtered, stepped, truncated, within
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.parts import gather, in_sight, parts, summary, whole
+from gemel.compiler.sightings import is_sighted, plan_sightings
 from gemel.compiler.terms import Key, Leaf, PerEntity, Predicate, Shifted, Span, Trailing
 from gemel.errors import QueryError
 from gemel.spec.manifest import PeriodAgg, TimeSpine
@@ -357,10 +358,12 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     def sees(moment: exp.Expr) -> exp.Expr:
         return in_sight(moment, column(day.name, "spine"), back)
 
-    if mixed or (by_step := _by_step(facts, inner, day, others)) is None:
+    calendar = Calendar(source, day.name, tuple(key.name for key, _ in others))
+    if not mixed and is_sighted(inner, base, back):
+        steps: Plan = plan_sightings(facts, inner, name, calendar, [a for _, a in others], base, back)
+    elif mixed or (by_step := _by_step(facts, inner, day, others)) is None:
         steps = _meet(facts, inner, name, others, Scan(source, "spine"), sees, shown, day, mixed)
     else:
-        calendar = Calendar(source, day.name, tuple(key.name for key, _ in others))
         values = tuple(Windowed(v.name, v.function, v.value.name, back) for v in _gathered(by_step, inner, name))
         steps = _whole(AsOf(calendar, by_step, Window(1, base), values), by_step, inner, name)
     keys = (*shown, *(key for key, _ in others))
