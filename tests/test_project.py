@@ -303,3 +303,18 @@ def test_importing_gemel_alone_imports_nothing_else():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
     with pytest.raises(AttributeError):
         _ = gemel.nothing
+
+
+def test_another_engines_sql_is_text_and_has_no_rows_here(project):
+    answer = gemel.load(project).query(["revenue"], dialect="snowflake")
+    assert "SUM" in answer.sql
+    with pytest.raises(QueryError, match="G342 this SQL is snowflake's"):
+        answer.rows()
+
+
+def test_a_feature_view_that_cannot_be_read_is_told_among_the_others(project):
+    (project / "feature_views" / "views.yml").mkdir(parents=True)
+    found = gemel.load(project).validate()
+    assert [(each.code, each.message) for each in found] == [
+        ("G607", "cannot read feature_views/views.yml: Is a directory")
+    ]

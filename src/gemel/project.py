@@ -218,7 +218,7 @@ class Project:
 
         with self.placing():
             sql = compile_query(self.graph, query, dialect=dialect or "duckdb", catalogs=self._catalogs(dialect))
-        return Answer(sql, self)
+        return Answer(sql, self, dialect=dialect or "duckdb")
 
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric that can be asked for, by name."""
@@ -352,13 +352,20 @@ class Project:
 class Answer:
     """A compiled question. It is run once, when the first of its rows, columns or tables is asked for."""
 
-    def __init__(self, sql: str, project: Project) -> None:
+    def __init__(self, sql: str, project: Project, *, dialect: str = "duckdb") -> None:
         self.sql = sql
         self._project = project
+        self._dialect = dialect
 
     @cached_property
     def result(self) -> "Result":
-        """The warehouse's answer. Raises WarehouseError (G4xx)."""
+        """The warehouse's answer. Raises WarehouseError (G4xx), and QueryError (G342) for another engine's SQL."""
+        if self._dialect != "duckdb":
+            raise QueryError(
+                "G342",
+                f"this SQL is {self._dialect}'s, and the rows are in DuckDB",
+                hint="take the answer's .sql, or leave the dialect away",
+            )
         with self._project.placing():
             return self._project.warehouse.run(self.sql)
 

@@ -291,3 +291,12 @@ def generated():
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_a_window_of_hours_over_facts_by_day_is_told():
+    params = "measure: {name: amount}, cumulative_type_params: {window: {count: 3, granularity: hour}}"
+    metric = "{name: lately, type: cumulative, type_params: {" + params + "}}"
+    assert said(metric) == [
+        "G159 metric 'lately' is accumulated over 3 hours, and its facts are known by day: it is the whole day"
+    ]
+    assert severities(metric) == ["warning"]

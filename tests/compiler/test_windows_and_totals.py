@@ -118,5 +118,12 @@ def test_the_total_comes_last_whatever_the_order(week):
 
 
 def test_a_metric_that_needs_a_time_has_no_total(week):
-    with pytest.raises(QueryError, match="G319"):
+    with pytest.raises(QueryError, match="G319 metric 'orders_7d' has no total") as error:
         ask(week, ["orders_7d"], "metric_time", totals=True)
+    assert "--totals" in error.value.hint
+
+
+@pytest.mark.parametrize("window", ["3 hours", "hour to date"])
+def test_what_is_known_by_day_has_no_last_hours(week, window):
+    with pytest.raises(QueryError, match="G313 metric 'orders' is known by day"):
+        ask(week, [f"orders[{window}]"], "metric_time")

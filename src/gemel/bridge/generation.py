@@ -15,7 +15,7 @@ from gemel.bridge import feast, tables
 from gemel.bridge.columns import Known, decide_types, read_recorded
 from gemel.bridge.features import Bound
 from gemel.compiler.graph import Graph
-from gemel.errors import BridgeError, Place, Problems
+from gemel.errors import BridgeError, Place, Problems, ProjectError
 from gemel.spec.nodes import Nodes
 from gemel.spec.places import model_paths
 
@@ -139,8 +139,12 @@ def _read(path: Path) -> str | None:
 
 def _write(path: Path, text: str) -> None:
     """All or nothing: whoever is killed halfway leaves the old file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        hint = "the folder has to be writable"
+        raise ProjectError("G606", f"cannot write {path}: {error.strerror}", hint=hint) from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -31,6 +31,7 @@ OF_DEFINITIONS = (
     metrics.unused_inputs,
     metrics.divisions,
     metrics.time_spines,
+    metrics.fine_windows,
 )
 """What the definitions say by themselves."""
 

@@ -10,7 +10,7 @@ from gemel.compiler.graph import Graph, inputs
 from gemel.compiler.keys import metric_grain
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.manifest import Cumulative, Derived, Measure, Metric, Simple
-from gemel.spec.time import coarsest, finer
+from gemel.spec.time import GRAINS, coarsest, finer
 
 
 def cycles(graph: Graph) -> Iterator[GemelError]:
@@ -132,6 +132,27 @@ def time_spines(graph: Graph) -> Iterator[GemelError]:
                 severity="error" if grain == asked else "note",
             )
             break
+
+
+def fine_windows(graph: Graph) -> Iterator[GemelError]:
+    """A window of hours over facts by day sees the whole day, whatever its name says."""
+    for metric in graph.metrics.values():
+        if not isinstance(metric.definition, Cumulative):
+            continue
+        window, to_date = metric.definition.window, metric.definition.grain_to_date
+        unit = to_date or (window.unit if window else None)
+        for measure in _measures(graph, metric):
+            time = graph.dimension(measure.model, measure.time_dimension)
+            if unit in GRAINS and time is not None and time.grain and finer(unit, time.grain):
+                over = window or f"the {to_date} to date"
+                yield DefinitionError(
+                    "G159",
+                    f"metric {metric.name!r} is accumulated over {over}, and its facts are known by {time.grain}: "
+                    f"it is the whole {time.grain}",
+                    hint=f"accumulate over whole {time.grain}s, or give {time.name!r} a finer granularity",
+                    about=About("metric", metric.name),
+                    severity="warning",
+                )
 
 
 def _looks_at_a_spine(graph: Graph, metric: Metric) -> str | None:

@@ -42,7 +42,7 @@ from gemel.spec.manifest import (
     Ratio,
     Simple,
 )
-from gemel.spec.time import Window, coarsest
+from gemel.spec.time import Window, coarsest, finer
 
 
 def resolve(graph: Graph, query: Query) -> Resolved:
@@ -67,7 +67,7 @@ def resolve(graph: Graph, query: Query) -> Resolved:
     return Metrics(
         keys,
         tuple(Output(item.column, scope.asked_for(metric, item.over, filters)) for item, metric in pairs),
-        tuple(Output(item.column, over_all.asked_for(metric, item.over, filters)) for item, metric in pairs)
+        tuple(Output(item.column, over_all.total(metric, item.over, filters)) for item, metric in pairs)
         if query.totals
         else (),
         having=tuple(make_having(text, available) for text in query.having),
@@ -111,10 +111,21 @@ class Scope:
         term = self.term(metric, filters)
         return self._over(metric, over, term) if over else term
 
+    def total(self, metric: Metric, over: Over | None, filters: Filters) -> Term:
+        """As asked for, over all groups at once, times among them. Raises QueryError (G319) where time is needed."""
+        try:
+            return self.asked_for(metric, over, filters)
+        except QueryError as error:
+            if error.code != "G319":
+                raise
+            told = f"metric {metric.name!r} has no total: it looks from each time, and a total is over all of them"
+            raise QueryError("G319", told, hint="leave --totals away, or ask for this metric by itself") from None
+
     def _over(self, metric: Metric, over: Over, term: Term) -> Term:
         """A term over the time before each moment: each of its aggregates is, then the formula is computed."""
         match term:
             case Leaf():
+                self._refuse_finer(metric, over, term)
                 return self._trailing(metric, term, over.window, over.grain_to_date, "last")
             case Formula(inputs=inputs):
                 return replace(term, inputs=tuple((handle, self._over(metric, over, t)) for handle, t in inputs))
@@ -125,6 +136,18 @@ class Scope:
                     hint="ask for the simple metrics that it is made of",
                     about=About("metric", metric.name),
                 )
+
+    def _refuse_finer(self, metric: Metric, over: Over, leaf: Leaf) -> None:
+        """The last three hours of what is known by day would be a whole day under their name."""
+        own = self.graph.time_dimension(leaf.measure).grain or "day"
+        unit = over.grain_to_date or (over.window.unit if over.window else None)
+        if unit is not None and finer(unit, own):
+            raise QueryError(
+                "G313",
+                f"metric {metric.name!r} is known by {own}, so it cannot be asked over "
+                f"{over.window or f'the {over.grain_to_date} to date'}",
+                hint=f"ask over whole {own}s, as {metric.name}[1 {own}]",
+            )
 
     def term(self, metric: Metric, filters: Filters) -> Term:
         """A metric under the filters of everything above it, made once however often it is used."""

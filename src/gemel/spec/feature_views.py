@@ -13,7 +13,7 @@ from typing import Literal, NoReturn
 
 import yaml
 
-from gemel.errors import BridgeError, GemelError, Place, Problems, did_you_mean
+from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, did_you_mean
 from gemel.spec.time import Window, parse_window, seconds, windowed_name
 
 SCHEMA = Path(__file__).with_suffix(".schema.json")
@@ -106,11 +106,17 @@ def read_feature_views(folder: Path, *, root: Path | None = None) -> FeatureSpec
     Places are given relative to `root`. A folder that is not there holds nothing.
     """
     paths = sorted(p for p in folder.glob("*.y*ml") if p.suffix in (".yml", ".yaml"))
-    files = []
+    files, unreadable = [], []
     for path in paths:
         if path.name != "feature_store.yaml":  # Feast's own
             name = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)
-            files.append((name, path.read_text(encoding="utf-8", errors="replace")))
+            try:
+                files.append((name, path.read_text(encoding="utf-8", errors="replace")))
+            except OSError as error:
+                hint = "make it a file that can be read, or take it away"
+                unreadable.append(ProjectError("G607", f"cannot read {name}: {error.strerror}", hint=hint))
+    if unreadable:
+        raise Problems(unreadable)
     return parse_feature_views(files)
 
 
