@@ -40,7 +40,7 @@ LATER = {
 # The compiler's modules in the order of its stages; a module may import those before it. A new module needs a
 # place here. The first stage, reading, is gemel.spec.
 STAGES = {
-    "the question": ["query", "functions", "expressions"],
+    "the question": ["query", "spellings", "functions", "expressions"],
     "bind": ["composites", "ways", "graph"],
     "resolve": ["terms", "keys", "misses", "values", "resolution"],
     "plan": ["algebra", "facts", "parts", "sightings", "spines", "events", "planning", "moments"],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import duckdb
@@ -9,7 +10,7 @@ import pytest
 
 import gemel
 import gemel.dbt
-from gemel.errors import Problems, ProjectError, QueryError, UnknownNameError
+from gemel.errors import Problems, ProjectError, QueryError, UnknownNameError, WarehouseError
 
 MODEL = {
     "name": "sales",
@@ -318,3 +319,33 @@ def test_a_feature_view_that_cannot_be_read_is_told_among_the_others(project):
     assert [(each.code, each.message) for each in found] == [
         ("G607", "cannot read feature_views/views.yml: Is a directory")
     ]
+
+
+def test_an_open_connection_is_asked_in_place_of_a_file(project):
+    with duckdb.connect() as connection:  # its database is called otherwise than in the manifest
+        connection.execute("CREATE SCHEMA mine; USE mine")
+        connection.execute(
+            "CREATE TABLE main.sales AS SELECT 1 AS id, 's' AS region, 7 AS amount, DATE '2024-01-01' AS sold_at"
+        )
+        shop = gemel.load(project, database=connection)
+        assert shop.query(["revenue"], ["sale__region"]).rows() == [("s", 7)]
+        assert not [each for each in shop.validate() if each.severity == "error"]
+        shop.warehouse.close()
+        assert connection.execute("SELECT current_schema()").fetchall() == [("mine",)], "it stays its owner's"
+
+
+def test_a_database_is_a_file_or_a_connection(project):
+    with pytest.raises(ProjectError, match="G605 a database is a DuckDB file or an open connection, not int"):
+        gemel.load(project, database=5).query(["revenue"]).rows()
+
+
+def test_a_form_whose_package_is_missing_is_told(project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(WarehouseError, match="G408 polars is not installed"):
+        gemel.load(project).query(["revenue"]).pl()
+
+
+@pytest.mark.parametrize("given", [{"path": None}, {"path": 5}, {"path": ".", "manifest": 5}])
+def test_what_is_no_path_is_refused(given):
+    with pytest.raises(ProjectError, match=r"G601 (path|manifest) is a text or a Path"):
+        gemel.load(**given)

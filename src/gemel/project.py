@@ -18,11 +18,13 @@ from gemel.spec.reading import read_what_can_be
 from gemel.spec.time import GRAINS
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow
 
     from gemel.bridge.features import Bound
     from gemel.compiler.graph import Graph
     from gemel.compiler.query import Query
+    from gemel.compiler.spellings import Spelled
     from gemel.warehouse.duckdb import Result, Warehouse
 
 
@@ -36,7 +38,7 @@ UNREACHABLE = frozenset({"G401", "G402", "G403", "G404", "G604", "G605"})
 def load(
     path: str | Path = ".",
     *,
-    database: str | Path | None = None,
+    database: "str | Path | duckdb.DuckDBPyConnection | None" = None,
     manifest: str | Path | None = None,
     target: str | None = None,
     profiles_dir: str | Path | None = None,
@@ -44,9 +46,9 @@ def load(
 ) -> "Project":
     """The dbt project at `path`, or the definitions of one semantic_manifest.json.
 
-    `path` is a directory in a dbt project, or a manifest file. `database` names a DuckDB file to ask instead of
-    the one in profiles.yml; `manifest` a file to read instead of the project's own, which is otherwise made
-    anew when it is older than the YAML (`say` hears of it). Raises ProjectError (G6xx), and Problems where
+    `path` is a directory in a dbt project, or a manifest file. `database` is a DuckDB file to ask instead of the one
+    in profiles.yml, or an open connection; `manifest` a file to read instead of the project's own, which is otherwise
+    made anew when it is older than the YAML (`say` hears of it). Raises ProjectError (G6xx), and Problems where
     definitions cannot be meant.
     """
     found = load_to_validate(
@@ -61,13 +63,17 @@ def load(
 def load_to_validate(
     path: str | Path = ".",
     *,
-    database: str | Path | None = None,
+    database: "str | Path | duckdb.DuckDBPyConnection | None" = None,
     manifest: str | Path | None = None,
     target: str | None = None,
     profiles_dir: str | Path | None = None,
     say: Say = lambda line: None,
 ) -> "Project":
     """As `load`, also where definitions cannot be meant: they are missing then, and `problems` says why."""
+    for argument, value in (("path", path), ("manifest", manifest or ".")):
+        if not isinstance(value, str | Path):
+            told = f"{argument} is a text or a Path, not {type(value).__name__}"
+            raise ProjectError("G601", told, hint="name a dbt project's directory, or its semantic_manifest.json")
     given = Path(path).expanduser()
     if not given.exists():
         raise ProjectError("G601", f"there is no {given}", hint="name a dbt project's directory")
@@ -112,7 +118,7 @@ class Project:
         manifest: Manifest,
         dir: Path | None = None,
         *,
-        database: str | Path | None = None,
+        database: "str | Path | duckdb.DuckDBPyConnection | None" = None,
         target: str | None = None,
         profiles_dir: str | None = None,
         places: Places | None = None,
@@ -123,7 +129,7 @@ class Project:
         self.problems = problems
         self.target = target
         self.profiles_dir = profiles_dir
-        self._database = str(database) if database is not None else None
+        self._database = database
         self._places = places
 
     @cached_property
@@ -151,24 +157,30 @@ class Project:
         from gemel.warehouse.duckdb import Warehouse
         from gemel.warehouse.profile import Profile, read_profile
 
+        if isinstance(self._database, str | Path):
+            file = str(self._database)
+            return Warehouse(Profile("", "", path=file, database=self._catalog(file)))
         if self._database is not None:
-            return Warehouse(Profile("", "", path=self._database, database=self._catalog(self._database)))
+            if not hasattr(self._database, "cursor"):
+                told = f"a database is a DuckDB file or an open connection, not {type(self._database).__name__}"
+                raise ProjectError("G605", told)
+            return Warehouse(Profile("", "", path=":memory:", database="memory"), self._database)
         if self.dir is None:
             raise ProjectError("G605", "no database is named", hint="say which DuckDB file with --database")
         return Warehouse(read_profile(self.dir, target=self.target, profiles_dir=self.profiles_dir))
 
     def query(
         self,
-        metrics: Sequence[str] = (),
-        group_by: Sequence[str] = (),
-        where: Sequence[str] = (),
+        metrics: "Spelled | Sequence[Spelled]" = (),
+        group_by: "Spelled | Sequence[Spelled]" = (),
+        where: str | Sequence[str] = (),
         *,
         start_time: str | dt.date | None = None,
         end_time: str | dt.date | None = None,
-        order_by: Sequence[str] = (),
+        order_by: "Spelled | Sequence[Spelled]" = (),
         limit: int | None = None,
         saved_query: str | None = None,
-        having: Sequence[str] = (),
+        having: str | Sequence[str] = (),
         totals: bool = False,
         min_max_only: bool = False,
         dialect: str | None = None,
@@ -176,16 +188,16 @@ class Project:
         """Metrics by group-by items: compiled at once, run when the answer's rows are asked for.
 
         A metric may be asked over some time before each moment: `"flights[7 days]"`, `"flights[month to date]"`.
+        Metrics, group-by items and orders may also be mappings, as dbt's own clients write them: `{"name": "flights",
+        "alias": "n"}`, `{"name": "metric_time", "grain": "month"}`, `{"metric": "flights", "descending": True}`.
         `start_time` and `end_time` are inclusive. `where` filters rows, `having` the result. With `totals`, one row
         more is over all groups, marked in column `is_total`. An item of `order_by` with a minus in front is
         descending. With `saved_query`, the rest is added to it. `min_max_only` asks for the least and greatest value of
         one item without metrics, as `<item>__min` and `<item>__max`. With a `dialect` other than duckdb the answer has
         SQL only. Raises UnknownNameError (G2xx), QueryError (G3xx) and DefinitionError (G1xx).
         """
-        from gemel.compiler.query import make_query
+        from gemel.compiler.spellings import make_query
 
-        metrics, group_by, where = _texts(metrics), _texts(group_by), _texts(where)
-        order_by, having = _texts(order_by), _texts(having)
         with self.placing():
             if saved_query is not None:
                 if metrics or group_by:
@@ -195,7 +207,8 @@ class Project:
                         hint="leave --metrics and --group-by away; --where, --order and --limit can be added",
                     )
                 saved = self.graph.saved_query(saved_query)
-                metrics, group_by, where = saved.metrics, saved.group_by, (*saved.where, *where)
+                metrics, group_by = saved.metrics, saved.group_by
+                where = (*saved.where, *((where,) if isinstance(where, str) else where))
                 order_by = order_by or saved.order_by
                 limit = limit if limit is not None else saved.limit
             query = make_query(
@@ -433,7 +446,8 @@ def _read(file: Path, cache: Path) -> tuple[Manifest, tuple[GemelError, ...]]:
     except FileNotFoundError:
         raise ProjectError("G601", f"there is no {file}", hint="`dbt parse` writes it") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError("G602", f"cannot read {file}: {error}") from None
+        hint = "it is to be a dbt project's target/semantic_manifest.json, which `dbt parse` writes"
+        raise ProjectError("G602", f"cannot read {file}: {error}", hint=hint) from None
     except ValueError as error:
         raise ProjectError("G602", f"{file} is not JSON: {error}", hint="`dbt parse` writes it anew") from None
     manifest, problems = read_what_can_be(data)

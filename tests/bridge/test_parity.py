@@ -9,7 +9,7 @@ from gemel.bridge import parity, tables
 from gemel.bridge.report import Report
 from gemel.cli.verify import verdict
 from gemel.compiler import compile_query
-from gemel.compiler.query import make_query
+from gemel.compiler.spellings import make_query
 from gemel.spec.nodes import Nodes
 
 VIEW = """

@@ -11,6 +11,7 @@ import pytest
 
 import gemel.cli
 from gemel.cli.options import split_items
+from gemel.cli.output import write_rows
 
 
 def test_a_question_is_answered_with_a_table_on_stdout_and_nothing_on_stderr(gemel):
@@ -111,6 +112,12 @@ def test_decimals_round_in_every_format(gemel):
     for format, expected in (("csv", "4.7"), ("json", "4.7"), ("table", "4.7"), ("markdown", "4.7")):
         ran = gemel("query", "-m", "per_order", "--decimals", "1", "--format", format)
         assert expected in ran.out and "4.6875" not in ran.out
+
+
+def test_csv_tells_nothing_from_an_empty_text(capsys):
+    write_rows(["a", "b"], [("", None), ('say "x", y', 1.5)], format="csv")
+    write_rows(["a"], [(None,)], format="csv")
+    assert capsys.readouterr().out == 'a,b\n"",\n"say ""x"", y",1.5\na\n""\n'
 
 
 def test_no_rows_is_said_beside_the_empty_table(gemel):

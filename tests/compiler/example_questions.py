@@ -10,7 +10,7 @@ from sqlglot import exp, parse_one
 from gemel.compiler import compile_query, dialects, lowering, rules
 from gemel.compiler.graph import Graph, bind
 from gemel.compiler.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
-from gemel.compiler.query import make_query
+from gemel.compiler.spellings import make_query
 from gemel.spec.reading import read_manifest
 from gemel.spec.time import parse_window
 

@@ -10,8 +10,9 @@ from gemel.compiler import compile_query, dialects, lowering, rules
 from gemel.compiler.graph import Graph, bind
 from gemel.compiler.moments import FeatureQuery, plan_features
 from gemel.compiler.planning import plan
-from gemel.compiler.query import Query, make_query
+from gemel.compiler.query import Query
 from gemel.compiler.resolution import resolve
+from gemel.compiler.spellings import make_query
 from gemel.spec.manifest import (
     Cumulative,
     Derived,

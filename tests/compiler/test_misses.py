@@ -4,8 +4,8 @@ import pytest
 
 import ways
 from gemel.compiler.graph import bind
-from gemel.compiler.query import make_query
 from gemel.compiler.resolution import resolve
+from gemel.compiler.spellings import make_query
 from gemel.errors import GemelError
 
 GRAPH = bind(ways.MANIFEST)

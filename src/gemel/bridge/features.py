@@ -11,7 +11,7 @@ from gemel.compiler import moments
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.graph import inputs as metric_inputs
 from gemel.compiler.moments import FeatureQuery, plan_features
-from gemel.compiler.query import parse_item
+from gemel.compiler.spellings import parse_item
 from gemel.errors import BridgeError, GemelError, Place, Problems, did_you_mean
 from gemel.spec.feature_views import (
     RESERVED,

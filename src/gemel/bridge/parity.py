@@ -20,7 +20,7 @@ from gemel.bridge.tables import CREATED, DATA
 from gemel.compiler.expressions import column as sql_column
 from gemel.compiler.graph import METRIC_TIME, Graph
 from gemel.compiler.moments import MOMENT
-from gemel.compiler.query import parse_item
+from gemel.compiler.spellings import parse_item
 from gemel.errors import BridgeError
 from gemel.spec.feature_views import MetricFeature
 from gemel.spec.manifest import Ratio

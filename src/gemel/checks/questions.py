@@ -9,7 +9,8 @@ from functools import partial
 
 from gemel.compiler.graph import METRIC_TIME, Graph, inputs
 from gemel.compiler.keys import metric_grain
-from gemel.compiler.query import Query, make_query
+from gemel.compiler.query import Query
+from gemel.compiler.spellings import make_query
 from gemel.errors import About, GemelError
 from gemel.spec.manifest import Metric, SavedQuery
 

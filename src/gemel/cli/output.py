@@ -156,11 +156,17 @@ def _write_file(file: Path, columns: Sequence[str], rows: Rows) -> None:
 
 
 def _write_csv(out: TextIO, columns: Sequence[str], rows: Rows) -> None:
-    from csv import writer as csv_writer
+    """What is NULL is nothing between its commas, an empty text is `""`, which Python's writer writes alike."""
+    for row in (columns, *rows):
+        # A line of nothing is no row to many readers.
+        out.write((",".join(_csv_field(_plain(value)) for value in row) or '""') + "\n")
 
-    writer = csv_writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_plain(value) for value in row] for row in rows)
+
+def _csv_field(value: object) -> str:
+    if value is None:
+        return ""
+    text = str(value)
+    return '"' + text.replace('"', '""') + '"' if not text or any(mark in text for mark in ',"\r\n') else text
 
 
 def _write_json(columns: Sequence[str], rows: Rows) -> None:

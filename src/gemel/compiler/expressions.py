@@ -12,7 +12,8 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from gemel.compiler.functions import reaching
-from gemel.compiler.query import Item, MetricItem, parse_reference
+from gemel.compiler.query import Item, MetricItem
+from gemel.compiler.spellings import parse_reference
 from gemel.errors import QueryError
 from gemel.spec.time import Window
 

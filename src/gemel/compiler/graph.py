@@ -80,9 +80,7 @@ class Graph:
         found = self.metrics.get(name.lower())
         if found is None or found.private:
             known = [metric.name for metric in self.metrics.values() if not metric.private]
-            hint = did_you_mean(name, known) or (
-                f"the project has {', '.join(sorted(known)[:8])}" if known else "the project defines no metric"
-            )
+            hint = did_you_mean(name, known) or _some(known)
             raise UnknownNameError("G201", f"no metric named {name[:80]!r}", hint=hint)
         return found
 
@@ -324,3 +322,11 @@ def _tie(segments: tuple[str, ...], found: list[Attribute]) -> QueryError:
         if len(set(full)) > 1
         else "give the dimension or the entity another name in one of these models",
     )
+
+
+def _some(known: list[str]) -> str:
+    """Metrics to choose from, where no name is near."""
+    if not known:
+        return "the project defines no metric"
+    named = ", ".join(sorted(known)[:8])
+    return f"the project has {named}" + (f" and {len(known) - 8} more: `gemel list metrics`" if len(known) > 8 else "")

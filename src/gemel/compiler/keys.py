@@ -122,7 +122,7 @@ def no_twins(names: list[str]) -> None:
     """Raises QueryError (G314) where two columns of a result have one name."""
     for index, name in enumerate(names):
         if name in names[:index]:
-            hint = "give one an alias, or ask for it once"
+            hint = "ask for it once, or (in Python) give one an alias: {'name': ..., 'alias': ...}"
             raise QueryError("G314", f"two columns of the result are called {name!r}", hint=hint)
 
 
@@ -200,6 +200,8 @@ def make_having(text: str, available: list[str]) -> exp.Expr:
         raise QueryError("G308", f"the result filter cannot be used: {refused}", hint=hint) from None
     if (what := reaching(tree)) is not None:
         raise too_far(f"the result filter {text.strip()[:80]!r}", what)
+    for division in tree.find_all(exp.Div, exp.IntDiv, exp.Mod):
+        division.set("expression", exp.Nullif(this=division.expression, expression=exp.Literal.number(0)))
     for node in tree.find_all(exp.Column):
         if node.table or node.name.lower() not in available:
             raise QueryError(

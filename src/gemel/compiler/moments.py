@@ -28,8 +28,8 @@ from gemel.compiler.graph import Attribute, Graph, inputs
 from gemel.compiler.keys import make_key
 from gemel.compiler.parts import gather, parts, whole
 from gemel.compiler.planning import cell_names, cells_of, facts_of
-from gemel.compiler.query import parse_item
 from gemel.compiler.resolution import Scope
+from gemel.compiler.spellings import parse_item
 from gemel.compiler.terms import Formula, Leaf, PerEntity, Term
 from gemel.errors import About, BridgeError, DefinitionError, did_you_mean
 from gemel.spec.manifest import Conversion, Cumulative, Dimension, Metric

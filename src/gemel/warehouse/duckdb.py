@@ -27,13 +27,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+OF_OTHER_TYPES = "a column, or a value in a filter, is of another type than what it is compared or computed with"
+
 
 class Warehouse:
-    """The databases of one profile. Nothing is opened before the first question."""
+    """The databases of one profile, or of an open connection. Nothing is opened before the first question.
 
-    def __init__(self, profile: Profile) -> None:
+    A connection stays its owner's: it is asked through cursors, in its own schema, and never closed. What only it
+    sees (temporary tables, registered frames) a cursor does not.
+    """
+
+    def __init__(self, profile: Profile, connection: "duckdb.DuckDBPyConnection | None" = None) -> None:
         self.profile = profile
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._connection = connection
+        self._lent = connection is not None
 
     def run(self, sql: str) -> "Result":
         """The rows of `sql`: bound now, run when they are asked for.
@@ -51,10 +58,14 @@ class Warehouse:
 
     def catalogs(self) -> frozenset[str]:
         """The database names that SQL can use here. Known from the profile, without opening anything."""
-        return self.profile.catalogs
+        if not self._lent:
+            return self.profile.catalogs
+        with _translated():
+            named = self._cursor().execute("SELECT database_name FROM duckdb_databases() WHERE NOT internal").fetchall()
+        return frozenset(str(name) for (name,) in named)
 
     def close(self) -> None:
-        if self._connection is not None:
+        if self._connection is not None and not self._lent:
             self._connection.close()
             self._connection = None
 
@@ -68,7 +79,10 @@ class Warehouse:
         if self._connection is None:
             self._connection = _connect(self.profile)
         cursor = self._connection.cursor()
-        if self.profile.path != ":memory:":
+        if self._lent:
+            database, schema = self._connection.execute("SELECT current_database(), current_schema()").fetchall()[0]
+            cursor.execute(f"USE {_quoted(database)}.{_quoted(schema)}")
+        elif self.profile.path != ":memory:":
             cursor.execute(f"USE {_quoted(self.profile.database)}")
         return cursor
 
@@ -94,12 +108,13 @@ class Result:
         return self._run(self._relation.to_arrow_table)
 
     def df(self) -> Any:
-        """A pandas DataFrame."""
+        """A pandas DataFrame. Raises WarehouseError (G408) where pandas is not installed."""
+        _installed("pandas")
         return self._run(self._relation.df)
 
     def pl(self) -> Any:
-        """A polars DataFrame."""
-        return import_module("polars").from_arrow(self.arrow())
+        """A polars DataFrame. Raises WarehouseError (G408) where polars is not installed."""
+        return _installed("polars").from_arrow(self.arrow())
 
     def _run(self, work: Callable[[], T]) -> T:
         """Do the work in a thread, so that Ctrl-C reaches us, and through us the engine."""
@@ -119,6 +134,14 @@ class Result:
                 self._cursor.interrupt()
                 wait([outcome], timeout=5)
                 raise
+
+
+def _installed(package: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError:
+        hint = f"pip install {package}, or take .arrow() or .rows()"
+        raise WarehouseError("G408", f"{package} is not installed", hint=hint) from None
 
 
 def _connect(profile: Profile) -> "duckdb.DuckDBPyConnection":
@@ -203,7 +226,7 @@ def _error(error: "duckdb.Error", profile: Profile | None) -> WarehouseError:
                 hint=hint or "the SQL, a filter in it, or a definition; --explain shows it. Was `dbt build` run?",
             )
         case duckdb.ConversionException():
-            return WarehouseError("G407", first, hint="a column holds values that the definition's type cannot")
+            return WarehouseError("G407", first, hint=OF_OTHER_TYPES)
         case duckdb.IOException():
             return WarehouseError("G401", first, hint="a file that the database or one of its views reads")
         case _:

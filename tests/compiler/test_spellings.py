@@ -4,15 +4,8 @@ import datetime as dt
 
 import pytest
 
-from gemel.compiler.query import (
-    Item,
-    MetricItem,
-    Order,
-    make_query,
-    parse_item,
-    parse_order,
-    parse_reference,
-)
+from gemel.compiler.query import Item, MetricItem, Order
+from gemel.compiler.spellings import make_query, parse_item, parse_order, parse_reference
 from gemel.errors import QueryError
 
 
@@ -136,4 +129,45 @@ def test_a_time_with_a_zone_is_taken_in_utc():
 def test_impossible_times_and_limits_are_refused(times, code):
     with pytest.raises(QueryError) as error:
         make_query(["orders"], **times)
+    assert error.value.code == code
+
+
+def test_a_mapping_says_the_same_as_a_text():
+    asked = make_query(
+        [{"name": "orders", "alias": "n"}],
+        [{"name": "metric_time", "grain": "month"}, {"name": "customer__region", "grain": None}],
+        order_by=[{"metric": "orders", "descending": True}, {"group_by": {"name": "customer__region"}}],
+    )
+    assert [(metric.name, metric.column) for metric in asked.metrics] == [("orders", "n")]
+    assert [(item.segments, item.grain, item.kind) for item in asked.group_by] == [
+        (("metric_time",), "month", "time"),
+        (("customer", "region"), None, "any"),
+    ]
+    assert [(order.key.segments, order.descending) for order in asked.order_by] == [
+        (("orders",), True),
+        (("customer", "region"), False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"metrics": None}, "G343"),
+        ({"metrics": [None]}, "G343"),
+        ({"where": [5]}, "G343"),
+        ({"having": 5}, "G343"),
+        ({"group_by": [{"name": "metric_time", "grian": "day"}]}, "G343"),
+        ({"group_by": [{"grain": "day"}]}, "G343"),
+        ({"group_by": [{"name": "metric_time", "date_part": "hour"}]}, "G304"),
+        ({"order_by": [{"metric": "orders", "group_by": "metric_time"}]}, "G343"),
+        ({"metrics": [{"name": "orders", "alias": " "}]}, "G343"),
+        ({"limit": "5"}, "G301"),
+        ({"limit": True}, "G301"),
+        ({"limit": 1.5}, "G301"),
+        ({"start": 5}, "G302"),
+    ],
+)
+def test_what_is_no_question_is_refused_by_its_part(given, code):
+    with pytest.raises(QueryError) as error:
+        make_query(**{"metrics": ["orders"], **given})
     assert error.value.code == code
