@@ -282,7 +282,8 @@ def shifted(world: World, seen: list[Seen], measure: Measure, ask: Ask) -> list[
     step = world.step(times, unit, to_start=isinstance(ask.shift, str)) or world.step_of_facts(measure, unit)
     by_time: dict[Any, list[Seen]] = {}
     for one in seen:
-        by_time.setdefault(world.period(one.moment, step), []).append(one)
+        if one.moment is not None:  # nor is a moment before the first custom period any moment
+            by_time.setdefault(world.period(one.moment, step), []).append(one)
     result = []
     spoken = times_spoken_of(world, measure, times, ask.filters)
     for moment in world.moments(step, bounds(world, measure, ask.filters, ask), spoken):

@@ -139,6 +139,7 @@ def test_a_value_is_bracketed_where_its_surroundings_could_pull_it_apart():
         ("status = 'done'", "G309"),
         ("orders > 2", "G309"),
         ("{{ Dimension('order__status') }} = \"done\"", "G309"),
+        ("{{ Entity('customer') }} = 1 . {{ Entity('customer') }}", "G309"),
     ],
 )
 def test_a_filter_that_says_anything_else_is_refused(text, code):

@@ -243,6 +243,10 @@ def parse_filter(text: str) -> Template:
                 hint="rows are filtered by {{ Dimension('entity__name') }} and the like, a text value stands in single "
                 "quotes, and a metric's result is filtered by --having",
             )
+    values = {node.name for node in tree.find_all(exp.Column)}
+    if lost := [each for number, each in enumerate(references) if f"__ref_{number}" not in values]:
+        told = f"the filter {_shorten(text)} has {lost[0]} where no value can stand"
+        raise QueryError("G309", told, hint="a reference is a value, such as {{ Dimension('entity__name') }} = 'value'")
     return Template(tree, tuple(references), text)
 
 
