@@ -12,6 +12,7 @@ import pytest
 
 from gemel.spec.manifest import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, Ratio, Simple
 from gemel.spec.reading import read_manifest
+from gemel.spec.time import Window
 
 HERE = Path(__file__).parent
 PYTHON = os.environ.get("GEMEL_METRICFLOW_PYTHON")
@@ -71,7 +72,7 @@ def our_metric(metric: Metric, mine: dict[str, Metric]) -> dict:
             "metric": our_metric(inner, mine) if inner.private else inner.name,
             "alias": item.alias,
             "filters": list(item.filters),
-            "offset": str(item.offset_window) if item.offset_window else None,
+            "offset": our_window(item.offset_window),
             "to_grain": item.offset_to_grain,
         }
 
@@ -90,19 +91,23 @@ def our_metric(metric: Metric, mine: dict[str, Metric]) -> dict:
         case Cumulative() as cumulative:
             own = {
                 "inputs": [used(cumulative.input)],
-                "window": str(cumulative.window) if cumulative.window else None,
+                "window": our_window(cumulative.window),
                 "to_date": cumulative.grain_to_date,
                 "period_agg": cumulative.period_agg,
             }
         case Conversion() as conversion:
             own = {
                 "inputs": [used(conversion.base), used(conversion.conversion)],
-                "window": str(conversion.window) if conversion.window else None,
+                "window": our_window(conversion.window),
                 "entity": conversion.entity,
                 "calculation": conversion.calculation,
                 "constants": [list(pair) for pair in conversion.constant_properties],
             }
     return common | own
+
+
+def our_window(window: Window | None) -> str | None:
+    return f"{window.count} {window.unit}" if window else None
 
 
 def our_aggregate(measure: Measure) -> dict:
