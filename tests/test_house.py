@@ -43,7 +43,7 @@ STAGES = {
     "the question": ["query", "spellings", "functions", "expressions"],
     "bind": ["composites", "ways", "graph"],
     "resolve": ["terms", "keys", "misses", "values", "resolution"],
-    "plan": ["algebra", "facts", "parts", "sightings", "spines", "events", "planning", "moments"],
+    "plan": ["algebra", "facts", "parts", "sightings", "spines", "events", "planning", "moments", "requests"],
     "tidy": ["steps", "rules"],
     "lower": ["calendars", "lowering"],
     "speak": ["dialects"],

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from gemel.bridge.features import Bound
+    from gemel.bridge.training import Accuracy, Format, TrainingSet
     from gemel.compiler.graph import Graph
     from gemel.compiler.query import Query
     from gemel.compiler.spellings import Spelled
@@ -232,6 +233,39 @@ class Project:
         with self.placing():
             sql = compile_query(self.graph, query, dialect=dialect or "duckdb", catalogs=self._catalogs(dialect))
         return Answer(sql, self, dialect=dialect or "duckdb")
+
+    def training_set(
+        self,
+        service: str | Sequence[str],
+        spine: Any,
+        *,
+        accuracy: "Accuracy",
+        out: str | Path | None = None,
+        format: "Format | None" = None,
+        time_column: str = "event_timestamp",
+    ) -> "TrainingSet":
+        """One row for each row of `spine`, in its order, with the features as they were at its moment.
+
+        `service` names feature services, views or single features as `view.feature`. `spine` is the path of a Parquet,
+        CSV or Arrow file, a SELECT over the project's tables, a pandas DataFrame or a pyarrow Table; it has the
+        entities of the features and `time_column`, in UTC where it has no zone. `accuracy` is "served" for what the
+        online store would have answered at that moment, "exact" for the window that ends at the moment itself. With
+        `out`, the rows are written there as Parquet or Arrow, and a manifest beside them. Raises UnknownNameError
+        (G204) and BridgeError (G55x).
+        """
+        from gemel.bridge.workspace import Workspace
+        from gemel.dbt import target_dir
+
+        with self.placing():
+            workspace = Workspace(self, target_dir(self.dir) if self.dir else Path())
+            return workspace.training_set(
+                _texts(service),
+                spine,
+                accuracy=accuracy,
+                time_column=time_column,
+                out=Path(out) if out is not None else None,
+                format=format,
+            )
 
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric that can be asked for, by name."""

@@ -170,6 +170,25 @@ def test_stock_feast_makes_a_training_set_of_what_was_known_at_each_moment(proje
     assert found["nick"].fillna("").tolist() == ["", "Ada", "Ada", "Ada"]
 
 
+def test_a_training_set_is_made_by_command_and_in_python_of_a_file_or_a_select(project, gemel):
+    import gemel as library
+
+    select = "select customer, shop, sold_at + interval 1 day as event_timestamp from sales order by sale_id"
+    for accuracy, orders in (("served", [1, 2, 1]), ("exact", [2, 2, 1])):
+        out = f"{accuracy}.parquet"
+        arguments = ["churn_v1", "--spine", select, "--accuracy", accuracy, "--out", out]
+        code, _, err = gemel("training-set", *arguments)
+        assert (code, err) == (0, f"3 rows with 8 features, as {accuracy}, into {out}\n")
+        found = duckdb.sql(f"select orders_7d from '{project / out}'").fetchall()
+        assert found == [(count,) for count in orders]
+    manifest = json.loads((project / "exact.parquet.manifest.json").read_text())
+    built = json.loads((project / "target/manifest.json").read_text())
+    assert manifest["dbt"]["invocation_id"] == built["metadata"]["invocation_id"]
+    made = library.load(project).training_set("buying.orders_7d", select, accuracy="exact")
+    assert made.arrow()["orders_7d"].to_pylist() == [2, 2, 1]
+    assert made.manifest["definitions"]["buying"]["table"] == manifest["definitions"]["buying"]["table"]
+
+
 def test_one_value_changed_online_is_told_as_that_one(project, gemel):
     from feast.protos.feast.types.Value_pb2 import Value
 

@@ -10,7 +10,9 @@ from sqlglot import exp, parse_one
 from gemel.compiler import compile_query, dialects, lowering, rules
 from gemel.compiler.graph import Graph, bind
 from gemel.compiler.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
+from gemel.compiler.requests import plan_requests
 from gemel.compiler.spellings import make_query
+from gemel.spec.manifest import Relation
 from gemel.spec.reading import read_manifest
 from gemel.spec.time import parse_window
 
@@ -135,6 +137,24 @@ FEATURE_TABLES: dict[str, FeatureQuery] = {
 }
 
 
+REQUESTS: dict[str, FeatureQuery] = {
+    "features_at_any_moment": FeatureQuery(
+        entities=("carrier",),
+        schedule="day",
+        known_at="flight__outcome_known_at",
+        delay=window("2 hours"),
+        until=None,
+        features=(
+            MetricFeature("flights_7d", "flights", window("7 days"), "bigint"),
+            MetricFeature("flights_all", "flights", None, "bigint"),
+            MetricFeature("late_rate_7d", "late_rate", window("7 days"), "double"),
+            MetricFeature("longest_departure_delay_28d", "longest_departure_delay", window("28 days"), "bigint"),
+            DimensionFeature("carrier__name", "carrier__name", "varchar"),
+        ),
+    ),
+}
+
+
 @cache
 def example() -> Graph:
     return bind(read_manifest(json.loads((HERE / "example_manifest.json").read_text())))
@@ -143,6 +163,10 @@ def example() -> Graph:
 def sql_of(name: str) -> str:
     if name in FEATURE_TABLES:
         plan = rules.tidy(plan_features(example(), FEATURE_TABLES[name]))
+        return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
+    if name in REQUESTS:
+        requests = Relation("requests", schema="main", database="temp")
+        plan = rules.tidy(plan_requests(example(), REQUESTS[name], requests))
         return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
     question = dict(QUESTIONS[name])
     dialect = question.pop("dialect", "duckdb")

@@ -90,7 +90,9 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
     return Bound(tuple(views.values()), tuple(services), tuple(warnings))
 
 
-def feature_query(view: FeatureView, columns: Iterable[Column], until: exp.Expr, types: dict[str, str]) -> FeatureQuery:
+def feature_query(
+    view: FeatureView, columns: Iterable[Column], until: exp.Expr | None, types: dict[str, str]
+) -> FeatureQuery:
     made: list[moments.MetricFeature | moments.DimensionFeature] = []
     for column in columns:
         type_ = types.get(column.name)

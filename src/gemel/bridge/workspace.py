@@ -14,11 +14,13 @@ from gemel.bridge.features import Bound, BoundView, bind_features
 from gemel.bridge.report import Report
 from gemel.bridge.tables import Types
 from gemel.bridge.types import TYPES
+from gemel.compiler.moments import MOMENT
 from gemel.errors import BridgeError, GemelError, Problems, ProjectError, UnknownNameError, did_you_mean
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
 from gemel.spec.nodes import Nodes
 
 if TYPE_CHECKING:
+    from gemel.bridge.training import Accuracy, Format, TrainingSet
     from gemel.compiler.graph import Graph
     from gemel.warehouse.duckdb import Warehouse
 
@@ -161,6 +163,38 @@ class Workspace:
         try:
             return parity.verify(
                 self.project.graph, self.views(), self.types(), places, at=at, moments=moments, say=say
+            )
+        finally:
+            self._release()
+
+    def training_set(
+        self,
+        names: Sequence[str],
+        spine: Any,
+        *,
+        accuracy: "Accuracy",
+        time_column: str = MOMENT,
+        out: Path | None = None,
+        format: "Format | None" = None,
+    ) -> "TrainingSet":
+        """The rows of a spine with their features, of services, views or single `view.feature`. See training.make."""
+        from gemel.bridge import training
+
+        warehouse = self.project.warehouse
+        chosen = training.choose(self.bound, names)
+        source = training.Source(
+            self.project.graph, self.types(), self.relations(), warehouse.catalogs(), self.artifacts
+        )
+        try:
+            return training.make(
+                source,
+                chosen,
+                spine,
+                warehouse.scratch,
+                accuracy=accuracy,
+                time_column=time_column,
+                out=out,
+                format=format,
             )
         finally:
             self._release()

@@ -23,6 +23,7 @@ COMMANDS = {
     "generate": ("generate", "Write the feature tables' models, the Feast repo and exposures."),
     "build": ("build", "The whole way: parse, generate, build, apply, materialize, verify."),
     "features": ("features", "Apply, materialize and read features."),
+    "training-set": ("training_set", "Give each row of a spine its features as they were at its moment."),
     "verify": ("verify", "Prove that BI number = offline feature = online feature."),
     "schema": ("schema", "Print the JSON Schema of feature_views/*.yml."),
 }

@@ -64,13 +64,13 @@ class FeatureQuery:
 
     `known_at` names the time dimension at which facts become known (None: each measure's own time). `delay` moves
     the moment, not the content. `every_step` asks for a row at every step, not only where a value changes. `until`
-    is the time after which nothing is known yet: an SQL expression.
+    is the time after which nothing is known yet: an SQL expression, or None to look at all facts.
     """
 
     entities: tuple[str, ...]
     schedule: str
     features: tuple[MetricFeature | DimensionFeature, ...]
-    until: exp.Expr
+    until: exp.Expr | None
     known_at: str | None = None
     delay: Window | None = None
     every_step: bool = False
@@ -83,19 +83,19 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
     if not metrics:
         raise BridgeError("G511", "a feature view needs at least one metric, whose facts make its rows")
     step = _step(query.schedule)
-    terms = {feature: _term(graph, query, feature) for feature in metrics}
-    leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in _leaves(term)))
+    terms = {feature: feature_term(graph, query, feature) for feature in metrics}
+    leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in leaves_of(term)))
     names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys))
-    kept = {leaf: _parts(graph, leaf, names[leaf]) for leaf in leaves}
-    buckets = [_buckets(graph, query, leaf, part, step) for leaf in leaves for part in kept[leaf]]
+    kept = {leaf: parts_of(graph, leaf, names[leaf]) for leaf in leaves}
+    buckets = [by_step(graph, query, leaf, part, step) for leaf in leaves for part in kept[leaf]]
     keys = tuple(key.name for key, _ in leaves[0].keys)
     facts: Plan = buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT))
     windows = tuple(dict.fromkeys(f.window for f in metrics if f.window and seconds(f.window) > 0))
     moments = Moments(facts, keys, MOMENT, windows, _floor(query), step if query.every_step else None)
     looks = {
-        Windowed(_windowed(part.name, feature.window), gather(part), part.name, feature.window): None
+        Windowed(windowed_name(part.name, feature.window), gather(part), part.name, feature.window): None
         for feature, term in terms.items()
-        for leaf in _leaves(term)
+        for leaf in leaves_of(term)
         for part in kept[leaf]
     }
     seen = AsOf(moments, facts, step, tuple(looks))
@@ -107,10 +107,10 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
     outputs.append(Named(MOMENT, moment))
     for feature in query.features:
         if isinstance(feature, MetricFeature):
-            value = _over_window(terms[feature], kept, feature.window)
+            value = over_window(terms[feature], kept, feature.window)
         else:
-            rows, value = _dimension(graph, query, feature, rows)
-        outputs.append(Named(feature.column, _typed(value, feature.type)))
+            rows, value = with_dimension(graph, query, feature, rows)
+        outputs.append(Named(feature.column, typed(value, feature.type)))
     return Derive(rows, tuple(outputs))
 
 
@@ -120,7 +120,7 @@ def _step(schedule: str) -> Window:
     return Window(1, schedule)
 
 
-def _term(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> Term:
+def feature_term(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> Term:
     """The feature's metric, placed in time by when its facts become known."""
     metric = graph.metric(feature.metric)
     _check_window(query, feature)
@@ -181,7 +181,7 @@ def _known(graph: Graph, query: FeatureQuery, term: Term) -> Term:
     return replace(term, time=_known_at(graph, query, term), spine=False)
 
 
-def _leaves(term: Term) -> list[Leaf]:
+def leaves_of(term: Term) -> list[Leaf]:
     return [cell for cell in cells_of(term) if isinstance(cell, Leaf)]
 
 
@@ -201,7 +201,7 @@ def _known_at(graph: Graph, query: FeatureQuery, leaf: Leaf) -> Attribute:
     return found
 
 
-def _parts(graph: Graph, leaf: Leaf, name: str) -> tuple[Summary, ...]:
+def parts_of(graph: Graph, leaf: Leaf, name: str) -> tuple[Summary, ...]:
     """What is summed per step so that any window can be put together from steps."""
     measure = leaf.measure
     kept = parts(leaf, name, facts_of(graph, leaf).measured(leaf)) if measure.non_additive is None else None
@@ -216,14 +216,15 @@ def _parts(graph: Graph, leaf: Leaf, name: str) -> tuple[Summary, ...]:
     return kept
 
 
-def _buckets(graph: Graph, query: FeatureQuery, leaf: Leaf, part: Summary, step: Window) -> Plan:
+def by_step(graph: Graph, query: FeatureQuery, leaf: Leaf, part: Summary, step: Window) -> Plan:
     """One part of a leaf per entity and step, under the step's end."""
     facts = facts_of(graph, leaf)
     keys = [Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys]
     known = facts.moment()
     # A fact without an entity is nobody's, one without a time never becomes known.
     conditions: list[exp.Expr] = [present(value.copy()) for value in [*(k.value for k in keys), known]]
-    conditions.append(exp.LT(this=known.copy(), expression=_floor(query)))
+    if query.until is not None:
+        conditions.append(exp.LT(this=known.copy(), expression=_floor(query)))
     rows = filtered(facts.where(leaf.filters), conditions)
     moment = exp.Add(this=truncated(_timestamp(known), step.unit, None), expression=interval(step))
     return Aggregate(rows, (*keys, Named(MOMENT, moment)), (part,))
@@ -235,24 +236,25 @@ def _timestamp(value: exp.Expr) -> exp.Expr:
 
 def _floor(query: FeatureQuery) -> exp.Expr:
     """The last moment of the schedule whose facts are all known."""
+    assert query.until is not None
     until: exp.Expr = query.until.copy()
     if query.delay:
         until = exp.Sub(this=until, expression=interval(query.delay))
     return truncated(until, query.schedule, None)
 
 
-def _windowed(part: str, window: Window | None) -> str:
+def windowed_name(part: str, window: Window | None) -> str:
     return f"{part}_{window.count}_{window.unit}" if window else f"{part}_all"
 
 
-def _over_window(term: Term, kept: dict[Leaf, tuple[Summary, ...]], window: Window | None) -> exp.Expr:
+def over_window(term: Term, kept: dict[Leaf, tuple[Summary, ...]], window: Window | None) -> exp.Expr:
     if isinstance(term, Formula):
-        return substitute(term.expression, {h: _over_window(inner, kept, window) for h, inner in term.inputs})
+        return substitute(term.expression, {h: over_window(inner, kept, window) for h, inner in term.inputs})
     assert isinstance(term, Leaf)
-    return filled(whole(kept[term], lambda part: column(_windowed(part, window), "features")), term.fill)
+    return filled(whole(kept[term], lambda part: column(windowed_name(part, window), "features")), term.fill)
 
 
-def _dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:
+def with_dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:
     """The entity's own row, looked up by its key."""
     *path, name = parse_item(feature.dimension).segments
     owners = (
@@ -285,5 +287,5 @@ def _dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, row
     return rows, value
 
 
-def _typed(value: exp.Expr, type_: str | None) -> exp.Expr:
+def typed(value: exp.Expr, type_: str | None) -> exp.Expr:
     return exp.cast(value, exp.DataType.build(type_, dialect="duckdb")) if type_ else value

@@ -10,7 +10,7 @@ that no user's text reaches a FROM clause is the compiler's promise.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from importlib import import_module
@@ -69,6 +69,20 @@ class Warehouse:
             self._connection.close()
             self._connection = None
 
+    def scratch(self, temp: Path) -> "Scratch":
+        """A connection to make tables in; what does not fit into memory goes into the folder `temp`.
+
+        The warehouse is closed for it, as a file can be open in one way only, and opens again when it is asked.
+        """
+        with _translated(self.profile):
+            if self._lent:
+                return Scratch(self._cursor())
+            self.close()
+            connection = _connect(self.profile, {"temp_directory": str(temp)})
+            if self.profile.path != ":memory:":
+                connection.execute(f"USE {_quoted(self.profile.database)}")
+            return Scratch(connection)
+
     def __enter__(self) -> "Warehouse":
         return self
 
@@ -100,40 +114,75 @@ class Result:
     def rows(self) -> list[tuple[Any, ...]]:
         """Plain Python values, a tuple a row."""
         if self._rows is None:
-            self._rows = self._run(self._relation.fetchall)
+            self._rows = _interruptible(self._cursor, self._relation.fetchall)
         return self._rows
 
     def arrow(self) -> "pyarrow.Table":
         """A pyarrow Table."""
-        return self._run(self._relation.to_arrow_table)
+        return _interruptible(self._cursor, self._relation.to_arrow_table)
 
     def df(self) -> Any:
         """A pandas DataFrame. Raises WarehouseError (G408) where pandas is not installed."""
         _installed("pandas")
-        return self._run(self._relation.df)
+        return _interruptible(self._cursor, self._relation.df)
 
     def pl(self) -> Any:
         """A polars DataFrame. Raises WarehouseError (G408) where polars is not installed."""
         return _installed("polars").from_arrow(self.arrow())
 
-    def _run(self, work: Callable[[], T]) -> T:
-        """Do the work in a thread, so that Ctrl-C reaches us, and through us the engine."""
-        outcome: Future[T] = Future()
 
-        def run() -> None:
-            try:
-                outcome.set_result(work())
-            except BaseException as error:
-                outcome.set_exception(error)
+class Scratch:
+    """A connection of its own to the same databases, in which tables can be made. They are gone when it is closed.
 
-        Thread(target=run, daemon=True).start()
+    What no longer fits into memory goes into a folder; see Warehouse.scratch.
+    """
+
+    def __init__(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        self._connection = connection
+
+    def make(self, table: str, sql: str) -> int:
+        """The rows of `sql` as `temp.main.<table>`; how many. Raises WarehouseError."""
+        made = f"CREATE TEMP TABLE {_quoted(table)} AS {sql}"
+        return int(_interruptible(self._connection, lambda: self._connection.execute(made).fetchall())[0][0])
+
+    def take(self, table: str, rows: "pyarrow.RecordBatchReader") -> int:
+        """Rows of Arrow as `temp.main.<table>`; how many."""
+        self._connection.register(f"{table}_given", rows)
+        count = self.make(table, f"SELECT * FROM {_quoted(f'{table}_given')}")
+        self._connection.unregister(f"{table}_given")
+        return count
+
+    def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
+        """As Warehouse.describe."""
         with _translated():
-            try:
-                return outcome.result()
-            except KeyboardInterrupt:
-                self._cursor.interrupt()
-                wait([outcome], timeout=5)
-                raise
+            described = self._connection.execute(f"DESCRIBE {sql}").fetchall()
+        return tuple((str(name), str(kind)) for name, kind, *_ in described)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Plain Python values, a tuple a row."""
+        return _interruptible(self._connection, lambda: self._connection.execute(sql).fetchall())
+
+    def stream(self, sql: str, *, size: int) -> tuple["pyarrow.Schema", Iterator["pyarrow.RecordBatch"]]:
+        """The rows in batches of `size`, one result at a time."""
+        reader = _interruptible(self._connection, lambda: self._connection.sql(sql).to_arrow_reader(size))
+        return reader.schema, _batches(self._connection, reader)
+
+    def is_select(self, sql: str) -> bool:
+        """Whether it is one statement, and that a SELECT. Raises WarehouseError where it is no SQL."""
+        import duckdb
+
+        with _translated():
+            statements = self._connection.extract_statements(sql)
+        return [statement.type for statement in statements] == [duckdb.StatementType.SELECT]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> "Scratch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _installed(package: str) -> Any:
@@ -144,15 +193,49 @@ def _installed(package: str) -> Any:
         raise WarehouseError("G408", f"{package} is not installed", hint=hint) from None
 
 
-def _connect(profile: Profile) -> "duckdb.DuckDBPyConnection":
+def _batches(
+    connection: "duckdb.DuckDBPyConnection", reader: "pyarrow.RecordBatchReader"
+) -> Iterator["pyarrow.RecordBatch"]:
+    import pyarrow
+
+    while True:
+        try:
+            batch = _interruptible(connection, reader.read_next_batch)
+        except StopIteration:
+            return
+        except pyarrow.ArrowException as error:
+            raise WarehouseError("G407", str(error).splitlines()[0]) from None
+        yield batch
+
+
+def _interruptible(connection: "duckdb.DuckDBPyConnection", work: Callable[[], T]) -> T:
+    """Do the work in a thread, so that Ctrl-C reaches us, and through us the engine."""
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    with _translated():
+        try:
+            return outcome.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            wait([outcome], timeout=5)
+            raise
+
+
+def _connect(profile: Profile, settings: Mapping[str, str] | None = None) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
     _check_file(profile.path, profile)
     for attachment in profile.attach:
         _check_file(attachment.path, profile)
-    connection = duckdb.connect(
-        ":memory:", config={"python_enable_replacements": False, "autoinstall_known_extensions": False}
-    )
+    safe: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
+    connection = duckdb.connect(":memory:", config={**safe, **(settings or {})})
     for extension in profile.extensions:
         connection.load_extension(extension)
     for name, value in profile.settings.items():

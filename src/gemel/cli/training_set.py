@@ -1,0 +1,61 @@
+"""gemel training-set"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gemel.cli.features import open_workspace
+from gemel.cli.options import say, split_items, takes_project
+
+if TYPE_CHECKING:
+    from gemel.bridge.training import Accuracy, Format
+    from gemel.project import Project
+
+
+@click.command()
+@click.argument("names", metavar="SERVICE")
+@click.option("--spine", required=True, metavar="FILE|SELECT", help="The rows: Parquet, CSV or Arrow, or a SELECT.")
+@click.option(
+    "--accuracy",
+    type=click.Choice(["served", "exact"]),
+    required=True,
+    help="served: as the online store would have answered. exact: the windows end at each row's moment.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the rows go; the manifest goes beside them.",
+)
+@click.option("--format", type=click.Choice(["parquet", "arrow"]), help="Default: by the ending of --out.")
+@click.option(
+    "--time-column", default="event_timestamp", show_default=True, metavar="NAME", help="The spine's column of moments."
+)
+@takes_project
+def command(
+    project: "Project",
+    *,
+    names: str,
+    spine: str,
+    accuracy: "Accuracy",
+    out: Path,
+    format: "Format | None",
+    time_column: str,
+) -> None:
+    """Give each row of a spine its features as they were at its moment: of a service, of views or single features.
+
+    \b
+    gemel training-set departure_delay_v1 --spine labels.parquet --accuracy served --out train.parquet
+    gemel training-set carrier_punctuality,plane_history.plane__seats --spine labels.csv --accuracy exact --out t.arrow
+    """
+    from gemel.cli.output import waiting
+
+    workspace = open_workspace(project)
+    with waiting(f"joining the features of {names}"):
+        made = workspace.training_set(
+            split_items(names), spine, accuracy=accuracy, time_column=time_column, out=out, format=format
+        )
+    if not click.get_current_context().params["quiet"]:
+        count = len(made.manifest["features"])
+        say(f"{made.manifest['rows']:,} rows with {count} features, as {accuracy}, into {out}")

@@ -1,0 +1,241 @@
+"""Exact features: metrics of an entity at the moments of given rows, over the window that ends at that very moment.
+
+`F(entity, m, w)` as on a schedule, except that `m` is a request's own time, less the view's delay. Facts are summed by
+the grain at which they become known, so a request sees those of `[m - w, m)`, and of an hour that is known as an hour
+nothing before it is over.
+
+Sums and counts are read off running sums, one look at each end of a window. What cannot be taken back from a running
+value (a minimum, a sum of fractions, whose last digits would drift) is gathered over a frame of the facts before.
+"""
+
+from collections.abc import Collection, Iterable
+
+from sqlglot import exp
+
+from gemel.compiler.algebra import (
+    Aggregate,
+    Combine,
+    Derive,
+    Filter,
+    Join,
+    Lookup,
+    Named,
+    Plan,
+    Scan,
+    Stack,
+    Summary,
+    Windowed,
+)
+from gemel.compiler.expressions import column, conjunction, equal, interval, present
+from gemel.compiler.graph import Graph
+from gemel.compiler.moments import (
+    MOMENT,
+    FeatureQuery,
+    MetricFeature,
+    by_step,
+    feature_term,
+    leaves_of,
+    over_window,
+    parts_of,
+    typed,
+    windowed_name,
+    with_dimension,
+)
+from gemel.compiler.parts import gather
+from gemel.compiler.planning import cell_names, cells_of
+from gemel.compiler.terms import Leaf, Term
+from gemel.errors import About, BridgeError
+from gemel.spec.manifest import Dimension, Relation
+from gemel.spec.time import Window, finer, seconds
+
+ROW = "__row"
+"""The column of the requests that tells them apart, and the results."""
+
+Kept = dict[Leaf, tuple[Summary, ...]]
+
+
+def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drifting: Collection[str] = ()) -> Plan:
+    """Columns: `__row`, then the features in order; one row for each row of `requests`, in no order.
+
+    `requests` has the columns `__row`, the entities and `event_timestamp`. `drifting` names the columns of
+    `plan_parts` that are fractions. `until` and `every_step` of the query are not looked at. Raises BridgeError (G51x).
+    """
+    terms, kept = _resolved(graph, query)
+    facts, keys = _facts(graph, query, kept)
+    looks = {
+        Windowed(windowed_name(part.name, feature.window), gather(part), part.name, feature.window): None
+        for feature, term in terms.items()
+        for leaf in leaves_of(term)
+        for part in kept[leaf]
+    }
+    running = [look for look in looks if look.function == "sum" and look.value not in drifting]
+    framed = [look for look in looks if look not in running]
+    rows: Plan = Scan(requests, "requests")
+    values = [Named(name, column(name, "requests")) for name in (ROW, *keys)]
+    if running:
+        rows = _looked_up(rows, _sums(query, requests, facts, keys, running), "sums")
+        values += [_difference(look) for look in running]
+    if framed:
+        rows = _looked_up(rows, _frames(query, requests, facts, keys, framed), "frames")
+        values += [Named(look.name, column(look.name, "frames")) for look in framed]
+    rows = Scan(Derive(rows, tuple(values)), "features")
+    outputs = [Named(ROW, column(ROW, "features"))]
+    for feature in query.features:
+        if isinstance(feature, MetricFeature):
+            value = over_window(terms[feature], kept, feature.window)
+        else:
+            rows, value = with_dimension(graph, query, feature, rows)
+        outputs.append(Named(feature.column, typed(value, feature.type)))
+    return Derive(rows, tuple(outputs))
+
+
+def plan_parts(graph: Graph, query: FeatureQuery) -> Plan:
+    """What is summed of the facts, for an engine to say its types."""
+    return _facts(graph, query, _resolved(graph, query)[1])[0]
+
+
+def _resolved(graph: Graph, query: FeatureQuery) -> tuple[dict[MetricFeature, Term], Kept]:
+    metrics = [feature for feature in query.features if isinstance(feature, MetricFeature)]
+    terms = {feature: feature_term(graph, query, feature) for feature in metrics}
+    for feature, term in terms.items():
+        if not all(isinstance(cell, Leaf) for cell in cells_of(term)):
+            raise BridgeError(
+                "G556",
+                f"metric {feature.metric!r} cannot be computed at any moment, only at those of its table",
+                hint="use --accuracy served",
+                about=About("metric", feature.metric),
+            )
+    leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in leaves_of(term)))
+    names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys))
+    return terms, {leaf: parts_of(graph, leaf, names[leaf]) for leaf in leaves}
+
+
+def _facts(graph: Graph, query: FeatureQuery, kept: Kept) -> tuple[Plan, tuple[str, ...]]:
+    """The facts by key and by the first moment that can see them, and the names of the keys."""
+    buckets = [by_step(graph, query, leaf, part, _grain(graph, leaf)) for leaf in kept for part in kept[leaf]]
+    keys = tuple(key.name for key, _ in next(iter(kept)).keys)
+    return (buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT))), keys
+
+
+def _grain(graph: Graph, leaf: Leaf) -> Window:
+    """How finely it is known when a fact becomes known."""
+    element = leaf.time.element
+    grain = graph.grain_of(element.grain) if isinstance(element, Dimension) and element.grain else "second"
+    return Window(1, "microsecond" if finer(grain, "microsecond") else grain)
+
+
+def _sums(
+    query: FeatureQuery, requests: Relation, facts: Plan, keys: tuple[str, ...], looks: Iterable[Windowed]
+) -> Plan:
+    """By request, the running sums at both ends of each window, and how many facts they are of."""
+    looks = list(looks)
+    until_now = exp.Window(
+        partition_by=[column(key, "facts") for key in keys],
+        order=exp.Order(expressions=[column(MOMENT, "facts")]),
+    )
+    sums = [Named(name, column(name, "facts")) for name in (*keys, MOMENT)]
+    for part in dict.fromkeys(look.value for look in looks):
+        sums.append(Named(part, _over(exp.Sum(this=column(part, "facts")), until_now)))
+        sums.append(Named(_seen(part), _over(exp.Count(this=column(part, "facts"), big_int=True), until_now)))
+    running = Derive(Scan(facts, "facts"), tuple(sums))
+    windows = tuple(dict.fromkeys(look.back for look in looks if isinstance(look.back, Window)))
+    edges = Stack(tuple(_edge(query, requests, keys, window) for window in (None, *windows)), "edges")
+    on = [equal(column(key, "edges"), column(key, "running")) for key in keys]
+    on.append(exp.GTE(this=column(MOMENT, "edges"), expression=column(MOMENT, "running")))
+    found = Join(Scan(edges, "edges"), Scan(running, "running"), conjunction(on), "asof")
+    ends = dict.fromkeys((part, back) for look in looks for part in (look.value, _seen(look.value))
+                         for back in (None, look.back))  # fmt: skip
+    values = [
+        Summary(_end(part, back), "max", column(part, "running"), equal(column("back", "edges"), _back(back)))
+        for part, back in ends
+    ]
+    return Aggregate(found, (Named(ROW, column(ROW, "edges")),), tuple(values))
+
+
+def _edge(query: FeatureQuery, requests: Relation, keys: tuple[str, ...], window: Window | None) -> Plan:
+    """The requests at one end of a window: that at the moment itself, or that `window` before."""
+    values = [Named(name, column(name, "requests")) for name in (ROW, *keys)]
+    moment = _moment(query)
+    if window is not None:
+        moment = exp.Sub(this=moment, expression=interval(window))
+    return Derive(Scan(requests, "requests"), (*values, Named(MOMENT, moment), Named("back", _back(window))))
+
+
+def _moment(query: FeatureQuery) -> exp.Expr:
+    moment: exp.Expr = column(MOMENT, "requests")
+    return exp.Sub(this=moment, expression=interval(query.delay)) if query.delay else moment
+
+
+def _back(window: Window | str | None) -> exp.Expr:
+    """An end of a window as the seconds between it and the moment."""
+    return exp.Literal.number(seconds(window) if isinstance(window, Window) else 0)
+
+
+def _end(part: str, back: Window | str | None) -> str:
+    return f"{part}_before_{back.count}_{back.unit}" if isinstance(back, Window) else f"{part}_now"
+
+
+def _seen(part: str) -> str:
+    """How many steps a running sum is over: of none it is no value, which is not zero."""
+    return f"{part}__seen"
+
+
+def _difference(look: Windowed) -> Named:
+    now = column(_end(look.value, None), "sums")
+    if look.back is None:
+        return Named(look.name, now)
+    seen = column(_end(_seen(look.value), None), "sums")
+    some = exp.GT(this=seen, expression=_or_zero(column(_end(_seen(look.value), look.back), "sums")))
+    rest = exp.Sub(this=now, expression=_or_zero(column(_end(look.value, look.back), "sums")))
+    return Named(look.name, exp.case().when(some, rest))
+
+
+def _or_zero(value: exp.Expr) -> exp.Expr:
+    return exp.Coalesce(this=value, expressions=[exp.Literal.number(0)])
+
+
+def _frames(
+    query: FeatureQuery, requests: Relation, facts: Plan, keys: tuple[str, ...], looks: Iterable[Windowed]
+) -> Plan:
+    """By request, what is gathered over the frame of facts before it. Requests stand among the facts."""
+    looks = list(looks)
+    parts = tuple(dict.fromkeys(look.value for look in looks))
+    of_facts = [Named(ROW, exp.null()), *(Named(name, column(name, "facts")) for name in (*keys, MOMENT, *parts))]
+    of_requests = [
+        *(Named(name, column(name, "requests")) for name in (ROW, *keys)),
+        Named(MOMENT, _moment(query)),
+        *(Named(part, exp.null()) for part in parts),
+    ]
+    stacked = Stack(
+        (Derive(Scan(facts, "facts"), tuple(of_facts)), Derive(Scan(requests, "requests"), tuple(of_requests))),
+        "stacked",
+    )
+    functions = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max}
+    values = [Named(ROW, column(ROW, "stacked"))]
+    for look in looks:
+        window = exp.Window(
+            partition_by=[column(key, "stacked") for key in keys],
+            order=exp.Order(expressions=[column(MOMENT, "stacked")]),
+            spec=_frame(look.back),
+        )
+        values.append(Named(look.name, _over(functions[look.function](this=column(look.value, "stacked")), window)))
+    gathered = Scan(Derive(Scan(stacked, "stacked"), tuple(values)), "gathered")
+    names = [ROW, *(look.name for look in looks)]
+    mine = Filter(gathered, present(column(ROW, "gathered")))
+    return Derive(mine, tuple(Named(name, column(name, "gathered")) for name in names))
+
+
+def _frame(back: Window | str | None) -> exp.WindowSpec:
+    """From just inside the window to the moment itself: a fact as old as the window has left it."""
+    start: exp.Expr | str = "UNBOUNDED"
+    if isinstance(back, Window):
+        start = exp.Paren(this=exp.Sub(this=interval(back), expression=interval(Window(1, "microsecond"))))
+    return exp.WindowSpec(kind="RANGE", start=start, start_side="PRECEDING", end="CURRENT ROW")
+
+
+def _over(function: exp.Expr, window: exp.Window) -> exp.Expr:
+    return exp.Window(**{**window.copy().args, "this": function})
+
+
+def _looked_up(rows: Plan, values: Plan, alias: str) -> Plan:
+    return Lookup(rows, Scan(values, alias), equal(column(ROW, "requests"), column(ROW, alias)))

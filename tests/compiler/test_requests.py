@@ -1,0 +1,208 @@
+"""Exact features: what the facts before each request's own moment come to."""
+
+import dataclasses
+import datetime as dt
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import worlds
+from compiler.shop import GRAPH, flat
+from compiler.test_moments import ASKED, STEPS, made
+from gemel.compiler import dialects, lowering, rules
+from gemel.compiler.graph import bind
+from gemel.compiler.moments import FeatureQuery
+from gemel.compiler.requests import plan_parts, plan_requests
+from gemel.errors import GemelError
+from gemel.spec.manifest import Relation
+from gemel.spec.time import floor, parse_window
+from properties.asking import plain
+from reference import feature
+
+REQUESTS = Relation("requests")
+
+
+def view(*features, schedule="day", entities=("customer",), **more):
+    """Features as `"orders 2 days"`, `"orders all"`, or a dimension's name."""
+    return FeatureQuery(entities=entities, schedule=schedule, until=None, features=tuple(map(made, features)), **more)
+
+
+def text_of(graph, plan):
+    return dialects.speak(lowering.lower(rules.tidy(plan), dialects.named()), "duckdb")
+
+
+def at(shop, query, *requests, drifting=()):
+    """The features of each (customer, moment), in order."""
+    shop.connection.execute("create table requests (__row bigint, customer int, event_timestamp timestamp)")
+    for row, request in enumerate(requests):
+        shop.connection.execute("insert into requests values (?, ?, ?::timestamp)", [row, *request])
+    sql = text_of(GRAPH, plan_requests(GRAPH, query, REQUESTS, drifting=drifting))
+    rows = sorted(shop.connection.execute(sql).fetchall())
+    assert [row[0] for row in rows] == [*range(len(requests))]
+    return [row[1:] if len(row) > 2 else row[1] for row in rows]
+
+
+def test_a_window_ends_at_the_moment_of_the_request_to_the_minute(shop):
+    shop.visit(1, "2024-01-02 09:00")
+    shop.visit(1, "2024-01-02 10:00")
+    asked = [(1, f"2024-01-02 {clock}") for clock in ("09:59", "10:00", "10:59:59", "11:00", "12:00", "13:00")]
+    # Visits are told by the hour: that of 9 o'clock may have been at 9:59, and is known at 10:00.
+    assert at(shop, view("visits 2 hours", schedule="hour"), *asked) == [None, 1, 1, 2, 1, None]
+
+
+def test_a_fact_counts_from_the_day_after_it_where_days_are_all_that_is_known(shop):
+    shop.order(1, "2024-01-02 10:00", 7)
+    asked = [(1, "2024-01-02 12:00"), (1, "2024-01-03 00:00"), (1, "2024-01-03 23:59"), (1, "2024-01-04 00:00")]
+    assert at(shop, view("revenue 1 day"), *asked) == [None, 7, 7, None]
+
+
+def test_a_delay_is_taken_off_the_moment(shop):
+    shop.order(1, "2024-01-02 10:00", 7)
+    late = view("revenue 1 day", delay=parse_window("2 hours"))
+    assert at(shop, late, (1, "2024-01-03 01:59"), (1, "2024-01-03 02:00")) == [None, 7]
+
+
+def test_no_facts_are_no_value_and_facts_that_cancel_out_are_zero(shop):
+    for day, amount in (("2024-01-01", 5), ("2024-01-10", 5), ("2024-01-10", -5), ("2024-01-20", None)):
+        shop.order(1, day, amount)
+    asked = [(1, f"2024-01-{day}") for day in ("09", "11", "12", "21")]
+    assert at(shop, view("revenue 1 day"), *asked) == [None, 0, None, None]
+
+
+def test_requests_keep_their_number_whether_alike_unknown_or_without_a_key(shop):
+    shop.order(1, "2024-01-01", 5)
+    asked = [(1, "2024-02-01"), (None, "2024-02-01"), (9, "2024-02-01"), (1, "2024-02-01"), (1, "2024-01-01")]
+    assert at(shop, view("revenue all", "largest all"), *asked) == [
+        (5, 5),
+        (None, None),
+        (None, None),
+        (5, 5),
+        (None, None),
+    ]
+
+
+def test_a_dimension_is_what_the_key_has_now_with_facts_or_without(shop):
+    shop.customer(2, segment="gold")
+    assert at(shop, view("orders all", "customer__segment"), (2, "2020-01-01"), (3, "2020-01-01")) == [
+        (None, "gold"),
+        (None, None),
+    ]
+
+
+def test_fractions_do_not_drift(shop):
+    shop.connection.execute("alter table orders alter amount type double")
+    for day, amount in (("2024-01-01", 1e17), ("2024-01-03", 0.1)):
+        shop.order(1, day, amount)
+    assert at(shop, view("revenue 1 day"), (1, "2024-01-04"), drifting={"revenue"}) == [0.1]
+
+
+def test_the_types_of_what_is_summed_can_be_asked(shop):
+    sql = text_of(GRAPH, plan_parts(GRAPH, view("revenue all", "average_amount 1 day")))
+    names = [row[0] for row in shop.connection.execute(f"describe {sql}").fetchall()]
+    assert names == ["customer", "event_timestamp", "revenue", "average_amount_sum", "average_amount_count"]
+
+
+def test_several_windows_take_one_scan_and_one_look_up():
+    features = ("orders 1 day", "orders 7 days", "revenue 7 days", "done_share all")
+    text = flat(text_of(GRAPH, plan_requests(GRAPH, view(*features), REQUESTS)))
+    assert (text.count("FROM orders "), text.count("ASOF JOIN")) == (1, 1)
+
+
+@pytest.mark.parametrize(("code", "feature"), [("G517", "last_amount 1 day"), ("G514", "orders 1 month")])
+def test_what_is_no_feature_is_refused_here_too(code, feature):
+    with pytest.raises(GemelError) as error:
+        plan_requests(GRAPH, view(feature), REQUESTS)
+    assert error.value.code == code
+
+
+# --- against the reference ------------------------------------------------------------------------------------
+
+
+def by_the_second(manifest):
+    """The same definitions, with every fact known to the second."""
+
+    def finer(dimension):
+        return dataclasses.replace(dimension, grain="second") if dimension.is_time else dimension
+
+    models = tuple(
+        dataclasses.replace(model, dimensions=tuple(map(finer, model.dimensions))) for model in manifest.models
+    )
+    return dataclasses.replace(manifest, models=models)
+
+
+MANIFEST = by_the_second(worlds.MANIFEST)
+EXACT, BY_GRAIN = bind(MANIFEST), bind(worlds.MANIFEST)
+WAREHOUSE = worlds.Warehouse()
+MOMENTS = st.builds(
+    lambda moment, shift: moment + dt.timedelta(seconds=shift), worlds.moments, st.sampled_from([0, 0, 1, -1, 1800])
+)
+ASKING = st.lists(st.tuples(st.sampled_from([1, 2, 9, None]), MOMENTS), min_size=1, max_size=8)
+
+
+@st.composite
+def views(draw, names=tuple(ASKED)):
+    schedule = draw(st.sampled_from(["day", "hour"]))
+    features = st.tuples(st.sampled_from(names), st.sampled_from(STEPS[schedule])).map(" ".join)
+    asked = draw(st.lists(features, min_size=1, max_size=3, unique=True))
+    of_sales = not any("call" in name or name.startswith("minutes") for name in asked)
+    delay = draw(st.sampled_from([None, "2 hours"]))
+    known_at = draw(st.sampled_from([None, "sale__paid_at"])) if of_sales else None
+    return asked, {"schedule": schedule, "known_at": known_at, "delay": delay and parse_window(delay)}
+
+
+def answered(graph, query, tables, requests, drifting=()):
+    database = WAREHOUSE.holding(tables)
+    database.execute("create or replace temp table requests (__row bigint, customer int, event_timestamp timestamp)")
+    rows = [(row, *request) for row, request in enumerate(requests)]
+    database.executemany("insert into requests values (?, ?, ?)", rows)
+    plan = plan_requests(graph, query, Relation("requests", schema="main", database="temp"), drifting=drifting)
+    found = sorted(database.execute(text_of(graph, plan)).fetchall())
+    assert [row[0] for row in found] == [*range(len(requests))]
+    return [tuple(map(plain, row[1:])) for row in found]
+
+
+def by_definition(query, tables, requests, grain):
+    for customer, asked in requests:
+        moment = floor(asked - (dt.timedelta(hours=2) if query.delay else dt.timedelta()), grain)
+        values = [
+            feature(MANIFEST, tables | worlds.SPINE_ROWS, f.metric, "customer", moment, f.window, query.known_at)
+            for f in query.features
+        ]
+        yield tuple(plain(each.get(customer)) for each in values)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(words=views(), tables=worlds.worlds, requests=ASKING, drifting=st.booleans())
+def test_an_exact_feature_is_the_metric_over_the_facts_in_its_window(words, tables, requests, drifting):
+    query = view(*words[0], **words[1])
+    parts = {"amount", "minutes", "sales"} if drifting else set()
+    expected = list(by_definition(query, tables, requests, "second"))
+    assert answered(EXACT, query, tables, requests, parts) == expected
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(words=views(names=("sales", "amount_per_sale", "amount_max")), tables=worlds.worlds, requests=ASKING)
+def test_facts_that_are_known_by_the_day_are_those_of_days_that_are_over(words, tables, requests):
+    query = dataclasses.replace(view(*words[0], **words[1] | {"schedule": "day"}))
+    try:
+        found = answered(BY_GRAIN, query, tables, requests)
+    except GemelError as error:
+        assert error.code == "G515"  # a window of hours on a schedule of days
+        return
+    assert found == list(by_definition(query, tables, requests, "day"))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(words=views(), tables=worlds.worlds, request=st.tuples(st.sampled_from([1, 2]), MOMENTS))
+def test_what_is_known_at_or_after_a_moment_never_changes_a_feature(words, tables, request):
+    query = view(*words[0], **words[1])
+    clock = "paid_at" if query.known_at else "sold_at"
+    moment = request[1] - (dt.timedelta(hours=2) if query.delay else dt.timedelta())
+    past = tables | {
+        "sales": [row for row in tables["sales"] if row[clock] is not None and row[clock] < moment],
+        "calls": [row for row in tables["calls"] if row["called_at"] is not None and row["called_at"] < moment],
+    }
+    of_paid = any(name.startswith("amount_paid") for name in words[0])
+    if not of_paid:  # that one goes by another clock
+        assert answered(EXACT, query, tables, [request]) == answered(EXACT, query, past, [request])
