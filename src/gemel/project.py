@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from gemel.bridge.features import Bound
+    from gemel.bridge.online.reading import OnlineRow
     from gemel.bridge.training import Accuracy, Format, TrainingSet
     from gemel.compiler.graph import Graph
     from gemel.compiler.query import Query
@@ -266,6 +267,17 @@ class Project:
                 out=Path(out) if out is not None else None,
                 format=format,
             )
+
+    def online(self, name: str, rows: Sequence[Mapping[str, Any]]) -> "list[OnlineRow | None]":
+        """What the online store holds for each entity row, `[{"carrier": "UA"}]`; None where it holds nothing.
+
+        `name` is a feature service, a view, or one `view.feature`. Raises UnknownNameError (G204) and BridgeError.
+        """
+        from gemel.bridge.workspace import Workspace
+        from gemel.dbt import target_dir
+
+        with self.placing():
+            return Workspace(self, target_dir(self.dir) if self.dir else Path()).read_online(name, rows)
 
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric that can be asked for, by name."""

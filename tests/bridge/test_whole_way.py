@@ -122,7 +122,7 @@ def test_a_project_that_was_never_generated_nor_built_is_built_in_one_go(gemel, 
     }
 
 
-STEPS = ["generate", "dbt build", "check types", "feast apply", "feast materialize", "verify"]
+STEPS = ["generate", "dbt build", "check types", "feast apply", "materialize", "verify"]
 
 
 def test_what_was_generated_is_up_to_date(gemel):

@@ -12,14 +12,18 @@ from gemel.bridge import generation, materialize, parity
 from gemel.bridge.columns import Known, decide_types
 from gemel.bridge.features import Bound, BoundView, bind_features
 from gemel.bridge.report import Report
-from gemel.bridge.tables import Types
+from gemel.bridge.tables import DATA, Types
 from gemel.bridge.types import TYPES
 from gemel.compiler.moments import MOMENT
 from gemel.errors import BridgeError, GemelError, Problems, ProjectError, UnknownNameError, did_you_mean
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
 from gemel.spec.nodes import Nodes
+from gemel.spec.time import seconds
 
 if TYPE_CHECKING:
+    from gemel.bridge.online.config import Store
+    from gemel.bridge.online.newest import OnlineView
+    from gemel.bridge.online.reading import OnlineRow
     from gemel.bridge.training import Accuracy, Format, TrainingSet
     from gemel.compiler.graph import Graph
     from gemel.warehouse.duckdb import Warehouse
@@ -147,11 +151,124 @@ class Workspace:
                 )
         return found
 
+    @cached_property
+    def store(self) -> "Store":
+        """Which online store feature_store.yaml names. Raises BridgeError (G530, G560)."""
+        from gemel.bridge.online.config import read_store
+
+        return read_store(self.repo)
+
+    def materialize(
+        self,
+        *,
+        end: dt.datetime | None = None,
+        views: Sequence[str] = (),
+        say: Callable[[str], None] = lambda line: None,
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> dt.datetime:
+        """Make what is online the newest rows of the feature tables up to `end` (default: now). Up to when it is.
+
+        SQLite and Redis are written to by us; others through Feast. Raises UnknownNameError (G204), BridgeError (G56x).
+        """
+        from gemel.bridge.online.config import OtherStore
+        from gemel.bridge.online.loader import materialize as load
+        from gemel.bridge.online.store import open_store
+
+        known = {view.name: view for view in self.views()}
+        for name in views:
+            if name not in known:
+                raise UnknownNameError("G204", f"no feature view named {name[:80]!r}", hint=did_you_mean(name, known))
+            if not known[name].view.online:
+                raise BridgeError("G564", f"{name!r} is not online", hint="remove `online: false` from it")
+        if isinstance(self.store, OtherStore):
+            say(f"Feast materializes, because {self.store.why}")
+            return materialize.materialize(self.repo, end=end, views=views)
+        moment = (end.replace(tzinfo=dt.UTC) if end.tzinfo is None else end) if end else dt.datetime.now(dt.UTC)
+        chosen = [view for name, view in known.items() if view.view.online and (not views or name in views)]
+        types = self.types()
+        self._release()
+        store = open_store(self.store)
+        try:
+            online = [self._online_view(view, types[view.name]) for view in chosen]
+            return load(store, online, end=moment, folder=self.repo / "data", say=say, progress=progress)
+        finally:
+            store.close()
+
+    def _online_view(self, view: BoundView, types: Types) -> "OnlineView":
+        from gemel.bridge.online.newest import OnlineView
+
+        return OnlineView(
+            view.name,
+            {entity: types[entity] for entity in view.view.entities},
+            {column.name: types[column.name] for column in view.columns},
+            self.root / DATA / f"{view.name}.parquet",
+            dt.timedelta(seconds=seconds(view.view.ttl)) if view.view.ttl else None,
+        )
+
+    def _until(self) -> dict[str, dt.datetime | None]:
+        """Up to when each view is online. Feast is asked only where it may have materialized since we did."""
+        from gemel.bridge.online.config import OtherStore
+        from gemel.bridge.online.encoding import decode_time
+        from gemel.bridge.online.store import open_store
+
+        if isinstance(self.store, OtherStore):
+            return materialize.materialized_until(self.repo)
+        store = open_store(self.store)
+        try:
+            states = {view.name: store.state(view.name) for view in self.views()}
+        finally:
+            store.close()
+        until = {name: decode_time(state.until) if state.until is not None else None for name, state in states.items()}
+        registry = self.repo / "data" / "registry.db"
+        ours = min((state.at or 0 for state in states.values()), default=0)
+        if registry.is_file() and registry.stat().st_mtime * 1_000_000 > ours:
+            for name, theirs in materialize.materialized_until(self.repo).items():
+                mine = until.get(name)
+                if name in until and theirs is not None and (mine is None or theirs > mine):
+                    until[name] = theirs
+        return until
+
+    def read_online(self, name: str, rows: Sequence[Mapping[str, Any]]) -> "list[OnlineRow | None]":
+        """What is online for each entity row, of a view, a service or one `view.feature`; None where nothing is.
+
+        Raises UnknownNameError (G204) and BridgeError (G535, G56x).
+        """
+        from gemel.bridge.online.config import OtherStore
+        from gemel.bridge.online.reading import OnlineRow, key, read
+        from gemel.bridge.online.store import open_store
+
+        chosen = self._chosen(name)
+        decided = self.types()
+        self._release()
+        types = {entity: decided[view.name][entity] for view, _ in chosen for entity in view.view.entities}
+        for row in rows:
+            if row.keys() != types.keys():
+                raise BridgeError(
+                    "G535",
+                    f"{name!r} is looked up by {', '.join(types)}, and {', '.join(row) or 'nothing'} is given",
+                    hint="give each entity once: " + " ".join(f"{entity}=..." for entity in types),
+                )
+        parts = [
+            (self._online_view(view, decided[view.name]), list(names or [column.name for column in view.columns]))
+            for view, names in chosen
+        ]
+        if isinstance(self.store, OtherStore):
+            keys = [{entity: key(value, types[entity], entity) for entity, value in row.items()} for row in rows]
+            references = [f"{view.name}:{feature}" for view, features in parts for feature in features]
+            found = materialize.read_online(self.repo, references, keys)
+            order = [reference.split(":")[1] for reference in references]
+            return [OnlineRow({each: values[each] for each in order}) if values else None for values in found]
+        store = open_store(self.store)
+        try:
+            return read(store, parts, rows)
+        finally:
+            store.close()
+
     def verify(
         self, *, at: Sequence[dt.datetime] = (), moments: int = 5, say: Callable[[str], None] = lambda line: None
     ) -> Report:
         """BI number = feature table = Parquet copy = online store."""
-        until = materialize.materialized_until(self.repo) if self._is_applied() else {}
+        until = self._until() if self._is_applied() else {}
         places = parity.Places(
             ask=self.project.query,
             run=self.project.warehouse.run,
@@ -204,6 +321,11 @@ class Workspace:
 
         Raises UnknownNameError (G204) and BridgeError (G535).
         """
+        found = self.read_online(name, [keys])[0]
+        return found.values if found else None
+
+    def _chosen(self, name: str) -> "list[tuple[BoundView, tuple[str, ...] | None]]":
+        """The views of a view's, a service's or a feature's name, and which of their features. Raises G204."""
         views = {view.name: view for view in self.views()}
         chosen = {service.service.name: list(service.views) for service in self.bound.services}
         chosen |= {view.name: [(view, None)] for view in views.values()}
@@ -215,28 +337,23 @@ class Workspace:
             raise UnknownNameError(
                 "G204", f"no feature view, service or feature named {name[:80]!r}", hint=did_you_mean(name, known)
             )
-        decided = self.types()
-        self._release()
-        types = {entity: decided[each.name][entity] for each, _ in chosen[name] for entity in each.view.entities}
-        missing = [entity for entity in types if entity not in keys]
-        if missing or keys.keys() - types.keys():
-            raise BridgeError(
-                "G535",
-                f"{name!r} is looked up by {', '.join(types)}, and {', '.join(keys) or 'nothing'} is given",
-                hint="give each entity once: " + " ".join(f"{entity}=..." for entity in types),
-            )
-        references = [
-            f"{each.name}:{column}"
-            for each, names in chosen[name]
-            for column in names or [column.name for column in each.columns]
-        ]
-        row = {entity: _key(value, types[entity], entity) for entity, value in keys.items()}
-        found = materialize.read_online(self.repo, references, [row])[0]
-        order = [reference.split(":")[1] for reference in references]
-        return {column: found[column] for column in order} if found else None
+        return chosen[name]
 
     def _online(self, view: BoundView, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
-        return materialize.read_online(self.repo, [f"{view.name}:{column.name}" for column in view.columns], keys)
+        """For `verify`: what is stored, by us or by Feast."""
+        from gemel.bridge.online.config import OtherStore
+        from gemel.bridge.online.reading import find
+        from gemel.bridge.online.store import open_store
+
+        names = [column.name for column in view.columns]
+        if isinstance(self.store, OtherStore):
+            return materialize.read_online(self.repo, [f"{view.name}:{name}" for name in names], keys)
+        store = open_store(self.store)
+        try:
+            found = find(store, self._online_view(view, self.types()[view.name]), names, keys)
+        finally:
+            store.close()
+        return [each.values if each else None for each in found]
 
     def _is_applied(self) -> bool:
         return (self.repo / "feature_store.yaml").is_file()
@@ -255,12 +372,3 @@ class Workspace:
         """Let go of the database, so that dbt can write to it."""
         with suppress(GemelError):
             self.project.warehouse.close()
-
-
-def _key(value: str, type_: str, entity: str) -> str | int:
-    if type_ == "string":
-        return value
-    try:
-        return int(value)
-    except ValueError:
-        raise BridgeError("G535", f"entity {entity!r} is a number, not {value!r}") from None

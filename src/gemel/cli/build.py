@@ -48,8 +48,8 @@ def command(project: "Project", *, moments: int) -> None:
         return
     with _step("feast apply") as told:
         told.append("; ".join(materialize.apply(workspace.repo)) or "nothing new")
-    with _step("feast materialize") as told:
-        until = materialize.materialize(workspace.repo)
+    with _step("materialize") as told:
+        until = workspace.materialize(say=say)
         told.append(f"online up to {until:%Y-%m-%d %H:%M} UTC")
     with _step("verify") as told:
         report = workspace.verify(moments=moments)

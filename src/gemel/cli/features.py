@@ -40,12 +40,16 @@ def apply(project: "Project") -> None:
 @click.argument("views", nargs=-1, metavar="[VIEW]...")
 @takes_project
 def materialize_(project: "Project", *, end: dt.datetime | None, views: tuple[str, ...]) -> None:
-    """Bring the newest row of each entity online, as `feast materialize` does; of all views or of some."""
-    from gemel.bridge import materialize
+    """Bring the newest row of each entity online, where Feast reads it; of all views or of some.
+
+    What is online becomes what the feature tables say: corrected rows, late rows and rows that are gone too. Killed,
+    it can be run again.
+    """
     from gemel.cli.output import waiting
 
-    with waiting("Feast is materializing"):
-        until = materialize.materialize(open_workspace(project).repo, end=end, views=views)
+    doing = ["materializing"]
+    with waiting(lambda: doing[-1]):
+        until = open_workspace(project).materialize(end=end, views=views, say=say, progress=doing.append)
     say(f"online up to {until:%Y-%m-%d %H:%M:%S} UTC")
 
 
@@ -70,14 +74,20 @@ def online(project: "Project", *, name: str, keys: tuple[str, ...], format: str)
     pairs = {key: value for key, _, value in (each.partition("=") for each in keys)}
     if len(pairs) < len(keys) or not all("=" in each for each in keys):
         raise click.UsageError("give each entity once, as entity=value")
-    found = open_workspace(project).online(name, pairs)
+    found = open_workspace(project).read_online(name, [pairs])[0]
     if found is None:
         say(f"nothing is online for {' '.join(keys)}")
         raise click.exceptions.Exit(1)
     if format == "json":
-        click.echo(json.dumps(found, indent=2, default=str))
+        click.echo(json.dumps(found.values, indent=2, default=str))
     else:
-        write_rows(("feature", "value"), [(key, str(value)) for key, value in found.items()], format="table")
+        rows = [
+            (key, str(value), f"{found.moments[key]:%Y-%m-%d %H:%M:%S}" if key in found.moments else "")
+            for key, value in found.values.items()
+        ]
+        write_rows(("feature", "value", "event_timestamp"), rows, format="table")
+    if found.stale:
+        say(f"stale, older than the ttl of its view: {', '.join(found.stale)}")
 
 
 def heals(function: Callable[..., Any]) -> Callable[..., Any]:

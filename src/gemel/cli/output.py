@@ -109,8 +109,8 @@ def markdown(columns: Sequence[str], rows: Rows, *, decimals: int | None = None)
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """On a terminal, say how long it has been, once it is more than two seconds."""
+def waiting(what: str | Callable[[], str]) -> Iterator[None]:
+    """On a terminal, say how long it has been, once it is more than two seconds; and how far it is, if that is told."""
     if not sys.stderr.isatty():
         yield
         return
@@ -119,7 +119,8 @@ def waiting(what: str) -> Iterator[None]:
     def tell() -> None:
         seconds = 2
         while not done.wait(2 if seconds == 2 else 1):
-            sys.stderr.write(f"\r{what} ({seconds} s; Ctrl-C stops it)")
+            said = what if isinstance(what, str) else what()
+            sys.stderr.write(f"\r\033[K{said} ({seconds} s; Ctrl-C stops it)")
             sys.stderr.flush()
             seconds += 1
         if seconds > 2:

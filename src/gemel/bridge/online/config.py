@@ -1,0 +1,161 @@
+"""Which online store a Feast repository has, read from feature_store.yaml as Feast reads it, without importing Feast.
+
+Only what we know how to write exactly as Feast would is ours; all else is left to Feast, with the reason.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gemel.errors import BridgeError, Place
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteStore:
+    project: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RedisStore:
+    """`options` are those of redis.Redis. `scan`: whether all keys may be looked through for entities that are gone."""
+
+    project: str
+    options: Mapping[str, Any]
+    key_ttl: int | None = None
+    scan: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OtherStore:
+    """A store that is read and written through Feast, and why."""
+
+    why: str
+
+
+Store = SqliteStore | RedisStore | OtherStore
+
+# What these say does not change how values are kept online.
+_HARMLESS = {
+    *("project", "project_description", "provider", "registry", "offline_store", "online_store"),
+    *("entity_key_serialization_version", "coerce_tz_aware", "flags"),
+}
+_SQLITE = {"type", "path"}
+_REDIS = {
+    "type",
+    "redis_type",
+    "client",
+    "connection_string",
+    "key_ttl_seconds",
+    "full_scan_for_deletion",
+    "skip_dedup",
+}
+_TYPES = {
+    "sqlite": "sqlite",
+    "feast.infra.online_stores.sqlite.SqliteOnlineStore": "sqlite",
+    "redis": "redis",
+    "feast.infra.online_stores.redis.RedisOnlineStore": "redis",
+}
+
+
+def read_store(repo: Path) -> Store:
+    """The online store of the Feast repository. Raises BridgeError (G530, G560)."""
+    file = repo / "feature_store.yaml"
+    content = _content(file)
+    project = content.get("project")
+    if not isinstance(project, str) or not project:
+        raise BridgeError("G560", "feature_store.yaml names no project", place=Place(str(file)))
+    strange = [name for name in content if name not in _HARMLESS]
+    registry = content.get("registry")
+    if strange:
+        return OtherStore(f"feature_store.yaml says `{strange[0]}:`")
+    if content.get("provider", "local") != "local":
+        return OtherStore(f"its provider is {content['provider']!r}")
+    if isinstance(registry, dict) and registry.get("enable_online_feature_view_versioning"):
+        return OtherStore("its online tables have versions")
+    if content.get("entity_key_serialization_version", 3) != 3:
+        return OtherStore("its keys are not of version 3")
+    online = content.get("online_store", "sqlite")
+    options = {"type": online} if isinstance(online, str) else online
+    if not isinstance(options, dict):
+        return OtherStore("it has no online store")
+    kind = _TYPES.get(str(options.get("type", "sqlite")))
+    match kind:
+        case "sqlite":
+            return _sqlite(project, options, repo)
+        case "redis":
+            return _redis(project, options, file)
+        case _:
+            return OtherStore(f"its online store is {options.get('type')!r}")
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BridgeError(
+            "G530",
+            f"there is no Feast repository at {file.parent}",
+            hint="`gemel generate` writes one, from feature_views/*.yml",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BridgeError("G560", f"feature_store.yaml cannot be read: {error}", place=Place(str(file))) from None
+    try:
+        content = yaml.safe_load(os.path.expandvars(text))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = Place(str(file), mark.line + 1) if mark else Place(str(file))
+        raise BridgeError("G560", "feature_store.yaml is not YAML", place=place) from None
+    if not isinstance(content, dict):
+        raise BridgeError("G560", "feature_store.yaml holds no settings", place=Place(str(file)))
+    return content
+
+
+def _sqlite(project: str, options: Mapping[str, Any], repo: Path) -> Store:
+    for name, value in options.items():
+        if name not in _SQLITE and value:
+            return OtherStore(f"its SQLite store says `{name}: {value}`")
+    return SqliteStore(project, repo / str(options.get("path", "data/online.db")))
+
+
+def _redis(project: str, options: Mapping[str, Any], file: Path) -> Store:
+    for name, value in options.items():
+        if name not in _REDIS:
+            return OtherStore(f"its Redis store says `{name}: {value}`")
+    for name in ("redis_type", "client"):
+        if options.get(name, "redis") != "redis":
+            return OtherStore(f"its Redis store says `{name}: {options[name]}`")
+    ttl = options.get("key_ttl_seconds")
+    if ttl is not None and (not isinstance(ttl, int) or isinstance(ttl, bool)):
+        raise BridgeError("G560", f"key_ttl_seconds is a number of seconds, not {ttl!r}", place=Place(str(file)))
+    return RedisStore(
+        project,
+        _connection(str(options.get("connection_string", "localhost:6379")), file),
+        key_ttl=ttl or None,
+        scan=options.get("full_scan_for_deletion", True) is not False,
+    )
+
+
+def _connection(text: str, file: Path) -> dict[str, Any]:
+    """`localhost:6379,db=1,ssl=true` as Feast reads it: the first address, and each option as JSON if it is."""
+    parts = text.split(",")
+    addresses = [part for part in parts if "=" not in part]
+    host, _, port = addresses[0].partition(":") if addresses else ("", "", "")
+    if not host or not port.isdigit():
+        raise BridgeError(
+            "G560", "connection_string names no server", place=Place(str(file)), hint="as in localhost:6379,db=0"
+        )
+    options: dict[str, Any] = {}
+    for part in parts:
+        name, given, value = part.partition("=")
+        if given:
+            try:
+                options[name] = json.loads(value)
+            except json.JSONDecodeError:
+                options[name] = value
+    return options | {"host": host, "port": int(port)}

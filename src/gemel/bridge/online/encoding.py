@@ -1,0 +1,188 @@
+"""Keys, values and times as Feast writes them online: its key encoding of version 3, and protocol buffers by hand.
+
+Columns go in and come out as lists, because a call for each value would cost more than the value. The tests hold all
+of it equal to what Feast's own classes write.
+"""
+
+import datetime as dt
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gemel.errors import BridgeError
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+NO_TIME = -(2**63)
+"""What Feast itself writes for a time that is NULL, where the column has others."""
+
+# Of feast.types.Value: the byte that says which field follows, and in keys the number of its type.
+_STRING, _INT32, _INT64, _DOUBLE, _FLOAT, _BOOL, _TIME = 0x12, 0x18, 0x20, 0x29, 0x35, 0x38, 0x40
+_KEY_TYPES = {"string": 2, "int32": 3, "int64": 4}
+_INTEGERS = {_INT32, _INT64, _TIME}
+
+
+class _Memo(dict[Any, bytes]):
+    """Most columns repeat their values; each different one is encoded once."""
+
+    def __init__(self, make: Callable[[Any], bytes]) -> None:
+        self.make = make
+
+    def __missing__(self, value: Any) -> bytes:
+        made = self[value] = self.make(value)
+        return made
+
+
+def encode_keys(types: Mapping[str, str], columns: Sequence[Sequence[Any]]) -> list[bytes]:
+    """The key of each entity row. `types` by entity, in the order of `columns`; a key holds them by name."""
+    order = sorted(range(len(types)), key=list(types).__getitem__)
+    head = key_prefix(list(types))
+    kinds = list(types.values())
+    parts = [_encode_key_column(kinds[index], columns[index]) for index in order]
+    if len(parts) == 1:
+        return [head + part for part in parts[0]]
+    return [head + b"".join(row) for row in zip(*parts, strict=True)]
+
+
+def key_prefix(entities: Sequence[str]) -> bytes:
+    """What all keys of these entities begin with."""
+    names = [name.encode() for name in sorted(entities)]
+    return struct.pack("<I", len(names)) + b"".join(struct.pack("<II", 2, len(name)) + name for name in names)
+
+
+def _encode_key_column(type_: str, column: Sequence[Any]) -> list[bytes]:
+    number = _KEY_TYPES[type_]
+    if type_ == "string":
+        encoded = [value.encode() for value in column]
+        lengths = _Memo(lambda length: struct.pack("<II", number, length))
+        return [lengths[len(value)] + value for value in encoded]
+    layout, size = ("<IIi", 4) if type_ == "int32" else ("<IIq", 8)
+    pack = struct.Struct(layout).pack
+    return [pack(number, size, value) for value in column]
+
+
+def split_key(key: bytes, entities: int) -> int | None:
+    """Where the key ends in a Redis key, which goes on with the project's name. None if it is no such key."""
+    place = 4
+    try:
+        for _ in range(2 * entities):
+            (length,) = struct.unpack_from("<I", key, place + 4)
+            place += 8 + length
+    except struct.error:
+        return None
+    return place if place <= len(key) else None
+
+
+def encode_values(type_: str, column: Sequence[Any]) -> list[bytes]:
+    """Each value as a serialized feast.types.Value; NULL is the empty one. Times are in microseconds since 1970."""
+    match type_:
+        case "float64":
+            pack = struct.Struct("<Bd").pack
+            return [b"" if value is None else pack(_DOUBLE, value) for value in column]
+        case "float32":
+            pack = struct.Struct("<Bf").pack
+            return [b"" if value is None else pack(_FLOAT, value) for value in column]
+        case _:
+            memo = _Memo(_ENCODERS[type_])
+            memo[None] = b""
+            return list(map(memo.__getitem__, column))
+
+
+def _encode_string(value: str) -> bytes:
+    encoded = value.encode()
+    return bytes((_STRING,)) + varint(len(encoded)) + encoded
+
+
+_ENCODERS: dict[str, Callable[[Any], bytes]] = {
+    "int32": lambda value: bytes((_INT32,)) + varint(value),
+    "int64": lambda value: bytes((_INT64,)) + varint(value),
+    "bool": lambda value: bytes((_BOOL, 1 if value else 0)),
+    "string": _encode_string,
+    "timestamp": lambda value: bytes((_TIME,)) + varint(value // 1_000_000),
+}
+
+
+def value_texts(type_: str, column: Sequence[Any]) -> list[str | None]:
+    """What Feast puts beside a value in SQLite, for people to read: numbers and texts as Python writes them."""
+    match type_:
+        case "string":
+            return list(column)
+        case "timestamp":
+            return [None] * len(column)
+        case _:
+            return [None if value is None else str(value) for value in column]
+
+
+def encode_moments(column: Sequence[int]) -> list[bytes]:
+    """Microseconds since 1970, each as a serialized google.protobuf.Timestamp."""
+    return list(map(_Memo(_encode_moment).__getitem__, column))
+
+
+def _encode_moment(moment: int) -> bytes:
+    seconds, rest = divmod(moment, 1_000_000)
+    return (b"\x08" + varint(seconds) if seconds else b"") + (b"\x10" + varint(rest * 1000) if rest else b"")
+
+
+def decode_moment(encoded: bytes) -> int:
+    """Microseconds since 1970."""
+    found, place = {8: 0, 16: 0}, 0
+    while place < len(encoded):
+        tag = encoded[place]
+        found[tag], place = _read_varint(encoded, place + 1)
+    return found[8] * 1_000_000 + found[16] // 1000
+
+
+def decode_value(encoded: bytes) -> Any:
+    """What a serialized feast.types.Value holds. Raises BridgeError (G563) for what no feature of ours can be."""
+    if not encoded:
+        return None
+    tag = encoded[0]
+    try:
+        if tag in _INTEGERS:
+            value = _read_varint(encoded, 1)[0]
+            return (None if value == NO_TIME else decode_time(value * 1_000_000)) if tag == _TIME else value
+        match tag:
+            case 0x29:
+                return struct.unpack_from("<d", encoded, 1)[0]
+            case 0x35:
+                return struct.unpack_from("<f", encoded, 1)[0]
+            case 0x38:
+                return encoded[1] != 0
+            case 0x12:
+                length, place = _read_varint(encoded, 1)
+                if place + length == len(encoded):
+                    return encoded[place:].decode()
+    except (struct.error, IndexError, UnicodeDecodeError, OverflowError):
+        pass
+    raise BridgeError(
+        "G563",
+        f"the online store holds a value that is no feature of gemel's: {encoded[:20].hex()}",
+        hint="`gemel features materialize` writes them anew",
+    )
+
+
+def decode_time(moment: int) -> dt.datetime:
+    """In UTC, of microseconds since 1970."""
+    return EPOCH + dt.timedelta(microseconds=moment)
+
+
+def varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; a negative number as the 64 bits that it is in two's complement."""
+    if 0 <= value < 128:
+        return bytes((value,))
+    value &= 0xFFFFFFFFFFFFFFFF
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_varint(encoded: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = encoded[place]
+        value |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return value - 2**64 if value >= 2**63 else value, place

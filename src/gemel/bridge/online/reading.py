@@ -1,0 +1,75 @@
+"""What is online for entity rows, each value with the time of its row, and those told that are older than their `ttl`.
+
+Feast serves a value however old it is.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gemel.bridge.online.encoding import encode_keys
+from gemel.bridge.online.newest import OnlineView
+from gemel.bridge.online.store import Found, OnlineStore
+from gemel.errors import BridgeError
+
+Part = tuple[OnlineView, Sequence[str]]
+"""A view, and which of its features are asked for."""
+
+
+@dataclass(slots=True)
+class OnlineRow:
+    """The features of one entity row. `moments`: by feature, the time of its row; none for what is not online.
+
+    `stale` are the features that are older than their view's `ttl`.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    moments: dict[str, dt.datetime] = field(default_factory=dict)
+    stale: list[str] = field(default_factory=list)
+
+
+def read(
+    store: OnlineStore, parts: Sequence[Part], rows: Sequence[Mapping[str, Any]], *, now: dt.datetime | None = None
+) -> list[OnlineRow | None]:
+    """An answer for each entity row, None where nothing of it is online. Raises BridgeError (G535, G56x)."""
+    moment = now or dt.datetime.now(dt.UTC)
+    answers = [OnlineRow() for _ in rows]
+    for view, features in parts:
+        for answer, found in zip(answers, find(store, view, features, rows), strict=True):
+            _add(answer, view, features, found, moment)
+    return [answer if answer.moments else None for answer in answers]
+
+
+def find(
+    store: OnlineStore, view: OnlineView, features: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> list[Found | None]:
+    """What the store holds of one view for each entity row."""
+    columns = [[key(row.get(entity), type_, entity) for row in rows] for entity, type_ in view.entities.items()]
+    return store.read(view.name, features, encode_keys(view.entities, columns))
+
+
+def _add(answer: OnlineRow, view: OnlineView, features: Sequence[str], found: Found | None, now: dt.datetime) -> None:
+    for name in features:
+        answer.values[name] = found.values[name] if found else None
+    if found is None or found.moment is None:
+        return
+    answer.moments |= dict.fromkeys(features, found.moment)
+    if view.ttl and now - found.moment > view.ttl:
+        answer.stale += features
+
+
+def key(value: Any, type_: str, entity: str) -> str | int:
+    """An entity's key as its type is; a number may be given as text."""
+    if type_ == "string" and isinstance(value, str):
+        return value
+    if type_ != "string" and isinstance(value, str | int) and not isinstance(value, bool):
+        bits = 32 if type_ == "int32" else 64
+        try:
+            number = int(value)
+        except ValueError:
+            number = 2**bits
+        if -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
+            return number
+    what = "a text" if type_ == "string" else "a number"
+    raise BridgeError("G535", f"entity {entity!r} is {what}, not {value!r}")
