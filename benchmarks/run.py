@@ -1,4 +1,4 @@
-"""Measurements, side by side: `python benchmarks/run.py [cold] [sql] [compile] [load] [validate]`, as markdown tables.
+"""Measurements, side by side, as markdown tables: `python benchmarks/run.py [NAME]...`
 
 benchmarks/README.md says what each shows. GEMEL_METRICFLOW_PYTHON names a Python that has metricflow; without it,
 MetricFlow's columns stay empty.
@@ -18,7 +18,14 @@ import metricflow_client
 import report
 
 README = Path(__file__).parent / "README.md"
-BENCHMARKS = {"cold": "cold", "sql": "sql", "compile": "compilation", "load": "loading", "validate": "validation"}
+BENCHMARKS = {
+    "cold": "cold",
+    "sql": "sql",
+    "compile": "compilation",
+    "load": "loading",
+    "validate": "validation",
+    "training": "training",
+}
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ Only keys and times of a spine go through the engine. All its columns come out a
 import hashlib
 import io
 import re
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,7 +242,8 @@ def requests_of(spine: Spine, keys: Mapping[str, str], *, time_column: str = MOM
     def batches() -> Iterator["pyarrow.RecordBatch"]:
         row = 0
         for batch in spine.read([*keys, time_column]):
-            numbers = pyarrow.array(range(row, row + batch.num_rows), pyarrow.int64())
+            counted = pyarrow.py_buffer(array("q", range(row, row + batch.num_rows)))
+            numbers = pyarrow.Array.from_buffers(pyarrow.int64(), batch.num_rows, [None, counted])
             columns = [batch.column(batch.schema.get_field_index(name)).cast(type_) for name, type_ in types.items()]
             time = batch.column(batch.schema.get_field_index(time_column))
             columns.append(pyarrow.compute.cast(time, moment, safe=False))

@@ -43,6 +43,7 @@ from gemel.compiler.moments import (
 )
 from gemel.compiler.parts import gather
 from gemel.compiler.planning import cell_names, cells_of
+from gemel.compiler.rules import tidy
 from gemel.compiler.terms import Leaf, Term
 from gemel.errors import About, BridgeError
 from gemel.spec.manifest import Dimension, Relation
@@ -62,6 +63,7 @@ def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drif
     """
     terms, kept = _resolved(graph, query)
     facts, keys = _facts(graph, query, kept)
+    counts = {part.name for parts in kept.values() for part in parts if _is_of_rows(part)}
     looks = {
         Windowed(windowed_name(part.name, feature.window), gather(part), part.name, feature.window): None
         for feature, term in terms.items()
@@ -73,8 +75,8 @@ def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drif
     rows: Plan = Scan(requests, "requests")
     values = [Named(name, column(name, "requests")) for name in (ROW, *keys)]
     if running:
-        rows = _looked_up(rows, _sums(query, requests, facts, keys, running), "sums")
-        values += [_difference(look) for look in running]
+        rows = _looked_up(rows, _sums(query, requests, facts, keys, running, counts), "sums")
+        values += [_difference(look, counts) for look in running]
     if framed:
         rows = _looked_up(rows, _frames(query, requests, facts, keys, framed), "frames")
         values += [Named(look.name, column(look.name, "frames")) for look in framed]
@@ -111,10 +113,29 @@ def _resolved(graph: Graph, query: FeatureQuery) -> tuple[dict[MetricFeature, Te
 
 
 def _facts(graph: Graph, query: FeatureQuery, kept: Kept) -> tuple[Plan, tuple[str, ...]]:
-    """The facts by key and by the first moment that can see them, and the names of the keys."""
+    """The facts, each under the first moment that can see it, and the names of their keys. Facts of several models
+    are summed by that moment."""
     buckets = [by_step(graph, query, leaf, part, _grain(graph, leaf)) for leaf in kept for part in kept[leaf]]
     keys = tuple(key.name for key, _ in next(iter(kept)).keys)
-    return (buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT))), keys
+    facts = tidy(buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT)))
+    if isinstance(facts, Aggregate):
+        # Seconds rarely have two facts of one key, so that summing them first is work for nothing.
+        facts = Derive(facts.input, (*facts.keys, *(Named(part.name, _of_one(part)) for part in facts.values)))
+    return facts, keys
+
+
+def _is_of_rows(part: Summary) -> bool:
+    """Whether it counts rows: then it is 0 only where there are none."""
+    return part.function == "count" and isinstance(part.value, exp.Literal)
+
+
+def _of_one(part: Summary) -> exp.Expr:
+    """A part of a single fact: what it adds to a sum, or NULL for a fact that the part is not of."""
+    value = part.value
+    if part.function == "count" and not _is_of_rows(part):
+        one, zero = exp.Literal.number(1), exp.Literal.number(0)
+        value = exp.case().when(present(value.copy()), one).else_(zero)
+    return value if part.where is None else exp.case().when(part.where.copy(), value)
 
 
 def _grain(graph: Graph, leaf: Leaf) -> Window:
@@ -125,26 +146,40 @@ def _grain(graph: Graph, leaf: Leaf) -> Window:
 
 
 def _sums(
-    query: FeatureQuery, requests: Relation, facts: Plan, keys: tuple[str, ...], looks: Iterable[Windowed]
+    query: FeatureQuery,
+    requests: Relation,
+    facts: Plan,
+    keys: tuple[str, ...],
+    looks: Iterable[Windowed],
+    counts: Collection[str],
 ) -> Plan:
     """By request, the running sums at both ends of each window, and how many facts they are of."""
     looks = list(looks)
     until_now = exp.Window(
-        partition_by=[column(key, "facts") for key in keys],
-        order=exp.Order(expressions=[column(MOMENT, "facts")]),
+        partition_by=[column(key, "known") for key in keys],
+        order=exp.Order(expressions=[column(MOMENT, "known")]),
     )
-    sums = [Named(name, column(name, "facts")) for name in (*keys, MOMENT)]
+    sums = [Named(name, column(name, "known")) for name in (*keys, MOMENT)]
     for part in dict.fromkeys(look.value for look in looks):
-        sums.append(Named(part, _over(exp.Sum(this=column(part, "facts")), until_now)))
-        sums.append(Named(_seen(part), _over(exp.Count(this=column(part, "facts"), big_int=True), until_now)))
-    running = Derive(Scan(facts, "facts"), tuple(sums))
+        total: exp.Expr = exp.Sum(this=column(part, "known"))
+        count = exp.Count(this=column(part, "known"), big_int=True)
+        if part in counts:  # of single facts a count is quicker than a sum of ones
+            total = count if isinstance(facts, Derive) else total
+        else:
+            sums.append(Named(_seen(part), _over(count, until_now)))
+        sums.append(Named(part, _over(total, until_now)))
+    running = Derive(Scan(facts, "known"), tuple(sums))
     windows = tuple(dict.fromkeys(look.back for look in looks if isinstance(look.back, Window)))
     edges = Stack(tuple(_edge(query, requests, keys, window) for window in (None, *windows)), "edges")
     on = [equal(column(key, "edges"), column(key, "running")) for key in keys]
     on.append(exp.GTE(this=column(MOMENT, "edges"), expression=column(MOMENT, "running")))
     found = Join(Scan(edges, "edges"), Scan(running, "running"), conjunction(on), "asof")
-    ends = dict.fromkeys((part, back) for look in looks for part in (look.value, _seen(look.value))
-                         for back in (None, look.back))  # fmt: skip
+    ends = dict.fromkeys(
+        (part, back)
+        for look in looks
+        for part in (look.value, *([] if look.value in counts else [_seen(look.value)]))
+        for back in (None, look.back)
+    )
     values = [
         Summary(_end(part, back), "max", column(part, "running"), equal(column("back", "edges"), _back(back)))
         for part, back in ends
@@ -180,8 +215,12 @@ def _seen(part: str) -> str:
     return f"{part}__seen"
 
 
-def _difference(look: Windowed) -> Named:
-    now = column(_end(look.value, None), "sums")
+def _difference(look: Windowed, counts: Collection[str]) -> Named:
+    now: exp.Expr = column(_end(look.value, None), "sums")
+    if look.value in counts:
+        before = _or_zero(column(_end(look.value, look.back), "sums"))
+        since = exp.Sub(this=now, expression=before) if look.back else now
+        return Named(look.name, exp.Nullif(this=since, expression=exp.Literal.number(0)))
     if look.back is None:
         return Named(look.name, now)
     seen = column(_end(_seen(look.value), None), "sums")
@@ -200,14 +239,14 @@ def _frames(
     """By request, what is gathered over the frame of facts before it. Requests stand among the facts."""
     looks = list(looks)
     parts = tuple(dict.fromkeys(look.value for look in looks))
-    of_facts = [Named(ROW, exp.null()), *(Named(name, column(name, "facts")) for name in (*keys, MOMENT, *parts))]
+    of_facts = [Named(ROW, exp.null()), *(Named(name, column(name, "known")) for name in (*keys, MOMENT, *parts))]
     of_requests = [
         *(Named(name, column(name, "requests")) for name in (ROW, *keys)),
         Named(MOMENT, _moment(query)),
         *(Named(part, exp.null()) for part in parts),
     ]
     stacked = Stack(
-        (Derive(Scan(facts, "facts"), tuple(of_facts)), Derive(Scan(requests, "requests"), tuple(of_requests))),
+        (Derive(Scan(facts, "known"), tuple(of_facts)), Derive(Scan(requests, "requests"), tuple(of_requests))),
         "stacked",
     )
     functions = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max}

@@ -12,37 +12,32 @@ WITH edges AS (
     requests.event_timestamp - INTERVAL '2' HOUR - INTERVAL '7' DAY AS event_timestamp,
     604800 AS back
   FROM temp.main.requests
-), flights_by_carrier_event_timestamp AS (
+), known AS (
   SELECT
     flights.carrier,
     DATE_TRUNC('MINUTE', CAST(flights.outcome_known_at_utc AS TIMESTAMP)) + INTERVAL '1' MINUTE AS event_timestamp,
-    COUNT(*) AS flights,
-    SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) AS late_departures,
-    COUNT(flights.departed_at_utc) AS departures,
-    MAX(flights.departure_delay) AS longest_departure_delay
+    1 AS flights,
+    CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END AS late_departures,
+    CASE WHEN flights.departed_at_utc IS NOT NULL THEN 1 ELSE 0 END AS departures,
+    flights.departure_delay AS longest_departure_delay
   FROM gemel.main.flights
   WHERE
     flights.carrier IS NOT NULL AND flights.outcome_known_at_utc IS NOT NULL
-  GROUP BY
-    1, 2
 ), running AS (
   SELECT
-    facts.carrier,
-    facts.event_timestamp,
-    SUM(facts.flights) OVER (PARTITION BY facts.carrier ORDER BY facts.event_timestamp) AS flights,
-    COUNT(facts.flights) OVER (PARTITION BY facts.carrier ORDER BY facts.event_timestamp) AS flights__seen,
-    SUM(facts.late_departures) OVER (PARTITION BY facts.carrier ORDER BY facts.event_timestamp) AS late_departures,
-    COUNT(facts.late_departures) OVER (PARTITION BY facts.carrier ORDER BY facts.event_timestamp) AS late_departures__seen,
-    SUM(facts.departures) OVER (PARTITION BY facts.carrier ORDER BY facts.event_timestamp) AS departures,
-    COUNT(facts.departures) OVER (PARTITION BY facts.carrier ORDER BY facts.event_timestamp) AS departures__seen
-  FROM flights_by_carrier_event_timestamp AS facts
+    known.carrier,
+    known.event_timestamp,
+    COUNT(known.flights) OVER (PARTITION BY known.carrier ORDER BY known.event_timestamp) AS flights,
+    COUNT(known.late_departures) OVER (PARTITION BY known.carrier ORDER BY known.event_timestamp) AS late_departures__seen,
+    SUM(known.late_departures) OVER (PARTITION BY known.carrier ORDER BY known.event_timestamp) AS late_departures,
+    COUNT(known.departures) OVER (PARTITION BY known.carrier ORDER BY known.event_timestamp) AS departures__seen,
+    SUM(known.departures) OVER (PARTITION BY known.carrier ORDER BY known.event_timestamp) AS departures
+  FROM known
 ), sums AS (
   SELECT
     edges.__row,
     MAX(running.flights) FILTER (WHERE edges.back = 0) AS flights_now,
     MAX(running.flights) FILTER (WHERE edges.back = 604800) AS flights_before_7_day,
-    MAX(running.flights__seen) FILTER (WHERE edges.back = 0) AS flights__seen_now,
-    MAX(running.flights__seen) FILTER (WHERE edges.back = 604800) AS flights__seen_before_7_day,
     MAX(running.late_departures) FILTER (WHERE edges.back = 0) AS late_departures_now,
     MAX(running.late_departures) FILTER (WHERE edges.back = 604800) AS late_departures_before_7_day,
     MAX(running.late_departures__seen) FILTER (WHERE edges.back = 0) AS late_departures__seen_now,
@@ -59,10 +54,10 @@ WITH edges AS (
 ), stacked AS (
   SELECT
     NULL AS __row,
-    facts.carrier,
-    facts.event_timestamp,
-    facts.longest_departure_delay
-  FROM flights_by_carrier_event_timestamp AS facts
+    known.carrier,
+    known.event_timestamp,
+    known.longest_departure_delay
+  FROM known
   UNION ALL
   SELECT
     requests.__row,
@@ -92,11 +87,8 @@ WITH edges AS (
   SELECT
     requests.__row,
     requests.carrier,
-    CASE
-      WHEN sums.flights__seen_now > COALESCE(sums.flights__seen_before_7_day, 0)
-      THEN sums.flights_now - COALESCE(sums.flights_before_7_day, 0)
-    END AS flights_7_day,
-    sums.flights_now AS flights_all,
+    NULLIF(sums.flights_now - COALESCE(sums.flights_before_7_day, 0), 0) AS flights_7_day,
+    NULLIF(sums.flights_now, 0) AS flights_all,
     CASE
       WHEN sums.late_departures__seen_now > COALESCE(sums.late_departures__seen_before_7_day, 0)
       THEN sums.late_departures_now - COALESCE(sums.late_departures_before_7_day, 0)
