@@ -22,6 +22,7 @@ LAYERS = {
     "dbt": {"errors", "spec"},
     "checks": {"errors", "spec", "compiler", "warehouse"},
     "bridge": {"errors", "spec", "compiler", "warehouse"},
+    "feast": {"errors", "warehouse"},  # loaded by Feast only
     "bi": {"errors", "spec", "compiler"},
     "project": {"errors", "spec", "compiler", "warehouse", "dbt", "checks", "bridge", "bi"},
     "server": {"errors", "spec", "compiler", "project"},
@@ -57,7 +58,15 @@ ORDER = [module for modules in STAGES.values() for module in modules]
 HEAVY: dict[str, set[str]] = {
     "dbt": set(),
     "duckdb": set(),
-    "feast": set(),
+    "feast": {
+        "feast.relations",
+        "feast.retrieval",
+        "feast.rows",
+        "feast.source",
+        "feast.store",
+        "feast.views",
+        "feast.writing",
+    },
     "pandas": set(),
     "pyarrow": set(),
 }

@@ -19,7 +19,7 @@ REGISTRY, ONLINE = "registry.db", "online_store.db"
 
 
 def store_yaml(project: str) -> str:
-    """`feature_store.yaml`: DuckDB offline, SQLite online. Paths are relative to the file, as Feast takes them.
+    """`feature_store.yaml`: our offline store, SQLite online. Paths are relative to the file, as Feast takes them.
 
     Feast's default offline store loses rows, so another one is always named.
     """
@@ -29,7 +29,7 @@ def store_yaml(project: str) -> str:
             "provider: local",
             f"registry: {DATA.name}/{REGISTRY}",
             "offline_store:",
-            "  type: duckdb",
+            "  type: gemel.feast.DuckDBOfflineStore",
             "online_store:",
             "  type: sqlite",
             f"  path: {DATA.name}/{ONLINE}",

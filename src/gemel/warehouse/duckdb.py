@@ -47,12 +47,12 @@ class Warehouse:
 
         Raises WarehouseError: G401-G403 for the file, G405-G407 for the SQL.
         """
-        with _translated(self.profile):
+        with translated(self.profile):
             return Result(self._cursor(), sql)
 
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
         """The columns that `sql` would have: `(("revenue", "DECIMAL(38,2)"),)`. It is bound, and not run."""
-        with _translated(self.profile):
+        with translated(self.profile):
             described = self._cursor().execute(f"DESCRIBE {sql}").fetchall()
         return tuple((str(name), str(kind)) for name, kind, *_ in described)
 
@@ -60,7 +60,7 @@ class Warehouse:
         """The database names that SQL can use here. Known from the profile, without opening anything."""
         if not self._lent:
             return self.profile.catalogs
-        with _translated():
+        with translated():
             named = self._cursor().execute("SELECT database_name FROM duckdb_databases() WHERE NOT internal").fetchall()
         return frozenset(str(name) for (name,) in named)
 
@@ -74,7 +74,7 @@ class Warehouse:
 
         The warehouse is closed for it, as a file can be open in one way only, and opens again when it is asked.
         """
-        with _translated(self.profile):
+        with translated(self.profile):
             if self._lent:
                 return Scratch(self._cursor())
             self.close()
@@ -154,7 +154,7 @@ class Scratch:
 
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
         """As Warehouse.describe."""
-        with _translated():
+        with translated():
             described = self._connection.execute(f"DESCRIBE {sql}").fetchall()
         return tuple((str(name), str(kind)) for name, kind, *_ in described)
 
@@ -171,7 +171,7 @@ class Scratch:
         """Whether it is one statement, and that a SELECT. Raises WarehouseError where it is no SQL."""
         import duckdb
 
-        with _translated():
+        with translated():
             statements = self._connection.extract_statements(sql)
         return [statement.type for statement in statements] == [duckdb.StatementType.SELECT]
 
@@ -219,7 +219,7 @@ def _interruptible(connection: "duckdb.DuckDBPyConnection", work: Callable[[], T
             outcome.set_exception(error)
 
     Thread(target=run, daemon=True).start()
-    with _translated():
+    with translated():
         try:
             return outcome.result()
         except KeyboardInterrupt:
@@ -271,7 +271,7 @@ def _literal(text: str) -> str:
 
 
 @contextmanager
-def _translated(profile: Profile | None = None) -> Iterator[None]:
+def translated(profile: Profile | None = None) -> Iterator[None]:
     import duckdb
 
     try:

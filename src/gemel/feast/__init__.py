@@ -1,0 +1,12 @@
+"""What Feast loads of gemel: an offline store for DuckDB projects, named in `feature_store.yaml`, and its source.
+
+    offline_store:
+      type: gemel.feast.DuckDBOfflineStore
+
+Feast imports this package; nothing of gemel does, as importing Feast takes 7 to 10 seconds.
+"""
+
+from gemel.feast.source import DuckDBSource, SavedDatasetDuckDBStorage
+from gemel.feast.store import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+
+__all__ = ["DuckDBOfflineStore", "DuckDBOfflineStoreConfig", "DuckDBSource", "SavedDatasetDuckDBStorage"]

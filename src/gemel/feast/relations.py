@@ -1,0 +1,134 @@
+"""From a Feast data source to what DuckDB reads: a connection with the file attached, and a tree to select from."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
+from feast.infra.offline_stores.file_source import FileSource
+from feast.repo_config import RepoConfig
+from sqlglot import exp
+
+from gemel.errors import BridgeError, WarehouseError, did_you_mean
+from gemel.warehouse.duckdb import translated
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What to select from, and the DuckDB file that its names are found in, if there is one."""
+
+    name: str
+    tree: exp.Expr
+    database: Path | None = None
+
+    def column(self, known: Mapping[str, str], name: str, mapping: Mapping[str, str]) -> str:
+        """The source's own name of the column that Feast calls `name`. Raises BridgeError (G543)."""
+        own = next((old for old, new in mapping.items() if new == name), name)
+        for candidate in (own, name):
+            if candidate in known:
+                return candidate
+        raise BridgeError("G543", f"source {self.name!r} has no column {own!r}", hint=did_you_mean(own, known))
+
+
+def relation_of(source: DataSource, config: RepoConfig) -> Relation:
+    """Parquet of a FileSource, or a DuckDBSource. Raises BridgeError (G540) for any other source."""
+    from gemel.feast.source import DuckDBSource
+
+    match source:
+        case DuckDBSource(table=str(table)):
+            return Relation(source.name, exp.to_table(table, dialect="duckdb"), _database(source.database, config))
+        case DuckDBSource(query=str(query)):
+            return Relation(source.name, verbatim(query), _database(source.database, config))
+        case FileSource() if source.file_format is None or isinstance(source.file_format, ParquetFormat):
+            path = FileSource.get_uri_for_file_path(config.repo_path, source.path)
+            path = f"{path.rstrip('/')}/**/*.parquet" if Path(path).is_dir() else path
+            read = exp.ReadParquet(expressions=[exp.Literal.string(path)])
+            return Relation(source.name, exp.Table(this=read))
+        case _:
+            raise BridgeError(
+                "G540",
+                f"source {source.name!r} is a {type(source).__name__}, which gemel's offline store does not read",
+                hint="it reads a FileSource of Parquet and a gemel.feast.DuckDBSource",
+            )
+
+
+def _database(file: str | None, config: RepoConfig) -> Path:
+    file = file or config.offline_store.database
+    if not file:
+        raise BridgeError(
+            "G540",
+            "nothing names the DuckDB file",
+            hint="give the source `database=...`, or the offline store in feature_store.yaml a `database:`",
+        )
+    return Path(config.repo_path or ".") / file
+
+
+def verbatim(query: str) -> exp.Expr:
+    """`(query)` as the user wrote it: DuckDB is the one who parses it."""
+    return exp.Subquery(this=exp.Var(this=f"\n{query.strip().rstrip(';')}\n"))
+
+
+@contextmanager
+def opened(database: Path | None, *, write: bool = False) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """A connection whose unqualified names are those of the file. It is let go of at once: dbt may want to write.
+
+    Raises WarehouseError, for the file and for what is done with the connection.
+    """
+    import duckdb
+
+    config: dict[str, Any] = {
+        "python_enable_replacements": False,
+        "autoinstall_known_extensions": False,
+        "TimeZone": "UTC",
+    }
+    connection = duckdb.connect(":memory:", config=config)
+    try:
+        with translated():
+            if database is not None:
+                if not database.is_file() and not write:
+                    raise WarehouseError(
+                        "G401", f"the DuckDB file {database} does not exist", hint="`dbt build` makes it"
+                    )
+                # Under its own name, as DuckDB would: views inside the file may say `shop.main.sales`.
+                name = exp.to_identifier(database.name.split(".")[0], quoted=True).sql("duckdb")
+                read_only = "" if write else "(READ_ONLY)"
+                connection.execute(f"ATTACH {exp.Literal.string(str(database)).sql('duckdb')} AS {name} {read_only}")
+                connection.execute(f"USE {name}")
+            yield connection
+    finally:
+        connection.close()
+
+
+def run(connection: "duckdb.DuckDBPyConnection", select: exp.Expr) -> "pyarrow.Table":
+    with translated():
+        return connection.sql(select.sql("duckdb")).to_arrow_table()
+
+
+def described(connection: "duckdb.DuckDBPyConnection", relation: Relation) -> dict[str, str]:
+    """The columns and DuckDB's types of them."""
+    select = exp.select("*").from_(aliased(relation.tree, "source"))
+    with translated():
+        return {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {select.sql('duckdb')}").fetchall()}
+
+
+def columns_of(relation: Relation) -> dict[str, str]:
+    with opened(relation.database) as connection:
+        return described(connection, relation)
+
+
+def arrow_schema(relation: Relation) -> "pyarrow.Schema":
+    with opened(relation.database) as connection:
+        return run(connection, exp.select("*").from_(aliased(relation.tree, "source")).limit(0)).schema
+
+
+def aliased(tree: exp.Expr, name: str) -> exp.Expr:
+    copied: Any = tree.copy()
+    copied.set("alias", exp.TableAlias(this=exp.to_identifier(name)))
+    return copied  # type: ignore[no-any-return]

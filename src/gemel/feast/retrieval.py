@@ -1,0 +1,105 @@
+"""What Feast gets for a request: a job that runs its SQL when it is asked for rows, and can keep them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.repo_config import RepoConfig
+from sqlglot import exp
+
+from gemel.feast.joins import ROWS
+from gemel.feast.relations import opened, run
+from gemel.feast.rows import EntityRows
+from gemel.feast.writing import write
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Query = tuple[exp.Select, Path | None]
+"""A SELECT, and the DuckDB file that its names are found in."""
+
+
+class QueryJob(RetrievalJob):
+    """The rows of one SELECT."""
+
+    def __init__(self, config: RepoConfig, query: Query) -> None:
+        self._config = config
+        self._queries: tuple[Query, ...] = (query,)
+
+    def to_sql(self) -> str:
+        """A statement for each feature view."""
+        return ";\n\n".join(select.sql("duckdb", pretty=True) for select, _ in self._queries)
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> "pyarrow.Table":
+        [(select, database)] = self._queries
+        with opened(database) as connection:
+            return run(connection, select)
+
+    def _to_df_internal(self, timeout: int | None = None) -> Any:
+        return self._to_arrow_internal(timeout).to_pandas()
+
+    def persist(self, storage: Any, allow_overwrite: bool = False, timeout: int | None = None) -> None:
+        """With the on-demand features, as a saved dataset names them too."""
+        write(self.to_arrow(), storage.to_data_source(), self._config, replace=True, allow_overwrite=allow_overwrite)
+
+    @property
+    def full_feature_names(self) -> bool:
+        return False
+
+    @property
+    def on_demand_feature_views(self) -> list[Any]:
+        return []
+
+    @property
+    def metadata(self) -> RetrievalMetadata | None:
+        return None
+
+
+class HistoricalJob(QueryJob):
+    """The entity rows as they were given, and beside them the features of each view."""
+
+    def __init__(
+        self,
+        config: RepoConfig,
+        rows: EntityRows,
+        queries: Sequence[Query],
+        *,
+        keys: Sequence[str],
+        features: Sequence[str],
+        full_feature_names: bool,
+        on_demand: Sequence[Any],
+    ) -> None:
+        self._config = config
+        self._rows = rows
+        self._keys = keys
+        self._queries = tuple(queries)
+        self._features = list(features)
+        self._full_feature_names = full_feature_names
+        self._on_demand = list(on_demand)
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> "pyarrow.Table":
+        """The views one after another: the memory of one join at a time."""
+        answer = self._rows.table
+        keyed = self._rows.keyed(self._keys)
+        for select, database in self._queries:
+            with opened(database) as connection:
+                connection.register(ROWS, keyed)
+                found = run(connection, select)
+            for name, column in zip(found.column_names, found.columns, strict=True):
+                answer = answer.append_column(name, column)
+        return answer
+
+    @property
+    def full_feature_names(self) -> bool:
+        return self._full_feature_names
+
+    @property
+    def on_demand_feature_views(self) -> list[Any]:
+        return self._on_demand
+
+    @property
+    def metadata(self) -> RetrievalMetadata:
+        least, greatest = self._rows.bounds()
+        keys = [name for name in self._rows.table.column_names if name != self._rows.moment]
+        return RetrievalMetadata(self._features, keys, least, greatest)

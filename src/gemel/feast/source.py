@@ -1,0 +1,133 @@
+"""A Feast data source that is a table, or a query, in a DuckDB file; and the same as the place of a saved dataset."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from feast.data_source import DataSource
+from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
+from feast.protos.feast.core.SavedDataset_pb2 import SavedDatasetStorage as StorageProto
+from feast.repo_config import RepoConfig
+from feast.saved_dataset import SavedDatasetStorage
+from feast.type_map import pa_to_feast_value_type
+from feast.value_type import ValueType
+
+from gemel.errors import BridgeError
+from gemel.feast.relations import columns_of, relation_of
+
+
+class DuckDBSource(DataSource):
+    """A `table` (`buying`, `main.buying`), or the rows of a `query`, in a DuckDB file.
+
+    `database` is the file, absolute or relative to the repository; without it, the `database` of the offline store in
+    feature_store.yaml. Raises BridgeError (G540) unless one of table and query is given.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        table: str | None = None,
+        query: str | None = None,
+        database: str | None = None,
+        **more: Any,
+    ) -> None:
+        if (table is None) == (query is None):
+            raise BridgeError("G540", "a DuckDBSource is either a table or a query", hint="give one of the two")
+        name = name or table
+        if not name:
+            raise BridgeError("G540", "a DuckDBSource of a query has no name", hint="give it one: name=...")
+        self.table, self.query, self.database = table, query, database
+        super().__init__(name=name, **more)
+
+    def __eq__(self, other: object) -> bool:
+        same = super().__eq__(other)  # type: ignore[no-untyped-call]
+        return isinstance(other, DuckDBSource) and bool(same) and self._place() == other._place()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.timestamp_field))
+
+    def _place(self) -> dict[str, str | None]:
+        return {"table": self.table, "query": self.query, "database": self.database}
+
+    def source_type(self) -> Any:
+        return DataSourceProto.CUSTOM_SOURCE
+
+    @staticmethod
+    def from_proto(data_source: Any) -> "DuckDBSource":
+        return DuckDBSource(
+            name=data_source.name,
+            **json.loads(data_source.custom_options.configuration),
+            field_mapping=dict(data_source.field_mapping),
+            timestamp_field=data_source.timestamp_field,
+            created_timestamp_column=data_source.created_timestamp_column,
+            description=data_source.description,
+            tags=dict(data_source.tags),
+            owner=data_source.owner,
+        )
+
+    def _to_proto_impl(self) -> Any:
+        return DataSourceProto(
+            name=self.name,
+            type=DataSourceProto.CUSTOM_SOURCE,
+            data_source_class_type="gemel.feast.DuckDBSource",
+            custom_options=DataSourceProto.CustomSourceOptions(configuration=json.dumps(self._place()).encode()),
+            field_mapping=self.field_mapping,
+            timestamp_field=self.timestamp_field,
+            created_timestamp_column=self.created_timestamp_column,
+            description=self.description,
+            tags=self.tags,
+            owner=self.owner,
+        )
+
+    def validate(self, config: RepoConfig) -> None:
+        """Raises WarehouseError for a file or table that is not there, BridgeError (G543) for a column."""
+        relation = relation_of(self, config)
+        known = columns_of(relation)
+        for column in filter(None, (self.timestamp_field, self.created_timestamp_column)):
+            relation.column(known, column, self.field_mapping)
+
+    @staticmethod
+    def source_datatype_to_feast_value_type() -> Callable[[str], ValueType]:
+        return _value_type
+
+    def get_table_column_names_and_types(self, config: RepoConfig) -> Iterable[tuple[str, str]]:
+        """The columns and their Arrow types, as Feast knows those."""
+        from gemel.feast.relations import arrow_schema
+
+        return [(field.name, str(field.type)) for field in arrow_schema(relation_of(self, config))]
+
+    def get_table_query_string(self) -> str:
+        return self.table or f"({self.query})"
+
+
+class SavedDatasetDuckDBStorage(SavedDatasetStorage):
+    """A saved dataset as a table of a DuckDB file."""
+
+    _proto_attr_name = "custom_storage"
+
+    def __init__(self, table: str, database: str | None = None) -> None:
+        self.table, self.database = table, database
+
+    @staticmethod
+    def from_proto(storage_proto: Any) -> "SavedDatasetDuckDBStorage":
+        told = json.loads(storage_proto.custom_storage.configuration)
+        return SavedDatasetDuckDBStorage(told["table"], told["database"])
+
+    def to_proto(self) -> Any:
+        told = json.dumps({"table": self.table, "database": self.database}).encode()
+        options = DataSourceProto.CustomSourceOptions(configuration=told)
+        named = getattr(self, "_custom_storage_proto", None)  # Feast 0.67 keeps the class that wrote it
+        return named(options) if named else StorageProto(custom_storage=options)
+
+    def to_data_source(self) -> DuckDBSource:
+        return DuckDBSource(table=self.table, database=self.database)
+
+
+def _value_type(arrow: str) -> ValueType:
+    """Feast's own table, and the two of DuckDB's types that it lacks."""
+    if arrow.startswith("decimal"):
+        return ValueType.DOUBLE
+    if arrow.startswith("date"):
+        return ValueType.UNIX_TIMESTAMP
+    return pa_to_feast_value_type(arrow)

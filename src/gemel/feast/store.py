@@ -1,0 +1,190 @@
+"""Feast's offline store over DuckDB: Parquet files, and tables in a DuckDB file.
+
+Every entity row comes back once and in its place, whatever is in it. Its point-in-time joins are DuckDB's ASOF joins.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from feast.data_source import DataSource
+from feast.feature_logging import LoggingConfig, LoggingSource
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
+from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
+from feast.infra.offline_stores.offline_utils import get_pyarrow_schema_from_batch_source
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.repo_config import FeastConfigBaseModel, RepoConfig
+from feast.utils import compute_non_entity_date_range
+from pydantic import StrictStr
+from sqlglot import exp
+
+from gemel.errors import BridgeError
+from gemel.feast.joins import ROWS, point_in_time
+from gemel.feast.relations import Relation, aliased, columns_of, described, opened, relation_of
+from gemel.feast.retrieval import HistoricalJob, QueryJob
+from gemel.feast.rows import EntityRows, entity_rows, from_frame, from_sql
+from gemel.feast.views import check_names, requested, rows_between, within
+from gemel.feast.writing import write, write_log
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+
+class DuckDBOfflineStoreConfig(FeastConfigBaseModel):
+    """`database`: the DuckDB file, relative to the repository, of sources that name none and of entity rows in SQL."""
+
+    type: StrictStr = "gemel.feast.DuckDBOfflineStore"
+    database: StrictStr | None = None
+
+
+class DuckDBOfflineStore(OfflineStore):
+    """Reads FileSources of Parquet and DuckDBSources."""
+
+    supports_filter_by_created_timestamp = True
+
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig,
+        feature_views: Sequence[FeatureView],
+        feature_refs: Sequence[str],
+        entity_df: "pandas.DataFrame | str | None",
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        filter_by_created_timestamp: bool = False,
+        start_date: dt.datetime | None = None,
+        end_date: dt.datetime | None = None,
+    ) -> RetrievalJob:
+        """Everything is looked at now, so that what is wrong is told now; the joins run when rows are asked for.
+
+        Without entity rows: each key and time that the views have between the dates, with the features as of then.
+        Raises BridgeError (G540 to G544), WarehouseError, and Feast's own errors for columns that are missing.
+        """
+        on_demand = OnDemandFeatureView.get_requested_odfvs(list(feature_refs), project, registry)
+        views = requested(config, feature_views, feature_refs, on_demand, full_feature_names=full_feature_names)
+        rows = _entity_rows(config, feature_views, entity_df, (start_date, end_date))
+        check_names(views, on_demand, feature_refs, rows.table.column_names, full_feature_names=full_feature_names)
+        keys = [key for view in views for key, _ in view.keys]
+        with opened(None) as connection:
+            connection.register(ROWS, rows.keyed(keys))
+            types = described(connection, Relation(ROWS, exp.to_table(ROWS)))
+        return HistoricalJob(
+            config,
+            rows,
+            [
+                (point_in_time(view, types, known_then=filter_by_created_timestamp), view.relation.database)
+                for view in views
+            ],
+            keys=keys,
+            features=feature_refs,
+            full_feature_names=full_feature_names,
+            on_demand=on_demand,
+        )
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: Sequence[str],
+        feature_name_columns: Sequence[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: dt.datetime,
+        end_date: dt.datetime,
+    ) -> RetrievalJob:
+        """The newest row of each key between the dates, both inclusive; of several at one time the last created."""
+        times = [timestamp_field, *filter(None, [created_timestamp_column])]
+        columns = [*join_key_columns, *feature_name_columns, *times]
+        select, database = _rows_of(config, data_source, columns, timestamp_field, (start_date, end_date))
+        newest = exp.Window(
+            this=exp.RowNumber(),
+            partition_by=[exp.column(key, quoted=True) for key in join_key_columns],
+            order=exp.Order(expressions=[_last_first(time) for time in times]),
+        )
+        select.set("qualify", exp.Qualify(this=newest.eq(1)))
+        if not join_key_columns:
+            select = select.select(exp.Literal.string(DUMMY_ENTITY_VAL).as_(DUMMY_ENTITY_ID, quoted=True))
+        return QueryJob(config, (select, database))
+
+    @staticmethod
+    def pull_all_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: Sequence[str],
+        feature_name_columns: Sequence[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None = None,
+        start_date: dt.datetime | None = None,
+        end_date: dt.datetime | None = None,
+    ) -> RetrievalJob:
+        """All rows between the dates, both inclusive."""
+        columns = [*join_key_columns, *feature_name_columns, timestamp_field, *filter(None, [created_timestamp_column])]
+        return QueryJob(config, _rows_of(config, data_source, columns, timestamp_field, (start_date, end_date)))
+
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig,
+        feature_view: FeatureView,
+        table: "pyarrow.Table",
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Rows added to the view's source. Raises ValueError for other columns than it has, as Feast's stores do."""
+        source = feature_view.batch_source
+        if source is None:
+            raise BridgeError("G540", f"feature view {feature_view.name!r} has no source to write to")
+        schema, names = get_pyarrow_schema_from_batch_source(config, source)
+        if names != table.column_names:
+            raise ValueError(
+                f"The input pyarrow table has the columns {table.column_names}. "
+                f"The schema is expected to be {schema} with the columns (in this exact order) to be {names}."
+            )
+        write(table, source, config, replace=False)
+        if progress:
+            progress(table.num_rows)
+
+    @staticmethod
+    def write_logged_features(
+        config: RepoConfig,
+        data: "pyarrow.Table | Path",
+        source: LoggingSource,
+        logging_config: LoggingConfig,
+        registry: BaseRegistry,
+    ) -> None:
+        """One more Parquet file, or as many as `data` has, in the folder of a FileLoggingDestination."""
+        write_log(data, logging_config.destination, config)
+
+
+def _entity_rows(
+    config: RepoConfig,
+    feature_views: Sequence[FeatureView],
+    given: "pandas.DataFrame | str | None",
+    dates: tuple[dt.datetime | None, dt.datetime | None],
+) -> EntityRows:
+    if given is None:
+        start, end = compute_non_entity_date_range(list(feature_views), *dates)
+        return entity_rows(rows_between(config, feature_views, start, end))
+    if not isinstance(given, str):
+        return from_frame(given)
+    database = config.offline_store.database
+    return from_sql(given, Path(config.repo_path or ".") / database if database else None)
+
+
+def _rows_of(
+    config: RepoConfig,
+    source: DataSource,
+    columns: Sequence[str],
+    time: str,
+    dates: tuple[dt.datetime | None, dt.datetime | None],
+) -> tuple[exp.Select, Path | None]:
+    relation = relation_of(source, config)
+    types = columns_of(relation)
+    names = [relation.column(types, name, {}) for name in dict.fromkeys(columns)]
+    select = exp.select(*(exp.column(name, quoted=True) for name in names)).from_(aliased(relation.tree, "source"))
+    return select.where(*within(exp.column(time, quoted=True), types[time], *dates)), relation.database
+
+
+def _last_first(column: str) -> exp.Expr:
+    return exp.Ordered(this=exp.column(column, quoted=True), desc=True, nulls_first=False)

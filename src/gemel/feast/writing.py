@@ -1,0 +1,105 @@
+"""Rows written to where a source reads them: appended, or in place of what is there."""
+
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from feast.data_source import DataSource
+from feast.errors import SavedDatasetLocationAlreadyExists
+from feast.feature_logging import LoggingDestination
+from feast.infra.offline_stores.file_source import FileLoggingDestination, FileSource
+from feast.repo_config import RepoConfig
+from sqlglot import exp
+
+from gemel.errors import BridgeError
+from gemel.feast.relations import opened, relation_of
+from gemel.feast.source import DuckDBSource
+from gemel.warehouse.duckdb import translated
+
+if TYPE_CHECKING:
+    import pyarrow
+
+BATCH = "batch"
+
+
+def write(
+    table: "pyarrow.Table", target: DataSource, config: RepoConfig, *, replace: bool, allow_overwrite: bool = True
+) -> None:
+    """Raises Feast's SavedDatasetLocationAlreadyExists, BridgeError (G540, G545) and WarehouseError."""
+    relation_of(target, config)  # is it of a kind that we know?
+    if isinstance(target, FileSource):
+        path = Path(FileSource.get_uri_for_file_path(config.repo_path, target.path))
+        if "://" in target.path:
+            raise BridgeError("G545", f"{target.path} is not a local file", hint="only local Parquet is written")
+        if replace and not allow_overwrite and path.exists():
+            raise SavedDatasetLocationAlreadyExists(location=target.path)
+        _write_file(table, path, replace=replace)
+    else:
+        assert isinstance(target, DuckDBSource)
+        _write_table(table, target, config, replace=replace, allow_overwrite=allow_overwrite)
+
+
+def _write_file(table: "pyarrow.Table", path: Path, *, replace: bool) -> None:
+    """A file whole, or not at all. A folder gets one more file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.is_dir():
+        if replace:
+            for old in path.rglob("*.parquet"):
+                old.unlink()
+        path = path / f"{uuid.uuid4().hex}.parquet"
+    elif path.is_file() and not replace:
+        before = pq.read_table(path)
+        table = pa.concat_tables([before, table.select(before.column_names).cast(before.schema)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        pq.write_table(table, unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write_table(
+    table: "pyarrow.Table", target: DuckDBSource, config: RepoConfig, *, replace: bool, allow_overwrite: bool
+) -> None:
+    import duckdb
+
+    if not target.table:
+        raise BridgeError("G545", f"source {target.name!r} is a query, which nothing can be written to")
+    relation = relation_of(target, config)
+    place = relation.tree.sql("duckdb")
+    batch = exp.select("*").from_(BATCH).sql("duckdb")
+    with opened(relation.database, write=True) as connection, translated():
+        connection.register(BATCH, table)
+        if not replace:
+            connection.execute(f"INSERT INTO {place} BY NAME {batch}")
+            return
+        if allow_overwrite:
+            connection.execute(f"CREATE OR REPLACE TABLE {place} AS {batch}")
+            return
+        try:
+            connection.execute(f"CREATE TABLE {place} AS {batch}")
+        except duckdb.CatalogException as error:
+            if "already exists" not in str(error):
+                raise
+            raise SavedDatasetLocationAlreadyExists(location=target.table) from None
+
+
+def write_log(data: "pyarrow.Table | Path", destination: LoggingDestination, config: RepoConfig) -> None:
+    """Logged features as Parquet, in the folder of a FileLoggingDestination. Raises BridgeError (G545)."""
+    import pyarrow.parquet as pq
+
+    if not isinstance(destination, FileLoggingDestination) or "://" in destination.path:
+        raise BridgeError(
+            "G545", "logged features are written to a local folder only", hint="use a FileLoggingDestination"
+        )
+    table = pq.read_table(data) if isinstance(data, Path) else data
+    folder = Path(FileSource.get_uri_for_file_path(config.repo_path, destination.path))
+    if destination.partition_by:
+        pq.write_to_dataset(table, folder, partition_cols=destination.partition_by)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_file(table, folder, replace=False)
