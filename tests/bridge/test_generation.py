@@ -107,7 +107,8 @@ def test_the_store_is_written_once_and_then_the_users(shop, tmp_path):
     write(shop, tmp_path)
     store = tmp_path / "feature_views/feature_store.yaml"
     content = yaml.safe_load(store.read_text())
-    assert (content["offline_store"]["type"], content["online_store"]["type"]) == ("duckdb", "sqlite")
+    stores = (content["offline_store"]["type"], content["online_store"]["type"])
+    assert stores == ("gemel.feast.DuckDBOfflineStore", "sqlite")
     store.write_text("project: mine\n")
     assert write(shop, tmp_path) == []
 
