@@ -25,6 +25,7 @@ BENCHMARKS = {
     "load": "loading",
     "validate": "validation",
     "training": "training",
+    "online": "online",
 }
 
 
