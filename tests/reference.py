@@ -558,6 +558,13 @@ def feature(
     """
     world = World(manifest, tables, by_entity)
     known = known_at and known_at.split("__")[-1]
-    ask = Ask((Ref(entity),), known=(known, minus(moment, window) if window else None, moment))
-    answer = compute(world, world.metrics[metric], ask)
+    asked, since = world.metrics[metric], minus(moment, window) if window else None
+    if isinstance(own := asked.definition, Cumulative):
+        # The window is the metric's own; of a period to date, the one in which the last instant before `m` lies.
+        source = world.metrics[own.input.name]
+        since = truncate(moment - dt.timedelta(microseconds=1), own.grain_to_date) if own.grain_to_date else None
+        since = minus(moment, own.window) if own.window else since
+        asked = replace(source, filters=(*source.filters, *asked.filters, *own.input.filters))
+    ask = Ask((Ref(entity),), known=(known, since, moment))
+    answer = compute(world, asked, ask)
     return {key[0]: value for key, value in answer.rows.items() if key[0] is not None}

@@ -142,6 +142,7 @@ METRICS = (
     simple(Measure("joined", "customers", "count", "1", "joined_at")),
     # With filters, a filled value, the time spine
     simple(SALES, "done_sales", DONE),
+    simple(SALES, "managed_sales", "{{ Dimension('shop__manager') }} = 'ann'"),
     simple(amount("amount"), "gold_amount", "{{ Dimension('customer__segment') }} = 'gold' or " + DONE),
     simple(SALES, "march_sales", "{{ TimeDimension('metric_time', 'day') }} >= '2024-03-01'"),
     simple(SALES, "called_sales", "{{ Metric('calls', ['customer']) }} >= 2"),

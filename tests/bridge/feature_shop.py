@@ -61,6 +61,7 @@ MANIFEST = {
                 {"name": "average_amount", "agg": "average", "expr": "amount"},
                 {"name": "median_amount", "agg": "median", "expr": "amount"},
                 {"name": "buyers", "agg": "count_distinct", "expr": "customer"},
+                {"name": "regions", "agg": "count_distinct", "expr": "region"},
             ],
             time="sold_at",
         ),
@@ -70,6 +71,21 @@ MANIFEST = {
             [
                 {"name": "nick", "type": "categorical", "description": "What they are called."},
                 {"name": "born", "type": "categorical"},
+            ],
+        ),
+        model(
+            "ranks",
+            [{"name": "customer", "type": "natural"}],
+            [
+                {"name": "rank", "type": "categorical", "description": "How they were known."},
+                *(
+                    {
+                        "name": f"ranked_{edge}",
+                        "type": "time",
+                        "type_params": {"time_granularity": "day", "validity_params": {f"is_{which}": True}},
+                    }
+                    for edge, which in (("from", "start"), ("to", "end"))
+                ),
             ],
         ),
         model("suppliers", [{"name": "supplier", "type": "primary"}], [{"name": "city", "type": "categorical"}]),
@@ -101,6 +117,12 @@ MANIFEST = {
             "type": "cumulative",
             "type_params": {"measure": {"name": "amount"}, "cumulative_type_params": {}},
         },
+        {
+            "name": "revenue_this_month",
+            "type": "cumulative",
+            "type_params": {"measure": {"name": "amount"}, "cumulative_type_params": {"grain_to_date": "month"}},
+        },
+        simple("regions", "regions"),
     ],
 }
 COLUMNS = (
@@ -116,6 +138,7 @@ class Shop:
         self.con = duckdb.connect()
         self.con.execute(f"create table sales ({COLUMNS})")
         self.con.execute("create table customers (customer varchar, nick varchar, born smallint)")
+        self.con.execute("create table ranks (customer varchar, rank varchar, ranked_from date, ranked_to date)")
         self.graph = bind(read_manifest(MANIFEST))
         self.sold = []
 

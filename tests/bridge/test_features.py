@@ -43,7 +43,7 @@ def more(text):
     ("feature", "said"),
     [
         ("{metric: ordrs, windows: [7 days]}", "G201 no metric named 'ordrs'\n  hint: did you mean orders?"),
-        ("{metric: median_amount, windows: [7 days]}", "G517 measure 'median_amount'"),
+        ("{metric: orders}", "G570 metric 'orders'"),
         ("{metric: revenue_ever, windows: [7 days]}", "G517 metric 'revenue_ever' is accumulated"),
         (
             "{dimension: customer__nik}",

@@ -25,7 +25,12 @@ VIEW = """
           - {metric: northern_share, windows: [3 days]}
           - {metric: returns_or_none, windows: [1 day]}
           - {metric: average_amount, windows: [3 days]}
+          - {metric: median_amount, windows: [3 days]}
+          - {metric: regions, windows: [3 days, all]}
+          - {metric: revenue_ever}
+          - {metric: revenue_this_month}
           - {dimension: customer__nick, as_of: current}
+          - {dimension: customer__rank}
 """
 
 
@@ -84,6 +89,9 @@ def built(shop, tmp_path):
     shop.sell("b", "2024-01-05 10:00", 5)
     shop.sell(None, "2024-01-05 10:00", 6)
     shop.con.execute("insert into customers values ('a', 'Ada', 1815), ('c', 'Cy', 1900)")
+    shop.con.execute(
+        "insert into ranks values ('a', 'tin', '2024-01-01', '2024-01-06'), ('a', 'gold', '2024-01-09', null)"
+    )
     return Built(shop, tmp_path)
 
 
@@ -102,7 +110,7 @@ def test_a_right_table_is_equal_in_every_feature_at_every_moment(built):
 
 def test_a_moment_can_be_named_and_one_after_the_last_row_is_the_last(built):
     report = built.verify(at=[dt.datetime(2024, 1, 4, 1), dt.datetime(2030, 1, 1)])
-    assert report.moments["buying"] == [dt.datetime(2024, 1, 4, 1), dt.datetime(2024, 1, 12, 2)]
+    assert report.moments["buying"] == [dt.datetime(2024, 1, 4, 1), dt.datetime(2024, 2, 2, 2)]
     assert not report.failed()
 
 
@@ -131,7 +139,7 @@ def test_a_value_changed_in_the_copy_that_feast_reads_is_told_once(built):
 
 def test_a_value_changed_online_is_told_once(built):
     built.online["a"] = built.online["a"] | {"orders_all": 4}
-    assert told(built.verify()) == ["different buying.orders_all  customer=a  2024-01-12 02:00  table=3  online=4"]
+    assert told(built.verify()) == ["different buying.orders_all  customer=a  2024-02-02 02:00  table=3  online=4"]
 
 
 def test_an_entity_that_is_not_online_is_missing_in_each_feature_that_has_a_value(built):
@@ -139,7 +147,10 @@ def test_an_entity_that_is_not_online_is_missing_in_each_feature_that_has_a_valu
     assert [(each.kind, each.feature) for each in built.verify().differences] == [
         ("missing", "orders_all"),
         ("missing", "returns_or_none_1d"),
+        ("missing", "regions_all"),
+        ("missing", "revenue_ever"),
         ("missing", "nick"),
+        ("missing", "rank"),
     ]
 
 

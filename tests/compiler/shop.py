@@ -113,6 +113,8 @@ METRICS = (
     Metric("nested", Derived("revenue_per_order / doubled", (of("revenue_per_order"), of("doubled")))),
     Metric("orders_7d", Cumulative(of("orders"), Window(7, "day"))),
     Metric("revenue_7d", Cumulative(of("revenue"), Window(7, "day"))),
+    Metric("orders_to_date", Cumulative(of("orders"), grain_to_date="month")),
+    Metric("orders_of_season", Cumulative(of("orders"), grain_to_date="season")),
     Metric("growth", Derived("orders - before", (of("orders"), YESTERDAY))),
 )
 

@@ -32,6 +32,8 @@ def made(text):
     name, _, window = text.partition(" ")
     if "__" in name:
         return DimensionFeature(name, name)
+    if not window:
+        return MetricFeature(name, name, None, own=True)
     return MetricFeature(text.replace(" ", "_"), name, None if window == "all" else parse_window(window))
 
 
@@ -187,8 +189,9 @@ def test_a_type_is_cast_to():
         ("G515", view("orders 0 days")),
         ("G516", view("orders 1 day", known_at="order__status")),
         ("G516", view("orders 1 day", known_at="order__nothing")),
-        ("G517", view("buyers 1 day")),
         ("G517", view("last_amount 1 day")),
+        ("G514", view("orders_of_season")),
+        ("G570", view("orders")),
         ("G517", view("orders_7d 1 day")),
         ("G517", view("growth 1 day")),
         ("G518", view("orders 1 day", "order__status")),
@@ -220,8 +223,22 @@ WAREHOUSE = worlds.Warehouse()
 ASKED = [
     "sales", "amount", "amount_average", "amount_max", "amount_min", "amounts_known", "large_sales",
     "amount_paid", "done_sales", "gold_amount", "amount_per_sale", "done_share", "sales_and_calls", "nested",
-    "calls", "minutes", "sales_per_call",
+    "calls", "minutes", "sales_per_call", "managed_sales",
 ]  # fmt: skip
+HOLISTIC = ["buyers", "amount_median", "amount_p80", "callers"]
+OWN = {
+    "day": [
+        "sales_ever",
+        "sales_7d",
+        "sales_mtd",
+        "sales_wtd_last",
+        "buyers_7d",
+        "buyers_ever",
+        "buyers_mtd",
+        "done_mtd",
+    ],
+    "hour": ["callers_1d", "callers_dtd", "calls_6h", "sales_mtd", "done_7d"],
+}
 STEPS = {"day": ["1 day", "3 days", "1 week", "all"], "hour": ["1 hour", "5 hours", "1 day", "all"]}
 
 
@@ -229,10 +246,15 @@ STEPS = {"day": ["1 day", "3 days", "1 week", "all"], "hour": ["1 hour", "5 hour
 def views(draw):
     """The words of a `view`; hypothesis would print the value at length."""
     schedule = draw(st.sampled_from(["day", "hour"]))
-    features = st.tuples(st.sampled_from(ASKED), st.sampled_from(STEPS[schedule])).map(" ".join)
+    features = st.tuples(st.sampled_from([*ASKED, *HOLISTIC]), st.sampled_from(STEPS[schedule])).map(" ".join)
+    features |= st.sampled_from(OWN[schedule])
     asked = draw(st.lists(features, min_size=1, max_size=3, unique=True))
     of_sales = not any(name.startswith(("calls", "minutes")) or "call" in name for name in asked)
+    entity = draw(st.sampled_from(["customer", "shop"])) if of_sales else "customer"
+    if entity == "shop" and draw(st.booleans()):
+        asked.append("shop__manager")
     return asked, {
+        "entities": (entity,),
         "schedule": schedule,
         "until": draw(st.sampled_from(["2024-03-02 00:00", "2024-03-05 09:30", "2024-04-20 00:00"])),
         "known_at": draw(st.sampled_from([None, "sale__paid_at"])) if of_sales else None,
@@ -244,21 +266,40 @@ def views(draw):
 @given(words=views(), tables=worlds.worlds)
 def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(words, tables):
     query = view(*words[0], **words[1])
+    (entity,) = query.entities
     select = lowering.lower(rules.tidy(plan_features(WORLD, query)), dialects.named())
     rows = WAREHOUSE.holding(tables).execute(dialects.speak(select, "duckdb")).fetchall()
     found = {(row[0], row[1]): tuple(map(plain, row[2:])) for row in rows}
     assert len(found) == len(rows)
-    customers = {row["customer_id"] for name in ("sales", "calls") for row in tables[name]} - {None}
-    assert {key[0] for key in found} <= customers
+    keys = {row[f"{entity}_id"] for name in ("sales", "calls") for row in tables[name] if f"{entity}_id" in row} - {
+        None
+    }
+    assert {key[0] for key in found} <= keys
     for at in steps(words[1]["until"], words[1]["schedule"]):
-        expected = [
-            feature(worlds.MANIFEST, tables | worlds.SPINE_ROWS, f.metric, "customer", at, f.window, query.known_at)
-            for f in query.features
-        ]
-        for customer in customers:
-            newest = max((key[1] for key in found if key[0] == customer and key[1] <= at), default=None)
-            values = found[customer, newest] if newest else (None,) * len(expected)
-            assert values == tuple(plain(each.get(customer)) for each in expected), (customer, at)
+        expected = [as_it_was(f, tables, entity, at, query.known_at) for f in query.features]
+        for key in keys:
+            newest = max((known[1] for known in found if known[0] == key and known[1] <= at), default=None)
+            if newest is None:
+                assert not any(each.get(key) for each, f in zip(expected, query.features, strict=True) if is_metric(f))
+            else:
+                assert found[key, newest] == tuple(plain(each.get(key)) for each in expected), (key, at)
+
+
+def is_metric(asked):
+    return isinstance(asked, MetricFeature)
+
+
+def as_it_was(asked, tables, entity, at, known_at):
+    """By entity, a feature at a moment: of a history, the version of just before it."""
+    if is_metric(asked):
+        rows = tables | worlds.SPINE_ROWS
+        return feature(worlds.MANIFEST, rows, asked.metric, entity, at, asked.window, known_at)
+    day = (at - dt.timedelta(microseconds=1)).date()
+    return {
+        row["shop_id"]: row["manager"]
+        for row in tables["shops"]
+        if row["valid_from"] <= day and (row["valid_to"] is None or day < row["valid_to"])
+    }
 
 
 def steps(until, schedule):

@@ -90,6 +90,12 @@ def test_a_dimension_is_what_the_key_has_now_with_facts_or_without(shop):
     ]
 
 
+def test_a_cumulative_metric_has_a_window_of_its_own(shop):
+    shop.order(1, "2024-01-01 10:00")
+    asked = [(1, f"2024-01-0{day}") for day in (1, 2, 8, 9)]
+    assert at(shop, view("orders_7d"), *asked) == [None, 1, 1, None]
+
+
 def test_fractions_do_not_drift(shop):
     shop.connection.execute("alter table orders alter amount type double")
     for day, amount in (("2024-01-01", 1e17), ("2024-01-03", 0.1)):
@@ -109,7 +115,15 @@ def test_several_windows_take_one_scan_and_one_look_up():
     assert (text.count("FROM orders "), text.count("ASOF JOIN")) == (1, 1)
 
 
-@pytest.mark.parametrize(("code", "feature"), [("G517", "last_amount 1 day"), ("G514", "orders 1 month")])
+@pytest.mark.parametrize(
+    ("code", "feature"),
+    [
+        ("G517", "last_amount 1 day"),
+        ("G514", "orders 1 month"),
+        ("G556", "buyers 1 day"),
+        ("G556", "orders_to_date"),
+    ],
+)
 def test_what_is_no_feature_is_refused_here_too(code, feature):
     with pytest.raises(GemelError) as error:
         plan_requests(GRAPH, view(feature), REQUESTS)

@@ -237,7 +237,7 @@ DOCUMENTS = [
     ({"feature_views": [view(description="", owner="ada")]}, False),
     ({"feature_views": [view(features=[])]}, False),
     ({"feature_views": [view(features=["flights"])]}, False),
-    ({"feature_views": [view(features=[{"metric": "m"}])]}, False),
+    ({"feature_views": [view(features=[{"metric": "m"}])]}, True),
     ({"feature_views": [view(features=[{"metric": "m", "windows": "7 days"}])]}, False),
     ({"feature_views": [view(features=[{"metric": "m", "windows": []}])]}, False),
     ({"feature_views": [view(features=[{"metric": "m", "windows": [7]}])]}, False),

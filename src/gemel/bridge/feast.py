@@ -6,11 +6,11 @@ Nothing here imports Feast, which would cost 7 to 10 seconds. Python is written 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-from gemel.bridge.features import Bound, BoundService, BoundView, Column
+from gemel.bridge.features import Bound, BoundService, BoundView, Column, as_asked
 from gemel.bridge.tables import CREATED, DATA, Types, digest
 from gemel.bridge.types import TYPES
 from gemel.compiler.graph import Graph
-from gemel.compiler.moments import MOMENT
+from gemel.compiler.moments import MOMENT, sight
 from gemel.spec.feature_views import MetricFeature
 from gemel.spec.time import Window
 
@@ -121,7 +121,8 @@ def _view(graph: Graph, view: BoundView, types: Types, project: str) -> str:
 def _field(graph: Graph, view: BoundView, column: Column, types: Types, project: str) -> str:
     feature = column.feature
     if isinstance(feature, MetricFeature):
-        window = str(feature.window) if feature.window else "all time"
+        back = sight(graph, as_asked(feature))
+        window = f"{back} to date" if isinstance(back, str) else str(back or "all time")
         told: dict[str, str | None] = {
             "dbt": f"metric.{project}.{feature.metric}",
             "metric": feature.metric,

@@ -9,8 +9,9 @@ from sqlglot import exp
 from gemel.bridge.types import certain
 from gemel.compiler import moments
 from gemel.compiler.graph import Attribute, Graph
-from gemel.compiler.graph import inputs as metric_inputs
+from gemel.compiler.histories import own_row
 from gemel.compiler.moments import FeatureQuery, plan_features
+from gemel.compiler.sightings import Back
 from gemel.compiler.spellings import parse_item
 from gemel.errors import BridgeError, GemelError, Place, Problems, did_you_mean
 from gemel.spec.feature_views import (
@@ -22,8 +23,8 @@ from gemel.spec.feature_views import (
     FeatureView,
     MetricFeature,
 )
-from gemel.spec.manifest import Cumulative, Dimension, Measure, Metric, Ratio
-from gemel.spec.time import finer
+from gemel.spec.manifest import Dimension, Measure, Metric, Ratio
+from gemel.spec.time import Window, finer
 
 Part = Literal["numerator", "denominator"]
 
@@ -97,8 +98,8 @@ def feature_query(
     for column in columns:
         type_ = types.get(column.name)
         match column.feature:
-            case MetricFeature(metric=metric, window=window):
-                made.append(moments.MetricFeature(column.name, metric, window, type_, column.part))
+            case MetricFeature() as feature:
+                made.append(as_asked(feature, column.name, type_, column.part))
             case DimensionFeature(dimension=dimension):
                 made.append(moments.DimensionFeature(column.name, dimension, type_))
     return FeatureQuery(
@@ -110,6 +111,13 @@ def feature_query(
         delay=view.delay,
         every_step=view.ttl is not None,
     )
+
+
+def as_asked(
+    feature: MetricFeature, column: str = "", type_: str | None = None, part: Part | None = None
+) -> moments.MetricFeature:
+    """A feature as the compiler takes it."""
+    return moments.MetricFeature(column, feature.metric, feature.window, type_, part, feature.own)
 
 
 def known_at(graph: Graph, view: FeatureView, measure: Measure) -> Attribute | None:
@@ -159,7 +167,7 @@ def _problems(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
     healthy: MetricFeature | None = None
     seen: set[str] = set()
     for feature in metrics:
-        error = _refusal(graph, view, (feature,)) or _accumulated(graph, feature) or _too_fine(graph, view, feature)
+        error = _refusal(graph, view, (feature,)) or _too_fine(graph, view, feature)
         if error is None:
             healthy = feature
         elif str(error) not in seen:  # the windows of one metric share its place, and mostly its fault
@@ -185,22 +193,6 @@ def _at(error: GemelError, place: Place | None) -> GemelError:
     """The error at the line of `feature_views/` that asked for it, which is where a user starts."""
     error.place = place or error.place
     return error
-
-
-def _accumulated(graph: Graph, feature: MetricFeature) -> GemelError | None:
-    """An accumulated metric has a window of its own, which the feature's would silently replace."""
-    level = [graph.metric(feature.metric)]
-    while level:
-        for metric in level:
-            if isinstance(metric.definition, Cumulative):
-                return BridgeError(
-                    "G517",
-                    f"metric {feature.metric!r} is accumulated over a window of its own, so it is no feature yet",
-                    hint="take the metric that it accumulates, and give the feature the window",
-                    place=feature.place,
-                )
-        level = [graph.input_metric(used, by=metric.name) for metric in level for used in metric_inputs(metric)]
-    return None
 
 
 def _too_fine(graph: Graph, view: FeatureView, feature: MetricFeature) -> GemelError | None:
@@ -250,9 +242,8 @@ def _columns(graph: Graph, feature: Feature) -> Iterator[Column]:
     match feature:
         case MetricFeature():
             metric = graph.metric(feature.metric)
-            window = feature.window
-            over = f"over the last {window}{'s' if window.count > 1 else ''}" if window else "over all time before"
-            text = feature.description or f"{_sentence(metric)} Taken {over}."
+            seen = over(moments.sight(graph, as_asked(feature)))
+            text = feature.description or f"{_sentence(metric)} Taken over {seen}."
             yield Column(feature.name, feature, feature.dtype or certain(graph, metric), text)
             if isinstance(metric.definition, Ratio):
                 sides: tuple[tuple[Part, str], ...] = (
@@ -265,6 +256,17 @@ def _columns(graph: Graph, feature: Feature) -> Iterator[Column]:
                     yield Column(f"{feature.name}__{part}", feature, certain(graph, inner), told, part)
         case DimensionFeature():
             yield Column(feature.name, feature, feature.dtype, feature.description or _dimension_text(graph, feature))
+
+
+def over(back: Back) -> str:
+    """`the last 7 days`"""
+    match back:
+        case Window():
+            return f"the last {back}"
+        case None:
+            return "all time before"
+        case _:
+            return f"the {back} to date"
 
 
 def _sentence(metric: Metric) -> str:
@@ -324,9 +326,14 @@ def _bind_service(service: FeatureService, views: dict[str, BoundView], problems
     return BoundService(service, taken_views)
 
 
+def has_history(graph: Graph, view: FeatureView, feature: DimensionFeature) -> bool:
+    """Whether a dimension is taken as of each moment, from a table that keeps its versions."""
+    return graph.ways.has_validity(own_row(graph, view.entities, feature.dimension).model.name)
+
+
 def _warnings(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
     for feature in view.features:
-        if isinstance(feature, DimensionFeature) and not feature.current:
+        if isinstance(feature, DimensionFeature) and not feature.current and not has_history(graph, view, feature):
             yield BridgeError(
                 "G520",
                 f"{feature.dimension!r} has no history: every past moment would see it as it is now, which can leak",

@@ -14,16 +14,18 @@ from typing import Any, Protocol
 
 from sqlglot import exp
 
-from gemel.bridge.features import BoundView, Column
+from gemel.bridge.features import BoundView, Column, as_asked
 from gemel.bridge.report import Kind, Report
 from gemel.bridge.tables import CREATED, DATA
 from gemel.compiler.expressions import column as sql_column
-from gemel.compiler.graph import METRIC_TIME, Graph
-from gemel.compiler.moments import MOMENT
+from gemel.compiler.graph import METRIC_TIME, Graph, inputs
+from gemel.compiler.histories import own_row
+from gemel.compiler.moments import MOMENT, sight
+from gemel.compiler.sightings import Back
 from gemel.compiler.spellings import parse_item
 from gemel.errors import BridgeError
-from gemel.spec.feature_views import MetricFeature
-from gemel.spec.manifest import Ratio
+from gemel.spec.feature_views import DimensionFeature, MetricFeature
+from gemel.spec.manifest import Cumulative, Ratio, Simple
 from gemel.spec.time import Window, floor, seconds
 
 RELATIVE = {"float64": 1e-9, "float32": 1e-6}
@@ -154,7 +156,7 @@ def _compare_bi(graph: Graph, table: _Table, asked: dt.datetime, report: Report)
     compared = 0
     stored = table.as_of(asked)
     moment = floor(asked - _length(table.view.view.delay), table.view.view.schedule)
-    for columns, known, nothing in _bi(graph, table, moment):
+    for columns, known, nothing in _bi(graph, table, moment, stored):
         # An entity that has had no facts yet has no row, whatever its dimensions say.
         facts = isinstance(columns[0].feature, MetricFeature)
         for key in known.keys() | stored.keys() if facts else stored.keys():
@@ -173,39 +175,82 @@ def _compare_bi(graph: Graph, table: _Table, asked: dt.datetime, report: Report)
     return compared
 
 
-def _bi(graph: Graph, table: _Table, moment: dt.datetime) -> Iterator[tuple[list[Column], dict[Key, Row], Row]]:
+def _bi(
+    graph: Graph, table: _Table, moment: dt.datetime, stored: Iterable[Key]
+) -> Iterator[tuple[list[Column], dict[Key, Row], Row]]:
     """Columns, their values by entity, and the value of an entity without facts: one query for each window."""
     spec = table.view.view
-    questions: dict[tuple[Window | None, tuple[str, ...]], list[tuple[Column, str]]] = {}
+    questions: dict[tuple[dt.datetime | None, tuple[str, ...]], list[tuple[Column, str]]] = {}
     for column in table.view.columns:
         if isinstance(column.feature, MetricFeature):
             metric, filters = _plain_metric(graph, column)
-            questions.setdefault((column.feature.window, filters), []).append((column, metric))
+            since = _since(sight(graph, as_asked(column.feature)), moment, spec.schedule)
+            questions.setdefault((since, filters), []).append((column, metric))
         else:
-            answer = table.places.ask((), (*table.keys, column.feature.dimension), ())
-            yield [column], _by_key(table, answer), (None,)
+            values = _dimension(graph, table, column.feature, moment)
+            place = table.keys.index(parse_item(column.feature.dimension).segments[0])
+            yield [column], {key: (values[key[place]],) for key in stored if key[place] in values}, (None,)
     known = "__".join(parse_item(spec.known_at).segments) if spec.known_at else METRIC_TIME
     time = f"{{{{ TimeDimension('{known}', '{spec.schedule}') }}}}"
-    for (window, filters), asked in questions.items():
+    for (since, filters), asked in questions.items():
         metrics = list(dict.fromkeys(metric for _, metric in asked))
         inside = [f"{time} < '{moment:%Y-%m-%d %H:%M:%S}'", *filters]
-        if window is not None:
-            inside.append(f"{time} >= '{moment - _length(window):%Y-%m-%d %H:%M:%S}'")
-        values = _by_key(table, table.places.ask(metrics, table.keys, inside))
+        if since is not None:
+            inside.append(f"{time} >= '{since:%Y-%m-%d %H:%M:%S}'")
+        found = _by_key(table, table.places.ask(metrics, table.keys, inside))
         # What the metric is of no facts at all: NULL, or what it fills in.
-        nothing = table.places.ask(metrics, (), [*inside, f"{time} < '0001-01-01'"]).rows()
+        nothing = table.places.ask(metrics, (), [*inside, f"{time} < '0001-01-01'"]).rows() or [(None,) * len(metrics)]
+        # Of no rows at all a count of distinct values is 0; of an entity without any it is nothing.
+        empty = [
+            None if _counts_values(graph, name) else value for name, value in zip(metrics, nothing[0], strict=True)
+        ]
         order = [metrics.index(metric) for _, metric in asked]
         yield (
             [column for column, _ in asked],
-            {key: tuple(row[index] for index in order) for key, row in values.items()},
-            tuple(nothing[0][index] for index in order) if nothing else (None,) * len(order),
+            {key: tuple(row[index] for index in order) for key, row in found.items()},
+            tuple(empty[index] for index in order),
         )
+
+
+def _counts_values(graph: Graph, name: str) -> bool:
+    """Whether a metric is made of a count of distinct values that nothing stands in for."""
+    metric = graph.metrics[name]
+    if isinstance(metric.definition, Simple):
+        return metric.definition.measure.agg == "count_distinct" and metric.definition.fill_nulls_with is None
+    return any(_counts_values(graph, used.name) for used in inputs(metric))
+
+
+def _dimension(graph: Graph, table: _Table, feature: DimensionFeature, moment: dt.datetime) -> dict[Any, Any]:
+    """By the entity's key, its dimension; of a history, that of the version in force just before the moment."""
+    own = own_row(graph, table.keys, feature.dimension)
+    edges = {each.validity: f"{own.entity}__{each.name}" for each in own.model.dimensions if each.validity}
+    values = {}
+    for key, value, *times in table.places.ask((), (own.entity, feature.dimension, *edges.values()), ()).rows():
+        versions = dict(zip(edges, (time and _moment(time) for time in times), strict=True))
+        start, end = versions.get("start"), versions.get("end")
+        if not edges or (start is not None and start < moment and (end is None or moment <= end)):
+            values[key] = value
+    return values
+
+
+def _since(back: Back, moment: dt.datetime, schedule: str) -> dt.datetime | None:
+    """The first instant that a moment sees; None is the beginning of time."""
+    match back:
+        case Window():
+            return moment - _length(back)
+        case None:
+            return None
+        case _:
+            return floor(moment - _length(Window(1, schedule)), back)
 
 
 def _plain_metric(graph: Graph, column: Column) -> tuple[str, tuple[str, ...]]:
     """The metric to ask for, and the filters it has as a side of a ratio."""
     assert isinstance(column.feature, MetricFeature)
     metric = graph.metric(column.feature.metric)
+    if column.feature.own and isinstance(metric.definition, Cumulative):
+        used = metric.definition.input
+        return used.name, (*metric.filters, *used.filters)
     if column.part is None or not isinstance(metric.definition, Ratio):
         return metric.name, ()
     side = getattr(metric.definition, column.part)

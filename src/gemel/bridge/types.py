@@ -9,7 +9,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 
 from gemel.compiler.expressions import Refused, parse_expression
 from gemel.compiler.graph import Graph
-from gemel.spec.manifest import Derived, Metric, Ratio, Simple
+from gemel.spec.manifest import Cumulative, Derived, Metric, Ratio, Simple
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,13 @@ def from_engine(described: str) -> str | None:
 def certain(graph: Graph, metric: Metric) -> str | None:
     """The type that a metric has by its definition alone, whatever the columns are; None where they decide."""
     match metric.definition:
+        case Cumulative(input=used):
+            return certain(graph, graph.input_metric(used, by=metric.name))
         case Ratio() | Derived():
             return "float64"
         case Simple(measure=measure) if measure.agg == "average":
             return "float64"
-        case Simple(measure=measure) if measure.agg == "count":
+        case Simple(measure=measure) if measure.agg in ("count", "count_distinct"):
             return "int64"
         case Simple(measure=measure) if measure.agg in ("sum", "min", "max"):
             return "int64" if _is_integer(measure.expr) else None

@@ -140,8 +140,9 @@ class Stack:
 class Moments:
     """Keys and the moments at which to look at them, made from `facts` (one row a key and moment).
 
-    With `step`, every step from a key's first moment to `until`. Without, only where a trailing window's content
-    changes: a fact comes in, or is as old as one of the `windows` and leaves it. No moment is after `until`.
+    With `every`, every step of the `schedule` from a key's first moment to `until`. Without, only where what is seen
+    changes: a fact comes in, or is as old as one of the `windows` (or of another period of a grain) and leaves it, and
+    at the `turns`, which have the same columns. No moment is after `until`.
 
         fact (AA, Jan 2), a window of 7 days  ->  (AA, Jan 2), (AA, Jan 9)
     """
@@ -149,9 +150,11 @@ class Moments:
     facts: "Plan"
     keys: tuple[str, ...]
     moment: str
-    windows: tuple[Window, ...]
+    windows: tuple[Window | str, ...]
     until: exp.Expr
-    step: Window | None = None
+    schedule: Window
+    every: bool = False
+    turns: tuple["Plan", ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:

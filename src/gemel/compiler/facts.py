@@ -17,7 +17,7 @@ from gemel.spec.manifest import Dimension, Entity, Relation, SemanticModel
 INTERNAL = frozenset(
     {"spine", "facts", "steps", "boundary", "moments", "features", "starts", "ends", "shown", "before", "later"}
     | {"earlier", "periods", "groups", "totals", "changes"}
-    | {"seen", "windows", "since", "sightings", "spans", "levels"}
+    | {"events", "seen", "windows", "since", "sightings", "spans", "levels"}
 )
 """Aliases that plans give to what they make."""
 

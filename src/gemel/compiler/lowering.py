@@ -27,6 +27,7 @@ from gemel.compiler.algebra import (
 )
 from gemel.compiler.calendars import spelled
 from gemel.compiler.expressions import column, free, identifier, interval, parenthesized, present
+from gemel.compiler.facts import truncated
 from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, seconds
 
@@ -222,17 +223,19 @@ class _Lowering:
         facts = self._cte(plan.facts, f"{_facts(plan.facts)}_by_step")
         keys = [column(key) for key in plan.keys]
         moment, source = column(plan.moment), exp.Table(this=identifier(facts))
-        if plan.step is not None:
-            series = exp.GenerateSeries(start=exp.Min(this=moment), end=plan.until, step=interval(plan.step))
+        if plan.every:
+            series = exp.GenerateSeries(start=exp.Min(this=moment), end=plan.until, step=interval(plan.schedule))
             draft = _Draft(source, group=list(keys))
             draft.outputs = {key: column(key) for key in plan.keys}
             draft.outputs[plan.moment] = exp.Explode(this=series)
             return draft.select()
         stack: exp.Query = exp.select(*keys, moment).from_(source)
         for window in plan.windows:
-            left = _alias(exp.Add(this=moment.copy(), expression=interval(window)), plan.moment)
+            left = _alias(_left(moment, window, plan.schedule), plan.moment)
             branch = exp.select(*(key.copy() for key in keys), left).from_(source.copy())
             stack = exp.Union(this=stack, expression=branch, distinct=True)
+        for turn in plan.turns:
+            stack = exp.Union(this=stack, expression=self.draft(turn).select(), distinct=True)
         changes = exp.Subquery(this=stack, alias=exp.TableAlias(this=identifier("changes")))
         known = exp.LTE(this=moment.copy(), expression=plan.until.copy())
         return exp.select(*(key.copy() for key in keys), moment.copy()).from_(changes).where(known, copy=False)
@@ -246,13 +249,12 @@ class _Lowering:
         draft.joins = [exp.Join(this=exp.Table(this=identifier(facts)), on=exp.and_(*same), side="LEFT")]
         draft.outputs = {c: column(c, moments) for c in spine.columns}
         for value in plan.values:
-            assert not isinstance(value.back, str)
             if value.back == plan.step:  # the moment's own row
                 draft.outputs[value.name] = column(value.value, facts)
                 continue
             name = _frame_name(value.back)
             draft.windows[name] = exp.Window(
-                partition_by=[column(key, moments) for key in spine.keys],
+                partition_by=[column(key, moments) for key in spine.keys] + _period(value.back, spine, moments),
                 order=exp.Order(expressions=[column(spine.moment, moments)]),
                 spec=_frame(value.back, plan.step),
             )
@@ -272,15 +274,35 @@ def _join(table: exp.Table, on: exp.Expr, how: str) -> exp.Join:
             return exp.Join(this=table, kind="CROSS") if isinstance(on, exp.Boolean) else exp.Join(this=table, on=on)
 
 
-def _frame_name(back: Window | None) -> str:
+def _left(moment: exp.Expr, window: Window | str, step: Window) -> exp.Expr:
+    """The first moment that does not see any more what `moment` was the first to see."""
+    if isinstance(window, Window):
+        return exp.Add(this=moment.copy(), expression=interval(window))
+    over = exp.Add(this=_of_period(moment, window, step), expression=interval(Window(1, window)))
+    return exp.Add(this=over, expression=interval(step))
+
+
+def _of_period(moment: exp.Expr, grain: str, step: Window) -> exp.Expr:
+    """The period that a moment looks at: of the step before it, since a fact at the moment itself is not seen."""
+    return truncated(exp.Sub(this=moment.copy(), expression=interval(step)), grain, None)
+
+
+def _period(back: Window | str | None, spine: Moments, moments: str) -> list[exp.Expr]:
+    """What a frame is cut by, besides the keys."""
+    return [_of_period(column(spine.moment, moments), back, spine.schedule)] if isinstance(back, str) else []
+
+
+def _frame_name(back: Window | str | None) -> str:
     if back is None:
         return "until_now"
+    if isinstance(back, str):
+        return f"{back}_to_date"
     return f"last_{back.count}_{back.unit}s" if back.count > 1 else f"last_{back.unit}"
 
 
-def _frame(back: Window | None, step: Window) -> exp.WindowSpec:
+def _frame(back: Window | str | None, step: Window) -> exp.WindowSpec:
     """From the first step inside the window to the moment itself. Moments are whole steps apart."""
-    if back is None:
+    if not isinstance(back, Window):
         start: exp.Expr | str = "UNBOUNDED"
     else:
         start = interval(Window((seconds(back) - seconds(step)) // seconds(step) * step.count, step.unit))

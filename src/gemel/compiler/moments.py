@@ -4,6 +4,7 @@
 schedule's steps, each under the first moment that can see it (its step's end), then looked at from every moment.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +15,9 @@ from gemel.compiler.algebra import (
     AsOf,
     Combine,
     Derive,
+    Distinct,
+    Filter,
+    Join,
     Lookup,
     Moments,
     Named,
@@ -22,31 +26,38 @@ from gemel.compiler.algebra import (
     Summary,
     Windowed,
 )
-from gemel.compiler.expressions import column, equal, filled, interval, present, substitute
-from gemel.compiler.facts import expression, filtered, truncated
+from gemel.compiler.expressions import column, conjunction, equal, filled, interval, present, substitute
+from gemel.compiler.facts import filtered, truncated
 from gemel.compiler.graph import Attribute, Graph, inputs
+from gemel.compiler.histories import own_row
+from gemel.compiler.holistic import Events, met, plan_changes, plan_gathered
 from gemel.compiler.keys import make_key
-from gemel.compiler.parts import gather, parts, whole
+from gemel.compiler.parts import gather, parts, summary, whole
 from gemel.compiler.planning import cell_names, cells_of, facts_of
-from gemel.compiler.resolution import Scope
+from gemel.compiler.resolution import Filters, Given, Scope
+from gemel.compiler.sightings import Back
 from gemel.compiler.spellings import parse_item
 from gemel.compiler.terms import Formula, Leaf, PerEntity, Term
-from gemel.errors import About, BridgeError, DefinitionError, did_you_mean
+from gemel.errors import About, BridgeError, did_you_mean
 from gemel.spec.manifest import Conversion, Cumulative, Dimension, Metric
-from gemel.spec.time import SECONDS, Window, seconds
+from gemel.spec.time import GRAINS, SECONDS, Window, finer, seconds
 
 MOMENT = "event_timestamp"
 
 
 @dataclass(frozen=True, slots=True)
 class MetricFeature:
-    """A metric over the last `window` (None: all time), cast to SQL type `type`. `part` takes one side of a ratio."""
+    """A metric over the last `window` (None: all time), cast to SQL type `type`. `part` takes one side of a ratio.
+
+    `own` takes the window that a cumulative metric defines.
+    """
 
     column: str
     metric: str
     window: Window | None
     type: str | None = None
     part: Literal["numerator", "denominator"] | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +95,28 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
         raise BridgeError("G511", "a feature view needs at least one metric, whose facts make its rows")
     step = _step(query.schedule)
     terms = {feature: feature_term(graph, query, feature) for feature in metrics}
+    backs = {feature: sight(graph, feature) for feature in metrics}
     leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in leaves_of(term)))
     names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys))
-    kept = {leaf: parts_of(graph, leaf, names[leaf]) for leaf in leaves}
-    buckets = [by_step(graph, query, leaf, part, step) for leaf in leaves for part in kept[leaf]]
+    cells = {leaf: cell_of(graph, query, leaf, names[leaf], step) for leaf in leaves}
+    looks = dict.fromkeys((leaf, backs[feature]) for feature, term in terms.items() for leaf in leaves_of(term))
+    steps: list[Plan] = [cell.by_step(part) for cell in cells.values() for part in cell.parts]
     keys = tuple(key.name for key, _ in leaves[0].keys)
-    facts: Plan = buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT))
-    windows = tuple(dict.fromkeys(f.window for f in metrics if f.window and seconds(f.window) > 0))
-    moments = Moments(facts, keys, MOMENT, windows, _floor(query), step if query.every_step else None)
-    looks = {
-        Windowed(windowed_name(part.name, feature.window), gather(part), part.name, feature.window): None
-        for feature, term in terms.items()
-        for leaf in leaves_of(term)
-        for part in kept[leaf]
-    }
-    seen = AsOf(moments, facts, step, tuple(looks))
+    facts = _together(steps, keys)
+    changed = [
+        plan_changes(cell.events, windowed_name(f"{cell.name}_changes", back), back, step)
+        for cell, back in ((cells[leaf], back) for leaf, back in looks)
+        if cell.is_distinct
+    ]
+    windows = tuple(dict.fromkeys(back for back in backs.values() if back is not None))
+    turns = () if query.every_step else _turns(graph, query, facts, keys)
+    moments = Moments(facts, keys, MOMENT, windows, _floor(query), step, query.every_step, turns)
+    values = dict.fromkeys(value for leaf, back in looks for value in cells[leaf].looks(back))
+    seen = AsOf(moments, _together([*steps, *changed], keys), step, tuple(values))
     rows: Plan = Scan(seen, "features")
+    for leaf, back in looks:
+        if cells[leaf].summary is not None:
+            rows = _gathered(cells[leaf], moments, back, rows)
     outputs = [Named(key, column(key, "features")) for key in keys]
     moment: exp.Expr = column(MOMENT, "features")
     if query.delay:
@@ -107,11 +124,77 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
     outputs.append(Named(MOMENT, moment))
     for feature in query.features:
         if isinstance(feature, MetricFeature):
-            value = over_window(terms[feature], kept, feature.window)
+            value = over_window(terms[feature], cells, backs[feature])
         else:
             rows, value = with_dimension(graph, query, feature, rows)
         outputs.append(Named(feature.column, typed(value, feature.type)))
     return Derive(rows, tuple(outputs))
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A leaf as features see it: `parts` by step, which any window is put together from, and its `events`.
+
+    What steps do not add up to keeps one part, the count of its facts, and is told by `summary`, of all the facts in
+    a window, or (distinct values) by their changes.
+    """
+
+    name: str
+    leaf: Leaf
+    parts: tuple[Summary, ...]
+    events: Events
+    summary: Summary | None = None
+
+    @property
+    def adds_up(self) -> bool:
+        return self.summary is None and not self.is_distinct
+
+    @property
+    def is_distinct(self) -> bool:
+        return self.leaf.measure.agg == "count_distinct"
+
+    def by_step(self, part: Summary) -> Plan:
+        return Aggregate(self.events.rows, (*self.events.keys, self.events.moment), (part,))
+
+    def looks(self, back: Back) -> Iterator[Windowed]:
+        if self.summary is not None:
+            return
+        for part in self.parts:
+            yield Windowed(windowed_name(part.name, back), gather(part), part.name, back)
+        if self.is_distinct:
+            changes = windowed_name(f"{self.name}_changes", back)
+            yield Windowed(changes, "sum", changes)
+
+    def value(self, back: Back) -> exp.Expr:
+        """The aggregate over all that a moment sees; NULL where it sees no fact."""
+        if self.summary is not None:
+            return column(self.summary.name, windowed_name(self.name, back))
+        if not self.is_distinct:
+            return whole(self.parts, lambda part: column(windowed_name(part, back), "features"))
+        some = exp.GT(
+            this=column(windowed_name(self.parts[0].name, back), "features"), expression=exp.Literal.number(0)
+        )
+        return exp.case().when(some, column(windowed_name(f"{self.name}_changes", back), "features"))
+
+
+def _together(results: Sequence[Plan], keys: tuple[str, ...]) -> Plan:
+    return results[0] if len(results) == 1 else Combine(tuple(results), (*keys, MOMENT))
+
+
+def _gathered(cell: Cell, moments: Moments, back: Back, rows: Plan) -> Plan:
+    """The rows with what is gathered of all the facts in a window."""
+    assert cell.summary is not None
+    alias = windowed_name(cell.name, back)
+    found = Scan(plan_gathered(cell.events, moments, back, cell.summary), alias)
+    return Lookup(rows, found, conjunction(met(moments.columns, "features", alias)))
+
+
+def sight(graph: Graph, feature: MetricFeature) -> Back:
+    """How far back a feature looks: over its window, over all time, or as its cumulative metric says."""
+    definition = graph.metric(feature.metric).definition
+    if feature.own and isinstance(definition, Cumulative):
+        return definition.window or definition.grain_to_date
+    return feature.window
 
 
 def _step(schedule: str) -> Window:
@@ -123,10 +206,13 @@ def _step(schedule: str) -> Window:
 def feature_term(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> Term:
     """The feature's metric, placed in time by when its facts become known."""
     metric = graph.metric(feature.metric)
-    _check_window(query, feature)
+    _check_window(graph, query, feature)
+    filters: Filters = ()
+    if feature.own:
+        metric, filters = _accumulated(graph, metric)
     _check_meaning(graph, metric)
     keys = tuple(make_key(graph, parse_item(entity), [metric]) for entity in query.entities)
-    term = Scope(graph, keys, None, [metric]).term(metric, ())
+    term = Scope(graph, keys, None, [metric]).term(metric, filters)
     if feature.part is not None:
         if not isinstance(term, Formula) or feature.part not in dict(term.inputs):
             raise BridgeError("G513", f"metric {metric.name!r} is no ratio, so it has no {feature.part}")
@@ -134,9 +220,32 @@ def feature_term(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> T
     return _known(graph, query, term)
 
 
-def _check_window(query: FeatureQuery, feature: MetricFeature) -> None:
-    window = feature.window
+def _accumulated(graph: Graph, metric: Metric) -> tuple[Metric, Filters]:
+    """What a cumulative metric accumulates, with its filters."""
+    if not isinstance(metric.definition, Cumulative):
+        raise BridgeError(
+            "G570",
+            f"metric {metric.name!r} has no window of its own",
+            hint="give the feature `windows:`, such as [7 days] or [all time]",
+        )
+    graph.measures(metric)  # refuses a circle
+    used = metric.definition.input
+    inherited = [Given(text, outer=True) for text in (*metric.filters, *used.filters)]
+    return graph.input_metric(used, by=metric.name), tuple(inherited)
+
+
+def _check_window(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> None:
+    window = sight(graph, feature)
     if window is None:
+        return
+    if isinstance(window, str):
+        if window not in GRAINS or finer(window, query.schedule):
+            raise BridgeError(
+                "G514",
+                f"metric {feature.metric!r} is accumulated over the {window} to date, which the schedule "
+                f"({query.schedule}) does not divide",
+                hint="choose a finer schedule" if window in GRAINS else "accumulate over a standard grain",
+            )
         return
     if window.unit not in SECONDS:
         raise BridgeError(
@@ -155,13 +264,20 @@ def _check_window(query: FeatureQuery, feature: MetricFeature) -> None:
 def _check_meaning(graph: Graph, metric: Metric) -> None:
     """Raises BridgeError (G517) for a metric that looks over time by its own definition."""
     graph.measures(metric)  # refuses a circle
-    shifted = any(used.offset_window or used.offset_to_grain for used in inputs(metric))
-    if isinstance(metric.definition, Cumulative | Conversion) or shifted:
+    about = About("metric", metric.name)
+    if isinstance(metric.definition, Cumulative):
         raise BridgeError(
             "G517",
-            f"metric {metric.name!r} is accumulated, moved in time or a conversion, which is no feature yet",
+            f"metric {metric.name!r} is accumulated over a window of its own, which the feature's would replace",
+            hint="leave `windows:` away to have its own; of a ratio, take the metrics that are accumulated",
+            about=about,
+        )
+    if isinstance(metric.definition, Conversion) or any(u.offset_window or u.offset_to_grain for u in inputs(metric)):
+        raise BridgeError(
+            "G517",
+            f"metric {metric.name!r} is moved in time or a conversion, which is no feature yet",
             hint="take the simple metrics that it is made of and give the feature a window",
-            about=About("metric", metric.name),
+            about=about,
         )
     for used in inputs(metric):
         _check_meaning(graph, graph.input_metric(used, by=metric.name))
@@ -201,33 +317,33 @@ def _known_at(graph: Graph, query: FeatureQuery, leaf: Leaf) -> Attribute:
     return found
 
 
-def parts_of(graph: Graph, leaf: Leaf, name: str) -> tuple[Summary, ...]:
-    """What is summed per step so that any window can be put together from steps."""
+def cell_of(graph: Graph, query: FeatureQuery, leaf: Leaf, name: str, step: Window) -> Cell:
     measure = leaf.measure
-    kept = parts(leaf, name, facts_of(graph, leaf).measured(leaf)) if measure.non_additive is None else None
-    if kept is None:
+    if measure.non_additive is not None:
         raise BridgeError(
             "G517",
-            f"measure {measure.name!r} ({measure.agg.replace('_', ' ')}) cannot be put together from steps of time, "
-            "so it is no feature yet",
-            hint="sums, counts, averages, minima, maxima, and ratios of them are",
+            f"measure {measure.name!r} does not add up over {measure.non_additive.dimension!r}: it is taken at the "
+            "last time that a query shows, and a window of moments shows none, so it is no feature yet",
+            hint="take the level as a dimension with a history, or a measure that adds up",
             about=About("semantic_model", measure.model, measure.name),
         )
-    return kept
-
-
-def by_step(graph: Graph, query: FeatureQuery, leaf: Leaf, part: Summary, step: Window) -> Plan:
-    """One part of a leaf per entity and step, under the step's end."""
     facts = facts_of(graph, leaf)
-    keys = [Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys]
+    value = facts.measured(leaf)
+    keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys)
     known = facts.moment()
     # A fact without an entity is nobody's, one without a time never becomes known.
-    conditions: list[exp.Expr] = [present(value.copy()) for value in [*(k.value for k in keys), known]]
+    conditions: list[exp.Expr] = [present(each.copy()) for each in [*(key.value for key in keys), known]]
     if query.until is not None:
         conditions.append(exp.LT(this=known.copy(), expression=_floor(query)))
     rows = filtered(facts.where(leaf.filters), conditions)
-    moment = exp.Add(this=truncated(_timestamp(known), step.unit, None), expression=interval(step))
-    return Aggregate(rows, (*keys, Named(MOMENT, moment)), (part,))
+    moment = Named(MOMENT, exp.Add(this=truncated(_timestamp(known), step.unit, None), expression=interval(step)))
+    events = Events(rows, keys, moment, value)
+    kept = parts(leaf, name, value)
+    if kept is not None:
+        return Cell(name, leaf, kept, events)
+    counted = (Summary(f"{name}_facts", "count", exp.Literal.number(1)),)
+    gathered = None if measure.agg == "count_distinct" else summary(leaf, name, value)
+    return Cell(name, leaf, counted, events, gathered)
 
 
 def _timestamp(value: exp.Expr) -> exp.Expr:
@@ -243,48 +359,48 @@ def _floor(query: FeatureQuery) -> exp.Expr:
     return truncated(until, query.schedule, None)
 
 
-def windowed_name(part: str, window: Window | None) -> str:
-    return f"{part}_{window.count}_{window.unit}" if window else f"{part}_all"
+def windowed_name(part: str, back: Back) -> str:
+    if isinstance(back, str):
+        return f"{part}_{back}_to_date"
+    return f"{part}_{back.count}_{back.unit}" if back else f"{part}_all"
 
 
-def over_window(term: Term, kept: dict[Leaf, tuple[Summary, ...]], window: Window | None) -> exp.Expr:
+def over_window(term: Term, cells: Mapping[Leaf, Cell], back: Back) -> exp.Expr:
     if isinstance(term, Formula):
-        return substitute(term.expression, {h: over_window(inner, kept, window) for h, inner in term.inputs})
+        return substitute(term.expression, {h: over_window(inner, cells, back) for h, inner in term.inputs})
     assert isinstance(term, Leaf)
-    return filled(whole(kept[term], lambda part: column(windowed_name(part, window), "features")), term.fill)
+    return filled(cells[term].value(back), term.fill)
 
 
 def with_dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:
-    """The entity's own row, looked up by its key."""
-    *path, name = parse_item(feature.dimension).segments
-    owners = (
-        [m for m in graph.ways.keyed(path[-1] if path else "") if graph.dimension(m, name)] if len(path) == 1 else []
-    )
-    if len(owners) != 1 or path[0] not in query.entities:
-        known = [
-            f"{e}__{d.name}" for e in query.entities for m in graph.ways.keyed(e) for d in graph.models[m].dimensions
-        ]
-        raise BridgeError(
-            "G518",
-            f"{feature.dimension!r} is not a dimension of {' or '.join(query.entities)}",
-            hint=did_you_mean(feature.dimension, known) or (f"there are {', '.join(known[:8])}" if known else None),
-        )
-    model, entity = graph.models[owners[0]], path[0]
-    dimension, key = graph.dimension(model.name, name), graph.entity(model.name, entity)
-    assert dimension is not None and key is not None
-    about = About("semantic_model", model.name, name)
-    if graph.ways.has_validity(model.name):
-        raise DefinitionError(
-            "G519", f"{feature.dimension!r} has a history, which features cannot follow yet", about=about
-        )
-    on = equal(column(entity, "features"), expression(graph, key.expr, entity, about))
-    right = Scan(model.relation, entity)
+    """The entity's own row, looked up by its key; of a history, the version of just before the moment."""
+    own = own_row(graph, query.entities, feature.dimension)
     joined = rows
-    while isinstance(joined, Lookup) and joined.right != right:
+    while isinstance(joined, Lookup) and joined.right != own.table:
         joined = joined.input
-    rows = rows if isinstance(joined, Lookup) else Lookup(rows, right, on)
-    value = truncated(expression(graph, dimension.expr, entity, about), dimension.grain, None)
-    return rows, value
+    if not isinstance(joined, Lookup):
+        same = equal(column(own.entity, "features"), own.key)
+        rows = Lookup(rows, own.table, conjunction([same, *own.in_force(graph, column(MOMENT, "features"))]))
+    return rows, own.column(graph, own.dimension)
+
+
+def _turns(graph: Graph, query: FeatureQuery, facts: Plan, keys: tuple[str, ...]) -> tuple[Plan, ...]:
+    """The moments at which a dimension's history turns, of the entities that have facts by then."""
+    each = tuple(Named(key, column(key, "facts")) for key in keys)
+    first = Summary("first_moment", "min", column(MOMENT, "facts"))
+    since = Scan(Aggregate(Scan(facts, "facts"), each, (first,)), "since")
+    found: dict[Plan, None] = {}
+    for feature in query.features:
+        if isinstance(feature, DimensionFeature):
+            own = own_row(graph, query.entities, feature.dimension)
+            for edge in own.edges(graph):
+                step = _step(query.schedule)
+                turn = exp.Add(this=truncated(_timestamp(edge), step.unit, None), expression=interval(step))
+                met_ = Join(since, own.table, equal(column(own.entity, "since"), own.key), "inner")
+                rows = Filter(met_, exp.GT(this=turn, expression=column(first.name, "since")))
+                names = [Named(key, column(key, "since")) for key in keys]
+                found[Distinct(rows, (*names, Named(MOMENT, turn.copy())))] = None
+    return tuple(found)
 
 
 def typed(value: exp.Expr, type_: str | None) -> exp.Expr:

@@ -28,21 +28,22 @@ from gemel.compiler.algebra import (
 )
 from gemel.compiler.expressions import column, conjunction, equal, interval, present
 from gemel.compiler.graph import Graph
+from gemel.compiler.histories import own_row
 from gemel.compiler.moments import (
     MOMENT,
+    Cell,
+    DimensionFeature,
     FeatureQuery,
     MetricFeature,
-    by_step,
+    cell_of,
     feature_term,
     leaves_of,
     over_window,
-    parts_of,
+    sight,
     typed,
-    windowed_name,
     with_dimension,
 )
-from gemel.compiler.parts import gather
-from gemel.compiler.planning import cell_names, cells_of
+from gemel.compiler.planning import cell_names
 from gemel.compiler.rules import tidy
 from gemel.compiler.terms import Leaf, Term
 from gemel.errors import About, BridgeError
@@ -52,7 +53,7 @@ from gemel.spec.time import Window, finer, seconds
 ROW = "__row"
 """The column of the requests that tells them apart, and the results."""
 
-Kept = dict[Leaf, tuple[Summary, ...]]
+Cells = dict[Leaf, Cell]
 
 
 def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drifting: Collection[str] = ()) -> Plan:
@@ -61,15 +62,15 @@ def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drif
     `requests` has the columns `__row`, the entities and `event_timestamp`. `drifting` names the columns of
     `plan_parts` that are fractions. `until` and `every_step` of the query are not looked at. Raises BridgeError (G51x).
     """
-    terms, kept = _resolved(graph, query)
-    facts, keys = _facts(graph, query, kept)
-    counts = {part.name for parts in kept.values() for part in parts if _is_of_rows(part)}
-    looks = {
-        Windowed(windowed_name(part.name, feature.window), gather(part), part.name, feature.window): None
+    terms, cells = _resolved(graph, query)
+    facts, keys = _facts(cells)
+    counts = {part.name for cell in cells.values() for part in cell.parts if _is_of_rows(part)}
+    looks = dict.fromkeys(
+        look
         for feature, term in terms.items()
         for leaf in leaves_of(term)
-        for part in kept[leaf]
-    }
+        for look in cells[leaf].looks(sight(graph, feature))
+    )
     running = [look for look in looks if look.function == "sum" and look.value not in drifting]
     framed = [look for look in looks if look not in running]
     rows: Plan = Scan(requests, "requests")
@@ -80,11 +81,13 @@ def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drif
     if framed:
         rows = _looked_up(rows, _frames(query, requests, facts, keys, framed), "frames")
         values += [Named(look.name, column(look.name, "frames")) for look in framed]
+    if any(_has_history(graph, query, feature) for feature in query.features):
+        values.append(Named(MOMENT, _moment(query)))
     rows = Scan(Derive(rows, tuple(values)), "features")
     outputs = [Named(ROW, column(ROW, "features"))]
     for feature in query.features:
         if isinstance(feature, MetricFeature):
-            value = over_window(terms[feature], kept, feature.window)
+            value = over_window(terms[feature], cells, sight(graph, feature))
         else:
             rows, value = with_dimension(graph, query, feature, rows)
         outputs.append(Named(feature.column, typed(value, feature.type)))
@@ -93,30 +96,39 @@ def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drif
 
 def plan_parts(graph: Graph, query: FeatureQuery) -> Plan:
     """What is summed of the facts, for an engine to say its types."""
-    return _facts(graph, query, _resolved(graph, query)[1])[0]
+    return _facts(_resolved(graph, query)[1])[0]
 
 
-def _resolved(graph: Graph, query: FeatureQuery) -> tuple[dict[MetricFeature, Term], Kept]:
+def _resolved(graph: Graph, query: FeatureQuery) -> tuple[dict[MetricFeature, Term], Cells]:
     metrics = [feature for feature in query.features if isinstance(feature, MetricFeature)]
     terms = {feature: feature_term(graph, query, feature) for feature in metrics}
+    leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in leaves_of(term)))
+    names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys))
+    cells = {leaf: cell_of(graph, query, leaf, names[leaf], _grain(graph, leaf)) for leaf in leaves}
     for feature, term in terms.items():
-        if not all(isinstance(cell, Leaf) for cell in cells_of(term)):
+        to_date = isinstance(sight(graph, feature), str)
+        if to_date or not all(cells[leaf].adds_up for leaf in leaves_of(term)):
             raise BridgeError(
                 "G556",
-                f"metric {feature.metric!r} cannot be computed at any moment, only at those of its table",
+                f"metric {feature.metric!r} can be computed at the moments of its table, and at no others",
                 hint="use --accuracy served",
                 about=About("metric", feature.metric),
             )
-    leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in leaves_of(term)))
-    names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys))
-    return terms, {leaf: parts_of(graph, leaf, names[leaf]) for leaf in leaves}
+    return terms, cells
 
 
-def _facts(graph: Graph, query: FeatureQuery, kept: Kept) -> tuple[Plan, tuple[str, ...]]:
+def _has_history(graph: Graph, query: FeatureQuery, feature: MetricFeature | DimensionFeature) -> bool:
+    """Whether a feature is looked up as of the moment."""
+    return isinstance(feature, DimensionFeature) and bool(
+        own_row(graph, query.entities, feature.dimension).edges(graph)
+    )
+
+
+def _facts(cells: Cells) -> tuple[Plan, tuple[str, ...]]:
     """The facts, each under the first moment that can see it, and the names of their keys. Facts of several models
     are summed by that moment."""
-    buckets = [by_step(graph, query, leaf, part, _grain(graph, leaf)) for leaf in kept for part in kept[leaf]]
-    keys = tuple(key.name for key, _ in next(iter(kept)).keys)
+    buckets = [cell.by_step(part) for cell in cells.values() for part in cell.parts]
+    keys = tuple(key.name for key, _ in next(iter(cells)).keys)
     facts = tidy(buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT)))
     if isinstance(facts, Aggregate):
         # Seconds rarely have two facts of one key, so that summing them first is work for nothing.

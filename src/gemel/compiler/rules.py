@@ -224,18 +224,22 @@ def _inside(plan: Plan) -> Plan:
             return _scan(plan)
         case Lookup(input=rows, right=right) | Join(input=rows, right=right):
             return replace(plan, input=tidy(rows), right=_scan(right))
-        case Moments(facts=facts):
-            return replace(plan, facts=tidy(facts))
+        case Moments():
+            return _moments(plan)
         case AsOf(spine=spine, facts=facts):
             if isinstance(spine, Calendar):
                 return replace(plan, spine=replace(spine, days=tidy(spine.days)), facts=tidy(facts))
-            return replace(plan, spine=replace(spine, facts=tidy(spine.facts)), facts=tidy(facts))
+            return replace(plan, spine=_moments(spine), facts=tidy(facts))
         case Combine(inputs=inputs) | Stack(inputs=inputs):
             return replace(plan, inputs=tuple(tidy(part) for part in inputs))
         case Filter() | Aggregate() | Distinct() | Derive() | Top():
             return replace(plan, input=tidy(plan.input))
         case _:
             assert_never(plan)
+
+
+def _moments(plan: Moments) -> Moments:
+    return replace(plan, facts=tidy(plan.facts), turns=tuple(tidy(turn) for turn in plan.turns))
 
 
 def _scan(scan: Scan) -> Scan:

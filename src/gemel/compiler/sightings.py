@@ -63,11 +63,11 @@ def plan_sightings(
     is no value, but a day that sees nothing else has a row, with 0.
     """
     groups = [Named(key, facts.operand(operand)) for key, operand in zip(calendar.keys, others, strict=True)]
-    names = _Names(name, *(free(wanted, (*calendar.columns, name)) for wanted in ("value", "opens", "closes", "seen")))
+    names = Names(name, *(free(wanted, (*calendar.columns, name)) for wanted in ("value", "opens", "closes", "seen")))
     keys = (*groups, Named(names.value, facts.measured(leaf)))
     moment = stepped(facts.moment(), base)
     rows = filtered(facts.where(leaf.filters, leaf.span), [present(moment)])
-    spans = Scan(_spans(rows, keys, moment, back, names), "spans")
+    spans = Scan(in_spans(rows, keys, moment, back, names), "spans")
     came = _changes(spans, calendar, names.opens, names)
     if back is None:
         # Nothing ever goes, so no day has lost all that it saw.
@@ -84,7 +84,7 @@ def plan_sightings(
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
+class Names:
     """The columns: the count of distinct values, a value, the ends of what it is in sight, the count of sightings."""
 
     count: str
@@ -105,7 +105,7 @@ class _Names:
         return Named(self.count, exp.cast(column(self.count, table), exp.DataType.Type.BIGINT))
 
 
-def _spans(rows: Plan, keys: tuple[Named, ...], moment: exp.Expr, back: Back, names: _Names) -> Plan:
+def in_spans(rows: Plan, keys: tuple[Named, ...], moment: exp.Expr, back: Back, names: Names) -> Plan:
     """From when to when each value of each group is in sight, in spans that do not overlap.
 
     a window of 7 days   facts (ann, Jan 1), (ann, Jan 3)   ->  (ann, Jan 1, Jan 3), (ann, Jan 3, Jan 10)
@@ -130,18 +130,18 @@ def _spans(rows: Plan, keys: tuple[Named, ...], moment: exp.Expr, back: Back, na
             return Aggregate(rows, (*keys, Named(names.closes, over)), (first,))
 
 
-def _changes(spans: Scan, calendar: Calendar, at: str, names: _Names) -> Aggregate:
+def _changes(spans: Scan, calendar: Calendar, at: str, names: Names) -> Aggregate:
     """How many values, and how many sightings with NULL's, have an end `at` which moment."""
     by = (Named(calendar.moment, column(at, "spans")), *(Named(key, column(key, "spans")) for key in calendar.keys))
     counted = Summary(names.count, "count", column(names.value, "spans"))
     return Aggregate(spans, by, (counted, Summary(names.seen, "count", exp.Literal.number(1))))
 
 
-def _on_days(gathered: Plan, calendar: Calendar, names: _Names) -> Derive:
+def _on_days(gathered: Plan, calendar: Calendar, names: Names) -> Derive:
     return Derive(gathered, (*(Named(c, column(c)) for c in calendar.columns), names.counted()))
 
 
-def _by_levels(changes: Stack, calendar: Calendar, names: _Names) -> Derive:
+def _by_levels(changes: Stack, calendar: Calendar, names: Names) -> Derive:
     """From each change to the next, a group's count stays as it is: those days show it.
 
     There are few different stretches of time, whatever the groups. The days of each are settled first, as engines join

@@ -27,13 +27,14 @@ _UNITS = ("minute", "hour", "day", "week")
 
 @dataclass(frozen=True, slots=True)
 class MetricFeature:
-    """A metric over one trailing window; no window is all time."""
+    """A metric over one trailing window; no window is all time, or the metric's `own`."""
 
     name: str
     metric: str
     window: Window | None
     dtype: str | None = None
     description: str | None = None
+    own: bool = False
     place: Place | None = field(default=None, compare=False)
 
 
@@ -274,7 +275,7 @@ class _Reader:
         if ("metric" in keys) == ("dimension" in keys):
             self.refuse(node, "G501", "a feature is either a `metric:` or a `dimension:`")
         kind: Literal["metric", "dimension"] = "metric" if "metric" in keys else "dimension"
-        known, required = (_METRIC_KEYS, ("metric", "windows")) if kind == "metric" else (_DIMENSION_KEYS, ())
+        known, required = (_METRIC_KEYS, ("metric",)) if kind == "metric" else (_DIMENSION_KEYS, ())
         keys = self.mapping(node, f"a {kind} feature", known, required)
         name = self.name(keys["name"], "a feature") if "name" in keys else None
         dtype = self.choice(keys["dtype"], "dtype", DTYPES) if "dtype" in keys else None
@@ -285,6 +286,10 @@ class _Reader:
             current = ("as_of" in keys and self.choice(keys["as_of"], "as_of", ("current",)) == "current") or current
             name = name or (self.made_name(keys[kind], subject.split("__")[-1]) if subject else "")
             yield DimensionFeature(name, subject, current, dtype, description, place)
+            return
+        if "windows" not in keys:
+            made = name or (self.made_name(keys[kind], subject) if subject else "")
+            yield MetricFeature(made, subject, None, dtype, description, own=True, place=place)
             return
         windows = list(self.windows(keys["windows"], schedule))
         if name and len(windows) > 1:
@@ -297,7 +302,7 @@ class _Reader:
             windows = windows[:1]
         for window in windows:
             made = name or (self.made_name(keys[kind], windowed_name(subject, window)) if subject else "")
-            yield MetricFeature(made, subject, window, dtype, description, place)
+            yield MetricFeature(made, subject, window, dtype, description, place=place)
 
     def windows(self, node: yaml.Node, schedule: str) -> Iterator[Window | None]:
         seen: list[Window | None] = []

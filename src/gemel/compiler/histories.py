@@ -1,0 +1,66 @@
+"""An entity's own row, for its dimensions as features: of a table with a history, the version at a moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from gemel.compiler.algebra import Scan
+from gemel.compiler.facts import expression, truncated
+from gemel.compiler.graph import Graph
+from gemel.compiler.spellings import parse_item
+from gemel.errors import About, BridgeError, did_you_mean
+from gemel.spec.manifest import Dimension, SemanticModel
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRow:
+    """The table that has a dimension of an entity, and the entity's key there."""
+
+    entity: str
+    model: SemanticModel
+    dimension: Dimension
+    table: Scan
+    key: exp.Expr
+
+    def column(self, graph: Graph, dimension: Dimension) -> exp.Expr:
+        about = About("semantic_model", self.model.name, dimension.name)
+        return truncated(expression(graph, dimension.expr, self.table.alias, about), dimension.grain, None)
+
+    def edges(self, graph: Graph) -> list[exp.Expr]:
+        """When versions begin and end; none of a table without a history."""
+        return [self.column(graph, each) for each in self.model.dimensions if each.validity]
+
+    def in_force(self, graph: Graph, moment: exp.Expr) -> list[exp.Expr]:
+        """The version of just before a moment: one that begins at the moment itself is not known yet."""
+        conditions: list[exp.Expr] = []
+        for each in self.model.dimensions:
+            edge = self.column(graph, each)
+            if each.validity == "start":
+                conditions.append(exp.LT(this=edge, expression=moment.copy()))
+            elif each.validity == "end":
+                still = exp.Is(this=edge.copy(), expression=exp.null())
+                conditions.append(exp.paren(exp.or_(exp.GTE(this=edge, expression=moment.copy()), still)))
+        return conditions
+
+
+def own_row(graph: Graph, entities: Sequence[str], asked: str) -> OwnRow:
+    """Where dimension `asked` (`carrier__name`) of one of some entities is found. Raises BridgeError (G518)."""
+    *path, name = parse_item(asked).segments
+    owners = (
+        [m for m in graph.ways.keyed(path[-1] if path else "") if graph.dimension(m, name)] if len(path) == 1 else []
+    )
+    if len(owners) != 1 or path[0] not in entities:
+        known = [f"{e}__{d.name}" for e in entities for m in graph.ways.keyed(e) for d in graph.models[m].dimensions]
+        raise BridgeError(
+            "G518",
+            f"{asked!r} is not a dimension of {' or '.join(entities)}",
+            hint=did_you_mean(asked, known) or (f"there are {', '.join(known[:8])}" if known else None),
+        )
+    model, entity = graph.models[owners[0]], path[0]
+    dimension, key = graph.dimension(model.name, name), graph.entity(model.name, entity)
+    assert dimension is not None and key is not None
+    about = About("semantic_model", model.name, name)
+    # Under the entity's name, which several tables may have a key of.
+    alias = f"{entity}__{model.name}" if len(graph.ways.keyed(entity)) > 1 else entity
+    return OwnRow(entity, model, dimension, Scan(model.relation, alias), expression(graph, key.expr, alias, about))
