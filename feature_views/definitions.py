@@ -62,7 +62,7 @@ carrier_punctuality_view = FeatureView(
         Field(
             name="flights_7d",
             dtype=Int64,
-            description="Scheduled departures from New York, whether they left or not. Taken over the last 7 dayss.",
+            description="Scheduled departures from New York, whether they left or not. Taken over the last 7 days.",
             tags={
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
@@ -73,7 +73,7 @@ carrier_punctuality_view = FeatureView(
         Field(
             name="flights_28d",
             dtype=Int64,
-            description="Scheduled departures from New York, whether they left or not. Taken over the last 28 dayss.",
+            description="Scheduled departures from New York, whether they left or not. Taken over the last 28 days.",
             tags={
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
@@ -84,7 +84,7 @@ carrier_punctuality_view = FeatureView(
         Field(
             name="late_rate_7d",
             dtype=Float64,
-            description="Share of the departures that were more than 15 minutes late. Taken over the last 7 dayss.",
+            description="Share of the departures that were more than 15 minutes late. Taken over the last 7 days.",
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
@@ -119,7 +119,7 @@ carrier_punctuality_view = FeatureView(
         Field(
             name="late_rate_28d",
             dtype=Float64,
-            description="Share of the departures that were more than 15 minutes late. Taken over the last 28 dayss.",
+            description="Share of the departures that were more than 15 minutes late. Taken over the last 28 days.",
             tags={
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
@@ -154,7 +154,7 @@ carrier_punctuality_view = FeatureView(
         Field(
             name="cancellation_rate_7d",
             dtype=Float64,
-            description="Share of the scheduled flights that never left. Taken over the last 7 dayss.",
+            description="Share of the scheduled flights that never left. Taken over the last 7 days.",
             tags={
                 "dbt": "metric.gemel_flights.cancellation_rate",
                 "metric": "cancellation_rate",
@@ -189,7 +189,7 @@ carrier_punctuality_view = FeatureView(
         Field(
             name="average_departure_delay_7d",
             dtype=Float64,
-            description="Minutes late off the gate. Early flights count as negative, cancelled ones not at all. Taken over the last 7 dayss.",
+            description="Minutes late off the gate. Early flights count as negative, cancelled ones not at all. Taken over the last 7 days.",
             tags={
                 "dbt": "metric.gemel_flights.average_departure_delay",
                 "metric": "average_departure_delay",
@@ -254,7 +254,7 @@ origin_congestion_view = FeatureView(
         Field(
             name="departures_3h",
             dtype=Int64,
-            description="Flights that left the gate. Taken over the last 3 hourss.",
+            description="Flights that left the gate. Taken over the last 3 hours.",
             tags={
                 "dbt": "metric.gemel_flights.departures",
                 "metric": "departures",
@@ -276,7 +276,7 @@ origin_congestion_view = FeatureView(
         Field(
             name="late_departures_3h",
             dtype=Int64,
-            description="Flights that left more than 15 minutes late. Taken over the last 3 hourss.",
+            description="Flights that left more than 15 minutes late. Taken over the last 3 hours.",
             tags={
                 "dbt": "metric.gemel_flights.late_departures",
                 "metric": "late_departures",
@@ -357,7 +357,7 @@ origin_congestion_view = FeatureView(
         Field(
             name="cancelled_flights_3h",
             dtype=Int64,
-            description="Flights that never left. Taken over the last 3 hourss.",
+            description="Flights that never left. Taken over the last 3 hours.",
             tags={
                 "dbt": "metric.gemel_flights.cancelled_flights",
                 "metric": "cancelled_flights",
@@ -400,7 +400,7 @@ plane_history_view = FeatureView(
         Field(
             name="arrivals_7d",
             dtype=Int64,
-            description="Flights that reached their destination, if after a diversion. Taken over the last 7 dayss.",
+            description="Flights that reached their destination, if after a diversion. Taken over the last 7 days.",
             tags={
                 "dbt": "metric.gemel_flights.arrivals",
                 "metric": "arrivals",
@@ -411,7 +411,7 @@ plane_history_view = FeatureView(
         Field(
             name="arrivals_28d",
             dtype=Int64,
-            description="Flights that reached their destination, if after a diversion. Taken over the last 28 dayss.",
+            description="Flights that reached their destination, if after a diversion. Taken over the last 28 days.",
             tags={
                 "dbt": "metric.gemel_flights.arrivals",
                 "metric": "arrivals",
@@ -422,7 +422,7 @@ plane_history_view = FeatureView(
         Field(
             name="average_arrival_delay_7d",
             dtype=Float64,
-            description="Minutes late at the destination. Early flights count as negative, cancelled and diverted ones not at all. Taken over the last 7 dayss.",
+            description="Minutes late at the destination. Early flights count as negative, cancelled and diverted ones not at all. Taken over the last 7 days.",
             tags={
                 "dbt": "metric.gemel_flights.average_arrival_delay",
                 "metric": "average_arrival_delay",
@@ -433,7 +433,7 @@ plane_history_view = FeatureView(
         Field(
             name="average_arrival_delay_28d",
             dtype=Float64,
-            description="Minutes late at the destination. Early flights count as negative, cancelled and diverted ones not at all. Taken over the last 28 dayss.",
+            description="Minutes late at the destination. Early flights count as negative, cancelled and diverted ones not at all. Taken over the last 28 days.",
             tags={
                 "dbt": "metric.gemel_flights.average_arrival_delay",
                 "metric": "average_arrival_delay",
@@ -444,7 +444,7 @@ plane_history_view = FeatureView(
         Field(
             name="late_arrival_rate_28d",
             dtype=Float64,
-            description="Share of the arrivals that were more than 15 minutes late, diverted flights left out. Taken over the last 28 dayss.",
+            description="Share of the arrivals that were more than 15 minutes late, diverted flights left out. Taken over the last 28 days.",
             tags={
                 "dbt": "metric.gemel_flights.late_arrival_rate",
                 "metric": "late_arrival_rate",
@@ -479,7 +479,7 @@ plane_history_view = FeatureView(
         Field(
             name="miles_flown_28d",
             dtype=Int64,
-            description="Miles between origin and destination, over all departures. Taken over the last 28 dayss.",
+            description="Miles between origin and destination, over all departures. Taken over the last 28 days.",
             tags={
                 "dbt": "metric.gemel_flights.miles_flown",
                 "metric": "miles_flown",

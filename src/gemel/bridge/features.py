@@ -1,7 +1,7 @@
 """Feature views against the metrics of a project: what each column of a feature table is, or why it cannot be."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlglot import exp
@@ -54,9 +54,14 @@ class BoundView:
     def name(self) -> str:
         return self.view.name
 
-    def query(self, until: exp.Expr, types: dict[str, str] | None = None) -> FeatureQuery:
-        """The view as the compiler takes it; `types` are the SQL types to cast columns to."""
-        return feature_query(self.view, self.columns, until, types or {})
+    def query(
+        self,
+        until: exp.Expr,
+        types: dict[str, str] | None = None,
+        within: tuple[exp.Expr, exp.Expr] | None = None,
+    ) -> FeatureQuery:
+        """The view as the compiler takes it; `types` are the SQL types to cast to, `within` bounds the rows' times."""
+        return replace(feature_query(self.view, self.columns, until, types or {}), within=within)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,12 @@ from gemel.compiler.moments import MOMENT, plan_features
 from gemel.spec.feature_views import MetricFeature
 from gemel.spec.manifest import Relation
 from gemel.spec.nodes import Nodes
+from gemel.spec.time import Window
 
 CREATED = "created_timestamp"
+DEFINITION = "definition"
+"""Of a table that is built bit by bit: the hash of the definition that made a row."""
+
 DATA = PurePosixPath("feature_views/data")
 """Where dbt puts a copy of each feature table as Parquet, for Feast's DuckDB offline store."""
 
@@ -28,6 +32,22 @@ Types = Mapping[str, str]
 
 # What dbt fills in when it runs: facts after `gemel_until` are not known yet; by default that is now.
 _UNTIL = '{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}'
+_FROM, _TO = '{{ var("gemel_from", none) }}', '{{ var("gemel_to", "9999-12-31") }}'
+_ASKED = f"""asked AS (
+  SELECT
+    {{%- if var("gemel_from", none) %}}
+    CAST('{_FROM}' AS TIMESTAMP) AS first_moment,
+    CAST('{_TO}' AS TIMESTAMP) AS end_moment
+    {{%- else %}}
+    {{% if is_incremental() -%}}
+    COALESCE((SELECT MAX(event_timestamp) FROM {{{{ this }}}}) + INTERVAL '1' MICROSECOND, TIMESTAMP '0001-01-01')
+    {{%- else -%}}
+    TIMESTAMP '0001-01-01'
+    {{%- endif %}} AS first_moment,
+    TIMESTAMP '9999-12-31' AS end_moment
+    {{%- endif %}}
+)"""
+"""The rows that a build bit by bit is to make: those of the dbt variables, or those after the newest that is kept."""
 _STARTED = '{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}'
 
 
@@ -37,8 +57,14 @@ def model_sql(graph: Graph, view: BoundView, types: Types, *, nodes: Nodes) -> s
     def referred(relation: Relation) -> exp.Table:
         return exp.Table(this=exp.Identifier(this=f"{{{{ {nodes.ref(relation)} }}}}", quoted=False))
 
-    select = _select(graph, view, _timestamp(_UNTIL), types, referred)
-    return f"{_config(view)}\n\n{dialects.speak(select, 'duckdb')}\n"
+    until, made = _timestamp(_UNTIL), digest(graph, view)
+    if view.view.lookback is None:
+        text = dialects.speak(_select(graph, view, until, types, referred), "duckdb")
+        return f"{_config(view, made)}\n\n{text}\n"
+    select = _select(graph, view, until, types, referred, within=(_bound("first_moment"), _bound("end_moment")))
+    select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
+    text = dialects.speak(select, "duckdb").replace("WITH ", f"WITH {_ASKED}, ", 1)
+    return f"{_config(view, made)}\n\n{text}\n"
 
 
 def natural_sql(graph: Graph, view: BoundView, catalogs: frozenset[str] | None) -> str:
@@ -63,9 +89,20 @@ def _makers(view: BoundView, column: Column) -> tuple[Column, ...]:
     return tuple(c for c in view.columns if isinstance(c.feature, MetricFeature))[:1]
 
 
-def _select(graph: Graph, view: BoundView, until: exp.Expr, types: Types, tables: lowering.Tables) -> exp.Select:
+def _bound(name: str) -> exp.Expr:
+    return exp.Subquery(this=exp.select(name).from_("asked"))
+
+
+def _select(
+    graph: Graph,
+    view: BoundView,
+    until: exp.Expr,
+    types: Types,
+    tables: lowering.Tables,
+    within: tuple[exp.Expr, exp.Expr] | None = None,
+) -> exp.Select:
     sql = {name: TYPES[type_].sql for name, type_ in types.items()}
-    select = lowering.lower(rules.tidy(plan_features(graph, view.query(until, sql))), tables)
+    select = lowering.lower(rules.tidy(plan_features(graph, view.query(until, sql, within))), tables)
     for output in select.selects[: len(view.view.entities)]:
         if output.alias_or_name in sql:
             name = output.alias_or_name
@@ -79,9 +116,32 @@ def _timestamp(text: str) -> exp.Expr:
     return exp.cast(exp.Literal.string(text), exp.DataType.Type.TIMESTAMP)
 
 
-def _config(view: BoundView) -> str:
+def _config(view: BoundView, made: str) -> str:
     copy = f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' (FORMAT parquet)"
-    return f'{{{{ config(\n    materialized="table",\n    post_hook={json.dumps(copy)}\n) }}}}'
+    if view.view.lookback is None:
+        return f'{{{{ config(\n    materialized="table",\n    post_hook={json.dumps(copy)}\n) }}}}'
+    hooks = [_forgets(view, made, view.view.lookback), copy]
+    kind = 'materialized="incremental",\n    incremental_strategy="append",\n    on_schema_change="sync_all_columns"'
+    before, after = (json.dumps(hook) for hook in hooks)
+    return f"{{{{ config(\n    {kind},\n    pre_hook={before},\n    post_hook={after}\n) }}}}"
+
+
+def _forgets(view: BoundView, made: str, lookback: Window) -> str:
+    """What takes the rows away that the build makes again, in one transaction with it.
+
+    Of another definition those are all, which a backfill of some of the time must not leave half done.
+    """
+    part = f"{MOMENT} >= '{_FROM}' AND {MOMENT} < '{_TO}'"
+    tail = (
+        f"{MOMENT} > (SELECT MAX({MOMENT}) FROM {{{{ this }}}}) - INTERVAL '{lookback.count}' {lookback.unit.upper()}"
+    )
+    told = f"{view.name} was built by another definition: build all of it, without gemel_from, before a part"
+    unlike = f"CASE WHEN {DEFINITION} <> '{made}' THEN error('{told}') ELSE true END"
+    return (
+        "{% if is_incremental() %}DELETE FROM {{ this }} WHERE "
+        f"{{% if var('gemel_from', none) %}}{unlike} AND {part}"
+        f"{{% else %}}{DEFINITION} <> '{made}' OR {tail}{{% endif %}}{{% endif %}}"
+    )
 
 
 def _keys(view: BoundView) -> str:
@@ -114,6 +174,9 @@ def _model(graph: Graph, view: BoundView, types: Types) -> dict[str, Any]:
         columns.append({"name": column.name, **described, "data_type": TYPES[types[column.name]].sql})
     created = "When dbt made the row, in UTC. Of two rows for one moment the later one counts."
     columns.append({"name": CREATED, "description": created, "data_type": "TIMESTAMP"} | _TESTED)
+    if spec.lookback is not None:
+        told = "The hash of the definition that made the row."
+        columns.append({"name": DEFINITION, "description": told, "data_type": "VARCHAR"} | _TESTED)
     unique = {
         "unique": {
             "name": f"{view.name}_has_one_row_for_each_moment",

@@ -158,6 +158,14 @@ class Workspace:
 
         return read_store(self.repo)
 
+    def named(self, names: Sequence[str]) -> list[BoundView]:
+        """The feature views of these names; all, if none is named. Raises UnknownNameError (G204)."""
+        known = {view.name: view for view in self.views()}
+        for name in names:
+            if name not in known:
+                raise UnknownNameError("G204", f"no feature view named {name[:80]!r}", hint=did_you_mean(name, known))
+        return [view for name, view in known.items() if not names or name in names]
+
     def materialize(
         self,
         *,
@@ -174,17 +182,15 @@ class Workspace:
         from gemel.bridge.online.loader import materialize as load
         from gemel.bridge.online.store import open_store
 
-        known = {view.name: view for view in self.views()}
-        for name in views:
-            if name not in known:
-                raise UnknownNameError("G204", f"no feature view named {name[:80]!r}", hint=did_you_mean(name, known))
-            if not known[name].view.online:
-                raise BridgeError("G564", f"{name!r} is not online", hint="remove `online: false` from it")
+        asked = self.named(views)
+        for each in asked if views else ():
+            if not each.view.online:
+                raise BridgeError("G564", f"{each.name!r} is not online", hint="remove `online: false` from it")
         if isinstance(self.store, OtherStore):
             say(f"Feast materializes, because {self.store.why}")
             return materialize.materialize(self.repo, end=end, views=views)
         moment = (end.replace(tzinfo=dt.UTC) if end.tzinfo is None else end) if end else dt.datetime.now(dt.UTC)
-        chosen = [view for name, view in known.items() if view.view.online and (not views or name in views)]
+        chosen = [view for view in asked if view.view.online]
         types = self.types()
         self._release()
         store = open_store(self.store)

@@ -34,12 +34,12 @@ def command(project: "Project", *, moments: int) -> None:
     with _step("generate") as told:
         told.append(_files(_write(project, workspace)))
     with _step("dbt build"):
-        _dbt(project, "build")
+        dbt_build(project, "build")
     with _step("check types") as told:
         changed = workspace.write()
         if changed:  # the types were those of an older build
             say(f"  {_files(changed)}: building them again")
-            _dbt(project, "build", "--select", f"path:{_folder(workspace)}")
+            dbt_build(project, "build", "--select", f"path:{_folder(workspace)}")
         if workspace.views():
             workspace.check_built()
         told.append(f"{len(workspace.views())} feature tables are as Feast is told")
@@ -70,11 +70,12 @@ def _write(project: "Project", workspace: "Workspace") -> "list[Change]":
         if not unknown_only(problems):
             raise
     say("  some types are not known yet: building the models that the features read")
-    _dbt(project, "build", "--exclude", f"path:{_folder(workspace)}")
+    dbt_build(project, "build", "--exclude", f"path:{_folder(workspace)}")
     return workspace.write()
 
 
-def _dbt(project: "Project", *arguments: str) -> None:
+def dbt_build(project: "Project", *arguments: str) -> None:
+    """Run dbt on the project, with its target, while we hold no file of it."""
     from gemel.dbt import run_dbt
 
     assert project.dir is not None

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import functools
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from gemel.cli.options import say, takes_project
 if TYPE_CHECKING:
     from gemel.bridge.workspace import Workspace
     from gemel.project import Project
+
+
+MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.group()
@@ -33,7 +37,7 @@ def apply(project: "Project") -> None:
 @command.command("materialize")
 @click.option(
     "--end",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
+    type=MOMENT,
     metavar="MOMENT",
     help="Up to this moment (UTC). Default: now.",
 )
@@ -54,6 +58,29 @@ def materialize_(project: "Project", *, end: dt.datetime | None, views: tuple[st
 
 
 @command.command()
+@click.option("--start", type=MOMENT, required=True, metavar="MOMENT", help="The first moment (UTC) to make again.")
+@click.option("--end", type=MOMENT, metavar="MOMENT", help="The first one to leave as it is. Default: to the last.")
+@click.argument("views", nargs=-1, metavar="[VIEW]...")
+@takes_project
+def backfill(project: "Project", *, start: dt.datetime, end: dt.datetime | None, views: tuple[str, ...]) -> None:
+    """Make the rows of some time again, of all views or of some, through dbt; the other rows stay.
+
+    For facts that came in later than a view's `lookback`. A view without one is built whole, as always.
+    """
+    from gemel.cli.build import dbt_build
+    from gemel.cli.output import waiting
+
+    workspace = open_workspace(project)
+    chosen = workspace.named(views)
+    variables = {"gemel_from": start.isoformat(sep=" "), **({"gemel_to": end.isoformat(sep=" ")} if end else {})}
+    if end is not None and end <= start:
+        raise click.UsageError(f"--end {end} is not after --start {start}")
+    with waiting("dbt build"):
+        dbt_build(project, "build", "--select", *(view.name for view in chosen), "--vars", json.dumps(variables))
+    say(f"made again from {start}{f' to {end}' if end else ' on'}: {', '.join(view.name for view in chosen)}")
+
+
+@command.command()
 @click.argument("name")
 @click.argument("keys", nargs=-1, metavar="ENTITY=VALUE...")
 @click.option(
@@ -67,8 +94,6 @@ def online(project: "Project", *, name: str, keys: tuple[str, ...], format: str)
     gemel features online carrier_punctuality carrier=UA
     gemel features online departure_delay_v1 carrier=UA origin=JFK plane=N14228
     """
-    import json
-
     from gemel.cli.output import write_rows
 
     pairs = {key: value for key, _, value in (each.partition("=") for each in keys)}

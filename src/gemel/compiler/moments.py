@@ -4,7 +4,7 @@
 schedule's steps, each under the first moment that can see it (its step's end), then looked at from every moment.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -74,8 +74,9 @@ class FeatureQuery:
     """What one feature view holds: `features` of `entities` at the moments of `schedule` (hour, day, week …).
 
     `known_at` names the time dimension at which facts become known (None: each measure's own time). `delay` moves
-    the moment, not the content. `every_step` asks for a row at every step, not only where a value changes. `until`
-    is the time after which nothing is known yet: an SQL expression, or None to look at all facts.
+    the moment, not the content. `every_step` asks for a row at every step, not only where a value changes. `within`
+    keeps only the rows from its first moment on and before its second. `until` is the time after which nothing is known
+    yet: an SQL expression, or None to look at all facts.
     """
 
     entities: tuple[str, ...]
@@ -85,6 +86,7 @@ class FeatureQuery:
     known_at: str | None = None
     delay: Window | None = None
     every_step: bool = False
+    within: tuple[exp.Expr, exp.Expr] | None = None
 
 
 def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
@@ -98,7 +100,8 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
     backs = {feature: sight(graph, feature) for feature in metrics}
     leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in leaves_of(term)))
     names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys))
-    cells = {leaf: cell_of(graph, query, leaf, names[leaf], step) for leaf in leaves}
+    needed = _needed_since(graph, query, backs.values())
+    cells = {leaf: cell_of(graph, query, leaf, names[leaf], step, needed) for leaf in leaves}
     looks = dict.fromkeys((leaf, backs[feature]) for feature, term in terms.items() for leaf in leaves_of(term))
     steps: list[Plan] = [cell.by_step(part) for cell in cells.values() for part in cell.parts]
     keys = tuple(key.name for key, _ in leaves[0].keys)
@@ -122,6 +125,9 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
     if query.delay:
         moment = exp.Add(this=moment, expression=interval(query.delay))
     outputs.append(Named(MOMENT, moment))
+    if query.within:
+        first, end = query.within
+        rows = Filter(rows, conjunction([exp.GTE(this=moment, expression=first), exp.LT(this=moment, expression=end)]))
     for feature in query.features:
         if isinstance(feature, MetricFeature):
             value = over_window(terms[feature], cells, backs[feature])
@@ -317,7 +323,28 @@ def _known_at(graph: Graph, query: FeatureQuery, leaf: Leaf) -> Attribute:
     return found
 
 
-def cell_of(graph: Graph, query: FeatureQuery, leaf: Leaf, name: str, step: Window) -> Cell:
+def _needed_since(graph: Graph, query: FeatureQuery, backs: Iterable[Back]) -> exp.Expr | None:
+    """From when on facts tell the rows that are wanted; None where any fact may.
+
+    What looks back over all time needs them all, and so does an entity's first moment, with which rows of every step
+    begin, and those of a history.
+    """
+    windows = [back for back in backs if isinstance(back, Window)]
+    if query.within is None or query.every_step or len(windows) < len([*backs]):
+        return None
+    dimensions = [each.dimension for each in query.features if isinstance(each, DimensionFeature)]
+    if any(own_row(graph, query.entities, each).edges(graph) for each in dimensions):
+        return None
+    since = query.within[0]
+    for window in (*filter(None, [query.delay]), max(windows, key=seconds), _step(query.schedule)):
+        since = exp.Sub(this=since, expression=interval(window))
+    return since
+
+
+def cell_of(
+    graph: Graph, query: FeatureQuery, leaf: Leaf, name: str, step: Window, needed: exp.Expr | None = None
+) -> Cell:
+    """`needed` is the time before which no fact is looked at."""
     measure = leaf.measure
     if measure.non_additive is not None:
         raise BridgeError(
@@ -335,6 +362,8 @@ def cell_of(graph: Graph, query: FeatureQuery, leaf: Leaf, name: str, step: Wind
     conditions: list[exp.Expr] = [present(each.copy()) for each in [*(key.value for key in keys), known]]
     if query.until is not None:
         conditions.append(exp.LT(this=known.copy(), expression=_floor(query)))
+    if needed is not None:
+        conditions.append(exp.GTE(this=known.copy(), expression=needed.copy()))
     rows = filtered(facts.where(leaf.filters), conditions)
     moment = Named(MOMENT, exp.Add(this=truncated(_timestamp(known), step.unit, None), expression=interval(step)))
     events = Events(rows, keys, moment, value)

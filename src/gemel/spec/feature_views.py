@@ -19,7 +19,7 @@ from gemel.spec.time import Window, parse_window, seconds, windowed_name
 SCHEMA = Path(__file__).with_suffix(".schema.json")
 SCHEDULES = ("minute", "hour", "day", "week")
 DTYPES = ("int32", "int64", "float32", "float64", "string", "bool", "timestamp")
-RESERVED = ("event_timestamp", "created_timestamp", "entity_row_id")
+RESERVED = ("event_timestamp", "created_timestamp", "definition", "entity_row_id")
 """Columns that a feature table or Feast's joins make themselves."""
 
 _UNITS = ("minute", "hour", "day", "week")
@@ -64,6 +64,7 @@ class FeatureView:
     known_at: str | None = None
     delay: Window | None = None
     ttl: Window | None = None
+    lookback: Window | None = None
     online: bool = True
     description: str | None = None
     owner: str | None = None
@@ -144,7 +145,7 @@ def parse_feature_views(files: Iterable[tuple[str, str]]) -> FeatureSpec:
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _REFERENCE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?\Z")
 _VIEW_KEYS = (
-    *("name", "description", "entity", "schedule", "known_at", "delay", "ttl", "online", "as_of"),
+    *("name", "description", "entity", "schedule", "known_at", "delay", "ttl", "lookback", "online", "as_of"),
     *("features", "owner", "tags"),
 )
 _METRIC_KEYS = ("metric", "windows", "name", "dtype", "description")
@@ -223,6 +224,7 @@ class _Reader:
             known_at=self.text(keys["known_at"], "known_at").lower() if "known_at" in keys else None,
             delay=delay,
             ttl=ttl,
+            lookback=self.duration(keys["lookback"], "lookback") if "lookback" in keys else None,
             online=self.boolean(keys["online"], "online") if "online" in keys else True,
             description=self.text(keys["description"], "description") if "description" in keys else None,
             owner=self.text(keys["owner"], "owner") if "owner" in keys else None,
