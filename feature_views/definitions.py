@@ -29,6 +29,13 @@ plane_entity = Entity(
     description="One aircraft, by tail number.",
 )
 
+maker_entity = Entity(
+    name="maker",
+    join_keys=["maker"],
+    value_type=ValueType.STRING,
+    description="One spelling of a maker in the register.",
+)
+
 carrier_punctuality_source = FileSource(
     name="carrier_punctuality_source",
     path=str(TABLES / "carrier_punctuality.parquet"),
@@ -537,6 +544,193 @@ plane_history_view = FeatureView(
         "schedule": "day",
         "known_at": "flight__landed_at",
         "definition": "e82d22ea5bfe",
+    },
+    owner="ml@example.com",
+)
+
+airline_at_airport_source = FileSource(
+    name="airline_at_airport_source",
+    path=str(TABLES / "airline_at_airport.parquet"),
+    timestamp_field="event_timestamp",
+    created_timestamp_column="created_timestamp",
+    description="A copy of dbt's table airline_at_airport, made whenever dbt builds it.",
+    tags={
+        "dbt": "model.gemel_flights.airline_at_airport",
+        "definition": "062837fe2f65",
+    },
+    owner="ml@example.com",
+)
+
+airline_at_airport_view = FeatureView(
+    name="airline_at_airport",
+    entities=[carrier_entity, origin_entity],
+    ttl=timedelta(0),
+    schema=[
+        Field(name="carrier", dtype=String),
+        Field(name="origin", dtype=String),
+        Field(
+            name="planes_in_use_1d",
+            dtype=Int64,
+            description="Distinct planes assigned to flights, cancelled flights included. Taken over the last 1 day.",
+            tags={
+                "dbt": "metric.gemel_flights.planes_in_use",
+                "metric": "planes_in_use",
+                "window": "1 day",
+                "definition": "e479f2b14f1b",
+            },
+        ),
+        Field(
+            name="planes_in_use_7d",
+            dtype=Int64,
+            description="Distinct planes assigned to flights, cancelled flights included. Taken over the last 7 days.",
+            tags={
+                "dbt": "metric.gemel_flights.planes_in_use",
+                "metric": "planes_in_use",
+                "window": "7 days",
+                "definition": "ebd206eb95d6",
+            },
+        ),
+        Field(
+            name="median_departure_delay_7d",
+            dtype=Float64,
+            description="Half of the departures were later than this many minutes. Taken over the last 7 days.",
+            tags={
+                "dbt": "metric.gemel_flights.median_departure_delay",
+                "metric": "median_departure_delay",
+                "window": "7 days",
+                "definition": "fa9a5053a12e",
+            },
+        ),
+        Field(
+            name="longest_departure_delay_1d",
+            dtype=Int64,
+            description="Minutes late of the latest departure. Taken over the last 1 day.",
+            tags={
+                "dbt": "metric.gemel_flights.longest_departure_delay",
+                "metric": "longest_departure_delay",
+                "window": "1 day",
+                "definition": "39e2731e942c",
+            },
+        ),
+        Field(
+            name="flights_month_to_date",
+            dtype=Int64,
+            description="Scheduled departures from the first of the month to the day. Taken over the month to date.",
+            tags={
+                "dbt": "metric.gemel_flights.flights_month_to_date",
+                "metric": "flights_month_to_date",
+                "window": "month to date",
+                "definition": "c37b6e24782b",
+            },
+        ),
+    ],
+    source=airline_at_airport_source,
+    online=True,
+    description="How an airline does at one airport. Two entities make one key.",
+    tags={
+        "dbt": "model.gemel_flights.airline_at_airport",
+        "schedule": "day",
+        "known_at": "flight__outcome_known_at",
+        "definition": "062837fe2f65",
+    },
+    owner="ml@example.com",
+)
+
+maker_reliability_source = FileSource(
+    name="maker_reliability_source",
+    path=str(TABLES / "maker_reliability.parquet"),
+    timestamp_field="event_timestamp",
+    created_timestamp_column="created_timestamp",
+    description="A copy of dbt's table maker_reliability, made whenever dbt builds it.",
+    tags={
+        "dbt": "model.gemel_flights.maker_reliability",
+        "definition": "0eefaa5a9e12",
+    },
+    owner="ml@example.com",
+)
+
+maker_reliability_view = FeatureView(
+    name="maker_reliability",
+    entities=[maker_entity],
+    ttl=timedelta(weeks=2),
+    schema=[
+        Field(name="maker", dtype=String),
+        Field(
+            name="arrivals_4w",
+            dtype=Int64,
+            description="Flights that reached their destination, if after a diversion. Taken over the last 4 weeks.",
+            tags={
+                "dbt": "metric.gemel_flights.arrivals",
+                "metric": "arrivals",
+                "window": "4 weeks",
+                "definition": "6c28a9ddb5aa",
+            },
+        ),
+        Field(
+            name="late_arrival_rate_4w",
+            dtype=Float64,
+            description="Share of the arrivals that were more than 15 minutes late, diverted flights left out. Taken over the last 4 weeks.",
+            tags={
+                "dbt": "metric.gemel_flights.late_arrival_rate",
+                "metric": "late_arrival_rate",
+                "window": "4 weeks",
+                "definition": "cbf39160c71a",
+            },
+        ),
+        Field(
+            name="late_arrival_rate_4w__numerator",
+            dtype=Int64,
+            description="The numerator of late_arrival_rate_4w: late_arrivals.",
+            tags={
+                "dbt": "metric.gemel_flights.late_arrival_rate",
+                "metric": "late_arrival_rate",
+                "window": "4 weeks",
+                "part": "numerator",
+                "definition": "c0e11f79138b",
+            },
+        ),
+        Field(
+            name="late_arrival_rate_4w__denominator",
+            dtype=Int64,
+            description="The denominator of late_arrival_rate_4w: arrivals.",
+            tags={
+                "dbt": "metric.gemel_flights.late_arrival_rate",
+                "metric": "late_arrival_rate",
+                "window": "4 weeks",
+                "part": "denominator",
+                "definition": "3644c6c334b2",
+            },
+        ),
+        Field(
+            name="p95_arrival_delay_4w",
+            dtype=Int64,
+            description="One arrival in twenty was later than this many minutes; the delay of an actual flight. Taken over the last 4 weeks.",
+            tags={
+                "dbt": "metric.gemel_flights.p95_arrival_delay",
+                "metric": "p95_arrival_delay",
+                "window": "4 weeks",
+                "definition": "db63254d56bc",
+            },
+        ),
+        Field(
+            name="country",
+            dtype=String,
+            description="Where the company has, or had, its seat.",
+            tags={
+                "dimension": "maker__country",
+                "as_of": "current",
+                "definition": "a2c14cf8b6b7",
+            },
+        ),
+    ],
+    source=maker_reliability_source,
+    online=True,
+    description="How a maker's planes fare. A flight leads to its maker over its plane.",
+    tags={
+        "dbt": "model.gemel_flights.maker_reliability",
+        "schedule": "week",
+        "known_at": "flight__landed_at",
+        "definition": "0eefaa5a9e12",
     },
     owner="ml@example.com",
 )

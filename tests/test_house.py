@@ -42,7 +42,7 @@ LATER = {
 # place here. The first stage, reading, is gemel.spec.
 STAGES = {
     "the question": ["query", "spellings", "functions", "expressions"],
-    "bind": ["composites", "ways", "graph"],
+    "bind": ["composites", "ways", "graph", "entities"],
     "resolve": ["terms", "keys", "misses", "values", "resolution"],
     "plan": [
         "algebra",

@@ -1,5 +1,6 @@
 """Features: metrics of an entity at the moments of a schedule, from the facts before each."""
 
+import dataclasses
 import datetime as dt
 
 import pytest
@@ -12,6 +13,7 @@ from gemel.compiler import dialects, lowering, rules
 from gemel.compiler.graph import bind
 from gemel.compiler.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
 from gemel.errors import GemelError
+from gemel.spec.manifest import Entity, Relation
 from gemel.spec.time import parse_window
 from properties.asking import plain
 from reference import feature
@@ -166,6 +168,19 @@ def test_several_entities_make_one_key(shop):
     assert shop.features(query) == [(1, 0, "2024-01-02", 1), (1, 1, "2024-01-02", 1)]
 
 
+def test_an_entity_is_reached_over_others(shop):
+    shop.customer(1, region=5)
+    shop.customer(2, region=5)
+    shop.customer(3, region=None)
+    shop.connection.execute("insert into regions values (5, 7, 'north')")
+    for customer in (1, 2, 3, 4):
+        shop.order(customer, "2024-01-01")
+    shop.visit(1, "2024-01-02 10:00")
+    query = view("orders all", "visits all", "region__region_name", entities=("region",))
+    assert shop.features(query) == [(5, "2024-01-02", 2, None, "north"), (5, "2024-01-03", 2, 1, "north")]
+    assert shop.features(view("orders all", entities=("country",))) == [(7, "2024-01-02", 2)]
+
+
 def test_several_windows_take_one_scan():
     text = text_of(view("orders 1 day", "orders 7 days", "revenue 7 days", "done_share all"))
     assert text.count("FROM orders ") == 1
@@ -212,6 +227,21 @@ def test_a_side_of_what_is_no_ratio_is_refused():
         plan_features(GRAPH, FeatureQuery(entities=("customer",), schedule="day", until=query.until, features=(wrong,)))
 
 
+def test_an_entity_that_is_reached_in_two_ways_is_refused():
+    found = [model for model in GRAPH.manifest.models if model.name == "visits"]
+    [visits] = [dataclasses.replace(each, name="again", relation=Relation("again")) for each in found]
+    entities = (Entity("visit", "primary", "visit_id"), Entity("region", "foreign", "region_id"))
+    more = [
+        dataclasses.replace(each, entities=(*each.entities, Entity("visit", "foreign", "visit_id")))
+        if each.name == "orders"
+        else each
+        for each in GRAPH.manifest.models
+    ]
+    graph = bind(dataclasses.replace(GRAPH.manifest, models=(*more, dataclasses.replace(visits, entities=entities))))
+    with pytest.raises(GemelError, match=r"G571 .* in 2 ways: orders -> "):
+        plan_features(graph, view("orders all", entities=("region",)))
+
+
 def test_month_long_windows_are_refused_with_a_count_of_days():
     with pytest.raises(GemelError) as error:
         plan_features(GRAPH, view("orders 2 months"))
@@ -250,7 +280,7 @@ def views(draw):
     features |= st.sampled_from(OWN[schedule])
     asked = draw(st.lists(features, min_size=1, max_size=3, unique=True))
     of_sales = not any(name.startswith(("calls", "minutes")) or "call" in name for name in asked)
-    entity = draw(st.sampled_from(["customer", "shop"])) if of_sales else "customer"
+    entity = draw(st.sampled_from(["customer", "shop", "region"] if of_sales else ["customer", "region"]))
     if entity == "shop" and draw(st.booleans()):
         asked.append("shop__manager")
     return asked, {
@@ -271,9 +301,8 @@ def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(wo
     rows = WAREHOUSE.holding(tables).execute(dialects.speak(select, "duckdb")).fetchall()
     found = {(row[0], row[1]): tuple(map(plain, row[2:])) for row in rows}
     assert len(found) == len(rows)
-    keys = {row[f"{entity}_id"] for name in ("sales", "calls") for row in tables[name] if f"{entity}_id" in row} - {
-        None
-    }
+    holders = ("customers",) if entity == "region" else ("sales", "calls")
+    keys = {row[f"{entity}_id"] for name in holders for row in tables[name] if f"{entity}_id" in row} - {None}
     assert {key[0] for key in found} <= keys
     for at in steps(words[1]["until"], words[1]["schedule"]):
         expected = [as_it_was(f, tables, entity, at, query.known_at) for f in query.features]
@@ -292,8 +321,8 @@ def is_metric(asked):
 def as_it_was(asked, tables, entity, at, known_at):
     """By entity, a feature at a moment: of a history, the version of just before it."""
     if is_metric(asked):
-        rows = tables | worlds.SPINE_ROWS
-        return feature(worlds.MANIFEST, rows, asked.metric, entity, at, asked.window, known_at)
+        rows, path = tables | worlds.SPINE_ROWS, "customer__region" if entity == "region" else entity
+        return feature(worlds.MANIFEST, rows, asked.metric, path, at, asked.window, known_at)
     day = (at - dt.timedelta(microseconds=1)).date()
     return {
         row["shop_id"]: row["manager"]

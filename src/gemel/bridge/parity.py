@@ -17,6 +17,7 @@ from sqlglot import exp
 from gemel.bridge.features import BoundView, Column, as_asked
 from gemel.bridge.report import Kind, Report
 from gemel.bridge.tables import CREATED, DATA
+from gemel.compiler.entities import entity_item
 from gemel.compiler.expressions import column as sql_column
 from gemel.compiler.graph import METRIC_TIME, Graph, inputs
 from gemel.compiler.histories import own_row
@@ -45,7 +46,7 @@ class Answer(Protocol):
     def rows(self) -> list[Row]: ...
 
 
-Ask = Callable[[Sequence[str], Sequence[str], Sequence[str]], Answer]
+Ask = Callable[[Sequence[str], Sequence[str | Mapping[str, str]], Sequence[str]], Answer]
 """Metrics, group-by items and filters to an answer: the ordinary query."""
 
 Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], list[dict[str, Any] | None]]
@@ -180,24 +181,25 @@ def _bi(
 ) -> Iterator[tuple[list[Column], dict[Key, Row], Row]]:
     """Columns, their values by entity, and the value of an entity without facts: one query for each window."""
     spec = table.view.view
-    questions: dict[tuple[dt.datetime | None, tuple[str, ...]], list[tuple[Column, str]]] = {}
+    questions: dict[tuple[dt.datetime | None, tuple[str, ...], tuple[str, ...]], list[tuple[Column, str]]] = {}
     for column in table.view.columns:
         if isinstance(column.feature, MetricFeature):
             metric, filters = _plain_metric(graph, column)
             since = _since(sight(graph, as_asked(column.feature)), moment, spec.schedule)
-            questions.setdefault((since, filters), []).append((column, metric))
+            questions.setdefault((since, filters, _entities(graph, table, metric)), []).append((column, metric))
         else:
             values = _dimension(graph, table, column.feature, moment)
             place = table.keys.index(parse_item(column.feature.dimension).segments[0])
             yield [column], {key: (values[key[place]],) for key in stored if key[place] in values}, (None,)
     known = "__".join(parse_item(spec.known_at).segments) if spec.known_at else METRIC_TIME
     time = f"{{{{ TimeDimension('{known}', '{spec.schedule}') }}}}"
-    for (since, filters), asked in questions.items():
+    for (since, filters, entities), asked in questions.items():
         metrics = list(dict.fromkeys(metric for _, metric in asked))
         inside = [f"{time} < '{moment:%Y-%m-%d %H:%M:%S}'", *filters]
         if since is not None:
             inside.append(f"{time} >= '{since:%Y-%m-%d %H:%M:%S}'")
-        found = _by_key(table, table.places.ask(metrics, table.keys, inside))
+        keys = [{"name": item, "alias": key} for item, key in zip(entities, table.keys, strict=True)]
+        found = _by_key(table, table.places.ask(metrics, keys, inside))
         # What the metric is of no facts at all: NULL, or what it fills in.
         nothing = table.places.ask(metrics, (), [*inside, f"{time} < '0001-01-01'"]).rows() or [(None,) * len(metrics)]
         # Of no rows at all a count of distinct values is 0; of an entity without any it is nothing.
@@ -210,6 +212,11 @@ def _bi(
             {key: tuple(row[index] for index in order) for key, row in found.items()},
             tuple(empty[index] for index in order),
         )
+
+
+def _entities(graph: Graph, table: _Table, metric: str) -> tuple[str, ...]:
+    """The view's entities as items of a question about a metric: `plane__maker`."""
+    return tuple(str(entity_item(graph, key, graph.metrics[metric])) for key in table.keys)
 
 
 def _counts_values(graph: Graph, name: str) -> bool:

@@ -26,6 +26,7 @@ from gemel.compiler.algebra import (
     Summary,
     Windowed,
 )
+from gemel.compiler.entities import entity_item
 from gemel.compiler.expressions import column, conjunction, equal, filled, interval, present, substitute
 from gemel.compiler.facts import filtered, truncated
 from gemel.compiler.graph import Attribute, Graph, inputs
@@ -217,7 +218,8 @@ def feature_term(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> T
     if feature.own:
         metric, filters = _accumulated(graph, metric)
     _check_meaning(graph, metric)
-    keys = tuple(make_key(graph, parse_item(entity), [metric]) for entity in query.entities)
+    items = (entity_item(graph, entity, metric) for entity in query.entities)
+    keys = tuple(make_key(graph, item, [metric]) for item in items)
     term = Scope(graph, keys, None, [metric]).term(metric, filters)
     if feature.part is not None:
         if not isinstance(term, Formula) or feature.part not in dict(term.inputs):
