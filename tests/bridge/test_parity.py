@@ -1,16 +1,19 @@
 """`verify`: what it calls equal, and that one wrong value is told as exactly that one."""
 
+import dataclasses
 import datetime as dt
 
 import pytest
 from feature_shop import render
 
-from gemel.bridge import parity, tables
+from gemel.bridge import parity, tables, training
 from gemel.bridge.report import Report
+from gemel.bridge.sameness import same
 from gemel.cli.verify import verdict
 from gemel.compiler import compile_query
 from gemel.compiler.spellings import make_query
 from gemel.spec.nodes import Nodes
+from gemel.warehouse.duckdb import Scratch
 
 VIEW = """
     feature_views:
@@ -46,11 +49,13 @@ class Answer:
 class Built:
     """One feature view as `gemel build` leaves it, with an online store that is a dict."""
 
-    def __init__(self, shop, root):
+    def __init__(self, shop, root, text=VIEW):
         self.shop, self.root = shop, root
-        bound = shop.bound(VIEW)
-        [self.view] = bound.views
-        self.types = shop.types(bound)
+        self.bound = shop.bound(text)
+        [self.view] = self.bound.views
+        self.types = shop.types(self.bound)
+        self.spoilt = {"served": lambda made: made, "exact": lambda made: made}
+        (root / "manifest.json").write_text("{}")
         sql = render(
             tables.model_sql(shop.graph, self.view, self.types["buying"], nodes=Nodes(None)), "2024-03-01 00:00:00"
         )
@@ -69,6 +74,7 @@ class Built:
 
         places = parity.Places(
             ask=ask,
+            train=self.train,
             run=self.run,
             relations={"buying": "memory.main.buying"},
             root=self.root,
@@ -76,6 +82,13 @@ class Built:
             until=self.until,
         )
         return parity.verify(self.shop.graph, [self.view], self.types, places, **more)
+
+    def train(self, names, spine, accuracy):
+        relations = {"buying": "memory.main.buying"}
+        source = training.Source(self.shop.graph, self.types, relations, frozenset({"memory"}), self.root)
+        chosen = training.choose(self.bound, names)
+        made = training.make(source, chosen, spine, lambda temp: Scratch(self.shop.con.cursor()), accuracy=accuracy)
+        return self.spoilt[accuracy](made.arrow())
 
     def run(self, sql):
         return Answer(self.shop.con.execute(sql))
@@ -142,6 +155,36 @@ def test_a_value_changed_online_is_told_once(built):
     assert told(built.verify()) == ["different buying.orders_all  customer=a  2024-02-02 02:00  table=3  online=4"]
 
 
+def spoil(made, name, value):
+    """A training set whose first value of a feature is another one."""
+    values = made.column(name).to_pylist()
+    place = made.column_names.index(name)
+    return made.set_column(place, name, [[value, *values[1:]]])
+
+
+@pytest.mark.parametrize(("accuracy", "right"), [("served", "table=1"), ("exact", "BI=1")])
+def test_a_value_changed_in_a_training_set_is_told_once(built, accuracy, right):
+    built.spoilt[accuracy] = lambda made: spoil(made, "orders_all", 9)
+    assert told(built.verify(at=[dt.datetime(2024, 1, 3, 5)])) == [
+        f"different buying.orders_all  customer=a  2024-01-03 02:00  {right}  {accuracy}=9"
+    ]
+
+
+def test_what_is_older_than_the_ttl_is_in_no_training_set_as_served(shop, tmp_path):
+    shop.sell("a", "2024-01-02 10:00")
+    shop.sell("b", "2024-01-02 10:00")
+    built = Built(shop, tmp_path, VIEW.replace("delay: 2 hours", "delay: 2 hours\n        ttl: 3 days"))
+    built.shop.con.execute("delete from buying where customer = 'a' and event_timestamp > '2024-01-10'")
+    report = built.verify(at=[dt.datetime(2024, 1, 13, 2), dt.datetime(2024, 1, 13, 3)])
+    assert not any("served" in each.values for each in report.differences)
+    # Said to be without a ttl, it should have been in there still.
+    built.view = dataclasses.replace(
+        built.bound.views[0], view=dataclasses.replace(built.bound.views[0].view, ttl=None)
+    )
+    report = built.verify(at=[dt.datetime(2024, 1, 13, 2), dt.datetime(2024, 1, 13, 3)])
+    assert {each.entity["customer"] for each in report.differences if "served" in each.values} == {"a"}
+
+
 def test_an_entity_that_is_not_online_is_missing_in_each_feature_that_has_a_value(built):
     del built.online["a"]
     assert [(each.kind, each.feature) for each in built.verify().differences] == [
@@ -194,12 +237,12 @@ def test_a_view_that_was_never_materialized_is_no_proof(built):
 
 def test_fractions_may_differ_in_their_last_digits_only(built):
     built.online["b"] = built.online["b"] | {"average_amount_3d": None, "orders_all": 1}
-    assert parity._same(0.1 + 0.2, 0.3, "float64")
-    assert not parity._same(0.3000001, 0.3, "float64")
-    assert not parity._same(3, 3.4, "int64")
-    assert parity._same(float("nan"), float("nan"), "float64")
-    assert not parity._same(None, 0, "int64")
-    assert parity._same(dt.date(2024, 1, 1), dt.datetime(2024, 1, 1, tzinfo=dt.UTC), "timestamp")
+    assert same(0.1 + 0.2, 0.3, "float64")
+    assert not same(0.3000001, 0.3, "float64")
+    assert not same(3, 3.4, "int64")
+    assert same(float("nan"), float("nan"), "float64")
+    assert not same(None, 0, "int64")
+    assert same(dt.date(2024, 1, 1), dt.datetime(2024, 1, 1, tzinfo=dt.UTC), "timestamp")
 
 
 def test_the_report_is_json_too(built):

@@ -106,6 +106,11 @@ def test_served_is_the_newest_row_at_or_before_the_moment(shared):
     ]
 
 
+def test_dimensions_alone_need_no_facts(shared):
+    asked = [("a", "2024-01-05"), ("c", "2024-01-05"), (None, "2024-01-05")]
+    assert shared.rows("buying.nick", *asked, accuracy="exact") == [("Ada",), (None,), (None,)]
+
+
 def test_exact_is_the_window_that_ends_at_the_moment(shared):
     assert shared.rows("buying.orders_1d buying.orders_all", *MOMENTS, accuracy="exact") == [
         *((1, 1), (1, 1), (1, 2), (1, 2), (None, 2))

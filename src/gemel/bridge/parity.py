@@ -1,21 +1,21 @@
-"""The proof: BI number = feature table = Parquet copy = online store.
+"""The proof: BI number = feature table = training set = Parquet copy = online store.
 
 The BI side is the ordinary query of the metric, grouped by the entity and filtered to the window's days or hours.
 It shares no SQL with the feature table, so that a mistake in either shows.
 """
 
 import datetime as dt
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
 from sqlglot import exp
 
 from gemel.bridge.features import BoundView, Column, as_asked
-from gemel.bridge.report import Kind, Report
+from gemel.bridge.rehearsal import Train, exact_columns, rehearse
+from gemel.bridge.report import Report
+from gemel.bridge.sameness import kind, same, to_moment
 from gemel.bridge.tables import CREATED, DATA
 from gemel.compiler.entities import entity_item
 from gemel.compiler.expressions import column as sql_column
@@ -29,9 +29,6 @@ from gemel.spec.feature_views import DimensionFeature, MetricFeature
 from gemel.spec.manifest import Cumulative, Ratio, Simple
 from gemel.spec.time import Window, floor, seconds
 
-RELATIVE = {"float64": 1e-9, "float32": 1e-6}
-"""Sums of fractions depend on their order in the last digits, so these may differ by so much of their size."""
-ABSOLUTE = 1e-9
 MOST_ROWS = 10_000  # of a table that differs from its copy; more than that need not be told one by one
 
 Row = tuple[Any, ...]
@@ -55,15 +52,17 @@ Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], list[dict[str, Any] 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the three kinds of number are. `run` executes SQL in the warehouse; `relations` are the tables' names.
+    """Where the numbers are. `run` executes SQL in the warehouse; `relations` are the tables' names.
 
-    `until` says up to when each view is online; a view that is not there is not looked for online.
+    `train` makes a training set. `until` says up to when each view is online; a view that is not there is not looked
+    for online.
     """
 
     ask: Ask
     run: Callable[[str], Answer]
     relations: Mapping[str, str]
     root: Path
+    train: Train
     online: Online | None = None
     until: Mapping[str, dt.datetime | None] | None = None
 
@@ -89,11 +88,15 @@ def verify(
             report.count(view.name, column.name)
         chosen = table.within(at) if at else table.spread(moments)
         report.moments[view.name] = chosen
-        if not sum(_compare_bi(graph, table, moment, report) for moment in chosen):
+        seen = [_look(graph, table, moment) for moment in chosen]
+        if not sum(_compare_bi(table, each, report) for each in seen):
             report.reasons.append(
                 f"nothing of {view.name} was compared with BI: no entity has facts or rows at these moments"
             )
         say(f"{view.name}: compared with BI at {len(chosen)} moments")
+        _compare_served(table, seen, report)
+        _compare_exact(graph, table, seen, report)
+        say(f"{view.name}: compared with training sets, served and exact")
         _compare_copy(table, report)
         if places.online is not None and view.view.online:
             _compare_online(table, places.online, (places.until or {}).get(view.name), report)
@@ -152,28 +155,79 @@ class _Table:
         return sorted({moment for moment in picked if moment >= first})
 
 
-def _compare_bi(graph: Graph, table: _Table, asked: dt.datetime, report: Report) -> int:
-    """How many values were compared."""
-    compared = 0
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One view at a moment: the table's rows and the values that BI has, by entity.
+
+    `scheduled` is the moment of the schedule, the delay included, that the table is asked for with `asked`.
+    """
+
+    asked: dt.datetime
+    scheduled: dt.datetime
+    stored: dict[Key, dict[str, Any]]
+    bi: dict[Key, dict[str, Any]]
+
+
+def _look(graph: Graph, table: _Table, asked: dt.datetime) -> _Seen:
     stored = table.as_of(asked)
-    moment = floor(asked - _length(table.view.view.delay), table.view.view.schedule)
+    lag = _length(table.view.view.delay)
+    moment = floor(asked - lag, table.view.view.schedule)
+    bi: dict[Key, dict[str, Any]] = {key: {} for key in stored}
     for columns, known, nothing in _bi(graph, table, moment, stored):
         # An entity that has had no facts yet has no row, whatever its dimensions say.
         facts = isinstance(columns[0].feature, MetricFeature)
         for key in known.keys() | stored.keys() if facts else stored.keys():
-            row = stored.get(key)
-            compared += len(columns)
-            for index, column in enumerate(columns):
-                bi = known[key][index] if key in known else nothing[index]
-                there = row[column.name] if row is not None else None
-                entity = dict(zip(table.keys, key, strict=True))
-                if _same(bi, there, table.types[column.name]):
-                    report.equal(table.name, column.name)
-                    continue
-                at = row[MOMENT] if row is not None else asked
-                values = {"BI": bi, "table": there}
-                report.differs(_kind(bi, there), table.name, column.name, entity, at, values)
-    return compared
+            values = known.get(key, nothing)
+            bi.setdefault(key, {}).update(zip((column.name for column in columns), values, strict=True))
+    return _Seen(asked, moment + lag, stored, bi)
+
+
+def _compare_bi(table: _Table, seen: _Seen, report: Report) -> int:
+    """How many values were compared."""
+    for key, values in seen.bi.items():
+        row = seen.stored.get(key)
+        for name, bi in values.items():
+            stored = row[name] if row is not None else None
+            at = row[MOMENT] if row is not None else seen.asked
+            _tell(table, name, key, at, {"BI": bi, "table": stored}, report)
+    return sum(len(values) for values in seen.bi.values())
+
+
+def _compare_served(table: _Table, seen: Sequence[_Seen], report: Report) -> None:
+    """A training set as served has the table's newest row, unless it is older than the ttl."""
+    ttl = table.view.view.ttl
+    asked = [(key, each.asked) for each in seen for key in each.stored]
+    rows = [row for each in seen for row in each.stored.values()]
+    served = rehearse(table.places.train, table.view, table.view.columns, asked, "served")
+    for (key, moment), row, features in zip(asked, rows, served, strict=True):
+        expired = ttl is not None and moment > row[MOMENT] + _length(ttl)
+        for name, value in features.items():
+            right = None if expired else row[name]
+            _tell(table, name, key, row[MOMENT], {"table": right, "served": value}, report)
+
+
+def _compare_exact(graph: Graph, table: _Table, seen: Sequence[_Seen], report: Report) -> None:
+    """At a moment of the schedule an exact training set has BI's value, of each entity that has had facts."""
+    columns = exact_columns(graph, table.view)
+    asked = [(key, each.scheduled) for each in seen for key in each.stored]
+    if not columns:
+        return
+    found = rehearse(table.places.train, table.view, columns, asked, "exact")
+    sides = [(each.bi[key], row) for each in seen for key, row in each.stored.items()]
+    for (key, _), (bi, row), features in zip(asked, sides, found, strict=True):
+        for name, value in features.items():
+            if name in bi:
+                _tell(table, name, key, row[MOMENT], {"BI": bi[name], "exact": value}, report)
+
+
+def _tell(table: _Table, name: str, key: Key, moment: dt.datetime, sides: Mapping[str, Any], report: Report) -> None:
+    """Two values of one feature; the first is the one to be."""
+    right, other = sides.values()
+    if same(right, other, table.types[name]):
+        report.equal(table.name, name)
+    else:
+        entity = dict(zip(table.keys, key, strict=True))
+        report.differs(kind(right, other), table.name, name, entity, moment, sides)
 
 
 def _bi(
@@ -233,7 +287,7 @@ def _dimension(graph: Graph, table: _Table, feature: DimensionFeature, moment: d
     edges = {each.validity: f"{own.entity}__{each.name}" for each in own.model.dimensions if each.validity}
     values = {}
     for key, value, *times in table.places.ask((), (own.entity, feature.dimension, *edges.values()), ()).rows():
-        versions = dict(zip(edges, (time and _moment(time) for time in times), strict=True))
+        versions = dict(zip(edges, (time and to_moment(time) for time in times), strict=True))
         start, end = versions.get("start"), versions.get("end")
         if not edges or (start is not None and start < moment and (end is None or moment <= end)):
             values[key] = value
@@ -298,7 +352,7 @@ def _compare_copy(table: _Table, report: Report) -> None:
         for name, in_table, in_file in zip(names, left[len(keys) :], right[len(keys) :], strict=True):
             if in_table != in_file:
                 values = {"table": in_table, "copy": in_file}
-                report.differs(_kind(in_table, in_file), table.name, name, entity, moment, values)
+                report.differs(kind(in_table, in_file), table.name, name, entity, moment, values)
     for relation, what in ((table.relation, "the table"), (copy, "the Parquet copy")):
         _tell_twins(table, relation, f"{what} of {table.name}", report)
     if len(rows) == MOST_ROWS:
@@ -325,39 +379,10 @@ def _compare_online(table: _Table, online: Online, until: dt.datetime | None, re
         report.reasons.append(f"{table.name} has no row up to {until:%Y-%m-%d %H:%M}, where it is online to")
         return
     entities = [dict(zip(table.keys, key, strict=True)) for key in stored]
-    for entity, row, served in zip(entities, stored.values(), online(table.view, entities), strict=True):
+    for (key, row), served in zip(stored.items(), online(table.view, entities), strict=True):
         for column in table.view.columns:
             value = served.get(column.name) if served is not None else None
-            if _same(row[column.name], value, table.types[column.name]):
-                report.equal(table.name, column.name)
-            else:
-                right = row[column.name]
-                values = {"table": right, "online": value}
-                report.differs(_kind(right, value), table.name, column.name, entity, row[MOMENT], values)
-
-
-def _kind(right: Any, stored: Any) -> Kind:
-    return "missing" if stored is None else "extra" if right is None else "different"
-
-
-def _same(left: Any, right: Any, type_: str) -> bool:
-    if left is None or right is None:
-        return left is right
-    if type_ in RELATIVE:
-        a, b = float(left), float(right)
-        return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=RELATIVE[type_], abs_tol=ABSOLUTE)
-    if type_ == "timestamp":
-        return _moment(left) == _moment(right)
-    if type_ == "string":
-        return str(left) == str(right)
-    return bool(Decimal(left) == Decimal(right)) if isinstance(left, Decimal) else bool(left == right)
-
-
-def _moment(value: Any) -> dt.datetime:
-    """To the second, which is what Feast keeps online."""
-    if isinstance(value, dt.datetime):
-        return (value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value).replace(microsecond=0)
-    return dt.datetime.combine(value, dt.time()) if isinstance(value, dt.date) else dt.datetime.max
+            _tell(table, column.name, key, row[MOMENT], {"table": row[column.name], "online": value}, report)
 
 
 def _length(window: Window | None) -> dt.timedelta:

@@ -255,7 +255,8 @@ def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> str:
     for each in chosen:
         name = each.view.name
         plain = exact_query(each, source.types[name])
-        parts = scratch.describe(_sql(source, plan_parts(source.graph, plain)))
+        summed = plan_parts(source.graph, plain)
+        parts = scratch.describe(_sql(source, summed)) if summed else ()
         drifting = [part for part, type_ in parts if type_ in ("DOUBLE", "FLOAT")]
         made = scratch.make(
             f"exact_{name}", _sql(source, plan_requests(source.graph, plain, REQUESTS, drifting=drifting))

@@ -21,6 +21,8 @@ from gemel.spec.nodes import Nodes
 from gemel.spec.time import seconds
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from gemel.bridge.online.config import Store
     from gemel.bridge.online.newest import OnlineView
     from gemel.bridge.online.reading import OnlineRow
@@ -275,13 +277,14 @@ class Workspace:
     def verify(
         self, *, at: Sequence[dt.datetime] = (), moments: int = 5, say: Callable[[str], None] = lambda line: None
     ) -> Report:
-        """BI number = feature table = Parquet copy = online store."""
+        """BI number = feature table = training set = Parquet copy = online store."""
         until = self._until() if self._is_applied() else {}
         places = parity.Places(
             ask=self.project.query,
             run=self.project.warehouse.run,
             relations=self.relations(),
             root=self.root,
+            train=self._train,
             online=self._online,
             until=until,
         )
@@ -291,6 +294,9 @@ class Workspace:
             )
         finally:
             self._release()
+
+    def _train(self, names: Sequence[str], spine: "pyarrow.Table", accuracy: "Accuracy") -> "pyarrow.Table":
+        return self.training_set(names, spine, accuracy=accuracy).arrow()
 
     def training_set(
         self,

@@ -41,7 +41,7 @@ EXAMPLES = 10
 )
 @takes_project
 def command(project: "Project", *, at: tuple[dt.datetime, ...], moments: int, threshold: int, format: str) -> None:
-    """Prove that BI number = offline feature = online feature, for every feature of every view.
+    """Prove that BI number = feature table = training set = online feature, for every feature of every view.
 
     \b
     gemel verify

@@ -63,7 +63,7 @@ def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drif
     `plan_parts` that are fractions. `until` and `every_step` of the query are not looked at. Raises BridgeError (G51x).
     """
     terms, cells = _resolved(graph, query)
-    facts, keys = _facts(cells)
+    keys = query.entities
     counts = {part.name for cell in cells.values() for part in cell.parts if _is_of_rows(part)}
     looks = dict.fromkeys(
         look
@@ -76,10 +76,10 @@ def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drif
     rows: Plan = Scan(requests, "requests")
     values = [Named(name, column(name, "requests")) for name in (ROW, *keys)]
     if running:
-        rows = _looked_up(rows, _sums(query, requests, facts, keys, running, counts), "sums")
+        rows = _looked_up(rows, _sums(query, requests, _facts(cells), keys, running, counts), "sums")
         values += [_difference(look, counts) for look in running]
     if framed:
-        rows = _looked_up(rows, _frames(query, requests, facts, keys, framed), "frames")
+        rows = _looked_up(rows, _frames(query, requests, _facts(cells), keys, framed), "frames")
         values += [Named(look.name, column(look.name, "frames")) for look in framed]
     if any(_has_history(graph, query, feature) for feature in query.features):
         values.append(Named(MOMENT, _moment(query)))
@@ -94,16 +94,17 @@ def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drif
     return Derive(rows, tuple(outputs))
 
 
-def plan_parts(graph: Graph, query: FeatureQuery) -> Plan:
-    """What is summed of the facts, for an engine to say its types."""
-    return _facts(_resolved(graph, query)[1])[0]
+def plan_parts(graph: Graph, query: FeatureQuery) -> Plan | None:
+    """What is summed of the facts, for an engine to say its types; None of dimensions alone, which need no facts."""
+    cells = _resolved(graph, query)[1]
+    return _facts(cells) if cells else None
 
 
 def _resolved(graph: Graph, query: FeatureQuery) -> tuple[dict[MetricFeature, Term], Cells]:
     metrics = [feature for feature in query.features if isinstance(feature, MetricFeature)]
     terms = {feature: feature_term(graph, query, feature) for feature in metrics}
     leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in leaves_of(term)))
-    names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys))
+    names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys)) if leaves else {}
     cells = {leaf: cell_of(graph, query, leaf, names[leaf], _grain(graph, leaf)) for leaf in leaves}
     for feature, term in terms.items():
         to_date = isinstance(sight(graph, feature), str)
@@ -124,16 +125,15 @@ def _has_history(graph: Graph, query: FeatureQuery, feature: MetricFeature | Dim
     )
 
 
-def _facts(cells: Cells) -> tuple[Plan, tuple[str, ...]]:
-    """The facts, each under the first moment that can see it, and the names of their keys. Facts of several models
-    are summed by that moment."""
+def _facts(cells: Cells) -> Plan:
+    """The facts, each under the first moment that can see it; those of several models are summed by that moment."""
     buckets = [cell.by_step(part) for cell in cells.values() for part in cell.parts]
     keys = tuple(key.name for key, _ in next(iter(cells)).keys)
     facts = tidy(buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT)))
     if isinstance(facts, Aggregate):
         # Seconds rarely have two facts of one key, so that summing them first is work for nothing.
         facts = Derive(facts.input, (*facts.keys, *(Named(part.name, _of_one(part)) for part in facts.values)))
-    return facts, keys
+    return facts
 
 
 def _is_of_rows(part: Summary) -> bool:
