@@ -148,6 +148,15 @@ def test_a_feast_view_says_where_it_comes_from_and_what_it_means(shop, tmp_path)
     assert "online=False" in text
 
 
+def test_a_view_that_is_pushed_to_has_a_push_source_over_its_table(shop, tmp_path):
+    pushed = VIEWS.replace("        ttl: 3 days\n", "        ttl: 3 days\n        push: rows_of_today\n")
+    text = files(shop, tmp_path, pushed)["feature_views/definitions.py"]
+    assert 'buying_push_source = PushSource(\n    name="rows_of_today",\n    batch_source=buying_source,' in text
+    assert "source=buying_push_source,\n" in text
+    assert "source=selling_source,\n" in text
+    assert "FileSource, PushSource, ValueType" in text
+
+
 def test_the_definitions_hash_changes_with_the_meaning_and_not_with_the_words(shop, tmp_path):
     def hashes(text):
         made = files(shop, tmp_path, text)["models/features/_feature_views.yml"]

@@ -68,6 +68,7 @@ FILES = {
           - name: buying
             entity: customer
             schedule: day
+            push: true
             features:
               - {metric: orders, windows: [1 day, 7 days]}
               - {metric: return_rate, windows: [all]}
@@ -253,8 +254,29 @@ def test_a_mistake_in_a_feature_view_stops_before_anything_is_done(project, geme
     for command in (["build"], ["generate"], ["verify"]):
         code, out, err = gemel(*command)
         assert (code, out) == (1, "")
-        assert err == "feature_views/shop.yml:8:18: G201 no metric named 'revenu'\n  hint: did you mean revenue?\n"
+        assert err == "feature_views/shop.yml:9:18: G201 no metric named 'revenu'\n  hint: did you mean revenue?\n"
     views.write_text(text)
+
+
+def test_what_is_pushed_through_feast_is_served_until_the_table_has_a_newer_row(project, gemel):
+    import pandas
+    from feast import FeatureStore
+    from feast.data_source import PushMode
+
+    def served(customer):
+        return json.loads(gemel("features", "online", "buying", f"customer={customer}", "--format", "json")[1])
+
+    ours = served("b")
+    values = {"orders_1d": 70, "orders_7d": 71, "revenue_7d": 7.5, "nick": "pushed", "return_rate_all": 0.25}
+    parts = {"return_rate_all__numerator": 1, "return_rate_all__denominator": 4}
+    moments = pandas.to_datetime(["2024-01-20 00:00:00", "2024-01-02 00:00:00"], utc=True)
+    rows = pandas.DataFrame({"customer": ["a", "b"], "event_timestamp": moments, **values, **parts})
+    store = FeatureStore(repo_path=str(project / "feature_views"))
+    store.push("buying_push", rows.assign(created_timestamp=moments), to=PushMode.ONLINE)
+    assert served("a") == served("b") == values | parts
+    assert gemel("features", "materialize")[0] == 0
+    assert served("a") == values | parts
+    assert served("b") == ours
 
 
 def test_a_build_that_was_cut_short_can_be_run_again_and_forgets_a_view_that_is_gone(project, gemel):

@@ -171,6 +171,21 @@ def test_two_things_of_one_name_are_refused_also_across_files():
     assert "G503 two features are named 'flights_1d'" in refusals(json.dumps({"feature_views": [same]}))[0]
 
 
+def test_a_push_source_is_named_after_the_view_or_as_is_said():
+    assert [read(json.dumps({"feature_views": [view(push=p)]})).views[0].push for p in (True, False, "rows")] == [
+        "v_push",
+        None,
+        "rows",
+    ]
+
+
+def test_a_push_source_needs_a_name_of_its_own_and_a_view_that_is_online():
+    twice = {"feature_views": [view(push="rows"), view(name="w", push="rows")]}
+    assert "G503 feature view 'w' would be pushed to by 'rows'" in refusals(json.dumps(twice))[0]
+    assert "'v_source', and another source has" in refusals(json.dumps({"feature_views": [view(push="v_source")]}))[0]
+    assert "G564" in refusals(json.dumps({"feature_views": [view(push=True, online=False)]}))[0]
+
+
 def test_a_service_takes_only_what_a_view_has():
     assert refusals(WHOLE.replace("other.flights_2h", "carrier_punctuality.late_shar")) == [
         "a.yml:22:37: G503 'carrier_punctuality.late_shar' is in the service already",
@@ -229,6 +244,9 @@ DOCUMENTS = [
     ({"feature_views": [view(ttl="3 days")]}, True),
     ({"feature_views": [view(online="yes")]}, False),
     ({"feature_views": [view(online=False)]}, True),
+    *(({"feature_views": [view(push=p)]}, True) for p in (True, False, "rows")),
+    *(({"feature_views": [view(push=p)]}, False) for p in (None, 1, "a-b", ["rows"])),
+    *(({"feature_views": [view(push=p, online=False)]}, p is False) for p in (True, False, "rows")),
     ({"feature_views": [view(as_of="current")]}, True),
     ({"feature_views": [view(as_of="now")]}, False),
     ({"feature_views": [view(tags={"a": "b"})]}, True),
@@ -278,12 +296,12 @@ def test_the_schema_and_the_reader_accept_the_same(document, accepted):
 
 
 def test_the_schema_and_the_reader_know_the_same_keys_and_words():
-    from gemel.spec import feature_views as reader
+    from gemel.spec.feature_views import DTYPES, SCHEDULES, services, views
 
     parts = json.loads(SCHEMA.read_text())["$defs"]
-    assert sorted(parts["feature_view"]["properties"]) == sorted(reader._VIEW_KEYS)
-    assert sorted(parts["metric_feature"]["properties"]) == sorted(reader._METRIC_KEYS)
-    assert sorted(parts["dimension_feature"]["properties"]) == sorted(reader._DIMENSION_KEYS)
-    assert sorted(parts["feature_service"]["properties"]) == sorted(reader._SERVICE_KEYS)
-    assert parts["feature_view"]["properties"]["schedule"]["enum"] == list(reader.SCHEDULES)
-    assert parts["dtype"]["enum"] == list(reader.DTYPES)
+    assert sorted(parts["feature_view"]["properties"]) == sorted(views.VIEW_KEYS)
+    assert sorted(parts["metric_feature"]["properties"]) == sorted(views.METRIC_KEYS)
+    assert sorted(parts["dimension_feature"]["properties"]) == sorted(views.DIMENSION_KEYS)
+    assert sorted(parts["feature_service"]["properties"]) == sorted(services.SERVICE_KEYS)
+    assert parts["feature_view"]["properties"]["schedule"]["enum"] == list(SCHEDULES)
+    assert parts["dtype"]["enum"] == list(DTYPES)

@@ -46,6 +46,8 @@ def definitions(graph: Graph, bound: Bound, types: Mapping[str, Types], *, proje
     blocks += [_entity(graph, entity, type_) for entity, type_ in keys.items()]
     for view in bound.views:
         blocks.append(_source(graph, view, project))
+        if view.view.push:
+            blocks.append(_push_source(view, view.view.push))
         blocks.append(_view(graph, view, types[view.name], project))
     blocks += [_service(service, project) for service in bound.services]
     text = "\n\n".join(blocks) + "\n"
@@ -59,7 +61,8 @@ def _imports(bound: Bound, types: Mapping[str, Types]) -> Iterator[str]:
     yield "from datetime import timedelta"
     yield "from pathlib import Path"
     yield ""
-    names = ["Entity", *service, "FeatureView", "Field", "FileSource", "ValueType"]
+    pushed = ["PushSource"] if any(view.view.push for view in bound.views) else []
+    names = ["Entity", *service, "FeatureView", "Field", "FileSource", *pushed, "ValueType"]
     yield f"from feast import {', '.join(names)}"
     yield f"from feast.types import {', '.join(used)}"
 
@@ -91,6 +94,18 @@ def _source(graph: Graph, view: BoundView, project: str) -> str:
     )
 
 
+def _push_source(view: BoundView, name: str) -> str:
+    return f"{view.name}_push_source = " + _call(
+        "PushSource",
+        name=_text(name),
+        batch_source=f"{view.name}_source",
+        description=_text(
+            f"Rows of {view.name} that are newer than its table; they are served until it has newer ones."
+        ),
+        owner=_text(view.view.owner) if view.view.owner else None,
+    )
+
+
 def _view(graph: Graph, view: BoundView, types: Types, project: str) -> str:
     spec = view.view
     keys = [_call("Field", name=_text(e), dtype=TYPES[types[e]].feast) for e in spec.entities]
@@ -101,7 +116,7 @@ def _view(graph: Graph, view: BoundView, types: Types, project: str) -> str:
         entities=f"[{', '.join(f'{entity}_entity' for entity in spec.entities)}]",
         ttl=_timedelta(spec.ttl),
         schema=_list([*keys, *fields]),
-        source=f"{view.name}_source",
+        source=f"{view.name}_push_source" if spec.push else f"{view.name}_source",
         online=str(spec.online),
         description=_text(" ".join(spec.description.split())) if spec.description else None,
         tags=_tags(

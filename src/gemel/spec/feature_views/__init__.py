@@ -1,0 +1,162 @@
+"""`feature_views/*.yml` to frozen values: which metrics and dimensions become features, and for which services.
+
+Only what the files say by themselves is checked here (shape, names, windows, references between the files);
+whether a metric exists and can be computed for an entity is the bridge's to say. `feature_views.schema.json`
+beside this package says the same to editors; a test holds the two equal.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, did_you_mean
+from gemel.spec.feature_views.document import DTYPES, RESERVED, Document, Refused
+from gemel.spec.feature_views.services import FeatureService, ServiceFeature, read_service
+from gemel.spec.feature_views.views import (
+    SCHEDULES,
+    DimensionFeature,
+    Feature,
+    FeatureView,
+    MetricFeature,
+    read_view,
+)
+
+__all__ = [
+    "DTYPES",
+    "RESERVED",
+    "SCHEDULES",
+    "SCHEMA",
+    "DimensionFeature",
+    "Feature",
+    "FeatureService",
+    "FeatureSpec",
+    "FeatureView",
+    "MetricFeature",
+    "ServiceFeature",
+    "parse_feature_views",
+    "read_feature_views",
+]
+
+SCHEMA = Path(__file__).parent.with_suffix(".schema.json")
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    views: tuple[FeatureView, ...] = ()
+    services: tuple[FeatureService, ...] = ()
+
+
+def read_feature_views(folder: Path, *, root: Path | None = None) -> FeatureSpec:
+    """Every `*.yml` of `folder` as one FeatureSpec. Raises Problems with all that is wrong in all files.
+
+    Places are given relative to `root`. A folder that is not there holds nothing.
+    """
+    paths = sorted(p for p in folder.glob("*.y*ml") if p.suffix in (".yml", ".yaml"))
+    files, unreadable = [], []
+    for path in paths:
+        if path.name != "feature_store.yaml":  # Feast's own
+            name = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)
+            try:
+                files.append((name, path.read_text(encoding="utf-8", errors="replace")))
+            except OSError as error:
+                hint = "make it a file that can be read, or take it away"
+                unreadable.append(ProjectError("G607", f"cannot read {name}: {error.strerror}", hint=hint))
+    if unreadable:
+        raise Problems(unreadable)
+    return parse_feature_views(files)
+
+
+def parse_feature_views(files: Iterable[tuple[str, str]]) -> FeatureSpec:
+    """(file name, text) pairs to one FeatureSpec. Raises Problems."""
+    views: list[FeatureView] = []
+    services: list[FeatureService] = []
+    problems: list[GemelError] = []
+    for name, text in files:
+        document = Document(name, problems)
+        for section, node in document.sections(text, ("feature_views", "feature_services")):
+            if section == "feature_views":
+                views.extend(_each(document, node, section, read_view))
+            else:
+                services.extend(_each(document, node, section, read_service))
+    problems.extend(_duplicates("feature view", views))
+    problems.extend(_duplicates("feature service", services))
+    problems.extend(_sources_of_one_name(views))
+    problems.extend(_unknown_references(views, services, complete=not problems))
+    if problems:
+        raise Problems(sorted(problems, key=_by_place))
+    return FeatureSpec(tuple(views), tuple(services))
+
+
+def _each(
+    document: Document, node: yaml.Node, section: str, read: Callable[[Document, yaml.Node], Item]
+) -> Iterator[Item]:
+    for item in document.items(node, section):
+        try:
+            yield read(document, item)
+        except Refused:
+            continue
+
+
+def _duplicates(what: str, items: Iterable[FeatureView | FeatureService]) -> Iterator[GemelError]:
+    first: dict[str, Place | None] = {}
+    for item in items:
+        if item.name in first:
+            yield BridgeError(
+                "G503",
+                f"two {what}s are named {item.name!r}",
+                hint=f"the other is at {first[item.name]}",
+                place=item.place,
+            )
+        first.setdefault(item.name, item.place)
+
+
+def _sources_of_one_name(views: list[FeatureView]) -> Iterator[GemelError]:
+    """Feast knows a table and what is pushed to it as sources of one list."""
+    names = {f"{view.name}_source" for view in views}
+    for view in views:
+        if view.push and view.push in names:
+            yield BridgeError(
+                "G503",
+                f"feature view {view.name!r} would be pushed to by {view.push!r}, and another source has that name",
+                hint="give one another name, as `push: NAME`",
+                place=view.place,
+            )
+        if view.push:
+            names.add(view.push)
+
+
+def _unknown_references(
+    views: list[FeatureView], services: list[FeatureService], *, complete: bool
+) -> Iterator[GemelError]:
+    known = {view.name: [feature.name for feature in view.features] for view in views}
+    for service in services:
+        for reference in service.features:
+            # A view that could not be read is reported already; saying that it is unknown would mislead.
+            if reference.view not in known:
+                if complete:
+                    yield BridgeError(
+                        "G505",
+                        f"no feature view named {reference.view!r}",
+                        hint=did_you_mean(reference.view, known),
+                        place=reference.place,
+                    )
+            elif reference.feature and reference.feature not in known[reference.view]:
+                base = reference.feature.rsplit("__", 1)
+                # A ratio's parts are features too, and only the metric's definition says what is a ratio.
+                if not (len(base) == 2 and base[0] in known[reference.view]):
+                    yield BridgeError(
+                        "G505",
+                        f"feature view {reference.view!r} has no feature named {reference.feature!r}",
+                        hint=did_you_mean(reference.feature, known[reference.view])
+                        or f"it has {', '.join(known[reference.view])}",
+                        place=reference.place,
+                    )
+
+
+def _by_place(error: GemelError) -> tuple[str, int, int]:
+    place = error.place
+    return (place.file, place.line or 0, place.column or 0) if place else ("", 0, 0)
