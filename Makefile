@@ -21,7 +21,7 @@ LIKE_PIP = \
 	if [ -n "$$PIP_CERT" ]; then export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$PIP_CERT}"; fi
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint format bench env clean help
+.PHONY: run test lint format bench leak env clean help
 
 run: $(ENV) ## the worked example: build everything, then ask two questions (the default)
 	.venv/bin/gemel build
@@ -44,6 +44,9 @@ format: $(ENV) ## rewrite the code as make lint wants it
 bench: $(ENV) ## the measurements of benchmarks/README.md (minutes)
 	.venv/bin/python benchmarks/run.py
 
+leak: .venv/.leak ## the demonstration of docs/leak.md (minutes)
+	.venv/bin/python docs/leak/leak.py --write $(LEAK_ARGS)
+
 env: $(ENV) ## only the environment, in .venv
 
 clean: ## remove the environment and what was built
@@ -62,6 +65,15 @@ $(ENV): uv.lock pyproject.toml | $(UV)
 	[ -x .venv/bin/python ] || $(UV) venv --quiet --clear --python "$(PYTHON)" .venv; \
 	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python .bootstrap/requirements.txt; \
 	$(UV) pip install --quiet --no-deps --python .venv/bin/python --editable .; \
+	touch $@
+
+# What only the demonstration needs goes on top, from the same lock. The next change of the lock takes it away again.
+.venv/.leak: $(ENV)
+	@echo "Installing what docs/leak/leak.py needs besides ..."
+	@$(LIKE_PIP); set -e; \
+	$(UV) export --frozen --quiet --no-emit-project --only-group leak --output-file .bootstrap/leak.txt; \
+	$(UV) pip install --quiet --compile-bytecode --require-hashes --python .venv/bin/python \
+		--requirements .bootstrap/leak.txt; \
 	touch $@
 
 # With --target, pip needs neither ensurepip nor a Python that it may write to; Debian's has neither.
