@@ -636,6 +636,59 @@ airline_at_airport_view = FeatureView(
     owner="ml@example.com",
 )
 
+plane_knock_on_source = FileSource(
+    name="plane_knock_on_source",
+    path=str(TABLES / "plane_knock_on.parquet"),
+    timestamp_field="event_timestamp",
+    created_timestamp_column="created_timestamp",
+    description="A copy of dbt's table plane_knock_on, made whenever dbt builds it.",
+    tags={
+        "dbt": "model.gemel_flights.plane_knock_on",
+        "definition": "7b2e1b503d80",
+    },
+    owner="ml@example.com",
+)
+
+plane_knock_on_view = FeatureView(
+    name="plane_knock_on",
+    entities=[plane_entity],
+    ttl=timedelta(0),
+    schema=[
+        Field(name="plane", dtype=String),
+        Field(
+            name="knock_on_departures_28d",
+            dtype=Int64,
+            description="Late departures within a day of a late arrival of the same plane, counted under the time of that landing in UTC. Taken over the last 28 days.",
+            tags={
+                "dbt": "metric.gemel_flights.knock_on_departures",
+                "metric": "knock_on_departures",
+                "window": "28 days",
+                "definition": "2dc3bae6efed",
+            },
+        ),
+        Field(
+            name="knock_on_rate_28d",
+            dtype=Float64,
+            description="Late departures within a day of a late arrival of the same plane, for each late arrival. Taken over the last 28 days.",
+            tags={
+                "dbt": "metric.gemel_flights.knock_on_rate",
+                "metric": "knock_on_rate",
+                "window": "28 days",
+                "definition": "56e082daf723",
+            },
+        ),
+    ],
+    source=plane_knock_on_source,
+    online=True,
+    description="How often a plane that landed late left late again within a day. Both events are told by their own time, in UTC.",
+    tags={
+        "dbt": "model.gemel_flights.plane_knock_on",
+        "schedule": "day",
+        "definition": "7b2e1b503d80",
+    },
+    owner="ml@example.com",
+)
+
 maker_reliability_source = FileSource(
     name="maker_reliability_source",
     path=str(TABLES / "maker_reliability.parquet"),

@@ -53,6 +53,7 @@ STAGES = {
         "events",
         "planning",
         "holistic",
+        "cells",
         "histories",
         "moments",
     ],

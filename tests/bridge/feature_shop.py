@@ -123,6 +123,22 @@ MANIFEST = {
             "type_params": {"measure": {"name": "amount"}, "cumulative_type_params": {"grain_to_date": "month"}},
         },
         simple("regions", "regions"),
+        {
+            "name": "sold_again",
+            "type": "conversion",
+            "type_params": {
+                "conversion_type_params": {
+                    "entity": "customer",
+                    "calculation": "conversions",
+                    "base_measure": {
+                        "name": "sale_count",
+                        "filter": where("{{ Dimension('sale__region') }} = 'north'"),
+                    },
+                    "conversion_measure": {"name": "sale_count"},
+                    "window": "2 days",
+                }
+            },
+        },
     ],
 }
 COLUMNS = (

@@ -31,6 +31,7 @@ VIEWS = {
     + "          - {metric: revenue, windows: [all]}\n          - {metric: regions, windows: [all], name: r}\n",
     "to date": VIEW + "          - {metric: revenue_this_month}\n",
     "every step": VIEW.replace("lookback", "ttl: 2 days\n        lookback"),
+    "conversions": VIEW + "          - {metric: sold_again, windows: [2 days, 3 days]}\n",
     "a history": VIEW + "          - {dimension: customer__rank}\n",
 }
 DAYS = [dt.datetime(2024, 1, 28) + dt.timedelta(days=n) for n in range(9)]
@@ -99,7 +100,7 @@ sales = st.lists(
         st.sampled_from(DAYS),
         st.sampled_from(CLOCKS),
         st.integers(1, 3),
-        st.sampled_from(["n", "s", None]),
+        st.sampled_from(["north", "s", None]),
     ),
     max_size=8,
 )

@@ -69,11 +69,14 @@ class Built:
         self.until = {"buying": dt.datetime(2024, 3, 1, tzinfo=dt.UTC)}
 
     def verify(self, **more):
-        def ask(metrics, group_by, where):
-            return self.run(compile_query(self.shop.graph, make_query(metrics, group_by, where=where)))
+        def ask_of(graph):
+            return lambda metrics, group_by, where: self.run(
+                compile_query(graph, make_query(metrics, group_by, where=where))
+            )
 
         places = parity.Places(
-            ask=ask,
+            ask=ask_of(self.shop.graph),
+            ask_of=ask_of,
             train=self.train,
             run=self.run,
             relations={"buying": "memory.main.buying"},
@@ -119,6 +122,26 @@ def test_a_right_table_is_equal_in_every_feature_at_every_moment(built):
     assert all(count.compared == count.equal > 0 for count in report.counts.values())
     assert len(report.moments["buying"]) > 5
     assert verdict(report).endswith("all equal")
+
+
+def test_a_conversion_is_compared_with_what_bi_knew_at_the_moment(shop, tmp_path):
+    view = """
+    feature_views:
+      - name: buying
+        entity: customer
+        schedule: day
+        features: [{metric: sold_again, windows: [3 days, all]}, {metric: orders, windows: [1 day]}]
+    """
+    shop.sell("a", "2024-01-02 10:00", region="north")
+    shop.sell("a", "2024-01-03 10:00", region="south")
+    shop.sell("b", "2024-01-03 10:00", region="north")
+    built = Built(shop, tmp_path, view)
+    report = built.verify(at=[dt.datetime(2024, 1, day) for day in (3, 4, 5, 6)])
+    assert told(report) == [] and not report.failed()
+    rows = built.run("select customer, event_timestamp, sold_again_3d, sold_again_all from buying order by all").rows()
+    assert [(key, at.day, *values) for key, at, *values in rows if key == "a"] == [
+        *(("a", 3, 1, 1), ("a", 4, 2, 2), ("a", 5, 2, 2), ("a", 6, None, 2), ("a", 7, None, 2)),
+    ]
 
 
 def test_a_moment_can_be_named_and_one_after_the_last_row_is_the_last(built):

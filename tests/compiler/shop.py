@@ -156,8 +156,8 @@ class Shop:
         """The rows, in order. Items stand with blanks between."""
         return self.run(compile_query(GRAPH, question(metrics, group_by, **more)))
 
-    def features(self, query: FeatureQuery) -> list[tuple[Any, ...]]:
-        select = lowering.lower(rules.tidy(plan_features(GRAPH, query)), dialects.named())
+    def features(self, query: FeatureQuery, graph: Graph = GRAPH) -> list[tuple[Any, ...]]:
+        select = lowering.lower(rules.tidy(plan_features(graph, query)), dialects.named())
         return self.run(dialects.speak(select, "duckdb"))
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:

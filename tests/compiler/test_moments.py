@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import worlds
-from compiler.shop import GRAPH, flat, moment
+from compiler.shop import GRAPH, flat, moment, of, with_metrics
 from gemel.compiler import dialects, lowering, rules
 from gemel.compiler.graph import bind
 from gemel.compiler.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
 from gemel.errors import GemelError
-from gemel.spec.manifest import Entity, Relation
-from gemel.spec.time import parse_window
+from gemel.spec.manifest import Conversion, Entity, Metric, Relation
+from gemel.spec.time import Window, parse_window
 from properties.asking import plain
 from reference import feature
 
@@ -168,6 +168,52 @@ def test_several_entities_make_one_key(shop):
     assert shop.features(query) == [(1, 0, "2024-01-02", 1), (1, 1, "2024-01-02", 1)]
 
 
+BOUGHT = with_metrics(
+    Metric("bought", Conversion(of("visits"), of("orders"), "customer", "conversions", window=Window(7, "day"))),
+    Metric("bought_rate", Conversion(of("visits"), of("orders"), "customer", window=Window(7, "day"))),
+    Metric("spent", Conversion(of("visits"), of("revenue"), "customer", "conversions")),
+    Metric("priced_after", Conversion(of("visits"), of("priced"), "customer", "conversions")),
+)
+
+
+def test_a_conversion_counts_from_when_it_happens_until_its_base_event_leaves(shop):
+    shop.visit(1, "2024-01-01 10:00")
+    shop.visit(1, "2024-01-05 10:00")
+    shop.order(1, "2024-01-03 10:00")
+    assert shop.features(view("bought 4 days", "bought_rate 4 days", "bought all", until="2024-01-12"), BOUGHT) == [
+        (1, "2024-01-02", None, None, None),
+        (1, "2024-01-04", 1, 1.0, 1),
+        (1, "2024-01-06", None, None, 1),  # the visit of Jan 1 has left, and its order with it
+        (1, "2024-01-10", None, None, 1),
+    ]
+
+
+def test_a_conversion_that_comes_after_its_base_event_has_left_is_never_seen(shop):
+    shop.visit(1, "2024-01-01 10:00")
+    shop.order(1, "2024-01-04 10:00")
+    assert [row[2:] for row in shop.features(view("bought 2 days", until="2024-01-12"), BOUGHT)] == [(None,)] * 3
+
+
+def test_a_conversion_without_a_price_is_one_of_which_no_price_is_counted(shop):
+    shop.visit(1, "2024-01-01 10:00")
+    shop.order(1, "2024-01-02 10:00", None)
+    rows = shop.features(view("priced_after all"), BOUGHT)
+    assert rows == [(1, "2024-01-02", None), (1, "2024-01-03", 0)]
+
+
+@pytest.mark.parametrize(
+    ("feature", "known_at", "said"),
+    [
+        ("spent 1 day", None, "the conversions of measure 'revenue' (sum of amount) are no feature yet"),
+        ("bought 1 day", "order__paid_at", "a conversion follows an event by their own times"),
+    ],
+)
+def test_conversions_that_are_no_features(feature, known_at, said):
+    with pytest.raises(GemelError) as error:
+        plan_features(BOUGHT, view(feature, known_at=known_at))
+    assert said in str(error.value) or error.value.code == "G516"
+
+
 def test_an_entity_is_reached_over_others(shop):
     shop.customer(1, region=5)
     shop.customer(2, region=5)
@@ -256,6 +302,7 @@ ASKED = [
     "calls", "minutes", "sales_per_call", "managed_sales",
 ]  # fmt: skip
 HOLISTIC = ["buyers", "amount_median", "amount_p80", "callers"]
+CONVERSIONS = ["call_to_sale_rate", "call_to_sale", "call_to_done"]
 OWN = {
     "day": [
         "sales_ever",
@@ -276,7 +323,9 @@ STEPS = {"day": ["1 day", "3 days", "1 week", "all"], "hour": ["1 hour", "5 hour
 def views(draw):
     """The words of a `view`; hypothesis would print the value at length."""
     schedule = draw(st.sampled_from(["day", "hour"]))
-    features = st.tuples(st.sampled_from([*ASKED, *HOLISTIC]), st.sampled_from(STEPS[schedule])).map(" ".join)
+    # Calls and sales are compared by the day, and no schedule is finer than what its facts are known by.
+    names = [*ASKED, *HOLISTIC, *(CONVERSIONS if schedule == "day" else ())]
+    features = st.tuples(st.sampled_from(names), st.sampled_from(STEPS[schedule])).map(" ".join)
     features |= st.sampled_from(OWN[schedule])
     asked = draw(st.lists(features, min_size=1, max_size=3, unique=True))
     of_sales = not any(name.startswith(("calls", "minutes")) or "call" in name for name in asked)

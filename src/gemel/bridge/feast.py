@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from gemel.bridge.features import Bound, BoundService, BoundView, Column, as_asked
 from gemel.bridge.tables import CREATED, DATA, Types, digest
 from gemel.bridge.types import TYPES
+from gemel.compiler.cells import MOMENT
 from gemel.compiler.graph import Graph
-from gemel.compiler.moments import MOMENT, sight
+from gemel.compiler.moments import sight
 from gemel.spec.feature_views import MetricFeature
 from gemel.spec.time import Window
 

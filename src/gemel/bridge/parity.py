@@ -13,15 +13,17 @@ from typing import Any, Protocol
 from sqlglot import exp
 
 from gemel.bridge.features import BoundView, Column, as_asked
+from gemel.bridge.hindsight import as_known
 from gemel.bridge.rehearsal import Train, exact_columns, rehearse
 from gemel.bridge.report import Report
 from gemel.bridge.sameness import kind, same, to_moment
 from gemel.bridge.tables import CREATED, DATA
+from gemel.compiler.cells import MOMENT
 from gemel.compiler.entities import entity_item
 from gemel.compiler.expressions import column as sql_column
 from gemel.compiler.graph import METRIC_TIME, Graph, inputs
 from gemel.compiler.histories import own_row
-from gemel.compiler.moments import MOMENT, sight
+from gemel.compiler.moments import sight
 from gemel.compiler.sightings import Back
 from gemel.compiler.spellings import parse_item
 from gemel.errors import BridgeError
@@ -54,11 +56,12 @@ Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], list[dict[str, Any] 
 class Places:
     """Where the numbers are. `run` executes SQL in the warehouse; `relations` are the tables' names.
 
-    `train` makes a training set. `until` says up to when each view is online; a view that is not there is not looked
-    for online.
+    `ask_of` asks a graph with other definitions, and `train` makes a training set. `until` says up to when each view
+    is online; a view that is not there is not looked for online.
     """
 
     ask: Ask
+    ask_of: Callable[[Graph], Ask]
     run: Callable[[str], Answer]
     relations: Mapping[str, str]
     root: Path
@@ -253,9 +256,11 @@ def _bi(
         if since is not None:
             inside.append(f"{time} >= '{since:%Y-%m-%d %H:%M:%S}'")
         keys = [{"name": item, "alias": key} for item, key in zip(entities, table.keys, strict=True)]
-        found = _by_key(table, table.places.ask(metrics, keys, inside))
+        then = as_known(graph, metrics, moment, spec.schedule)
+        ask = table.places.ask if then is None else table.places.ask_of(then)
+        found = _by_key(table, ask(metrics, keys, inside))
         # What the metric is of no facts at all: NULL, or what it fills in.
-        nothing = table.places.ask(metrics, (), [*inside, f"{time} < '0001-01-01'"]).rows() or [(None,) * len(metrics)]
+        nothing = ask(metrics, (), [*inside, f"{time} < '0001-01-01'"]).rows() or [(None,) * len(metrics)]
         # Of no rows at all a count of distinct values is 0; of an entity without any it is nothing.
         empty = [
             None if _counts_values(graph, name) else value for name, value in zip(metrics, nothing[0], strict=True)

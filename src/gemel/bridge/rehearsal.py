@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from gemel.bridge.features import BoundView, Column
 from gemel.bridge.training import Accuracy, Chosen, exact_query
+from gemel.compiler.cells import MOMENT
 from gemel.compiler.graph import Graph
-from gemel.compiler.moments import MOMENT
 from gemel.compiler.requests import plan_parts
 from gemel.errors import GemelError
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemel.compiler.moments import MOMENT
+from gemel.compiler.cells import MOMENT
 from gemel.compiler.requests import ROW
 from gemel.errors import BridgeError, GemelError, did_you_mean
 

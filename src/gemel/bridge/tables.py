@@ -12,9 +12,10 @@ from sqlglot import exp
 from gemel.bridge.features import NOW, Bound, BoundService, BoundView, Column
 from gemel.bridge.types import TYPES
 from gemel.compiler import dialects, lowering, rules
+from gemel.compiler.cells import MOMENT
 from gemel.compiler.expressions import identifier
 from gemel.compiler.graph import Graph
-from gemel.compiler.moments import MOMENT, plan_features
+from gemel.compiler.moments import plan_features
 from gemel.spec.feature_views import MetricFeature
 from gemel.spec.manifest import Relation
 from gemel.spec.nodes import Nodes

@@ -22,9 +22,10 @@ from gemel.bridge.tables import CREATED, digest
 from gemel.bridge.types import TYPES
 from gemel.compiler import dialects, lowering, rules
 from gemel.compiler.algebra import Plan
+from gemel.compiler.cells import MOMENT
 from gemel.compiler.expressions import column, conjunction, equal, identifier, interval
 from gemel.compiler.graph import Graph
-from gemel.compiler.moments import MOMENT, FeatureQuery
+from gemel.compiler.moments import FeatureQuery
 from gemel.compiler.requests import ROW, plan_parts, plan_requests
 from gemel.errors import BridgeError, ProjectError, UnknownNameError, did_you_mean
 from gemel.spec.manifest import Relation

@@ -9,7 +9,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 
 from gemel.compiler.expressions import Refused, parse_expression
 from gemel.compiler.graph import Graph
-from gemel.spec.manifest import Cumulative, Derived, Metric, Ratio, Simple
+from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric, Ratio, Simple
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,10 @@ def certain(graph: Graph, metric: Metric) -> str | None:
     match metric.definition:
         case Cumulative(input=used):
             return certain(graph, graph.input_metric(used, by=metric.name))
-        case Ratio() | Derived():
+        case Ratio() | Derived() | Conversion(calculation="conversion_rate"):
             return "float64"
+        case Conversion():
+            return "int64"
         case Simple(measure=measure) if measure.agg == "average":
             return "float64"
         case Simple(measure=measure) if measure.agg in ("count", "count_distinct"):

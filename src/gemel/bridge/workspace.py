@@ -14,7 +14,7 @@ from gemel.bridge.features import Bound, BoundView, bind_features
 from gemel.bridge.report import Report
 from gemel.bridge.tables import DATA, Types
 from gemel.bridge.types import TYPES
-from gemel.compiler.moments import MOMENT
+from gemel.compiler.cells import MOMENT
 from gemel.errors import BridgeError, GemelError, Problems, ProjectError, UnknownNameError, did_you_mean
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
 from gemel.spec.nodes import Nodes
@@ -281,6 +281,7 @@ class Workspace:
         until = self._until() if self._is_applied() else {}
         places = parity.Places(
             ask=self.project.query,
+            ask_of=self._ask_of,
             run=self.project.warehouse.run,
             relations=self.relations(),
             root=self.root,
@@ -294,6 +295,21 @@ class Workspace:
             )
         finally:
             self._release()
+
+    def _ask_of(self, graph: "Graph") -> parity.Ask:
+        """The ordinary query over other definitions."""
+        from gemel.compiler import compile_query
+        from gemel.compiler.spellings import make_query
+
+        def ask(
+            metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]
+        ) -> parity.Answer:
+            warehouse = self.project.warehouse
+            return warehouse.run(
+                compile_query(graph, make_query(metrics, group_by, where=where), catalogs=warehouse.catalogs())
+            )
+
+        return ask
 
     def _train(self, names: Sequence[str], spine: "pyarrow.Table", accuracy: "Accuracy") -> "pyarrow.Table":
         return self.training_set(names, spine, accuracy=accuracy).arrow()

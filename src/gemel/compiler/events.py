@@ -1,10 +1,13 @@
 """Conversions: events that followed another event of the same entity."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from sqlglot import exp
 
 from gemel.compiler.algebra import Aggregate, Derive, Filter, Join, Named, Plan, Scan, Summary
 from gemel.compiler.expressions import column, conjunction, equal, interval, present
-from gemel.compiler.facts import Facts, stepped, truncated
+from gemel.compiler.facts import Facts, filtered, stepped, truncated
 from gemel.compiler.parts import summary
 from gemel.compiler.terms import Converted, Key
 from gemel.spec.time import DATE_PARTS, finer, is_standard
@@ -12,10 +15,34 @@ from gemel.spec.time import DATE_PARTS, finer, is_standard
 AT = "happened_at"
 
 
-def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: str) -> Plan:
-    """Each conversion event counts once, at the latest base event at or before it, in that event's groups.
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Conversion events, each beside the base event that it follows from: when the two happened, at the grain at
+    which they are compared, the base event's groups and the conversion's value, as they stand in `rows`."""
 
-        base (a, Jan 1, ads), (a, Jan 3, mail)   conversion (a, Jan 4)   ->  (mail, 1)
+    rows: Plan
+    began: exp.Expr
+    ended: exp.Expr
+    groups: tuple[Named, ...]
+    value: exp.Expr
+
+
+def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: str) -> Plan:
+    """Each conversion event counts once, at the latest base event at or before it, in that event's groups."""
+    followed = follow(base, conversion, converted, name)
+    return Aggregate(followed.rows, followed.groups, (summary(converted.conversion, name, followed.value),))
+
+
+def follow(
+    base: Facts,
+    conversion: Facts,
+    converted: Converted,
+    name: str,
+    between: Callable[[exp.Expr], Sequence[exp.Expr]] = lambda time: (),
+) -> Followed:
+    """The conversion events of base events; `between` bounds the time of both, and `name` is free for a column.
+
+        base (a, Jan 1, ads), (a, Jan 3, mail)   conversion (a, Jan 4)   ->  (mail, Jan 3, Jan 4)
 
     Base events of one entity at one time are one event; where their groups differ, the smallest value stands.
     """
@@ -25,7 +52,7 @@ def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: s
     left = [Named(name, base.value(attribute)) for name, (attribute, _) in pairs]
     at = Named(AT, stepped(base.moment(), converted.grain))
     known: Plan = base.where(converted.base.filters, converted.base.span)
-    known = _present(known, [*left, at])
+    known = _present(filtered(known, between(base.moment())), [*left, at])
     starts: Plan
     if _told_by_time(converted):
         # Events of one entity at one time are then in one group, and any of them stands for all.
@@ -38,7 +65,8 @@ def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: s
     right = [Named(name, conversion.value(attribute)) for name, (_, attribute) in pairs]
     when = Named(AT, stepped(conversion.moment(), converted.grain))
     measured = Named(name, conversion.measured(converted.conversion))
-    turned = _present(conversion.where(converted.conversion.filters), [*right, when])
+    turned = filtered(conversion.where(converted.conversion.filters), between(conversion.moment()))
+    turned = _present(turned, [*right, when])
     is_constant = isinstance(measured.value, exp.Literal)
     ends = Derive(turned, (*right, when) if is_constant else (*right, when, measured))
 
@@ -49,7 +77,7 @@ def plan_converted(base: Facts, conversion: Facts, converted: Converted, name: s
         oldest = exp.Sub(this=column(AT, "ends"), expression=interval(converted.window))
         followed = Filter(followed, exp.GT(this=column(AT, "starts"), expression=oldest))
     value = measured.value if is_constant else column(name, "ends")
-    return Aggregate(followed, tuple(groups), (summary(converted.conversion, name, value),))
+    return Followed(followed, column(AT, "starts"), column(AT, "ends"), tuple(groups), value)
 
 
 def _names(converted: Converted) -> list[str]:

@@ -4,7 +4,7 @@
 schedule's steps, each under the first moment that can see it (its step's end), then looked at from every moment.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,26 +24,23 @@ from gemel.compiler.algebra import (
     Plan,
     Scan,
     Summary,
-    Windowed,
 )
+from gemel.compiler.cells import MOMENT, Bounds, Cell, Counted, cell_of, first_seen, windowed_name
 from gemel.compiler.entities import entity_item
-from gemel.compiler.expressions import column, conjunction, equal, filled, interval, present, substitute
-from gemel.compiler.facts import filtered, truncated
+from gemel.compiler.expressions import column, conjunction, equal, interval, substitute
+from gemel.compiler.facts import truncated
 from gemel.compiler.graph import Attribute, Graph, inputs
 from gemel.compiler.histories import own_row
-from gemel.compiler.holistic import Events, met, plan_changes, plan_gathered
+from gemel.compiler.holistic import met, plan_gathered
 from gemel.compiler.keys import make_key
-from gemel.compiler.parts import gather, parts, summary, whole
-from gemel.compiler.planning import cell_names, cells_of, facts_of
+from gemel.compiler.planning import cell_names, cells_of
 from gemel.compiler.resolution import Filters, Given, Scope
 from gemel.compiler.sightings import Back
 from gemel.compiler.spellings import parse_item
-from gemel.compiler.terms import Formula, Leaf, PerEntity, Term
+from gemel.compiler.terms import Converted, Formula, Leaf, PerEntity, Term
 from gemel.errors import About, BridgeError, did_you_mean
-from gemel.spec.manifest import Conversion, Cumulative, Dimension, Metric
+from gemel.spec.manifest import Cumulative, Dimension, Metric
 from gemel.spec.time import GRAINS, SECONDS, Window, finer, seconds
-
-MOMENT = "event_timestamp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +96,24 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
     step = _step(query.schedule)
     terms = {feature: feature_term(graph, query, feature) for feature in metrics}
     backs = {feature: sight(graph, feature) for feature in metrics}
-    leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in leaves_of(term)))
-    names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys))
-    needed = _needed_since(graph, query, backs.values())
-    cells = {leaf: cell_of(graph, query, leaf, names[leaf], step, needed) for leaf in leaves}
-    looks = dict.fromkeys((leaf, backs[feature]) for feature, term in terms.items() for leaf in leaves_of(term))
-    steps: list[Plan] = [cell.by_step(part) for cell in cells.values() for part in cell.parts]
-    keys = tuple(key.name for key, _ in leaves[0].keys)
+    bounds = Bounds(_needed_since(graph, query, backs.values()), _floor(query))
+    cells = cells_by_source(terms.values(), lambda source, name: cell_of(graph, source, name, step, bounds))
+    looks = dict.fromkeys((cells[part], backs[each]) for each, term in terms.items() for part in sources_of(term))
+    steps = [plan for cell in cells.values() for plan in cell.steps()]
+    keys = query.entities
     facts = _together(steps, keys)
-    changed = [
-        plan_changes(cell.events, windowed_name(f"{cell.name}_changes", back), back, step)
-        for cell, back in ((cells[leaf], back) for leaf, back in looks)
-        if cell.is_distinct
-    ]
+    changed = [plan for cell, back in looks if (plan := cell.changes(back, step)) is not None]
     windows = tuple(dict.fromkeys(back for back in backs.values() if back is not None))
-    turns = () if query.every_step else _turns(graph, query, facts, keys)
+    turns: tuple[Plan, ...] = ()
+    if not query.every_step:
+        turns = (*_turns(graph, query, facts, keys), *(plan for cell in cells.values() for plan in cell.turns()))
     moments = Moments(facts, keys, MOMENT, windows, _floor(query), step, query.every_step, turns)
-    values = dict.fromkeys(value for leaf, back in looks for value in cells[leaf].looks(back))
+    values = dict.fromkeys(value for cell, back in looks for value in cell.looks(back))
     seen = AsOf(moments, _together([*steps, *changed], keys), step, tuple(values))
     rows: Plan = Scan(seen, "features")
-    for leaf, back in looks:
-        if cells[leaf].summary is not None:
-            rows = _gathered(cells[leaf], moments, back, rows)
+    for cell, back in looks:
+        if isinstance(cell, Counted) and cell.summary is not None:
+            rows = _gathered(cell, cell.summary, moments, back, rows)
     outputs = [Named(key, column(key, "features")) for key in keys]
     moment: exp.Expr = column(MOMENT, "features")
     if query.delay:
@@ -138,61 +131,14 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
     return Derive(rows, tuple(outputs))
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A leaf as features see it: `parts` by step, which any window is put together from, and its `events`.
-
-    What steps do not add up to keeps one part, the count of its facts, and is told by `summary`, of all the facts in
-    a window, or (distinct values) by their changes.
-    """
-
-    name: str
-    leaf: Leaf
-    parts: tuple[Summary, ...]
-    events: Events
-    summary: Summary | None = None
-
-    @property
-    def adds_up(self) -> bool:
-        return self.summary is None and not self.is_distinct
-
-    @property
-    def is_distinct(self) -> bool:
-        return self.leaf.measure.agg == "count_distinct"
-
-    def by_step(self, part: Summary) -> Plan:
-        return Aggregate(self.events.rows, (*self.events.keys, self.events.moment), (part,))
-
-    def looks(self, back: Back) -> Iterator[Windowed]:
-        if self.summary is not None:
-            return
-        for part in self.parts:
-            yield Windowed(windowed_name(part.name, back), gather(part), part.name, back)
-        if self.is_distinct:
-            changes = windowed_name(f"{self.name}_changes", back)
-            yield Windowed(changes, "sum", changes)
-
-    def value(self, back: Back) -> exp.Expr:
-        """The aggregate over all that a moment sees; NULL where it sees no fact."""
-        if self.summary is not None:
-            return column(self.summary.name, windowed_name(self.name, back))
-        if not self.is_distinct:
-            return whole(self.parts, lambda part: column(windowed_name(part, back), "features"))
-        some = exp.GT(
-            this=column(windowed_name(self.parts[0].name, back), "features"), expression=exp.Literal.number(0)
-        )
-        return exp.case().when(some, column(windowed_name(f"{self.name}_changes", back), "features"))
-
-
 def _together(results: Sequence[Plan], keys: tuple[str, ...]) -> Plan:
     return results[0] if len(results) == 1 else Combine(tuple(results), (*keys, MOMENT))
 
 
-def _gathered(cell: Cell, moments: Moments, back: Back, rows: Plan) -> Plan:
+def _gathered(cell: Counted, summary: Summary, moments: Moments, back: Back, rows: Plan) -> Plan:
     """The rows with what is gathered of all the facts in a window."""
-    assert cell.summary is not None
     alias = windowed_name(cell.name, back)
-    found = Scan(plan_gathered(cell.events, moments, back, cell.summary), alias)
+    found = Scan(plan_gathered(cell.events, moments, back, summary), alias)
     return Lookup(rows, found, conjunction(met(moments.columns, "features", alias)))
 
 
@@ -280,11 +226,11 @@ def _check_meaning(graph: Graph, metric: Metric) -> None:
             hint="leave `windows:` away to have its own; of a ratio, take the metrics that are accumulated",
             about=about,
         )
-    if isinstance(metric.definition, Conversion) or any(u.offset_window or u.offset_to_grain for u in inputs(metric)):
+    if any(used.offset_window or used.offset_to_grain for used in inputs(metric)):
         raise BridgeError(
             "G517",
-            f"metric {metric.name!r} is moved in time or a conversion, which is no feature yet",
-            hint="take the simple metrics that it is made of and give the feature a window",
+            f"metric {metric.name!r} compares with another time, which is no feature yet",
+            hint="take the metrics that it is made of, over windows of two lengths",
             about=about,
         )
     for used in inputs(metric):
@@ -294,19 +240,47 @@ def _check_meaning(graph: Graph, metric: Metric) -> None:
 def _known(graph: Graph, query: FeatureQuery, term: Term) -> Term:
     if isinstance(term, Formula):
         return replace(term, inputs=tuple((handle, _known(graph, query, t)) for handle, t in term.inputs))
+    if isinstance(term, Converted):
+        for event in (term.base, term.conversion):
+            _check_filters(event)
+            if query.known_at is not None and _known_at(graph, query, event).element != event.time.element:
+                raise BridgeError(
+                    "G517",
+                    f"a conversion follows an event by their own times, {event.measure.name!r} by "
+                    f"{event.time.element.name!r}, and the view's facts become known at {query.known_at!r}",
+                    hint="put the feature into a view without `known_at`, or give both measures that time "
+                    "(agg_time_dimension)",
+                    about=About("semantic_model", event.measure.model, event.measure.name),
+                )
+        return term
     assert isinstance(term, Leaf)
-    if any(isinstance(operand, PerEntity) for predicate in term.filters for operand in predicate.operands):
-        raise BridgeError(
-            "G517",
-            f"a filter by another metric ({term.filters[0].template.text.strip()}) sees facts of all time, those after "
-            "a moment too, so its metric is no feature",
-            hint="filter by dimensions",
-        )
+    _check_filters(term)
     return replace(term, time=_known_at(graph, query, term), spine=False)
 
 
-def leaves_of(term: Term) -> list[Leaf]:
-    return [cell for cell in cells_of(term) if isinstance(cell, Leaf)]
+def _check_filters(leaf: Leaf) -> None:
+    if any(isinstance(operand, PerEntity) for predicate in leaf.filters for operand in predicate.operands):
+        raise BridgeError(
+            "G517",
+            f"a filter by another metric ({leaf.filters[0].template.text.strip()}) sees facts of all time, those after "
+            "a moment too, so its metric is no feature",
+            hint="filter by dimensions",
+        )
+
+
+def sources_of(term: Term) -> Iterator[Leaf | Converted]:
+    """What a term is put together from."""
+    return (cell for cell in cells_of(term) if isinstance(cell, Leaf | Converted))
+
+
+def cells_by_source(
+    terms: Iterable[Term], make: Callable[[Leaf | Converted, str], Cell]
+) -> dict[Leaf | Converted, Cell]:
+    """Each cell that terms are put together from, once, under a name of its own."""
+    sources = tuple(dict.fromkeys(source for term in terms for source in sources_of(term)))
+    leaves = [source for source in sources if isinstance(source, Leaf)]
+    names = cell_names(sources, tuple(key for leaf in leaves[:1] for key, _ in leaf.keys))
+    return {source: make(source, names[source]) for source in sources}
 
 
 def _known_at(graph: Graph, query: FeatureQuery, leaf: Leaf) -> Attribute:
@@ -343,44 +317,6 @@ def _needed_since(graph: Graph, query: FeatureQuery, backs: Iterable[Back]) -> e
     return since
 
 
-def cell_of(
-    graph: Graph, query: FeatureQuery, leaf: Leaf, name: str, step: Window, needed: exp.Expr | None = None
-) -> Cell:
-    """`needed` is the time before which no fact is looked at."""
-    measure = leaf.measure
-    if measure.non_additive is not None:
-        raise BridgeError(
-            "G517",
-            f"measure {measure.name!r} does not add up over {measure.non_additive.dimension!r}: it is taken at the "
-            "last time that a query shows, and a window of moments shows none, so it is no feature yet",
-            hint="take the level as a dimension with a history, or a measure that adds up",
-            about=About("semantic_model", measure.model, measure.name),
-        )
-    facts = facts_of(graph, leaf)
-    value = facts.measured(leaf)
-    keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys)
-    known = facts.moment()
-    # A fact without an entity is nobody's, one without a time never becomes known.
-    conditions: list[exp.Expr] = [present(each.copy()) for each in [*(key.value for key in keys), known]]
-    if query.until is not None:
-        conditions.append(exp.LT(this=known.copy(), expression=_floor(query)))
-    if needed is not None:
-        conditions.append(exp.GTE(this=known.copy(), expression=needed.copy()))
-    rows = filtered(facts.where(leaf.filters), conditions)
-    moment = Named(MOMENT, exp.Add(this=truncated(_timestamp(known), step.unit, None), expression=interval(step)))
-    events = Events(rows, keys, moment, value)
-    kept = parts(leaf, name, value)
-    if kept is not None:
-        return Cell(name, leaf, kept, events)
-    counted = (Summary(f"{name}_facts", "count", exp.Literal.number(1)),)
-    gathered = None if measure.agg == "count_distinct" else summary(leaf, name, value)
-    return Cell(name, leaf, counted, events, gathered)
-
-
-def _timestamp(value: exp.Expr) -> exp.Expr:
-    return exp.cast(value.copy(), exp.DataType.Type.TIMESTAMP)
-
-
 def _floor(query: FeatureQuery) -> exp.Expr:
     """The last moment of the schedule whose facts are all known."""
     assert query.until is not None
@@ -390,17 +326,11 @@ def _floor(query: FeatureQuery) -> exp.Expr:
     return truncated(until, query.schedule, None)
 
 
-def windowed_name(part: str, back: Back) -> str:
-    if isinstance(back, str):
-        return f"{part}_{back}_to_date"
-    return f"{part}_{back.count}_{back.unit}" if back else f"{part}_all"
-
-
-def over_window(term: Term, cells: Mapping[Leaf, Cell], back: Back) -> exp.Expr:
+def over_window(term: Term, cells: Mapping[Leaf | Converted, Cell], back: Back) -> exp.Expr:
     if isinstance(term, Formula):
         return substitute(term.expression, {h: over_window(inner, cells, back) for h, inner in term.inputs})
-    assert isinstance(term, Leaf)
-    return filled(cells[term].value(back), term.fill)
+    assert isinstance(term, Leaf | Converted)
+    return cells[term].value(back)
 
 
 def with_dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:
@@ -426,7 +356,7 @@ def _turns(graph: Graph, query: FeatureQuery, facts: Plan, keys: tuple[str, ...]
             own = own_row(graph, query.entities, feature.dimension)
             for edge in own.edges(graph):
                 step = _step(query.schedule)
-                turn = exp.Add(this=truncated(_timestamp(edge), step.unit, None), expression=interval(step))
+                turn = first_seen(edge, step)
                 met_ = Join(since, own.table, equal(column(own.entity, "since"), own.key), "inner")
                 rows = Filter(met_, exp.GT(this=turn, expression=column(first.name, "since")))
                 names = [Named(key, column(key, "since")) for key in keys]

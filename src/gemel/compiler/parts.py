@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from gemel.compiler.algebra import Summary
-from gemel.compiler.expressions import column, conjunction, divide, equal, interval
+from gemel.compiler.expressions import column, conjunction, divide, equal, interval, present
 from gemel.compiler.facts import truncated
 from gemel.compiler.terms import Leaf
 from gemel.spec.time import Window
@@ -41,6 +41,20 @@ def whole(kept: tuple[Summary, ...], value: Callable[[str], exp.Expr] = column) 
     """The aggregate from its joined parts; `value` says how a part's column is written."""
     columns = [value(part.name) for part in kept]
     return divide(*columns) if len(columns) == 2 else columns[0]
+
+
+def is_of_rows(part: Summary) -> bool:
+    """Whether it counts rows: then it is 0 only where there are none."""
+    return part.function == "count" and isinstance(part.value, exp.Literal)
+
+
+def of_one(part: Summary) -> exp.Expr:
+    """A part of a single fact: what it adds to a sum, or NULL for a fact that the part is not of."""
+    value = part.value
+    if part.function == "count" and not is_of_rows(part):
+        one, zero = exp.Literal.number(1), exp.Literal.number(0)
+        value = exp.case().when(present(value.copy()), one).else_(zero)
+    return value if part.where is None else exp.case().when(part.where.copy(), value)
 
 
 def in_sight(fact: exp.Expr, moment: exp.Expr, back: Window | str | None) -> exp.Expr:

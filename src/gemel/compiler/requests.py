@@ -26,26 +26,25 @@ from gemel.compiler.algebra import (
     Summary,
     Windowed,
 )
+from gemel.compiler.cells import MOMENT, Bounds, Cell, cell_of
 from gemel.compiler.expressions import column, conjunction, equal, interval, present
 from gemel.compiler.graph import Graph
 from gemel.compiler.histories import own_row
 from gemel.compiler.moments import (
-    MOMENT,
-    Cell,
     DimensionFeature,
     FeatureQuery,
     MetricFeature,
-    cell_of,
+    cells_by_source,
     feature_term,
-    leaves_of,
     over_window,
     sight,
+    sources_of,
     typed,
     with_dimension,
 )
-from gemel.compiler.planning import cell_names
+from gemel.compiler.parts import is_of_rows, of_one
 from gemel.compiler.rules import tidy
-from gemel.compiler.terms import Leaf, Term
+from gemel.compiler.terms import Converted, Leaf, Term
 from gemel.errors import About, BridgeError
 from gemel.spec.manifest import Dimension, Relation
 from gemel.spec.time import Window, finer, seconds
@@ -53,7 +52,7 @@ from gemel.spec.time import Window, finer, seconds
 ROW = "__row"
 """The column of the requests that tells them apart, and the results."""
 
-Cells = dict[Leaf, Cell]
+Cells = dict[Leaf | Converted, Cell]
 
 
 def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drifting: Collection[str] = ()) -> Plan:
@@ -64,22 +63,22 @@ def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drif
     """
     terms, cells = _resolved(graph, query)
     keys = query.entities
-    counts = {part.name for cell in cells.values() for part in cell.parts if _is_of_rows(part)}
+    counts = {part.name for cell in cells.values() for part in cell.parts if is_of_rows(part)}
     looks = dict.fromkeys(
         look
         for feature, term in terms.items()
-        for leaf in leaves_of(term)
-        for look in cells[leaf].looks(sight(graph, feature))
+        for source in sources_of(term)
+        for look in cells[source].looks(sight(graph, feature))
     )
     running = [look for look in looks if look.function == "sum" and look.value not in drifting]
     framed = [look for look in looks if look not in running]
     rows: Plan = Scan(requests, "requests")
     values = [Named(name, column(name, "requests")) for name in (ROW, *keys)]
     if running:
-        rows = _looked_up(rows, _sums(query, requests, _facts(cells), keys, running, counts), "sums")
+        rows = _looked_up(rows, _sums(query, requests, _facts(cells, keys), keys, running, counts), "sums")
         values += [_difference(look, counts) for look in running]
     if framed:
-        rows = _looked_up(rows, _frames(query, requests, _facts(cells), keys, framed), "frames")
+        rows = _looked_up(rows, _frames(query, requests, _facts(cells, keys), keys, framed), "frames")
         values += [Named(look.name, column(look.name, "frames")) for look in framed]
     if any(_has_history(graph, query, feature) for feature in query.features):
         values.append(Named(MOMENT, _moment(query)))
@@ -97,18 +96,18 @@ def plan_requests(graph: Graph, query: FeatureQuery, requests: Relation, *, drif
 def plan_parts(graph: Graph, query: FeatureQuery) -> Plan | None:
     """What is summed of the facts, for an engine to say its types; None of dimensions alone, which need no facts."""
     cells = _resolved(graph, query)[1]
-    return _facts(cells) if cells else None
+    return _facts(cells, query.entities) if cells else None
 
 
 def _resolved(graph: Graph, query: FeatureQuery) -> tuple[dict[MetricFeature, Term], Cells]:
     metrics = [feature for feature in query.features if isinstance(feature, MetricFeature)]
     terms = {feature: feature_term(graph, query, feature) for feature in metrics}
-    leaves = tuple(dict.fromkeys(leaf for term in terms.values() for leaf in leaves_of(term)))
-    names = cell_names(leaves, tuple(key for key, _ in leaves[0].keys)) if leaves else {}
-    cells = {leaf: cell_of(graph, query, leaf, names[leaf], _grain(graph, leaf)) for leaf in leaves}
+    cells = cells_by_source(
+        terms.values(), lambda source, name: cell_of(graph, source, name, _grain(graph, source), Bounds())
+    )
     for feature, term in terms.items():
         to_date = isinstance(sight(graph, feature), str)
-        if to_date or not all(cells[leaf].adds_up for leaf in leaves_of(term)):
+        if to_date or not all(cells[source].adds_up for source in sources_of(term)):
             raise BridgeError(
                 "G556",
                 f"metric {feature.metric!r} can be computed at the moments of its table, and at no others",
@@ -125,34 +124,19 @@ def _has_history(graph: Graph, query: FeatureQuery, feature: MetricFeature | Dim
     )
 
 
-def _facts(cells: Cells) -> Plan:
+def _facts(cells: Cells, keys: tuple[str, ...]) -> Plan:
     """The facts, each under the first moment that can see it; those of several models are summed by that moment."""
-    buckets = [cell.by_step(part) for cell in cells.values() for part in cell.parts]
-    keys = tuple(key.name for key, _ in next(iter(cells)).keys)
+    buckets = [plan for cell in cells.values() for plan in cell.steps()]
     facts = tidy(buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT)))
     if isinstance(facts, Aggregate):
         # Seconds rarely have two facts of one key, so that summing them first is work for nothing.
-        facts = Derive(facts.input, (*facts.keys, *(Named(part.name, _of_one(part)) for part in facts.values)))
+        facts = Derive(facts.input, (*facts.keys, *(Named(part.name, of_one(part)) for part in facts.values)))
     return facts
 
 
-def _is_of_rows(part: Summary) -> bool:
-    """Whether it counts rows: then it is 0 only where there are none."""
-    return part.function == "count" and isinstance(part.value, exp.Literal)
-
-
-def _of_one(part: Summary) -> exp.Expr:
-    """A part of a single fact: what it adds to a sum, or NULL for a fact that the part is not of."""
-    value = part.value
-    if part.function == "count" and not _is_of_rows(part):
-        one, zero = exp.Literal.number(1), exp.Literal.number(0)
-        value = exp.case().when(present(value.copy()), one).else_(zero)
-    return value if part.where is None else exp.case().when(part.where.copy(), value)
-
-
-def _grain(graph: Graph, leaf: Leaf) -> Window:
+def _grain(graph: Graph, source: Leaf | Converted) -> Window:
     """How finely it is known when a fact becomes known."""
-    element = leaf.time.element
+    element = (source if isinstance(source, Leaf) else source.conversion).time.element
     grain = graph.grain_of(element.grain) if isinstance(element, Dimension) and element.grain else "second"
     return Window(1, "microsecond" if finer(grain, "microsecond") else grain)
 

@@ -16,8 +16,8 @@ from sqlglot import exp
 from gemel.bridge.online.encoding import EPOCH, encode_keys
 from gemel.bridge.tables import CREATED
 from gemel.bridge.types import TYPES
+from gemel.compiler.cells import MOMENT
 from gemel.compiler.expressions import column
-from gemel.compiler.moments import MOMENT
 from gemel.errors import BridgeError
 
 if TYPE_CHECKING:
