@@ -31,9 +31,7 @@ def semantic_manifest(
     A `target` that is asked for gets a folder of its own: what dbt writes names schemas, and those of another
     target would answer from the wrong tables. Raises ProjectError (G603) with dbt's own words if it fails.
     """
-    folder = target_dir(project_dir)
-    if target:
-        folder = folder / "gemel" / target
+    folder = artifacts_dir(project_dir, target)
     if not _is_writable(folder) and not is_fresh(folder / "semantic_manifest.json", project_dir):
         folder = user_cache(folder)
     manifest = folder / "semantic_manifest.json"
@@ -53,6 +51,12 @@ def semantic_manifest(
     if not manifest.exists():
         raise ProjectError("G603", f"dbt parse ended well, and wrote no {_shown(manifest, project_dir)}")
     return manifest
+
+
+def artifacts_dir(project_dir: Path, target: str | None) -> Path:
+    """Where dbt's artifacts are for a target; None is the profile's own."""
+    folder = target_dir(project_dir)
+    return folder / "gemel" / target if target else folder
 
 
 def target_dir(project_dir: Path) -> Path:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemel.dbt import Say, semantic_manifest, user_cache
+from gemel.dbt import Say, artifacts_dir, semantic_manifest, user_cache
 from gemel.errors import About, GemelError, Problems, ProjectError, QueryError
 from gemel.spec.cache import recall, remember
 from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gemel.compiler.query import Query
     from gemel.compiler.spellings import Spelled
     from gemel.warehouse.duckdb import Result, Warehouse
+    from gemel.warehouse.profile import Target
 
 
 WORTH_A_CACHE = 100_000
@@ -98,7 +99,14 @@ def load_to_validate(
     read, problems = _read(file, cache / "definitions.jsonl")
     places = Places(folder) if folder else None
     return Project(
-        read, folder, database=database, target=target, profiles_dir=profiles, places=places, problems=problems
+        read,
+        folder,
+        database=database,
+        target=target,
+        profiles_dir=profiles,
+        places=places,
+        problems=problems,
+        artifacts=artifacts_dir(folder, target) if folder else None,
     )
 
 
@@ -111,8 +119,8 @@ def project_dir(path: Path) -> Path | None:
 class Project:
     """Definitions, and the database to ask. Nothing is opened before the first question.
 
-    `dir` is the dbt project's directory, None for a manifest file that stands alone. `problems` are those of the
-    definitions that could not be read.
+    `dir` is the dbt project's directory, None for a manifest file that stands alone; `artifacts` is where dbt leaves
+    what it makes of it. `problems` are those of the definitions that could not be read.
     """
 
     def __init__(
@@ -125,12 +133,14 @@ class Project:
         profiles_dir: str | None = None,
         places: Places | None = None,
         problems: tuple[GemelError, ...] = (),
+        artifacts: Path | None = None,
     ) -> None:
         self.manifest = manifest
         self.dir = dir
         self.problems = problems
         self.target = target
         self.profiles_dir = profiles_dir
+        self.artifacts = artifacts
         self._database = database
         self._places = places
 
@@ -140,7 +150,38 @@ class Project:
         from gemel.compiler.graph import bind
 
         with self.placing():
-            return bind(self.manifest)
+            return bind(self.manifest, self.dialect)
+
+    @cached_property
+    def adapter(self) -> str:
+        """What dbt calls the kind of warehouse that the project builds in: as its profile says, or its manifest."""
+        from gemel.spec.nodes import Nodes
+
+        if self._database is not None or self.dir is None:
+            return "duckdb"
+        target = self.profile_target()
+        if target is not None:
+            return target.kind
+        manifest = self.artifacts / "manifest.json" if self.artifacts else None
+        return Nodes(manifest).adapter or "duckdb"
+
+    @property
+    def dialect(self) -> str:
+        """What the warehouse speaks, and definitions are written in."""
+        from gemel.compiler.dialects import dialect_of
+
+        return dialect_of(self.adapter)
+
+    def profile_target(self) -> "Target | None":
+        """What profiles.yml says of the project's target; None without a profile that can be read."""
+        from gemel.warehouse.profile import read_target
+
+        if self.dir is None:
+            return None
+        try:
+            return read_target(self.dir, target=self.target, profiles_dir=self.profiles_dir)
+        except GemelError:
+            return None
 
     @cached_property
     def features(self) -> "Bound":
@@ -195,8 +236,8 @@ class Project:
         `start_time` and `end_time` are inclusive. `where` filters rows, `having` the result. With `totals`, one row
         more is over all groups, marked in column `is_total`. An item of `order_by` with a minus in front is
         descending. With `saved_query`, the rest is added to it. `min_max_only` asks for the least and greatest value of
-        one item without metrics, as `<item>__min` and `<item>__max`. With a `dialect` other than duckdb the answer has
-        SQL only. Raises UnknownNameError (G2xx), QueryError (G3xx) and DefinitionError (G1xx).
+        one item without metrics, as `<item>__min` and `<item>__max`. With a `dialect` other than the warehouse's the
+        answer has SQL only. Raises UnknownNameError (G2xx), QueryError (G3xx) and DefinitionError (G1xx).
         """
         from gemel.compiler.spellings import make_query
 
@@ -232,8 +273,9 @@ class Project:
         from gemel.compiler import compile_query
 
         with self.placing():
-            sql = compile_query(self.graph, query, dialect=dialect or "duckdb", catalogs=self._catalogs(dialect))
-        return Answer(sql, self, dialect=dialect or "duckdb")
+            said = dialect if dialect is not None else self.dialect
+            sql = compile_query(self.graph, query, dialect=said, catalogs=self._catalogs(dialect))
+        return Answer(sql, self, dialect=said)
 
     def training_set(
         self,
@@ -255,10 +297,9 @@ class Project:
         (G204) and BridgeError (G55x).
         """
         from gemel.bridge.workspace import Workspace
-        from gemel.dbt import target_dir
 
         with self.placing():
-            workspace = Workspace(self, target_dir(self.dir) if self.dir else Path())
+            workspace = Workspace(self, self.artifacts or Path())
             return workspace.training_set(
                 _texts(service),
                 spine,
@@ -274,10 +315,9 @@ class Project:
         `name` is a feature service, a view, or one `view.feature`. Raises UnknownNameError (G204) and BridgeError.
         """
         from gemel.bridge.workspace import Workspace
-        from gemel.dbt import target_dir
 
         with self.placing():
-            return Workspace(self, target_dir(self.dir) if self.dir else Path()).read_online(name, rows)
+            return Workspace(self, self.artifacts or Path()).read_online(name, rows)
 
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric that can be asked for, by name."""
@@ -375,7 +415,7 @@ class Project:
 
     def _catalogs(self, dialect: str | None) -> frozenset[str] | None:
         """The databases that SQL may name; None (all) in another engine or with no profile to read."""
-        if dialect not in (None, "duckdb"):
+        if dialect not in (None, self.dialect):
             return None
         try:
             return self.warehouse.catalogs()
@@ -411,7 +451,7 @@ class Project:
 class Answer:
     """A compiled question. It is run once, when the first of its rows, columns or tables is asked for."""
 
-    def __init__(self, sql: str, project: Project, *, dialect: str = "duckdb") -> None:
+    def __init__(self, sql: str, project: Project, *, dialect: str) -> None:
         self.sql = sql
         self._project = project
         self._dialect = dialect
@@ -419,10 +459,10 @@ class Answer:
     @cached_property
     def result(self) -> "Result":
         """The warehouse's answer. Raises WarehouseError (G4xx), and QueryError (G342) for another engine's SQL."""
-        if self._dialect != "duckdb":
+        if self._dialect != self._project.dialect:
             raise QueryError(
                 "G342",
-                f"this SQL is {self._dialect}'s, and the rows are in DuckDB",
+                f"this SQL is {self._dialect}'s, and the rows are in {self._project.dialect}",
                 hint="take the answer's .sql, or leave the dialect away",
             )
         with self._project.placing():

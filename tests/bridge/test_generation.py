@@ -9,6 +9,8 @@ import yaml
 
 from gemel.bridge import generation
 from gemel.bridge.columns import Known
+from gemel.bridge.feast import store_yaml
+from gemel.bridge.sources import DUCKDB, Written
 from gemel.errors import Problems
 from gemel.spec.nodes import Nodes
 
@@ -50,7 +52,11 @@ def files(shop, root, text=VIEWS):
 
 
 def write(shop, root, text=VIEWS):
-    return [(change.kind, change.path) for change in generation.write(root, files(shop, root, text), project="shop")]
+    return [(change.kind, change.path) for change in generation.write(root, files(shop, root, text), store=store)]
+
+
+def store():
+    return store_yaml("shop", DUCKDB, Written(None, "duckdb"))
 
 
 def test_what_is_written_once_is_up_to_date(shop, tmp_path):
@@ -115,7 +121,7 @@ def test_the_store_is_written_once_and_then_the_users(shop, tmp_path):
 
 def test_without_a_database_the_same_files_are_written(shop, tmp_path):
     first = files(shop, tmp_path)
-    generation.write(tmp_path, first, project="shop")
+    generation.write(tmp_path, first, store=store)
     known = Known(recorded=generation.recorded_types(tmp_path))
     assert (
         generation.generate(shop.graph, shop.bound(VIEWS), known, root=tmp_path, project="shop", nodes=Nodes(None))
@@ -154,7 +160,7 @@ def test_a_view_that_is_pushed_to_has_a_push_source_over_its_table(shop, tmp_pat
     assert 'buying_push_source = PushSource(\n    name="rows_of_today",\n    batch_source=buying_source,' in text
     assert "source=buying_push_source,\n" in text
     assert "source=selling_source,\n" in text
-    assert "FileSource, PushSource, ValueType" in text
+    assert "    FileSource,\n    PushSource,\n    ValueType,\n" in text
 
 
 def test_the_definitions_hash_changes_with_the_meaning_and_not_with_the_words(shop, tmp_path):

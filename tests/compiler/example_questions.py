@@ -95,6 +95,7 @@ QUESTIONS: dict[str, Question] = {
     "postgres_several_facts": ask(
         "late_rate long_haul_flights precipitation", "metric_time__month", dialect="postgres"
     ),
+    "postgres_conversions": ask("knock_on_departures", "metric_time__month", dialect="postgres"),
     "snowflake_several_metrics": ask(
         "flights long_haul_flights seats_per_departure", "carrier__name", dialect="snowflake"
     ),

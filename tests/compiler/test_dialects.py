@@ -4,7 +4,8 @@ import pytest
 from sqlglot import exp
 
 from compiler.shop import flat, sql
-from gemel.compiler.dialects import WITHOUT_FILTER, named, referred, speak
+from gemel.compiler.accents import WITHOUT_FILTER
+from gemel.compiler.dialects import named, referred, speak
 from gemel.errors import QueryError
 from gemel.spec.manifest import Relation
 

@@ -344,9 +344,19 @@ def views(draw):
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(words=views(), tables=worlds.worlds)
 def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(words, tables):
+    assert_newest(words, tables)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(words=views(), tables=worlds.worlds)
+def test_the_same_holds_where_no_window_frame_is_as_long_as_an_interval(words, tables):
+    assert_newest(words, tables, ranges=False)
+
+
+def assert_newest(words, tables, ranges=True):
     query = view(*words[0], **words[1])
     (entity,) = query.entities
-    select = lowering.lower(rules.tidy(plan_features(WORLD, query)), dialects.named())
+    select = lowering.lower(rules.tidy(plan_features(WORLD, query)), dialects.named(), ranges=ranges)
     rows = WAREHOUSE.holding(tables).execute(dialects.speak(select, "duckdb")).fetchall()
     found = {(row[0], row[1]): tuple(map(plain, row[2:])) for row in rows}
     assert len(found) == len(rows)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gemel.bridge.features import Bound, BoundView
+from gemel.bridge.shapes import type_name
+from gemel.bridge.sources import DUCKDB, Warehouse
 from gemel.bridge.tables import Types, natural_sql
 from gemel.bridge.types import KEYS, TYPES, from_engine
 from gemel.compiler.graph import Graph
@@ -20,11 +22,16 @@ Describe = Callable[[str], tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Where types can be asked: the database, and the properties that were generated last time."""
+    """Where types can be asked: the database, and the properties that were generated last time.
+
+    `is_asked` says that it is the warehouse itself that describes, in its dialect; else what dbt wrote down of it.
+    """
 
     describe: Describe | None = None
     catalogs: frozenset[str] | None = None
     recorded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    kind: Warehouse = DUCKDB
+    is_asked: bool = True
 
 
 def decide_types(graph: Graph, bound: Bound, known: Known) -> dict[str, Types]:
@@ -77,7 +84,7 @@ def _view_types(graph: Graph, view: BoundView, known: Known, problems: list[Geme
                 BridgeError(
                     "G523",
                     f"nothing tells the type of entity {entity!r} in feature view {view.name!r} yet",
-                    hint=_BUILD,
+                    hint=_build(known),
                     place=view.view.place,
                 )
             )
@@ -99,14 +106,17 @@ def _view_types(graph: Graph, view: BoundView, known: Known, problems: list[Geme
                 BridgeError(
                     "G523",
                     f"nothing tells the type of {column.name!r} in feature view {view.name!r} yet",
-                    hint=f"{_BUILD}, or say `dtype:`",
+                    hint=f"{_build(known)}, or say `dtype:`",
                     place=column.feature.place,
                 )
             )
     return types
 
 
-_BUILD = "build the models that it reads (`gemel build` does it in order)"
+def _build(known: Known) -> str:
+    if known.is_asked:
+        return "build the models that it reads (`gemel build` does it in order)"
+    return "build the models that it reads and run `dbt docs generate`, or give their columns a `data_type:`"
 
 
 def _described(graph: Graph, view: BoundView, known: Known) -> dict[str, str]:
@@ -114,7 +124,8 @@ def _described(graph: Graph, view: BoundView, known: Known) -> dict[str, str]:
     if known.describe is None:
         return {}
     try:
-        return dict(known.describe(natural_sql(graph, view, known.catalogs)))
+        kind = known.kind if known.is_asked else DUCKDB
+        return dict(known.describe(natural_sql(graph, view, known.catalogs, kind)))
     except WarehouseError as error:
         nothing_yet = error.code in ("G401", "G405")  # no file, or no such table in it
         if nothing_yet or (error.code in ("G403", "G404") and view.name in known.recorded):
@@ -122,9 +133,10 @@ def _described(graph: Graph, view: BoundView, known: Known) -> dict[str, str]:
         raise
 
 
-def read_recorded(content: object) -> dict[str, dict[str, str]]:
+def read_recorded(content: object, kind: Warehouse = DUCKDB) -> dict[str, dict[str, str]]:
     """The types in properties that were generated before: `{"carrier_punctuality": {"carrier": "string"}}`."""
-    by_sql = {type_.sql: name for name, type_ in TYPES.items()}
+    # Where two types have one name there, the wider one is meant.
+    by_sql = {type_name(name, kind): name for name in TYPES}
     models = content.get("models") if isinstance(content, dict) else None
     return {
         str(model.get("name")): {

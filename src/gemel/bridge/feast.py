@@ -6,7 +6,10 @@ Nothing here imports Feast, which would cost 7 to 10 seconds. Python is written 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
+import yaml
+
 from gemel.bridge.features import Bound, BoundService, BoundView, Column, as_asked
+from gemel.bridge.sources import Table, Warehouse, Written
 from gemel.bridge.tables import CREATED, DATA, Types, digest
 from gemel.bridge.types import TYPES
 from gemel.compiler.cells import MOMENT
@@ -19,34 +22,43 @@ WIDTH = 88
 REGISTRY, ONLINE = "registry.db", "online_store.db"
 
 
-def store_yaml(project: str) -> str:
-    """`feature_store.yaml`: our offline store, SQLite online. Paths are relative to the file, as Feast takes them.
+def store_yaml(project: str, kind: Warehouse, settings: Written) -> str:
+    """`feature_store.yaml`: the warehouse's offline store, SQLite online. Paths are relative to the file, as Feast
+    takes them.
 
     Feast's default offline store loses rows, so another one is always named.
     """
-    return "\n".join(
-        (
-            f"project: {project}",
-            "provider: local",
-            f"registry: {DATA.name}/{REGISTRY}",
-            "offline_store:",
-            "  type: gemel.feast.DuckDBOfflineStore",
-            "online_store:",
-            "  type: sqlite",
-            f"  path: {DATA.name}/{ONLINE}",
-            "entity_key_serialization_version: 3",
-            "",
-        )
-    )
+    offline = {name: value for name, value in kind.settings(settings).items() if value is not None}
+    content = {
+        "project": project,
+        "provider": "local",
+        "registry": f"{DATA.name}/{REGISTRY}",
+        "offline_store": offline,
+        "online_store": {"type": "sqlite", "path": f"{DATA.name}/{ONLINE}"},
+        "entity_key_serialization_version": 3,
+    }
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
-def definitions(graph: Graph, bound: Bound, types: Mapping[str, Types], *, project: str) -> str:
-    """`definitions.py`, without the header. `project` is dbt's name of the project, for its unique ids."""
+def definitions(
+    graph: Graph,
+    bound: Bound,
+    types: Mapping[str, Types],
+    *,
+    project: str,
+    kind: Warehouse,
+    tables: Mapping[str, Table],
+) -> str:
+    """`definitions.py`, without the header. `project` is dbt's name of the project, for its unique ids.
+
+    `tables` says where each view's table is, in a warehouse of `kind`.
+    """
     keys = {entity: types[view.name][entity] for view in bound.views for entity in view.view.entities}
-    blocks = ["\n".join(_imports(bound, types)), 'TABLES = Path(__file__).resolve().parent / "data"']
+    blocks = ["\n".join(_imports(bound, types, kind))]
+    blocks += ['TABLES = Path(__file__).resolve().parent / "data"'] if kind.is_copied else []
     blocks += [_entity(graph, entity, type_) for entity, type_ in keys.items()]
     for view in bound.views:
-        blocks.append(_source(graph, view, project))
+        blocks.append(_source(graph, view, project, kind, tables[view.name]))
         if view.view.push:
             blocks.append(_push_source(view, view.view.push))
         blocks.append(_view(graph, view, types[view.name], project))
@@ -56,16 +68,27 @@ def definitions(graph: Graph, bound: Bound, types: Mapping[str, Types], *, proje
     return f"# ruff: noqa: E501\n{text}" if long else text  # descriptions are not broken over lines
 
 
-def _imports(bound: Bound, types: Mapping[str, Types]) -> Iterator[str]:
+def _imports(bound: Bound, types: Mapping[str, Types], kind: Warehouse) -> Iterator[str]:
     used = sorted({TYPES[type_].feast for view in bound.views for type_ in types[view.name].values()})
     service = ["FeatureService"] if bound.services else []
     yield "from datetime import timedelta"
-    yield "from pathlib import Path"
+    if kind.is_copied:
+        yield "from pathlib import Path"
     yield ""
+    source = [kind.source] if kind.module == "feast" else []
     pushed = ["PushSource"] if any(view.view.push for view in bound.views) else []
-    names = ["Entity", *service, "FeatureView", "Field", "FileSource", *pushed, "ValueType"]
-    yield f"from feast import {', '.join(names)}"
-    yield f"from feast.types import {', '.join(used)}"
+    names = ["Entity", *service, "FeatureView", "Field", *pushed, "ValueType", *source]
+    yield _import("feast", names)
+    if not source:
+        yield _import(kind.module, [kind.source])
+    yield _import("feast.types", used)
+
+
+def _import(module: str, names: Iterable[str]) -> str:
+    line = f"from {module} import {', '.join(sorted(names))}"
+    if len(line) <= WIDTH:
+        return line
+    return f"from {module} import (\n" + "".join(f"    {name},\n" for name in sorted(names)) + ")"
 
 
 def _entity(graph: Graph, name: str, type_: str) -> str:
@@ -81,15 +104,16 @@ def _entity(graph: Graph, name: str, type_: str) -> str:
     )
 
 
-def _source(graph: Graph, view: BoundView, project: str) -> str:
-    # Feast resolves a relative path against whatever directory it runs in, so this one is made absolute.
+def _source(graph: Graph, view: BoundView, project: str, kind: Warehouse, table: Table) -> str:
+    copied = f"A copy of dbt's table {view.name}, made whenever dbt builds it."
     return f"{view.name}_source = " + _call(
-        "FileSource",
+        kind.source,
         name=_text(f"{view.name}_source"),
-        path=f'str(TABLES / "{view.name}.parquet")',
+        # Feast resolves a relative path against whatever directory it runs in, so that of a file is made absolute.
+        **kind.arguments(table),
         timestamp_field=_text(MOMENT),
         created_timestamp_column=_text(CREATED),
-        description=_text(f"A copy of dbt's table {view.name}, made whenever dbt builds it."),
+        description=_text(copied if kind.is_copied else f"dbt's table {view.name}."),
         tags=_tags({"dbt": f"model.{project}.{view.name}", "definition": digest(graph, view)}),
         owner=_text(view.view.owner) if view.view.owner else None,
     )

@@ -5,7 +5,7 @@ A file is ours if its first line says so. No other file is overwritten or remove
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,8 +14,9 @@ import yaml
 from gemel.bridge import feast, tables
 from gemel.bridge.columns import Known, decide_types, read_recorded
 from gemel.bridge.features import Bound
+from gemel.bridge.sources import DUCKDB, Table, Warehouse, table
 from gemel.compiler.graph import Graph
-from gemel.errors import BridgeError, Place, Problems, ProjectError
+from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError
 from gemel.spec.nodes import Nodes
 from gemel.spec.places import model_paths
 
@@ -35,32 +36,59 @@ class Change:
         return f"{self.kind:8}{self.path}"
 
 
-def generate(graph: Graph, bound: Bound, known: Known, *, root: Path, project: str, nodes: Nodes) -> dict[str, str]:
-    """Every generated file's text by its path below `root`. Raises Problems where a type is not known."""
+def generate(
+    graph: Graph, bound: Bound, known: Known, *, root: Path, project: str, nodes: Nodes
+) -> dict[str, str | None]:
+    """Every generated file's text by its path below `root`; None for one that waits for dbt to say where tables are.
+
+    Raises Problems where a type is not known, or where the warehouse cannot say a view.
+    """
+    kind = known.kind
     types = decide_types(graph, bound, known)
+    problems: list[GemelError] = []
     folder = models_folder(root)
-    files: dict[str, str] = {}
+    files: dict[str, str | None] = {}
     for view in bound.views:
         file = view.view.place.file if view.view.place else f"{VIEWS}/"
-        files[f"{folder}/{view.name}.sql"] = _headed(
-            ".sql", file, tables.model_sql(graph, view, types[view.name], nodes=nodes)
-        )
+        try:
+            text = tables.model_sql(graph, view, types[view.name], nodes=nodes, kind=kind)
+        except GemelError as error:
+            problems.append(error)
+            continue
+        files[f"{folder}/{view.name}.sql"] = _headed(".sql", file, text)
+    if problems:
+        raise Problems(problems)
     if bound.views:
-        files[f"{folder}/_feature_views.yml"] = _headed(".yml", f"{VIEWS}/", tables.properties(graph, bound, types))
-        written = feast.definitions(graph, bound, types, project=project)
-        files[f"{VIEWS}/definitions.py"] = _headed(".py", f"{VIEWS}/", written)
+        files[f"{folder}/_feature_views.yml"] = _headed(
+            ".yml", f"{VIEWS}/", tables.properties(graph, bound, types, kind)
+        )
+        places = places_of(bound, nodes, kind)
+        written = (
+            None
+            if len(places) < len(bound.views)
+            else feast.definitions(graph, bound, types, project=project, kind=kind, tables=places)
+        )
+        files[f"{VIEWS}/definitions.py"] = written and _headed(".py", f"{VIEWS}/", written)
         files[f"{tables.DATA}/.gitignore"] = "*\n!.gitignore\n"
     if bound.services:
         files[f"{folder}/_feature_services.yml"] = _headed(".yml", f"{VIEWS}/", tables.exposures(bound))
     return files
 
 
-def compare(root: Path, files: dict[str, str]) -> list[Change]:
+def places_of(bound: Bound, nodes: Nodes, kind: Warehouse) -> dict[str, Table]:
+    """Where the tables of the views are, of those that dbt knows of; a copied one is where we put it."""
+    if kind.is_copied:
+        return {view.name: Table("", "", view.name) for view in bound.views}
+    named = {view.name: nodes.relation_name(view.name) for view in bound.views}
+    return {name: table(relation, kind) for name, relation in named.items() if relation}
+
+
+def compare(root: Path, files: Mapping[str, str | None]) -> list[Change]:
     """What differs between the files on disk and those that there should be."""
     changes = [
         Change(path, "stale" if (root / path).exists() else "missing")
         for path, text in files.items()
-        if _read(root / path) != text
+        if text is not None and _read(root / path) != text
     ]
     if files and not (root / VIEWS / "feature_store.yaml").exists():
         changes.append(Change(f"{VIEWS}/feature_store.yaml", "missing"))
@@ -68,9 +96,11 @@ def compare(root: Path, files: dict[str, str]) -> list[Change]:
     return sorted(changes, key=lambda change: change.path)
 
 
-def write(root: Path, files: dict[str, str], *, project: str) -> list[Change]:
-    """Make the files on disk be `files`; what was changed. Raises Problems (G525) before anything is written
-    where a file that is not ours is in the way."""
+def write(root: Path, files: Mapping[str, str | None], *, store: Callable[[], str]) -> list[Change]:
+    """Make the files on disk be `files`; what was changed. `store` makes feature_store.yaml, where there is none.
+
+    Raises Problems (G525) before anything is written where a file that is not ours is in the way.
+    """
     changes = compare(root, files)
     foreign = [change.path for change in changes if change.kind == "stale" and not _is_ours(root / change.path)]
     if foreign:
@@ -89,7 +119,7 @@ def write(root: Path, files: dict[str, str], *, project: str) -> list[Change]:
             path.unlink()
         else:
             # The store is the user's to change, so it is written once and never looked at again.
-            _write(path, files.get(change.path) or feast.store_yaml(project))
+            _write(path, files.get(change.path) or store())
     return changes
 
 
@@ -98,13 +128,14 @@ def _turn(change: Change) -> tuple[bool, bool]:
     return change.kind == "extra", not change.path.endswith(".sql")
 
 
-def recorded_types(root: Path) -> dict[str, dict[str, str]]:
+def recorded_types(root: Path, kind: Warehouse = DUCKDB) -> dict[str, dict[str, str]]:
     """The types of the feature tables as they were generated last."""
     path = root / models_folder(root) / "_feature_views.yml"
     if not _is_ours(path):
         return {}
     try:
-        return read_recorded(yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        return read_recorded(yaml.load(path.read_text(encoding="utf-8"), loader), kind)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,12 +11,15 @@ import yaml
 from sqlglot import exp
 
 from gemel.bridge.features import NOW, Bound, BoundService, BoundView, Column
+from gemel.bridge.shapes import config_of, refuse_unkept, shaped, type_name
+from gemel.bridge.sources import DUCKDB, Warehouse
 from gemel.bridge.types import TYPES
 from gemel.compiler import dialects, lowering, rules
 from gemel.compiler.cells import MOMENT
-from gemel.compiler.expressions import identifier
+from gemel.compiler.expressions import identifier, interval
 from gemel.compiler.graph import Graph
 from gemel.compiler.moments import plan_features
+from gemel.errors import GemelError
 from gemel.spec.feature_views import MetricFeature
 from gemel.spec.manifest import Relation
 from gemel.spec.nodes import Nodes
@@ -41,7 +45,7 @@ _ASKED = f"""asked AS (
     CAST('{_TO}' AS TIMESTAMP) AS end_moment
     {{%- else %}}
     {{% if is_incremental() -%}}
-    COALESCE((SELECT MAX(event_timestamp) FROM {{{{ this }}}}) + INTERVAL '1' MICROSECOND, TIMESTAMP '0001-01-01')
+    COALESCE((SELECT MAX(event_timestamp) FROM {{{{ this }}}}) + MICROSECOND, TIMESTAMP '0001-01-01')
     {{%- else -%}}
     TIMESTAMP '0001-01-01'
     {{%- endif %}} AS first_moment,
@@ -52,25 +56,47 @@ _ASKED = f"""asked AS (
 _STARTED = '{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}'
 
 
-def model_sql(graph: Graph, view: BoundView, types: Types, *, nodes: Nodes) -> str:
-    """The body of `models/features/<view>.sql`, without the header. `nodes` knows what `ref()` takes."""
+def model_sql(graph: Graph, view: BoundView, types: Types, *, nodes: Nodes, kind: Warehouse = DUCKDB) -> str:
+    """The body of `models/features/<view>.sql`, without the header, for a warehouse of `kind`.
+
+    `nodes` knows what `ref()` takes. Raises QueryError (G327) and BridgeError (G58x) for what cannot be said there.
+    """
 
     def referred(relation: Relation) -> exp.Table:
         return exp.Table(this=exp.Identifier(this=f"{{{{ {nodes.ref(relation)} }}}}", quoted=False))
 
     until, made = _timestamp(_UNTIL), digest(graph, view)
-    if view.view.lookback is None:
-        text = dialects.speak(_select(graph, view, until, types, referred), "duckdb")
-        return f"{_config(view, made)}\n\n{text}\n"
-    select = _select(graph, view, until, types, referred, within=(_bound("first_moment"), _bound("end_moment")))
-    select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
-    text = dialects.speak(select, "duckdb").replace("WITH ", f"WITH {_ASKED}, ", 1)
-    return f"{_config(view, made)}\n\n{text}\n"
+    with _at(view):
+        refuse_unkept(view, kind)
+        if view.view.lookback is None:
+            text = _spoken(_select(graph, view, until, types, referred, kind=kind), kind)
+            return f"{_config(view, made, kind)}\n\n{text}\n"
+        within = (_bound("first_moment"), _bound("end_moment"))
+        select = _select(graph, view, until, types, referred, within=within, kind=kind)
+        select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
+        text = _spoken(select, kind).replace("WITH ", f"WITH {_asked(kind)}, ", 1)
+        return f"{_config(view, made, kind)}\n\n{text}\n"
 
 
-def natural_sql(graph: Graph, view: BoundView, catalogs: frozenset[str] | None) -> str:
+@contextmanager
+def _at(view: BoundView) -> Iterator[None]:
+    """What cannot be said is told of the view that asks for it."""
+    try:
+        yield
+    except GemelError as error:
+        error.place = error.place or view.view.place
+        if error.code == "G327":
+            error.hint = "leave it out of the view; DuckDB and PostgreSQL can say it"
+        raise
+
+
+def _spoken(select: exp.Select, kind: Warehouse) -> str:
+    return dialects.speak(shaped(select, kind), kind.dialect)
+
+
+def natural_sql(graph: Graph, view: BoundView, catalogs: frozenset[str] | None, kind: Warehouse = DUCKDB) -> str:
     """The same table with no column cast, over the relations themselves: for the engine to say their types."""
-    return dialects.speak(_select(graph, view, NOW, {}, dialects.named(catalogs)), "duckdb")
+    return dialects.speak(_select(graph, view, NOW, {}, dialects.named(catalogs), kind=kind), kind.dialect)
 
 
 def digest(graph: Graph, view: BoundView, column: Column | None = None) -> str:
@@ -90,6 +116,10 @@ def _makers(view: BoundView, column: Column) -> tuple[Column, ...]:
     return tuple(c for c in view.columns if isinstance(c.feature, MetricFeature))[:1]
 
 
+def _asked(kind: Warehouse) -> str:
+    return _ASKED.replace("MICROSECOND", interval(Window(1, "microsecond")).sql(kind.dialect))
+
+
 def _bound(name: str) -> exp.Expr:
     return exp.Subquery(this=exp.select(name).from_("asked"))
 
@@ -101,9 +131,11 @@ def _select(
     types: Types,
     tables: lowering.Tables,
     within: tuple[exp.Expr, exp.Expr] | None = None,
+    kind: Warehouse = DUCKDB,
 ) -> exp.Select:
     sql = {name: TYPES[type_].sql for name, type_ in types.items()}
-    select = lowering.lower(rules.tidy(plan_features(graph, view.query(until, sql, within))), tables)
+    plan = rules.tidy(plan_features(graph, view.query(until, sql, within)))
+    select = lowering.lower(plan, tables, ranges=dialects.has_ranges(kind.dialect))
     for output in select.selects[: len(view.view.entities)]:
         if output.alias_or_name in sql:
             name = output.alias_or_name
@@ -117,27 +149,38 @@ def _timestamp(text: str) -> exp.Expr:
     return exp.cast(exp.Literal.string(text), exp.DataType.Type.TIMESTAMP)
 
 
-def _config(view: BoundView, made: str) -> str:
-    copy = f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' (FORMAT parquet)"
-    if view.view.lookback is None:
-        return f'{{{{ config(\n    materialized="table",\n    post_hook={json.dumps(copy)}\n) }}}}'
-    hooks = [_forgets(view, made, view.view.lookback), copy]
-    kind = 'materialized="incremental",\n    incremental_strategy="append",\n    on_schema_change="sync_all_columns"'
-    before, after = (json.dumps(hook) for hook in hooks)
-    return f"{{{{ config(\n    {kind},\n    pre_hook={before},\n    post_hook={after}\n) }}}}"
+def _config(view: BoundView, made: str, kind: Warehouse) -> str:
+    """dbt's settings of the model, Python between its double braces."""
+    settings = {"materialized": '"table"'}
+    if view.view.lookback is not None:
+        settings = {
+            "materialized": '"incremental"',
+            "incremental_strategy": '"append"',
+            "on_schema_change": '"sync_all_columns"',
+            "pre_hook": json.dumps(_forgets(view, made, view.view.lookback, kind)),
+        }
+    settings |= config_of(kind)
+    if kind.is_copied:
+        copy = f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' (FORMAT parquet)"
+        settings["post_hook"] = json.dumps(copy)
+    lines = ",\n".join(f"    {name}={value}" for name, value in settings.items())
+    return f"{{{{ config(\n{lines}\n) }}}}"
 
 
-def _forgets(view: BoundView, made: str, lookback: Window) -> str:
+def _forgets(view: BoundView, made: str, lookback: Window, kind: Warehouse) -> str:
     """What takes the rows away that the build makes again, in one transaction with it.
 
     Of another definition those are all, which a backfill of some of the time must not leave half done.
     """
     part = f"{MOMENT} >= '{_FROM}' AND {MOMENT} < '{_TO}'"
-    tail = (
-        f"{MOMENT} > (SELECT MAX({MOMENT}) FROM {{{{ this }}}}) - INTERVAL '{lookback.count}' {lookback.unit.upper()}"
-    )
+    tail = f"{MOMENT} > (SELECT MAX({MOMENT}) FROM {{{{ this }}}}) - {interval(lookback).sql(kind.dialect)}"
     told = f"{view.name} was built by another definition: build all of it, without gemel_from, before a part"
     unlike = f"CASE WHEN {DEFINITION} <> '{made}' THEN error('{told}') ELSE true END"
+    if not kind.is_copied:
+        # PostgreSQL has no error() of its own: a text that is no boolean ends the statement, and tells the text. It
+        # looks at conditions in whatever order, so that all rows are looked at in a SELECT of their own.
+        error = f"CASE WHEN {DEFINITION} <> '{made}' THEN CAST('{told}' || LEFT({DEFINITION}, 0) AS BOOLEAN) END"
+        unlike = f"(SELECT COUNT({error}) FROM {{{{ this }}}}) = 0"
     return (
         "{% if is_incremental() %}DELETE FROM {{ this }} WHERE "
         f"{{% if var('gemel_from', none) %}}{unlike} AND {part}"
@@ -150,9 +193,21 @@ def _keys(view: BoundView) -> str:
     return ", ".join(identifier(name).sql("duckdb") for name in (*view.view.entities, MOMENT))
 
 
-def properties(graph: Graph, bound: Bound, types: Mapping[str, Types]) -> str:
+def _told_apart(view: BoundView, kind: Warehouse) -> str:
+    """What dbt's test of one row for each moment groups by: the keys as a row, or where there are none, as a text."""
+    if kind.adapter in ("duckdb", "postgres"):
+        return f"({_keys(view)})"
+    quoted = kind.dialect == "snowflake"
+    names = [exp.column(exp.to_identifier(name, quoted=quoted or None)) for name in (*view.view.entities, MOMENT)]
+    texts = [exp.cast(name, exp.DataType.Type.VARCHAR) for name in names]
+    blank = exp.Literal.string(" ")
+    together = [part for text in texts for part in (blank.copy(), text)][1:]
+    return str(exp.Concat(expressions=together, safe=False, coalesce=False).sql(kind.dialect))
+
+
+def properties(graph: Graph, bound: Bound, types: Mapping[str, Types], kind: Warehouse = DUCKDB) -> str:
     """`_feature_views.yml`: what dbt and its readers should know of each table, and the tests that guard it."""
-    return _yaml({"models": [_model(graph, view, types[view.name]) for view in bound.views]})
+    return _yaml({"models": [_model(graph, view, types[view.name], kind) for view in bound.views]})
 
 
 def exposures(bound: Bound) -> str:
@@ -160,28 +215,32 @@ def exposures(bound: Bound) -> str:
     return _yaml({"exposures": [_exposure(service) for service in bound.services]})
 
 
-def _model(graph: Graph, view: BoundView, types: Types) -> dict[str, Any]:
+def _model(graph: Graph, view: BoundView, types: Types, kind: Warehouse) -> dict[str, Any]:
     spec = view.view
+
+    def named(type_: str) -> str:
+        return type_name(type_, kind)
+
     columns: list[dict[str, Any]] = [
-        {"name": entity, "description": _plain(_entity_text(graph, entity)), "data_type": TYPES[types[entity]].sql}
-        | ({"quote": True} if identifier(entity).quoted else {})
+        {"name": entity, "description": _plain(_entity_text(graph, entity)), "data_type": named(types[entity])}
+        | ({"quote": True} if kind.dialect == "snowflake" or identifier(entity).quoted else {})
         | _TESTED
         for entity in spec.entities
     ]
     moment = f"The moment, in UTC: the row holds what was known before it, {_lag(view)}."
-    columns.append({"name": MOMENT, "description": moment, "data_type": "TIMESTAMP"} | _TESTED)
+    columns.append({"name": MOMENT, "description": moment, "data_type": named("timestamp")} | _TESTED)
     for column in view.columns:
         described = {"description": _plain(column.description)} if column.description else {}
-        columns.append({"name": column.name, **described, "data_type": TYPES[types[column.name]].sql})
+        columns.append({"name": column.name, **described, "data_type": named(types[column.name])})
     created = "When dbt made the row, in UTC. Of two rows for one moment the later one counts."
-    columns.append({"name": CREATED, "description": created, "data_type": "TIMESTAMP"} | _TESTED)
+    columns.append({"name": CREATED, "description": created, "data_type": named("timestamp")} | _TESTED)
     if spec.lookback is not None:
         told = "The hash of the definition that made the row."
-        columns.append({"name": DEFINITION, "description": told, "data_type": "VARCHAR"} | _TESTED)
+        columns.append({"name": DEFINITION, "description": told, "data_type": named("string")} | _TESTED)
     unique = {
         "unique": {
             "name": f"{view.name}_has_one_row_for_each_moment",
-            "arguments": {"column_name": f"({_keys(view)})"},
+            "arguments": {"column_name": _told_apart(view, kind)},
         }
     }
     return {

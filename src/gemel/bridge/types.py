@@ -7,7 +7,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 
-from gemel.compiler.expressions import Refused, parse_expression
+from gemel.compiler.expressions import Refused
 from gemel.compiler.graph import Graph
 from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric, Ratio, Simple
 
@@ -70,15 +70,15 @@ def certain(graph: Graph, metric: Metric) -> str | None:
         case Simple(measure=measure) if measure.agg in ("count", "count_distinct"):
             return "int64"
         case Simple(measure=measure) if measure.agg in ("sum", "min", "max"):
-            return "int64" if _is_integer(measure.expr) else None
+            return "int64" if _is_integer(graph, measure.expr) else None
         case _:
             return None
 
 
-def _is_integer(expr: str) -> bool:
+def _is_integer(graph: Graph, expr: str) -> bool:
     """`CASE WHEN late THEN 1 ELSE 0 END` is one without any column being looked at."""
     try:
-        tree = annotate_types(parse_expression(expr))
+        tree = annotate_types(graph.texts.scalar(expr).copy())
     except (Refused, SqlglotError):
         return False
     return bool(tree.is_type(*exp.DataType.INTEGER_TYPES))

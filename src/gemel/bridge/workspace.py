@@ -8,10 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gemel.bridge import generation, materialize, parity
+from gemel.bridge import feast, generation, materialize, parity
+from gemel.bridge.catalog import describer
 from gemel.bridge.columns import Known, decide_types
 from gemel.bridge.features import Bound, BoundView, bind_features
 from gemel.bridge.report import Report
+from gemel.bridge.sources import Warehouse, Written, check_store, warehouse
 from gemel.bridge.tables import DATA, Types
 from gemel.bridge.types import TYPES
 from gemel.compiler.cells import MOMENT
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from gemel.bridge.online.reading import OnlineRow
     from gemel.bridge.training import Accuracy, Format, TrainingSet
     from gemel.compiler.graph import Graph
-    from gemel.warehouse.duckdb import Warehouse
+    from gemel.warehouse.duckdb import Warehouse as Database
+    from gemel.warehouse.profile import Target
 
 
 class Opened(Protocol):
@@ -37,9 +40,12 @@ class Opened(Protocol):
     dir: Path | None
 
     @property
+    def adapter(self) -> str: ...
+    def profile_target(self) -> "Target | None": ...
+    @property
     def graph(self) -> "Graph": ...
     @property
-    def warehouse(self) -> "Warehouse": ...
+    def warehouse(self) -> "Database": ...
     def query(
         self, metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]
     ) -> parity.Answer: ...
@@ -86,7 +92,20 @@ class Workspace:
         """Raises Problems (G523) where nothing tells a type yet."""
         return decide_types(self.project.graph, self.bound, self._known())
 
-    def files(self) -> dict[str, str]:
+    @cached_property
+    def kind(self) -> Warehouse:
+        """What kind of warehouse the project builds in. Raises BridgeError (G580) for one that Feast does not know."""
+        return warehouse(self.project.adapter)
+
+    @property
+    def _nodes(self) -> Nodes:
+        return Nodes(self.artifacts / "manifest.json")
+
+    def is_placed(self) -> bool:
+        """Whether dbt has told where every feature table is; `dbt parse` tells it of new ones."""
+        return len(generation.places_of(self.bound, self._nodes, self.kind)) == len(self.views())
+
+    def files(self) -> dict[str, str | None]:
         """Every generated file's text, by path. The database is let go of again.
 
         Raises BridgeError (G534) without dbt's manifest.json: only that tells what `ref()` calls a table.
@@ -102,13 +121,18 @@ class Workspace:
                 self._known(),
                 root=self.root,
                 project=self.name,
-                nodes=Nodes(self.artifacts / "manifest.json"),
+                nodes=self._nodes,
             )
         finally:
             self._release()
 
     def write(self) -> list[generation.Change]:
-        return generation.write(self.root, self.files(), project=self.name)
+        files = self.files()
+        check_store(self.repo, self.kind)
+        return generation.write(self.root, files, store=self._store_yaml)
+
+    def _store_yaml(self) -> str:
+        return feast.store_yaml(self.name, self.kind, Written(self.project.profile_target(), self.kind.adapter))
 
     def stale(self) -> list[generation.Change]:
         return generation.compare(self.root, self.files())
@@ -389,14 +413,17 @@ class Workspace:
         return (self.repo / "feature_store.yaml").is_file()
 
     def _known(self) -> Known:
-        recorded = generation.recorded_types(self.root)
+        recorded = generation.recorded_types(self.root, self.kind)
         try:
             warehouse = self.project.warehouse
         except GemelError:
-            if not recorded:
+            if self.kind.is_copied and not recorded:
                 raise
-            return Known(recorded=recorded)  # no profile here, as on a machine that only checks
-        return Known(warehouse.describe, warehouse.catalogs(), recorded)
+            if self.kind.is_copied:
+                return Known(recorded=recorded)  # no profile here, as on a machine that only checks
+            described = describer(self.artifacts, self.kind.dialect)
+            return Known(described, frozenset(), recorded, self.kind, is_asked=False)
+        return Known(warehouse.describe, warehouse.catalogs(), recorded, self.kind)
 
     def _release(self) -> None:
         """Let go of the database, so that dbt can write to it."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +10,7 @@ import click
 from gemel.cli.features import heals, open_workspace
 from gemel.cli.options import say, takes_project
 from gemel.cli.verify import verdict, write_report
+from gemel.errors import GemelError
 
 if TYPE_CHECKING:
     from gemel.bridge.generation import Change
@@ -65,13 +66,22 @@ def _write(project: "Project", workspace: "Workspace") -> "list[Change]":
     from gemel.errors import Problems
 
     try:
-        return workspace.write()
+        return write_files(project, workspace)
     except Problems as problems:
         if not unknown_only(problems):
             raise
     say("  some types are not known yet: building the models that the features read")
     dbt_build(project, "build", "--exclude", f"path:{_folder(workspace)}")
-    return workspace.write()
+    return write_files(project, workspace)
+
+
+def write_files(project: "Project", workspace: "Workspace") -> "list[Change]":
+    """Write the generated files; where dbt has to tell first where it will build a table, it is asked."""
+    changes = workspace.write()
+    if not workspace.is_placed():
+        dbt_build(project, "parse")
+        changes += workspace.write()
+    return changes
 
 
 def dbt_build(project: "Project", *arguments: str) -> None:
@@ -80,8 +90,10 @@ def dbt_build(project: "Project", *arguments: str) -> None:
 
     assert project.dir is not None
     # dbt writes to the file that we have been reading; DuckDB lets only one of us in.
-    project.warehouse.close()
-    target = ["--target", project.target] if project.target else []
+    with suppress(GemelError):
+        project.warehouse.close()
+    # A target that is asked for keeps its artifacts apart, where the next command looks for them.
+    target = ["--target", project.target, "--target-path", str(project.artifacts)] if project.target else []
     profiles = ["--profiles-dir", str(project.profiles_dir)] if project.profiles_dir else []
     run_dbt([*arguments, *target, *profiles], project.dir)
 

@@ -137,6 +137,5 @@ def open_workspace(project: "Project") -> "Workspace":
     from pathlib import Path
 
     from gemel.bridge.workspace import Workspace
-    from gemel.dbt import target_dir
 
-    return Workspace(project, target_dir(project.dir) if project.dir else Path())
+    return Workspace(project, project.artifacts or Path())

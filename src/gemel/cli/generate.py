@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gemel.cli.build import dbt_build, write_files
 from gemel.cli.features import heals, open_workspace
 from gemel.cli.options import say, takes_project
 
@@ -23,7 +24,9 @@ def command(project: "Project", *, check: bool) -> None:
     workspace = open_workspace(project)
     for warning in workspace.bound.warnings:
         say(str(warning))
-    changes = workspace.stale() if check else workspace.write()
+    if check and not workspace.is_placed():
+        dbt_build(project, "parse")
+    changes = workspace.stale() if check else write_files(project, workspace)
     for change in changes:
         click.echo(str(change))
     views = f"{len(workspace.views())} feature views"

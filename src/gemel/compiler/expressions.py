@@ -18,7 +18,8 @@ from gemel.errors import QueryError
 from gemel.spec.time import Window
 
 DIALECT = "duckdb"
-"""The dialect in which definitions and filters are read, and the one canonical dialect of the compiler."""
+"""The one canonical dialect of the compiler, in which definitions and filters are read unless their project's
+warehouse speaks another one."""
 
 # Words that an engine may not take as a bare name; quoting one too many costs only looks.
 RESERVED = frozenset(
@@ -51,12 +52,12 @@ class Refused(ValueError):
     """Why a text is not an expression that can be let through, for whoever knows where it stands."""
 
 
-def parse_expression(text: str) -> exp.Expr:
+def parse_expression(text: str, dialect: str = DIALECT) -> exp.Expr:
     """One scalar expression. Raises Refused."""
     if len(text) > 100_000:
         raise Refused(f"an expression of {len(text):,} characters is too long")
     try:
-        tree = parse_one(f"({text}\n)", dialect=DIALECT)
+        tree = parse_one(f"({text}\n)", dialect=dialect)
     except (SqlglotError, RecursionError) as error:
         raise Refused(f"{_shorten(text)} is not an expression{_detail(error)}") from None
     if not isinstance(tree, exp.Paren):
@@ -161,9 +162,10 @@ class Template:
 
 
 class Texts:
-    """Texts read once. What it hands out is shared: copy before changing."""
+    """Texts of a dialect, read once. What it hands out is shared: copy before changing."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: str = DIALECT) -> None:
+        self.dialect = dialect
         self._scalars: dict[str, exp.Expr] = {}
         self._over: dict[tuple[str, str], exp.Expr] = {}
         self._filters: dict[str, Template] = {}
@@ -171,7 +173,7 @@ class Texts:
     def scalar(self, text: str) -> exp.Expr:
         """Raises Refused."""
         if text not in self._scalars:
-            self._scalars[text] = parse_expression(text)
+            self._scalars[text] = parse_expression(text, self.dialect)
         return self._scalars[text]
 
     def over(self, alias: str, text: str) -> exp.Expr:
@@ -183,7 +185,7 @@ class Texts:
     def filter(self, text: str) -> Template:
         """Raises QueryError."""
         if text not in self._filters:
-            self._filters[text] = parse_filter(text)
+            self._filters[text] = parse_filter(text, self.dialect)
         return self._filters[text]
 
 
@@ -191,7 +193,7 @@ _TAG = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
 _HANDLE = re.compile(r"__ref_(\d+)")
 
 
-def parse_filter(text: str) -> Template:
+def parse_filter(text: str, dialect: str = DIALECT) -> Template:
     """`"{{ Dimension('user__country') }} = 'IS'"` taken apart. Raises QueryError (G307, G308, G309, G340)."""
     references: list[Item | MetricItem] = []
 
@@ -210,7 +212,7 @@ def parse_filter(text: str) -> Template:
     if _HANDLE.search(text):
         raise QueryError("G307", f"names such as __ref_0 cannot stand in a filter: {_shorten(text)}")
     try:
-        tree = parse_expression(plain)
+        tree = parse_expression(plain, dialect)
     except Refused as refused:
         raise QueryError(
             "G308",

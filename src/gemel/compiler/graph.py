@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gemel.compiler.composites import composites
-from gemel.compiler.expressions import Texts
+from gemel.compiler.expressions import DIALECT, Texts
 from gemel.compiler.ways import FARTHEST_HOPS, Hop, Ways
 from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.cache import by_name
@@ -276,9 +276,12 @@ class Graph:
         return {segments: attribute for segments, attribute in found.items() if segments not in ambiguous}
 
 
-def bind(manifest: Manifest) -> Graph:
-    """Look the manifest's names up. Raises Problems (G130, G131) for composite entities that do not fit."""
-    texts = Texts()
+def bind(manifest: Manifest, dialect: str = DIALECT) -> Graph:
+    """Look the manifest's names up. Its expressions are of a dialect: that of the warehouse that they are made for.
+
+    Raises Problems (G130, G131) for composite entities that do not fit.
+    """
+    texts = Texts(dialect)
     models = {model.name: model for model in manifest.models}
     entities = {model.name: {e.name: e for e in model.entities} for model in manifest.models}
     return Graph(

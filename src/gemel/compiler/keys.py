@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from gemel.compiler.expressions import Refused, parse_expression, too_far
+from gemel.compiler.expressions import DIALECT, Refused, parse_expression, too_far
 from gemel.compiler.functions import reaching
 from gemel.compiler.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.query import Item, Order, Query
@@ -185,7 +185,7 @@ def _order(
     )
 
 
-def make_having(text: str, available: list[str]) -> exp.Expr:
+def make_having(text: str, available: list[str], dialect: str = DIALECT) -> exp.Expr:
     """A filter on the result: an expression over the result's columns. Raises QueryError (G307, G308, G316, G340)."""
     if any(mark in text for mark in ("{{", "{%", "{#")):
         raise QueryError(
@@ -194,7 +194,7 @@ def make_having(text: str, available: list[str]) -> exp.Expr:
             hint=f"the result's columns are named plainly: {', '.join(available)}",
         )
     try:
-        tree = parse_expression(text)
+        tree = parse_expression(text, dialect)
     except Refused as refused:
         hint = "write one expression over the result's columns, such as flights > 100"
         raise QueryError("G308", f"the result filter cannot be used: {refused}", hint=hint) from None

@@ -17,26 +17,32 @@ from gemel.compiler.algebra import (
     Join,
     Lookup,
     Moments,
+    Named,
     Plan,
     Scan,
     Stack,
     Summary,
     Top,
+    Windowed,
     columns,
     is_rows,
 )
 from gemel.compiler.calendars import spelled
-from gemel.compiler.expressions import column, free, identifier, interval, parenthesized, present
+from gemel.compiler.expressions import column, conjunction, equal, free, identifier, interval, parenthesized, present
 from gemel.compiler.facts import truncated
+from gemel.compiler.parts import in_sight
 from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, seconds
 
 Tables = Callable[[Relation], exp.Table]
 
 
-def lower(plan: Plan, tables: Tables) -> exp.Select:
-    """The SELECT that computes a plan's result. `tables` says how a relation is written."""
-    lowering = _Lowering(tables)
+def lower(plan: Plan, tables: Tables, *, ranges: bool = True) -> exp.Select:
+    """The SELECT that computes a plan's result. `tables` says how a relation is written.
+
+    `ranges` says whether a window frame can be as long as an interval; where it cannot, facts are joined to moments.
+    """
+    lowering = _Lowering(tables, ranges)
     select = lowering.draft(plan).select()
     for name, query in lowering.ctes.items():
         select = select.with_(identifier(name), as_=query, copy=False)
@@ -89,6 +95,7 @@ class _Draft:
 @dataclass(slots=True)
 class _Lowering:
     tables: Tables
+    ranges: bool = True
     ctes: dict[str, exp.Query] = field(default_factory=dict)
     _named: dict[Plan, str] = field(default_factory=dict)
 
@@ -248,15 +255,23 @@ class _Lowering:
         same = [exp.EQ(this=column(c, moments), expression=column(c, facts)) for c in spine.columns]
         draft.joins = [exp.Join(this=exp.Table(this=identifier(facts)), on=exp.and_(*same), side="LEFT")]
         draft.outputs = {c: column(c, moments) for c in spine.columns}
+        joined = [] if self.ranges else [v for v in plan.values if isinstance(v.back, Window) and v.back != plan.step]
+        if joined:
+            found = self._cte(_in_windows(plan, spine, joined), "in_windows")
+            same = [exp.EQ(this=column(c, moments), expression=column(c, found)) for c in spine.columns]
+            draft.joins.append(exp.Join(this=exp.Table(this=identifier(found)), on=exp.and_(*same), side="LEFT"))
         for value in plan.values:
             if value.back == plan.step:  # the moment's own row
                 draft.outputs[value.name] = column(value.value, facts)
+                continue
+            if value in joined:
+                draft.outputs[value.name] = column(value.name, found)
                 continue
             name = _frame_name(value.back)
             draft.windows[name] = exp.Window(
                 partition_by=[column(key, moments) for key in spine.keys] + _period(value.back, spine, moments),
                 order=exp.Order(expressions=[column(spine.moment, moments)]),
-                spec=_frame(value.back, plan.step),
+                spec=_frame(value.back, plan.step, "RANGE" if self.ranges else "ROWS"),
             )
             function = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max}[value.function]
             gathered = function(this=column(value.value, facts))
@@ -300,13 +315,31 @@ def _frame_name(back: Window | str | None) -> str:
     return f"last_{back.count}_{back.unit}s" if back.count > 1 else f"last_{back.unit}"
 
 
-def _frame(back: Window | str | None, step: Window) -> exp.WindowSpec:
-    """From the first step inside the window to the moment itself. Moments are whole steps apart."""
+def _in_windows(plan: AsOf, spine: Moments, values: list[Windowed]) -> Aggregate:
+    """The windows of each moment by a join of the facts in the longest of them, and a sum of those in each."""
+    fact, moment = (column(spine.moment, side) for side in ("facts", "moments"))
+    longest = max((v.back for v in values if isinstance(v.back, Window)), key=seconds)
+    on = [equal(column(key, "facts"), column(key, "moments")) for key in spine.keys]
+    rows = Join(
+        Scan(spine, "moments"), Scan(plan.facts, "facts"), conjunction([*on, in_sight(fact, moment, longest)]), "inner"
+    )
+    keys = tuple(Named(name, column(name, "moments")) for name in spine.columns)
+    summaries = [
+        Summary(
+            v.name, v.function, column(v.value, "facts"), None if v.back == longest else in_sight(fact, moment, v.back)
+        )
+        for v in values
+    ]
+    return Aggregate(rows, keys, tuple(summaries))
+
+
+def _frame(back: Window | str | None, step: Window, kind: str) -> exp.WindowSpec:
+    """From the first step inside the window to the moment itself. Moments are whole steps apart, each one row."""
     if not isinstance(back, Window):
         start: exp.Expr | str = "UNBOUNDED"
     else:
         start = interval(Window((seconds(back) - seconds(step)) // seconds(step) * step.count, step.unit))
-    return exp.WindowSpec(kind="RANGE", start=start, start_side="PRECEDING", end="CURRENT ROW")
+    return exp.WindowSpec(kind=kind, start=start, start_side="PRECEDING", end="CURRENT ROW")
 
 
 def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:

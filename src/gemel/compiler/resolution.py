@@ -70,7 +70,7 @@ def resolve(graph: Graph, query: Query) -> Resolved:
         tuple(Output(item.column, over_all.total(metric, item.over, filters)) for item, metric in pairs)
         if query.totals
         else (),
-        having=tuple(make_having(text, available) for text in query.having),
+        having=tuple(make_having(text, available, graph.texts.dialect) for text in query.having),
         order=make_orders(graph, query.order_by, keys, names, asked),
         limit=query.limit,
     )

@@ -55,13 +55,28 @@ class Nodes:
         return (self.of(relation) or Node(relation.node or relation.name)).ref
 
     @cached_property
+    def adapter(self) -> str | None:
+        """What dbt calls the kind of warehouse that the manifest was made for; None where that is not known."""
+        return _text(_object(self._data.get("metadata")).get("adapter_type"))
+
+    def relation_name(self, model: str) -> str | None:
+        """A model of the project's own as the warehouse's SQL names it; None where dbt has not seen it."""
+        metadata = _object(self._data.get("metadata"))
+        node = _object(self._data.get("nodes")).get(f"model.{metadata.get('project_name')}.{model}")
+        return _text(_object(node).get("relation_name"))
+
+    @cached_property
+    def _data(self) -> Json:
+        return _load(self._file) if self._file else {}
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """Every name that `ref()` takes."""
         return frozenset(node.name for node in self._by_place.values())
 
     @cached_property
     def _by_place(self) -> dict[tuple[str | None, str | None, str], Node]:
-        data = _load(self._file) if self._file else {}
+        data = self._data
         own = _object(data.get("metadata")).get("project_name")
         places = {}
         for item in map(_object, _object(data.get("nodes")).values()):

@@ -5,12 +5,34 @@ are rendered, with `env_var`, so that a variable missing for another target does
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gemel.errors import Place, ProjectError, WarehouseError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target of one profile, as it is written. `kind` is its `type`: duckdb, postgres …"""
+
+    profile: str
+    name: str
+    kind: str
+    written: Mapping[str, Any]
+    file: Path
+    is_default: bool = True
+
+    def rendered(self) -> dict[str, Any]:
+        """Every setting, with its jinja rendered. Raises ProjectError (G604)."""
+        return {key: _render(value, self.file) for key, value in self.written.items()}
+
+    def variable(self, key: str) -> str | None:
+        """The environment variable that a setting is taken from, if it is."""
+        found = re.search(r"""env_var\(\s*['"](\w+)['"]""", str(self.written.get(key, "")))
+        return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +65,17 @@ class Profile:
 
 
 def read_profile(project_dir: Path, *, target: str | None = None, profiles_dir: str | None = None) -> Profile:
-    """The profile that dbt_project.yml names, at `target` or its own default.
+    """The DuckDB files of the profile that dbt_project.yml names, at `target` or its own default.
 
     Raises ProjectError (G604) where dbt would not find or read it, WarehouseError (G404) for an adapter other
     than duckdb.
     """
+    found = read_target(project_dir, target=target, profiles_dir=profiles_dir)
+    return duckdb_profile(found, project_dir)
+
+
+def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: str | None = None) -> Target:
+    """What profiles.yml says of `target`, or of the profile's default. Raises ProjectError (G604)."""
     project = read_yaml(project_dir / "dbt_project.yml")
     file = find_profiles(project_dir, profiles_dir)
     profiles = read_yaml(file)
@@ -75,8 +103,8 @@ def read_profile(project_dir: Path, *, target: str | None = None, profiles_dir: 
             place=Place(str(file)),
             hint=did_you_mean(chosen, outputs) or f"it has {', '.join(outputs) or 'none'}",
         )
-    output = _render(outputs[chosen], file)
-    return _duckdb_profile(name, chosen, output, project_dir, file, is_default=chosen == default)
+    kind = str(_render(outputs[chosen].get("type"), file))
+    return Target(name, chosen, kind, outputs[chosen], file, chosen == default)
 
 
 def find_profiles(project_dir: Path, profiles_dir: str | None = None) -> Path:
@@ -117,25 +145,19 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def _duckdb_profile(
-    name: str, target: str, output: dict[str, Any], project_dir: Path, file: Path, *, is_default: bool
-) -> Profile:
-    kind = output.get("type")
-    if kind != "duckdb":
-        raise WarehouseError(
-            "G404",
-            f"target {target!r} of profile {name!r} is of type {kind!r}: only duckdb can be asked for now",
-            place=Place(str(file)),
-            hint="`gemel query --compile --dialect ...` still writes the SQL for it",
-        )
+def duckdb_profile(target: Target, project_dir: Path) -> Profile:
+    """A target's DuckDB files. Raises WarehouseError (G404) for an adapter other than duckdb."""
+    output, file = target.rendered(), target.file
+    if target.kind != "duckdb":
+        raise not_asked(target, "duckdb")
     path = str(output.get("path") or ":memory:")
     if path.startswith(("md:", "motherduck:")):
         raise WarehouseError("G404", "MotherDuck cannot be asked for now, only DuckDB files", place=Place(str(file)))
     attached = [each for each in _list(output.get("attach")) if isinstance(each, dict) and each.get("path")]
     settings = output.get("settings")
     return Profile(
-        name=name,
-        target=target,
+        name=target.profile,
+        target=target.name,
         path=path if path == ":memory:" else resolve_path(path, project_dir),
         database=str(output.get("database") or catalog_of(path)),
         schema=str(output.get("schema") or "main"),
@@ -149,7 +171,17 @@ def _duckdb_profile(
         extensions=tuple(str(e.get("name") if isinstance(e, dict) else e) for e in _list(output.get("extensions"))),
         settings={str(key): str(value) for key, value in settings.items()} if isinstance(settings, dict) else {},
         profiles_dir=str(file.parent),
-        is_default_target=is_default,
+        is_default_target=target.is_default,
+    )
+
+
+def not_asked(target: Target, *known: str) -> WarehouseError:
+    return WarehouseError(
+        "G404",
+        f"target {target.name!r} of profile {target.profile!r} is of type {target.kind!r}: only {' and '.join(known)} "
+        "can be asked for now",
+        place=Place(str(target.file)),
+        hint="`gemel query --compile` and `gemel generate` still write the SQL for it",
     )
 
 

@@ -1,6 +1,6 @@
 WITH flights_by_month AS (
   SELECT
-    DATE_TRUNC('MONTH', flights.scheduled_departure_at) AS metric_time__month,
+    DATE_TRUNC('MONTH', CAST(flights.scheduled_departure_at AS TIMESTAMP)) AS metric_time__month,
     SUM(CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END) AS late_departures,
     COUNT(flights.departed_at_utc) AS departures,
     NULLIF(COUNT(*) FILTER (WHERE flights.distance >= 1500), 0) AS long_haul_flights
@@ -9,7 +9,7 @@ WITH flights_by_month AS (
     1
 ), weather_by_month AS (
   SELECT
-    DATE_TRUNC('MONTH', weather.observed_at) AS metric_time__month,
+    DATE_TRUNC('MONTH', CAST(weather.observed_at AS TIMESTAMP)) AS metric_time__month,
     SUM(weather.precipitation) AS precipitation
   FROM gemel.main.weather
   GROUP BY
