@@ -25,6 +25,8 @@ BENCHMARKS = {
     "load": "loading",
     "validate": "validation",
     "training": "training",
+    "feature-table": "feature_table",
+    "offline-store": "offline_store",
     "online": "online",
 }
 

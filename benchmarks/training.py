@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+from equal import check_order, check_rows
 from report import Report, Table, ratio
 from timing import clocked, median
 
@@ -116,16 +117,10 @@ def make_tables(folder: Path, what: str, rows: int, requests: int) -> None:
 
 def check_equal(folder: Path, what: str, *names: str) -> None:
     """The same rows, in whatever order; gemel's in the order of the spine."""
-    one, other = (f"select * from '{file_of(folder, what, name)}'" for name in names)
-    spine = f"select * from '{folder / f'{what}_spine.parquet'}'"
-    columns = ", ".join(name for name, *_ in duckdb.sql(one).description)
-    for left, right in ((one, other), (other, one)):
-        wrong = f"select {columns} from ({left}) except all select {columns} from ({right})"
-        if duckdb.sql(f"select count(*) from ({wrong})").fetchall() != [(0,)]:
-            raise SystemExit(f"{what}: the rows of {' and '.join(names)} differ")
-    kept = duckdb.sql(f"select request from ({one})").fetchnumpy()["request"]
-    if (kept != duckdb.sql(f"select request from ({spine})").fetchnumpy()["request"]).any():
-        raise SystemExit(f"{what}: not in the order of the spine")
+    one, other = (file_of(folder, what, name) for name in names)
+    columns = ", ".join(name for name, *_ in duckdb.sql(f"from '{one}'").description)
+    check_rows(what, f"'{one}'", f"'{other}'", columns)
+    check_order(what, one, folder / f"{what}_spine.parquet")
 
 
 def file_of(folder: Path, what: str, who: str) -> Path:
