@@ -18,6 +18,7 @@ from report import Report, Table, ratio
 from timing import clocked, median
 
 from gemel.bridge import training
+from gemel.bridge.choices import choose
 from gemel.bridge.features import Bound, bind_features
 from gemel.compiler.graph import Graph, bind
 from gemel.spec.feature_views import parse_feature_views
@@ -168,7 +169,7 @@ def by_gemel(folder: Path, what: str, spine: Path, out: Path) -> None:
     profile = Profile("bench", "bench", str(folder / f"{what}.duckdb"), "bench", settings={"threads": str(THREADS)})
     warehouse = Warehouse(profile)
     source = training.Source(graph, types, relations, warehouse.catalogs(), folder)
-    chosen = training.choose(bound, [view.name for view in bound.views])
+    chosen = choose(bound, [view.name for view in bound.views])
     training.make(source, chosen, spine, warehouse.scratch, accuracy=what, out=out)
 
 

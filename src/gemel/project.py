@@ -291,9 +291,10 @@ class Project:
 
         `service` names feature services, views or single features as `view.feature`. `spine` is the path of a Parquet,
         CSV or Arrow file, a SELECT over the project's tables, a pandas DataFrame or a pyarrow Table; it has the
-        entities of the features and `time_column`, in UTC where it has no zone. `accuracy` is "served" for what the
-        online store would have answered at that moment, "exact" for the window that ends at the moment itself. With
-        `out`, the rows are written there as Parquet or Arrow, and a manifest beside them. Raises UnknownNameError
+        entities of the features, the inputs of on-demand features, and `time_column`, in UTC where it has no zone.
+        `accuracy` is "served" for what the online store would have answered at that moment, "exact" for the window
+        that ends at the moment itself. With `out`, the rows are written there as Parquet or Arrow, and a manifest
+        beside them. Raises UnknownNameError
         (G204) and BridgeError (G55x).
         """
         from gemel.bridge.workspace import Workspace
@@ -312,7 +313,8 @@ class Project:
     def online(self, name: str, rows: Sequence[Mapping[str, Any]]) -> "list[OnlineRow | None]":
         """What the online store holds for each entity row, `[{"carrier": "UA"}]`; None where it holds nothing.
 
-        `name` is a feature service, a view, or one `view.feature`. Raises UnknownNameError (G204) and BridgeError.
+        `name` is a feature service, a view, or one `view.feature`. With on-demand features, each row has their inputs
+        too, and an answer. Raises UnknownNameError (G204) and BridgeError.
         """
         from gemel.bridge.workspace import Workspace
 
@@ -396,6 +398,11 @@ class Project:
             yield from checks.check_in(graph, warehouse)
         if not self.problems:
             yield from self.features.warnings
+            if self.features.on_demand and warehouse is not None:
+                from gemel.bridge.workspace import Workspace
+                from gemel.dbt import target_dir
+
+                yield from Workspace(self, target_dir(self.dir) if self.dir else Path()).mistyped()
 
     @contextmanager
     def placing(self, about: About | None = None) -> Iterator[None]:

@@ -34,10 +34,26 @@ VIEWS = """
         schedule: hour
         online: false
         features: [{metric: revenue, windows: [2 hours], description: "It's {{ money }}."}]
+    on_demand_views:
+      - name: offering
+        description: What an offer is to a customer.
+        inputs: {pieces: int64, coupon: string, asked_at: timestamp}
+        features:
+          - {name: more, expr: "pieces / nullif(buying.orders_7d, 0)", description: "It's more."}
+          - name: spring
+            expr: |
+              case
+                when lower(coupon) in ('spring', 'it''s "spring"', 'ß🦆')
+                  and asked_at between timestamp '2024-03-01' and timestamp '2024-05-31 23:59:59' then
+                    greatest(pieces, 10) * 2.5
+                else round(buying.return_rate_28d * pieces, 2)
+              end
+        tags: {team: ops}
+        owner: ada@example.com
     feature_services:
       - name: churn_v1
         description: Who leaves next?
-        features: [buying.orders_7d, buying.return_rate_28d, buying.nick, selling]
+        features: [buying.orders_7d, buying.return_rate_28d, buying.nick, selling, offering.more]
         owner: ada@example.com
       - name: tiny_v1
         features: [selling.revenue_2h]
@@ -131,10 +147,11 @@ def test_without_a_database_the_same_files_are_written(shop, tmp_path):
 
 def test_the_feast_repository_is_python_as_ruff_would_write_it(shop, tmp_path):
     text = files(shop, tmp_path)["feature_views/definitions.py"]
-    names = {node.targets[0].id for node in ast.parse(text).body if isinstance(node, ast.Assign)}
+    assigned = [node.targets[0] for node in ast.parse(text).body if isinstance(node, ast.Assign)]
+    names = {target.id for target in assigned if isinstance(target, ast.Name)}
     assert names == {
         *("TABLES", "customer_entity", "shop_entity", "buying_source", "buying_view"),
-        *("selling_source", "selling_view", "churn_v1_service", "tiny_v1_service"),
+        *("selling_source", "selling_view", "churn_v1_service", "tiny_v1_service", "offering_request"),
     }
     for width in ("88", "120"):
         ruff = [sys.executable, "-m", "ruff", "format", "--isolated", "--diff", "--line-length", width, "-"]
@@ -142,6 +159,15 @@ def test_the_feast_repository_is_python_as_ruff_would_write_it(shop, tmp_path):
     ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "E,F,I,B,UP,SIM,RUF", "-"]
     ran = subprocess.run(ruff, input=text, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout
+
+
+def test_the_feast_repository_is_formatted_whatever_is_in_it(shop, tmp_path):
+    short = VIEWS[: VIEWS.index("    on_demand_views")] + VIEWS[VIEWS.index("    feature_services") :]
+    for text in (short, short.replace("        ttl: 3 days", "        push: true")):
+        text = files(shop, tmp_path, text.replace(", offering.more", ""))["feature_views/definitions.py"]
+        for width in ("88", "120"):
+            ruff = [sys.executable, "-m", "ruff", "format", "--isolated", "--diff", "--line-length", width, "-"]
+            assert subprocess.run(ruff, input=text, capture_output=True, text=True).stdout == ""
 
 
 def test_a_feast_view_says_where_it_comes_from_and_what_it_means(shop, tmp_path):
@@ -160,7 +186,7 @@ def test_a_view_that_is_pushed_to_has_a_push_source_over_its_table(shop, tmp_pat
     assert 'buying_push_source = PushSource(\n    name="rows_of_today",\n    batch_source=buying_source,' in text
     assert "source=buying_push_source,\n" in text
     assert "source=selling_source,\n" in text
-    assert "    FileSource,\n    PushSource,\n    ValueType,\n" in text
+    assert "    FileSource,\n    PushSource,\n    RequestSource,\n    ValueType,\n" in text
 
 
 def test_the_definitions_hash_changes_with_the_meaning_and_not_with_the_words(shop, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from feature_shop import render
 
 from gemel.bridge import parity, tables, training
+from gemel.bridge.choices import choose
 from gemel.bridge.report import Report
 from gemel.bridge.sameness import same
 from gemel.cli.verify import verdict
@@ -89,7 +90,7 @@ class Built:
     def train(self, names, spine, accuracy):
         relations = {"buying": "memory.main.buying"}
         source = training.Source(self.shop.graph, self.types, relations, frozenset({"memory"}), self.root)
-        chosen = training.choose(self.bound, names)
+        chosen = choose(self.bound, names)
         made = training.make(source, chosen, spine, lambda temp: Scratch(self.shop.con.cursor()), accuracy=accuracy)
         return self.spoilt[accuracy](made.arrow())
 

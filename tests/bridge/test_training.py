@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gemel.bridge import tables, training
-from gemel.bridge.training import choose, make, manifest_path
+from gemel.bridge.choices import choose
+from gemel.bridge.training import make, manifest_path
 from gemel.errors import GemelError
 from gemel.spec.nodes import Nodes
 from gemel.warehouse.duckdb import Scratch

@@ -79,9 +79,22 @@ FILES = {
             schedule: hour
             ttl: 1 day
             features: [{metric: orders, windows: [24 hours]}]
+        on_demand_views:
+          - name: offering
+            description: What an offer is to a customer.
+            inputs: {price: float64, pieces: int64, coupon: string, asked_at: timestamp, gift: bool}
+            features:
+              - {name: price_against_usual, expr: price / buying.revenue_7d, description: Of a week's revenue.}
+              - {name: pieces_and_orders, expr: "pieces + coalesce(buying.orders_7d, 0)"}
+              - {name: label, expr: "upper(trim(coupon)) || '-' || buying.nick"}
+              - {name: hour_asked, expr: extract(hour from asked_at)}
+              - {name: big_gift, expr: "case when gift and pieces > 10 then true end"}
         feature_services:
           - name: churn_v1
             features: [buying, visiting]
+            owner: ada@example.com
+          - name: offer_v1
+            features: [buying.orders_7d, offering]
             owner: ada@example.com
     """,
 }
@@ -190,6 +203,91 @@ def test_a_training_set_is_made_by_command_and_in_python_of_a_file_or_a_select(p
     assert made.manifest["definitions"]["buying"]["table"] == manifest["definitions"]["buying"]["table"]
 
 
+OFFERS = {
+    "customer": ["a", "a", "b", "z", None],
+    "price": [9.0, float("nan"), 2.5, 1.0, 1.0],
+    "pieces": [2**62 + 1, None, 11, 2**63 - 1, 1],
+    "coupon": [" spring ", "ß", None, "", "x"],
+    "asked_at": [dt.datetime(2024, 1, 9, hour, 30, 5, 250_000) for hour in (0, 5, 17, 23, 1)],
+    "gift": [True, True, True, None, False],
+}
+COMPUTED = ("price_against_usual", "pieces_and_orders", "label", "hour_asked", "big_gift")
+
+
+def test_what_is_computed_on_demand_is_the_same_in_a_training_set_of_ours_and_of_feasts(project, gemel):
+    import pandas
+    import pyarrow
+    from feast import FeatureStore
+
+    import gemel as library
+
+    moments = pyarrow.array([dt.datetime(2024, 1, 9)] * 5, pyarrow.timestamp("us"))
+    spine = pyarrow.table({**OFFERS, "event_timestamp": moments})
+    made = library.load(project).training_set("offer_v1", spine, accuracy="served")
+    ours = made.arrow().select(["orders_7d", *COMPUTED])
+    assert ours.to_pydict() == {
+        "orders_7d": [2, 2, None, None, None],
+        "price_against_usual": [2.4, None, None, None, None],
+        "pieces_and_orders": [2**62 + 3, None, 11, 2**63 - 1, 1],
+        "label": ["SPRING-Ada", "ẞ-Ada", None, None, None],
+        "hour_asked": [0, 5, 17, 23, 1],
+        "big_gift": [True, None, True, None, None],
+    }
+    assert made.manifest["features"] == ["buying.orders_7d", *(f"offering.{name}" for name in COMPUTED)]
+    assert made.manifest["inputs"]["asked_at"] == "timestamp"
+    assert made.manifest["definitions"]["offering"]["features"].keys() == {*COMPUTED}
+    exact = library.load(project).training_set(["offering.pieces_and_orders"], spine, accuracy="exact").arrow()
+    assert exact.column_names == [*spine.column_names, "pieces_and_orders"]
+    assert exact["pieces_and_orders"].to_pylist() == [2**62 + 3, None, 11, 2**63 - 1, 1]
+
+    frame = pandas.DataFrame({**OFFERS, "event_timestamp": pandas.to_datetime(["2024-01-09"] * 5, utc=True)})
+    frame["pieces"] = pandas.array(OFFERS["pieces"], dtype="Int64")
+    store = FeatureStore(repo_path=str(project / "feature_views"))
+    service = store.get_feature_service("offer_v1")
+    theirs = store.get_historical_features(frame, features=service).to_arrow()
+    assert theirs.select(ours.column_names).to_pydict() == ours.to_pydict()
+    assert [theirs.schema.field(name).type for name in COMPUTED] == [ours.schema.field(name).type for name in COMPUTED]
+
+
+def test_what_is_computed_on_demand_is_the_same_online_by_us_and_by_feast(project, gemel):
+    from feast import FeatureStore
+
+    import gemel as library
+
+    rows = [dict(zip(OFFERS, values, strict=True)) for values in zip(*OFFERS.values(), strict=True)][:4]
+    ours = [row.values for row in library.load(project).online("offer_v1", rows)]
+    store = FeatureStore(repo_path=str(project / "feature_views"))
+    answer = store.get_online_features(features=store.get_feature_service("offer_v1"), entity_rows=rows).to_dict()
+    assert ours == [{name: answer[name][place] for name in ("orders_7d", *COMPUTED)} for place in range(4)]
+    assert [row["pieces_and_orders"] for row in ours] == [2**62 + 2, None, 12, 2**63 - 1]
+    [known, unknown] = library.load(project).online("offering.label", rows[2:])
+    assert (known.values, known.moments["label"].day, unknown.moments) == ({"label": None}, 10, {})
+
+
+def test_inputs_of_a_request_are_given_by_command_and_told_if_they_are_not_as_declared(gemel):
+    given = ["price=4.5", "pieces=12", "coupon= new", "asked_at=2024-01-09T17:30", "gift="]
+    code, out, err = gemel("features", "online", "offering", "customer=b", *given, "--format", "json")
+    assert (code, json.loads(out)) == (
+        0,
+        {
+            "price_against_usual": 1.125,
+            "pieces_and_orders": 13,
+            "label": None,
+            "hour_asked": 17,
+            "big_gift": None,
+        },
+    ), err
+    for wrong, told in (
+        ("pieces=1.5", "input 'pieces' is an integer, not '1.5'"),
+        ("asked_at=soon", "input 'asked_at' is a time such as 2024-01-31 12:00:00, not 'soon'"),
+        ("gift=yes", "input 'gift' is true or false, not 'yes'"),
+        ("colour=red", "'offering' is looked up by customer, price, pieces, coupon, asked_at, gift, and"),
+    ):
+        others = [each for each in given if each.split("=")[0] != wrong.split("=")[0]]
+        code, _, err = gemel("features", "online", "offering", "customer=b", *others, wrong)
+        assert (code, told in err) == (1, True), err
+
+
 def test_one_value_changed_online_is_told_as_that_one(project, gemel):
     from feast.protos.feast.types.Value_pb2 import Value
 
@@ -284,7 +382,7 @@ def test_a_build_that_was_cut_short_can_be_run_again_and_forgets_a_view_that_is_
 
     views = project / "feature_views/shop.yml"
     text = views.read_text()
-    start, end = text.index("  - name: visiting"), text.index("feature_services")
+    start, end = text.index("  - name: visiting"), text.index("on_demand_views")
     views.write_text((text[:start] + text[end:]).replace("[buying, visiting]", "[buying]"))
     (project / "feature_views/data/online_store.db").unlink()
     (project / "feature_views/data/buying.parquet").write_bytes(b"half")

@@ -211,6 +211,28 @@ def test_files_are_found_beside_feasts_own(tmp_path):
     assert read_feature_views(tmp_path / "none").views == ()
 
 
+def on_demand(**changes):
+    made = {"name": "o", "inputs": {"x": "int64"}, "features": [{"name": "twice", "expr": "x * 2"}]} | changes
+    return {key: value for key, value in made.items() if value is not ...}
+
+
+def test_an_on_demand_view_is_what_a_request_brings_and_expressions():
+    [read_one] = read(json.dumps({"on_demand_views": [on_demand(owner="ada", tags={"team": "ops"})]})).on_demand
+    assert (read_one.name, read_one.inputs, read_one.owner) == ("o", (("x", "int64"),), "ada")
+    assert [(each.name, each.expr, each.place.line) for each in read_one.features] == [("twice", "x * 2", 1)]
+
+
+def test_names_of_an_on_demand_view_are_its_own():
+    both = {"feature_views": [view(name="o")], "on_demand_views": [on_demand()]}
+    assert "G503 two feature views are named 'o'" in refusals(json.dumps(both))[0]
+    same = {"on_demand_views": [on_demand(features=[{"name": "x", "expr": "x * 2"}])]}
+    assert "G503 feature 'x' has the name of another feature or input of the view" in refusals(json.dumps(same))[0]
+    taken = {"feature_views": [view(push="o_request")], "on_demand_views": [on_demand()]}
+    assert "'o_request', and another source has that name" in refusals(json.dumps(taken))[0]
+    served = {"on_demand_views": [on_demand()], "feature_services": [service(features=["o.thrice"])]}
+    assert "G505 feature view 'o' has no feature named 'thrice'" in refusals(json.dumps(served))[0]
+
+
 # Documents on which the reader and the schema must agree: (document, whether it is accepted).
 DOCUMENTS = [
     (None, True),
@@ -271,6 +293,23 @@ DOCUMENTS = [
     ({"feature_views": [view(features=[{"dimension": "carrier__name", "windows": ["1 day"]}])]}, False),
     ({"feature_views": [view(features=[{"dimension": "carrier__name", "metric": "m", "windows": ["1 day"]}])]}, False),
     ({"feature_views": [view(features=[{}])]}, False),
+    ({"feature_views": [view(name="definition")]}, False),
+    ({"on_demand_views": [on_demand()]}, True),
+    ({"on_demand_views": []}, False),
+    *(({"on_demand_views": [on_demand(**{key: ...})]}, False) for key in ("name", "inputs", "features")),
+    ({"on_demand_views": [on_demand(description="d", owner="ada", tags={"a": "b"})]}, True),
+    ({"on_demand_views": [on_demand(entity="carrier")]}, False),
+    *(({"on_demand_views": [on_demand(inputs={"x": t})]}, t != "int32") for t in ("int64", "timestamp", "int32")),
+    *(
+        ({"on_demand_views": [on_demand(inputs=i)]}, False)
+        for i in ({}, ["x"], {"x": 1}, {"a-b": "int64"}, {"X": "bool"})
+    ),
+    ({"on_demand_views": [on_demand(inputs={"event_timestamp": "timestamp"})]}, False),
+    *(({"on_demand_views": [on_demand(features=f)]}, False) for f in ([], ["x"], [{"name": "n"}], [{"expr": "x"}])),
+    ({"on_demand_views": [on_demand(features=[{"name": "n", "expr": 1}])]}, False),
+    ({"on_demand_views": [on_demand(features=[{"name": "n", "expr": "x", "dtype": "float64"}])]}, True),
+    ({"on_demand_views": [on_demand(features=[{"name": "n", "expr": "x", "dtype": "int32"}])]}, False),
+    ({"on_demand_views": [on_demand()], "feature_services": [service(features=["o.twice"])]}, True),
     *(
         ({"feature_views": [view()], "feature_services": [service(**{key: ...})]}, False)
         for key in ("name", "features", "owner")
@@ -296,12 +335,15 @@ def test_the_schema_and_the_reader_accept_the_same(document, accepted):
 
 
 def test_the_schema_and_the_reader_know_the_same_keys_and_words():
-    from gemel.spec.feature_views import DTYPES, SCHEDULES, services, views
+    from gemel.spec.feature_views import DTYPES, SCHEDULES, on_demand, services, views
 
     parts = json.loads(SCHEMA.read_text())["$defs"]
     assert sorted(parts["feature_view"]["properties"]) == sorted(views.VIEW_KEYS)
     assert sorted(parts["metric_feature"]["properties"]) == sorted(views.METRIC_KEYS)
     assert sorted(parts["dimension_feature"]["properties"]) == sorted(views.DIMENSION_KEYS)
     assert sorted(parts["feature_service"]["properties"]) == sorted(services.SERVICE_KEYS)
+    assert sorted(parts["on_demand_view"]["properties"]) == sorted(on_demand.ON_DEMAND_KEYS)
+    assert sorted(parts["on_demand_feature"]["properties"]) == sorted(on_demand.EXPRESSION_KEYS)
+    assert parts["input_type"]["enum"] == list(on_demand.INPUT_TYPES)
     assert parts["feature_view"]["properties"]["schedule"]["enum"] == list(SCHEDULES)
     assert parts["dtype"]["enum"] == list(DTYPES)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from sqlglot import exp
 
+from gemel.bridge.on_demand.binding import BoundOnDemand, Source, bind_on_demand
 from gemel.bridge.types import certain
 from gemel.compiler import moments
 from gemel.compiler.graph import Attribute, Graph
@@ -70,6 +71,12 @@ class BoundService:
 
     service: FeatureService
     views: tuple[tuple[BoundView, tuple[str, ...] | None], ...]
+    on_demand: tuple[tuple[BoundOnDemand, tuple[str, ...] | None], ...] = ()
+
+    def taken(self) -> Iterator[tuple[str, tuple[str, ...] | None]]:
+        """The names of all views, and which of their features."""
+        yield from ((view.name, names) for view, names in self.views)
+        yield from ((view.name, names) for view, names in self.on_demand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,7 @@ class Bound:
     views: tuple[BoundView, ...]
     services: tuple[BoundService, ...]
     warnings: tuple[GemelError, ...] = ()
+    on_demand: tuple[BoundOnDemand, ...] = ()
 
 
 def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
@@ -90,10 +98,22 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
         if not found:
             views[view.name] = _bind_view(graph, view, problems)
             warnings.extend(_warnings(graph, view))
-    services = [_bind_service(service, views, problems) for service in spec.services]
+    if spec.on_demand and not spec.views:
+        told = "there is no feature view beside the on-demand views, and so no Feast repository"
+        hint = "add a feature view; what a request brings alone needs no store"
+        problems.append(BridgeError("G511", told, hint=hint, place=spec.on_demand[0].place))
+    sources = {view.name: _as_source(view, views.get(view.name)) for view in spec.views}
+    found_on_demand = [bind_on_demand(view, sources, problems) for view in spec.on_demand]
+    on_demand = {each.name: each for each in found_on_demand if each}
+    services = [_bind_service(service, views, on_demand, problems) for service in spec.services]
     if problems:
         raise Problems(dict.fromkeys(problems))
-    return Bound(tuple(views.values()), tuple(services), tuple(warnings))
+    return Bound(tuple(views.values()), tuple(services), tuple(warnings), tuple(on_demand.values()))
+
+
+def _as_source(view: FeatureView, bound: BoundView | None) -> Source:
+    columns = [column.name for column in bound.columns] if bound else []
+    return Source(view.entities, columns, online=view.online, unread=bound is None)
 
 
 def feature_query(
@@ -288,47 +308,75 @@ def _dimension_text(graph: Graph, feature: DimensionFeature) -> str | None:
     return None
 
 
-def _bind_service(service: FeatureService, views: dict[str, BoundView], problems: list[GemelError]) -> BoundService:
+def _bind_service(
+    service: FeatureService,
+    views: dict[str, BoundView],
+    on_demand: dict[str, BoundOnDemand],
+    problems: list[GemelError],
+) -> BoundService:
+    columns = {name: tuple(column.name for column in view.columns) for name, view in views.items()}
+    columns |= {name: view.features for name, view in on_demand.items()}
     chosen: dict[str, list[str] | None] = {}
-    owners: dict[str, str] = {}
     for reference in service.features:
-        view = views.get(reference.view)
-        if view is None:
+        if reference.view not in columns:
             continue  # it has problems of its own
-        names = [column.name for column in view.columns]
         if reference.feature is None:
-            chosen[view.name] = None
-        elif reference.feature not in names:
+            chosen[reference.view] = None
+        elif reference.feature not in columns[reference.view]:
+            names = columns[reference.view]
             problems.append(
                 BridgeError(
                     "G505",
-                    f"feature view {view.name!r} has no feature named {reference.feature!r}",
+                    f"feature view {reference.view!r} has no feature named {reference.feature!r}",
                     hint=did_you_mean(reference.feature, names) or f"it has {', '.join(names)}",
                     place=reference.place,
                 )
             )
-            continue
         else:
-            names = [reference.feature]
-            taken = chosen.setdefault(view.name, [])
+            taken = chosen.setdefault(reference.view, [])
             if taken is not None:
                 taken.append(reference.feature)
-        keys = {
-            entity for other in service.features if other.view in views for entity in views[other.view].view.entities
-        }
-        for name in names:
-            other = owners.setdefault(name, view.name)
-            if other != view.name or name in keys:
-                problems.append(
-                    BridgeError(
+    problems.extend(_twins(service, chosen, columns, views, on_demand))
+    taken_of = {name: None if names is None else tuple(names) for name, names in chosen.items()}
+    return BoundService(
+        service,
+        tuple((views[name], names) for name, names in taken_of.items() if name in views),
+        tuple((on_demand[name], names) for name, names in taken_of.items() if name in on_demand),
+    )
+
+
+def _twins(
+    service: FeatureService,
+    chosen: dict[str, list[str] | None],
+    columns: dict[str, tuple[str, ...]],
+    views: dict[str, BoundView],
+    on_demand: dict[str, BoundOnDemand],
+) -> Iterator[GemelError]:
+    """Names that two columns of a training set, or of an answer of Feast's, would have."""
+    computed = [on_demand[name] for name in chosen if name in on_demand]
+    sources = {source for view in computed for source, _ in view.sources}
+    owners = dict.fromkeys((e for name in {*chosen, *sources} & views.keys() for e in views[name].view.entities), "")
+    inputs: dict[str, str] = {}
+    for view in computed:
+        for name, type_ in view.view.inputs:
+            if inputs.setdefault(name, type_) != type_:
+                yield BridgeError(
+                    "G507",
+                    f"feature service {service.name!r} would take input {name!r} as {inputs[name]} and as {type_}",
+                    hint="give one another name, or both one type",
+                    place=service.place,
+                )
+            owners[name] = ""
+    for reference in service.features:
+        if reference.view in chosen:
+            for name in [reference.feature] if reference.feature else columns[reference.view]:
+                if owners.setdefault(name, reference.view) != reference.view:
+                    yield BridgeError(
                         "G507",
                         f"feature service {service.name!r} would have two columns named {name!r}",
                         hint="give a feature another name with `name:`, or take single features of the view",
                         place=reference.place,
                     )
-                )
-    taken_views = tuple((views[name], None if names is None else tuple(names)) for name, names in chosen.items())
-    return BoundService(service, taken_views)
 
 
 def has_history(graph: Graph, view: FeatureView, feature: DimensionFeature) -> bool:

@@ -14,6 +14,7 @@ import yaml
 from gemel.bridge import feast, tables
 from gemel.bridge.columns import Known, decide_types, read_recorded
 from gemel.bridge.features import Bound
+from gemel.bridge.on_demand.computing import compute_all
 from gemel.bridge.sources import DUCKDB, Table, Warehouse, table
 from gemel.compiler.graph import Graph
 from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError
@@ -62,11 +63,12 @@ def generate(
         files[f"{folder}/_feature_views.yml"] = _headed(
             ".yml", f"{VIEWS}/", tables.properties(graph, bound, types, kind)
         )
+        computed = compute_all(bound.on_demand, types)
         places = places_of(bound, nodes, kind)
         written = (
             None
             if len(places) < len(bound.views)
-            else feast.definitions(graph, bound, types, project=project, kind=kind, tables=places)
+            else feast.definitions(graph, bound, types, computed, project=project, kind=kind, tables=places)
         )
         files[f"{VIEWS}/definitions.py"] = written and _headed(".py", f"{VIEWS}/", written)
         files[f"{tables.DATA}/.gitignore"] = "*\n!.gitignore\n"

@@ -4,8 +4,9 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gemel.bridge.choices import Chosen
 from gemel.bridge.features import BoundView, Column
-from gemel.bridge.training import Accuracy, Chosen, exact_query
+from gemel.bridge.training import Accuracy, exact_query
 from gemel.compiler.cells import MOMENT
 from gemel.compiler.graph import Graph
 from gemel.compiler.requests import plan_parts

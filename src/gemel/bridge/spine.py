@@ -155,18 +155,24 @@ def _slices(table: "pyarrow.Table") -> Iterator["pyarrow.RecordBatch"]:
 
 
 def check_columns(
-    spine: Spine, keys: Mapping[str, str], features: Mapping[str, str], *, time_column: str = MOMENT
+    spine: Spine,
+    keys: Mapping[str, str],
+    inputs: Mapping[str, str],
+    features: Mapping[str, str],
+    *,
+    time_column: str = MOMENT,
 ) -> None:
-    """Whether the features can be joined: `keys` are the entities with their types, `features` each with its view.
+    """Whether the features can be joined: `keys` are the entities with their types, `inputs` what on-demand features
+    are computed of with its types, `features` each with its view.
 
     Raises BridgeError (G551, G552, G553, G554).
     """
     import pyarrow
 
     _check_names(spine.schema.names)
-    for name in (*keys, time_column):
+    needed = dict.fromkeys(inputs, "an input of the features") | dict.fromkeys(keys, "an entity of the features")
+    for name, what in (needed | {time_column: "the time of its rows"}).items():
         if name not in spine.schema.names:
-            what = "the time of its rows" if name == time_column else "an entity of the features"
             option = "; --time-column names another one" if name == time_column else ""
             near = did_you_mean(name, spine.schema.names) or f"it has {', '.join(spine.schema.names)}"
             raise BridgeError("G551", f"the spine has no column {name!r}, {what}", hint=near + option)
@@ -184,6 +190,12 @@ def check_columns(
         if not pyarrow.types.is_null(given) and not (is_text if type_ == "string" else _is_integer(given)):
             raise BridgeError(
                 "G553", f"the spine's {name!r} is {given}, and the features' is {type_}", hint=_cast(given)
+            )
+    for name, type_ in inputs.items():
+        given = spine.schema.field(name).type
+        if not _can_be(given, type_):
+            raise BridgeError(
+                "G553", f"the spine's {name!r} is {given}, and the features' input is {type_}", hint=_cast(given)
             )
     time = spine.schema.field(time_column).type
     if not (pyarrow.types.is_timestamp(time) or pyarrow.types.is_date(time)):
@@ -220,6 +232,26 @@ def _is_integer(given: "pyarrow.DataType") -> bool:
     return bool(pyarrow.types.is_integer(given))
 
 
+def _can_be(given: "pyarrow.DataType", type_: str) -> bool:
+    """Whether a column can come in as an input of a type without losing anything."""
+    import pyarrow
+
+    is_ = pyarrow.types
+    if is_.is_null(given):
+        return True
+    match type_:
+        case "int64":
+            return _is_integer(given)
+        case "float64":
+            return _is_integer(given) or is_.is_floating(given) or is_.is_decimal(given)
+        case "string":
+            return _is_text(given)
+        case "bool":
+            return bool(is_.is_boolean(given))
+        case _:
+            return bool(is_.is_timestamp(given) or is_.is_date(given))
+
+
 def _cast(given: "pyarrow.DataType") -> str:
     import pyarrow
 
@@ -230,27 +262,40 @@ def _cast(given: "pyarrow.DataType") -> str:
     )
 
 
-def requests_of(spine: Spine, keys: Mapping[str, str], *, time_column: str = MOMENT) -> "pyarrow.RecordBatchReader":
-    """The spine's keys and times with the number of each row; times in UTC, without a zone."""
+def requests_of(
+    spine: Spine, keys: Mapping[str, str], inputs: Mapping[str, str], *, time_column: str = MOMENT
+) -> "pyarrow.RecordBatchReader":
+    """The spine's keys, inputs and times with the number of each row; times in UTC, without a zone."""
     import pyarrow
     import pyarrow.compute
 
-    types = {name: pyarrow.string() if type_ == "string" else pyarrow.int64() for name, type_ in keys.items()}
     moment = pyarrow.timestamp("us")
+    kinds = {
+        **{"int64": pyarrow.int64(), "float64": pyarrow.float64(), "string": pyarrow.string()},
+        **{"bool": pyarrow.bool_(), "timestamp": moment},
+    }
+    types = {name: pyarrow.string() if type_ == "string" else pyarrow.int64() for name, type_ in keys.items()}
+    types |= {name: kinds[type_] for name, type_ in inputs.items()}
     schema = pyarrow.schema([(ROW, pyarrow.int64()), *types.items(), (MOMENT, moment)])
 
     def batches() -> Iterator["pyarrow.RecordBatch"]:
         row = 0
-        for batch in spine.read([*keys, time_column]):
+        for batch in spine.read([*dict.fromkeys([*types, time_column])]):
             counted = pyarrow.py_buffer(array("q", range(row, row + batch.num_rows)))
             numbers = pyarrow.Array.from_buffers(pyarrow.int64(), batch.num_rows, [None, counted])
-            columns = [batch.column(batch.schema.get_field_index(name)).cast(type_) for name, type_ in types.items()]
-            time = batch.column(batch.schema.get_field_index(time_column))
-            columns.append(pyarrow.compute.cast(time, moment, safe=False))
+            columns = [_cast_to(batch.column(name), type_) for name, type_ in types.items()]
+            columns.append(_cast_to(batch.column(time_column), moment))
             yield pyarrow.record_batch([numbers, *columns], schema=schema)
             row += batch.num_rows
 
     return pyarrow.RecordBatchReader.from_batches(schema, batches())
+
+
+def _cast_to(column: "pyarrow.Array", type_: "pyarrow.DataType") -> "pyarrow.Array":
+    """Times lose what is below a microsecond, and fractions what a double cannot hold."""
+    import pyarrow
+
+    return column.cast(type_, safe=not (pyarrow.types.is_timestamp(type_) or pyarrow.types.is_floating(type_)))
 
 
 class _Hash(io.RawIOBase):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any
@@ -107,6 +107,16 @@ def digest(graph: Graph, view: BoundView, column: Column | None = None) -> str:
     columns = (column, *_makers(view, column)) if column else view.columns
     select = _select(graph, BoundView(view.view, columns), NOW, {}, dialects.referred)
     return hashlib.sha256(dialects.speak(select, "duckdb").encode()).hexdigest()[:12]
+
+
+def digests(graph: Graph, views: Mapping[str, BoundView], taken: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
+    """Of some columns of some views, by `view.column`."""
+    return {
+        f"{name}.{column.name}": digest(graph, views[name], column)
+        for name, columns in taken
+        for column in views[name].columns
+        if column.name in columns
+    }
 
 
 def _makers(view: BoundView, column: Column) -> tuple[Column, ...]:
@@ -274,13 +284,16 @@ def _exposure(bound: BoundService) -> dict[str, Any]:
         for view, names in bound.views
         for name in names or [column.name for column in view.columns]
     ]
+    features += [f"{view.name}.{name}" for view, names in bound.on_demand for name in names or view.features]
+    tables = dict.fromkeys(view.name for view, _ in bound.views)
+    tables |= dict.fromkeys(source for view, _ in bound.on_demand for source, _ in view.sources)
     owner = {"email": service.owner} if "@" in service.owner else {"name": service.owner}
     return {
         "name": service.name,
         "type": "ml",
         "description": _plain(service.description or f"The features of {service.name}."),
         "owner": owner,
-        "depends_on": [f"ref('{view.name}')" for view, _ in bound.views],
+        "depends_on": [f"ref('{table}')" for table in tables],
         "config": {"meta": {"gemel": {"feature_service": service.name, "features": features}}},
     }
 

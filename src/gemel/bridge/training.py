@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from sqlglot import exp
 
-from gemel.bridge.features import Bound, BoundView, feature_query
+from gemel.bridge.choices import Choice, Chosen
+from gemel.bridge.features import feature_query
+from gemel.bridge.on_demand.computing import Computed, compute
+from gemel.bridge.on_demand.sql import sql_of, taken_in
+from gemel.bridge.on_demand.terms import Reference
 from gemel.bridge.spine import Spine, check_columns, file_hash, read_spine, requests_of
-from gemel.bridge.tables import CREATED, digest
+from gemel.bridge.tables import CREATED, digest, digests
 from gemel.bridge.types import TYPES
 from gemel.compiler import dialects, lowering, rules
 from gemel.compiler.algebra import Plan
@@ -27,7 +31,7 @@ from gemel.compiler.expressions import column, conjunction, equal, identifier, i
 from gemel.compiler.graph import Graph
 from gemel.compiler.moments import FeatureQuery
 from gemel.compiler.requests import ROW, plan_parts, plan_requests
-from gemel.errors import BridgeError, ProjectError, UnknownNameError, did_you_mean
+from gemel.errors import BridgeError, ProjectError
 from gemel.spec.manifest import Relation
 
 if TYPE_CHECKING:
@@ -39,14 +43,6 @@ Accuracy = Literal["served", "exact"]
 Format = Literal["parquet", "arrow"]
 FORMATS: dict[str, Format] = {".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 REQUESTS = Relation("requests", schema="main", database="temp")
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """A view and the columns that are taken of it, in the order in which they are asked for."""
-
-    view: BoundView
-    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,41 +79,9 @@ class TrainingSet:
         return self.arrow().to_pandas()
 
 
-def choose(bound: Bound, names: Sequence[str]) -> tuple[Chosen, ...]:
-    """The features that services, views and `view.feature` name. Raises UnknownNameError (G204), BridgeError (G555)."""
-    views = {view.name: view for view in bound.views}
-    services = {service.service.name: service for service in bound.services}
-    every = {view.name: tuple(column.name for column in view.columns) for view in bound.views}
-    taken: dict[str, dict[str, None]] = {}
-    for name in names:
-        view, _, feature = name.partition(".")
-        if name in services:
-            for each, columns in services[name].views:
-                taken.setdefault(each.name, {}).update(dict.fromkeys(columns or every[each.name]))
-        elif view in views and (not feature or feature in every[view]):
-            taken.setdefault(view, {}).update(dict.fromkeys((feature,) if feature else every[view]))
-        else:
-            known = [*services, *views, *(f"{v}.{c}" for v, columns in every.items() for c in columns)]
-            raise UnknownNameError(
-                "G204", f"no feature view, service or feature named {name[:80]!r}", hint=did_you_mean(name, known)
-            )
-    owners: dict[str, str] = {}
-    for owner, features in taken.items():
-        for feature in features:
-            if owners.setdefault(feature, owner) != owner:
-                raise BridgeError(
-                    "G555",
-                    f"{owners[feature]} and {owner} both have a feature named {feature!r}",
-                    hint="give one another name with `name:`, or take single features, as `view.feature`",
-                )
-    if not owners:
-        raise BridgeError("G555", "no feature is named", hint="name a service, a view or `view.feature`")
-    return tuple(Chosen(views[name], tuple(columns)) for name, columns in taken.items())
-
-
 def make(
     source: Source,
-    chosen: Sequence[Chosen],
+    choice: Choice,
     spine: Any,
     open_scratch: Callable[[Path], "Scratch"],
     *,
@@ -126,36 +90,38 @@ def make(
     out: Path | None = None,
     format: Format | None = None,
 ) -> TrainingSet:
-    """Raises BridgeError (G550 to G558) and WarehouseError."""
+    """Raises BridgeError (G550 to G558, G592) and WarehouseError."""
     if accuracy not in ("served", "exact"):
         raise BridgeError("G558", f"no accuracy {accuracy!r}", hint="served or exact")
     kind = _format(out, format)
+    chosen, inputs = choice.needed(), choice.inputs()
+    computed = [compute(view, source.types) for view, _ in choice.on_demand]
     keys = {entity: source.types[each.view.name][entity] for each in chosen for entity in each.view.view.entities}
-    owners = {name: each.view.name for each in chosen for name in each.columns}
+    owners = {name: view for view, name in choice.features()}
     with tempfile.TemporaryDirectory(prefix="gemel-") as folder, open_scratch(Path(folder)) as scratch:
-        texts = [name for name, type_ in keys.items() if type_ == "string"]
+        texts = [name for name, type_ in (keys | inputs).items() if type_ == "string"]
         rows = read_spine(spine, scratch, temp=Path(folder), texts=texts)
-        check_columns(rows, keys, owners, time_column=time_column)
-        scratch.take(REQUESTS.name, requests_of(rows, keys, time_column=time_column))
+        check_columns(rows, keys, inputs, owners, time_column=time_column)
+        scratch.take(REQUESTS.name, requests_of(rows, keys, inputs, time_column=time_column))
         _check_times(scratch, time_column)
         match accuracy:
             case "served":
-                select = served_sql(source, chosen, _repeated(scratch, source, chosen))
+                joined = _served(source, chosen, _repeated(scratch, source, chosen))
             case "exact":
-                select = _exact(scratch, source, chosen)
+                joined = _exact(scratch, source, chosen)
             case _:
                 assert_never(accuracy)
-        schema, found = scratch.stream(select, size=64 * 2048)
-        joined = _widened(rows.schema, schema)
-        batches = _side_by_side(rows, found, joined)
+        schema, found = scratch.stream(_answer(joined, choice, computed).sql("duckdb"), size=64 * 2048)
+        columns = _widened(rows.schema, schema)
+        batches = _side_by_side(rows, found, columns)
         table = None
         if out is None:
             import pyarrow
 
-            table = pyarrow.Table.from_batches(batches, joined)
+            table = pyarrow.Table.from_batches(batches, columns)
         else:
-            _write(out, kind, joined, batches)
-    manifest = _manifest(source, chosen, rows, joined, accuracy=accuracy, time_column=time_column)
+            _write(out, kind, columns, batches)
+    manifest = _manifest(source, choice, computed, rows, columns, accuracy=accuracy, time_column=time_column)
     if out is not None:
         manifest |= {"format": kind, "sha256": file_hash(out)}
         _write_text(manifest_path(out), json.dumps(manifest, indent=2) + "\n")
@@ -192,8 +158,8 @@ def _check_times(scratch: "Scratch", time_column: str) -> None:
 # --- served -----------------------------------------------------------------------------------------------------
 
 
-def served_sql(source: Source, chosen: Sequence[Chosen], repeated: Iterable[str] = ()) -> str:
-    """One query: the newest row of each view's table at or before each moment, if it is not older than the `ttl`.
+def _served(source: Source, chosen: Sequence[Chosen], repeated: Iterable[str] = ()) -> exp.Select:
+    """The newest row of each view's table at or before each moment, if it is not older than the `ttl`.
 
     Tables of the views in `repeated` may hold several rows of one moment, of which the one made last counts.
     """
@@ -213,8 +179,8 @@ def served_sql(source: Source, chosen: Sequence[Chosen], repeated: Iterable[str]
             if view.ttl is not None:
                 end = exp.Add(this=column(MOMENT, view.name), expression=interval(view.ttl))
                 value = exp.case().when(exp.LTE(this=moment.copy(), expression=end), value)
-            query = query.select(exp.alias_(value, identifier(name)), copy=False)
-    return query.order_by(column(ROW, "requests"), copy=False).sql("duckdb", pretty=True)
+            query = query.select(exp.alias_(value, identifier(f"{view.name}.{name}")), copy=False)
+    return query
 
 
 def _repeated(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> list[str]:
@@ -249,7 +215,7 @@ def exact_query(each: Chosen, types: Mapping[str, str]) -> FeatureQuery:
     return feature_query(each.view.view, [by_name[name] for name in each.columns], None, sql)
 
 
-def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> str:
+def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> exp.Select:
     """Make a table of each view's features, and the query that brings them together."""
     query = exp.select().from_(exp.alias_(_requests(), "requests", table=True))
     [(asked,)] = scratch.rows(exp.select(exp.Count(this=exp.Star())).from_(_requests()).sql("duckdb"))
@@ -272,8 +238,9 @@ def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> str:
         table = exp.Table(this=identifier(f"exact_{name}"), db=identifier("main"), catalog=identifier("temp"))
         on = equal(column(ROW, "requests"), column(ROW, name))
         query = query.join(exp.alias_(table, name, table=True), on=on, join_type="left", copy=False)
-        query = query.select(*(column(feature, name) for feature in each.columns), copy=False)
-    return query.order_by(column(ROW, "requests"), copy=False).sql("duckdb")
+        taken = (exp.alias_(column(feature, name), identifier(f"{name}.{feature}")) for feature in each.columns)
+        query = query.select(*taken, copy=False)
+    return query
 
 
 def _sql(source: Source, plan: Plan) -> str:
@@ -283,6 +250,26 @@ def _sql(source: Source, plan: Plan) -> str:
 
 def _requests() -> exp.Table:
     return dialects.named()(REQUESTS)
+
+
+# --- on demand ---------------------------------------------------------------------------------------------------
+
+
+def _answer(joined: exp.Select, choice: Choice, computed: Sequence[Computed]) -> exp.Select:
+    """The features that are asked for, in the order of the spine, of a query with all that they need."""
+    joined = joined.select(*(column(name, "requests") for name in (ROW, *choice.inputs())), copy=False)
+    query = exp.select().from_(joined.subquery("joined"))
+    for each in choice.tables:
+        features = (exp.alias_(column(f"{each.view.name}.{name}", "joined"), identifier(name)) for name in each.columns)
+        query = query.select(*features, copy=False)
+    for view, (_, names) in zip(computed, choice.on_demand, strict=True):
+        values = ((name, sql_of(view.terms[name], _taken), TYPES[view.terms[name].type].sql) for name in names)
+        query = query.select(*(exp.alias_(exp.cast(v, t, dialect="duckdb"), identifier(n)) for n, v, t in values))
+    return query.order_by(column(ROW, "joined"), copy=False)
+
+
+def _taken(reference: Reference) -> exp.Expr:
+    return taken_in(column(reference.name, "joined"), reference.type)
 
 
 # --- rows out -----------------------------------------------------------------------------------------------------
@@ -350,7 +337,8 @@ def _whole(out: Path) -> Iterator[str]:
 
 def _manifest(
     source: Source,
-    chosen: Sequence[Chosen],
+    choice: Choice,
+    computed: Sequence[Computed],
     spine: Spine,
     schema: "pyarrow.Schema",
     *,
@@ -358,13 +346,18 @@ def _manifest(
     time_column: str,
 ) -> dict[str, Any]:
     """All that is needed to make the set again, and nothing that differs when it is."""
+    definitions = {each.view.name: _definitions(source.graph, each) for each in choice.needed()}
+    for view, (_, names) in zip(computed, choice.on_demand, strict=True):
+        sources = digests(source.graph, choice.views, view.bound.sources)
+        definitions[view.name] = {"features": {name: view.digest(sources, name) for name in names}}
     return {
         "gemel": version("gemel"),
         "accuracy": accuracy,
         "rows": spine.rows,
         "spine": {"source": spine.told, "sha256": spine.sha256, "time_column": time_column},
-        "features": [f"{each.view.name}.{name}" for each in chosen for name in each.columns],
-        "definitions": {each.view.name: _definitions(source.graph, each) for each in chosen},
+        "features": [f"{view}.{name}" for view, name in choice.features()],
+        **({"inputs": choice.inputs()} if choice.on_demand else {}),
+        "definitions": definitions,
         "dbt": _invocation(source.artifacts),
         "columns": {field.name: str(field.type) for field in schema},
     }

@@ -2,8 +2,8 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,6 +25,8 @@ from gemel.spec.time import seconds
 if TYPE_CHECKING:
     import pyarrow
 
+    from gemel.bridge.answers import Find
+    from gemel.bridge.choices import Chosen
     from gemel.bridge.online.config import Store
     from gemel.bridge.online.newest import OnlineView
     from gemel.bridge.online.reading import OnlineRow
@@ -91,6 +93,20 @@ class Workspace:
     def types(self) -> dict[str, Types]:
         """Raises Problems (G523) where nothing tells a type yet."""
         return decide_types(self.project.graph, self.bound, self._known())
+
+    def mistyped(self) -> tuple[GemelError, ...]:
+        """What on-demand features compute with the wrong types (G592), where types are known already."""
+        from gemel.bridge.on_demand.computing import compute_all
+
+        try:
+            types = self.types()
+        except Problems:
+            return ()
+        try:
+            compute_all(self.bound.on_demand, types)
+        except Problems as problems:
+            return problems.errors
+        return ()
 
     @cached_property
     def kind(self) -> Warehouse:
@@ -265,36 +281,40 @@ class Workspace:
     def read_online(self, name: str, rows: Sequence[Mapping[str, Any]]) -> "list[OnlineRow | None]":
         """What is online for each entity row, of a view, a service or one `view.feature`; None where nothing is.
 
-        Raises UnknownNameError (G204) and BridgeError (G535, G56x).
+        On-demand features are computed of the inputs that the rows bring, also where nothing is online.
+        Raises UnknownNameError (G204), BridgeError (G535, G56x) and Problems (G592).
         """
-        from gemel.bridge.online.config import OtherStore
-        from gemel.bridge.online.reading import OnlineRow, key, read
-        from gemel.bridge.online.store import open_store
+        from gemel.bridge.answers import answer
+        from gemel.bridge.choices import choose
 
-        chosen = self._chosen(name)
-        decided = self.types()
+        choice = choose(self.bound, [name])
+        types = self.types()
         self._release()
-        types = {entity: decided[view.name][entity] for view, _ in chosen for entity in view.view.entities}
-        for row in rows:
-            if row.keys() != types.keys():
-                raise BridgeError(
-                    "G535",
-                    f"{name!r} is looked up by {', '.join(types)}, and {', '.join(row) or 'nothing'} is given",
-                    hint="give each entity once: " + " ".join(f"{entity}=..." for entity in types),
-                )
-        parts = [
-            (self._online_view(view, decided[view.name]), list(names or [column.name for column in view.columns]))
-            for view, names in chosen
-        ]
+        with self._finding(types) as find:
+            return answer(name, choice, types, rows, find)
+
+    @contextmanager
+    def _finding(self, types: Mapping[str, Types]) -> "Iterator[Find]":
+        """How to look rows of a view up online, while the store is open."""
+        from gemel.bridge.online.config import OtherStore
+        from gemel.bridge.online.reading import find, key
+        from gemel.bridge.online.store import Found, open_store
+
+        def ask_feast(chosen: "Chosen", keys: Sequence[Mapping[str, Any]]) -> list[Found | None]:
+            view = types[chosen.view.name]
+            typed = [{name: key(value, view[name], name) for name, value in row.items()} for row in keys]
+            references = [f"{chosen.view.name}:{name}" for name in chosen.columns]
+            answers = materialize.read_online(self.repo, references, typed)
+            return [Found(None, values) if values else None for values in answers]
+
         if isinstance(self.store, OtherStore):
-            keys = [{entity: key(value, types[entity], entity) for entity, value in row.items()} for row in rows]
-            references = [f"{view.name}:{feature}" for view, features in parts for feature in features]
-            found = materialize.read_online(self.repo, references, keys)
-            order = [reference.split(":")[1] for reference in references]
-            return [OnlineRow({each: values[each] for each in order}) if values else None for values in found]
+            yield ask_feast
+            return
         store = open_store(self.store)
         try:
-            return read(store, parts, rows)
+            yield lambda chosen, keys: find(
+                store, self._online_view(chosen.view, types[chosen.view.name]), chosen.columns, keys
+            )
         finally:
             store.close()
 
@@ -350,16 +370,17 @@ class Workspace:
     ) -> "TrainingSet":
         """The rows of a spine with their features, of services, views or single `view.feature`. See training.make."""
         from gemel.bridge import training
+        from gemel.bridge.choices import choose
 
         warehouse = self.project.warehouse
-        chosen = training.choose(self.bound, names)
+        choice = choose(self.bound, names)
         source = training.Source(
             self.project.graph, self.types(), self.relations(), warehouse.catalogs(), self.artifacts
         )
         try:
             return training.make(
                 source,
-                chosen,
+                choice,
                 spine,
                 warehouse.scratch,
                 accuracy=accuracy,
@@ -378,35 +399,12 @@ class Workspace:
         found = self.read_online(name, [keys])[0]
         return found.values if found else None
 
-    def _chosen(self, name: str) -> "list[tuple[BoundView, tuple[str, ...] | None]]":
-        """The views of a view's, a service's or a feature's name, and which of their features. Raises G204."""
-        views = {view.name: view for view in self.views()}
-        chosen = {service.service.name: list(service.views) for service in self.bound.services}
-        chosen |= {view.name: [(view, None)] for view in views.values()}
-        view, _, feature = name.partition(".")
-        if feature and view in views and feature in [column.name for column in views[view].columns]:
-            chosen[name] = [(views[view], (feature,))]
-        if name not in chosen:
-            known = [*chosen, *(f"{v.name}.{column.name}" for v in views.values() for column in v.columns)]
-            raise UnknownNameError(
-                "G204", f"no feature view, service or feature named {name[:80]!r}", hint=did_you_mean(name, known)
-            )
-        return chosen[name]
-
     def _online(self, view: BoundView, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
         """For `verify`: what is stored, by us or by Feast."""
-        from gemel.bridge.online.config import OtherStore
-        from gemel.bridge.online.reading import find
-        from gemel.bridge.online.store import open_store
+        from gemel.bridge.choices import Chosen
 
-        names = [column.name for column in view.columns]
-        if isinstance(self.store, OtherStore):
-            return materialize.read_online(self.repo, [f"{view.name}:{name}" for name in names], keys)
-        store = open_store(self.store)
-        try:
-            found = find(store, self._online_view(view, self.types()[view.name]), names, keys)
-        finally:
-            store.close()
+        with self._finding(self.types()) as find:
+            found = find(Chosen(view, tuple(column.name for column in view.columns)), keys)
         return [each.values if each else None for each in found]
 
     def _is_applied(self) -> bool:

@@ -82,13 +82,15 @@ def backfill(project: "Project", *, start: dt.datetime, end: dt.datetime | None,
 
 @command.command()
 @click.argument("name")
-@click.argument("keys", nargs=-1, metavar="ENTITY=VALUE...")
+@click.argument("keys", nargs=-1, metavar="NAME=VALUE...")
 @click.option(
     "--format", type=click.Choice(["table", "json"]), default="table", show_default=True, help="What to write."
 )
 @takes_project
 def online(project: "Project", *, name: str, keys: tuple[str, ...], format: str) -> None:
     """What the online store serves for an entity: of a service, a view, or one `view.feature`.
+
+    On-demand features are computed of the inputs that are given with it; an empty one is NULL.
 
     \b
     gemel features online carrier_punctuality carrier=UA
@@ -98,7 +100,7 @@ def online(project: "Project", *, name: str, keys: tuple[str, ...], format: str)
 
     pairs = {key: value for key, _, value in (each.partition("=") for each in keys)}
     if len(pairs) < len(keys) or not all("=" in each for each in keys):
-        raise click.UsageError("give each entity once, as entity=value")
+        raise click.UsageError("give each entity and input once, as name=value")
     found = open_workspace(project).read_online(name, [pairs])[0]
     if found is None:
         say(f"nothing is online for {' '.join(keys)}")

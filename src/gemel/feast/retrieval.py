@@ -90,6 +90,20 @@ class HistoricalJob(QueryJob):
                 answer = answer.append_column(name, column)
         return answer
 
+    def to_arrow(self, validation_reference: Any = None, timeout: int | None = None) -> "pyarrow.Table":
+        """On-demand features too are of the types that Feast was told; it would take those of the values, if any."""
+        from feast.types import from_feast_to_pyarrow_type
+
+        answer = super().to_arrow(validation_reference=validation_reference, timeout=timeout)
+        for view in self._on_demand:
+            prefix = f"{view.projection.name_to_use()}__" if self._full_feature_names else ""
+            for field in view.features:
+                place = answer.schema.get_field_index(prefix + field.name)
+                if place >= 0:
+                    typed = answer.column(place).cast(from_feast_to_pyarrow_type(field.dtype))
+                    answer = answer.set_column(place, prefix + field.name, typed)
+        return answer
+
     @property
     def full_feature_names(self) -> bool:
         return self._full_feature_names

@@ -33,12 +33,25 @@ def read(
     store: OnlineStore, parts: Sequence[Part], rows: Sequence[Mapping[str, Any]], *, now: dt.datetime | None = None
 ) -> list[OnlineRow | None]:
     """An answer for each entity row, None where nothing of it is online. Raises BridgeError (G535, G56x)."""
-    moment = now or dt.datetime.now(dt.UTC)
-    answers = [OnlineRow() for _ in rows]
-    for view, features in parts:
-        for answer, found in zip(answers, find(store, view, features, rows), strict=True):
-            _add(answer, view, features, found, moment)
+    found = [find(store, view, features, rows) for view, features in parts]
+    answers = combine([(view.ttl, names) for view, names in parts], found, len(rows), now=now)
     return [answer if answer.moments else None for answer in answers]
+
+
+def combine(
+    asked: Sequence[tuple[dt.timedelta | None, Sequence[str]]],
+    found: Sequence[Sequence[Found | None]],
+    count: int,
+    *,
+    now: dt.datetime | None = None,
+) -> list[OnlineRow]:
+    """One answer for each of `count` rows, of what was found of each view; `asked` are the views' ttl and features."""
+    moment = now or dt.datetime.now(dt.UTC)
+    answers = [OnlineRow() for _ in range(count)]
+    for (ttl, features), rows in zip(asked, found, strict=True):
+        for answer, each in zip(answers, rows, strict=True):
+            _add(answer, ttl, features, each, moment)
+    return answers
 
 
 def find(
@@ -49,13 +62,15 @@ def find(
     return store.read(view.name, features, encode_keys(view.entities, columns))
 
 
-def _add(answer: OnlineRow, view: OnlineView, features: Sequence[str], found: Found | None, now: dt.datetime) -> None:
+def _add(
+    answer: OnlineRow, ttl: dt.timedelta | None, features: Sequence[str], found: Found | None, now: dt.datetime
+) -> None:
     for name in features:
         answer.values[name] = found.values[name] if found else None
     if found is None or found.moment is None:
         return
     answer.moments |= dict.fromkeys(features, found.moment)
-    if view.ttl and now - found.moment > view.ttl:
+    if ttl and now - found.moment > ttl:
         answer.stale += features
 
 

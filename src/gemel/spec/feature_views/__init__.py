@@ -5,7 +5,7 @@ whether a metric exists and can be computed for an entity is the bridge's to say
 beside this package says the same to editors; a test holds the two equal.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ import yaml
 
 from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, did_you_mean
 from gemel.spec.feature_views.document import DTYPES, RESERVED, Document, Refused
+from gemel.spec.feature_views.on_demand import OnDemandFeature, OnDemandView, read_on_demand_view
 from gemel.spec.feature_views.services import FeatureService, ServiceFeature, read_service
 from gemel.spec.feature_views.views import (
     SCHEDULES,
@@ -35,6 +36,8 @@ __all__ = [
     "FeatureSpec",
     "FeatureView",
     "MetricFeature",
+    "OnDemandFeature",
+    "OnDemandView",
     "ServiceFeature",
     "parse_feature_views",
     "read_feature_views",
@@ -48,6 +51,7 @@ Item = TypeVar("Item")
 class FeatureSpec:
     views: tuple[FeatureView, ...] = ()
     services: tuple[FeatureService, ...] = ()
+    on_demand: tuple[OnDemandView, ...] = ()
 
 
 def read_feature_views(folder: Path, *, root: Path | None = None) -> FeatureSpec:
@@ -73,22 +77,26 @@ def read_feature_views(folder: Path, *, root: Path | None = None) -> FeatureSpec
 def parse_feature_views(files: Iterable[tuple[str, str]]) -> FeatureSpec:
     """(file name, text) pairs to one FeatureSpec. Raises Problems."""
     views: list[FeatureView] = []
+    on_demand: list[OnDemandView] = []
     services: list[FeatureService] = []
     problems: list[GemelError] = []
     for name, text in files:
         document = Document(name, problems)
-        for section, node in document.sections(text, ("feature_views", "feature_services")):
-            if section == "feature_views":
-                views.extend(_each(document, node, section, read_view))
-            else:
-                services.extend(_each(document, node, section, read_service))
-    problems.extend(_duplicates("feature view", views))
+        for section, node in document.sections(text, ("feature_views", "on_demand_views", "feature_services")):
+            match section:
+                case "feature_views":
+                    views.extend(_each(document, node, section, read_view))
+                case "on_demand_views":
+                    on_demand.extend(_each(document, node, section, read_on_demand_view))
+                case _:
+                    services.extend(_each(document, node, section, read_service))
+    problems.extend(_duplicates("feature view", [*views, *on_demand]))
     problems.extend(_duplicates("feature service", services))
-    problems.extend(_sources_of_one_name(views))
-    problems.extend(_unknown_references(views, services, complete=not problems))
+    problems.extend(_sources_of_one_name(views, on_demand))
+    problems.extend(_unknown_references([*views, *on_demand], services, complete=not problems))
     if problems:
         raise Problems(sorted(problems, key=_by_place))
-    return FeatureSpec(tuple(views), tuple(services))
+    return FeatureSpec(tuple(views), tuple(services), tuple(on_demand))
 
 
 def _each(
@@ -101,7 +109,7 @@ def _each(
             continue
 
 
-def _duplicates(what: str, items: Iterable[FeatureView | FeatureService]) -> Iterator[GemelError]:
+def _duplicates(what: str, items: Iterable[FeatureView | OnDemandView | FeatureService]) -> Iterator[GemelError]:
     first: dict[str, Place | None] = {}
     for item in items:
         if item.name in first:
@@ -114,9 +122,9 @@ def _duplicates(what: str, items: Iterable[FeatureView | FeatureService]) -> Ite
         first.setdefault(item.name, item.place)
 
 
-def _sources_of_one_name(views: list[FeatureView]) -> Iterator[GemelError]:
-    """Feast knows a table and what is pushed to it as sources of one list."""
-    names = {f"{view.name}_source" for view in views}
+def _sources_of_one_name(views: list[FeatureView], on_demand: list[OnDemandView]) -> Iterator[GemelError]:
+    """Feast knows a table, what is pushed to it and what comes with a request as sources of one list."""
+    names = {f"{view.name}_source" for view in views} | {f"{view.name}_request" for view in on_demand}
     for view in views:
         if view.push and view.push in names:
             yield BridgeError(
@@ -130,7 +138,7 @@ def _sources_of_one_name(views: list[FeatureView]) -> Iterator[GemelError]:
 
 
 def _unknown_references(
-    views: list[FeatureView], services: list[FeatureService], *, complete: bool
+    views: Sequence[FeatureView | OnDemandView], services: list[FeatureService], *, complete: bool
 ) -> Iterator[GemelError]:
     known = {view.name: [feature.name for feature in view.features] for view in views}
     for service in services:

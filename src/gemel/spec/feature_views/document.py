@@ -87,10 +87,14 @@ class Document:
     def name(self, node: yaml.Node, what: str) -> str:
         """A name that dbt, Feast and a Parquet column can all carry."""
         text = self.text(node, "a name")
-        why = _unusable(text) if text else None
+        if text:
+            self.check_name(node, what, text)
+        return text
+
+    def check_name(self, node: yaml.Node, what: str, text: str) -> None:
+        why = _unusable(text)
         if why:
             self.note(node, "G502", f"{what} cannot be named {text!r}: {why}")
-        return text
 
     def made_name(self, node: yaml.Node, text: str) -> str:
         why = _unusable(text)

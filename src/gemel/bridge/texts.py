@@ -1,0 +1,39 @@
+"""Python as text, broken into lines as `ruff format` leaves it at any width."""
+
+from collections.abc import Iterable, Mapping
+
+WIDTH = 88
+
+
+def bracket(opening: str, items: list[str], closing: str) -> str:
+    """On one line where it is short; else an item a line, with the comma that tells formatters to leave it so."""
+    line = opening + ", ".join(items) + closing
+    if len(line) <= WIDTH // 2 and "\n" not in line:
+        return line
+    body = "".join(f"    {line}\n" for item in items for line in f"{item},".splitlines())
+    return f"{opening}\n{body}{closing}"
+
+
+def listed(items: Iterable[str]) -> str:
+    return bracket("[", list(items), "]")
+
+
+def call(name: str, /, **arguments: str | None) -> str:
+    return bracket(f"{name}(", [f"{key}={value}" for key, value in arguments.items() if value], ")")
+
+
+def tags(given: Mapping[str, str | None]) -> str:
+    items = [f"{literal(key)}: {literal(value)}" for key, value in given.items() if value is not None]
+    return bracket("{", items, "}")
+
+
+def literal(text: str) -> str:
+    """As a Python literal, in the quotes that ruff would choose, escapes and all."""
+    quote = '"' if text.count('"') <= text.count("'") else "'"
+    return quote + "".join(_escaped(letter, quote) for letter in text) + quote
+
+
+def _escaped(letter: str, quote: str) -> str:
+    if letter == quote:
+        return f"\\{letter}"
+    return letter if letter.isprintable() and letter != "\\" else letter.encode("unicode_escape").decode()
