@@ -3,8 +3,17 @@
 from datetime import timedelta
 from pathlib import Path
 
-from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
-from feast.types import Float64, Int64, String
+from feast import (
+    Entity,
+    FeatureService,
+    FeatureView,
+    Field,
+    FileSource,
+    RequestSource,
+    ValueType,
+)
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Bool, Float64, Int64, String, UnixTimestamp
 
 TABLES = Path(__file__).resolve().parent / "data"
 
@@ -788,6 +797,165 @@ maker_reliability_view = FeatureView(
     owner="ml@example.com",
 )
 
+departure_context_request = RequestSource(
+    name="departure_context_request",
+    schema=[
+        Field(name="distance", dtype=Int64),
+        Field(
+            name="scheduled_departure",
+            dtype=UnixTimestamp,
+        ),
+    ],
+    description="What a request for departure_context brings.",
+    owner="ml@example.com",
+)
+
+
+@on_demand_feature_view(
+    name="departure_context",
+    sources=[
+        departure_context_request,
+        plane_history_view[["arrivals_28d", "miles_flown_28d"]],
+    ],
+    schema=[
+        Field(
+            name="distance_against_usual",
+            dtype=Float64,
+        ),
+        Field(name="scheduled_hour", dtype=Int64),
+        Field(name="is_weekend", dtype=Bool),
+    ],
+    mode="python",
+    description="The flight that is asked about, beside what its plane has been flying.",
+    tags={
+        "definition": "eeab0a676ef1",
+        "distance_against_usual.expr": "distance * plane_history.arrivals_28d / plane_history.miles_flown_28d",
+        "distance_against_usual.description": "Miles of this flight for each mile of the plane's flights of the last 28 days.",
+        "distance_against_usual.definition": "3eb964af2c90",
+        "scheduled_hour.expr": "extract(hour from scheduled_departure)",
+        "scheduled_hour.description": "Hour of the scheduled departure, in UTC.",
+        "scheduled_hour.definition": "0dd3573718e2",
+        "is_weekend.expr": "extract(isodow from scheduled_departure) >= 6",
+        "is_weekend.description": "Whether it is Saturday or Sunday, in UTC.",
+        "is_weekend.definition": "e7d81ef45992",
+    },
+    owner="ml@example.com",
+)
+def departure_context_view(inputs):
+    import datetime as dt
+    import math
+
+    def whole(value):
+        """An integer, also where pandas made it a fraction for lack of a NULL."""
+        if value is None or value != value:
+            return None
+        if not -(2**63) <= value < 2**63 or int(value) != value:
+            raise ValueError(f"{value!r} is no integer of 64 bits")
+        return int(value)
+
+    def real(value):
+        return None if value is None or value != value else float(value)
+
+    def moment(value):
+        """A time in UTC, to the second, as Feast has it online; without a zone it is UTC."""
+        if value is None or value != value:
+            return None
+        if isinstance(value, str):
+            value = dt.datetime.fromisoformat(value)
+        if isinstance(value, dt.datetime):
+            value = value.replace(tzinfo=value.tzinfo or dt.UTC).astimezone(dt.UTC)
+            return dt.datetime.fromtimestamp(math.floor(value.timestamp()), dt.UTC)
+        return dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
+
+    def bounded(value):
+        """None for what is no value: NaN, and an integer beyond 64 bits."""
+        if isinstance(value, float):
+            return None if value != value else value
+        return value if -(2**63) <= value < 2**63 else None
+
+    def multiply(left, right):
+        return None if left is None or right is None else bounded(left * right)
+
+    def divide(left, right):
+        return None if left is None or not right else bounded(left / right)
+
+    def at_most(left, right):
+        return None if left is None or right is None else left <= right
+
+    def part(value, unit):
+        """`hour`, or another part of a time that SQL's EXTRACT knows."""
+        if value is None:
+            return None
+        if unit == "quarter":
+            return (value.month + 2) // 3
+        if unit == "week":
+            return value.isocalendar()[1]
+        if unit == "dayofweek":
+            return value.isoweekday() % 7
+        if unit == "isodow":
+            return value.isoweekday()
+        return value.timetuple().tm_yday if unit == "dayofyear" else getattr(value, unit)
+
+    def distance_against_usual(
+        distance,
+        plane_history__arrivals_28d,
+        plane_history__miles_flown_28d,
+    ):
+        # distance * plane_history.arrivals_28d / plane_history.miles_flown_28d
+        return divide(
+            real(
+                multiply(
+                    distance,
+                    plane_history__arrivals_28d,
+                ),
+            ),
+            real(plane_history__miles_flown_28d),
+        )
+
+    def scheduled_hour(scheduled_departure):
+        # extract(hour from scheduled_departure)
+        return part(scheduled_departure, "hour")
+
+    def is_weekend(scheduled_departure):
+        # extract(isodow from scheduled_departure) >= 6
+        return at_most(
+            6,
+            part(scheduled_departure, "isodow"),
+        )
+
+    return {
+        "distance_against_usual": list(
+            map(
+                distance_against_usual,
+                map(whole, inputs["distance"]),
+                map(
+                    whole,
+                    inputs["plane_history__arrivals_28d"],
+                ),
+                map(
+                    whole,
+                    inputs["plane_history__miles_flown_28d"],
+                ),
+            ),
+        ),
+        "scheduled_hour": list(
+            map(
+                scheduled_hour,
+                map(moment, inputs["scheduled_departure"]),
+            ),
+        ),
+        "is_weekend": list(
+            map(
+                is_weekend,
+                map(moment, inputs["scheduled_departure"]),
+            ),
+        ),
+    }
+
+
+# Feast would try it on made-up values to see the types, of which a NULL has none. They are declared.
+departure_context_view.infer_features = lambda: None
+
 departure_delay_v1_service = FeatureService(
     name="departure_delay_v1",
     features=[
@@ -813,6 +981,36 @@ departure_delay_v1_service = FeatureService(
     description="Predict, an hour before the scheduled departure, whether a flight will leave more than 15 minutes late.",
     tags={
         "dbt": "exposure.gemel_flights.departure_delay_v1",
+    },
+    owner="ml@example.com",
+)
+
+departure_delay_v2_service = FeatureService(
+    name="departure_delay_v2",
+    features=[
+        carrier_punctuality_view[
+            [
+                "flights_7d",
+                "late_rate_7d",
+                "late_rate_28d",
+                "cancellation_rate_7d",
+                "average_departure_delay_7d",
+            ]
+        ],
+        origin_congestion_view[
+            [
+                "departures_1h",
+                "late_departures_1h",
+                "late_rate_3h",
+                "cancelled_flights_3h",
+            ]
+        ],
+        plane_history_view,
+        departure_context_view,
+    ],
+    description="As departure_delay_v1, and with what the request says of the flight itself.",
+    tags={
+        "dbt": "exposure.gemel_flights.departure_delay_v2",
     },
     owner="ml@example.com",
 )

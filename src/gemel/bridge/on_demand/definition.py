@@ -39,8 +39,10 @@ def on_demand_view(computed: Computed, sources: Mapping[str, str]) -> str:
         tags=tags({**dict(view.tags), "definition": computed.digest(sources), **dict(_told(computed, sources))}),
         owner=literal(view.owner) if view.owner else None,
     )
-    # Feast would call it with made-up values to see the types, and NULL has none.
-    declared = f"{view.name}_view.infer_features = lambda: None"
+    declared = (
+        "# Feast would try it on made-up values to see the types, of which a NULL has none. They are declared.\n"
+        f"{view.name}_view.infer_features = lambda: None"
+    )
     return f"\n@{decorator}\n{computed.python(f'{view.name}_view')}\n\n\n{declared}"
 
 
