@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gemel.compiler.graph import Graph
     from gemel.compiler.query import Query
     from gemel.compiler.spellings import Spelled
-    from gemel.warehouse.duckdb import Result, Warehouse
+    from gemel.warehouse.asking import Result, Warehouse
     from gemel.warehouse.profile import Target
 
 
@@ -197,20 +197,21 @@ class Project:
     @cached_property
     def warehouse(self) -> "Warehouse":
         """Where the rows are. Raises ProjectError or WarehouseError where the profile does not say it."""
-        from gemel.warehouse.duckdb import Warehouse
-        from gemel.warehouse.profile import Profile, read_profile
+        from gemel.warehouse import duckdb
+        from gemel.warehouse.asking import open_target
+        from gemel.warehouse.profile import Profile, read_target
 
         if isinstance(self._database, str | Path):
             file = str(self._database)
-            return Warehouse(Profile("", "", path=file, database=self._catalog(file)))
+            return duckdb.Warehouse(Profile("", "", path=file, database=self._catalog(file)))
         if self._database is not None:
             if not hasattr(self._database, "cursor"):
                 told = f"a database is a DuckDB file or an open connection, not {type(self._database).__name__}"
                 raise ProjectError("G605", told)
-            return Warehouse(Profile("", "", path=":memory:", database="memory"), self._database)
+            return duckdb.Warehouse(Profile("", "", path=":memory:", database="memory"), self._database)
         if self.dir is None:
             raise ProjectError("G605", "no database is named", hint="say which DuckDB file with --database")
-        return Warehouse(read_profile(self.dir, target=self.target, profiles_dir=self.profiles_dir))
+        return open_target(read_target(self.dir, target=self.target, profiles_dir=self.profiles_dir), self.dir)
 
     def query(
         self,

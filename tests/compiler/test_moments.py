@@ -353,11 +353,11 @@ def test_the_same_holds_where_no_window_frame_is_as_long_as_an_interval(words, t
     assert_newest(words, tables, ranges=False)
 
 
-def assert_newest(words, tables, ranges=True):
+def assert_newest(words, tables, *, ranges=True, graph=WORLD, warehouse=WAREHOUSE, dialect="duckdb"):
     query = view(*words[0], **words[1])
     (entity,) = query.entities
-    select = lowering.lower(rules.tidy(plan_features(WORLD, query)), dialects.named(), ranges=ranges)
-    rows = WAREHOUSE.holding(tables).execute(dialects.speak(select, "duckdb")).fetchall()
+    select = lowering.lower(rules.tidy(plan_features(graph, query)), dialects.named(), ranges=ranges)
+    rows = warehouse.holding(tables).execute(dialects.speak(select, dialect)).fetchall()
     found = {(row[0], row[1]): tuple(map(plain, row[2:])) for row in rows}
     assert len(found) == len(rows)
     holders = ("customers",) if entity == "region" else ("sales", "calls")

@@ -33,6 +33,7 @@ class Place:
     """A world's definitions (a module with MANIFEST, COLUMNS and VALUES), bound, and a database for its tables."""
 
     world: ModuleType
+    dialect = "duckdb"
 
     def __post_init__(self) -> None:
         self.graph = bind(self.world.MANIFEST)
@@ -60,7 +61,7 @@ def asked_of(seed: int, metric: str) -> Question:
 
 
 def by_sql(question: Question, tables: worlds.Tables, place: Place = SHOP) -> Answer:
-    sql = compile_query(place.graph, question.for_gemel())
+    sql = compile_query(place.graph, question.for_gemel(), dialect=place.dialect)
     result = place.warehouse.holding(tables).execute(sql)
     return [column[0] for column in result.description], result.fetchall()
 

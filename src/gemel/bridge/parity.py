@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 from sqlglot import exp
 
+from gemel.bridge.export import newest_rows
 from gemel.bridge.features import BoundView, Column, as_asked
 from gemel.bridge.hindsight import as_known
 from gemel.bridge.rehearsal import Train, exact_columns, rehearse
 from gemel.bridge.report import Report
 from gemel.bridge.sameness import kind, same, to_moment
-from gemel.bridge.tables import CREATED, DATA
+from gemel.bridge.tables import DATA
 from gemel.compiler.cells import MOMENT
 from gemel.compiler.entities import entity_item
 from gemel.compiler.expressions import column as sql_column
@@ -57,7 +58,8 @@ class Places:
     """Where the numbers are. `run` executes SQL in the warehouse; `relations` are the tables' names.
 
     `ask_of` asks a graph with other definitions, and `train` makes a training set. `until` says up to when each view
-    is online; a view that is not there is not looked for online.
+    is online; a view that is not there is not looked for online. `dialect` is the warehouse's; tables that Feast reads
+    a Parquet copy of `are_copied`.
     """
 
     ask: Ask
@@ -68,6 +70,8 @@ class Places:
     train: Train
     online: Online | None = None
     until: Mapping[str, dt.datetime | None] | None = None
+    dialect: str = "duckdb"
+    are_copied: bool = True
 
 
 def verify(
@@ -100,7 +104,8 @@ def verify(
         _compare_served(table, seen, report)
         _compare_exact(graph, table, seen, report)
         say(f"{view.name}: compared with training sets, served and exact")
-        _compare_copy(table, report)
+        if places.are_copied:
+            _compare_copy(table, report)
         if places.online is not None and view.view.online:
             _compare_online(table, places.online, (places.until or {}).get(view.name), report)
             say(f"{view.name}: compared with the online store")
@@ -118,28 +123,21 @@ class _Table:
         self.keys = view.view.entities
         self.types = types
         self.places = places
-        self.relation = exp.maybe_parse(places.relations[view.name], into=exp.Table, dialect="duckdb")
+        self.relation = exp.maybe_parse(places.relations[view.name], into=exp.Table, dialect=places.dialect)
+
+    def _ask(self, query: exp.Query) -> Answer:
+        return self.places.run(query.sql(self.places.dialect))
 
     def as_of(self, moment: dt.datetime | None) -> dict[Key, dict[str, Any]]:
         """By entity, the newest row at or before a moment (None: at all), as a point-in-time join finds it."""
-        query = exp.select("*").from_(self.relation.copy())
-        if moment is not None:
-            query = query.where(exp.LTE(this=sql_column(MOMENT), expression=_literal(moment)))
-        newest = [exp.Ordered(this=sql_column(name), desc=True, nulls_first=False) for name in (MOMENT, CREATED)]
-        rank = exp.Window(
-            this=exp.RowNumber(),
-            partition_by=[sql_column(key) for key in self.keys],
-            order=exp.Order(expressions=newest),
-        )
-        query.set("qualify", exp.Qualify(this=exp.EQ(this=rank, expression=exp.Literal.number(1))))
-        answer = self.places.run(query.sql("duckdb"))
-        rows = (dict(zip(answer.columns, row, strict=True)) for row in answer.rows())
+        answer = self._ask(newest_rows(self.relation, self.keys, moment))
+        rows = (dict(zip(answer.columns, map(_unzoned, row), strict=True)) for row in answer.rows())
         return {tuple(row[key] for key in self.keys): row for row in rows}
 
     def ends(self) -> tuple[dt.datetime | None, dt.datetime | None]:
         """The moments of the first and the last row."""
         ends = exp.select(exp.Min(this=sql_column(MOMENT)), exp.Max(this=sql_column(MOMENT)))
-        first, last = self.places.run(ends.from_(self.relation.copy()).sql("duckdb")).rows()[0]
+        first, last = map(_unzoned, self._ask(ends.from_(self.relation.copy())).rows()[0])
         return first, last
 
     def within(self, moments: Sequence[dt.datetime]) -> list[dt.datetime]:
@@ -394,5 +392,7 @@ def _length(window: Window | None) -> dt.timedelta:
     return dt.timedelta(seconds=seconds(window)) if window else dt.timedelta()
 
 
-def _literal(moment: dt.datetime) -> exp.Expr:
-    return exp.cast(exp.Literal.string(moment.isoformat(sep=" ")), exp.DataType.Type.TIMESTAMP)
+def _unzoned(value: Any) -> Any:
+    """A time as UTC without a zone; anything else as it is."""
+    zoned = isinstance(value, dt.datetime) and value.tzinfo is not None
+    return value.astimezone(dt.UTC).replace(tzinfo=None) if zoned else value

@@ -10,6 +10,8 @@ from gemel.bridge.types import TYPES
 from gemel.compiler.cells import MOMENT
 from gemel.errors import BridgeError
 
+CREATED = "created_timestamp"
+
 WITH_LOOKBACK = ("duckdb", "postgres")
 """Where taking rows away and making them again is one transaction, in what dbt does and what our tests run."""
 
@@ -17,7 +19,10 @@ LONGEST_NAME = {"postgres": 63, "redshift": 127}
 """In bytes; PostgreSQL cuts longer names off, and says so to nobody."""
 
 _ZONED = ("bigquery", "spark", "databricks")
-"""Where Feast compares times that have a zone. Ours are UTC, as the session of BigQuery always is."""
+"""Where Feast compares times that have a zone, and a time without one is of the session's. BigQuery's is always UTC."""
+
+_ZONED_BY_NAME = ("postgres",)
+"""The same, where a session can have any zone and a time can be said to be UTC."""
 
 
 def refuse_unkept(view: BoundView, kind: Warehouse) -> None:
@@ -46,11 +51,24 @@ def shaped(select: exp.Select, kind: Warehouse) -> exp.Select:
     for output in select.selects:
         value, name = output.unalias(), output.alias_or_name
         is_time = name == MOMENT or value.is_type(exp.DataType.Type.TIMESTAMP)
-        if kind.adapter in _ZONED and is_time:
+        if kind.adapter in _ZONED_BY_NAME and name in (MOMENT, CREATED):
+            time = exp.paren(value.copy()) if isinstance(value, exp.Binary) else value.copy()
+            output.replace(exp.alias_(exp.AtTimeZone(this=time, zone=exp.Literal.string("UTC")), name))
+        elif kind.adapter in _ZONED and is_time:
             output.replace(exp.alias_(exp.cast(value.copy(), exp.DataType.Type.TIMESTAMPTZ), name))
         elif kind.adapter == "snowflake":  # a bare name becomes upper-case there, and Feast asks for it as it is
             output.replace(exp.alias_(value.copy(), name, quoted=True))
     return select
+
+
+def moment_sql(kind: Warehouse) -> str:
+    """The moment of a row, as UTC without a zone, in SQL over the table."""
+    return f"({MOMENT} AT TIME ZONE 'UTC')" if kind.adapter in _ZONED_BY_NAME else MOMENT
+
+
+def moment_type(kind: Warehouse) -> str:
+    """What the warehouse calls the type of a row's moment."""
+    return "TIMESTAMPTZ" if kind.adapter in _ZONED_BY_NAME else type_name("timestamp", kind)
 
 
 def config_of(kind: Warehouse) -> dict[str, str]:

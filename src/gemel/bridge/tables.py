@@ -11,7 +11,8 @@ import yaml
 from sqlglot import exp
 
 from gemel.bridge.features import NOW, Bound, BoundService, BoundView, Column
-from gemel.bridge.shapes import config_of, refuse_unkept, shaped, type_name
+from gemel.bridge.shapes import CREATED as CREATED
+from gemel.bridge.shapes import config_of, moment_sql, moment_type, refuse_unkept, shaped, type_name
 from gemel.bridge.sources import DUCKDB, Warehouse
 from gemel.bridge.types import TYPES
 from gemel.compiler import dialects, lowering, rules
@@ -25,7 +26,6 @@ from gemel.spec.manifest import Relation
 from gemel.spec.nodes import Nodes
 from gemel.spec.time import Window
 
-CREATED = "created_timestamp"
 DEFINITION = "definition"
 """Of a table that is built bit by bit: the hash of the definition that made a row."""
 
@@ -45,7 +45,7 @@ _ASKED = f"""asked AS (
     CAST('{_TO}' AS TIMESTAMP) AS end_moment
     {{%- else %}}
     {{% if is_incremental() -%}}
-    COALESCE((SELECT MAX(event_timestamp) FROM {{{{ this }}}}) + MICROSECOND, TIMESTAMP '0001-01-01')
+    COALESCE((SELECT MAX(MOMENT) FROM {{{{ this }}}}) + MICROSECOND, TIMESTAMP '0001-01-01')
     {{%- else -%}}
     TIMESTAMP '0001-01-01'
     {{%- endif %}} AS first_moment,
@@ -96,7 +96,9 @@ def _spoken(select: exp.Select, kind: Warehouse) -> str:
 
 def natural_sql(graph: Graph, view: BoundView, catalogs: frozenset[str] | None, kind: Warehouse = DUCKDB) -> str:
     """The same table with no column cast, over the relations themselves: for the engine to say their types."""
-    return dialects.speak(_select(graph, view, NOW, {}, dialects.named(catalogs), kind=kind), kind.dialect)
+    select = _select(graph, view, NOW, {}, dialects.named(catalogs), kind=kind)
+    select.selects[-1].replace(exp.alias_(NOW.copy(), CREATED))  # an engine may read the text before dbt fills it in
+    return dialects.speak(select, kind.dialect)
 
 
 def digest(graph: Graph, view: BoundView, column: Column | None = None) -> str:
@@ -127,7 +129,8 @@ def _makers(view: BoundView, column: Column) -> tuple[Column, ...]:
 
 
 def _asked(kind: Warehouse) -> str:
-    return _ASKED.replace("MICROSECOND", interval(Window(1, "microsecond")).sql(kind.dialect))
+    step = interval(Window(1, "microsecond")).sql(kind.dialect)
+    return _ASKED.replace("(MOMENT)", f"({moment_sql(kind)})").replace("MICROSECOND", step)
 
 
 def _bound(name: str) -> exp.Expr:
@@ -182,8 +185,9 @@ def _forgets(view: BoundView, made: str, lookback: Window, kind: Warehouse) -> s
 
     Of another definition those are all, which a backfill of some of the time must not leave half done.
     """
-    part = f"{MOMENT} >= '{_FROM}' AND {MOMENT} < '{_TO}'"
-    tail = f"{MOMENT} > (SELECT MAX({MOMENT}) FROM {{{{ this }}}}) - {interval(lookback).sql(kind.dialect)}"
+    moment = moment_sql(kind)
+    part = f"{moment} >= '{_FROM}' AND {moment} < '{_TO}'"
+    tail = f"{moment} > (SELECT MAX({moment}) FROM {{{{ this }}}}) - {interval(lookback).sql(kind.dialect)}"
     told = f"{view.name} was built by another definition: build all of it, without gemel_from, before a part"
     unlike = f"CASE WHEN {DEFINITION} <> '{made}' THEN error('{told}') ELSE true END"
     if not kind.is_copied:
@@ -238,12 +242,12 @@ def _model(graph: Graph, view: BoundView, types: Types, kind: Warehouse) -> dict
         for entity in spec.entities
     ]
     moment = f"The moment, in UTC: the row holds what was known before it, {_lag(view)}."
-    columns.append({"name": MOMENT, "description": moment, "data_type": named("timestamp")} | _TESTED)
+    columns.append({"name": MOMENT, "description": moment, "data_type": moment_type(kind)} | _TESTED)
     for column in view.columns:
         described = {"description": _plain(column.description)} if column.description else {}
         columns.append({"name": column.name, **described, "data_type": named(types[column.name])})
     created = "When dbt made the row, in UTC. Of two rows for one moment the later one counts."
-    columns.append({"name": CREATED, "description": created, "data_type": named("timestamp")} | _TESTED)
+    columns.append({"name": CREATED, "description": created, "data_type": moment_type(kind)} | _TESTED)
     if spec.lookback is not None:
         told = "The hash of the definition that made the row."
         columns.append({"name": DEFINITION, "description": told, "data_type": named("string")} | _TESTED)

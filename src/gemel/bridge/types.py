@@ -41,7 +41,7 @@ KEYS = ("int32", "int64", "string")
 # so that a table that grows does not change its features' type.
 _FROM_ENGINE = {
     r"(U?(TINY|SMALL)INT|U?INTEGER|U?BIGINT|U?HUGEINT)": "int64",
-    r"(DOUBLE|FLOAT|DECIMAL\(.*\))": "float64",
+    r"(DOUBLE|FLOAT|DECIMAL(\(.*\))?)": "float64",
     r"(VARCHAR|UUID|ENUM\(.*\))": "string",
     r"BOOLEAN": "bool",
     r"(DATE|TIMESTAMP.*)": "timestamp",

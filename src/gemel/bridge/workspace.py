@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gemel.bridge import feast, generation, materialize, parity
 from gemel.bridge.catalog import describer
 from gemel.bridge.columns import Known, decide_types
+from gemel.bridge.export import export
 from gemel.bridge.features import Bound, BoundView, bind_features
 from gemel.bridge.report import Report
 from gemel.bridge.sources import Warehouse, Written, check_store, warehouse
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from gemel.bridge.online.reading import OnlineRow
     from gemel.bridge.training import Accuracy, Format, TrainingSet
     from gemel.compiler.graph import Graph
-    from gemel.warehouse.duckdb import Warehouse as Database
+    from gemel.warehouse.asking import Warehouse as Database
     from gemel.warehouse.profile import Target
 
 
@@ -230,12 +231,16 @@ class Workspace:
         for each in asked if views else ():
             if not each.view.online:
                 raise BridgeError("G564", f"{each.name!r} is not online", hint="remove `online: false` from it")
-        if isinstance(self.store, OtherStore):
-            say(f"Feast materializes, because {self.store.why}")
+        why = self.store.why if isinstance(self.store, OtherStore) else self._why_not_read()
+        if why is not None or isinstance(self.store, OtherStore):
+            say(f"Feast materializes, because {why}")
             return materialize.materialize(self.repo, end=end, views=views)
         moment = (end.replace(tzinfo=dt.UTC) if end.tzinfo is None else end) if end else dt.datetime.now(dt.UTC)
         chosen = [view for view in asked if view.view.online]
         types = self.types()
+        for view in chosen if not self.kind.is_copied else ():
+            progress(f"reading {view.name}")
+            self._export(view, types[view.name], moment)
         self._release()
         store = open_store(self.store)
         try:
@@ -243,6 +248,21 @@ class Workspace:
             return load(store, online, end=moment, folder=self.repo / "data", say=say, progress=progress)
         finally:
             store.close()
+
+    def _why_not_read(self) -> str | None:
+        """Why our loader cannot read the tables; None where it can."""
+        if self.kind.is_copied:
+            return None
+        try:
+            self.project.warehouse.catalogs()
+        except GemelError:
+            return f"gemel cannot ask a {self.kind.adapter} warehouse yet"
+        return None
+
+    def _export(self, view: BoundView, types: Types, moment: dt.datetime) -> None:
+        online = self._online_view(view, types)
+        relation = self.relations()[view.name]
+        export(self.project.warehouse, relation, online.entities, online.features, online.file, until=moment)
 
     def _online_view(self, view: BoundView, types: Types) -> "OnlineView":
         from gemel.bridge.online.newest import OnlineView
@@ -332,6 +352,8 @@ class Workspace:
             train=self._train,
             online=self._online,
             until=until,
+            dialect=self.project.warehouse.dialect,
+            are_copied=self.kind.is_copied,
         )
         try:
             return parity.verify(
@@ -349,8 +371,9 @@ class Workspace:
             metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]
         ) -> parity.Answer:
             warehouse = self.project.warehouse
+            question = make_query(metrics, group_by, where=where)
             return warehouse.run(
-                compile_query(graph, make_query(metrics, group_by, where=where), catalogs=warehouse.catalogs())
+                compile_query(graph, question, dialect=warehouse.dialect, catalogs=warehouse.catalogs())
             )
 
         return ask

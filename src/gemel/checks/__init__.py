@@ -15,7 +15,7 @@ from gemel.errors import GemelError
 from gemel.spec.places import Places
 
 if TYPE_CHECKING:
-    from gemel.warehouse.duckdb import Warehouse
+    from gemel.warehouse.asking import Warehouse
 
 OF_DEFINITIONS = (
     names.reserved,
@@ -47,7 +47,10 @@ RowRule = Callable[[Graph, tables.Tables, "Warehouse"], Iterator[GemelError]]
 def check(graph: Graph) -> list[GemelError]:
     """What is to be said of the definitions. Nothing is asked of a database."""
     found = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
-    return [*found, *questions.refused(graph, found, lambda query: compile_query(graph, query))]
+    return [
+        *found,
+        *questions.refused(graph, found, lambda query: compile_query(graph, query, dialect=graph.texts.dialect)),
+    ]
 
 
 def check_yaml(graph: Graph, places: Places) -> list[GemelError]:
@@ -74,6 +77,6 @@ def _check_in(graph: Graph, warehouse: "Warehouse", of_rows: Sequence[RowRule]) 
     found += [finding for rule in of_rows for finding in rule(graph, known, warehouse)]
 
     def bind(query: Query) -> None:
-        warehouse.describe(compile_query(graph, query, catalogs=warehouse.catalogs()))
+        warehouse.describe(compile_query(graph, query, dialect=warehouse.dialect, catalogs=warehouse.catalogs()))
 
     return [*found, *questions.refused(graph, found, bind)]

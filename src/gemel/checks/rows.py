@@ -17,7 +17,7 @@ from gemel.spec.manifest import SemanticModel
 from gemel.spec.time import Window, finer, seconds
 
 if TYPE_CHECKING:
-    from gemel.warehouse.duckdb import Warehouse
+    from gemel.warehouse.asking import Warehouse
 
 
 def time_spines(graph: Graph, tables: Tables, warehouse: "Warehouse") -> Iterator[GemelError]:
@@ -139,4 +139,4 @@ def _told(key: Iterable[object]) -> str:
 
 
 def _ask(warehouse: "Warehouse", select: exp.Select) -> list[tuple[Any, ...]]:
-    return warehouse.run(dialects.speak(select, "duckdb")).rows()
+    return warehouse.run(dialects.speak(select, warehouse.dialect)).rows()

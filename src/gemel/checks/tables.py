@@ -15,7 +15,7 @@ from gemel.errors import About, GemelError
 from gemel.spec.manifest import Entity, Measure, Relation
 
 if TYPE_CHECKING:
-    from gemel.warehouse.duckdb import Warehouse
+    from gemel.warehouse.asking import Warehouse
 
 Texts = dict[str, About]
 """SQL expressions over one table, each with the first definition that says it."""
@@ -49,7 +49,7 @@ def look_up(graph: Graph, warehouse: "Warehouse") -> Tables:
 
 def keys_of(graph: Graph, entity: Entity) -> tuple[str, ...]:
     """What an entity is in the table; of a composite one, each of its columns."""
-    return tuple(part.sql("duckdb") for part in components(graph.texts, entity)) or (entity.expr,)
+    return tuple(part.sql(graph.texts.dialect) for part in components(graph.texts, entity)) or (entity.expr,)
 
 
 def flag_of(graph: Graph, measure: Measure) -> str | None:
@@ -60,7 +60,7 @@ def flag_of(graph: Graph, measure: Measure) -> str | None:
         return None
     match tree:
         case exp.Case(args={"this": None, "ifs": [exp.If(args={"this": flag, "true": exp.Literal(this="1")})]}):
-            return str(flag.sql("duckdb")) if measure.agg == "sum" else None
+            return str(flag.sql(graph.texts.dialect)) if measure.agg == "sum" else None
         case _:
             return None
 
@@ -114,7 +114,9 @@ def _readable(graph: Graph, texts: Texts) -> Texts:
 def _types(graph: Graph, warehouse: "Warehouse", relation: Relation, texts: Texts) -> dict[tuple[Relation, str], str]:
     if not texts:
         return {}
-    described = warehouse.describe(dialects.speak(select_from(graph, warehouse, relation, list(texts)), "duckdb"))
+    described = warehouse.describe(
+        dialects.speak(select_from(graph, warehouse, relation, list(texts)), warehouse.dialect)
+    )
     return {(relation, text): kind for text, (_, kind) in zip(texts, described, strict=True)}
 
 

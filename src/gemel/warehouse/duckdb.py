@@ -37,6 +37,8 @@ class Warehouse:
     sees (temporary tables, registered frames) a cursor does not.
     """
 
+    dialect = "duckdb"
+
     def __init__(self, profile: Profile, connection: "duckdb.DuckDBPyConnection | None" = None) -> None:
         self.profile = profile
         self._connection = connection
@@ -49,6 +51,13 @@ class Warehouse:
         """
         with translated(self.profile):
             return Result(self._cursor(), sql)
+
+    def batches(self, sql: str, *, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows, some at a time, of a result that need not fit into memory."""
+        with translated(self.profile):
+            cursor = self._cursor().execute(sql)
+            while rows := cursor.fetchmany(size):
+                yield rows
 
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
         """The columns that `sql` would have: `(("revenue", "DECIMAL(38,2)"),)`. It is bound, and not run."""
@@ -123,12 +132,12 @@ class Result:
 
     def df(self) -> Any:
         """A pandas DataFrame. Raises WarehouseError (G408) where pandas is not installed."""
-        _installed("pandas")
+        installed("pandas")
         return _interruptible(self._cursor, self._relation.df)
 
     def pl(self) -> Any:
         """A polars DataFrame. Raises WarehouseError (G408) where polars is not installed."""
-        return _installed("polars").from_arrow(self.arrow())
+        return installed("polars").from_arrow(self.arrow())
 
 
 class Scratch:
@@ -185,11 +194,12 @@ class Scratch:
         self.close()
 
 
-def _installed(package: str) -> Any:
+def installed(package: str, hint: str | None = None) -> Any:
+    """A package that not everybody needs. Raises WarehouseError (G408) where it is not there."""
     try:
         return import_module(package)
     except ImportError:
-        hint = f"pip install {package}, or take .arrow() or .rows()"
+        hint = hint or f"pip install {package}, or take .arrow() or .rows()"
         raise WarehouseError("G408", f"{package} is not installed", hint=hint) from None
 
 

@@ -1,0 +1,268 @@
+"""The whole way on PostgreSQL, served by SQLite, with dbt and Feast as they come: one small project, built once."""
+
+import io
+import json
+import os
+from contextlib import redirect_stdout
+from textwrap import dedent
+
+import psycopg
+import pytest
+
+import gemel as library
+from gemel.cli import main
+
+# What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SCHEMA = f"gemel_whole_way_{os.getpid()}"
+
+FILES = {
+    "dbt_project.yml": """
+        name: shop
+        profile: shop
+        model-paths: [models]
+        flags: {send_anonymous_usage_stats: false}
+        vars: {gemel_until: "2024-01-10 00:00:00"}
+    """,
+    "models/sales.sql": """
+        select * from (values
+            (1, 'a', 10, 1.50, timestamp '2024-01-02 10:00', true),
+            (2, 'a', 20, 2.25, timestamp '2024-01-03 00:00', false),
+            (3, 'b', 10, 4.00, timestamp '2024-01-09 00:30', false)
+        ) as sales (sale_id, customer, shop, amount, sold_at, returned)
+    """,
+    "models/customers.sql": "select 'a' as customer, 'Ada' as nick",
+    "models/days.sql": """
+        select cast(day as date) as day
+        from generate_series(date '2024-01-01', date '2024-01-31', interval '1 day') as days (day)
+    """,
+    "models/models.yml": """
+        models:
+          - name: days
+            time_spine: {standard_granularity_column: day}
+            columns: [{name: day, granularity: day}]
+        semantic_models:
+          - name: sales
+            model: ref('sales')
+            defaults: {agg_time_dimension: sold_at}
+            entities:
+              - {name: sale, type: primary, expr: sale_id}
+              - {name: customer, type: foreign}
+              - {name: shop, type: foreign}
+            dimensions:
+              - {name: sold_at, type: time, type_params: {time_granularity: second}}
+              - {name: is_dear, type: categorical, expr: "amount::numeric > 2.0 and to_char(sold_at, 'YYYY') = '2024'"}
+            measures:
+              - {name: orders, agg: count, expr: sale_id}
+              - {name: revenue, agg: sum, expr: amount}
+              - {name: returns, agg: sum_boolean, expr: returned}
+              - {name: median_amount, agg: median, expr: amount}
+              - {name: shops, agg: count_distinct, expr: shop}
+          - name: customers
+            model: ref('customers')
+            entities: [{name: customer, type: primary}]
+            dimensions: [{name: nick, type: categorical}]
+        metrics:
+          - {name: orders, label: Orders, type: simple, type_params: {measure: orders}}
+          - {name: revenue, label: Revenue, type: simple, type_params: {measure: revenue}}
+          - {name: returns, label: Returns, type: simple, type_params: {measure: returns}}
+          - {name: median_amount, label: Median, type: simple, type_params: {measure: median_amount}}
+          - {name: shops, label: Shops, type: simple, type_params: {measure: shops}}
+          - {name: return_rate, label: Rate, type: ratio, type_params: {numerator: returns, denominator: orders}}
+          - name: dear_orders
+            label: Dear
+            type: simple
+            type_params: {measure: orders}
+            filter: "{{ Dimension('sale__is_dear') }}"
+    """,
+    "feature_views/shop.yml": """
+        feature_views:
+          - name: buying
+            entity: customer
+            schedule: day
+            features:
+              - {metric: orders, windows: [1 day, 7 days]}
+              - {metric: return_rate, windows: [all]}
+              - {metric: revenue, windows: [7 days]}
+              - {metric: median_amount, windows: [7 days]}
+              - {metric: shops, windows: [7 days]}
+              - {metric: dear_orders, windows: [all]}
+              - {dimension: customer__nick, as_of: current}
+          - name: visiting
+            entity: [customer, shop]
+            schedule: hour
+            ttl: 1 day
+            lookback: 3 days
+            features: [{metric: orders, windows: [24 hours]}]
+        feature_services:
+          - name: churn_v1
+            features: [buying, visiting]
+            owner: ada@example.com
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def server(needs_postgres, zone):
+    with psycopg.connect(needs_postgres, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+        yield connection
+        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+
+
+@pytest.fixture(scope="module")
+def project(server, tmp_path_factory):
+    """The project's directory."""
+    root = tmp_path_factory.mktemp("shop")
+    info = server.info
+    profile = {
+        "type": "postgres",
+        "host": info.host,
+        "port": info.port,
+        "user": info.user,
+        "password": "{{ env_var('SHOP_PASSWORD', 'none') }}",
+        "dbname": info.dbname,
+        "schema": SCHEMA,
+        "threads": 1,
+    }
+    files = FILES | {"profiles.yml": json.dumps({"shop": {"target": "dev", "outputs": {"dev": profile}}})}
+    for name, text in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(dedent(text).lstrip())
+    return root
+
+
+@pytest.fixture(autouse=True, params=["America/New_York"], scope="module")
+def zone(request):
+    """The zone of every session: what is written and read is UTC, whatever it is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PGTZ", request.param)
+        yield request.param
+
+
+@pytest.fixture
+def gemel(project, monkeypatch, capsys, needs_postgres):
+    """`gemel` in the project: exit code, stdout, stderr."""
+    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SHOP_PASSWORD", psycopg.conninfo.conninfo_to_dict(needs_postgres).get("password") or "none")
+    monkeypatch.chdir(project)
+
+    def run(*arguments):
+        code = main(arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_a_project_that_was_never_generated_nor_built_is_built_in_one_go(gemel, project):
+    code, out, err = gemel("build")
+    assert code == 0, out + err
+    assert "all equal" in err.splitlines()[-1]
+    text = (project / "feature_views/definitions.py").read_text()
+    assert f".{SCHEMA}.buying" in text and "PostgreSQLSource" in text
+    assert "COPY" not in (project / "models/features/buying.sql").read_text()
+
+
+def test_what_was_generated_is_up_to_date(gemel):
+    assert gemel("generate", "--check")[0] == 0
+
+
+def test_it_is_asked_and_checked(gemel):
+    code, out, _ = gemel(
+        "query",
+        "--metrics",
+        "orders,revenue,return_rate",
+        "--group-by",
+        "customer",
+        "--order",
+        "customer",
+        "--format",
+        "json",
+    )
+    assert (code, json.loads(out)) == (
+        0,
+        [
+            {"customer": "a", "orders": 2, "revenue": 3.75, "return_rate": 0.5},
+            {"customer": "b", "orders": 1, "revenue": 4.0, "return_rate": 0.0},
+        ],
+    )
+    code, out, err = gemel("validate", "--data", "--strict")
+    assert code == 0, out + err
+
+
+def test_the_online_store_answers_with_the_newest_row(gemel):
+    code, out, _ = gemel("features", "online", "buying", "customer=a", "--format", "json")
+    assert (code, json.loads(out)) == (
+        0,
+        {
+            "orders_1d": None,
+            "orders_7d": 1,
+            "return_rate_all": 0.5,
+            "return_rate_all__numerator": 1,
+            "return_rate_all__denominator": 2,
+            "revenue_7d": 2.25,
+            "median_amount_7d": 2.25,
+            "shops_7d": 1,
+            "dear_orders_all": 1,
+            "nick": "Ada",
+        },
+    )
+
+
+def test_stock_feast_makes_a_training_set_of_what_was_known_at_each_moment(project, gemel):
+    import pandas
+    from feast import FeatureStore
+
+    asked = ["2024-01-02 23:59:59", "2024-01-03 00:00:00", "2024-01-04 00:00:00", "2024-01-09 00:00:00"]
+    labels = pandas.DataFrame(
+        {"customer": "a", "event_timestamp": pandas.to_datetime(asked, utc=True), "left": range(4)}
+    )
+    store = FeatureStore(repo_path=str(project / "feature_views"))
+    found = store.get_historical_features(labels, features=["buying:orders_7d", "buying:nick"]).to_df()
+    found = found.sort_values("left")
+    assert found["orders_7d"].fillna(0).tolist() == [0, 1, 2, 2]  # the sale at midnight of Jan 3 is known on Jan 4
+
+
+def test_stock_feast_materializes_the_same(project, gemel):
+    import datetime as dt
+
+    from feast import FeatureStore
+
+    before = gemel("features", "online", "buying", "customer=a", "--format", "json")[1]
+    store = FeatureStore(repo_path=str(project / "feature_views"))
+    with redirect_stdout(io.StringIO()):
+        store.materialize(dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime.now(dt.UTC))
+    assert gemel("features", "online", "buying", "customer=a", "--format", "json")[1] == before
+
+
+def test_a_training_set_is_made_of_tables_that_are_on_the_server(project, gemel):
+    select = f"select customer, shop, sold_at + interval 1 day as event_timestamp from {SCHEMA}.sales order by sale_id"
+    for accuracy, orders in (("served", [1, 2, 1]), ("exact", [2, 2, 1])):
+        made = library.load(project).training_set("buying.orders_7d", select, accuracy=accuracy)
+        assert made.arrow()["orders_7d"].to_pylist() == orders
+
+
+def test_one_value_changed_in_the_table_is_told_as_that_one(gemel, server):
+    where = "customer = 'a' and event_timestamp = '2024-01-04 00:00Z'"
+    change = f"update {SCHEMA}.buying set revenue_7d = revenue_7d + %s where {where}"
+    server.execute(change, (1,))
+    code, out, _ = gemel("verify")
+    server.execute(change, (-1,))
+    assert code == 1
+    assert "different buying.revenue_7d  customer=a  2024-01-04 00:00  BI=3.75  table=4.75" in out
+    assert gemel("verify", "-q")[0] == 0
+
+
+def test_a_table_with_a_lookback_is_made_again_in_part_and_refuses_to_be_of_two_definitions(gemel, server):
+    rows = f"select customer, shop, event_timestamp, orders_24h from {SCHEMA}.visiting order by 1, 2, 3"
+    before = server.execute(rows).fetchall()
+    server.execute(f"delete from {SCHEMA}.visiting where event_timestamp < '2024-01-05 00:00Z'")
+    code, out, err = gemel("features", "backfill", "--start", "2024-01-01", "--end", "2024-01-05", "visiting")
+    assert (code, server.execute(rows).fetchall()) == (0, before), out + err
+    server.execute(f"update {SCHEMA}.visiting set definition = 'another' where event_timestamp > '2024-01-09 00:00Z'")
+    code, out, err = gemel("features", "backfill", "--start", "2024-01-01", "--end", "2024-01-05", "visiting")
+    assert code == 1 and "visiting was built by another definition" in err
+    assert server.execute(f"select count(*) from {SCHEMA}.visiting").fetchone() == (len(before),)

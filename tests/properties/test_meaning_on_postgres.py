@@ -1,0 +1,50 @@
+"""PostgreSQL gives what the reference evaluator says, too: any question, any feature, any rows."""
+
+import os
+
+import pytest
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+import worlds
+from compiler.test_moments import assert_newest, views
+from postgres_worlds import Place
+from properties.asking import asked, assert_same, questions
+
+
+@pytest.fixture(scope="module")
+def postgres(needs_postgres):
+    place = Place(needs_postgres, f"gemel_meaning_{os.getpid()}")
+    yield place
+    place.warehouse.close()
+
+
+@pytest.mark.parametrize("kind", ["simple", "ratio", "derived", "cumulative", "conversion"])
+def test_the_sql_gives_what_the_definition_says(kind, postgres):
+    @given(seed=st.integers(0, 2**32), tables=worlds.worlds)
+    def holds(seed, tables):
+        question = asked(seed, kind)
+        note(str(question))
+        assert_same(question, tables, postgres)
+
+    holds()
+
+
+def test_metrics_of_every_kind_meet_in_one_query(postgres):
+    @given(question=questions(), tables=worlds.worlds)
+    def holds(question, tables):
+        note(str(question))
+        assert_same(question, tables, postgres)
+
+    holds()
+
+
+@pytest.mark.parametrize("ranges", [True, False], ids=["by frames", "by joins"])
+def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(ranges, postgres):
+    @given(words=views(), tables=worlds.worlds)
+    def holds(words, tables):
+        assert_newest(
+            words, tables, ranges=ranges, graph=postgres.graph, warehouse=postgres.warehouse, dialect="postgres"
+        )
+
+    holds()
