@@ -21,12 +21,18 @@ LIKE_PIP = \
 	if [ -n "$$PIP_CERT" ]; then export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$PIP_CERT}"; fi
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint format bench leak env clean help
+.PHONY: run postgres test lint format bench leak env clean help
 
 run: $(ENV) ## the worked example: build everything, then ask two questions (the default)
 	.venv/bin/gemel build
 	.venv/bin/gemel query --metrics flights,cancelled_flights,average_departure_delay
 	.venv/bin/gemel query --metrics flights,late_rate --group-by carrier__name --order -flights --limit 5
+
+postgres: $(ENV) ## the worked example on PostgreSQL and Redis, in build/postgres (PGHOST and its like, REDIS_URL)
+	.venv/bin/python data/postgres.py
+	.venv/bin/gemel build --project-dir build/postgres --target postgres
+	.venv/bin/gemel features online departure_delay_v1 carrier=UA origin=EWR plane=N14228 \
+		--project-dir build/postgres --target postgres
 
 test: $(ENV) ## the tests; make test PYTEST_ARGS="-k window" hands words on to pytest
 	.venv/bin/pytest $(PYTEST_ARGS)
@@ -50,7 +56,7 @@ leak: .venv/.leak ## the demonstration of docs/leak.md (minutes)
 env: $(ENV) ## only the environment, in .venv
 
 clean: ## remove the environment and what was built
-	rm -rf .venv .bootstrap target logs dbt_packages dist *.duckdb *.duckdb.wal
+	rm -rf .venv .bootstrap build target logs dbt_packages dist *.duckdb *.duckdb.wal
 	rm -rf feature_views/data/*.parquet feature_views/data/*.db .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 help: ## this list

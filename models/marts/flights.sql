@@ -22,7 +22,7 @@ departed as (
         flights.*,
         departure_delay is null as is_cancelled,
         -- The source's dep_time equals this on every row, but says nothing of the day.
-        scheduled_departure_utc + to_minutes(departure_delay) as departed_at_utc
+        scheduled_departure_utc + departure_delay * interval '1 minute' as departed_at_utc
     from flights
 
 ),
@@ -33,7 +33,8 @@ touched_down as (
         departed.*,
         airports.time_zone as destination_time_zone,
         -- A diverted flight has no air time; no flight here averages ten miles a minute from gate to gate.
-        departed_at_utc + to_minutes(coalesce(air_time, distance // 10)) as earliest_landing_utc
+        departed_at_utc
+            + coalesce(air_time, cast(floor(distance / 10.0) as integer)) * interval '1 minute' as earliest_landing_utc
     from departed
     inner join airports on departed.destination = airports.airport
 
@@ -54,9 +55,12 @@ landed as (
 
     select
         on_the_clock.*,
-        earliest_landing_utc + to_minutes(
-            (arrival_clock_minute - hour(earliest_landing_at) * 60 - minute(earliest_landing_at) + 1440) % 1440
-        ) as landed_at_utc
+        earliest_landing_utc + (
+            arrival_clock_minute
+            - cast(extract(hour from earliest_landing_at) as integer) * 60
+            - cast(extract(minute from earliest_landing_at) as integer)
+            + 1440
+        ) % 1440 * interval '1 minute' as landed_at_utc
     from on_the_clock
 
 ),
@@ -72,7 +76,8 @@ final as (
         landed.origin,
         landed.destination,
         landed.origin || '-' || landed.destination as route,
-        landed.origin || '-' || strftime(landed.scheduled_hour_utc, '%Y-%m-%dT%H') as departure_weather_key,
+        landed.origin || '-' || replace(left(cast(landed.scheduled_hour_utc as varchar), 13), ' ', 'T')
+            as departure_weather_key,
 
         landed.scheduled_departure_at,
         landed.scheduled_departure_utc,

@@ -7,7 +7,7 @@ with planes as (
 select
     tail_number,
     year_built,
-    year_built // 10 * 10 as decade_built,
+    year_built - year_built % 10 as decade_built,
     aircraft_type,
     manufacturer,
     model,

@@ -5,12 +5,12 @@ with weather as (
 )
 
 select
-    origin || '-' || strftime(observed_at_utc, '%Y-%m-%dT%H') as weather_key,
+    origin || '-' || replace(left(cast(observed_at_utc as varchar), 13), ' ', 'T') as weather_key,
     origin,
     observed_at,
     observed_at_utc,
     -- A reading is taken somewhere within its hour.
-    observed_at_utc + interval 1 hour as known_at_utc,
+    observed_at_utc + interval '1 hour' as known_at_utc,
 
     temperature,
     dew_point,

@@ -21,7 +21,7 @@ listed as (
         faa as airport,
         name,
         -- Two airports lost the sign of their longitude (and so lie in China), one has its two angles swapped.
-        if(faa = 'EEN', lon, lat) as latitude,
+        case when faa = 'EEN' then lon else lat end as latitude,
         case
             when faa in ('DVT', 'MYF') then -lon
             when faa = 'EEN' then -lat

@@ -19,12 +19,12 @@ renamed as (
         make_timestamp(year, month, day, hour, minute, 0) as scheduled_departure_at,
         -- The clock times repeat an hour in November; time_hour, being UTC, does not.
         timezone('UTC', time_hour) as scheduled_hour_utc,
-        timezone('UTC', time_hour) + to_minutes(minute) as scheduled_departure_utc,
+        timezone('UTC', time_hour) + minute * interval '1 minute' as scheduled_departure_utc,
 
         dep_delay as departure_delay,
         arr_delay as arrival_delay,
         -- Minutes after midnight on the destination's clock; 2400 is midnight.
-        (arr_time // 100 * 60 + arr_time % 100) % 1440 as arrival_clock_minute,
+        (cast(floor(arr_time / 100.0) as integer) * 60 + arr_time % 100) % 1440 as arrival_clock_minute,
         air_time,
         distance
 

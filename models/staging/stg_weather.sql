@@ -13,7 +13,7 @@ select
     humid as humidity,
     wind_dir as wind_direction,
     -- One reading says 1,048 mph; the strongest gust of the year was 67.
-    if(wind_speed < 200, wind_speed, null) as wind_speed,
+    case when wind_speed < 200 then wind_speed end as wind_speed,
     wind_gust,
     precip as precipitation,
     pressure,

@@ -33,7 +33,7 @@ clocks as (
         timezone(airports.time_zone, timezone('UTC', flights.landed_at_utc)) as landed_at,
         timezone(
             airports.time_zone,
-            timezone('UTC', flights.landed_at_utc - to_minutes(flights.arrival_delay))
+            timezone('UTC', flights.landed_at_utc - flights.arrival_delay * interval '1 minute')
         ) as scheduled_arrival_at
     from flights
     inner join airports on flights.destination = airports.airport
@@ -45,10 +45,10 @@ from clocks
 inner join source on clocks.flight_id = source.flight_id
 where
     scheduled_departure_at != scheduled_at
-    or hour(departed_at) * 100 + minute(departed_at) is distinct from departure_clock
+    or extract(hour from departed_at) * 100 + extract(minute from departed_at) is distinct from departure_clock
     or (
-        hour(landed_at) * 100 + minute(landed_at) is distinct from arrival_clock
+        extract(hour from landed_at) * 100 + extract(minute from landed_at) is distinct from arrival_clock
         -- The source shows one arrival at 2:03 in the night that skipped from 2:00 to 3:00.
         and clocks.flight_id != 'B635-JFK-2013-03-09'
     )
-    or hour(scheduled_arrival_at) * 100 + minute(scheduled_arrival_at) != scheduled_arrival_clock
+    or extract(hour from scheduled_arrival_at) * 100 + extract(minute from scheduled_arrival_at) != scheduled_arrival_clock

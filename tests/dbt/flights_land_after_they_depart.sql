@@ -3,7 +3,7 @@ select *
 from {{ ref('flights') }}
 where
     landed_at_utc <= departed_at_utc
-    or landed_at_utc > departed_at_utc + interval 24 hour
+    or landed_at_utc > departed_at_utc + interval '24 hours'
     or (air_time is not null and landed_at_utc not between
-        departed_at_utc + to_minutes(air_time)
-        and departed_at_utc + to_minutes(air_time + 240))
+        departed_at_utc + air_time * interval '1 minute'
+        and departed_at_utc + (air_time + 240) * interval '1 minute')

@@ -6,4 +6,4 @@ where
     or air_time not between 15 and 720
     or distance not between 1 and 5000
     or seats not between 1 and 500
-    or year(scheduled_departure_at) != 2013
+    or extract(year from scheduled_departure_at) != 2013

@@ -1,4 +1,11 @@
 -- A company that lacks its spelling in makers would pass for a person.
-select *
-from {{ ref('makers') }}
-where is_amateur and regexp_matches(manufacturer, '\b(INC|CORP|CO|LTD|CORPORATION|INDUSTRIE)\b')
+with words (word) as (
+
+    values ('INC'), ('CORP'), ('CO'), ('LTD'), ('CORPORATION'), ('INDUSTRIE')
+
+)
+
+select makers.*
+from {{ ref('makers') }} as makers
+inner join words on ' ' || makers.manufacturer || ' ' like '% ' || words.word || ' %'
+where makers.is_amateur
