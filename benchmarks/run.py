@@ -25,6 +25,7 @@ BENCHMARKS = {
     "load": "loading",
     "validate": "validation",
     "training": "training",
+    "generate": "generation",
     "feature-table": "feature_table",
     "offline-store": "offline_store",
     "online": "online",

@@ -53,7 +53,7 @@ carrier_punctuality_source = FileSource(
     description="A copy of dbt's table carrier_punctuality, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.carrier_punctuality",
-        "definition": "ae6a07c32772",
+        "definition": "43bda39a0d86",
     },
     owner="ml@example.com",
 )
@@ -72,7 +72,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
                 "window": "1 day",
-                "definition": "ae21296b6f27",
+                "definition": "5e2e356fa606",
             },
         ),
         Field(
@@ -83,7 +83,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
                 "window": "7 days",
-                "definition": "676427212988",
+                "definition": "931ae0533f9f",
             },
         ),
         Field(
@@ -94,7 +94,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
                 "window": "28 days",
-                "definition": "71ec599e9370",
+                "definition": "aadb2250c3d4",
             },
         ),
         Field(
@@ -105,7 +105,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
                 "window": "7 days",
-                "definition": "7433a3f1d64d",
+                "definition": "6c1a68486155",
             },
         ),
         Field(
@@ -117,7 +117,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "late_rate",
                 "window": "7 days",
                 "part": "numerator",
-                "definition": "4502d95b0272",
+                "definition": "9a6ed5f88fa3",
             },
         ),
         Field(
@@ -129,7 +129,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "late_rate",
                 "window": "7 days",
                 "part": "denominator",
-                "definition": "08d38d6dfe84",
+                "definition": "fd0ac171457d",
             },
         ),
         Field(
@@ -140,7 +140,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
                 "window": "28 days",
-                "definition": "41730d86451a",
+                "definition": "870cadd0aaee",
             },
         ),
         Field(
@@ -152,7 +152,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "late_rate",
                 "window": "28 days",
                 "part": "numerator",
-                "definition": "452dd583ad06",
+                "definition": "15c49a407719",
             },
         ),
         Field(
@@ -164,7 +164,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "late_rate",
                 "window": "28 days",
                 "part": "denominator",
-                "definition": "8379cdfb4010",
+                "definition": "5aeef53ecf2d",
             },
         ),
         Field(
@@ -175,7 +175,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.cancellation_rate",
                 "metric": "cancellation_rate",
                 "window": "7 days",
-                "definition": "a304a750e9e1",
+                "definition": "473b1ecaa590",
             },
         ),
         Field(
@@ -187,7 +187,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "cancellation_rate",
                 "window": "7 days",
                 "part": "numerator",
-                "definition": "4e6d4fa6b2d5",
+                "definition": "a5796e4790ec",
             },
         ),
         Field(
@@ -199,7 +199,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "cancellation_rate",
                 "window": "7 days",
                 "part": "denominator",
-                "definition": "4b59cecbe9f1",
+                "definition": "931ae0533f9f",
             },
         ),
         Field(
@@ -210,7 +210,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.average_departure_delay",
                 "metric": "average_departure_delay",
                 "window": "7 days",
-                "definition": "0af23115a281",
+                "definition": "d82ecae2bd23",
             },
         ),
         Field(
@@ -220,7 +220,7 @@ carrier_punctuality_view = FeatureView(
             tags={
                 "dimension": "carrier__name",
                 "as_of": "current",
-                "definition": "b25af51a1aea",
+                "definition": "b2af0a3b04f5",
             },
         ),
     ],
@@ -232,7 +232,7 @@ carrier_punctuality_view = FeatureView(
         "schedule": "day",
         "known_at": "flight__outcome_known_at",
         "delay": "2 hours",
-        "definition": "ae6a07c32772",
+        "definition": "43bda39a0d86",
     },
     owner="ml@example.com",
 )
@@ -245,7 +245,7 @@ origin_congestion_source = FileSource(
     description="A copy of dbt's table origin_congestion, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.origin_congestion",
-        "definition": "eb056751ed4f",
+        "definition": "946624dff186",
     },
     owner="ml@example.com",
 )
@@ -264,7 +264,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.departures",
                 "metric": "departures",
                 "window": "1 hour",
-                "definition": "8ff3c679cb73",
+                "definition": "707dbe2b31e5",
             },
         ),
         Field(
@@ -275,7 +275,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.departures",
                 "metric": "departures",
                 "window": "3 hours",
-                "definition": "5691f33c0ac3",
+                "definition": "ce19a9c0e771",
             },
         ),
         Field(
@@ -286,7 +286,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_departures",
                 "metric": "late_departures",
                 "window": "1 hour",
-                "definition": "ae249d1bb011",
+                "definition": "76d729a9cb84",
             },
         ),
         Field(
@@ -297,7 +297,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_departures",
                 "metric": "late_departures",
                 "window": "3 hours",
-                "definition": "f92e436a8eba",
+                "definition": "f6cd070ea126",
             },
         ),
         Field(
@@ -308,7 +308,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
                 "window": "3 hours",
-                "definition": "1745f9e490c9",
+                "definition": "9eebceebb070",
             },
         ),
         Field(
@@ -320,7 +320,7 @@ origin_congestion_view = FeatureView(
                 "metric": "late_rate",
                 "window": "3 hours",
                 "part": "numerator",
-                "definition": "cf7565a5c69c",
+                "definition": "f6cd070ea126",
             },
         ),
         Field(
@@ -332,7 +332,7 @@ origin_congestion_view = FeatureView(
                 "metric": "late_rate",
                 "window": "3 hours",
                 "part": "denominator",
-                "definition": "9358fe815042",
+                "definition": "ce19a9c0e771",
             },
         ),
         Field(
@@ -343,7 +343,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
                 "window": "1 day",
-                "definition": "7c58b26138c1",
+                "definition": "b207731e986c",
             },
         ),
         Field(
@@ -355,7 +355,7 @@ origin_congestion_view = FeatureView(
                 "metric": "late_rate",
                 "window": "1 day",
                 "part": "numerator",
-                "definition": "002722666b6e",
+                "definition": "b76cf4d5a906",
             },
         ),
         Field(
@@ -367,7 +367,7 @@ origin_congestion_view = FeatureView(
                 "metric": "late_rate",
                 "window": "1 day",
                 "part": "denominator",
-                "definition": "d62cbb632b54",
+                "definition": "26e3358cf361",
             },
         ),
         Field(
@@ -378,7 +378,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.cancelled_flights",
                 "metric": "cancelled_flights",
                 "window": "3 hours",
-                "definition": "cb1f1ee0d0a2",
+                "definition": "ae6a46a66758",
             },
         ),
     ],
@@ -389,7 +389,7 @@ origin_congestion_view = FeatureView(
         "dbt": "model.gemel_flights.origin_congestion",
         "schedule": "hour",
         "known_at": "flight__outcome_known_at",
-        "definition": "eb056751ed4f",
+        "definition": "946624dff186",
     },
     owner="ml@example.com",
 )
@@ -402,7 +402,7 @@ plane_history_source = FileSource(
     description="A copy of dbt's table plane_history, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_history",
-        "definition": "e82d22ea5bfe",
+        "definition": "12b0ecedbdfe",
     },
     owner="ml@example.com",
 )
@@ -421,7 +421,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.arrivals",
                 "metric": "arrivals",
                 "window": "7 days",
-                "definition": "e7b58dca5d89",
+                "definition": "7da076a30f9e",
             },
         ),
         Field(
@@ -432,7 +432,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.arrivals",
                 "metric": "arrivals",
                 "window": "28 days",
-                "definition": "54742c9f1482",
+                "definition": "2a9ba5708089",
             },
         ),
         Field(
@@ -443,7 +443,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.average_arrival_delay",
                 "metric": "average_arrival_delay",
                 "window": "7 days",
-                "definition": "21379a06846c",
+                "definition": "e4c5fcb7c10d",
             },
         ),
         Field(
@@ -454,7 +454,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.average_arrival_delay",
                 "metric": "average_arrival_delay",
                 "window": "28 days",
-                "definition": "4b0f39e20df2",
+                "definition": "ebdd400bd9d5",
             },
         ),
         Field(
@@ -465,7 +465,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_arrival_rate",
                 "metric": "late_arrival_rate",
                 "window": "28 days",
-                "definition": "a66014047bb9",
+                "definition": "affa4b37220f",
             },
         ),
         Field(
@@ -477,7 +477,7 @@ plane_history_view = FeatureView(
                 "metric": "late_arrival_rate",
                 "window": "28 days",
                 "part": "numerator",
-                "definition": "d2f0fd41b048",
+                "definition": "4f2100c0da29",
             },
         ),
         Field(
@@ -489,7 +489,7 @@ plane_history_view = FeatureView(
                 "metric": "late_arrival_rate",
                 "window": "28 days",
                 "part": "denominator",
-                "definition": "cb0e3bb9194d",
+                "definition": "bb54d7cb6173",
             },
         ),
         Field(
@@ -500,7 +500,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.miles_flown",
                 "metric": "miles_flown",
                 "window": "28 days",
-                "definition": "912763971052",
+                "definition": "5e2001918f59",
             },
         ),
         Field(
@@ -511,7 +511,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.miles_flown",
                 "metric": "miles_flown",
                 "window": "all time",
-                "definition": "02bd78b19410",
+                "definition": "c86d2b52fd18",
             },
         ),
         Field(
@@ -521,7 +521,7 @@ plane_history_view = FeatureView(
             tags={
                 "dimension": "plane__manufacturer",
                 "as_of": "current",
-                "definition": "cec9a18fbcf8",
+                "definition": "19bcab8f1d3a",
             },
         ),
         Field(
@@ -531,7 +531,7 @@ plane_history_view = FeatureView(
             tags={
                 "dimension": "plane__year_built",
                 "as_of": "current",
-                "definition": "d72dfe1cec69",
+                "definition": "9132a3f51d65",
             },
         ),
         Field(
@@ -541,7 +541,7 @@ plane_history_view = FeatureView(
             tags={
                 "dimension": "plane__seats",
                 "as_of": "current",
-                "definition": "e34f49f23eba",
+                "definition": "2cb42c0347cb",
             },
         ),
     ],
@@ -552,7 +552,7 @@ plane_history_view = FeatureView(
         "dbt": "model.gemel_flights.plane_history",
         "schedule": "day",
         "known_at": "flight__landed_at",
-        "definition": "e82d22ea5bfe",
+        "definition": "12b0ecedbdfe",
     },
     owner="ml@example.com",
 )
@@ -565,7 +565,7 @@ airline_at_airport_source = FileSource(
     description="A copy of dbt's table airline_at_airport, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.airline_at_airport",
-        "definition": "062837fe2f65",
+        "definition": "0ff000ee9c8b",
     },
     owner="ml@example.com",
 )
@@ -585,7 +585,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.planes_in_use",
                 "metric": "planes_in_use",
                 "window": "1 day",
-                "definition": "e479f2b14f1b",
+                "definition": "61df474e4967",
             },
         ),
         Field(
@@ -596,7 +596,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.planes_in_use",
                 "metric": "planes_in_use",
                 "window": "7 days",
-                "definition": "ebd206eb95d6",
+                "definition": "5887039e7422",
             },
         ),
         Field(
@@ -607,7 +607,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.median_departure_delay",
                 "metric": "median_departure_delay",
                 "window": "7 days",
-                "definition": "fa9a5053a12e",
+                "definition": "b31046a9986c",
             },
         ),
         Field(
@@ -618,7 +618,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.longest_departure_delay",
                 "metric": "longest_departure_delay",
                 "window": "1 day",
-                "definition": "39e2731e942c",
+                "definition": "7ebce88cf316",
             },
         ),
         Field(
@@ -629,7 +629,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.flights_month_to_date",
                 "metric": "flights_month_to_date",
                 "window": "month to date",
-                "definition": "c37b6e24782b",
+                "definition": "38650fc6636c",
             },
         ),
     ],
@@ -640,7 +640,7 @@ airline_at_airport_view = FeatureView(
         "dbt": "model.gemel_flights.airline_at_airport",
         "schedule": "day",
         "known_at": "flight__outcome_known_at",
-        "definition": "062837fe2f65",
+        "definition": "0ff000ee9c8b",
     },
     owner="ml@example.com",
 )
@@ -653,7 +653,7 @@ plane_knock_on_source = FileSource(
     description="A copy of dbt's table plane_knock_on, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_knock_on",
-        "definition": "7b2e1b503d80",
+        "definition": "2f6ce96defb6",
     },
     owner="ml@example.com",
 )
@@ -672,7 +672,7 @@ plane_knock_on_view = FeatureView(
                 "dbt": "metric.gemel_flights.knock_on_departures",
                 "metric": "knock_on_departures",
                 "window": "28 days",
-                "definition": "2dc3bae6efed",
+                "definition": "7c81f6550d4a",
             },
         ),
         Field(
@@ -683,7 +683,7 @@ plane_knock_on_view = FeatureView(
                 "dbt": "metric.gemel_flights.knock_on_rate",
                 "metric": "knock_on_rate",
                 "window": "28 days",
-                "definition": "56e082daf723",
+                "definition": "e5dada9fe878",
             },
         ),
     ],
@@ -693,7 +693,7 @@ plane_knock_on_view = FeatureView(
     tags={
         "dbt": "model.gemel_flights.plane_knock_on",
         "schedule": "day",
-        "definition": "7b2e1b503d80",
+        "definition": "2f6ce96defb6",
     },
     owner="ml@example.com",
 )
@@ -706,7 +706,7 @@ maker_reliability_source = FileSource(
     description="A copy of dbt's table maker_reliability, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.maker_reliability",
-        "definition": "0eefaa5a9e12",
+        "definition": "1dce232bd86e",
     },
     owner="ml@example.com",
 )
@@ -725,7 +725,7 @@ maker_reliability_view = FeatureView(
                 "dbt": "metric.gemel_flights.arrivals",
                 "metric": "arrivals",
                 "window": "4 weeks",
-                "definition": "6c28a9ddb5aa",
+                "definition": "e56cf9823904",
             },
         ),
         Field(
@@ -736,7 +736,7 @@ maker_reliability_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_arrival_rate",
                 "metric": "late_arrival_rate",
                 "window": "4 weeks",
-                "definition": "cbf39160c71a",
+                "definition": "6234c82c4fb8",
             },
         ),
         Field(
@@ -748,7 +748,7 @@ maker_reliability_view = FeatureView(
                 "metric": "late_arrival_rate",
                 "window": "4 weeks",
                 "part": "numerator",
-                "definition": "c0e11f79138b",
+                "definition": "03b09d327194",
             },
         ),
         Field(
@@ -760,7 +760,7 @@ maker_reliability_view = FeatureView(
                 "metric": "late_arrival_rate",
                 "window": "4 weeks",
                 "part": "denominator",
-                "definition": "3644c6c334b2",
+                "definition": "8278cd113961",
             },
         ),
         Field(
@@ -771,7 +771,7 @@ maker_reliability_view = FeatureView(
                 "dbt": "metric.gemel_flights.p95_arrival_delay",
                 "metric": "p95_arrival_delay",
                 "window": "4 weeks",
-                "definition": "db63254d56bc",
+                "definition": "1a2dcb867ea3",
             },
         ),
         Field(
@@ -781,7 +781,7 @@ maker_reliability_view = FeatureView(
             tags={
                 "dimension": "maker__country",
                 "as_of": "current",
-                "definition": "a2c14cf8b6b7",
+                "definition": "5eb1c70c0841",
             },
         ),
     ],
@@ -792,7 +792,7 @@ maker_reliability_view = FeatureView(
         "dbt": "model.gemel_flights.maker_reliability",
         "schedule": "week",
         "known_at": "flight__landed_at",
-        "definition": "0eefaa5a9e12",
+        "definition": "1dce232bd86e",
     },
     owner="ml@example.com",
 )
@@ -828,10 +828,10 @@ departure_context_request = RequestSource(
     mode="python",
     description="The flight that is asked about, beside what its plane has been flying.",
     tags={
-        "definition": "eeab0a676ef1",
+        "definition": "1ec58418d821",
         "distance_against_usual.expr": "distance * plane_history.arrivals_28d / plane_history.miles_flown_28d",
         "distance_against_usual.description": "Miles of this flight for each mile of the plane's flights of the last 28 days.",
-        "distance_against_usual.definition": "3eb964af2c90",
+        "distance_against_usual.definition": "9cc4d4f6dd4a",
         "scheduled_hour.expr": "extract(hour from scheduled_departure)",
         "scheduled_hour.description": "Hour of the scheduled departure, in UTC.",
         "scheduled_hour.definition": "0dd3573718e2",

@@ -60,7 +60,7 @@ STAGES = {
     "tidy": ["steps", "rules"],
     "plan what is tidied": ["requests"],
     "lower": ["calendars", "lowering"],
-    "speak": ["accents", "dialects"],
+    "speak": ["accents", "dialects", "fingerprints"],
     "about it all": ["lineage", "outline"],
     "the recipe": ["__init__"],
 }

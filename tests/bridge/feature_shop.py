@@ -6,9 +6,9 @@ from textwrap import dedent
 import duckdb
 import jinja2
 
-from gemel.bridge import tables
 from gemel.bridge.columns import Known, decide_types
 from gemel.bridge.features import bind_features
+from gemel.bridge.tables import Tables
 from gemel.compiler.graph import bind
 from gemel.spec.feature_views import parse_feature_views
 from gemel.spec.nodes import Nodes
@@ -173,13 +173,13 @@ class Shop:
         return tuple((name, kind) for name, kind, *_ in self.con.execute(f"DESCRIBE {sql}").fetchall())
 
     def types(self, bound):
-        return decide_types(self.graph, bound, Known(self.describe))
+        return decide_types(Tables(self.graph), bound, Known(self.describe))
 
     def table(self, text, *, until="2024-03-01 00:00:00"):
         """The rows of the one view in `text`, as dicts, by entity and moment."""
         bound = self.bound(text)
         [view] = bound.views
-        sql = render(tables.model_sql(self.graph, view, self.types(bound)[view.name], nodes=Nodes(None)), until)
+        sql = render(Tables(self.graph).model(view, self.types(bound)[view.name], nodes=Nodes(None)), until)
         cursor = self.con.execute(f"select * from ({sql}) order by {', '.join(view.view.entities)}, event_timestamp")
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

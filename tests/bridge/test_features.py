@@ -7,6 +7,7 @@ from feature_shop import MANIFEST, model
 
 from gemel.bridge.columns import Known, decide_types, read_recorded
 from gemel.bridge.features import bind_features
+from gemel.bridge.tables import Tables
 from gemel.compiler.graph import bind
 from gemel.errors import Problems, WarehouseError
 from gemel.spec.feature_views import parse_feature_views
@@ -154,11 +155,11 @@ def test_types_come_from_the_view_then_the_definition_then_the_engine(shop):
 def test_without_a_database_types_are_those_of_the_last_time_and_else_asked_for(shop):
     bound = shop.bound(more("{metric: revenue, windows: [1 day]}"))
     with pytest.raises(Problems) as caught:
-        decide_types(shop.graph, bound, Known())
+        decide_types(Tables(shop.graph), bound, Known())
     assert [error.code for error in caught.value.errors] == ["G523", "G523"]
     columns = [{"name": "customer", "data_type": "BIGINT"}, {"name": "revenue_1d", "data_type": "DOUBLE"}]
     recorded = read_recorded({"models": [{"name": "buying", "columns": columns}]})
-    assert decide_types(shop.graph, bound, Known(recorded=recorded))["buying"] == {
+    assert decide_types(Tables(shop.graph), bound, Known(recorded=recorded))["buying"] == {
         "customer": "int64",
         "orders_7d": "int64",
         "revenue_1d": "float64",
@@ -175,9 +176,9 @@ def test_a_table_that_is_not_built_yet_tells_no_type_and_another_fault_is_told(s
         return describe
 
     with pytest.raises(Problems):
-        decide_types(shop.graph, bound, Known(failing("G405")))
+        decide_types(Tables(shop.graph), bound, Known(failing("G405")))
     with pytest.raises(WarehouseError):
-        decide_types(shop.graph, bound, Known(failing("G406")))
+        decide_types(Tables(shop.graph), bound, Known(failing("G406")))
 
 
 def test_a_key_that_no_store_can_find_is_refused():
@@ -191,7 +192,7 @@ def test_a_key_that_no_store_can_find_is_refused():
     graph = bind(read_manifest(changed))
     bound = bind_features(graph, parse_feature_views([("a.yml", dedent(VIEW.replace("          - MORE\n", "")))]))
     with pytest.raises(Problems) as caught:
-        decide_types(graph, bound, Known(lambda sql: (("customer", "DOUBLE"), ("orders_7d", "BIGINT"))))
+        decide_types(Tables(graph), bound, Known(lambda sql: (("customer", "DOUBLE"), ("orders_7d", "BIGINT"))))
     assert "G524 entity 'customer' is DOUBLE, which cannot be a key in Feast's stores" in str(caught.value)
 
 

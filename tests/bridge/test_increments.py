@@ -10,7 +10,7 @@ from feature_shop import Shop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gemel.bridge import tables
+from gemel.bridge.tables import Tables
 from gemel.spec.nodes import Nodes
 
 VIEW = """
@@ -46,7 +46,7 @@ class Table:
         bound = self.shop.bound(text)
         [self.view] = bound.views
         types = self.shop.types(bound)["buying"]
-        self.model = tables.model_sql(self.shop.graph, self.view, types, nodes=Nodes(None))
+        self.model = Tables(self.shop.graph).model(self.view, types, nodes=Nodes(None))
         self.there = False
 
     def build(self, until, **variables):

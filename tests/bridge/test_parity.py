@@ -6,10 +6,11 @@ import datetime as dt
 import pytest
 from feature_shop import render
 
-from gemel.bridge import parity, tables, training
+from gemel.bridge import parity, training
 from gemel.bridge.choices import choose
 from gemel.bridge.report import Report
 from gemel.bridge.sameness import same
+from gemel.bridge.tables import DATA, Tables
 from gemel.cli.verify import verdict
 from gemel.compiler import compile_query
 from gemel.compiler.spellings import make_query
@@ -58,11 +59,11 @@ class Built:
         self.spoilt = {"served": lambda made: made, "exact": lambda made: made}
         (root / "manifest.json").write_text("{}")
         sql = render(
-            tables.model_sql(shop.graph, self.view, self.types["buying"], nodes=Nodes(None)), "2024-03-01 00:00:00"
+            Tables(shop.graph).model(self.view, self.types["buying"], nodes=Nodes(None)), "2024-03-01 00:00:00"
         )
         shop.con.execute(f"create table buying as {sql}")
-        (root / tables.DATA).mkdir(parents=True)
-        shop.con.execute(f"copy buying to '{root / tables.DATA / 'buying.parquet'}'")
+        (root / DATA).mkdir(parents=True)
+        shop.con.execute(f"copy buying to '{root / DATA / 'buying.parquet'}'")
         newest = "from buying qualify row_number() over (partition by customer order by event_timestamp desc) = 1"
         answer = Answer(shop.con.execute(newest))
         rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows()]
@@ -165,7 +166,7 @@ def test_a_value_changed_in_the_table_is_told_once(built, moments):
 
 
 def test_a_value_changed_in_the_copy_that_feast_reads_is_told_once(built):
-    copy = built.root / tables.DATA / "buying.parquet"
+    copy = built.root / DATA / "buying.parquet"
     built.shop.con.execute(f"create table changed as from '{copy}'")
     built.shop.con.execute(
         "update changed set nick = 'Eve' where customer = 'a' and event_timestamp = '2024-01-04 02:00'"

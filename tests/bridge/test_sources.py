@@ -12,6 +12,7 @@ from gemel.bridge.catalog import describer
 from gemel.bridge.columns import Known, decide_types
 from gemel.bridge.feast import store_yaml
 from gemel.bridge.sources import WAREHOUSES, Written, check_store, table, warehouse
+from gemel.bridge.tables import Tables
 from gemel.errors import BridgeError, Problems
 from gemel.spec.nodes import Nodes
 from gemel.warehouse.profile import Target
@@ -63,7 +64,7 @@ def nodes(tmp_path, adapter, relation):
 def files(shop, tmp_path, adapter, text=VIEWS, relation=None):
     """What is generated for a warehouse of a kind, the types being those that were known last time."""
     bound = shop.bound(text)
-    types = decide_types(shop.graph, bound, Known(shop.describe))
+    types = decide_types(Tables(shop.graph), bound, Known(shop.describe))
     (tmp_path / "dbt_project.yml").write_text("model-paths: [models]\n")
     known = Known(recorded=types, kind=warehouse(adapter))
     told = nodes(tmp_path, adapter, relation or RELATIONS[adapter])
@@ -281,11 +282,13 @@ def test_types_of_a_warehouse_that_cannot_be_asked_are_those_that_dbt_has_writte
     (tmp_path / "manifest.json").write_text(json.dumps({"nodes": manifest, "sources": {}}))
     text = VIEWS.replace(", dtype: float64", "").replace("{dimension: customer__nick", "{dimension: customer__born")
     known = Known(describer(tmp_path, "snowflake"), frozenset(), {}, warehouse("snowflake"), is_asked=False)
-    types = decide_types(shop.graph, shop.bound(text), known)["buying"]
+    types = decide_types(Tables(shop.graph), shop.bound(text), known)["buying"]
     assert (types["customer"], types["orders_7d"], types["born"]) == ("string", "int64", "timestamp")
     assert types["revenue_this_month"] == "float64"  # a NUMBER may have fractions
 
     (tmp_path / "catalog.json").unlink()
     with pytest.raises(Problems, match="G523 nothing tells the type of entity 'customer'") as caught:
-        decide_types(shop.graph, shop.bound(text), known := Known(describer(tmp_path, "snowflake"), is_asked=False))
+        decide_types(
+            Tables(shop.graph), shop.bound(text), known := Known(describer(tmp_path, "snowflake"), is_asked=False)
+        )
     assert "dbt docs generate" in str(caught.value) and known.describe

@@ -14,8 +14,9 @@ from feature_shop import Shop, render
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gemel.bridge import tables, training
+from gemel.bridge import training
 from gemel.bridge.choices import choose
+from gemel.bridge.tables import Tables
 from gemel.bridge.training import make, manifest_path
 from gemel.errors import GemelError
 from gemel.spec.nodes import Nodes
@@ -59,7 +60,7 @@ class Place:
         self.bound = self.shop.bound(views)
         types = self.shop.types(self.bound)
         for view in self.bound.views:
-            sql = render(tables.model_sql(self.shop.graph, view, types[view.name], nodes=Nodes(None)), "2024-02-01")
+            sql = render(Tables(self.shop.graph).model(view, types[view.name], nodes=Nodes(None)), "2024-02-01")
             self.shop.con.execute(f"create or replace table {view.name} as {sql}")
         (self.folder / "manifest.json").write_text(json.dumps({"metadata": {"invocation_id": "i1"}}))
         relations = {view.name: f"memory.main.{view.name}" for view in self.bound.views}
@@ -225,7 +226,7 @@ def test_made_again_it_is_the_same_file_and_its_manifest_says_of_what(shared, tm
     assert manifest["features"] == ["buying.orders_all", "buying.nick", "visiting.visits"]
     assert manifest["dbt"]["invocation_id"] == "i1"
     view = shared.bound.views[0]
-    assert manifest["definitions"]["buying"]["table"] == tables.digest(shared.shop.graph, view)
+    assert manifest["definitions"]["buying"]["table"] == Tables(shared.shop.graph).digest(view)
     assert manifest["columns"]["nick"] == "string"
     # A day after the sale of Jan 2, 10:00: the row of that day does not have the sale of its midnight yet.
     assert made.arrow()["orders_all"].to_pylist() == [1, 2, 1 if accuracy == "served" else 2]

@@ -3,6 +3,8 @@
 import datetime as dt
 import json
 import sqlite3
+import subprocess
+import sys
 from textwrap import dedent
 
 import duckdb
@@ -141,6 +143,15 @@ STEPS = ["generate", "dbt build", "check types", "feast apply", "materialize", "
 
 def test_what_was_generated_is_up_to_date(gemel):
     assert gemel("generate", "--check")[0] == 0
+
+
+def test_generating_imports_neither_feast_nor_dbt(gemel, project):
+    code = (
+        "import sys; from gemel.cli import main; code = main(['generate', '--check']);"
+        "print(code, sorted({'feast', 'dbt', 'pandas', 'pyarrow'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["0 []"]
 
 
 def test_the_online_store_answers_with_the_newest_row(gemel):

@@ -6,14 +6,14 @@ same files as the machine that committed them, and a type that no one knows is a
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from gemel.bridge.features import Bound, BoundView
 from gemel.bridge.shapes import type_name
 from gemel.bridge.sources import DUCKDB, Warehouse
-from gemel.bridge.tables import Types, natural_sql
+from gemel.bridge.tables import Tables, Types
 from gemel.bridge.types import KEYS, TYPES, from_engine
-from gemel.compiler.graph import Graph
 from gemel.errors import BridgeError, GemelError, Problems, WarehouseError
 
 Describe = Callable[[str], tuple[tuple[str, str], ...]]
@@ -34,10 +34,13 @@ class Known:
     is_asked: bool = True
 
 
-def decide_types(graph: Graph, bound: Bound, known: Known) -> dict[str, Types]:
+def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]:
     """By view, the type of each entity and feature. Raises Problems (G523, G524)."""
     problems: list[GemelError] = []
-    types: dict[str, Types] = {view.name: _view_types(graph, view, known, problems) for view in bound.views}
+    told = _described(tables, bound, known)
+    types: dict[str, Types] = {
+        view.name: _view_types(view, told.get(view.name, {}), known, problems) for view in bound.views
+    }
     keys: dict[str, tuple[str, str]] = {}
     for view in bound.views:
         for entity in view.view.entities:
@@ -62,8 +65,7 @@ def unknown_only(error: Problems) -> bool:
     return all(each.code == "G523" for each in error.errors)
 
 
-def _view_types(graph: Graph, view: BoundView, known: Known, problems: list[GemelError]) -> dict[str, str]:
-    told = _described(graph, view, known)
+def _view_types(view: BoundView, told: Mapping[str, str], known: Known, problems: list[GemelError]) -> dict[str, str]:
     recorded = known.recorded.get(view.name, {})
     types: dict[str, str] = {}
     for entity in view.view.entities:
@@ -119,13 +121,24 @@ def _build(known: Known) -> str:
     return "build the models that it reads and run `dbt docs generate`, or give their columns a `data_type:`"
 
 
-def _described(graph: Graph, view: BoundView, known: Known) -> dict[str, str]:
-    """What the engine says; nothing where there is no database, or not these tables in it."""
+def _described(tables: Tables, bound: Bound, known: Known) -> dict[str, dict[str, str]]:
+    """What the engine says, by view. It looks at one view while we write the next."""
     if known.describe is None:
         return {}
+    kind = known.kind if known.is_asked else DUCKDB
+    with ThreadPoolExecutor(max_workers=1) as engine:
+        asked = {
+            view.name: engine.submit(_described_one, known, view, tables.natural(view, known.catalogs, kind))
+            for view in bound.views
+        }
+    return {name: each.result() for name, each in asked.items()}
+
+
+def _described_one(known: Known, view: BoundView, sql: str) -> dict[str, str]:
+    """Nothing where there is no database, or not these tables in it."""
+    assert known.describe is not None
     try:
-        kind = known.kind if known.is_asked else DUCKDB
-        return dict(known.describe(natural_sql(graph, view, known.catalogs, kind)))
+        return dict(known.describe(sql))
     except WarehouseError as error:
         nothing_yet = error.code in ("G401", "G405")  # no file, or no such table in it
         if nothing_yet or (error.code in ("G403", "G404") and view.name in known.recorded):

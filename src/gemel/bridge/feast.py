@@ -11,7 +11,7 @@ from gemel.bridge.features import Bound, BoundService, BoundView, Column, as_ask
 from gemel.bridge.on_demand.computing import Computed
 from gemel.bridge.on_demand.definition import on_demand_view, request_source
 from gemel.bridge.sources import Table, Warehouse, Written
-from gemel.bridge.tables import CREATED, DATA, Types, digest, digests
+from gemel.bridge.tables import CREATED, DATA, Tables, Types
 from gemel.bridge.texts import WIDTH, bracket, call, listed, literal, tags
 from gemel.bridge.types import TYPES
 from gemel.compiler.cells import MOMENT
@@ -42,31 +42,31 @@ def store_yaml(project: str, kind: Warehouse, settings: Written) -> str:
 
 
 def definitions(
-    graph: Graph,
+    tables: Tables,
     bound: Bound,
     types: Mapping[str, Types],
     computed: Sequence[Computed],
     *,
     project: str,
     kind: Warehouse,
-    tables: Mapping[str, Table],
+    places: Mapping[str, Table],
 ) -> str:
     """`definitions.py`, without the header. `project` is dbt's name of the project, for its unique ids.
 
-    `tables` says where each view's table is, in a warehouse of `kind`.
+    `places` says where each view's table is, in a warehouse of `kind`.
     """
     keys = {entity: types[view.name][entity] for view in bound.views for entity in view.view.entities}
     blocks = ["\n".join(_imports(bound, types, computed, kind))]
     blocks += ['TABLES = Path(__file__).resolve().parent / "data"'] if kind.is_copied else []
-    blocks += [_entity(graph, entity, type_) for entity, type_ in keys.items()]
+    blocks += [_entity(tables.graph, entity, type_) for entity, type_ in keys.items()]
     for view in bound.views:
-        blocks.append(_source(graph, view, project, kind, tables[view.name]))
+        blocks.append(_source(tables, view, project, kind, places[view.name]))
         if view.view.push:
             blocks.append(_push_source(view, view.view.push))
-        blocks.append(_view(graph, view, types[view.name], project))
+        blocks.append(_view(tables, view, types[view.name], project))
     views = {view.name: view for view in bound.views}
     for each in computed:
-        blocks += [request_source(each), on_demand_view(each, digests(graph, views, each.bound.sources))]
+        blocks += [request_source(each), on_demand_view(each, tables.digests_of(views, each.bound.sources))]
     blocks += [_service(service, project) for service in bound.services]
     text = "\n\n".join(blocks) + "\n"
     long = any(len(line) > WIDTH for line in text.splitlines())
@@ -113,7 +113,7 @@ def _entity(graph: Graph, name: str, type_: str) -> str:
     )
 
 
-def _source(graph: Graph, view: BoundView, project: str, kind: Warehouse, table: Table) -> str:
+def _source(tables: Tables, view: BoundView, project: str, kind: Warehouse, table: Table) -> str:
     copied = f"A copy of dbt's table {view.name}, made whenever dbt builds it."
     return f"{view.name}_source = " + call(
         kind.source,
@@ -123,7 +123,7 @@ def _source(graph: Graph, view: BoundView, project: str, kind: Warehouse, table:
         timestamp_field=literal(MOMENT),
         created_timestamp_column=literal(CREATED),
         description=literal(copied if kind.is_copied else f"dbt's table {view.name}."),
-        tags=tags({"dbt": f"model.{project}.{view.name}", "definition": digest(graph, view)}),
+        tags=tags({"dbt": f"model.{project}.{view.name}", "definition": tables.digest(view)}),
         owner=literal(view.view.owner) if view.view.owner else None,
     )
 
@@ -140,10 +140,11 @@ def _push_source(view: BoundView, name: str) -> str:
     )
 
 
-def _view(graph: Graph, view: BoundView, types: Types, project: str) -> str:
+def _view(tables: Tables, view: BoundView, types: Types, project: str) -> str:
     spec = view.view
     keys = [call("Field", name=literal(e), dtype=TYPES[types[e]].feast) for e in spec.entities]
-    fields = [_field(graph, view, column, types, project) for column in view.columns]
+    made = tables.digests(view)
+    fields = [_field(tables.graph, column, types[column.name], project, made[column.name]) for column in view.columns]
     return f"{view.name}_view = " + call(
         "FeatureView",
         name=literal(spec.name),
@@ -160,14 +161,14 @@ def _view(graph: Graph, view: BoundView, types: Types, project: str) -> str:
                 "schedule": spec.schedule,
                 "known_at": spec.known_at,
                 "delay": str(spec.delay) if spec.delay else None,
-                "definition": digest(graph, view),
+                "definition": tables.digest(view),
             }
         ),
         owner=literal(spec.owner) if spec.owner else None,
     )
 
 
-def _field(graph: Graph, view: BoundView, column: Column, types: Types, project: str) -> str:
+def _field(graph: Graph, column: Column, type_: str, project: str, definition: str) -> str:
     feature = column.feature
     if isinstance(feature, MetricFeature):
         back = sight(graph, as_asked(feature))
@@ -183,9 +184,9 @@ def _field(graph: Graph, view: BoundView, column: Column, types: Types, project:
     return call(
         "Field",
         name=literal(column.name),
-        dtype=TYPES[types[column.name]].feast,
+        dtype=TYPES[type_].feast,
         description=literal(column.description) if column.description else None,
-        tags=tags({**told, "definition": digest(graph, view, column)}),
+        tags=tags({**told, "definition": definition}),
     )
 
 

@@ -1,7 +1,7 @@
 """Feature views against the metrics of a project: what each column of a feature table is, or why it cannot be."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sqlglot import exp
@@ -9,6 +9,7 @@ from sqlglot import exp
 from gemel.bridge.on_demand.binding import BoundOnDemand, Source, bind_on_demand
 from gemel.bridge.types import certain
 from gemel.compiler import moments
+from gemel.compiler.algebra import Plan
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.histories import own_row
 from gemel.compiler.moments import FeatureQuery, plan_features
@@ -46,10 +47,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class BoundView:
-    """A feature view whose names are all found, and the columns that its table has besides keys and times."""
+    """A feature view whose names are all found, and the columns that its table has besides keys and times.
+
+    `plan` computes the table up to `UNTIL`, with every column of the type that comes out.
+    """
 
     view: FeatureView
     columns: tuple[Column, ...]
+    plan: Plan = field(compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -92,12 +97,17 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
     problems: list[GemelError] = []
     warnings: list[GemelError] = []
     views: dict[str, BoundView] = {}
+    entities = {entity.name for model in graph.models.values() for entity in model.entities}
+    nodes = {model.relation.node or model.relation.name for model in graph.models.values()}
     for view in spec.views:
-        found = list(_problems(graph, view))
-        problems.extend(found)
+        found = list(_problems(graph, view, entities, nodes))
         if not found:
-            views[view.name] = _bind_view(graph, view, problems)
-            warnings.extend(_warnings(graph, view))
+            try:
+                views[view.name] = _bind_view(graph, view, problems)
+                warnings.extend(_warnings(graph, view))
+            except GemelError as error:
+                found = list(_refusals(graph, view)) or [_at(error, view.place)]
+        problems.extend(found)
     if spec.on_demand and not spec.views:
         told = "there is no feature view beside the on-demand views, and so no Feast repository"
         hint = "add a feature view; what a request brings alone needs no store"
@@ -153,13 +163,16 @@ def known_at(graph: Graph, view: FeatureView, measure: Measure) -> Attribute | N
     return found if found and isinstance(found.element, Dimension) and found.element.is_time else None
 
 
-NOW = exp.cast(exp.Literal.string("2000-01-01"), exp.DataType.Type.TIMESTAMP)
-"""Some end of time, for plans that are made only to see whether they can be."""
+UNTIL = '{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}'
+"""What dbt fills in when it runs: facts after `gemel_until` are not known yet; by default that is now."""
 
 
-def _problems(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
-    """What is wrong with a view, each feature tried by itself so that each error knows its place."""
-    entities = {entity.name for model in graph.models.values() for entity in model.entities}
+def timestamp(text: str) -> exp.Expr:
+    return exp.cast(exp.Literal.string(text), exp.DataType.Type.TIMESTAMP)
+
+
+def _problems(graph: Graph, view: FeatureView, entities: set[str], nodes: set[str]) -> Iterator[GemelError]:
+    """What is wrong with a view before any of its features is looked at. `nodes` are the names of dbt's models."""
     unknown = [entity for entity in view.entities if entity not in entities]
     for entity in unknown:
         yield BridgeError(
@@ -178,21 +191,32 @@ def _problems(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
             hint=f"define an entity for each of {', '.join(names)}, and write `entities:` with all of them",
             place=view.place,
         )
-    if unknown or composite:
-        return
-    metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
-    if not metrics:
+    if not unknown and not composite and not _metrics(view):
         yield BridgeError(
             "G511",
             f"feature view {view.name!r} has no metric, whose facts make its rows",
             hint="add a metric; a table of dimensions alone is not made yet",
             place=view.place,
         )
-        return
+    if view.name in nodes:
+        yield BridgeError(
+            "G503",
+            f"feature view {view.name!r} has the name of a dbt model",
+            hint="its own table is a dbt model too, so it needs another name",
+            place=view.place,
+        )
+
+
+def _metrics(view: FeatureView) -> list[MetricFeature]:
+    return [feature for feature in view.features if isinstance(feature, MetricFeature)]
+
+
+def _refusals(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
+    """What is wrong with the features, each tried by itself so that each error knows its place."""
     healthy: MetricFeature | None = None
     seen: set[str] = set()
-    for feature in metrics:
-        error = _refusal(graph, view, (feature,)) or _too_fine(graph, view, feature)
+    for feature in _metrics(view):
+        error = _refusal(graph, view, (feature,))
         if error is None:
             healthy = feature
         elif str(error) not in seen:  # the windows of one metric share its place, and mostly its fault
@@ -208,7 +232,7 @@ def _problems(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
 def _refusal(graph: Graph, view: FeatureView, features: tuple[Feature, ...]) -> GemelError | None:
     columns = [Column(feature.name, feature, None, None) for feature in features]
     try:
-        plan_features(graph, feature_query(view, columns, NOW, {}))
+        _plan(graph, view, columns)
     except GemelError as error:
         return _at(error, features[-1].place)
     return None
@@ -220,24 +244,33 @@ def _at(error: GemelError, place: Place | None) -> GemelError:
     return error
 
 
-def _too_fine(graph: Graph, view: FeatureView, feature: MetricFeature) -> GemelError | None:
+def _plan(graph: Graph, view: FeatureView, columns: Sequence[Column]) -> Plan:
+    """Raises BridgeError (G51x, G522) for what has no meaning."""
+    plan = plan_features(graph, feature_query(view, columns, timestamp(UNTIL), {}))
+    for feature in dict.fromkeys(column.feature for column in columns):
+        if isinstance(feature, MetricFeature):
+            _check_grain(graph, view, feature)
+    return plan
+
+
+def _check_grain(graph: Graph, view: FeatureView, feature: MetricFeature) -> None:
     """A day counted at its first hour would be known before it has happened."""
     for measure in graph.measures(graph.metric(feature.metric)):
         attribute = known_at(graph, view, measure)
         grain = attribute.element.grain if attribute and isinstance(attribute.element, Dimension) else None
         if grain and finer(view.schedule, graph.grain_of(grain)):
-            return BridgeError(
+            raise BridgeError(
                 "G522",
                 f"the facts of metric {feature.metric!r} are known by {grain}, and the view's schedule is by "
                 f"{view.schedule}: what happened late in a {grain} would be told at its start",
                 hint=f"use `schedule: {grain}`, or a finer time dimension as known_at",
                 place=feature.place,
             )
-    return None
 
 
 def _bind_view(graph: Graph, view: FeatureView, problems: list[GemelError]) -> BoundView:
     columns = tuple(column for feature in view.features for column in _columns(graph, feature))
+    plan = _plan(graph, view, columns)
     taken: dict[str, str] = dict.fromkeys((*view.entities, *RESERVED), "")
     for column in columns:
         if column.name in taken:
@@ -250,17 +283,7 @@ def _bind_view(graph: Graph, view: FeatureView, problems: list[GemelError]) -> B
                 )
             )
         taken[column.name] = column.name
-    nodes = {model.relation.node or model.relation.name for model in graph.models.values()}
-    if view.name in nodes:
-        problems.append(
-            BridgeError(
-                "G503",
-                f"feature view {view.name!r} has the name of a dbt model",
-                hint="its own table is a dbt model too, so it needs another name",
-                place=view.place,
-            )
-        )
-    return BoundView(view, columns)
+    return BoundView(view, columns, plan)
 
 
 def _columns(graph: Graph, feature: Feature) -> Iterator[Column]:

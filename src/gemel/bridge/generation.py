@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from gemel.bridge import feast, tables
+from gemel.bridge import feast
 from gemel.bridge.columns import Known, decide_types, read_recorded
 from gemel.bridge.features import Bound
 from gemel.bridge.on_demand.computing import compute_all
 from gemel.bridge.sources import DUCKDB, Table, Warehouse, table
+from gemel.bridge.tables import DATA, Tables, exposures, properties
 from gemel.compiler.graph import Graph
 from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError
 from gemel.spec.nodes import Nodes
@@ -45,14 +46,15 @@ def generate(
     Raises Problems where a type is not known, or where the warehouse cannot say a view.
     """
     kind = known.kind
-    types = decide_types(graph, bound, known)
+    tables = Tables(graph)
+    types = decide_types(tables, bound, known)
     problems: list[GemelError] = []
     folder = models_folder(root)
     files: dict[str, str | None] = {}
     for view in bound.views:
         file = view.view.place.file if view.view.place else f"{VIEWS}/"
         try:
-            text = tables.model_sql(graph, view, types[view.name], nodes=nodes, kind=kind)
+            text = tables.model(view, types[view.name], nodes=nodes, kind=kind)
         except GemelError as error:
             problems.append(error)
             continue
@@ -60,20 +62,18 @@ def generate(
     if problems:
         raise Problems(problems)
     if bound.views:
-        files[f"{folder}/_feature_views.yml"] = _headed(
-            ".yml", f"{VIEWS}/", tables.properties(graph, bound, types, kind)
-        )
+        files[f"{folder}/_feature_views.yml"] = _headed(".yml", f"{VIEWS}/", properties(tables, bound, types, kind))
         computed = compute_all(bound.on_demand, types)
         places = places_of(bound, nodes, kind)
         written = (
             None
             if len(places) < len(bound.views)
-            else feast.definitions(graph, bound, types, computed, project=project, kind=kind, tables=places)
+            else feast.definitions(tables, bound, types, computed, project=project, kind=kind, places=places)
         )
         files[f"{VIEWS}/definitions.py"] = written and _headed(".py", f"{VIEWS}/", written)
-        files[f"{tables.DATA}/.gitignore"] = "*\n!.gitignore\n"
+        files[f"{DATA}/.gitignore"] = "*\n!.gitignore\n"
     if bound.services:
-        files[f"{folder}/_feature_services.yml"] = _headed(".yml", f"{VIEWS}/", tables.exposures(bound))
+        files[f"{folder}/_feature_services.yml"] = _headed(".yml", f"{VIEWS}/", exposures(bound))
     return files
 
 
@@ -160,7 +160,7 @@ def _ours(root: Path) -> Iterator[str]:
 
 def _is_ours(path: Path) -> bool:
     text = _read(path) or ""
-    return _MARK in text.split("\n", 1)[0] or (path.name == ".gitignore" and path.parent.name == tables.DATA.name)
+    return _MARK in text.split("\n", 1)[0] or (path.name == ".gitignore" and path.parent.name == DATA.name)
 
 
 def _read(path: Path) -> str | None:

@@ -2,26 +2,28 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-import yaml
 from sqlglot import exp
 
-from gemel.bridge.features import NOW, Bound, BoundService, BoundView, Column
+from gemel.bridge.features import UNTIL, Bound, BoundService, BoundView, timestamp
 from gemel.bridge.shapes import CREATED as CREATED
 from gemel.bridge.shapes import config_of, moment_sql, moment_type, refuse_unkept, shaped, type_name
 from gemel.bridge.sources import DUCKDB, Warehouse
 from gemel.bridge.types import TYPES
 from gemel.compiler import dialects, lowering, rules
+from gemel.compiler.algebra import Plan
 from gemel.compiler.cells import MOMENT
 from gemel.compiler.expressions import identifier, interval
+from gemel.compiler.fingerprints import fingerprints
 from gemel.compiler.graph import Graph
 from gemel.compiler.moments import plan_features
 from gemel.errors import GemelError
-from gemel.spec.feature_views import MetricFeature
 from gemel.spec.manifest import Relation
 from gemel.spec.nodes import Nodes
 from gemel.spec.time import Window
@@ -35,8 +37,6 @@ DATA = PurePosixPath("feature_views/data")
 Types = Mapping[str, str]
 """The type of each column of one view by name, entities included: `{"carrier": "string"}`."""
 
-# What dbt fills in when it runs: facts after `gemel_until` are not known yet; by default that is now.
-_UNTIL = '{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}'
 _FROM, _TO = '{{ var("gemel_from", none) }}', '{{ var("gemel_to", "9999-12-31") }}'
 _ASKED = f"""asked AS (
   SELECT
@@ -56,26 +56,98 @@ _ASKED = f"""asked AS (
 _STARTED = '{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}'
 
 
-def model_sql(graph: Graph, view: BoundView, types: Types, *, nodes: Nodes, kind: Warehouse = DUCKDB) -> str:
-    """The body of `models/features/<view>.sql`, without the header, for a warehouse of `kind`.
+class Tables:
+    """The tables of bound views, as SQL. What is said more than once of a view is lowered once."""
 
-    `nodes` knows what `ref()` takes. Raises QueryError (G327) and BridgeError (G58x) for what cannot be said there.
-    """
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._texts: dict[str, _Text] = {}
+        self._selects: dict[str, exp.Select] = {}
+        self._digests: dict[str, str] = {}
 
-    def referred(relation: Relation) -> exp.Table:
-        return exp.Table(this=exp.Identifier(this=f"{{{{ {nodes.ref(relation)} }}}}", quoted=False))
+    def model(self, view: BoundView, types: Types, *, nodes: Nodes, kind: Warehouse = DUCKDB) -> str:
+        """The body of `models/features/<view>.sql`, without the header, for a warehouse of `kind`.
 
-    until, made = _timestamp(_UNTIL), digest(graph, view)
-    with _at(view):
-        refuse_unkept(view, kind)
-        if view.view.lookback is None:
-            text = _spoken(_select(graph, view, until, types, referred, kind=kind), kind)
+        `nodes` knows what `ref()` takes. Raises QueryError (G327) and BridgeError (G58x) for what cannot be said there.
+        """
+        made, lookback = self.digest(view), view.view.lookback
+        with _at(view):
+            refuse_unkept(view, kind)
+            if lookback is None:
+                select, relations = self._taken(view, kind)
+            else:
+                within = (_bound("first_moment"), _bound("end_moment"))
+                plan = plan_features(self.graph, view.query(timestamp(UNTIL), within=within))
+                select, relations = _lowered(plan, kind)
+            select = _typed(select, types)
+            if lookback is not None:
+                select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
+            spoken = dialects.speak(shaped(select, kind), kind.dialect)
+            text = _Text(spoken, relations).filled(lambda relation: f"{{{{ {nodes.ref(relation)} }}}}")
+            if lookback is not None:
+                text = text.replace("WITH ", f"WITH {_asked(kind)}, ", 1)
             return f"{_config(view, made, kind)}\n\n{text}\n"
-        within = (_bound("first_moment"), _bound("end_moment"))
-        select = _select(graph, view, until, types, referred, within=within, kind=kind)
-        select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
-        text = _spoken(select, kind).replace("WITH ", f"WITH {_asked(kind)}, ", 1)
-        return f"{_config(view, made, kind)}\n\n{text}\n"
+
+    def natural(self, view: BoundView, catalogs: frozenset[str] | None, kind: Warehouse = DUCKDB) -> str:
+        """The same table with no column cast, over the relations themselves: for the engine to say their types."""
+        if kind.dialect == "duckdb":
+            text = self._text(view)
+        else:
+            select, relations = _lowered(view.plan, kind)
+            text = _Text(dialects.speak(select, kind.dialect), relations)
+        named = dialects.named(catalogs)
+        sql = text.filled(lambda relation: named(relation).sql(kind.dialect))
+        # An engine may read the times before dbt fills them in.
+        return sql.replace(UNTIL, "2000-01-01").replace(_STARTED, "2000-01-01")
+
+    def digest(self, view: BoundView) -> str:
+        """Twelve hex digits that change when what is computed does.
+
+        Feast does not see a changed formula under an unchanged name; this, among the tags, shows it.
+        """
+        if view.name not in self._digests:
+            self._digests[view.name] = _hash(self._text(view).filled(lambda relation: relation.node or relation.name))
+        return self._digests[view.name]
+
+    def digests(self, view: BoundView) -> dict[str, str]:
+        """The same of each column, whatever stands beside it."""
+        return {name: _hash(text) for name, text in fingerprints(view.plan).items()}
+
+    def digests_of(self, views: Mapping[str, BoundView], taken: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
+        """Of some columns of some views, by `view.column`."""
+        return {
+            f"{name}.{column}": digest
+            for name, columns in taken
+            for column, digest in self.digests(views[name]).items()
+            if column in columns
+        }
+
+    def _text(self, view: BoundView) -> "_Text":
+        """The table in DuckDB's words. The tree that it is of is kept for the model, which is made last."""
+        if view.name not in self._texts:
+            self._selects[view.name], relations = _lowered(view.plan, DUCKDB)
+            self._texts[view.name] = _Text(self._selects[view.name].sql("duckdb", copy=False), relations)
+        return self._texts[view.name]
+
+    def _taken(self, view: BoundView, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, ...]]:
+        """A tree that may be changed."""
+        if kind.dialect == "duckdb" and view.name in self._selects:
+            return self._selects.pop(view.name), self._texts[view.name].relations
+        return _lowered(view.plan, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """SQL in which `{{ 0 }}`, `{{ 1 }}` … stand for relations."""
+
+    text: str
+    relations: tuple[Relation, ...]
+
+    def filled(self, told: Callable[[Relation], str]) -> str:
+        text = self.text
+        for number, relation in enumerate(self.relations):
+            text = text.replace(f"{{{{ {number} }}}}", told(relation))
+        return text
 
 
 @contextmanager
@@ -90,44 +162,6 @@ def _at(view: BoundView) -> Iterator[None]:
         raise
 
 
-def _spoken(select: exp.Select, kind: Warehouse) -> str:
-    return dialects.speak(shaped(select, kind), kind.dialect)
-
-
-def natural_sql(graph: Graph, view: BoundView, catalogs: frozenset[str] | None, kind: Warehouse = DUCKDB) -> str:
-    """The same table with no column cast, over the relations themselves: for the engine to say their types."""
-    select = _select(graph, view, NOW, {}, dialects.named(catalogs), kind=kind)
-    select.selects[-1].replace(exp.alias_(NOW.copy(), CREATED))  # an engine may read the text before dbt fills it in
-    return dialects.speak(select, kind.dialect)
-
-
-def digest(graph: Graph, view: BoundView, column: Column | None = None) -> str:
-    """Twelve hex digits that change when what is computed does: for the whole table, or for one column.
-
-    Feast does not see a changed formula under an unchanged name; this, among the tags, shows it.
-    """
-    columns = (column, *_makers(view, column)) if column else view.columns
-    select = _select(graph, BoundView(view.view, columns), NOW, {}, dialects.referred)
-    return hashlib.sha256(dialects.speak(select, "duckdb").encode()).hexdigest()[:12]
-
-
-def digests(graph: Graph, views: Mapping[str, BoundView], taken: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
-    """Of some columns of some views, by `view.column`."""
-    return {
-        f"{name}.{column.name}": digest(graph, views[name], column)
-        for name, columns in taken
-        for column in views[name].columns
-        if column.name in columns
-    }
-
-
-def _makers(view: BoundView, column: Column) -> tuple[Column, ...]:
-    """A dimension alone has no rows; the view's first metric makes them."""
-    if isinstance(column.feature, MetricFeature):
-        return ()
-    return tuple(c for c in view.columns if isinstance(c.feature, MetricFeature))[:1]
-
-
 def _asked(kind: Warehouse) -> str:
     step = interval(Window(1, "microsecond")).sql(kind.dialect)
     return _ASKED.replace("(MOMENT)", f"({moment_sql(kind)})").replace("MICROSECOND", step)
@@ -137,29 +171,31 @@ def _bound(name: str) -> exp.Expr:
     return exp.Subquery(this=exp.select(name).from_("asked"))
 
 
-def _select(
-    graph: Graph,
-    view: BoundView,
-    until: exp.Expr,
-    types: Types,
-    tables: lowering.Tables,
-    within: tuple[exp.Expr, exp.Expr] | None = None,
-    kind: Warehouse = DUCKDB,
-) -> exp.Select:
-    sql = {name: TYPES[type_].sql for name, type_ in types.items()}
-    plan = rules.tidy(plan_features(graph, view.query(until, sql, within)))
-    select = lowering.lower(plan, tables, ranges=dialects.has_ranges(kind.dialect))
-    for output in select.selects[: len(view.view.entities)]:
-        if output.alias_or_name in sql:
-            name = output.alias_or_name
-            value = output.this if isinstance(output, exp.Alias) else output
-            cast = exp.cast(value.copy(), exp.DataType.build(sql[name], dialect="duckdb"))
-            output.replace(exp.alias_(cast, name))
-    return select.select(exp.alias_(_timestamp(_STARTED), CREATED), copy=False)
+def _lowered(plan: Plan, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, ...]]:
+    """The relations are those that `{{ 0 }}`, `{{ 1 }}` … stand for."""
+    relations: dict[Relation, int] = {}
+
+    def table(relation: Relation) -> exp.Table:
+        number = relations.setdefault(relation, len(relations))
+        return exp.Table(this=exp.Identifier(this=f"{{{{ {number} }}}}", quoted=False))
+
+    select = lowering.lower(rules.tidy(plan), table, ranges=dialects.has_ranges(kind.dialect))
+    return select.select(exp.alias_(timestamp(_STARTED), CREATED), copy=False), tuple(relations)
 
 
-def _timestamp(text: str) -> exp.Expr:
-    return exp.cast(exp.Literal.string(text), exp.DataType.Type.TIMESTAMP)
+def _typed(select: exp.Select, types: Types) -> exp.Select:
+    """Each column of the type that Feast is told."""
+    casts = {type_: exp.DataType.build(TYPES[type_].sql, dialect="duckdb") for type_ in set(types.values())}
+    for output in select.selects:
+        name = output.alias_or_name
+        if name in types:
+            cast = exp.Cast(this=output.unalias().copy(), to=casts[types[name]].copy())
+            output.replace(exp.Alias(this=cast, alias=identifier(name)))
+    return select
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _config(view: BoundView, made: str, kind: Warehouse) -> str:
@@ -219,9 +255,9 @@ def _told_apart(view: BoundView, kind: Warehouse) -> str:
     return str(exp.Concat(expressions=together, safe=False, coalesce=False).sql(kind.dialect))
 
 
-def properties(graph: Graph, bound: Bound, types: Mapping[str, Types], kind: Warehouse = DUCKDB) -> str:
+def properties(tables: Tables, bound: Bound, types: Mapping[str, Types], kind: Warehouse = DUCKDB) -> str:
     """`_feature_views.yml`: what dbt and its readers should know of each table, and the tests that guard it."""
-    return _yaml({"models": [_model(graph, view, types[view.name], kind) for view in bound.views]})
+    return _yaml({"models": [_model(tables, view, types[view.name], kind) for view in bound.views]})
 
 
 def exposures(bound: Bound) -> str:
@@ -229,14 +265,14 @@ def exposures(bound: Bound) -> str:
     return _yaml({"exposures": [_exposure(service) for service in bound.services]})
 
 
-def _model(graph: Graph, view: BoundView, types: Types, kind: Warehouse) -> dict[str, Any]:
+def _model(tables: Tables, view: BoundView, types: Types, kind: Warehouse) -> dict[str, Any]:
     spec = view.view
 
     def named(type_: str) -> str:
         return type_name(type_, kind)
 
     columns: list[dict[str, Any]] = [
-        {"name": entity, "description": _plain(_entity_text(graph, entity)), "data_type": named(types[entity])}
+        {"name": entity, "description": _plain(_entity_text(tables.graph, entity)), "data_type": named(types[entity])}
         | ({"quote": True} if kind.dialect == "snowflake" or identifier(entity).quoted else {})
         | _TESTED
         for entity in spec.entities
@@ -260,7 +296,7 @@ def _model(graph: Graph, view: BoundView, types: Types, kind: Warehouse) -> dict
     return {
         "name": view.name,
         "description": _plain(spec.description or f"Features of {' and '.join(spec.entities)}."),
-        "config": {"meta": {"gemel": {"feature_view": view.name, "definition": digest(graph, view)}}},
+        "config": {"meta": {"gemel": {"feature_view": view.name, "definition": tables.digest(view)}}},
         "data_tests": [unique],
         "columns": columns,
     }
@@ -272,7 +308,7 @@ _TESTED = {"data_tests": ["not_null"]}
 def _lag(view: BoundView) -> str:
     delay = view.view.delay
     by = f"by {view.view.known_at}" if view.view.known_at else "by the time that facts are reported under"
-    return f"{by}, and was there {delay}{'s' if delay.count > 1 else ''} later" if delay else by
+    return f"{by}, and was there {delay} later" if delay else by
 
 
 def _entity_text(graph: Graph, name: str) -> str:
@@ -308,15 +344,32 @@ def _plain(text: str | None) -> str:
     return f"{{% raw %}}{flat}{{% endraw %}}" if "{{" in flat or "{%" in flat or "{#" in flat else flat
 
 
-class _Dumper(yaml.SafeDumper):
-    """Lists indented under their key, as dbt's own examples are."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
 def _yaml(content: dict[str, Any]) -> str:
-    return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
+    return "".join(f"{line}\n" for line in _lines(content))
+
+
+def _lines(value: Any) -> Iterator[str]:
+    """A block of YAML, lists indented under their key. PyYAML takes longer for it than everything before."""
+    items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
+    for key, item in items:
+        head = "-" if key is None else f"{_scalar(key)}:"
+        if not isinstance(item, dict | list) or not item:
+            yield f"{head} {_scalar(item)}"
+        elif key is None:
+            first, *rest = _lines(item)
+            yield f"- {first}"
+            yield from (f"  {line}" for line in rest)
+        else:
+            yield head
+            yield from (f"  {line}" for line in _lines(item))
+
+
+_PLAIN = re.compile(r"[A-Za-z_]([\w .,'()/%+-]*[\w.)%])?", re.ASCII)
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+
+
+def _scalar(value: Any) -> str:
+    """Text as it is where YAML reads it as that text, else in double quotes, of which JSON's are some."""
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    return json.dumps(value, ensure_ascii=isinstance(value, str) and not value.isprintable())

@@ -22,7 +22,7 @@ from gemel.bridge.on_demand.computing import Computed, compute
 from gemel.bridge.on_demand.sql import sql_of, taken_in
 from gemel.bridge.on_demand.terms import Reference
 from gemel.bridge.spine import Spine, check_columns, file_hash, read_spine, requests_of
-from gemel.bridge.tables import CREATED, digest, digests
+from gemel.bridge.tables import CREATED, Tables
 from gemel.bridge.types import TYPES
 from gemel.compiler import dialects, lowering, rules
 from gemel.compiler.algebra import Plan
@@ -346,9 +346,10 @@ def _manifest(
     time_column: str,
 ) -> dict[str, Any]:
     """All that is needed to make the set again, and nothing that differs when it is."""
-    definitions = {each.view.name: _definitions(source.graph, each) for each in choice.needed()}
+    tables = Tables(source.graph)
+    definitions = {each.view.name: _definitions(tables, each) for each in choice.needed()}
     for view, (_, names) in zip(computed, choice.on_demand, strict=True):
-        sources = digests(source.graph, choice.views, view.bound.sources)
+        sources = tables.digests_of(choice.views, view.bound.sources)
         definitions[view.name] = {"features": {name: view.digest(sources, name) for name in names}}
     return {
         "gemel": version("gemel"),
@@ -363,10 +364,9 @@ def _manifest(
     }
 
 
-def _definitions(graph: Graph, each: Chosen) -> dict[str, Any]:
-    by_name = {column.name: column for column in each.view.columns}
-    features = {name: digest(graph, each.view, by_name[name]) for name in each.columns}
-    return {"table": digest(graph, each.view), "features": features}
+def _definitions(tables: Tables, each: Chosen) -> dict[str, Any]:
+    made = tables.digests(each.view)
+    return {"table": tables.digest(each.view), "features": {name: made[name] for name in each.columns}}
 
 
 def _invocation(artifacts: Path) -> dict[str, Any]:

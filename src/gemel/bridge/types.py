@@ -77,6 +77,8 @@ def certain(graph: Graph, metric: Metric) -> str | None:
 
 def _is_integer(graph: Graph, expr: str) -> bool:
     """`CASE WHEN late THEN 1 ELSE 0 END` is one without any column being looked at."""
+    if expr.isidentifier():
+        return False
     try:
         tree = annotate_types(graph.texts.scalar(expr).copy())
     except (Refused, SqlglotError):

@@ -15,7 +15,7 @@ from gemel.bridge.export import export
 from gemel.bridge.features import Bound, BoundView, bind_features
 from gemel.bridge.report import Report
 from gemel.bridge.sources import Warehouse, Written, check_store, warehouse
-from gemel.bridge.tables import DATA, Types
+from gemel.bridge.tables import DATA, Tables, Types
 from gemel.bridge.types import TYPES
 from gemel.compiler.cells import MOMENT
 from gemel.errors import BridgeError, GemelError, Problems, ProjectError, UnknownNameError, did_you_mean
@@ -93,7 +93,7 @@ class Workspace:
 
     def types(self) -> dict[str, Types]:
         """Raises Problems (G523) where nothing tells a type yet."""
-        return decide_types(self.project.graph, self.bound, self._known())
+        return decide_types(Tables(self.project.graph), self.bound, self._known())
 
     def mistyped(self) -> tuple[GemelError, ...]:
         """What on-demand features compute with the wrong types (G592), where types are known already."""

@@ -1,5 +1,8 @@
 """gemel generate"""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -22,11 +25,14 @@ def command(project: "Project", *, check: bool) -> None:
     Generated files are committed: they are how a reviewer sees what a change to a metric does.
     """
     workspace = open_workspace(project)
-    for warning in workspace.bound.warnings:
+    with uncollected():
+        warnings = workspace.bound.warnings
+    for warning in warnings:
         say(str(warning))
     if check and not workspace.is_placed():
         dbt_build(project, "parse")
-    changes = workspace.stale() if check else write_files(project, workspace)
+    with uncollected():
+        changes = workspace.stale() if check else write_files(project, workspace)
     for change in changes:
         click.echo(str(change))
     views = f"{len(workspace.views())} feature views"
@@ -34,3 +40,13 @@ def command(project: "Project", *, check: bool) -> None:
         say(f"{len(changes)} generated files are not as they should be: run `gemel generate` and commit")
         raise click.exceptions.Exit(1)
     say(f"{views}: " + ("every generated file is up to date" if not changes else f"{len(changes)} files changed"))
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Work that makes trees, whose parents and children hold each other: looking for garbage takes a sixth of it."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from sqlglot import Dialect, exp
+from sqlglot.generator import Generator
 
 from gemel.compiler.accents import WITHOUT_RANGES, accented
 from gemel.compiler.expressions import identifier
@@ -20,6 +21,11 @@ def speak(select: exp.Select, dialect: str) -> str:
     for node in list(select.find_all(exp.Filter, exp.Group)):
         _on_one_line(node, engine())
     return select.sql(engine(), pretty=True, max_text_width=110, copy=False)
+
+
+def generator(dialect: str) -> Generator:
+    """For many short texts: `.sql()` would make one for each."""
+    return Dialect.get_or_raise(dialect).generator()
 
 
 def _on_one_line(node: exp.Expr, dialect: Dialect) -> None:
