@@ -72,19 +72,28 @@ def split_key(key: bytes, entities: int) -> int | None:
     return place if place <= len(key) else None
 
 
-def encode_values(type_: str, column: Sequence[Any]) -> list[bytes]:
+Before = Callable[[int], bytes]
+"""What stands before a value of so many bytes. It costs nothing to be packed with the value."""
+
+
+def encode_values(type_: str, column: Sequence[Any], before: Before = lambda size: b"") -> list[bytes]:
     """Each value as a serialized feast.types.Value; NULL is the empty one. Times are in microseconds since 1970."""
     match type_:
-        case "float64":
-            pack = struct.Struct("<Bd").pack
-            return [b"" if value is None else pack(_DOUBLE, value) for value in column]
-        case "float32":
-            pack = struct.Struct("<Bf").pack
-            return [b"" if value is None else pack(_FLOAT, value) for value in column]
+        case "float64" | "float32":
+            layout, tag = (b"d", _DOUBLE) if type_ == "float64" else (b"f", _FLOAT)
+            head = before(1 + struct.calcsize(b"<" + layout)) + bytes((tag,))
+            pack = struct.Struct(b"<%ds%b" % (len(head), layout)).pack
+            nothing = before(0)
+            return [nothing if value is None else pack(head, value) for value in column]
         case _:
-            memo = _Memo(_ENCODERS[type_])
-            memo[None] = b""
+            encode = _ENCODERS[type_]
+            memo = _Memo(lambda value: _after(before, encode(value)))
+            memo[None] = before(0)
             return list(map(memo.__getitem__, column))
+
+
+def _after(before: Before, encoded: bytes) -> bytes:
+    return before(len(encoded)) + encoded
 
 
 def _encode_string(value: str) -> bytes:
@@ -112,9 +121,9 @@ def value_texts(type_: str, column: Sequence[Any]) -> list[str | None]:
             return [None if value is None else str(value) for value in column]
 
 
-def encode_moments(column: Sequence[int]) -> list[bytes]:
+def encode_moments(column: Sequence[int], before: Before = lambda size: b"") -> list[bytes]:
     """Microseconds since 1970, each as a serialized google.protobuf.Timestamp."""
-    return list(map(_Memo(_encode_moment).__getitem__, column))
+    return list(map(_Memo(lambda moment: _after(before, _encode_moment(moment))).__getitem__, column))
 
 
 def _encode_moment(moment: int) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gemel.bridge.online.config import RedisStore
 from gemel.bridge.online.encoding import (
+    Before,
     decode_moment,
     decode_time,
     decode_value,
@@ -55,9 +56,14 @@ class Redis:
                 keys = [key + self._project for key in batch.keys]
                 if self.store.scan:
                     wanted.update(keys)
-                late = self._newer(view.name, keys, last, waiting)
-                self._send(_writes(view, batch, keys, self.store.key_ttl, late))
-                waiting = (len(keys) - len(late)) * (2 if self.store.key_ttl else 1)
+                self._ask_moments(view.name, keys)
+                # While the server works on the commands before, and on that.
+                writes = _writes(view, batch, keys, self.store.key_ttl)
+                late = self._newer(len(keys), last, waiting)
+                if late:
+                    writes = [each for index, each in enumerate(writes) if index not in late]
+                self._send(writes)
+                waiting = len(writes) * (2 if self.store.key_ttl else 1)
                 done += len(keys)
                 progress(done)
             self._receive(waiting)
@@ -84,12 +90,16 @@ class Redis:
     def _keep(self, view: str, state: State) -> None:
         self._ask([(b"HSET", self._states, view.encode(), state.text().encode())])
 
-    def _newer(self, view: str, keys: Sequence[bytes], last: int | None, waiting: int) -> set[int]:
+    def _ask_moments(self, view: str, keys: Sequence[bytes]) -> None:
+        """HGET of the view's time of each key, packed; what is the same in all of them is packed once."""
+        word = b"\r\n" + _bulk(_time_field(view))
+        pieces = zip(repeat(b"*3\r\n$4\r\nHGET\r\n"), *_headed(keys), repeat(word), strict=False)
+        self._send(chain.from_iterable(pieces))
+
+    def _newer(self, count: int, last: int | None, waiting: int) -> set[int]:
         """Which of the keys hold what is newer than all of ours. Takes the answers to the commands before, too."""
-        field = _time_field(view)
-        self._send([b"".join(_bulks((b"HGET", key, field)) for key in keys)])
         self._receive(waiting)
-        moments = self._receive(len(keys))
+        moments = self._receive(count)
         kept = {moment: decode_moment(moment) for moment in set(moments) if moment is not None}
         late = {moment for moment, at in kept.items() if last is not None and at > last}
         return {index for index, moment in enumerate(moments) if moment in late} if late else set()
@@ -221,26 +231,26 @@ def _time_field(view: str) -> bytes:
     return b"_ts:" + view.encode()
 
 
-def _writes(view: OnlineView, batch: Batch, keys: Sequence[bytes], ttl: int | None, late: set[int]) -> list[bytes]:
+def _writes(view: OnlineView, batch: Batch, keys: Sequence[bytes], ttl: int | None) -> list[bytes]:
     """An HSET for each entity row, packed; with a lifetime, an EXPIRE after each.
 
     What is the same in every row is packed once: a word's end, the next field, and where its value begins.
     """
-    words = [(_time_field(view.name), encode_moments(batch.moments))]
-    words += [
-        (field_name(view.name, name), encode_values(type_, batch.columns[name]))
-        for name, type_ in view.features.items()
-    ]
-    pieces: list[Iterable[bytes]] = [repeat(b"*%d\r\n$4\r\nHSET\r\n" % (2 * len(words) + 2)), *_headed(keys)]
-    for name, values in words:
-        pieces += [repeat(b"\r\n" + _bulk(name)), *_headed(values)]
+    head = b"*%d\r\n$4\r\nHSET\r\n" % (2 * len(view.features) + 4)
+    pieces: list[Iterable[bytes]] = [repeat(head), *_headed(keys)]
+    pieces.append(encode_moments(batch.moments, _before(_time_field(view.name))))
+    for name, type_ in view.features.items():
+        pieces.append(encode_values(type_, batch.columns[name], _before(field_name(view.name, name))))
     pieces.append(repeat(b"\r\n"))
     if ttl:
         pieces.append(_bulks((b"EXPIRE", key, b"%d" % ttl)) for key in keys)
-    rows = zip(*pieces, strict=False)  # repeat() has no end
-    if late:
-        return [b"".join(row) for index, row in enumerate(rows) if index not in late]
-    return list(chain.from_iterable(rows))
+    return list(map(b"".join, zip(*pieces, strict=False)))  # repeat() has no end
+
+
+def _before(field: bytes) -> Before:
+    """The end of the word before, the field, and the length of its value."""
+    field = b"\r\n" + _bulk(field)
+    return lambda size: b"%b$%d\r\n" % (field, size)
 
 
 def _headed(values: Sequence[bytes]) -> tuple[Iterable[bytes], Sequence[bytes]]:
