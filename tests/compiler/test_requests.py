@@ -3,12 +3,13 @@
 import dataclasses
 import datetime as dt
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import worlds
-from compiler.shop import GRAPH, flat
+from compiler.shop import COLUMNS, GRAPH, flat
 from compiler.test_moments import ASKED, STEPS, made
 from gemel.compiler import dialects, lowering, rules
 from gemel.compiler.graph import bind
@@ -109,10 +110,49 @@ def test_the_types_of_what_is_summed_can_be_asked(shop):
     assert names == ["customer", "event_timestamp", "revenue", "average_amount_sum", "average_amount_count"]
 
 
-def test_several_windows_take_one_scan_and_one_look_up():
+def test_several_windows_take_one_scan_one_sort_and_no_join_of_facts():
     features = ("orders 1 day", "orders 7 days", "revenue 7 days", "done_share all")
     text = flat(text_of(GRAPH, plan_requests(GRAPH, view(*features), REQUESTS)))
-    assert (text.count("FROM orders "), text.count("ASOF JOIN")) == (1, 1)
+    assert (text.count("FROM orders "), text.count("ORDER BY"), text.count("ASOF")) == (1, 1, 0)
+
+
+def test_many_facts_on_several_threads_are_summed_in_their_order():
+    with duckdb.connect(config={"threads": 4}) as con:
+        con.execute(f"create table orders ({COLUMNS['orders']})")
+        con.execute(
+            "insert into orders select i, hash(i) % 300, timestamp '2024-01-01' + to_seconds(hash(i + 7) % 8640000), "
+            "'done', case when i % 5 > 0 then i % 100 end, null from range(400000) r(i)"
+        )
+        con.execute(
+            "create table requests as select i as __row, (hash(i + 1) % 310)::int as customer, "
+            "timestamp '2024-01-01' + to_seconds(hash(i + 9) % 8640000) as event_timestamp from range(100000) r(i)"
+        )
+        sql = text_of(GRAPH, plan_requests(GRAPH, view("orders 3 days", "revenue 3 days", "revenue all"), REQUESTS))
+        by_hand = """
+            with daily as (
+              select customer_id, date_trunc('day', ordered_at) + interval 1 day as seen, count(*) as n,
+                sum(amount) as amount
+              from orders group by all
+            )
+            select __row, (sum(n) filter (seen > event_timestamp - interval 3 day))::bigint,
+              (sum(amount) filter (seen > event_timestamp - interval 3 day))::bigint, sum(amount)::bigint
+            from requests left join daily on customer_id = customer and seen <= event_timestamp
+            group by __row order by __row
+        """
+        assert con.execute(f"select * from ({sql}) order by __row").fetchall() == con.execute(by_hand).fetchall()
+
+
+def test_rows_that_do_not_come_in_order_are_refused_and_not_summed(shop):
+    shop.connection.execute(
+        "create table requests as select 0 as __row, 1 as customer, now()::timestamp event_timestamp"
+    )
+    shop.order(1, "2024-01-01")
+    sql = text_of(GRAPH, plan_requests(GRAPH, view("orders all"), REQUESTS))
+    assert len(shop.connection.execute(sql).fetchall()) == 1
+    backwards = sql.replace("    event_timestamp,\n    back\n", "    event_timestamp DESC,\n    back\n")
+    assert backwards != sql
+    with pytest.raises(duckdb.Error, match="did not keep the order"):
+        shop.connection.execute(backwards).fetchall()
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@
 the grain at which they become known, so a request sees those of `[m - w, m)`, and of an hour that is known as an hour
 nothing before it is over.
 
-Sums and counts are read off running sums, one look at each end of a window. What cannot be taken back from a running
-value (a minimum, a sum of fractions, whose last digits would drift) is gathered over a frame of the facts before.
+Sums and counts are read off running sums, as the difference between the two ends of a window. What cannot be taken
+back from a running value (a minimum, a sum of fractions, whose last digits would drift) is gathered over a frame of the
+facts before.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlglot import exp
 
@@ -17,17 +18,17 @@ from gemel.compiler.algebra import (
     Combine,
     Derive,
     Filter,
-    Join,
     Lookup,
     Named,
     Plan,
     Scan,
     Stack,
     Summary,
+    Top,
     Windowed,
 )
 from gemel.compiler.cells import MOMENT, Bounds, Cell, cell_of
-from gemel.compiler.expressions import column, conjunction, equal, interval, present
+from gemel.compiler.expressions import column, equal, interval, present
 from gemel.compiler.graph import Graph
 from gemel.compiler.histories import own_row
 from gemel.compiler.moments import (
@@ -44,6 +45,7 @@ from gemel.compiler.moments import (
 )
 from gemel.compiler.parts import is_of_rows, of_one
 from gemel.compiler.rules import tidy
+from gemel.compiler.sightings import Back
 from gemel.compiler.terms import Converted, Leaf, Term
 from gemel.errors import About, BridgeError
 from gemel.spec.manifest import Dimension, Relation
@@ -149,47 +151,84 @@ def _sums(
     looks: Iterable[Windowed],
     counts: Collection[str],
 ) -> Plan:
-    """By request, the running sums at both ends of each window, and how many facts they are of."""
+    """By request, the running sums at both ends of each window, and how many facts they are of.
+
+    Requests stand among the facts once for each end. The sums run over all keys in one stream: both ends are of one
+    key, so that what was summed before it is in both.
+    """
     looks = list(looks)
-    until_now = exp.Window(
-        partition_by=[column(key, "known") for key in keys],
-        order=exp.Order(expressions=[column(MOMENT, "known")]),
-    )
-    sums = [Named(name, column(name, "known")) for name in (*keys, MOMENT)]
-    for part in dict.fromkeys(look.value for look in looks):
-        total: exp.Expr = exp.Sum(this=column(part, "known"))
-        count = exp.Count(this=column(part, "known"), big_int=True)
+    parts = tuple(dict.fromkeys(look.value for look in looks))
+    names = (ROW, *keys, MOMENT, "back", *parts)
+    of_facts: dict[str, exp.Expr] = {name: column(name, "known") for name in (*keys, MOMENT, *parts)}
+    of_facts |= {ROW: exp.null(), "back": exp.Literal.number(_FACT)}
+    rows: list[Plan] = [Derive(Scan(facts, "known"), tuple(Named(name, of_facts[name]) for name in names))]
+    backs = dict.fromkeys(look.back for look in looks)
+    for moment, back in ((_moment(query), _NOW), *((_before(query, each), _back(each)) for each in backs)):
+        edge: dict[str, exp.Expr] = {name: column(name, "requests") for name in (ROW, *keys)} | dict.fromkeys(
+            parts, exp.null()
+        )
+        edge |= {MOMENT: moment, "back": exp.Literal.number(back)}
+        rows.append(Derive(Scan(requests, "requests"), tuple(Named(name, edge[name].copy()) for name in names)))
+    order = (*keys, MOMENT, "back")  # at one moment facts come first: they are seen
+    ordered = Scan(Top(Stack(tuple(rows), "timeline"), tuple((name, False) for name in order)), "ordered")
+    sums = [Named(name, column(name, "ordered")) for name in (ROW, "back")]
+    for part in parts:
+        total: exp.Expr = exp.Sum(this=column(part, "ordered"))
+        count = exp.Count(this=column(part, "ordered"), big_int=True)
         if part in counts:  # of single facts a count is quicker than a sum of ones
             total = count if isinstance(facts, Derive) else total
         else:
-            sums.append(Named(_seen(part), _over(count, until_now)))
-        sums.append(Named(part, _over(total, until_now)))
-    running = Derive(Scan(facts, "known"), tuple(sums))
-    windows = tuple(dict.fromkeys(look.back for look in looks if isinstance(look.back, Window)))
-    edges = Stack(tuple(_edge(query, requests, keys, window) for window in (None, *windows)), "edges")
-    on = [equal(column(key, "edges"), column(key, "running")) for key in keys]
-    on.append(exp.GTE(this=column(MOMENT, "edges"), expression=column(MOMENT, "running")))
-    found = Join(Scan(edges, "edges"), Scan(running, "running"), conjunction(on), "asof")
+            sums.append(Named(_seen(part), _over(count, _so_far())))
+        sums.append(Named(part, _over(total, _so_far())))
+    sums.append(Named("is_astray", _is_astray(order)))
+    found = Filter(Scan(Derive(ordered, tuple(sums)), "running"), _in_order())
     ends = dict.fromkeys(
         (part, back)
         for look in looks
         for part in (look.value, *([] if look.value in counts else [_seen(look.value)]))
-        for back in (None, look.back)
+        for back in (_NOW, _back(look.back))
     )
     values = [
-        Summary(_end(part, back), "max", column(part, "running"), equal(column("back", "edges"), _back(back)))
+        Summary(
+            _end(part, back), "max", column(part, "running"), equal(column("back", "running"), exp.Literal.number(back))
+        )
         for part, back in ends
     ]
-    return Aggregate(found, (Named(ROW, column(ROW, "edges")),), tuple(values))
+    return Aggregate(found, (Named(ROW, column(ROW, "running")),), tuple(values))
 
 
-def _edge(query: FeatureQuery, requests: Relation, keys: tuple[str, ...], window: Window | None) -> Plan:
-    """The requests at one end of a window: that at the moment itself, or that `window` before."""
-    values = [Named(name, column(name, "requests")) for name in (ROW, *keys)]
-    moment = _moment(query)
-    if window is not None:
-        moment = exp.Sub(this=moment, expression=interval(window))
-    return Derive(Scan(requests, "requests"), (*values, Named(MOMENT, moment), Named("back", _back(window))))
+_FACT, _NOW, _EVER = -1, 0, -2
+"""What a row of the timeline is: a fact, a request, or one end of its window in seconds before it."""
+
+
+def _before(query: FeatureQuery, back: Back) -> exp.Expr:
+    """The moment at which a window begins."""
+    if not isinstance(back, Window):
+        return exp.cast(exp.Literal.string("-infinity"), exp.DataType.Type.TIMESTAMP)
+    return exp.Sub(this=_moment(query), expression=interval(back))
+
+
+def _so_far() -> exp.Window:
+    """Without an ORDER BY of its own: DuckDB then goes once over the rows, where it would build a tree for each sum."""
+    return exp.Window(spec=exp.WindowSpec(kind="ROWS", start="UNBOUNDED", start_side="PRECEDING", end="CURRENT ROW"))
+
+
+def _is_astray(order: Sequence[str]) -> exp.Expr:
+    """Whether a row comes after one that it should come before, by which its sums would be wrong."""
+    name, *rest = order
+    own, last = column(name, "ordered"), exp.Window(this=exp.Lag(this=column(name, "ordered")))
+    later: exp.Expr = exp.GT(this=last, expression=own)
+    if not rest:
+        return later
+    return exp.or_(later, exp.and_(equal(last.copy(), own.copy()), _is_astray(rest)))
+
+
+def _in_order() -> exp.Expr:
+    told = exp.Literal.string(
+        "gemel: DuckDB did not keep the order of rows, for which its setting preserve_insertion_order must be true"
+    )
+    refused = exp.Anonymous(this="ERROR", expressions=[told])
+    return exp.case().when(column("is_astray", "running"), refused).else_(present(column(ROW, "running")))
 
 
 def _moment(query: FeatureQuery) -> exp.Expr:
@@ -197,13 +236,14 @@ def _moment(query: FeatureQuery) -> exp.Expr:
     return exp.Sub(this=moment, expression=interval(query.delay)) if query.delay else moment
 
 
-def _back(window: Window | str | None) -> exp.Expr:
-    """An end of a window as the seconds between it and the moment."""
-    return exp.Literal.number(seconds(window) if isinstance(window, Window) else 0)
+def _back(back: Back) -> int:
+    """The end of a window as the seconds between it and the moment."""
+    return seconds(back) if isinstance(back, Window) else _EVER
 
 
-def _end(part: str, back: Window | str | None) -> str:
-    return f"{part}_before_{back.count}_{back.unit}" if isinstance(back, Window) else f"{part}_now"
+def _end(part: str, back: int) -> str:
+    names = {_NOW: f"{part}_now", _EVER: f"{part}_ever"}
+    return names.get(back, f"{part}_{back}_seconds_before")
 
 
 def _seen(part: str) -> str:
@@ -212,17 +252,12 @@ def _seen(part: str) -> str:
 
 
 def _difference(look: Windowed, counts: Collection[str]) -> Named:
-    now: exp.Expr = column(_end(look.value, None), "sums")
+    now, before = (column(_end(look.value, back), "sums") for back in (_NOW, _back(look.back)))
+    since = exp.Sub(this=now, expression=_or_zero(before))
     if look.value in counts:
-        before = _or_zero(column(_end(look.value, look.back), "sums"))
-        since = exp.Sub(this=now, expression=before) if look.back else now
         return Named(look.name, exp.Nullif(this=since, expression=exp.Literal.number(0)))
-    if look.back is None:
-        return Named(look.name, now)
-    seen = column(_end(_seen(look.value), None), "sums")
-    some = exp.GT(this=seen, expression=_or_zero(column(_end(_seen(look.value), look.back), "sums")))
-    rest = exp.Sub(this=now, expression=_or_zero(column(_end(look.value, look.back), "sums")))
-    return Named(look.name, exp.case().when(some, rest))
+    seen, unseen = (column(_end(_seen(look.value), back), "sums") for back in (_NOW, _back(look.back)))
+    return Named(look.name, exp.case().when(exp.GT(this=seen, expression=_or_zero(unseen)), since))
 
 
 def _or_zero(value: exp.Expr) -> exp.Expr:

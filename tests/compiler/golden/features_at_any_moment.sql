@@ -1,18 +1,4 @@
-WITH edges AS (
-  SELECT
-    requests.__row,
-    requests.carrier,
-    requests.event_timestamp - INTERVAL '2' HOUR AS event_timestamp,
-    0 AS back
-  FROM temp.main.requests
-  UNION ALL
-  SELECT
-    requests.__row,
-    requests.carrier,
-    requests.event_timestamp - INTERVAL '2' HOUR - INTERVAL '7' DAY AS event_timestamp,
-    604800 AS back
-  FROM temp.main.requests
-), known AS (
+WITH known AS (
   SELECT
     flights.carrier,
     DATE_TRUNC('MINUTE', CAST(flights.outcome_known_at_utc AS TIMESTAMP)) + INTERVAL '1' MINUTE AS event_timestamp,
@@ -23,32 +9,101 @@ WITH edges AS (
   FROM gemel.main.flights
   WHERE
     flights.carrier IS NOT NULL AND flights.outcome_known_at_utc IS NOT NULL
-), running AS (
+), timeline AS (
   SELECT
+    NULL AS __row,
     known.carrier,
     known.event_timestamp,
-    COUNT(known.flights) OVER (PARTITION BY known.carrier ORDER BY known.event_timestamp) AS flights,
-    COUNT(known.late_departures) OVER (PARTITION BY known.carrier ORDER BY known.event_timestamp) AS late_departures__seen,
-    SUM(known.late_departures) OVER (PARTITION BY known.carrier ORDER BY known.event_timestamp) AS late_departures,
-    COUNT(known.departures) OVER (PARTITION BY known.carrier ORDER BY known.event_timestamp) AS departures__seen,
-    SUM(known.departures) OVER (PARTITION BY known.carrier ORDER BY known.event_timestamp) AS departures
+    -1 AS back,
+    known.flights,
+    known.late_departures,
+    known.departures
   FROM known
+  UNION ALL
+  SELECT
+    requests.__row,
+    requests.carrier,
+    requests.event_timestamp - INTERVAL '2' HOUR AS event_timestamp,
+    0 AS back,
+    NULL AS flights,
+    NULL AS late_departures,
+    NULL AS departures
+  FROM temp.main.requests
+  UNION ALL
+  SELECT
+    requests.__row,
+    requests.carrier,
+    requests.event_timestamp - INTERVAL '2' HOUR - INTERVAL '7' DAY AS event_timestamp,
+    604800 AS back,
+    NULL AS flights,
+    NULL AS late_departures,
+    NULL AS departures
+  FROM temp.main.requests
+  UNION ALL
+  SELECT
+    requests.__row,
+    requests.carrier,
+    CAST('-infinity' AS TIMESTAMP) AS event_timestamp,
+    -2 AS back,
+    NULL AS flights,
+    NULL AS late_departures,
+    NULL AS departures
+  FROM temp.main.requests
+), ordered AS (
+  SELECT
+    __row,
+    carrier,
+    event_timestamp,
+    back,
+    flights,
+    late_departures,
+    departures
+  FROM timeline
+  ORDER BY
+    carrier,
+    event_timestamp,
+    back
+), running AS (
+  SELECT
+    ordered.__row,
+    ordered.back,
+    COUNT(ordered.flights) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS flights,
+    COUNT(ordered.late_departures) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS late_departures__seen,
+    SUM(ordered.late_departures) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS late_departures,
+    COUNT(ordered.departures) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS departures__seen,
+    SUM(ordered.departures) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS departures,
+    LAG(ordered.carrier) OVER () > ordered.carrier
+    OR (
+      LAG(ordered.carrier) OVER () = ordered.carrier
+      AND (
+        LAG(ordered.event_timestamp) OVER () > ordered.event_timestamp
+        OR (
+          LAG(ordered.event_timestamp) OVER () = ordered.event_timestamp AND LAG(ordered.back) OVER () > ordered.back
+        )
+      )
+    ) AS is_astray
+  FROM ordered
 ), sums AS (
   SELECT
-    edges.__row,
-    MAX(running.flights) FILTER (WHERE edges.back = 0) AS flights_now,
-    MAX(running.flights) FILTER (WHERE edges.back = 604800) AS flights_before_7_day,
-    MAX(running.late_departures) FILTER (WHERE edges.back = 0) AS late_departures_now,
-    MAX(running.late_departures) FILTER (WHERE edges.back = 604800) AS late_departures_before_7_day,
-    MAX(running.late_departures__seen) FILTER (WHERE edges.back = 0) AS late_departures__seen_now,
-    MAX(running.late_departures__seen) FILTER (WHERE edges.back = 604800) AS late_departures__seen_before_7_day,
-    MAX(running.departures) FILTER (WHERE edges.back = 0) AS departures_now,
-    MAX(running.departures) FILTER (WHERE edges.back = 604800) AS departures_before_7_day,
-    MAX(running.departures__seen) FILTER (WHERE edges.back = 0) AS departures__seen_now,
-    MAX(running.departures__seen) FILTER (WHERE edges.back = 604800) AS departures__seen_before_7_day
-  FROM edges
-  ASOF JOIN running
-    ON edges.carrier = running.carrier AND edges.event_timestamp >= running.event_timestamp
+    running.__row,
+    MAX(running.flights) FILTER (WHERE running.back = 0) AS flights_now,
+    MAX(running.flights) FILTER (WHERE running.back = 604800) AS flights_604800_seconds_before,
+    MAX(running.flights) FILTER (WHERE running.back = -2) AS flights_ever,
+    MAX(running.late_departures) FILTER (WHERE running.back = 0) AS late_departures_now,
+    MAX(running.late_departures) FILTER (WHERE running.back = 604800) AS late_departures_604800_seconds_before,
+    MAX(running.late_departures__seen) FILTER (WHERE running.back = 0) AS late_departures__seen_now,
+    MAX(running.late_departures__seen) FILTER (WHERE running.back = 604800) AS late_departures__seen_604800_seconds_before,
+    MAX(running.departures) FILTER (WHERE running.back = 0) AS departures_now,
+    MAX(running.departures) FILTER (WHERE running.back = 604800) AS departures_604800_seconds_before,
+    MAX(running.departures__seen) FILTER (WHERE running.back = 0) AS departures__seen_now,
+    MAX(running.departures__seen) FILTER (WHERE running.back = 604800) AS departures__seen_604800_seconds_before
+  FROM running
+  WHERE
+    CASE
+      WHEN running.is_astray
+      THEN ERROR('gemel: DuckDB did not keep the order of rows, for which its setting preserve_insertion_order must be true')
+      ELSE running.__row IS NOT NULL
+    END
   GROUP BY
     1
 ), stacked AS (
@@ -87,15 +142,15 @@ WITH edges AS (
   SELECT
     requests.__row,
     requests.carrier,
-    NULLIF(sums.flights_now - COALESCE(sums.flights_before_7_day, 0), 0) AS flights_7_day,
-    NULLIF(sums.flights_now, 0) AS flights_all,
+    NULLIF(sums.flights_now - COALESCE(sums.flights_604800_seconds_before, 0), 0) AS flights_7_day,
+    NULLIF(sums.flights_now - COALESCE(sums.flights_ever, 0), 0) AS flights_all,
     CASE
-      WHEN sums.late_departures__seen_now > COALESCE(sums.late_departures__seen_before_7_day, 0)
-      THEN sums.late_departures_now - COALESCE(sums.late_departures_before_7_day, 0)
+      WHEN sums.late_departures__seen_now > COALESCE(sums.late_departures__seen_604800_seconds_before, 0)
+      THEN sums.late_departures_now - COALESCE(sums.late_departures_604800_seconds_before, 0)
     END AS late_departures_7_day,
     CASE
-      WHEN sums.departures__seen_now > COALESCE(sums.departures__seen_before_7_day, 0)
-      THEN sums.departures_now - COALESCE(sums.departures_before_7_day, 0)
+      WHEN sums.departures__seen_now > COALESCE(sums.departures__seen_604800_seconds_before, 0)
+      THEN sums.departures_now - COALESCE(sums.departures_604800_seconds_before, 0)
     END AS departures_7_day,
     frames.longest_departure_delay_28_day
   FROM temp.main.requests
