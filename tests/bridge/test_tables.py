@@ -4,9 +4,12 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from feature_shop import Shop, days
+import yaml
+from feature_shop import Shop, days, render
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gemel.bridge import tables
 
 ORDERS = """
     feature_views:
@@ -146,6 +149,17 @@ SALES = st.lists(
     min_size=1,
     max_size=12,
 )
+
+
+@pytest.mark.parametrize(("until", "fresh"), [("2024-01-12 12:00", 1), ("2024-01-13 00:00:01", 0)])
+def test_dbt_is_told_to_look_whether_the_newest_row_is_new_enough(shop, until, fresh):
+    shop.sell("a", "2024-01-09 10:00")
+    bound = shop.bound(with_keys("freshness: 3 days"))
+    [model] = yaml.safe_load(tables.properties(tables.Tables(shop.graph), bound, shop.types(bound)))["models"]
+    [test] = [each["accepted_values"] for each in model["data_tests"] if "accepted_values" in each]
+    shop.con.execute("create table buying as select timestamp '2024-01-10' as event_timestamp")
+    [(found,)] = shop.con.execute(f"select {render(test['arguments']['values'][0], until)}").fetchall()
+    assert (test["name"], found) == ("buying_is_fresh", fresh)
 
 
 @settings(max_examples=30, deadline=None)

@@ -71,6 +71,7 @@ FILES = {
             entity: customer
             schedule: day
             push: true
+            freshness: 3 days
             features:
               - {metric: orders, windows: [1 day, 7 days]}
               - {metric: return_rate, windows: [all]}

@@ -297,12 +297,27 @@ def _model(tables: Tables, view: BoundView, types: Types, kind: Warehouse) -> di
         "name": view.name,
         "description": _plain(spec.description or f"Features of {' and '.join(spec.entities)}."),
         "config": {"meta": {"gemel": {"feature_view": view.name, "definition": tables.digest(view)}}},
-        "data_tests": [unique],
+        "data_tests": [unique, *_freshness(view, kind)],
         "columns": columns,
     }
 
 
 _TESTED = {"data_tests": ["not_null"]}
+
+
+def _freshness(view: BoundView, kind: Warehouse) -> list[dict[str, Any]]:
+    """That the newest row is new enough, in words of the tests that dbt has: 1 is the value of `MAX(...) >= ...`."""
+    allowed = view.view.freshness
+    if allowed is None:
+        return []
+    newest = exp.Max(this=exp.column(MOMENT))
+    oldest = exp.Sub(this=timestamp(UNTIL), expression=interval(allowed))
+    one, zero = exp.Literal.number(1), exp.Literal.number(0)
+    fresh = exp.case().when(exp.GTE(this=newest, expression=oldest), one).else_(zero)
+    table = exp.Table(this=exp.Identifier(this=f"{{{{ ref('{view.name}') }}}}", quoted=False))
+    told = exp.Subquery(this=exp.select(fresh).from_(table)).sql(kind.dialect)
+    arguments = {"column_name": "1", "values": [told], "quote": False}
+    return [{"accepted_values": {"name": f"{view.name}_is_fresh", "arguments": arguments}}]
 
 
 def _lag(view: BoundView) -> str:

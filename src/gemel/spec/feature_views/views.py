@@ -12,8 +12,8 @@ from gemel.spec.time import Window, parse_window, seconds, windowed_name
 
 SCHEDULES = ("minute", "hour", "day", "week")
 VIEW_KEYS = (
-    *("name", "description", "entity", "schedule", "known_at", "delay", "ttl", "lookback", "online", "push", "as_of"),
-    *("features", "owner", "tags"),
+    *("name", "description", "entity", "schedule", "known_at", "delay", "ttl", "lookback"),
+    *("freshness", "online", "push", "as_of", "features", "owner", "tags"),
 )
 METRIC_KEYS = ("metric", "windows", "name", "dtype", "description")
 DIMENSION_KEYS = ("dimension", "as_of", "name", "dtype", "description")
@@ -51,7 +51,8 @@ Feature = MetricFeature | DimensionFeature
 class FeatureView:
     """One feature table: features of the entities at every moment of the schedule (see docs/features.md).
 
-    `push` is the name of the source through which others can push newer rows online.
+    `freshness` is how old the newest row may be. `push` is the name of the source through which others can push newer
+    rows online.
     """
 
     name: str
@@ -62,6 +63,7 @@ class FeatureView:
     delay: Window | None = None
     ttl: Window | None = None
     lookback: Window | None = None
+    freshness: Window | None = None
     online: bool = True
     push: str | None = None
     description: str | None = None
@@ -104,6 +106,7 @@ def read_view(document: Document, node: yaml.Node) -> FeatureView:
         delay=delay,
         ttl=ttl,
         lookback=document.duration(keys["lookback"], "lookback") if "lookback" in keys else None,
+        freshness=document.duration(keys["freshness"], "freshness") if "freshness" in keys else None,
         online=online,
         push=push,
         description=document.text(keys["description"], "description") if "description" in keys else None,
