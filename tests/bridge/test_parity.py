@@ -11,7 +11,7 @@ from gemel.bridge.choices import choose
 from gemel.bridge.report import Report
 from gemel.bridge.sameness import same
 from gemel.bridge.tables import DATA, Tables
-from gemel.cli.verify import verdict
+from gemel.cli.verify import verdict, write_report
 from gemel.compiler import compile_query
 from gemel.compiler.spellings import make_query
 from gemel.spec.nodes import Nodes
@@ -268,6 +268,16 @@ def test_fractions_may_differ_in_their_last_digits_only(built):
     assert same(float("nan"), float("nan"), "float64")
     assert not same(None, 0, "int64")
     assert same(dt.date(2024, 1, 1), dt.datetime(2024, 1, 1, tzinfo=dt.UTC), "timestamp")
+
+
+def test_what_is_online_past_its_ttl_is_counted(shop, tmp_path, capsys):
+    shop.sell("a", "2024-01-02 10:00")
+    built = Built(shop, tmp_path, VIEW.replace("delay: 2 hours", "delay: 2 hours\n        ttl: 1 week"))
+    report = built.verify(moments=1)
+    assert report.json()["stale"] == {"buying": {"entities": 1, "online": 1, "ttl": "1 week"}}
+    assert not report.failed()
+    write_report(report, format="table")
+    assert "buying: 1 of 1 entities online are older than its ttl of 1 week" in capsys.readouterr().err
 
 
 def test_the_report_is_json_too(built):

@@ -16,7 +16,7 @@ from gemel.bridge.export import newest_rows
 from gemel.bridge.features import BoundView, Column, as_asked
 from gemel.bridge.hindsight import as_known
 from gemel.bridge.rehearsal import Train, exact_columns, rehearse
-from gemel.bridge.report import Report
+from gemel.bridge.report import Report, Stale
 from gemel.bridge.sameness import kind, same, to_moment
 from gemel.bridge.tables import DATA
 from gemel.compiler.cells import MOMENT
@@ -381,6 +381,11 @@ def _compare_online(table: _Table, online: Online, until: dt.datetime | None, re
     if not stored:
         report.reasons.append(f"{table.name} has no row up to {until:%Y-%m-%d %H:%M}, where it is online to")
         return
+    ttl = table.view.view.ttl
+    if ttl is not None:
+        oldest = dt.datetime.now(dt.UTC).replace(tzinfo=None) - _length(ttl)
+        stale = sum(row[MOMENT] < oldest for row in stored.values())
+        report.stale[table.name] = Stale(stale, len(stored), str(ttl))
     entities = [dict(zip(table.keys, key, strict=True)) for key in stored]
     for (key, row), served in zip(stored.items(), online(table.view, entities), strict=True):
         for column in table.view.columns:

@@ -50,6 +50,15 @@ class Count:
         return self.different + self.missing + self.extra
 
 
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """How many of a view's entities online are older than its ttl. Feast serves them all the same."""
+
+    entities: int
+    online: int
+    ttl: str
+
+
 class Report:
     """Filled by the comparison. One stored value that is wrong counts once, in however many places it was met."""
 
@@ -57,6 +66,7 @@ class Report:
         self.counts: dict[tuple[str, str], Count] = {}
         self.moments: dict[str, list[dt.datetime]] = {}
         self.reasons: list[str] = []
+        self.stale: dict[str, Stale] = {}
         self._differences: dict[tuple[Any, ...], Difference] = {}
 
     @property
@@ -109,6 +119,7 @@ class Report:
             "compared": self.compared,
             **{kind: sum(getattr(count, kind) for count in self.counts.values()) for kind in ("equal", *_KINDS)},
             "reasons": self.reasons,
+            "stale": {view: asdict(found) for view, found in self.stale.items()},
             "moments": {view: [moment.isoformat() for moment in moments] for view, moments in self.moments.items()},
             "features": [asdict(count) for count in self.counts.values()],
             "differences": [

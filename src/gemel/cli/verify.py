@@ -69,6 +69,10 @@ def write_report(report: "Report", *, format: str) -> None:
         click.echo(str(difference))
     if len(report.differences) > EXAMPLES:
         click.echo(f"... and {len(report.differences) - EXAMPLES} more; --format json has them all")
+    for view, found in report.stale.items():
+        if found.entities:
+            many = f"{found.entities:,} of {found.online:,}"
+            say(f"{view}: {many} entities online are older than its ttl of {found.ttl}; Feast serves them all the same")
     for reason in report.reasons:
         say(reason)
     say(verdict(report))

@@ -1,0 +1,89 @@
+"""`gemel build` killed at any of its steps and run again, and two materializations at once: always the same outcome."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import duckdb
+import pytest
+from small_project import write_project
+
+VIEWS = ("buying", "visiting")
+# What is there when a step has begun, in the order of the steps. A build is killed as soon as it is.
+SIGNS = (
+    "target/run/shop/models/features/buying.sql",
+    "feature_views/data/buying.parquet",
+    "feature_views/data/registry.home",
+    "feature_views/data/registry.db",
+    "feature_views/data/online_store.db",
+)
+
+
+@pytest.fixture(autouse=True)
+def as_a_user(monkeypatch):
+    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def start(root, *arguments):
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-m", "gemel", *arguments]
+    return subprocess.Popen(command, cwd=root, start_new_session=True, **quiet)
+
+
+def finish(process):
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+
+
+def kill_at(root, sign, process):
+    """Kill a process and its children with SIGKILL, once a file is there."""
+    while not (root / sign).exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return process.returncode
+
+
+def state(root):
+    """Every row of the feature tables, and all that is online."""
+    rows = {}
+    with duckdb.connect(str(root / "shop.duckdb"), read_only=True) as con:
+        for view in VIEWS:
+            for place in (view, f"'{root / 'feature_views/data' / view}.parquet'"):
+                made = con.execute(f"select * exclude created_timestamp from {place} order by all").fetchall()
+                rows[place.rpartition("/")[2]] = made
+    store = sqlite3.connect(root / "feature_views/data/online_store.db")
+    for view in VIEWS:
+        names = "entity_key, feature_name, value, event_ts"
+        rows[f"online {view}"] = sorted(store.execute(f"select {names} from shop_{view}").fetchall())
+    store.close()
+    return rows
+
+
+def test_a_build_that_is_killed_at_any_step_and_run_again_comes_to_the_same(tmp_path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole, killed = write_project(tmp_path / "whole"), write_project(tmp_path / "killed")
+    finish(start(whole, "build"))
+    for sign in SIGNS:
+        assert kill_at(killed, sign, start(killed, "build")) == -signal.SIGKILL
+    finish(start(killed, "build"))
+    wanted = state(whole)
+    assert all(wanted.values())
+    assert state(killed) == wanted
+
+    # Two at once, of which one may have to wait: the same once more, from nothing and on top of what is there.
+    store = killed / "feature_views/data/online_store.db"
+    for _ in range(2):
+        both = [start(killed, "features", "materialize") for _ in range(2)]
+        for process in both:
+            finish(process)
+        assert state(killed) == wanted
+        store.unlink(missing_ok=True)
+    finish(start(killed, "features", "materialize"))
+    assert state(killed) == wanted
