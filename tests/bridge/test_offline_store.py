@@ -366,3 +366,82 @@ def test_feast_materializes_the_newest_row_of_each_key(repo):
     repo.store.materialize(dt.datetime(2023, 1, 1), dt.datetime(2024, 1, 2))
     found = repo.store.get_online_features(["buying:orders"], [{"customer": 1}, {"customer": 2}]).to_dict()
     assert found["orders"] == [1, None]
+
+
+def test_a_folder_of_parquet_is_one_source_with_the_columns_that_its_folders_name(repo):
+    import feast
+    from feast import types as feast_types
+
+    repo.view(BUYING)
+    repo.sql(f"COPY (FROM buying) TO '{repo.root / 'bought'}' (FORMAT parquet, PARTITION_BY (customer))")
+    view = feast.FeatureView(
+        name="bought",
+        entities=[feast.Entity(name="customer", value_type=feast.ValueType.INT64)],
+        schema=[feast.Field(name=name, dtype=feast_types.Int64) for name in ("customer", "orders")],
+        source=feast.FileSource(name="bought", path="bought", timestamp_field="event_timestamp"),
+    )
+    repo.store.apply([view])
+    asked = [(1, "2024-01-03"), (1, "2024-01-02"), (2, "2024-01-03"), (3, "2024-01-03")]
+    assert repo.ask(asked, "bought:orders").to_arrow()["orders"].to_pylist() == [2, 1, None, None]
+    assert sorted(each.name for each in (repo.root / "bought").iterdir()) == ["customer=1", "customer=2"]
+
+
+def test_a_view_without_entities_has_one_row_for_everybody(repo):
+    import feast
+    from feast import types as feast_types
+
+    repo.view(BUYING)
+    made = rows("timestamp '2024-01-03', 8", "timestamp '2024-01-01', 7", columns="event_timestamp, total")
+    repo.sql(f"COPY ({made}) TO '{repo.root / 'all.parquet'}'")
+    view = feast.FeatureView(
+        name="everybody",
+        entities=[],
+        schema=[feast.Field(name="total", dtype=feast_types.Int64)],
+        source=feast.FileSource(name="all", path="all.parquet", timestamp_field="event_timestamp"),
+    )
+    repo.store.apply([view])
+    features = ["everybody:total", "buying:orders"]
+    answer = repo.ask([(1, "2024-01-02"), (1, "2024-01-03"), (9, "2023-01-01")], *features).to_arrow()
+    assert (answer["total"].to_pylist(), answer["orders"].to_pylist()) == ([7, 8, None], [1, 2, None])
+    repo.store.materialize(dt.datetime(2023, 1, 1), dt.datetime(2024, 2, 1))
+    found = repo.store.get_online_features(features, [{"customer": 1}, {"customer": 9}]).to_dict()
+    assert (found["total"], found["orders"]) == ([8, 8], [2, None])
+
+
+@pytest.mark.parametrize("given", ["table", "folder"])
+def test_logged_features_can_be_read_again(repo, tmp_path, given):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from feast import FeatureService
+    from feast.feature_logging import LOG_TIMESTAMP_FIELD, FeatureServiceLoggingSource, LoggingConfig
+    from feast.infra.offline_stores.file_source import FileLoggingDestination
+
+    view = repo.view(BUYING)
+    logged = LoggingConfig(destination=FileLoggingDestination(path="logs"))
+    repo.store.apply([FeatureService(name="churn", features=[view], logging_config=logged)])
+    service = repo.store.get_feature_service("churn")
+    schema = FeatureServiceLoggingSource(service, "shop").get_schema(repo.store.registry)
+    moment = dt.datetime(2024, 1, 5, tzinfo=dt.UTC)
+    values = {
+        **{"customer": 1, "buying__orders": 2, "buying__orders__status": 2},
+        **{"buying__orders__timestamp": moment, "__log_timestamp": moment, "__log_date": moment.date()},
+        "__request_id": "r1",
+    }
+    for request in ("r1", "r2"):
+        table = pa.Table.from_pylist([values | {"__request_id": request}], schema)
+        if given == "folder":
+            (tmp_path / request).mkdir()
+            pq.write_table(table, tmp_path / request / "batch.parquet")
+        repo.store.write_logged_features(table if given == "table" else tmp_path / request, service)
+    found = repo.store._get_provider().offline_store.pull_all_from_table_or_query(
+        config=repo.store.config,
+        data_source=service.logging_config.destination.to_data_source(),
+        join_key_columns=["customer"],
+        feature_name_columns=["buying__orders", "__request_id"],
+        timestamp_field=LOG_TIMESTAMP_FIELD,
+        start_date=moment - DAY,
+        end_date=moment + DAY,
+    )
+    assert sorted(found.to_arrow().select(["customer", "buying__orders", "__request_id"]).to_pylist(), key=str) == [
+        {"customer": 1, "buying__orders": 2, "__request_id": request} for request in ("r1", "r2")
+    ]

@@ -105,9 +105,7 @@ class DuckDBOfflineStore(OfflineStore):
             order=exp.Order(expressions=[_last_first(time) for time in times]),
         )
         select.set("qualify", exp.Qualify(this=newest.eq(1)))
-        if not join_key_columns:
-            select = select.select(exp.Literal.string(DUMMY_ENTITY_VAL).as_(DUMMY_ENTITY_ID, quoted=True))
-        return QueryJob(config, (select, database))
+        return QueryJob(config, (select if join_key_columns else _of_everybody(select), database))
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -120,9 +118,13 @@ class DuckDBOfflineStore(OfflineStore):
         start_date: dt.datetime | None = None,
         end_date: dt.datetime | None = None,
     ) -> RetrievalJob:
-        """All rows between the dates, both inclusive."""
-        columns = [*join_key_columns, *feature_name_columns, timestamp_field, *filter(None, [created_timestamp_column])]
-        return QueryJob(config, _rows_of(config, data_source, columns, timestamp_field, (start_date, end_date)))
+        """All rows between the dates, both inclusive. Without a key the newest comes last, which Feast lets stand."""
+        times = [timestamp_field, *filter(None, [created_timestamp_column])]
+        columns = [*join_key_columns, *feature_name_columns, *times]
+        select, database = _rows_of(config, data_source, columns, timestamp_field, (start_date, end_date))
+        if not join_key_columns:
+            select = _of_everybody(select).order_by(*(exp.column(time, quoted=True).asc() for time in times))
+        return QueryJob(config, (select, database))
 
     @staticmethod
     def offline_write_batch(
@@ -184,6 +186,11 @@ def _rows_of(
     names = [relation.column(types, name, {}) for name in dict.fromkeys(columns)]
     select = exp.select(*(exp.column(name, quoted=True) for name in names)).from_(aliased(relation.tree, "source"))
     return select.where(*within(exp.column(time, quoted=True), types[time], *dates)), relation.database
+
+
+def _of_everybody(select: exp.Select) -> exp.Select:
+    """With the key that Feast gives to what has none."""
+    return select.select(exp.Literal.string(DUMMY_ENTITY_VAL).as_(DUMMY_ENTITY_ID, quoted=True))
 
 
 def _last_first(column: str) -> exp.Expr:
