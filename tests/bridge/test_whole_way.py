@@ -90,6 +90,13 @@ def test_an_entity_that_is_not_there_or_not_given_is_said(gemel):
     assert "G204" in gemel("features", "online", "buyin", "customer=a")[2]
 
 
+def test_stock_feast_has_nothing_to_plan_after_the_build(project):
+    feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()", "-c", "feature_views"]
+    said = subprocess.run([*feast, "plan"], cwd=project, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert "No changes to registry" in said.stdout and "No changes to infrastructure" in said.stdout
+
+
 def test_stock_feast_makes_a_training_set_of_what_was_known_at_each_moment(project, gemel):
     import pandas
     from feast import FeatureStore
@@ -273,7 +280,7 @@ def test_a_mistake_in_a_feature_view_stops_before_anything_is_done(project, geme
     for command in (["build"], ["generate"], ["verify"]):
         code, out, err = gemel(*command)
         assert (code, out) == (1, "")
-        assert err == "feature_views/shop.yml:9:18: G201 no metric named 'revenu'\n  hint: did you mean revenue?\n"
+        assert err == "feature_views/shop.yml:10:18: G201 no metric named 'revenu'\n  hint: did you mean revenue?\n"
     views.write_text(text)
 
 
