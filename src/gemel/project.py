@@ -375,7 +375,7 @@ class Project:
                 found.append(problem)
         for each in found:
             self._place(each)
-        told = {(each.code, each.message, each.about): each for each in reversed(found)}
+        told = {(each.code, each.message, each.about, each.place): each for each in reversed(found)}
         return tuple(sorted(told.values(), key=_by_place))
 
     def _checked(self, *, skip_dw: bool, data: bool) -> Iterator[GemelError]:
@@ -399,7 +399,7 @@ class Project:
             yield from checks.check_in(graph, warehouse)
         if not self.problems:
             yield from self.features.warnings
-            if self.features.on_demand and warehouse is not None:
+            if self.features.views and warehouse is not None:
                 from gemel.bridge.workspace import Workspace
                 from gemel.dbt import target_dir
 

@@ -62,6 +62,7 @@ MANIFEST = {
                 {"name": "median_amount", "agg": "median", "expr": "amount"},
                 {"name": "buyers", "agg": "count_distinct", "expr": "customer"},
                 {"name": "regions", "agg": "count_distinct", "expr": "region"},
+                {"name": "largest", "agg": "max", "expr": "amount"},
             ],
             time="sold_at",
         ),
@@ -99,6 +100,12 @@ MANIFEST = {
         simple("average_amount", "average_amount"),
         simple("median_amount", "median_amount"),
         simple("settled", "sale_count", config={"meta": {"known_at": "sale__settled_at"}}),
+        simple("sold_when_sold", "sale_count", config={"meta": {"known_at": "sale__sold_at"}}),
+        {
+            "name": "settled_share",
+            "type": "ratio",
+            "type_params": {"numerator": {"name": "settled"}, "denominator": {"name": "orders"}},
+        },
         {
             "name": "return_rate",
             "type": "ratio",
@@ -123,6 +130,11 @@ MANIFEST = {
             "type_params": {"measure": {"name": "amount"}, "cumulative_type_params": {"grain_to_date": "month"}},
         },
         simple("regions", "regions"),
+        {
+            "name": "largest_ever",  # of a measure that no metric has: dbt makes one, which is its own
+            "type": "cumulative",
+            "type_params": {"measure": {"name": "largest"}, "cumulative_type_params": {}},
+        },
         {
             "name": "sold_again",
             "type": "conversion",

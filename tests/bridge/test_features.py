@@ -132,6 +132,13 @@ def test_a_metric_that_says_when_its_facts_are_known_is_heard(shop):
     assert "write `known_at: sale__settled_at`" in str(warning)
 
 
+def test_what_a_metric_is_made_of_is_heard_too_and_its_own_time_is_no_surprise(shop):
+    text = more("{metric: settled_share, windows: [1 day]}")
+    [warning] = shop.bound(text).warnings
+    assert "G521 metric 'settled' says in its meta" in str(warning)
+    assert not shop.bound(more("{metric: sold_when_sold, windows: [1 day]}")).warnings
+
+
 def test_types_come_from_the_view_then_the_definition_then_the_engine(shop):
     text = more(
         "{metric: revenue, windows: [1 day]}\n          - {metric: revenue, windows: [2 days], dtype: int64}\n"

@@ -8,6 +8,7 @@ from feature_shop import render
 
 from gemel.bridge import parity, training
 from gemel.bridge.choices import choose
+from gemel.bridge.online.store import Found
 from gemel.bridge.report import Report
 from gemel.bridge.sameness import same
 from gemel.bridge.tables import DATA, Tables
@@ -33,6 +34,7 @@ VIEW = """
           - {metric: median_amount, windows: [3 days]}
           - {metric: regions, windows: [3 days, all]}
           - {metric: revenue_ever}
+          - {metric: largest_ever}
           - {metric: revenue_this_month}
           - {dimension: customer__nick, as_of: current}
           - {dimension: customer__rank}
@@ -68,6 +70,7 @@ class Built:
         answer = Answer(shop.con.execute(newest))
         rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows()]
         self.online = {row["customer"]: row for row in rows}
+        self.pushed = {}
         self.until = {"buying": dt.datetime(2024, 3, 1, tzinfo=dt.UTC)}
 
     def verify(self, **more):
@@ -83,10 +86,14 @@ class Built:
             run=self.run,
             relations={"buying": "memory.main.buying"},
             root=self.root,
-            online=lambda view, keys: [self.online.get(key["customer"]) for key in keys],
+            online=lambda view, keys: [self.served(key["customer"]) for key in keys],
             until=self.until,
         )
         return parity.verify(self.shop.graph, [self.view], self.types, places, **more)
+
+    def served(self, customer):
+        row = self.online.get(customer)
+        return Found(self.pushed.get(customer, row["event_timestamp"]), row) if row else None
 
     def train(self, names, spine, accuracy):
         relations = {"buying": "memory.main.buying"}
@@ -217,6 +224,7 @@ def test_an_entity_that_is_not_online_is_missing_in_each_feature_that_has_a_valu
         ("missing", "returns_or_none_1d"),
         ("missing", "regions_all"),
         ("missing", "revenue_ever"),
+        ("missing", "largest_ever"),
         ("missing", "nick"),
         ("missing", "rank"),
     ]
@@ -268,6 +276,31 @@ def test_fractions_may_differ_in_their_last_digits_only(built):
     assert same(float("nan"), float("nan"), "float64")
     assert not same(None, 0, "int64")
     assert same(dt.date(2024, 1, 1), dt.datetime(2024, 1, 1, tzinfo=dt.UTC), "timestamp")
+
+
+def test_a_row_that_was_pushed_since_is_counted_and_not_wrong(built, capsys):
+    built.online["a"] = built.online["a"] | {"orders_all": 99}
+    built.pushed["a"] = dt.datetime(2024, 2, 3)
+    assert built.verify().wrong == 1  # nobody may push to this view
+    pushed = dataclasses.replace(built.view.view, push="buying_push")
+    built.view = dataclasses.replace(built.view, view=pushed)
+    report = built.verify()
+    assert (report.wrong, report.json()["pushed"], report.failed()) == (0, {"buying": 1}, False)
+    write_report(report, format="table")
+    assert "buying: 1 entities online were pushed rows newer than the table's" in capsys.readouterr().err
+
+
+def test_keys_that_are_no_text_in_the_facts_are_texts_in_a_table(shop, tmp_path):
+    shop.con.execute("alter table sales alter customer type uuid using null")
+    customer = "5f0c1f4e-0000-4000-8000-000000000001"
+    shop.sell(customer, "2024-01-02 10:00", region="north")
+    shop.con.execute("create or replace table customers (customer uuid, nick varchar, born smallint)")
+    shop.con.execute("insert into customers values (?, 'Ada', 1815)", [customer])
+    view = VIEW.replace("          - {dimension: customer__rank}\n", "")
+    built = Built(shop, tmp_path, view)
+    assert built.types["buying"]["customer"] == "string"
+    report = built.verify()
+    assert told(report) == [] and not report.failed()
 
 
 def test_what_is_online_past_its_ttl_is_counted(shop, tmp_path, capsys):

@@ -114,6 +114,23 @@ def test_one_side_of_a_ratio_can_have_a_filter_of_its_own(shop):
     assert [first[f"northern_share_1d{part}"] for part in ("", "__numerator", "__denominator")] == [0.5, 1, 2]
 
 
+@pytest.mark.parametrize(("kind", "seen_at"), [("timestamp", "04 00"), ("date", "04 00")])
+def test_a_version_that_begins_in_the_middle_of_a_day_is_not_known_at_its_start(shop, kind, seen_at):
+    """By the definition it begins on a day, and nothing of a day counts before the day is over."""
+    shop.sell("a", "2024-01-02 10:00")
+    shop.con.execute(f"alter table ranks alter ranked_from type {kind}")
+    shop.con.execute(
+        "insert into ranks values ('a', 'tin', '2023-01-01', '2024-01-03'), ('a', 'gold', '2024-01-03', null)"
+    )
+    if kind == "timestamp":
+        shop.con.execute("update ranks set ranked_from = '2024-01-03 14:30' where rank = 'gold'")
+    view = metric("{metric: orders, windows: [1 day]}, {dimension: customer__rank}")
+    rows = shop.table(view.replace("schedule: day", "schedule: hour\n        ttl: 1 hour"), until="2024-01-04 03:00")
+    assert {row["rank"] for row in rows if row["event_timestamp"] < dt.datetime(2024, 1, 4)} == {"tin"}
+    [first] = [row for row in rows if f"{row['event_timestamp']:%d %H}" == seen_at]
+    assert first["rank"] == "gold"
+
+
 def test_several_entities_make_one_key(shop):
     shop.sell("a", "2024-01-02 10:00", shop=1)
     shop.sell("a", "2024-01-02 11:00", shop=2)

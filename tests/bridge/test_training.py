@@ -113,6 +113,16 @@ def test_dimensions_alone_need_no_facts(shared):
     assert shared.rows("buying.nick", *asked, accuracy="exact") == [("Ada",), (None,), (None,)]
 
 
+def test_what_cannot_be_exact_is_told_with_the_features_that_can(place):
+    view = VIEWS.replace("{metric: revenue, windows: [7 days]}", "{metric: regions, windows: [7 days]}")
+    place.build(view.replace("metric: orders, windows: [3 days]", "metric: median_amount, windows: [3 days]"))
+    with pytest.raises(GemelError) as told:
+        place.rows("churn buying.regions_7d", ("a", "2024-01-05"), accuracy="exact")
+    assert told.value.code == "G556"
+    assert "buying.regions_7d, visiting.visits can be computed at the moments of the table" in told.value.message
+    assert told.value.hint == "use --accuracy served, or ask for the others: buying.orders_all,buying.nick"
+
+
 def test_exact_is_the_window_that_ends_at_the_moment(shared):
     assert shared.rows("buying.orders_1d buying.orders_all", *MOMENTS, accuracy="exact") == [
         *((1, 1), (1, 1), (1, 2), (1, 2), (None, 2))

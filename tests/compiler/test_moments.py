@@ -382,7 +382,8 @@ def as_it_was(asked, tables, entity, at, known_at):
     if is_metric(asked):
         rows, path = tables | worlds.SPINE_ROWS, "customer__region" if entity == "region" else entity
         return feature(worlds.MANIFEST, rows, asked.metric, path, at, asked.window, known_at)
-    day = (at - dt.timedelta(microseconds=1)).date()
+    # Of a day that is known as a day nothing counts before it is over.
+    day = at.date() - dt.timedelta(days=1)
     return {
         row["shop_id"]: row["manager"]
         for row in tables["shops"]

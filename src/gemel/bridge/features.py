@@ -10,7 +10,7 @@ from gemel.bridge.on_demand.binding import BoundOnDemand, Source, bind_on_demand
 from gemel.bridge.types import certain
 from gemel.compiler import moments
 from gemel.compiler.algebra import Plan
-from gemel.compiler.graph import Attribute, Graph
+from gemel.compiler.graph import Attribute, Graph, inputs
 from gemel.compiler.histories import own_row
 from gemel.compiler.moments import FeatureQuery, plan_features
 from gemel.compiler.sightings import Back
@@ -421,13 +421,30 @@ def _warnings(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
     for feature in view.features:
         if isinstance(feature, MetricFeature) and feature.metric not in seen:
             seen.add(feature.metric)
-            said = graph.metric(feature.metric).meta.get("known_at")
-            if isinstance(said, str) and said != view.known_at:
+            for name, said in _said(graph, view, graph.metric(feature.metric)):
                 yield BridgeError(
                     "G521",
-                    f"metric {feature.metric!r} says in its meta that its facts are known at {said}, and the view "
+                    f"metric {name!r} says in its meta that its facts are known at {said}, and the view "
                     f"takes {view.known_at or 'the time that they are reported under'}, which can leak",
                     hint=f"write `known_at: {said}`",
                     place=feature.place,
                     severity="warning",
                 )
+
+
+def _said(graph: Graph, view: FeatureView, metric: Metric) -> Iterator[tuple[str, str]]:
+    """The metrics that a metric is made of, itself among them, whose facts are known at another time than the view
+    takes, with that time."""
+    said = metric.meta.get("known_at")
+    if isinstance(said, str):
+        segments = parse_item(said).segments
+        if view.known_at is not None:
+            taken = segments == parse_item(view.known_at).segments
+        else:  # each measure's own time
+            measures = graph.measures(metric)
+            found = [(graph.attribute(each.model, segments), graph.time_dimension(each)) for each in measures]
+            taken = all(known is not None and not known.hops and known.element == own for known, own in found)
+        if not taken:
+            yield metric.name, said
+    for used in inputs(metric):
+        yield from _said(graph, view, graph.input_metric(used, by=metric.name))

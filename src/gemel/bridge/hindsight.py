@@ -1,7 +1,8 @@
-"""BI asked today about a moment of the past, without what came later.
+"""What BI is asked today about a moment of the past.
 
 A metric of facts needs no more than a filter on their time. A conversion is counted at the time of its base event, so
-one that happened after the moment would count too.
+one that happened after the moment would count too. And a metric that dbt made for itself, of a measure that a
+cumulative metric accumulates, cannot be asked by its name.
 """
 
 import datetime as dt
@@ -12,8 +13,8 @@ from gemel.compiler.graph import METRIC_TIME, Graph, inputs
 from gemel.spec.manifest import Conversion, Metric
 
 
-def as_known(graph: Graph, metrics: Iterable[str], moment: dt.datetime, schedule: str) -> Graph | None:
-    """The graph with the conversions that these metrics are made of counted up to a moment; None if there are none."""
+def to_ask(graph: Graph, metrics: Iterable[str], moment: dt.datetime, schedule: str) -> Graph | None:
+    """The graph in which metrics can be asked as they were known before a moment; None where it is the same."""
     before = f"{{{{ TimeDimension('{METRIC_TIME}', '{schedule}') }}}} < '{moment:%Y-%m-%d %H:%M:%S}'"
     changed: dict[str, Metric] = {}
     for name in metrics:
@@ -22,6 +23,8 @@ def as_known(graph: Graph, metrics: Iterable[str], moment: dt.datetime, schedule
                 counted = metric.definition.conversion
                 known = replace(counted, filters=(*counted.filters, before))
                 changed[metric.name] = replace(metric, definition=replace(metric.definition, conversion=known))
+        if graph.metrics[name].private:
+            changed[name] = replace(changed.get(name, graph.metrics[name]), private=False)
     if not changed:
         return None
     return replace(graph, metrics={**graph.metrics, **changed}, _leaves={})

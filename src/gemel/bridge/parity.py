@@ -12,10 +12,12 @@ from typing import Any, Protocol
 
 from sqlglot import exp
 
+from gemel.bridge.exactness import exact_columns
 from gemel.bridge.export import newest_rows
 from gemel.bridge.features import BoundView, Column, as_asked
-from gemel.bridge.hindsight import as_known
-from gemel.bridge.rehearsal import Train, exact_columns, rehearse
+from gemel.bridge.hindsight import to_ask
+from gemel.bridge.online.store import Found
+from gemel.bridge.rehearsal import Train, rehearse
 from gemel.bridge.report import Report, Stale
 from gemel.bridge.sameness import kind, same, to_moment
 from gemel.bridge.tables import DATA
@@ -30,7 +32,7 @@ from gemel.compiler.spellings import parse_item
 from gemel.errors import BridgeError
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
 from gemel.spec.manifest import Cumulative, Ratio, Simple
-from gemel.spec.time import Window, floor, seconds
+from gemel.spec.time import Window, floor, seconds, step
 
 MOST_ROWS = 10_000  # of a table that differs from its copy; more than that need not be told one by one
 
@@ -49,7 +51,7 @@ class Answer(Protocol):
 Ask = Callable[[Sequence[str], Sequence[str | Mapping[str, str]], Sequence[str]], Answer]
 """Metrics, group-by items and filters to an answer: the ordinary query."""
 
-Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], list[dict[str, Any] | None]]
+Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], Sequence[Found | None]]
 """A view and keys to what the online store says of each."""
 
 
@@ -127,6 +129,10 @@ class _Table:
 
     def _ask(self, query: exp.Query) -> Answer:
         return self.places.run(query.sql(self.places.dialect))
+
+    def key(self, place: int, value: Any) -> Any:
+        """An entity of an answer as the table has it: a UUID is a text there."""
+        return str(value) if value is not None and self.types[self.keys[place]] == "string" else value
 
     def as_of(self, moment: dt.datetime | None) -> dict[Key, dict[str, Any]]:
         """By entity, the newest row at or before a moment (None: at all), as a point-in-time join finds it."""
@@ -254,7 +260,7 @@ def _bi(
         if since is not None:
             inside.append(f"{time} >= '{since:%Y-%m-%d %H:%M:%S}'")
         keys = [{"name": item, "alias": key} for item, key in zip(entities, table.keys, strict=True)]
-        then = as_known(graph, metrics, moment, spec.schedule)
+        then = to_ask(graph, metrics, moment, spec.schedule)
         ask = table.places.ask if then is None else table.places.ask_of(then)
         found = _by_key(table, ask(metrics, keys, inside))
         # What the metric is of no facts at all: NULL, or what it fills in.
@@ -287,13 +293,19 @@ def _counts_values(graph: Graph, name: str) -> bool:
 def _dimension(graph: Graph, table: _Table, feature: DimensionFeature, moment: dt.datetime) -> dict[Any, Any]:
     """By the entity's key, its dimension; of a history, that of the version in force just before the moment."""
     own = own_row(graph, table.keys, feature.dimension)
-    edges = {each.validity: f"{own.entity}__{each.name}" for each in own.model.dimensions if each.validity}
+    grains = {edge.validity: graph.grain_of(edge.grain or "second") for edge in own.edges}
     values = {}
-    for key, value, *times in table.places.ask((), (own.entity, feature.dimension, *edges.values()), ()).rows():
-        versions = dict(zip(edges, (time and to_moment(time) for time in times), strict=True))
-        start, end = versions.get("start"), versions.get("end")
-        if not edges or (start is not None and start < moment and (end is None or moment <= end)):
-            values[key] = value
+    edges = [f"{own.entity}__{edge.name}" for edge in own.edges]
+    place = table.keys.index(own.entity)
+    for key, value, *times in table.places.ask((), (own.entity, feature.dimension, *edges), ()).rows():
+        # Of a day that is known as a day nothing counts before it is over.
+        known = {
+            which: time and step(to_moment(time), grain, 1)
+            for (which, grain), time in zip(grains.items(), times, strict=True)
+        }
+        start, end = known.get("start"), known.get("end")
+        if not own.edges or (start is not None and start <= moment and (end is None or moment < end)):
+            values[table.key(place, key)] = value
     return values
 
 
@@ -324,7 +336,11 @@ def _plain_metric(graph: Graph, column: Column) -> tuple[str, tuple[str, ...]]:
 def _by_key(table: _Table, answer: Answer) -> dict[Key, Row]:
     """Values by entity; the group without an entity is nobody's features."""
     count = len(table.keys)
-    return {row[:count]: row[count:] for row in answer.rows() if None not in row[:count]}
+    return {
+        tuple(table.key(place, value) for place, value in enumerate(row[:count])): row[count:]
+        for row in answer.rows()
+        if None not in row[:count]
+    }
 
 
 def _compare_copy(table: _Table, report: Report) -> None:
@@ -388,8 +404,11 @@ def _compare_online(table: _Table, online: Online, until: dt.datetime | None, re
         report.stale[table.name] = Stale(stale, len(stored), str(ttl))
     entities = [dict(zip(table.keys, key, strict=True)) for key in stored]
     for (key, row), served in zip(stored.items(), online(table.view, entities), strict=True):
+        if table.view.view.push and served and served.moment and to_moment(served.moment) > to_moment(row[MOMENT]):
+            report.pushed[table.name] = report.pushed.get(table.name, 0) + 1
+            continue
         for column in table.view.columns:
-            value = served.get(column.name) if served is not None else None
+            value = served.values.get(column.name) if served is not None else None
             _tell(table, column.name, key, row[MOMENT], {"table": row[column.name], "online": value}, report)
 
 

@@ -4,13 +4,9 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gemel.bridge.choices import Chosen
 from gemel.bridge.features import BoundView, Column
-from gemel.bridge.training import Accuracy, exact_query
+from gemel.bridge.training import Accuracy
 from gemel.compiler.cells import MOMENT
-from gemel.compiler.graph import Graph
-from gemel.compiler.requests import plan_parts
-from gemel.errors import GemelError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -36,18 +32,3 @@ def rehearse(
         accuracy,
     )
     return list(made.select([column.name for column in columns]).to_pylist())
-
-
-def exact_columns(graph: Graph, view: BoundView) -> list[Column]:
-    """The features that can be computed at any moment; the others are only in the view's table."""
-    return [column for column in view.columns if _is_exact(graph, Chosen(view, (column.name,)))]
-
-
-def _is_exact(graph: Graph, chosen: Chosen) -> bool:
-    try:
-        plan_parts(graph, exact_query(chosen, {}))
-    except GemelError as error:
-        if error.code != "G556":
-            raise
-        return False
-    return True

@@ -67,6 +67,7 @@ class Report:
         self.moments: dict[str, list[dt.datetime]] = {}
         self.reasons: list[str] = []
         self.stale: dict[str, Stale] = {}
+        self.pushed: dict[str, int] = {}
         self._differences: dict[tuple[Any, ...], Difference] = {}
 
     @property
@@ -119,6 +120,7 @@ class Report:
             "compared": self.compared,
             **{kind: sum(getattr(count, kind) for count in self.counts.values()) for kind in ("equal", *_KINDS)},
             "reasons": self.reasons,
+            "pushed": self.pushed,
             "stale": {view: asdict(found) for view, found in self.stale.items()},
             "moments": {view: [moment.isoformat() for moment in moments] for view, moments in self.moments.items()},
             "features": [asdict(count) for count in self.counts.values()],

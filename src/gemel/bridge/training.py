@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from sqlglot import exp
 
 from gemel.bridge.choices import Choice, Chosen
-from gemel.bridge.features import feature_query
+from gemel.bridge.exactness import check_exact, exact_query
 from gemel.bridge.on_demand.computing import Computed, compute
 from gemel.bridge.on_demand.sql import sql_of, taken_in
 from gemel.bridge.on_demand.terms import Reference
@@ -29,7 +29,6 @@ from gemel.compiler.algebra import Plan
 from gemel.compiler.cells import MOMENT
 from gemel.compiler.expressions import column, conjunction, equal, identifier, interval
 from gemel.compiler.graph import Graph
-from gemel.compiler.moments import FeatureQuery
 from gemel.compiler.requests import ROW, plan_parts, plan_requests
 from gemel.errors import BridgeError, ProjectError
 from gemel.spec.manifest import Relation
@@ -108,6 +107,7 @@ def make(
             case "served":
                 joined = _served(source, chosen, _repeated(scratch, source, chosen))
             case "exact":
+                check_exact(source.graph, chosen)
                 joined = _exact(scratch, source, chosen)
             case _:
                 assert_never(accuracy)
@@ -206,13 +206,6 @@ def _made_last(table: exp.Expr, keys: Sequence[str]) -> exp.Select:
 
 
 # --- exact ------------------------------------------------------------------------------------------------------
-
-
-def exact_query(each: Chosen, types: Mapping[str, str]) -> FeatureQuery:
-    """What is taken of a view, as the compiler takes it."""
-    by_name = {column.name: column for column in each.view.columns}
-    sql = {name: TYPES[type_].sql for name, type_ in types.items()}
-    return feature_query(each.view.view, [by_name[name] for name in each.columns], None, sql)
 
 
 def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> exp.Select:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gemel.bridge.online.config import Store
     from gemel.bridge.online.newest import OnlineView
     from gemel.bridge.online.reading import OnlineRow
+    from gemel.bridge.online.store import Found
     from gemel.bridge.training import Accuracy, Format, TrainingSet
     from gemel.compiler.graph import Graph
     from gemel.warehouse.asking import Warehouse as Database
@@ -96,13 +97,16 @@ class Workspace:
         return decide_types(Tables(self.project.graph), self.bound, self._known())
 
     def mistyped(self) -> tuple[GemelError, ...]:
-        """What on-demand features compute with the wrong types (G592), where types are known already."""
+        """Types that no feature or key can have (G524), and what on-demand features compute with the wrong ones (G592).
+
+        Types that nobody knows before the models are built are no mistake.
+        """
         from gemel.bridge.on_demand.computing import compute_all
 
         try:
             types = self.types()
-        except Problems:
-            return ()
+        except Problems as problems:
+            return tuple(each for each in problems.errors if each.code != "G523")
         try:
             compute_all(self.bound.on_demand, types)
         except Problems as problems:
@@ -422,13 +426,12 @@ class Workspace:
         found = self.read_online(name, [keys])[0]
         return found.values if found else None
 
-    def _online(self, view: BoundView, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
+    def _online(self, view: BoundView, keys: Sequence[Mapping[str, Any]]) -> "Sequence[Found | None]":
         """For `verify`: what is stored, by us or by Feast."""
         from gemel.bridge.choices import Chosen
 
         with self._finding(self.types()) as find:
-            found = find(Chosen(view, tuple(column.name for column in view.columns)), keys)
-        return [each.values if each else None for each in found]
+            return find(Chosen(view, tuple(column.name for column in view.columns)), keys)
 
     def _is_applied(self) -> bool:
         return (self.repo / "feature_store.yaml").is_file()

@@ -69,6 +69,8 @@ def write_report(report: "Report", *, format: str) -> None:
         click.echo(str(difference))
     if len(report.differences) > EXAMPLES:
         click.echo(f"... and {len(report.differences) - EXAMPLES} more; --format json has them all")
+    for view, count in report.pushed.items():
+        say(f"{view}: {count:,} entities online were pushed rows newer than the table's, which were not compared")
     for view, found in report.stale.items():
         if found.entities:
             many = f"{found.entities:,} of {found.online:,}"

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from gemel.compiler.algebra import Scan
+from gemel.compiler.cells import first_seen
+from gemel.compiler.expressions import interval
 from gemel.compiler.facts import expression, truncated
 from gemel.compiler.graph import Graph
 from gemel.compiler.spellings import parse_item
 from gemel.errors import About, BridgeError, did_you_mean
 from gemel.spec.manifest import Dimension, SemanticModel
+from gemel.spec.time import Window, finer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +30,42 @@ class OwnRow:
         about = About("semantic_model", self.model.name, dimension.name)
         return truncated(expression(graph, dimension.expr, self.table.alias, about), dimension.grain, None)
 
-    def edges(self, graph: Graph) -> list[exp.Expr]:
-        """When versions begin and end; none of a table without a history."""
-        return [self.column(graph, each) for each in self.model.dimensions if each.validity]
+    @property
+    def edges(self) -> list[Dimension]:
+        """The dimensions that tell when versions begin and end; none of a table without a history."""
+        return [each for each in self.model.dimensions if each.validity]
+
+    def turns(self, graph: Graph, schedule: Window) -> list[exp.Expr]:
+        """The first moments of a schedule that know of each beginning and end of a version."""
+        found = []
+        for edge in self.edges:
+            if finer(schedule.unit, graph.grain_of(edge.grain or "second")):
+                last = exp.Sub(this=self._known(graph, edge), expression=interval(Window(1, "microsecond")))
+                found.append(first_seen(last, schedule))
+            else:
+                found.append(first_seen(self.column(graph, edge), schedule))
+        return found
 
     def in_force(self, graph: Graph, moment: exp.Expr) -> list[exp.Expr]:
         """The version of just before a moment: one that begins at the moment itself is not known yet."""
         conditions: list[exp.Expr] = []
-        for each in self.model.dimensions:
-            edge = self.column(graph, each)
+        for each in self.edges:
             if each.validity == "start":
-                conditions.append(exp.LT(this=edge, expression=moment.copy()))
-            elif each.validity == "end":
-                still = exp.Is(this=edge.copy(), expression=exp.null())
-                conditions.append(exp.paren(exp.or_(exp.GTE(this=edge, expression=moment.copy()), still)))
+                conditions.append(exp.LTE(this=self._known(graph, each), expression=moment.copy()))
+            else:
+                still = exp.Is(this=self.column(graph, each), expression=exp.null())
+                gone = exp.GT(this=self._known(graph, each), expression=moment.copy())
+                conditions.append(exp.paren(exp.or_(gone, still)))
         return conditions
+
+    def _known(self, graph: Graph, edge: Dimension) -> exp.Expr:
+        """When it is known that a version begins or ends.
+
+        Of a day that is known as a day nothing counts before it is over: what changed at 14:30 is not told at 1:00.
+        """
+        grain = graph.grain_of(edge.grain or "second")
+        step = Window(1, "microsecond" if finer(grain, "microsecond") else grain)
+        return exp.Add(this=exp.cast(self.column(graph, edge), exp.DataType.Type.TIMESTAMP), expression=interval(step))
 
 
 def own_row(graph: Graph, entities: Sequence[str], asked: str) -> OwnRow:

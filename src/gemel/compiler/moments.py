@@ -25,7 +25,7 @@ from gemel.compiler.algebra import (
     Scan,
     Summary,
 )
-from gemel.compiler.cells import MOMENT, Bounds, Cell, Counted, cell_of, first_seen, windowed_name
+from gemel.compiler.cells import MOMENT, Bounds, Cell, Counted, cell_of, windowed_name
 from gemel.compiler.entities import entity_item
 from gemel.compiler.expressions import column, conjunction, equal, interval, substitute
 from gemel.compiler.facts import truncated
@@ -309,7 +309,7 @@ def _needed_since(graph: Graph, query: FeatureQuery, backs: Iterable[Back]) -> e
     if query.within is None or query.every_step or len(windows) < len([*backs]):
         return None
     dimensions = [each.dimension for each in query.features if isinstance(each, DimensionFeature)]
-    if any(own_row(graph, query.entities, each).edges(graph) for each in dimensions):
+    if any(own_row(graph, query.entities, each).edges for each in dimensions):
         return None
     since = query.within[0]
     for window in (*filter(None, [query.delay]), max(windows, key=seconds), _step(query.schedule)):
@@ -354,9 +354,7 @@ def _turns(graph: Graph, query: FeatureQuery, facts: Plan, keys: tuple[str, ...]
     for feature in query.features:
         if isinstance(feature, DimensionFeature):
             own = own_row(graph, query.entities, feature.dimension)
-            for edge in own.edges(graph):
-                step = _step(query.schedule)
-                turn = first_seen(edge, step)
+            for turn in own.turns(graph, _step(query.schedule)):
                 met_ = Join(since, own.table, equal(column(own.entity, "since"), own.key), "inner")
                 rows = Filter(met_, exp.GT(this=turn, expression=column(first.name, "since")))
                 names = [Named(key, column(key, "since")) for key in keys]

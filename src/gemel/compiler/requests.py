@@ -121,9 +121,7 @@ def _resolved(graph: Graph, query: FeatureQuery) -> tuple[dict[MetricFeature, Te
 
 def _has_history(graph: Graph, query: FeatureQuery, feature: MetricFeature | DimensionFeature) -> bool:
     """Whether a feature is looked up as of the moment."""
-    return isinstance(feature, DimensionFeature) and bool(
-        own_row(graph, query.entities, feature.dimension).edges(graph)
-    )
+    return isinstance(feature, DimensionFeature) and bool(own_row(graph, query.entities, feature.dimension).edges)
 
 
 def _facts(cells: Cells, keys: tuple[str, ...]) -> Plan:

@@ -7,11 +7,14 @@ from typing import NoReturn
 import yaml
 
 from gemel.errors import BridgeError, GemelError, Place, did_you_mean
-from gemel.spec.time import Window, parse_window
+from gemel.spec.time import Window, parse_window, seconds
 
 DTYPES = ("int32", "int64", "float32", "float64", "string", "bool", "timestamp")
 RESERVED = ("event_timestamp", "created_timestamp", "definition", "entity_row_id")
 """Columns that a feature table or Feast's joins make themselves."""
+
+LONGEST = 100 * 366 * 86400
+"""Seconds. No engine takes windows of any length, and facts are not older than this."""
 
 UNITS = ("minute", "hour", "day", "week")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
@@ -131,6 +134,10 @@ class Document:
             if text:
                 self.note(node, "G504", f"{what} {text!r} is not a duration", "write 30 minutes, 2 hours or 3 days")
             return None
+        if seconds(window) > LONGEST:
+            self.note(
+                node, "G504", f"{what} {text!r} is longer than a hundred years", "leave it out, or make it shorter"
+            )
         return window
 
     def tags(self, node: yaml.Node) -> tuple[tuple[str, str], ...]:

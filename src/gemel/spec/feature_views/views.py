@@ -7,7 +7,7 @@ from typing import Literal
 import yaml
 
 from gemel.errors import Place
-from gemel.spec.feature_views.document import DTYPES, UNITS, Document, Refused
+from gemel.spec.feature_views.document import DTYPES, LONGEST, UNITS, Document, Refused
 from gemel.spec.time import Window, parse_window, seconds, windowed_name
 
 SCHEDULES = ("minute", "hour", "day", "week")
@@ -226,6 +226,8 @@ def _window(document: Document, node: yaml.Node, schedule: str) -> Window | None
         document.refuse(node, "G504", f"a window of {text} is not always equally long", "count it in days")
     if window is None or window.unit not in UNITS or window.count == 0:
         document.refuse(node, "G504", f"{text!r} is not a window", "write 7 days, 2 hours or all time")
+    if seconds(window) > LONGEST:
+        document.refuse(node, "G504", f"a window of {text} is longer than a hundred years", "write all time")
     if schedule in SCHEDULES and seconds(window) % seconds(Window(1, schedule)):
         document.refuse(
             node,
