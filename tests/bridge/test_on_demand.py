@@ -232,6 +232,18 @@ def test_a_text_that_looks_like_a_number_stays_one_in_a_csv_file(place, tmp_path
     assert made.select(["coupon", "with_orders"]).to_pydict() == {"coupon": ["007"], "with_orders": [3]}
 
 
+def test_the_time_of_the_rows_can_be_an_input_too(place):
+    asking = "inputs: {pieces: int64, coupon: string, asked_at: timestamp}"
+    hour = "          - {name: hour_asked, expr: hour(asked_at)}\n    feature_services:"
+    place.build(VIEWS.replace("inputs: {pieces: int64, coupon: string}", asking).replace("    feature_services:", hour))
+    zoned = pa.array([dt.datetime(2024, 1, 4, 23, 30)], pa.timestamp("ns", "UTC")).cast(
+        pa.timestamp("ns", "Asia/Tokyo")
+    )
+    rows = spine(pieces=[1], coupon=["cheap"]).rename_columns(["customer", "shop", "unused", "pieces", "coupon"])
+    made = place.make("offering", rows.append_column("asked_at", zoned), time_column="asked_at").arrow()
+    assert made.select(["with_orders", "hour_asked"]).to_pydict() == {"with_orders": [3], "hour_asked": [23]}
+
+
 @pytest.mark.parametrize(
     ("columns", "told"),
     [

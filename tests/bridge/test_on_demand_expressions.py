@@ -159,6 +159,12 @@ def test_sql_and_python_give_the_same(data, type_, rows):
     assert [type(value) for value in found] == [type(value) for value in expected]
 
 
+def test_integers_keep_their_digits_beside_a_part_of_no_time():
+    term = typed(parse("case when b then i when null then hour(null) end"), TYPES)
+    rows = [dict.fromkeys(TYPES) | {"i": 2**53 + 1, "b": True}]
+    assert in_sql(term, rows) == in_python(term, rows) == [2**53 + 1]
+
+
 def test_every_operation_is_written_somewhere_above():
     """An operation that no example reaches would be held equal by nothing."""
     texts = """i + j;f + g;i - j;f - g;i * j;f * g;i / j;i // j;i % j;abs(i);abs(f);round(f, 2);floor(f);ceil(f);

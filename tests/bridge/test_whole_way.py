@@ -216,6 +216,31 @@ def test_inputs_of_a_request_are_given_by_command_and_told_if_they_are_not_as_de
         assert (code, told in err) == (1, True), err
 
 
+def test_on_demand_views_are_listed_and_validated_with_the_others(project, gemel):
+    def listed(what):
+        return {
+            row[what]: row for row in json.loads(gemel("list", f"{what.replace(' ', '-')}s", "--format", "json")[1])
+        }
+
+    offering = listed("feature view")["offering"]
+    assert (offering["entity"], offering["schedule"], offering["features"]) == (
+        "customer",
+        "on demand",
+        ", ".join(COMPUTED),
+    )
+    assert listed("feature service")["offer_v1"]["features"] == "buying.orders_7d, offering"
+    assert "2 feature views, 1 on-demand view: no problem" in "".join(gemel("validate")[1:])
+    views = project / "feature_views/shop.yml"
+    text = views.read_text()
+    views.write_text(
+        text.replace("pieces + coalesce(", "coupon + coalesce(").replace("gift and pieces", "gift and pieces")
+    )
+    code, out, err = gemel("validate")
+    views.write_text(text)
+    assert code == 1
+    assert "G592 feature 'pieces_and_orders': coupon + COALESCE(buying.orders_7d, 0) computes with string" in out + err
+
+
 def test_one_value_changed_online_is_told_as_that_one(project, gemel):
     from feast.protos.feast.types.Value_pb2 import Value
 

@@ -92,7 +92,7 @@ def saved_queries(project: "Project", *, search: str | None, **output: Any) -> N
 @output_options
 @takes_project
 def feature_views(project: "Project", *, search: str | None, **output: Any) -> None:
-    """Every feature view: of what, how often, by which time, and its features."""
+    """Every feature view: of what, how often or on demand, by which time, and its features."""
     rows = [
         (
             bound.name,
@@ -103,6 +103,18 @@ def feature_views(project: "Project", *, search: str | None, **output: Any) -> N
             bound.view.description,
         )
         for bound in project.features.views
+    ]
+    entities = {bound.name: bound.view.entities for bound in project.features.views}
+    rows += [
+        (
+            bound.name,
+            ", ".join(dict.fromkeys(entity for source, _ in bound.sources for entity in entities[source])),
+            "on demand",
+            None,
+            ", ".join(bound.features),
+            bound.view.description,
+        )
+        for bound in project.features.on_demand
     ]
     _show(("feature view", "entity", "schedule", "known at", "features", "description"), rows, search, output)
 
@@ -117,9 +129,7 @@ def feature_services(project: "Project", *, search: str | None, **output: Any) -
         (
             bound.service.name,
             ", ".join(
-                view.name if names is None else f"{view.name}.{name}"
-                for view, names in bound.views
-                for name in names or ("",)
+                view if names is None else f"{view}.{name}" for view, names in bound.taken() for name in names or ("",)
             ),
             bound.service.owner,
             bound.service.description,

@@ -82,6 +82,8 @@ def verdict(project: "Project", count: Counter[str], *, notes: bool) -> str:
     checked = [_counted(len(project.metrics()), "metric"), _counted(len(project.saved_queries()), "saved query")]
     if not count["error"]:
         checked.append(_counted(len(project.features.views), "feature view"))
+        if project.features.on_demand:
+            checked.append(_counted(len(project.features.on_demand), "on-demand view"))
     found = [_counted(count[kind], kind) for kind in ("error", "warning") if count[kind]] or ["no problem"]
     if count["note"]:
         found.append(_counted(count["note"], "note") + ("" if notes else " (--notes tells)"))

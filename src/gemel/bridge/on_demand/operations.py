@@ -103,7 +103,8 @@ def _trim(value: exp.Expr) -> exp.Expr:
 
 
 def _part(value: exp.Expr, unit: exp.Expr) -> exp.Expr:
-    return exp.Anonymous(this="DATE_PART", expressions=[unit, value])
+    # Of a NULL that stands there as such DuckDB gives a DOUBLE, which would make fractions of what is beside it.
+    return _cast(exp.Anonymous(this="DATE_PART", expressions=[unit, value]), "BIGINT")
 
 
 def _steps(first: exp.Expr, last: exp.Expr, seconds: exp.Expr) -> exp.Expr:
