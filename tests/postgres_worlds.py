@@ -9,7 +9,7 @@ from gemel.compiler.graph import bind
 from gemel.spec.manifest import Manifest
 
 
-def in_schema(manifest: Manifest, schema: str) -> Manifest:
+def in_schema(manifest: Manifest, schema: str | None) -> Manifest:
     """The same definitions over tables in another schema."""
     return replace(
         manifest,

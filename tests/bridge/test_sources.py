@@ -292,3 +292,11 @@ def test_types_of_a_warehouse_that_cannot_be_asked_are_those_that_dbt_has_writte
             Tables(shop.graph), shop.bound(text), known := Known(describer(tmp_path, "snowflake"), is_asked=False)
         )
     assert "dbt docs generate" in str(caught.value) and known.describe
+
+
+def test_a_push_source_stands_over_the_warehouses_own(shop, tmp_path):
+    made: dict[str, object] = {}
+    text = VIEWS.replace("delay: 2 hours", "push: todays_rows")
+    exec(files(shop, tmp_path, "postgres", text)["feature_views/definitions.py"], made)
+    assert made["buying_view"].stream_source.name == "todays_rows"
+    assert type(made["buying_view"].batch_source).__name__ == "PostgreSQLSource"

@@ -1,7 +1,7 @@
 """SELECTs as texts of an engine."""
 
 import pytest
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
 from compiler.shop import flat, sql
 from gemel.compiler.accents import WITHOUT_FILTER
@@ -71,3 +71,44 @@ def test_dbt_is_asked_by_ref_under_its_own_name():
     assert referred(FLIGHTS).sql("duckdb") == "{{ ref('flights') }}"
     assert referred(Relation("flights_v2", node="flights")).sql("snowflake") == "{{ ref('flights') }}"
     assert referred(Relation("flights")).sql("duckdb") == "{{ ref('flights') }}"
+
+
+def test_clickhouse_counts_with_a_sign_and_names_what_it_joins():
+    select = parse_one(
+        "SELECT a.x, -COUNT(b.y), COUNT(*) FILTER (WHERE b.y) FROM a JOIN b ON a.x = b.x", dialect="duckdb"
+    )
+    text = flat(speak(select, "clickhouse"))
+    assert "SELECT a.x AS x, -CAST(COUNT(b.y) AS Nullable(Int64))" in text
+    assert "CAST(COUNT(*) FILTER(WHERE b.y) AS Nullable(Int64))" in text.replace("FILTER (", "FILTER(")
+
+
+def test_a_null_has_the_type_that_it_stands_in_for_where_a_union_settles_types_two_by_two():
+    branches = " UNION ALL ".join(
+        f"SELECT {columns} FROM t{n}"
+        for n, columns in enumerate(["x, NULL AS y, NULL AS z", "NULL AS x, y, NULL AS z", "NULL AS x, NULL AS y, z"])
+    )
+    text = flat(speak(parse_one(branches, dialect="duckdb"), "postgres"))
+    assert "( SELECT z FROM ( SELECT NULL AS x, NULL AS y, z FROM t2 ) AS typed LIMIT 0 ) AS z" in text
+    assert "SELECT NULL AS x, y, NULL AS z FROM t1" not in text.split("UNION ALL")[1]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "said"),
+    [
+        ("bigquery", "TIMESTAMP_TRUNC(CAST(t.`at` AS DATETIME), DAY) - INTERVAL 1 WEEK"),
+        ("trino", "DATE_TRUNC('DAY', CAST(t.at AS TIMESTAMP)) - INTERVAL '7' DAY"),
+        ("postgres", "DATE_TRUNC('DAY', CAST(t.at AS TIMESTAMP)) - INTERVAL '1 WEEK'"),
+    ],
+)
+def test_a_week_before_a_day_in_other_words(dialect, said):
+    select = parse_one("SELECT DATE_TRUNC('DAY', CAST(t.at AS TIMESTAMP)) - INTERVAL '1' WEEK FROM t", dialect="duckdb")
+    assert said in flat(speak(select, dialect))
+
+
+def test_a_date_is_truncated_to_a_time_without_a_zone():
+    select = parse_one(
+        "SELECT DATE_TRUNC('MONTH', t.day), DATE_TRUNC('DAY', t.day - INTERVAL '1' DAY) FROM t", dialect="duckdb"
+    )
+    assert flat(speak(select, "postgres")) == (
+        "SELECT DATE_TRUNC('MONTH', CAST(t.day AS TIMESTAMP)), DATE_TRUNC('DAY', t.day - INTERVAL '1 DAY') FROM t"
+    )

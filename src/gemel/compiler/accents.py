@@ -42,6 +42,8 @@ def accented(select: exp.Query, dialect: str) -> None:
             select.transform(rewrite, copy=False)
     if dialect in PAIRWISE_UNIONS:
         _type_nulls(select)
+    if dialect == "clickhouse":
+        _name_outputs(select)
     if dialect in UNNAMED_WINDOWS:
         _spell_windows(select)
 
@@ -114,11 +116,14 @@ def _day_to_moment(node: exp.Expr) -> exp.Expr:
     return exp.TimestampTrunc(this=node.this, unit=exp.var("DAY")) if isinstance(node, exp.TsOrDsToDate) else node
 
 
+_UNZONED = (exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ)
+
+
 def _unzoned(node: exp.Expr) -> exp.Expr:
     """A truncated time is one without a zone, of a date too; a date less an interval is one already."""
     if isinstance(node, exp.TimestampTrunc):
         time = node.this
-        if not time.is_type(exp.DataType.Type.TIMESTAMP) and not isinstance(time, exp.Add | exp.Sub):
+        if not time.is_type(*_UNZONED) and not isinstance(time, exp.Add | exp.Sub):
             node.set("this", exp.cast(time.copy(), exp.DataType.Type.TIMESTAMP))
     return node
 
@@ -176,7 +181,7 @@ def _of_one_kind(node: exp.Expr) -> exp.Expr:
     """BigQuery compares a column with a time only if both have a zone, or neither has."""
     if isinstance(node, exp.GT | exp.GTE | exp.LT | exp.LTE) and isinstance(node.this, exp.Column):
         other = node.expression.find(exp.Cast, exp.TimestampTrunc)
-        if isinstance(other, exp.TimestampTrunc) or (other and other.is_type(exp.DataType.Type.TIMESTAMP)):
+        if isinstance(other, exp.TimestampTrunc) or (other and other.is_type(*_UNZONED)):
             node.set("this", exp.cast(node.this.copy(), exp.DataType.Type.TIMESTAMP))
     return node
 
@@ -186,6 +191,12 @@ def _precise(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.TIMESTAMP:
         return exp.DataType.build("Nullable(DateTime64(6, 'UTC'))", dialect="clickhouse")
     return node
+
+
+def _signed(node: exp.Expr) -> exp.Expr:
+    """ClickHouse counts without a sign, and has no type for such a count and the same with a minus."""
+    counted = node.this if isinstance(node, exp.Filter | exp.Window) else node
+    return exp.cast(node, "bigint") if isinstance(counted, exp.Count) else node
 
 
 Rewrite = Callable[[exp.Expr], exp.Expr]
@@ -198,6 +209,7 @@ _NODES: tuple[tuple[frozenset[str], Rewrite], ...] = (
     (frozenset({"postgres"}), _series),
     (WITHIN_GROUP, _within_group),
     (frozenset({"clickhouse"}), _precise),
+    (frozenset({"clickhouse"}), _signed),
     (frozenset({"bigquery"}), _counted),
     (frozenset({"bigquery"}), _of_one_kind),
     (frozenset({"trino", "athena", "presto"}), _in_days),
@@ -211,12 +223,13 @@ def _type_nulls(select: exp.Query) -> None:
         branches = [] if isinstance(union.parent, exp.Union) else _branches(union)
         if len(branches) < 3:
             continue
+        written = [branch.copy() for branch in branches]
         outputs = [[each.unalias() for each in branch.selects] for branch in branches]
         for place, values in enumerate(zip(*outputs, strict=True)):
             told = next((at for at, value in enumerate(values) if not isinstance(value, exp.Null)), None)
             if told is None:
                 continue
-            rows = branches[told].copy().subquery("typed")
+            rows = written[told].copy().subquery("typed")
             name = branches[told].selects[place].alias_or_name
             nothing = exp.select(exp.column(exp.to_identifier(name, quoted=None))).from_(rows).limit(0).subquery()
             for value in values:
@@ -228,6 +241,14 @@ def _branches(query: exp.Query) -> list[exp.Select]:
     if isinstance(query, exp.Union):
         return [*_branches(query.this), *_branches(query.expression)]
     return [query] if isinstance(query, exp.Select) else []
+
+
+def _name_outputs(select: exp.Query) -> None:
+    """ClickHouse calls the output `a.x` of a join `a.x`, where others call it `x`."""
+    for inner in list(select.find_all(exp.Select)):
+        for output in inner.selects:
+            if isinstance(output, exp.Column) and output.table and not output.is_star:
+                output.replace(exp.alias_(output.copy(), output.this.copy()))
 
 
 def _spell_windows(select: exp.Query) -> None:
