@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+import yaml
 from sqlglot import exp
 
 from gemel.bridge.features import UNTIL, Bound, BoundService, BoundView, timestamp
@@ -359,32 +359,12 @@ def _plain(text: str | None) -> str:
     return f"{{% raw %}}{flat}{{% endraw %}}" if "{{" in flat or "{%" in flat or "{#" in flat else flat
 
 
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """libyaml's, which takes a tenth of the time of PyYAML's own."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _yaml(content: dict[str, Any]) -> str:
-    return "".join(f"{line}\n" for line in _lines(content))
-
-
-def _lines(value: Any) -> Iterator[str]:
-    """A block of YAML, lists indented under their key. PyYAML takes longer for it than everything before."""
-    items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
-    for key, item in items:
-        head = "-" if key is None else f"{_scalar(key)}:"
-        if not isinstance(item, dict | list) or not item:
-            yield f"{head} {_scalar(item)}"
-        elif key is None:
-            first, *rest = _lines(item)
-            yield f"- {first}"
-            yield from (f"  {line}" for line in rest)
-        else:
-            yield head
-            yield from (f"  {line}" for line in _lines(item))
-
-
-_PLAIN = re.compile(r"[A-Za-z_]([\w .,'()/%+-]*[\w.)%])?", re.ASCII)
-_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
-
-
-def _scalar(value: Any) -> str:
-    """Text as it is where YAML reads it as that text, else in double quotes, of which JSON's are some."""
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-        return value
-    return json.dumps(value, ensure_ascii=isinstance(value, str) and not value.isprintable())
+    return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
