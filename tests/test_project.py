@@ -229,6 +229,77 @@ def test_another_target_is_parsed_into_a_folder_of_its_own(project, parses):
     ]
 
 
+LIVE = {**MODEL, "node_relation": {"alias": "sales", "schema_name": "live", "database": "shop"}}
+OF_OWN_SCHEMA = {**MODEL, "node_relation": {"alias": "sales", "schema_name": "main_marts", "database": "shop"}}
+ELSEWHERE = {**MODEL, "node_relation": {"alias": "sales", "schema_name": "marts", "database": "shop"}}
+
+
+def two_targets(project, prod="schema: live"):
+    (project / "profiles.yml").write_text(
+        "shop: {target: dev, outputs: {dev: {type: duckdb, path: shop.duckdb}, "
+        f"prod: {{type: duckdb, path: shop.duckdb, {prod}}}}}}}"
+    )
+
+
+@pytest.mark.parametrize("model", [LIVE, ELSEWHERE])
+def test_what_dbt_wrote_for_another_target_is_not_asked(project, parses, model):
+    """`dbt parse --target prod` leaves its manifest where the profile's own target has its."""
+    two_targets(project)
+    write_manifest(project, REVENUE, model=model)
+    said = []
+    shop = gemel.load(project, say=said.append)
+    assert shop.query(["revenue"]).rows() == [(10,)]  # of shop.main; there is no shop.live
+    assert shop.artifacts == project / "target/gemel/dev"
+    assert parses == [["parse", "--target-path", str(project / "target/gemel/dev")]]
+    told = "target/semantic_manifest.json is not known to be of target 'dev': running dbt parse for that"
+    assert said == [told]
+    gemel.load(project)
+    assert len(parses) == 1
+
+
+@pytest.mark.parametrize("model", [MODEL, OF_OWN_SCHEMA])
+def test_what_dbt_wrote_for_the_profiles_own_target_is_known_by_its_tables(project, parses, model):
+    two_targets(project)
+    write_manifest(project, REVENUE, model=model)
+    assert gemel.load(project).artifacts == project / "target"
+    assert parses == []
+
+
+def test_a_schema_that_two_targets_could_have_named_tells_nothing(project, parses):
+    two_targets(project, prod="schema: main_marts")
+    write_manifest(project, REVENUE, model=OF_OWN_SCHEMA)
+    gemel.load(project)
+    assert len(parses) == 1
+
+
+def test_a_target_of_the_environment_is_the_profiles_own(project, parses, monkeypatch):
+    two_targets(project)
+    monkeypatch.setenv("DBT_TARGET", "prod")
+    assert gemel.load(project).artifacts == project / "target/gemel/prod"
+    assert len(parses) == 1
+
+
+def test_a_parse_of_ours_notes_its_target(project, parses, monkeypatch):
+    """Also where the tables' places tell nothing, and until the profile builds somewhere else."""
+    two_targets(project)
+    (project / "target/semantic_manifest.json").unlink()
+    gemel.load(project)
+    write_manifest(project, REVENUE, model=ELSEWHERE)
+    gemel.dbt.note(project / "target", gemel.dbt.find_target(project, None, None))
+    assert gemel.load(project).artifacts == project / "target"
+    assert len(parses) == 1
+    file = project / "profiles.yml"
+    file.write_text(file.read_text().replace("path: shop.duckdb}", "path: shop.duckdb, schema: mine}"))
+    gemel.load(project)
+    assert len(parses) == 2
+
+
+def test_a_target_that_there_is_not_is_refused_before_anything_is_run(project, parses):
+    with pytest.raises(ProjectError) as caught:
+        gemel.load(project, target="prdo")
+    assert (caught.value.code, caught.value.hint, parses) == ("G604", "did you mean prod?", [])
+
+
 def test_a_target_folder_that_cannot_be_written_is_replaced_by_the_cache(project, parses, monkeypatch, tmp_path):
     make_older(project / "target/semantic_manifest.json")
     monkeypatch.setattr(gemel.dbt.os, "access", lambda folder, _: not str(folder).startswith(str(project)))

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from gemel.errors import Place, Problems, ProjectError
 from gemel.spec.places import Places, yaml_files
+from gemel.targets import find_target, is_of, note
+from gemel.warehouse.profile import Target, read_target
 
 Say = Callable[[str], None]
 """Takes one line for the person who waits."""
@@ -28,35 +30,57 @@ def semantic_manifest(
 ) -> Path:
     """The project's semantic_manifest.json, made anew by `dbt parse` where it is missing or stale.
 
-    A `target` that is asked for gets a folder of its own: what dbt writes names schemas, and those of another
-    target would answer from the wrong tables. Raises ProjectError (G603) with dbt's own words if it fails.
+    What dbt writes names schemas, and those of another target would answer from the wrong tables: it has to be of the
+    target that is meant. Raises ProjectError: G603 with dbt's own words if it fails, G604 for a target that the
+    profile does not have.
     """
-    folder = artifacts_dir(project_dir, target)
-    if not _is_writable(folder) and not is_fresh(folder / "semantic_manifest.json", project_dir):
-        folder = user_cache(folder)
+    meant = find_target(project_dir, target, profiles_dir)
+    folder = _folder(target_dir(project_dir), target, meant)
+
+    def why() -> str | None:
+        if not manifest.exists():
+            return "is missing"
+        if not is_fresh(manifest, project_dir):
+            return "is older than the definitions"
+        return f"is not known to be of target {meant.name!r}" if meant and not is_of(folder, meant) else None
+
     manifest = folder / "semantic_manifest.json"
-    if is_fresh(manifest, project_dir):
+    if not _is_writable(folder) and why():
+        folder = user_cache(folder)
+        manifest = folder / "semantic_manifest.json"
+    told = why()
+    if told is None:
         return manifest
+    if target and meant is None:
+        read_target(project_dir, target=target, profiles_dir=profiles_dir)  # says what is wrong
     twins = Places(project_dir).refused_twins()
     if twins:  # dbt would take one of them silently
         raise Problems(twins)
-    why = "is older than the definitions" if manifest.exists() else "is missing"
-    say(f"{_shown(manifest, project_dir)} {why}: running dbt parse")
-    arguments = ["parse", "--target-path", str(folder)]
-    if target:
-        arguments += ["--target", target]
-    if profiles_dir:
-        arguments += ["--profiles-dir", profiles_dir]
-    run_dbt(arguments, project_dir)
+    shared = target_dir(project_dir) / "semantic_manifest.json"
+    if folder.parent.parent == shared.parent and not target and shared.exists():
+        say(f"{_shown(shared, project_dir)} is not known to be of target {folder.name!r}: running dbt parse for that")
+    else:
+        say(f"{_shown(manifest, project_dir)} {told}: running dbt parse")
+    run_dbt_into(folder, ["parse"], project_dir, target=target, profiles_dir=profiles_dir)
     if not manifest.exists():
         raise ProjectError("G603", f"dbt parse ended well, and wrote no {_shown(manifest, project_dir)}")
     return manifest
 
 
-def artifacts_dir(project_dir: Path, target: str | None) -> Path:
-    """Where dbt's artifacts are for a target; None is the profile's own."""
-    folder = target_dir(project_dir)
-    return folder / "gemel" / target if target else folder
+def artifacts_dir(project_dir: Path, target: str | None, profiles_dir: str | None = None) -> Path:
+    """Where dbt's artifacts are for a target; None is the profile's own.
+
+    A target that is asked for has a folder of its own. So has the profile's, where dbt last ran for another one.
+    """
+    return _folder(target_dir(project_dir), target, find_target(project_dir, target, profiles_dir))
+
+
+def _folder(shared: Path, target: str | None, meant: Target | None) -> Path:
+    if target:
+        return shared / "gemel" / target
+    if meant is not None and (shared / "semantic_manifest.json").exists() and not is_of(shared, meant):
+        return shared / "gemel" / meant.name
+    return shared
 
 
 def target_dir(project_dir: Path) -> Path:
@@ -89,6 +113,25 @@ def is_fresh(manifest: Path, project_dir: Path) -> bool:
     files = yaml_files(project_dir)
     watched = [project_dir / "dbt_project.yml", *files, *{file.parent for file in files}]
     return all(_changed(path) <= written for path in watched)
+
+
+def run_dbt_into(
+    folder: Path, arguments: Iterable[str], project_dir: Path, *, target: str | None, profiles_dir: str | None
+) -> None:
+    """Run dbt for a target (None: the profile's own), with its artifacts in `folder`, and note for which they are."""
+    meant = find_target(project_dir, target, profiles_dir)
+    manifest = folder / "semantic_manifest.json"
+    options = ["--target-path", str(folder)]
+    if target:
+        options += ["--target", target]
+    if profiles_dir:
+        options += ["--profiles-dir", str(profiles_dir)]
+    before = _changed(manifest)
+    try:
+        run_dbt([*arguments, *options], project_dir)
+    finally:  # a build that fails has written them before
+        if meant is not None and _changed(manifest) != before:
+            note(folder, meant)
 
 
 def run_dbt(arguments: Iterable[str], project_dir: Path) -> None:

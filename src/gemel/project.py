@@ -87,9 +87,11 @@ def load_to_validate(
     if manifest is not None:
         file = Path(manifest).expanduser()
         cache = user_cache(file.resolve())
+        artifacts = artifacts_dir(folder, target, profiles) if folder else None
     elif folder is not None:
         file = semantic_manifest(folder, target=target, profiles_dir=profiles, say=say)
-        cache = file.parent / "gemel"
+        artifacts = file.parent
+        cache = artifacts / "gemel"
     else:
         raise ProjectError(
             "G601",
@@ -106,7 +108,7 @@ def load_to_validate(
         profiles_dir=profiles,
         places=places,
         problems=problems,
-        artifacts=artifacts_dir(folder, target) if folder else None,
+        artifacts=artifacts,
     )
 
 
@@ -401,9 +403,8 @@ class Project:
             yield from self.features.warnings
             if self.features.views and warehouse is not None:
                 from gemel.bridge.workspace import Workspace
-                from gemel.dbt import target_dir
 
-                yield from Workspace(self, target_dir(self.dir) if self.dir else Path()).mistyped()
+                yield from Workspace(self, self.artifacts or Path()).mistyped()
 
     @contextmanager
     def placing(self, about: About | None = None) -> Iterator[None]:

@@ -86,16 +86,14 @@ def write_files(project: "Project", workspace: "Workspace") -> "list[Change]":
 
 def dbt_build(project: "Project", *arguments: str) -> None:
     """Run dbt on the project, with its target, while we hold no file of it."""
-    from gemel.dbt import run_dbt
+    from gemel.dbt import run_dbt_into
 
-    assert project.dir is not None
+    assert project.dir is not None and project.artifacts is not None
     # dbt writes to the file that we have been reading; DuckDB lets only one of us in.
     with suppress(GemelError):
         project.warehouse.close()
-    # A target that is asked for keeps its artifacts apart, where the next command looks for them.
-    target = ["--target", project.target, "--target-path", str(project.artifacts)] if project.target else []
-    profiles = ["--profiles-dir", str(project.profiles_dir)] if project.profiles_dir else []
-    run_dbt([*arguments, *target, *profiles], project.dir)
+    # Where the next command looks for them, and for the same target.
+    run_dbt_into(project.artifacts, arguments, project.dir, target=project.target, profiles_dir=project.profiles_dir)
 
 
 def _folder(workspace: "Workspace") -> str:

@@ -24,6 +24,26 @@ class Target:
     written: Mapping[str, Any]
     file: Path
     is_default: bool = True
+    others: tuple["Target", ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Where dbt builds without being told more, as one text: `duckdb gemel main`. Raises ProjectError (G604)."""
+        return " ".join((self.kind, self.database or "", self.schema or ""))
+
+    @property
+    def database(self) -> str | None:
+        """What SQL calls the database; None where the adapter has none, or another word for it."""
+        named = self._first("database", "dbname", "project", "catalog")
+        return catalog_of(self._first("path") or ":memory:") if named is None and self.kind == "duckdb" else named
+
+    @property
+    def schema(self) -> str | None:
+        return self._first("schema", "dataset") or ("main" if self.kind == "duckdb" else None)
+
+    def _first(self, *keys: str) -> str | None:
+        found = (_render(self.written[key], self.file) for key in keys if self.written.get(key))
+        return next((str(each) for each in found), None)
 
     def rendered(self) -> dict[str, Any]:
         """Every setting, with its jinja rendered. Raises ProjectError (G604)."""
@@ -104,7 +124,12 @@ def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: s
             hint=did_you_mean(chosen, outputs) or f"it has {', '.join(outputs) or 'none'}",
         )
     kind = str(_render(outputs[chosen].get("type"), file))
-    return Target(name, chosen, kind, outputs[chosen], file, chosen == default)
+    others = tuple(
+        Target(name, other, str(written.get("type")), written, file, other == default)
+        for other, written in outputs.items()
+        if other != chosen and isinstance(written, dict)
+    )
+    return Target(name, chosen, kind, outputs[chosen], file, chosen == default, others)
 
 
 def find_profiles(project_dir: Path, profiles_dir: str | None = None) -> Path:
