@@ -86,6 +86,13 @@ def test_settings_of_the_profile_hold(file):
         assert shop.run("SELECT current_setting('TimeZone')").rows() == [("Asia/Tokyo",)]
 
 
+def test_times_with_a_zone_are_of_utc_wherever_it_runs(file, monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    with warehouse(file) as shop:
+        hour = "SELECT CAST(date_trunc('hour', TIMESTAMPTZ '2024-01-01 10:30:00+00') AS VARCHAR)"
+        assert shop.run(hour).rows() == [("2024-01-01 10:00:00+00",)]
+
+
 @pytest.mark.parametrize(
     "sql",
     [

@@ -179,3 +179,10 @@ def test_a_target_opens_the_warehouse_of_its_kind(tmp_path):
     assert open_target(target(host="db", dbname="shop"), tmp_path).dialect == "postgres"
     with pytest.raises(WarehouseError, match="only duckdb and postgres can be asked for now"):
         open_target(Target("shop", "lake", "snowflake", {}, file=tmp_path), tmp_path)
+
+
+def test_the_zone_of_dbts_sessions_is_the_one_that_the_server_begins_with(server, monkeypatch):
+    monkeypatch.setenv("PGTZ", "America/New_York")
+    with Warehouse(server) as shop:
+        assert shop.zone() == "America/New_York"
+        assert shop.run("SELECT current_setting('TimeZone')").rows() == [("UTC",)]

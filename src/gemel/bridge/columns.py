@@ -14,6 +14,7 @@ from gemel.bridge.shapes import type_name
 from gemel.bridge.sources import DUCKDB, Warehouse
 from gemel.bridge.tables import Tables, Types
 from gemel.bridge.types import KEYS, TYPES, from_engine
+from gemel.bridge.zones import zoned
 from gemel.errors import BridgeError, GemelError, Problems, WarehouseError
 
 Describe = Callable[[str], tuple[tuple[str, str], ...]]
@@ -25,6 +26,7 @@ class Known:
     """Where types can be asked: the database, and the properties that were generated last time.
 
     `is_asked` says that it is the warehouse itself that describes, in its dialect; else what dbt wrote down of it.
+    `is_utc` says that dbt's sessions there are surely in UTC.
     """
 
     describe: Describe | None = None
@@ -32,12 +34,16 @@ class Known:
     recorded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     kind: Warehouse = DUCKDB
     is_asked: bool = True
+    is_utc: bool = False
 
 
 def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]:
-    """By view, the type of each entity and feature. Raises Problems (G523, G524)."""
+    """By view, the type of each entity and feature. Raises Problems (G523, G524, G526)."""
     problems: list[GemelError] = []
     told = _described(tables, bound, known)
+    if known.describe is not None and known.is_asked and not known.is_utc:
+        there = [view for view in bound.views if told.get(view.name)]
+        problems.extend(zoned(tables, there, known.describe, known.catalogs, known.kind))
     types: dict[str, Types] = {
         view.name: _view_types(view, told.get(view.name, {}), known, problems) for view in bound.views
     }

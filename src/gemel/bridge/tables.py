@@ -100,6 +100,15 @@ class Tables:
         # An engine may read the times before dbt fills them in.
         return sql.replace(UNTIL, "2000-01-01").replace(_STARTED, "2000-01-01")
 
+    def reads(self, view: BoundView) -> tuple[Relation, ...]:
+        """The relations that the table is made of."""
+        return self._text(view).relations
+
+    def tree(self, view: BoundView, kind: Warehouse) -> tuple[exp.Select, dict[str, Relation]]:
+        """The table with no column cast, and which relation each name in it stands for."""
+        select, relations = _lowered(view.plan, kind)
+        return select, {f"{{{{ {number} }}}}": relation for number, relation in enumerate(relations)}
+
     def digest(self, view: BoundView) -> str:
         """Twelve hex digits that change when what is computed does.
 

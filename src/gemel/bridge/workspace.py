@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from gemel.warehouse.asking import Warehouse as Database
     from gemel.warehouse.profile import Target
 
+_UTC = frozenset({"UTC", "ETC/UTC", "UCT", "ETC/UCT", "ZULU", "ETC/ZULU"})
+
 
 class Opened(Protocol):
     """What is needed of gemel.Project."""
@@ -447,7 +449,23 @@ class Workspace:
                 return Known(recorded=recorded)  # no profile here, as on a machine that only checks
             described = describer(self.artifacts, self.kind.dialect)
             return Known(described, frozenset(), recorded, self.kind, is_asked=False)
-        return Known(warehouse.describe, warehouse.catalogs(), recorded, self.kind)
+        return Known(warehouse.describe, warehouse.catalogs(), recorded, self.kind, is_utc=self._is_utc())
+
+    def _is_utc(self) -> bool:
+        """Whether dbt's sessions are surely in UTC: DuckDB's by the profile, PostgreSQL's as the server begins ours."""
+        from gemel.warehouse import postgres
+
+        try:
+            if isinstance(self.project.warehouse, postgres.Warehouse):
+                zone = self.project.warehouse.zone()
+            else:
+                target = self.project.profile_target()
+                settings = target.rendered().get("settings") if target else None
+                named = settings.items() if isinstance(settings, dict) else ()
+                zone = next((str(value) for name, value in named if str(name).lower() == "timezone"), "")
+        except GemelError:
+            return False
+        return zone.upper() in _UTC
 
     def _release(self) -> None:
         """Let go of the database, so that dbt can write to it."""

@@ -248,6 +248,9 @@ def _connect(profile: Profile, settings: Mapping[str, str] | None = None) -> "du
     connection = duckdb.connect(":memory:", config={**safe, **(settings or {})})
     for extension in profile.extensions:
         connection.load_extension(extension)
+    # Times with a zone are shown and cut in UTC, wherever this runs, unless the profile says otherwise.
+    if not any(name.lower() == "timezone" for name in profile.settings):
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
     for name, value in profile.settings.items():
         connection.execute(f"SET GLOBAL {_quoted(name)} = {_literal(value)}")
     for path, name in [(profile.path, profile.database), *((each.path, each.name) for each in profile.attach)]:

@@ -82,6 +82,10 @@ class Warehouse:
         """The one database that SQL can name here."""
         return frozenset({self.server.database})
 
+    def zone(self) -> str:
+        """The time zone in which the server begins this user's sessions, dbt's too."""
+        return str(self.rows("SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'")[0][0])
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
