@@ -19,7 +19,8 @@ LAYERS = {
     "spec": {"errors"},
     "compiler": {"errors", "spec"},
     "warehouse": {"errors", "spec"},
-    "dbt": {"errors", "spec"},
+    "targets": {"errors", "warehouse"},
+    "dbt": {"errors", "spec", "warehouse", "targets"},
     "checks": {"errors", "spec", "compiler", "warehouse"},
     "bridge": {"errors", "spec", "compiler", "warehouse"},
     "feast": {"errors", "warehouse"},  # loaded by Feast only

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -341,6 +342,28 @@ def test_the_words_of_dbt_come_without_its_banner():
         ]
     )
     assert gemel.dbt.dbt_message(log) == "Parsing Error\n  bad"
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "hint"),
+    [
+        ("parse", "Parsing Error in model a (models/a.sql)", "`dbt parse` says the same"),
+        ("build", "Parsing Error\n  no node", "`dbt build` says the same"),
+        ("build", "Failure in model a (models/a.sql)\nFailure in test t (x.yml)", "put the model right"),
+        (
+            "build",
+            "Failure in test t (x.yml)\n  Got 1 result\nFailure in test u (x.yml)",
+            "--select t u --store-failures",
+        ),
+    ],
+)
+def test_what_to_do_about_dbt_depends_on_what_failed(project, monkeypatch, command, message, hint):
+    log = json.dumps({"data": {"exc": message}, "info": {"level": "error"}})
+    failed = subprocess.CompletedProcess([], 1, stdout=log, stderr="")
+    monkeypatch.setattr(gemel.dbt.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(ProjectError) as caught:
+        gemel.dbt.run_dbt([command], project)
+    assert (caught.value.code, hint in caught.value.hint) == ("G603", True), caught.value.hint
 
 
 # --- no project -----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from gemel.errors import Place, Problems, ProjectError
@@ -134,29 +134,44 @@ def run_dbt_into(
             note(folder, meant)
 
 
-def run_dbt(arguments: Iterable[str], project_dir: Path) -> None:
+def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
     """Run dbt in the project, with this Python. Raises ProjectError (G603) with what dbt said, cleaned."""
     quiet = ["--log-format", "json", "--log-level", "error", "--log-level-file", "none", "--no-use-colors"]
-    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments, *quiet]
+    run = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments, *quiet]
     environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "PYTHONWARNINGS": "ignore"}
     try:
-        done = subprocess.run(command, cwd=project_dir, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(run, cwd=project_dir, env=environment, capture_output=True, text=True, check=False)
     except OSError as error:
         raise ProjectError("G603", f"cannot start dbt: {error}") from None
     if done.returncode != 0:
+        command = arguments[0]
         message = dbt_message(done.stdout) or _last_line(done.stderr) or f"dbt ended with {done.returncode}"
         if "Could not set lock" in message:
             raise ProjectError(
                 "G603",
-                f"dbt {next(iter(arguments))} cannot write to the database, another process holds it: {message}",
+                f"dbt {command} cannot write to the database, another process holds it: {message}",
                 hint="end that process, or wait for it, and run this again",
             )
         raise ProjectError(
             "G603",
-            f"dbt {next(iter(arguments))} failed: {message}",
+            f"dbt {command} failed: {message}",
             place=_blamed(message, project_dir),
-            hint="put it right in the project; `dbt parse` says the same, with more around it",
+            hint=_hint(command, message),
         )
+
+
+def _hint(command: str, message: str) -> str:
+    """What to do next: a build can also fail at rows, of which `dbt parse` knows nothing."""
+    failures = [part for part in message.splitlines() if re.search(r"\b(Error|Failure) in \w+ ", part)]
+    if command == "parse" or not failures:
+        return f"put it right in the project; `dbt {command}` says the same, with more around it"
+    tests = [found[1] for part in failures if (found := re.search(r"\bFailure in (?:unit_)?test (\S+)", part))]
+    if len(tests) < len(failures):
+        return "put the model right, or the rows that it reads, and run this again; what was built before it stays"
+    select = " ".join(tests)
+    return (
+        f"the models are built, and rows in them fail: `dbt test --select {select} --store-failures` keeps those rows"
+    )
 
 
 def dbt_message(log: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemel.dbt import Say, artifacts_dir, semantic_manifest, user_cache
-from gemel.errors import About, GemelError, Problems, ProjectError, QueryError
+from gemel.errors import About, BridgeError, GemelError, Problems, ProjectError, QueryError
 from gemel.spec.cache import recall, remember
 from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
 from gemel.spec.places import Places
@@ -303,6 +303,9 @@ class Project:
         from gemel.bridge.workspace import Workspace
 
         with self.placing():
+            if not isinstance(service, str | Sequence):
+                told = f"features are named by a text or a list of texts, not {service!r}"
+                raise BridgeError("G555", told, hint="name a service, a view or `view.feature`")
             workspace = Workspace(self, self.artifacts or Path())
             return workspace.training_set(
                 _texts(service),

@@ -86,7 +86,14 @@ def test_an_entity_that_is_not_there_or_not_given_is_said(gemel):
     code, _, err = gemel("features", "online", "buying", "customer=z")
     assert (code, err) == (1, "nothing is online for customer=z\n")
     code, _, err = gemel("features", "online", "visiting", "customer=a", "shop=x")
-    assert (code, err) == (1, "G535 entity 'shop' is a number, not 'x'\n")
+    assert (code, err) == (1, "G535 entity 'shop' is an integer, not 'x'\n  hint: write only its digits\n")
+    for number in ("7.0", "1_0"):  # the second of which Python would read
+        assert (
+            f"is an integer, not '{number}'"
+            in gemel("features", "online", "visiting", "customer=a", f"shop={number}")[2]
+        )
+    code, _, err = gemel("features", "online", "visiting", "customer=a", f"shop={2**63}")
+    assert (code, "of 64 bits, and 9223372036854775808 is out of its range" in err) == (1, True)
     assert "G204" in gemel("features", "online", "buyin", "customer=a")[2]
 
 
@@ -95,6 +102,41 @@ def test_stock_feast_has_nothing_to_plan_after_the_build(project):
     said = subprocess.run([*feast, "plan"], cwd=project, capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
     assert "No changes to registry" in said.stdout and "No changes to infrastructure" in said.stdout
+
+
+def test_python_is_told_what_rows_and_names_are(project, gemel):
+    import gemel as library
+
+    shop = library.load(project)
+    for rows in ({"customer": "a"}, ["a"], None, "a"):
+        with pytest.raises(library.GemelError) as caught:
+            shop.online("buying", rows)
+        assert (caught.value.code, caught.value.hint) == ("G535", '[{"customer": ...}]')
+    for names in (None, 7, [7]):
+        with pytest.raises(library.GemelError) as caught:
+            shop.training_set(names, "select 'a' as customer", accuracy="served")
+        assert caught.value.code == "G555"
+
+
+def test_a_feature_table_that_is_not_there_is_to_be_built(project, gemel):
+    with duckdb.connect(str(project / "shop.duckdb")) as connection:
+        connection.execute("alter table buying rename to buyin")
+    try:
+        spine = ["--spine", "select 'a' as customer, now() as event_timestamp"]
+        told = [gemel("training-set", "buying", *spine, "--accuracy", "served", "--out", "none.parquet")]
+        told.append(gemel("verify"))
+    finally:
+        with duckdb.connect(str(project / "shop.duckdb")) as connection:
+            connection.execute("alter table buyin rename to buying")
+    for code, _, err in told:
+        assert (code, "G405" in err, "`dbt build --select buying`" in err) == (1, True, True), err
+
+
+def test_what_a_backfill_did_is_told(gemel):
+    code, _, err = gemel("features", "backfill", "--start", "2024-01-01", "visiting")
+    assert (code, err) == (0, "built whole, as without `lookback:`: visiting\n")
+    code, _, err = gemel("features", "backfill", "--start", "2024-01-01", "xyz")
+    assert (code, err) == (1, "G204 no feature view named 'xyz'\n  hint: there are buying, visiting\n")
 
 
 def test_stock_feast_makes_a_training_set_of_what_was_known_at_each_moment(project, gemel):

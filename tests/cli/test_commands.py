@@ -82,7 +82,7 @@ def test_another_dialect_is_printed_with_the_database_that_dbt_named(gemel):
 
 def test_csv_goes_into_a_file_and_stdout_stays_empty(gemel, tmp_path):
     ran = gemel("query", "--metrics", "revenue", "--csv", str(tmp_path / "out.csv"))
-    assert (ran.out, ran.err) == ("", f"1 rows into {tmp_path / 'out.csv'}\n")
+    assert (ran.out, ran.err) == ("", f"1 row into {tmp_path / 'out.csv'}\n")
     assert (tmp_path / "out.csv").read_text() == "revenue\n18.75\n"
 
 

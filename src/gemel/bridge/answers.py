@@ -6,7 +6,7 @@ from typing import Any
 
 from gemel.bridge.choices import Choice, Chosen
 from gemel.bridge.on_demand.computing import Computed, compute
-from gemel.bridge.online.reading import OnlineRow, combine
+from gemel.bridge.online.reading import OnlineRow, combine, whole
 from gemel.bridge.online.store import Found
 from gemel.errors import BridgeError
 from gemel.spec.time import seconds
@@ -45,6 +45,10 @@ def answer(
 
 
 def _check(name: str, wanted: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    if isinstance(rows, str) or not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
+        like = ", ".join(f'"{each}": ...' for each in wanted)
+        told = "one mapping" if isinstance(rows, Mapping) else repr(rows)[:80]
+        raise BridgeError("G535", f"{name!r} is looked up by a list of mappings, not by {told}", hint=f"[{{{like}}}]")
     for row in rows:
         if row.keys() != {*wanted}:
             raise BridgeError(
@@ -88,6 +92,8 @@ _TOLD = {"int64": "an integer", "float64": "a number", "string": "a text", "bool
 
 def given(value: Any, type_: str, name: str) -> Any:
     """An input as its type is. What is no text may be given as one, and NULL as an empty one. Raises G535."""
+    if isinstance(value, str) and type_ == "int64" and value:
+        return whole(value, 64, f"input {name!r}")
     if value is None or (value == "" and type_ != "string"):
         return None
     try:
@@ -96,9 +102,9 @@ def given(value: Any, type_: str, name: str) -> Any:
                 return value
             case ("bool", "true" | "false"):
                 return value == "true"
-            case ("int64", int() | str()) if not isinstance(value, bool) and -(2**63) <= int(value) < 2**63:
-                return int(value)
-            case ("float64", int() | float() | str()) if not isinstance(value, bool):
+            case ("int64", int()) if not isinstance(value, bool):
+                return whole(value, 64, f"input {name!r}")
+            case ("float64", int() | float() | str()) if not isinstance(value, bool) and "_" not in str(value):
                 return float(value)
             case ("timestamp", str()):
                 return dt.datetime.fromisoformat(value)

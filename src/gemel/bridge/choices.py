@@ -47,6 +47,9 @@ class Choice:
         return {name: type_ for view, _ in self.on_demand for name, type_ in view.view.inputs}
 
 
+_NAMES = "name a service, a view or `view.feature`"
+
+
 def choose(bound: Bound, names: Sequence[str]) -> Choice:
     """The features that services, views and `view.feature` name. Raises UnknownNameError (G204), BridgeError (G555)."""
     views = {view.name: view for view in bound.views}
@@ -56,6 +59,8 @@ def choose(bound: Bound, names: Sequence[str]) -> Choice:
     every |= {view.name: view.features for view in bound.on_demand}
     taken: dict[str, dict[str, None]] = {}
     for name in names:
+        if not isinstance(name, str):
+            raise BridgeError("G555", f"a name is a text, not {name!r}", hint=_NAMES)
         view, _, feature = name.partition(".")
         if name in services:
             for owner, columns in services[name].taken():
@@ -65,7 +70,9 @@ def choose(bound: Bound, names: Sequence[str]) -> Choice:
         else:
             known = [*services, *every, *(f"{v}.{c}" for v, columns in every.items() for c in columns)]
             raise UnknownNameError(
-                "G204", f"no feature view, service or feature named {name[:80]!r}", hint=did_you_mean(name, known)
+                "G204",
+                f"no feature view, service or feature named {name[:80]!r}",
+                hint=did_you_mean(name, known) or f"there are {', '.join([*services, *every]) or 'none'}",
             )
     choice = Choice(
         tuple(Chosen(views[name], tuple(columns)) for name, columns in taken.items() if name in views),
@@ -86,7 +93,7 @@ def _check_names(choice: Choice) -> None:
                 hint="give one another name with `name:`, or take single features, as `view.feature`",
             )
     if not owners:
-        raise BridgeError("G555", "no feature is named", hint="name a service, a view or `view.feature`")
+        raise BridgeError("G555", "no feature is named", hint=_NAMES)
     taken = dict.fromkeys(choice.entities(), "an entity") | {name: f"a feature of {o}" for name, o in owners.items()}
     for view, _ in choice.on_demand:
         for name, type_ in view.view.inputs:

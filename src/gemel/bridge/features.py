@@ -213,10 +213,16 @@ def _metrics(view: FeatureView) -> list[MetricFeature]:
 
 def _refusals(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
     """What is wrong with the features, each tried by itself so that each error knows its place."""
+    nowhere = _known_nowhere(graph, view)
+    if nowhere is not None:  # told once, and not at each metric
+        yield nowhere
+        view = replace(view, known_at=None)
     healthy: MetricFeature | None = None
     seen: set[str] = set()
     for feature in _metrics(view):
         error = _refusal(graph, view, (feature,))
+        if error is not None and error.code == "G522" and nowhere is not None:
+            error = None  # of another time than the one that is meant
         if error is None:
             healthy = feature
         elif str(error) not in seen:  # the windows of one metric share its place, and mostly its fault
@@ -227,6 +233,29 @@ def _refusals(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
             error = _refusal(graph, view, (healthy, each))
             if error is not None:
                 yield error
+
+
+def _known_nowhere(graph: Graph, view: FeatureView) -> GemelError | None:
+    """A `known_at` that the facts of none of the metrics have."""
+    if view.known_at is None:
+        return None
+    names = sorted({feature.metric for feature in _metrics(view) if feature.metric in graph.metrics})
+    try:
+        measures = [measure for name in names for measure in graph.measures(graph.metrics[name])]
+        if not measures or any(known_at(graph, view, measure) for measure in measures):
+            return None
+    except GemelError:
+        return None  # told where it is planned
+    times: dict[str, None] = {}
+    for measure in measures:
+        prefix = (graph.ways.prefixes(measure.model) or (measure.model,))[0]
+        times |= {f"{prefix}__{each.name}": None for each in graph.models[measure.model].dimensions if each.is_time}
+    return BridgeError(
+        "G516",
+        f"known_at {view.known_at!r} is not a time dimension of the facts of feature view {view.name!r}",
+        hint=did_you_mean(view.known_at, times) or f"one of {', '.join(times)}",
+        place=view.known_at_place,
+    )
 
 
 def _refusal(graph: Graph, view: FeatureView, features: tuple[Feature, ...]) -> GemelError | None:

@@ -150,7 +150,7 @@ def _translated(error: BaseException, command: str, said: str) -> BridgeError:
         return BridgeError(
             "G531",
             f"feast {command} needs the Python package {error.name}",
-            hint="install gemel with what it depends on: pip install gemel",
+            hint="install it; feast has it in an extra named like the store: pip install 'feast[redis]' has redis",
         )
     hint = f"`feast -c feature_views {command}` says the same, with more around it"
     if "no such table" in message:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gemel.compiler.cells import MOMENT
 from gemel.compiler.requests import ROW
-from gemel.errors import BridgeError, GemelError, did_you_mean
+from gemel.errors import BridgeError, GemelError, WarehouseError, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow
@@ -59,9 +59,10 @@ def _is_file(text: str) -> bool:
 def _of_file(path: Path, scratch: "Scratch", temp: Path, texts: Sequence[str]) -> Spine:
     kind = FILES.get(path.suffix.lower())
     if not path.is_file():
-        raise BridgeError(
-            "G550", f"there is no spine {str(path)!r}", hint="name a file, or write a SELECT over the project's tables"
-        )
+        what = f"there is no spine {str(path)!r}"
+        if not kind and " " in str(path):
+            what = f"{str(path)[:80]!r} is neither a file that there is nor a SELECT"
+        raise BridgeError("G550", what, hint="name a file, or write a SELECT over the project's tables")
     if kind is None:
         raise BridgeError("G550", f"{path.name} is no kind of file that a spine can be", hint=f"one of {_KINDS}")
     sha256 = file_hash(path)
@@ -84,13 +85,29 @@ _KINDS = ", ".join(FILES)
 
 def _of_select(sql: str, scratch: "Scratch", temp: Path) -> Spine:
     text = sql.strip().rstrip(";")
+    if found := re.search(r"\{\{.*?(?:\}\}|$)|\{%", text):
+        named = re.search(r"['\"]([^'\"]+)['\"]\s*\)", found[0])
+        raise BridgeError(
+            "G550",
+            f"a spine's SELECT goes to the database as it is, which does not know {found[0][:80]}",
+            hint=f"write the table's name{f': {named[1]}, or its schema and a point before it' if named else ''}",
+        )
     try:
         is_select = scratch.is_select(text)
     except GemelError as error:
-        raise BridgeError("G550", f"the spine is no SQL: {error.message}", hint=error.hint) from None
+        raise BridgeError(
+            "G550",
+            f"the spine is no SQL: {error.message}",
+            hint="write one SELECT over the project's tables, or name a file",
+        ) from None
     if not is_select:
         raise BridgeError("G550", "a spine is one SELECT, and no other statement", hint="write only the SELECT")
-    return _of_rows(text, scratch, temp, text, None)
+    try:
+        return _of_rows(text, scratch, temp, text, None)
+    except WarehouseError as error:
+        if error.hint and "--explain" in error.hint:
+            error.hint = "it is the spine's SELECT; tables and columns are named as in the database"
+        raise
 
 
 def _csv(path: Path, scratch: "Scratch", texts: Sequence[str]) -> str:

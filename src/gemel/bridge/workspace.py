@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -18,7 +19,7 @@ from gemel.bridge.sources import Warehouse, Written, check_store, warehouse
 from gemel.bridge.tables import DATA, Tables, Types
 from gemel.bridge.types import TYPES
 from gemel.compiler.cells import MOMENT
-from gemel.errors import BridgeError, GemelError, Problems, ProjectError, UnknownNameError, did_you_mean
+from gemel.errors import BridgeError, GemelError, Problems, ProjectError, UnknownNameError, WarehouseError, did_you_mean
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
 from gemel.spec.nodes import Nodes
 from gemel.spec.time import seconds
@@ -165,7 +166,8 @@ class Workspace:
         problems: list[BridgeError] = []
         relations = self.relations()
         for name, types in self.types().items():
-            built = dict(self.project.warehouse.describe(f"SELECT * FROM {relations[name]}"))
+            with self._reading_tables():
+                built = dict(self.project.warehouse.describe(f"SELECT * FROM {relations[name]}"))
             for column, type_ in types.items():
                 if built.get(column) != TYPES[type_].sql:
                     problems.append(
@@ -202,6 +204,23 @@ class Workspace:
                 )
         return found
 
+    @contextmanager
+    def _reading_tables(self) -> Iterator[None]:
+        """A table that is missing is mostly a feature table that is not built, not another one misspelt."""
+        try:
+            yield
+        except WarehouseError as error:
+            missing = [view for view in self.views() if re.search(rf"\b{view.name}\b", error.message)]
+            if error.code == "G405" and missing:
+                view = missing[0].view
+                error.place = error.place or view.place
+                error.hint = f"the table of feature view {view.name!r} is not there: `gemel build` makes it, or " + (
+                    f"`dbt build --select {view.name}`"
+                )
+            elif error.hint and "--explain" in error.hint:  # which only questions have
+                error.hint = "a definition that the features are of; `gemel validate` tells. Was `dbt build` run?"
+            raise
+
     @cached_property
     def store(self) -> "Store":
         """Which online store feature_store.yaml names. Raises BridgeError (G530, G560)."""
@@ -214,7 +233,11 @@ class Workspace:
         known = {view.name: view for view in self.views()}
         for name in names:
             if name not in known:
-                raise UnknownNameError("G204", f"no feature view named {name[:80]!r}", hint=did_you_mean(name, known))
+                raise UnknownNameError(
+                    "G204",
+                    f"no feature view named {name[:80]!r}",
+                    hint=did_you_mean(name, known) or f"there are {', '.join(known) or 'none'}",
+                )
         return [view for name, view in known.items() if not names or name in names]
 
     def materialize(
@@ -268,7 +291,8 @@ class Workspace:
     def _export(self, view: BoundView, types: Types, moment: dt.datetime) -> None:
         online = self._online_view(view, types)
         relation = self.relations()[view.name]
-        export(self.project.warehouse, relation, online.entities, online.features, online.file, until=moment)
+        with self._reading_tables():
+            export(self.project.warehouse, relation, online.entities, online.features, online.file, until=moment)
 
     def _online_view(self, view: BoundView, types: Types) -> "OnlineView":
         from gemel.bridge.online.newest import OnlineView
@@ -362,9 +386,10 @@ class Workspace:
             are_copied=self.kind.is_copied,
         )
         try:
-            return parity.verify(
-                self.project.graph, self.views(), self.types(), places, at=at, moments=moments, say=say
-            )
+            with self._reading_tables():
+                return parity.verify(
+                    self.project.graph, self.views(), self.types(), places, at=at, moments=moments, say=say
+                )
         finally:
             self._release()
 
@@ -407,16 +432,17 @@ class Workspace:
             self.project.graph, self.types(), self.relations(), warehouse.catalogs(), self.artifacts
         )
         try:
-            return training.make(
-                source,
-                choice,
-                spine,
-                warehouse.scratch,
-                accuracy=accuracy,
-                time_column=time_column,
-                out=out,
-                format=format,
-            )
+            with self._reading_tables():
+                return training.make(
+                    source,
+                    choice,
+                    spine,
+                    warehouse.scratch,
+                    accuracy=accuracy,
+                    time_column=time_column,
+                    out=out,
+                    format=format,
+                )
         finally:
             self._release()
 

@@ -28,6 +28,7 @@ def command(project: "Project", *, moments: int) -> None:
     Stops at the first step that fails. Every step can be run again, and so can the whole, also after it was killed.
     """
     from gemel.bridge import materialize
+    from gemel.cli.output import counted
 
     workspace = open_workspace(project)
     for warning in workspace.bound.warnings:
@@ -43,7 +44,8 @@ def command(project: "Project", *, moments: int) -> None:
             dbt_build(project, "build", "--select", f"path:{_folder(workspace)}")
         if workspace.views():
             workspace.check_built()
-        told.append(f"{len(workspace.views())} feature tables are as Feast is told")
+        count = len(workspace.views())
+        told.append(f"{counted(count, 'feature table')} {'is' if count == 1 else 'are'} as Feast is told")
     if not workspace.views():
         say("there is no feature view, so nothing for Feast to do")
         return
@@ -103,7 +105,9 @@ def _folder(workspace: "Workspace") -> str:
 
 
 def _files(changes: "list[Change]") -> str:
-    return f"{len(changes)} files written" if changes else "every file is up to date"
+    from gemel.cli.output import counted
+
+    return f"{counted(len(changes), 'file')} written" if changes else "every file is up to date"
 
 
 @contextmanager

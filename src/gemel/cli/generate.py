@@ -24,6 +24,8 @@ def command(project: "Project", *, check: bool) -> None:
 
     Generated files are committed: they are how a reviewer sees what a change to a metric does.
     """
+    from gemel.cli.output import counted
+
     workspace = open_workspace(project)
     with uncollected():
         warnings = workspace.bound.warnings
@@ -35,11 +37,13 @@ def command(project: "Project", *, check: bool) -> None:
         changes = workspace.stale() if check else write_files(project, workspace)
     for change in changes:
         click.echo(str(change))
-    views = f"{len(workspace.views())} feature views"
+    views = counted(len(workspace.views()), "feature view")
     if check and changes:
-        say(f"{len(changes)} generated files are not as they should be: run `gemel generate` and commit")
+        are = "is not as it" if len(changes) == 1 else "are not as they"
+        say(f"{counted(len(changes), 'generated file')} {are} should be: run `gemel generate` and commit")
         raise click.exceptions.Exit(1)
-    say(f"{views}: " + ("every generated file is up to date" if not changes else f"{len(changes)} files changed"))
+    done = f"{counted(len(changes), 'file')} changed" if changes else "every generated file is up to date"
+    say(f"{views}: {done}")
 
 
 @contextmanager

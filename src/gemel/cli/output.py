@@ -153,7 +153,12 @@ def _write_file(file: Path, columns: Sequence[str], rows: Rows) -> None:
             _write_csv(out, columns, rows)
     except OSError as error:
         raise ProjectError("G606", f"cannot write {file}: {error.strerror or error}") from None
-    click.echo(f"{len(rows)} rows into {file}", err=True)
+    click.echo(f"{counted(len(rows), 'row')} into {file}", err=True)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 row`, `1,200 rows`"""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _write_csv(out: TextIO, columns: Sequence[str], rows: Rows) -> None:

@@ -49,7 +49,7 @@ def command(
     gemel training-set departure_delay_v1 --spine labels.parquet --accuracy served --out train.parquet
     gemel training-set carrier_punctuality,plane_history.plane__seats --spine labels.csv --accuracy exact --out t.arrow
     """
-    from gemel.cli.output import waiting
+    from gemel.cli.output import counted, waiting
 
     workspace = open_workspace(project)
     with waiting(f"joining the features of {names}"):
@@ -57,5 +57,5 @@ def command(
             split_items(names), spine, accuracy=accuracy, time_column=time_column, out=out, format=format
         )
     if not click.get_current_context().params["quiet"]:
-        count = len(made.manifest["features"])
-        say(f"{made.manifest['rows']:,} rows with {count} features, as {accuracy}, into {out}")
+        rows, features = made.manifest["rows"], len(made.manifest["features"])
+        say(f"{counted(rows, 'row')} with {counted(features, 'feature')}, as {accuracy}, into {out}")

@@ -232,7 +232,7 @@ def arrow_array(values: list[Any], kind: str) -> "pyarrow.Array[Any]":
 
 
 def _connect(server: Server) -> "psycopg.Connection[tuple[Any, ...]]":
-    installed("psycopg", "pip install 'gemel[postgres]'")
+    installed("psycopg", "install gemel's extra `postgres`: pip install dbt-postgres 'feast[postgres]'")
     import psycopg
 
     options = {**server.options, "dbname": server.database, "application_name": "gemel"}

@@ -69,7 +69,12 @@ def read_store(repo: Path) -> Store:
     content = _content(file)
     project = content.get("project")
     if not isinstance(project, str) or not project:
-        raise BridgeError("G560", "feature_store.yaml names no project", place=Place(str(file)))
+        raise BridgeError(
+            "G560",
+            "feature_store.yaml names no project",
+            place=Place(str(file)),
+            hint="add a line `project: <name>`, as in the one that `gemel generate` writes where there is none",
+        )
     strange = [name for name in content if name not in _HARMLESS]
     registry = content.get("registry")
     if strange:

@@ -4,6 +4,7 @@ Feast serves a value however old it is.
 """
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,12 +80,18 @@ def key(value: Any, type_: str, entity: str) -> str | int:
     if type_ == "string" and isinstance(value, str):
         return value
     if type_ != "string" and isinstance(value, str | int) and not isinstance(value, bool):
-        bits = 32 if type_ == "int32" else 64
-        try:
-            number = int(value)
-        except ValueError:
-            number = 2**bits
-        if -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-            return number
-    what = "a text" if type_ == "string" else "a number"
+        return whole(value, 32 if type_ == "int32" else 64, f"entity {entity!r}")
+    what = "a text" if type_ == "string" else "an integer"
     raise BridgeError("G535", f"entity {entity!r} is {what}, not {value!r}")
+
+
+def whole(value: str | int, bits: int, what: str) -> int:
+    """An integer, which may be given as text. Raises BridgeError (G535), also for what Python alone would read."""
+    if isinstance(value, str) and not re.fullmatch(r"[+-]?[0-9]+", value):
+        raise BridgeError("G535", f"{what} is an integer, not {value[:80]!r}", hint="write only its digits")
+    limit = 2 ** (bits - 1)
+    number = int(value) if len(str(value)) <= 40 else limit
+    if not -limit <= number < limit:
+        told = f"{what} is an integer of {bits} bits, and {str(value)[:80]} is out of its range"
+        raise BridgeError("G535", told, hint=f"from {-limit} to {limit - 1}")
+    return number

@@ -172,7 +172,7 @@ class Redis:
                 raise BridgeError(
                     "G531",
                     f"the Redis online store needs the Python package {error.name}",
-                    hint="pip install 'gemel[redis]'",
+                    hint="install gemel's extra `redis`: pip install 'feast[redis]'",
                 ) from None
             self._reader = hiredis.Reader()
             try:

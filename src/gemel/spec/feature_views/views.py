@@ -60,6 +60,7 @@ class FeatureView:
     schedule: str
     features: tuple[Feature, ...]
     known_at: str | None = None
+    known_at_place: Place | None = field(default=None, compare=False)
     delay: Window | None = None
     ttl: Window | None = None
     lookback: Window | None = None
@@ -103,6 +104,7 @@ def read_view(document: Document, node: yaml.Node) -> FeatureView:
         schedule=schedule,
         features=tuple(_features(document, keys["features"], entities, schedule, current)),
         known_at=document.text(keys["known_at"], "known_at").lower() if "known_at" in keys else None,
+        known_at_place=document.place(keys["known_at"]) if "known_at" in keys else None,
         delay=delay,
         ttl=ttl,
         lookback=document.duration(keys["lookback"], "lookback") if "lookback" in keys else None,
