@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gemel.bridge.online.newest import OnlineView
     from gemel.bridge.online.reading import OnlineRow
     from gemel.bridge.online.store import Found
-    from gemel.bridge.training import Accuracy, Format, TrainingSet
+    from gemel.bridge.training import Accuracy, Format, Source, TrainingSet
     from gemel.compiler.graph import Graph
     from gemel.warehouse.asking import Warehouse as Database
     from gemel.warehouse.profile import Target
@@ -373,22 +373,23 @@ class Workspace:
     ) -> Report:
         """BI number = feature table = training set = Parquet copy = online store."""
         until = self._until() if self._is_applied() else {}
-        places = parity.Places(
-            ask=self.project.query,
-            ask_of=self._ask_of,
-            run=self.project.warehouse.run,
-            relations=self.relations(),
-            root=self.root,
-            train=self._train,
-            online=self._online,
-            until=until,
-            dialect=self.project.warehouse.dialect,
-            are_copied=self.kind.is_copied,
-        )
         try:
+            source = self._source()
+            places = parity.Places(
+                ask=self.project.query,
+                ask_of=self._ask_of,
+                run=self.project.warehouse.run,
+                relations=source.relations,
+                root=self.root,
+                train=partial(self._train, source),
+                online=partial(self._online, source.types),
+                until=until,
+                dialect=self.project.warehouse.dialect,
+                are_copied=self.kind.is_copied,
+            )
             with self._reading_tables():
                 return parity.verify(
-                    self.project.graph, self.views(), self.types(), places, at=at, moments=moments, say=say
+                    self.project.graph, self.views(), source.types, places, at=at, moments=moments, say=say
                 )
         finally:
             self._release()
@@ -409,8 +410,21 @@ class Workspace:
 
         return ask
 
-    def _train(self, names: Sequence[str], spine: "pyarrow.Table", accuracy: "Accuracy") -> "pyarrow.Table":
-        return self.training_set(names, spine, accuracy=accuracy).arrow()
+    def _source(self) -> "Source":
+        from gemel.bridge.training import Source
+
+        catalogs = self.project.warehouse.catalogs()
+        return Source(self.project.graph, self.types(), self.relations(), catalogs, self.artifacts)
+
+    def _train(
+        self, source: "Source", names: Sequence[str], spine: "pyarrow.Table", accuracy: "Accuracy"
+    ) -> "pyarrow.Table":
+        """For `verify`: a training set of what is known of the tables already."""
+        from gemel.bridge import training
+        from gemel.bridge.choices import choose
+
+        scratch = self.project.warehouse.scratch
+        return training.make(source, choose(self.bound, names), spine, scratch, accuracy=accuracy).arrow()
 
     def training_set(
         self,
@@ -426,18 +440,15 @@ class Workspace:
         from gemel.bridge import training
         from gemel.bridge.choices import choose
 
-        warehouse = self.project.warehouse
         choice = choose(self.bound, names)
-        source = training.Source(
-            self.project.graph, self.types(), self.relations(), warehouse.catalogs(), self.artifacts
-        )
+        source = self._source()
         try:
             with self._reading_tables():
                 return training.make(
                     source,
                     choice,
                     spine,
-                    warehouse.scratch,
+                    self.project.warehouse.scratch,
                     accuracy=accuracy,
                     time_column=time_column,
                     out=out,
@@ -454,11 +465,13 @@ class Workspace:
         found = self.read_online(name, [keys])[0]
         return found.values if found else None
 
-    def _online(self, view: BoundView, keys: Sequence[Mapping[str, Any]]) -> "Sequence[Found | None]":
+    def _online(
+        self, types: Mapping[str, Types], view: BoundView, keys: Sequence[Mapping[str, Any]]
+    ) -> "Sequence[Found | None]":
         """For `verify`: what is stored, by us or by Feast."""
         from gemel.bridge.choices import Chosen
 
-        with self._finding(self.types()) as find:
+        with self._finding(types) as find:
             return find(Chosen(view, tuple(column.name for column in view.columns)), keys)
 
     def _is_applied(self) -> bool:
