@@ -91,8 +91,8 @@ FILES = {
 }
 
 
-def write_project(root: Path) -> Path:
-    for name, text in FILES.items():
+def write_project(root: Path, files: dict[str, str] = FILES) -> Path:
+    for name, text in files.items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(dedent(text).lstrip())
     return root

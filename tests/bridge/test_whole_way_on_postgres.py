@@ -4,10 +4,10 @@ import io
 import json
 import os
 from contextlib import redirect_stdout
-from textwrap import dedent
 
 import psycopg
 import pytest
+import small_project
 
 import gemel as library
 from gemel.cli import main
@@ -17,22 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 SCHEMA = f"gemel_whole_way_{os.getpid()}"
 
-FILES = {
-    "dbt_project.yml": """
-        name: shop
-        profile: shop
-        model-paths: [models]
-        flags: {send_anonymous_usage_stats: false}
-        vars: {gemel_until: "2024-01-10 00:00:00"}
-    """,
-    "models/sales.sql": """
-        select * from (values
-            (1, 'a', 10, 1.50, timestamp '2024-01-02 10:00', true),
-            (2, 'a', 20, 2.25, timestamp '2024-01-03 00:00', false),
-            (3, 'b', 10, 4.00, timestamp '2024-01-09 00:30', false)
-        ) as sales (sale_id, customer, shop, amount, sold_at, returned)
-    """,
-    "models/customers.sql": "select 'a' as customer, 'Ada' as nick",
+FILES = small_project.FILES | {
     "models/days.sql": """
         select cast(day as date) as day
         from generate_series(date '2024-01-01', date '2024-01-31', interval '1 day') as days (day)
@@ -114,7 +99,6 @@ def server(needs_postgres, zone):
 @pytest.fixture(scope="module")
 def project(server, tmp_path_factory):
     """The project's directory."""
-    root = tmp_path_factory.mktemp("shop")
     info = server.info
     profile = {
         "type": "postgres",
@@ -127,10 +111,7 @@ def project(server, tmp_path_factory):
         "threads": 1,
     }
     files = FILES | {"profiles.yml": json.dumps({"shop": {"target": "dev", "outputs": {"dev": profile}}})}
-    for name, text in files.items():
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_text(dedent(text).lstrip())
-    return root
+    return small_project.write_project(tmp_path_factory.mktemp("shop"), files)
 
 
 @pytest.fixture(autouse=True, params=["America/New_York"], scope="module")
