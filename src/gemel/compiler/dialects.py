@@ -23,6 +23,13 @@ def speak(select: exp.Select, dialect: str) -> str:
     return select.sql(engine(), pretty=True, max_text_width=110, copy=False)
 
 
+def say(expression: exp.Expr, dialect: str) -> str:
+    """The text of one output of a SELECT, on one line. Raises QueryError (G327) for what the engine cannot say."""
+    select = exp.Select(expressions=[exp.alias_(expression.copy(), "said")])
+    accented(select, dialect)
+    return str(select.selects[0].this.sql(dialect))
+
+
 def generator(dialect: str) -> Generator:
     """For many short texts: `.sql()` would make one for each."""
     return Dialect.get_or_raise(dialect).generator()

@@ -96,7 +96,7 @@ def _top(result: Plan, order: tuple[tuple[str, bool], ...], limit: int | None) -
 
 def plan_outputs(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...]) -> Derive:
     """Terms by common keys, side by side."""
-    if len(outputs) > 1 and not all(_is_nothing(output.term) for output in outputs):
+    if len(outputs) > 1 and not all(is_nothing(output.term) for output in outputs):
         return _plan_apart(graph, keys, outputs)
     cells = tuple(dict.fromkeys(cell for output in outputs for cell in cells_of(output.term)))
     names = cell_names(cells, keys, {output.term: output.name for output in outputs})
@@ -108,7 +108,7 @@ def plan_outputs(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...
 
 def _plan_apart(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...]) -> Derive:
     """Some output would make up a value for groups that none of its own facts has: such are computed by themselves."""
-    together = tuple(output for output in outputs if _is_nothing(output.term))
+    together = tuple(output for output in outputs if is_nothing(output.term))
     apart = [(output,) for output in outputs if output not in together]
     plans = [plan_outputs(graph, keys, group) for group in ([together] if together else []) + apart]
     combined = Combine(tuple(plans), tuple(key.name for key in keys))
@@ -117,7 +117,7 @@ def _plan_apart(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...]
     return Derive(combined, (*columns, *values))
 
 
-def _is_nothing(term: Term) -> bool:
+def is_nothing(term: Term) -> bool:
     """Whether a term stays NULL in groups in which its own facts have no rows, when others have.
 
     A filled leaf asked for by itself is filled in every group of the query; inside a formula it would make the
@@ -127,7 +127,7 @@ def _is_nothing(term: Term) -> bool:
         return True
     called = {node.name for node in term.expression.find_all(exp.Column)}
     return all(isinstance(node, _STRICT) for node in term.expression.walk()) and any(
-        _is_nothing(inner) and fill_of(inner) is None for handle, inner in term.inputs if handle in called
+        is_nothing(inner) and fill_of(inner) is None for handle, inner in term.inputs if handle in called
     )
 
 
@@ -139,7 +139,7 @@ def cells_of(term: Term) -> Iterable[Term]:
     match term:
         case Formula(inputs=inputs):
             for _, inner in inputs:
-                yield from (inner,) if len(inputs) > 1 and not _is_nothing(inner) else cells_of(inner)
+                yield from (inner,) if len(inputs) > 1 and not is_nothing(inner) else cells_of(inner)
         case _:
             yield term
 

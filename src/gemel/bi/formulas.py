@@ -1,0 +1,249 @@
+"""The metrics of a semantic model as plain SQL over the columns of its wide view, or why one cannot be said so.
+
+The wide view has one row for each row of the model, so that an aggregate over it, grouped by any of its columns, is
+the metric. What a measure aggregates is a column, under a filter too: NULL on the rows that the filter drops. A
+formula therefore needs no filter, and a group in which no row counts has the value NULL, where a query has no row.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, assert_never
+
+from sqlglot import exp
+
+from gemel.compiler import terms
+from gemel.compiler.expressions import column, filled, free, substitute
+from gemel.compiler.graph import Attribute, Graph, inputs
+from gemel.compiler.lowering import aggregate
+from gemel.compiler.parts import summary
+from gemel.compiler.planning import is_nothing
+from gemel.compiler.resolution import Scope
+from gemel.compiler.terms import Leaf, PerEntity, Term
+from gemel.errors import GemelError
+from gemel.spec.manifest import Conversion, Cumulative, Derived, Dimension, Metric, Ratio, Simple
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A column of the wide view to aggregate: what the measure of `leaf` aggregates, NULL where its filters are not
+    true. A counted row is a 1, and one without a value to count a 0. With `rows`, 1 for each row that counts at all.
+    """
+
+    name: str
+    leaf: Leaf
+    holds: Literal["value", "rows"] = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A metric as an expression over columns of the wide view, each named by one of `inputs`: `SUM(x) / SUM(y)`.
+
+    `time` is the dimension of the model that is the metric's `metric_time`.
+    """
+
+    metric: Metric
+    expression: exp.Expr
+    inputs: tuple[Input, ...]
+    time: Dimension
+
+
+@dataclass(frozen=True, slots=True)
+class NoFormula:
+    """A metric that no plain aggregate over the wide view gives, and why: `it accumulates over 7 days`."""
+
+    metric: Metric
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Formulas:
+    """Every metric that reads a semantic model, by name, and the columns that the formulas aggregate."""
+
+    model: str
+    inputs: tuple[Input, ...]
+    metrics: tuple[Formula | NoFormula, ...]
+
+    def of(self, metric: str) -> Formula | NoFormula:
+        return next(each for each in self.metrics if each.metric.name == metric)
+
+
+def formula_of(graph: Graph, metric: str) -> Formula | NoFormula:
+    """One metric over the wide view of its semantic model. Raises UnknownNameError (G201)."""
+    found = graph.metric(metric)
+    return formulas_of(graph, graph.measures(found)[0].model).of(found.name)
+
+
+def formulas_of(graph: Graph, model: str) -> Formulas:
+    """The metrics over the wide view of a semantic model."""
+    known = [metric for metric in graph.manifest.metrics if _reads(graph, metric, model)]
+    taken = {"__".join(segments) for segments in graph.attributes(model, 1)}
+    taken |= {f"{entity}__{part}" for entity, parts in graph.composites.items() for part in parts}
+    columns = _Columns(taken)
+    for measure in dict.fromkeys(m for metric in known for m in graph.measures(metric) if m.model == model):
+        if measure.non_additive is None:
+            columns.add(Leaf(measure, Attribute(model, (), graph.time_dimension(measure)), (), ()), measure.name)
+    public = [metric for metric in known if not metric.private]
+    # What metrics are made of comes first, and gives its columns their names.
+    made = [_formula(graph, metric, columns) for metric in sorted(public, key=lambda each: _order(graph, each))]
+    return Formulas(model, tuple(columns.inputs()), tuple(sorted(made, key=lambda each: each.metric.name)))
+
+
+def time_of(graph: Graph, model: str) -> Dimension | None:
+    """The time by which the wide view looks up what has a history: the model's default, else its measures' own."""
+    default = graph.dimension(model, graph.models[model].default_time_dimension or "")
+    if default is not None and default.is_time:
+        return default
+    measures = [m for metric in graph.manifest.metrics if _reads(graph, metric, model) for m in graph.measures(metric)]
+    return next((graph.time_dimension(measure) for measure in measures if measure.model == model), None)
+
+
+class _Columns:
+    """The columns that are aggregated, by what they hold."""
+
+    def __init__(self, taken: Collection[str]) -> None:
+        self._taken = set(taken)
+        self._inputs: dict[tuple[Leaf, str], Input] = {}
+
+    def add(self, leaf: Leaf, wanted: str, holds: Literal["value", "rows"] = "value") -> Input:
+        """The column of an aggregate, made once: who filters, and what fills a missing value, is not its matter."""
+        filters = tuple(replace(each, keys=(), outer=False) for each in leaf.filters)
+        bare = replace(leaf, filters=tuple(dict.fromkeys(filters)), fill=None)
+        if (bare, holds) not in self._inputs:
+            name = free(wanted, self._taken)
+            self._taken.add(name)
+            self._inputs[bare, holds] = Input(name, bare, holds)
+        return self._inputs[bare, holds]
+
+    def inputs(self) -> Iterator[Input]:
+        yield from self._inputs.values()
+
+
+def _reads(graph: Graph, metric: Metric, model: str) -> bool:
+    try:
+        return any(measure.model == model for measure in graph.measures(metric))
+    except GemelError:  # a circle, which `gemel validate` tells
+        return False
+
+
+def _order(graph: Graph, metric: Metric) -> tuple[int, str]:
+    return _depth(graph, metric), metric.name
+
+
+def _depth(graph: Graph, metric: Metric) -> int:
+    return 1 + max((_depth(graph, graph.input_metric(used, by=metric.name)) for used in inputs(metric)), default=0)
+
+
+def _formula(graph: Graph, metric: Metric, columns: _Columns) -> Formula | NoFormula:
+    try:
+        reason = _no_aggregate(graph, metric) or _no_one_time(graph, metric)
+        if reason is not None:
+            return NoFormula(metric, reason)
+        term = Scope(graph, (), None, [metric]).term(metric, ())
+    except GemelError as error:
+        return NoFormula(metric, f"{error.code} {error.message}")
+    reason = _no_row_tells(term)
+    if reason is not None:
+        return NoFormula(metric, reason)
+    used: dict[Input, None] = {}
+    expression = _said(term, metric.name, columns, used)
+    return Formula(metric, expression, tuple(used), graph.time_dimension(graph.measures(metric)[0]))
+
+
+def _no_aggregate(graph: Graph, metric: Metric) -> str | None:
+    """Why a metric's own definition is more than aggregates of the rows of a group."""
+    match metric.definition:
+        case Cumulative(window=window, grain_to_date=grain):
+            over = f"{window}" if window else f"the {grain} to date" if grain else "all time before"
+            return f"{metric.name} accumulates over {over}, and a group has only its own rows"
+        case Conversion():
+            return f"{metric.name} matches events with later ones, which are in other rows"
+        case Simple(measure=measure, join_to_timespine=spine):
+            if measure.non_additive is not None:
+                return f"{metric.name} counts only the rows at one end of {measure.non_additive.dimension}"
+            return f"{metric.name} is shown for times without rows, too" if spine else None
+        case Ratio() | Derived():
+            for used in inputs(metric):
+                if used.offset_window or used.offset_to_grain:
+                    moved = used.offset_window or f"the start of the {used.offset_to_grain}"
+                    return f"{metric.name} looks at {used.name} at another time ({moved})"
+            reasons = (_no_aggregate(graph, graph.input_metric(used, by=metric.name)) for used in inputs(metric))
+            return next((reason for reason in reasons if reason), None)
+        case _:
+            assert_never(metric.definition)
+
+
+def _no_one_time(graph: Graph, metric: Metric) -> str | None:
+    """Why the rows of one view, under one time, do not have all that a metric is made of."""
+    measures = graph.measures(metric)
+    models = dict.fromkeys(measure.model for measure in measures)
+    if len(models) > 1:
+        return f"{metric.name} is made of facts of several semantic models: {', '.join(models)}"
+    times = dict.fromkeys(graph.time_dimension(measure).name for measure in measures)
+    if len(times) > 1:
+        return f"{metric.name} is made of facts under different times: {', '.join(times)}"
+    [model] = models
+    own, shown = graph.time_dimension(measures[0]), time_of(graph, model)
+    if own != shown and _leads_to_history(graph, model):
+        looked_up = shown.name if shown else "none"
+        return f"{metric.name} sees the history of what it looks up by {own.name}, and the view by {looked_up}"
+    return None
+
+
+def _leads_to_history(graph: Graph, model: str) -> bool:
+    seen, border = {model}, [model]
+    while border:
+        border = [hop.model for each in border for hop in graph.ways.hops(each) if hop.model not in seen]
+        seen.update(border)
+    return any(graph.ways.has_validity(each) for each in seen - {model})
+
+
+def _no_row_tells(term: Term) -> str | None:
+    match term:
+        case Leaf(filters=filters):
+            asked = [each.name for given in filters for each in given.operands if isinstance(each, PerEntity)]
+            return f"it is filtered by metric {asked[0]}, which is computed over all rows" if asked else None
+        case terms.Formula(inputs=used):
+            # Where one part has every row there is, each group of the view is one of the metric's too.
+            if not is_nothing(term) and all(leaf.filters for leaf in leaves(term)):
+                return "its expression makes a value of nothing, and no column tells which groups have none"
+            return next((reason for _, inner in used if (reason := _no_row_tells(inner))), None)
+        case _:
+            raise AssertionError(f"no aggregate of rows: {term}")
+
+
+def leaves(term: Term) -> Iterator[Leaf]:
+    """The aggregates of rows that a term is made of."""
+    match term:
+        case Leaf():
+            yield term
+        case terms.Formula(inputs=used):
+            for _, inner in used:
+                yield from leaves(inner)
+
+
+def _said(term: Term, name: str, columns: _Columns, used: dict[Input, None]) -> exp.Expr:
+    """A term over the view's columns; `used` gathers those. `name` is for a column that is not there yet."""
+    match term:
+        case Leaf():
+            return filled(_aggregate(term, name, columns, used), term.fill)
+        case terms.Formula(expression, parts):
+            values = {handle: _said(inner, f"{name}__{handle}", columns, used) for handle, inner in parts}
+            return substitute(expression, values)
+        case _:
+            raise AssertionError(f"no aggregate of rows: {term}")
+
+
+def _aggregate(leaf: Leaf, name: str, columns: _Columns, used: dict[Input, None]) -> exp.Expr:
+    given = columns.add(leaf, leaf.measure.name if not leaf.filters else name)
+    used[given] = None
+    value = column(given.name)
+    match leaf.measure.agg:
+        case "count":  # of ones and zeros, so that over no rows it is NULL and not 0
+            return exp.Sum(this=value)
+        case "count_distinct" if leaf.filters:
+            rows = columns.add(leaf, f"{given.name}__rows", "rows")
+            used[rows] = None
+            some = exp.GT(this=exp.Count(this=column(rows.name), big_int=True), expression=exp.Literal.number(0))
+            return exp.case().when(some, aggregate(summary(leaf, name, value), grouped=True))
+        case _:
+            return aggregate(summary(leaf, name, value), grouped=True)
