@@ -22,12 +22,14 @@ LAYERS = {
     "targets": {"errors", "warehouse"},
     "dbt": {"errors", "spec", "warehouse", "targets"},
     "checks": {"errors", "spec", "compiler", "warehouse"},
-    "bridge": {"errors", "spec", "compiler", "warehouse"},
+    "generated": {"errors", "spec", "compiler"},
+    "bridge": {"errors", "spec", "compiler", "warehouse", "generated"},
     "feast": {"errors", "warehouse"},  # loaded by Feast only
-    "bi": {"errors", "spec", "compiler"},
+    "bi": {"errors", "spec", "compiler", "generated"},
     "project": {"errors", "spec", "compiler", "warehouse", "dbt", "checks", "bridge", "bi"},
     "server": {"errors", "spec", "compiler", "project"},
-    "cli": {"errors", "spec", "compiler", "warehouse", "dbt", "bridge", "bi", "project", "server", "__init__"},
+    "cli": {"errors", "spec", "compiler", "warehouse", "dbt", "generated", "bridge", "bi"}
+    | {"project", "server", "__init__"},
     "__init__": {"errors", "project"},
     "__main__": {"cli"},
 }
@@ -35,7 +37,7 @@ LAYERS = {
 # What these may import only inside a function, so that `gemel --help` and `import gemel` stay quick.
 LATER = {
     "project": {"checks", "bridge", "bi"},
-    "cli": {"warehouse", "dbt", "bridge", "bi", "project", "server"},
+    "cli": {"warehouse", "dbt", "generated", "bridge", "bi", "project", "server"},
     "__init__": {"project"},
 }
 

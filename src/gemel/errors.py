@@ -97,6 +97,10 @@ class ProjectError(GemelError):
     """No project, no manifest, a profile that cannot be read (G6xx)."""
 
 
+class BiError(GemelError):
+    """What BI tools read: saved queries as tables, wide views and their consumers (G70x)."""
+
+
 class Problems(GemelError):
     """Several refusals found in one pass. `errors` holds each."""
 

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow
 
+    from gemel.bi.generation import Engine
     from gemel.bridge.features import Bound
     from gemel.bridge.online.reading import OnlineRow
     from gemel.bridge.training import Accuracy, Format, TrainingSet
     from gemel.compiler.graph import Graph
     from gemel.compiler.query import Query
     from gemel.compiler.spellings import Spelled
+    from gemel.spec.feature_views import FeatureSpec
     from gemel.warehouse.asking import Result, Warehouse
     from gemel.warehouse.profile import Target
 
@@ -327,6 +329,54 @@ class Project:
         with self.placing():
             return Workspace(self, self.artifacts or Path()).read_online(name, rows)
 
+    def bi_files(self, spec: "FeatureSpec | None" = None) -> dict[str, str]:
+        """What `gemel generate` writes for BI tools, as texts by path: saved queries' exports and wide views as dbt
+        models. `spec` are the feature views, whose names are taken. Raises Problems (G70x)."""
+        return self._bi_files(spec, self._engine())
+
+    def _bi_files(self, spec: "FeatureSpec | None", engine: "Engine") -> dict[str, str]:
+        from gemel.bi.generation import Taken, generate
+        from gemel.spec.nodes import Nodes
+
+        if self.dir is None or self.artifacts is None:
+            return {}
+        nodes = Nodes(self.artifacts / "manifest.json")
+        views = spec.views if spec else ()
+        services = spec.services if spec else ()
+        taken = Taken(
+            {view.name: "a feature view's" for view in views}, {each.name: "a feature service's" for each in services}
+        )
+        with self.placing():
+            return generate(self.graph, nodes, engine, root=self.dir, taken=taken)
+
+    def _unfit_for_bi(self, engine: "Engine | None") -> Iterator[GemelError]:
+        """What keeps the models for BI tools from being generated, besides what is wrong with their questions."""
+        from gemel.bi.generation import Engine
+
+        try:
+            self._bi_files(None, engine or Engine(self.adapter, self.dialect))
+        except Problems as problems:
+            yield from (each for each in problems.errors if each.code.startswith("G70"))
+
+    def bi_models(self) -> int:
+        """How many dbt models for BI tools the definitions ask for."""
+        from gemel.bi.declared import read_declared
+        from gemel.spec.nodes import Nodes
+
+        declared = read_declared(Nodes(self.artifacts / "manifest.json" if self.artifacts else None))
+        return len(declared.views) + sum(len(query.exports) for query in declared.queries)
+
+    def _engine(self) -> "Engine":
+        from gemel.bi.generation import Engine
+        from gemel.warehouse.asking import is_utc
+
+        try:
+            warehouse, target = self.warehouse, self.profile_target()
+            utc = is_utc(warehouse, target)
+            return Engine(self.adapter, self.dialect, warehouse.describe, warehouse.catalogs(), is_utc=utc)
+        except GemelError:
+            return Engine(self.adapter, self.dialect)
+
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric that can be asked for, by name."""
         return tuple(sorted((m for m in self.manifest.metrics if not m.private), key=lambda m: m.name))
@@ -403,6 +453,7 @@ class Project:
         else:
             yield from checks.check_in(graph, warehouse)
         if not self.problems:
+            yield from self._unfit_for_bi(self._engine() if warehouse else None)
             yield from self.features.warnings
             if self.features.views and warehouse is not None:
                 from gemel.bridge.workspace import Workspace

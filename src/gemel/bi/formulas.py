@@ -106,8 +106,8 @@ class _Columns:
 
     def add(self, leaf: Leaf, wanted: str, holds: Literal["value", "rows"] = "value") -> Input:
         """The column of an aggregate, made once: who filters, and what fills a missing value, is not its matter."""
-        filters = tuple(replace(each, keys=(), outer=False) for each in leaf.filters)
-        bare = replace(leaf, filters=tuple(dict.fromkeys(filters)), fill=None)
+        filters = dict.fromkeys(replace(each, outer=False) for each in leaf.filters)
+        bare = replace(leaf, filters=tuple(filters), fill=None)
         if (bare, holds) not in self._inputs:
             name = free(wanted, self._taken)
             self._taken.add(name)

@@ -9,14 +9,12 @@ from gemel.bridge.sources import Warehouse
 from gemel.bridge.types import TYPES
 from gemel.compiler.cells import MOMENT
 from gemel.errors import BridgeError
+from gemel.generated import LONGEST_NAME
 
 CREATED = "created_timestamp"
 
 WITH_LOOKBACK = ("duckdb", "postgres")
 """Where taking rows away and making them again is one transaction, in what dbt does and what our tests run."""
-
-LONGEST_NAME = {"postgres": 63, "redshift": 127}
-"""In bytes; PostgreSQL cuts longer names off, and says so to nobody."""
 
 _ZONED = ("bigquery", "spark", "databricks")
 """Where Feast compares times that have a zone, and a time without one is of the session's. BigQuery's is always UTC."""

@@ -5,10 +5,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
-import yaml
 from sqlglot import exp
 
 from gemel.bridge.features import UNTIL, Bound, BoundService, BoundView, timestamp
@@ -24,15 +22,14 @@ from gemel.compiler.fingerprints import fingerprints
 from gemel.compiler.graph import Graph
 from gemel.compiler.moments import plan_features
 from gemel.errors import GemelError
+from gemel.generated import DATA as DATA
+from gemel.generated import plain, to_yaml, told_apart
 from gemel.spec.manifest import Relation
 from gemel.spec.nodes import Nodes
 from gemel.spec.time import Window
 
 DEFINITION = "definition"
 """Of a table that is built bit by bit: the hash of the definition that made a row."""
-
-DATA = PurePosixPath("feature_views/data")
-"""Where dbt puts a copy of each feature table as Parquet, for Feast's DuckDB offline store."""
 
 Types = Mapping[str, str]
 """The type of each column of one view by name, entities included: `{"carrier": "string"}`."""
@@ -252,26 +249,14 @@ def _keys(view: BoundView) -> str:
     return ", ".join(identifier(name).sql("duckdb") for name in (*view.view.entities, MOMENT))
 
 
-def _told_apart(view: BoundView, kind: Warehouse) -> str:
-    """What dbt's test of one row for each moment groups by: the keys as a row, or where there are none, as a text."""
-    if kind.adapter in ("duckdb", "postgres"):
-        return f"({_keys(view)})"
-    quoted = kind.dialect == "snowflake"
-    names = [exp.column(exp.to_identifier(name, quoted=quoted or None)) for name in (*view.view.entities, MOMENT)]
-    texts = [exp.cast(name, exp.DataType.Type.VARCHAR) for name in names]
-    blank = exp.Literal.string(" ")
-    together = [part for text in texts for part in (blank.copy(), text)][1:]
-    return str(exp.Concat(expressions=together, safe=False, coalesce=False).sql(kind.dialect))
-
-
 def properties(tables: Tables, bound: Bound, types: Mapping[str, Types], kind: Warehouse = DUCKDB) -> str:
     """`_feature_views.yml`: what dbt and its readers should know of each table, and the tests that guard it."""
-    return _yaml({"models": [_model(tables, view, types[view.name], kind) for view in bound.views]})
+    return to_yaml({"models": [_model(tables, view, types[view.name], kind) for view in bound.views]})
 
 
 def exposures(bound: Bound) -> str:
     """`_feature_services.yml`: dbt's lineage ends at the models that learn from the features."""
-    return _yaml({"exposures": [_exposure(service) for service in bound.services]})
+    return to_yaml({"exposures": [_exposure(service) for service in bound.services]})
 
 
 def _model(tables: Tables, view: BoundView, types: Types, kind: Warehouse) -> dict[str, Any]:
@@ -281,7 +266,7 @@ def _model(tables: Tables, view: BoundView, types: Types, kind: Warehouse) -> di
         return type_name(type_, kind)
 
     columns: list[dict[str, Any]] = [
-        {"name": entity, "description": _plain(_entity_text(tables.graph, entity)), "data_type": named(types[entity])}
+        {"name": entity, "description": plain(_entity_text(tables.graph, entity)), "data_type": named(types[entity])}
         | ({"quote": True} if kind.dialect == "snowflake" or identifier(entity).quoted else {})
         | _TESTED
         for entity in spec.entities
@@ -289,7 +274,7 @@ def _model(tables: Tables, view: BoundView, types: Types, kind: Warehouse) -> di
     moment = f"The moment, in UTC: the row holds what was known before it, {_lag(view)}."
     columns.append({"name": MOMENT, "description": moment, "data_type": moment_type(kind)} | _TESTED)
     for column in view.columns:
-        described = {"description": _plain(column.description)} if column.description else {}
+        described = {"description": plain(column.description)} if column.description else {}
         columns.append({"name": column.name, **described, "data_type": named(types[column.name])})
     created = "When dbt made the row, in UTC. Of two rows for one moment the later one counts."
     columns.append({"name": CREATED, "description": created, "data_type": moment_type(kind)} | _TESTED)
@@ -299,12 +284,12 @@ def _model(tables: Tables, view: BoundView, types: Types, kind: Warehouse) -> di
     unique = {
         "unique": {
             "name": f"{view.name}_has_one_row_for_each_moment",
-            "arguments": {"column_name": _told_apart(view, kind)},
+            "arguments": {"column_name": told_apart((*view.view.entities, MOMENT), kind.dialect)},
         }
     }
     return {
         "name": view.name,
-        "description": _plain(spec.description or f"Features of {' and '.join(spec.entities)}."),
+        "description": plain(spec.description or f"Features of {' and '.join(spec.entities)}."),
         "config": {"meta": {"gemel": {"feature_view": view.name, "definition": tables.digest(view)}}},
         "data_tests": [unique, *_freshness(view, kind)],
         "columns": columns,
@@ -355,25 +340,8 @@ def _exposure(bound: BoundService) -> dict[str, Any]:
     return {
         "name": service.name,
         "type": "ml",
-        "description": _plain(service.description or f"The features of {service.name}."),
+        "description": plain(service.description or f"The features of {service.name}."),
         "owner": owner,
         "depends_on": [f"ref('{table}')" for table in tables],
         "config": {"meta": {"gemel": {"feature_service": service.name, "features": features}}},
     }
-
-
-def _plain(text: str | None) -> str:
-    """On one line, and kept from dbt, which renders descriptions."""
-    flat = " ".join((text or "").split())
-    return f"{{% raw %}}{flat}{{% endraw %}}" if "{{" in flat or "{%" in flat or "{#" in flat else flat
-
-
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """libyaml's, which takes a tenth of the time of PyYAML's own."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _yaml(content: dict[str, Any]) -> str:
-    return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))

@@ -20,9 +20,11 @@ from gemel.bridge.tables import DATA, Tables, Types
 from gemel.bridge.types import TYPES
 from gemel.compiler.cells import MOMENT
 from gemel.errors import BridgeError, GemelError, Problems, ProjectError, UnknownNameError, WarehouseError, did_you_mean
+from gemel.generated import VIEWS, Change
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
 from gemel.spec.nodes import Nodes
 from gemel.spec.time import seconds
+from gemel.warehouse.asking import is_utc
 
 if TYPE_CHECKING:
     import pyarrow
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
     from gemel.compiler.graph import Graph
     from gemel.warehouse.asking import Warehouse as Database
     from gemel.warehouse.profile import Target
-
-_UTC = frozenset({"UTC", "ETC/UTC", "UCT", "ETC/UCT", "ZULU", "ETC/ZULU"})
 
 
 class Opened(Protocol):
@@ -56,6 +56,7 @@ class Opened(Protocol):
     def query(
         self, metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]
     ) -> parity.Answer: ...
+    def bi_files(self, spec: FeatureSpec) -> dict[str, str]: ...
 
 
 class Workspace:
@@ -75,7 +76,7 @@ class Workspace:
     @property
     def repo(self) -> Path:
         """The Feast repository."""
-        return self.root / generation.VIEWS
+        return self.root / VIEWS
 
     @cached_property
     def name(self) -> str:
@@ -127,7 +128,7 @@ class Workspace:
 
     def is_placed(self) -> bool:
         """Whether dbt has told where every feature table is; `dbt parse` tells it of new ones."""
-        return len(generation.places_of(self.bound, self._nodes, self.kind)) == len(self.views())
+        return not self.views() or len(generation.places_of(self.bound, self._nodes, self.kind)) == len(self.views())
 
     def files(self) -> dict[str, str | None]:
         """Every generated file's text, by path. The database is let go of again.
@@ -138,27 +139,31 @@ class Workspace:
             raise BridgeError(
                 "G534", f"dbt has left no {self.artifacts / 'manifest.json'}", hint="run `dbt parse`, which writes it"
             )
+        files: dict[str, str | None] = {}
         try:
-            return generation.generate(
-                self.project.graph,
-                self.bound,
-                self._known(),
-                root=self.root,
-                project=self.name,
-                nodes=self._nodes,
-            )
+            if self.views() or self.bound.services:
+                files |= generation.generate(
+                    self.project.graph,
+                    self.bound,
+                    self._known(),
+                    root=self.root,
+                    project=self.name,
+                    nodes=self._nodes,
+                )
+            return files | self.project.bi_files(self.spec)
         finally:
             self._release()
 
-    def write(self) -> list[generation.Change]:
+    def write(self) -> list[Change]:
         files = self.files()
-        check_store(self.repo, self.kind)
+        if self.views():
+            check_store(self.repo, self.kind)
         return generation.write(self.root, files, store=self._store_yaml)
 
     def _store_yaml(self) -> str:
         return feast.store_yaml(self.name, self.kind, Written(self.project.profile_target(), self.kind.adapter))
 
-    def stale(self) -> list[generation.Change]:
+    def stale(self) -> list[Change]:
         return generation.compare(self.root, self.files())
 
     def check_built(self) -> None:
@@ -488,23 +493,8 @@ class Workspace:
                 return Known(recorded=recorded)  # no profile here, as on a machine that only checks
             described = describer(self.artifacts, self.kind.dialect)
             return Known(described, frozenset(), recorded, self.kind, is_asked=False)
-        return Known(warehouse.describe, warehouse.catalogs(), recorded, self.kind, is_utc=self._is_utc())
-
-    def _is_utc(self) -> bool:
-        """Whether dbt's sessions are surely in UTC: DuckDB's by the profile, PostgreSQL's as the server begins ours."""
-        from gemel.warehouse import postgres
-
-        try:
-            if isinstance(self.project.warehouse, postgres.Warehouse):
-                zone = self.project.warehouse.zone()
-            else:
-                target = self.project.profile_target()
-                settings = target.rendered().get("settings") if target else None
-                named = settings.items() if isinstance(settings, dict) else ()
-                zone = next((str(value) for name, value in named if str(name).lower() == "timezone"), "")
-        except GemelError:
-            return False
-        return zone.upper() in _UTC
+        utc = is_utc(warehouse, self.project.profile_target())
+        return Known(warehouse.describe, warehouse.catalogs(), recorded, self.kind, is_utc=utc)
 
     def _release(self) -> None:
         """Let go of the database, so that dbt can write to it."""

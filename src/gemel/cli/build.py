@@ -13,8 +13,8 @@ from gemel.cli.verify import verdict, write_report
 from gemel.errors import GemelError
 
 if TYPE_CHECKING:
-    from gemel.bridge.generation import Change
     from gemel.bridge.workspace import Workspace
+    from gemel.generated import Change
     from gemel.project import Project
 
 
@@ -39,7 +39,7 @@ def command(project: "Project", *, moments: int) -> None:
         dbt_build(project, "build")
     with _step("check types") as told:
         changed = workspace.write()
-        if changed:  # the types were those of an older build
+        if any(change.path.endswith(".sql") for change in changed):  # the types were those of an older build
             say(f"  {_files(changed)}: building them again")
             dbt_build(project, "build", "--select", f"path:{_folder(workspace)}")
         if workspace.views():
@@ -99,9 +99,9 @@ def dbt_build(project: "Project", *arguments: str) -> None:
 
 
 def _folder(workspace: "Workspace") -> str:
-    from gemel.bridge.generation import models_folder
+    from gemel.generated import models_folder
 
-    return str(models_folder(workspace.root))
+    return str(models_folder(workspace.root, "features"))
 
 
 def _files(changes: "list[Change]") -> str:

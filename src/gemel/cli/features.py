@@ -132,8 +132,9 @@ def heals(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(**options)
         except ProjectError as error:
-            if error.code == "G603" and "depends on" in error.message and "features/" in error.message:
-                error.hint = "generated files refer to what is gone: remove models/features and run this again"
+            for folder in ("features", "bi"):
+                if error.code == "G603" and "depends on" in error.message and f"{folder}/" in error.message:
+                    error.hint = f"generated files refer to what is gone: remove models/{folder} and run this again"
             raise
 
     return run

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @heals
 @takes_project
 def command(project: "Project", *, check: bool) -> None:
-    """Write feature tables for dbt, the Feast repo and exposures, from feature_views/*.yml.
+    """Write dbt models of saved queries, wide views and feature tables, the Feast repo and exposures.
 
     Generated files are committed: they are how a reviewer sees what a change to a metric does.
     """
@@ -37,13 +37,15 @@ def command(project: "Project", *, check: bool) -> None:
         changes = workspace.stale() if check else write_files(project, workspace)
     for change in changes:
         click.echo(str(change))
-    views = counted(len(workspace.views()), "feature view")
+    made = counted(len(workspace.views()), "feature view")
+    if models := project.bi_models():
+        made += f", {counted(models, 'BI model')}"
     if check and changes:
         are = "is not as it" if len(changes) == 1 else "are not as they"
         say(f"{counted(len(changes), 'generated file')} {are} should be: run `gemel generate` and commit")
         raise click.exceptions.Exit(1)
     done = f"{counted(len(changes), 'file')} changed" if changes else "every generated file is up to date"
-    say(f"{views}: {done}")
+    say(f"{made}: {done}")
 
 
 @contextmanager

@@ -57,16 +57,17 @@ class Nodes:
     @cached_property
     def adapter(self) -> str | None:
         """What dbt calls the kind of warehouse that the manifest was made for; None where that is not known."""
-        return _text(_object(self._data.get("metadata")).get("adapter_type"))
+        return _text(_object(self.data.get("metadata")).get("adapter_type"))
 
     def relation_name(self, model: str) -> str | None:
         """A model of the project's own as the warehouse's SQL names it; None where dbt has not seen it."""
-        metadata = _object(self._data.get("metadata"))
-        node = _object(self._data.get("nodes")).get(f"model.{metadata.get('project_name')}.{model}")
+        metadata = _object(self.data.get("metadata"))
+        node = _object(self.data.get("nodes")).get(f"model.{metadata.get('project_name')}.{model}")
         return _text(_object(node).get("relation_name"))
 
     @cached_property
-    def _data(self) -> Json:
+    def data(self) -> Json:
+        """The whole manifest.json; nothing of a project that was never parsed. Raises ProjectError (G602)."""
         return _load(self._file) if self._file else {}
 
     @cached_property
@@ -76,7 +77,7 @@ class Nodes:
 
     @cached_property
     def _by_place(self) -> dict[tuple[str | None, str | None, str], Node]:
-        data = self._data
+        data = self.data
         own = _object(data.get("metadata")).get("project_name")
         places = {}
         for item in map(_object, _object(data.get("nodes")).values()):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gemel.errors import GemelError
 from gemel.warehouse.profile import Target, duckdb_profile, not_asked
 
 if TYPE_CHECKING:
@@ -77,3 +78,22 @@ def open_target(target: Target, project_dir: Path) -> Warehouse:
         case _:
             target.rendered()  # what is wrong there is said first
             raise not_asked(target, "duckdb", "postgres")
+
+
+def is_utc(warehouse: Warehouse, target: Target | None) -> bool:
+    """Whether dbt's sessions are surely in UTC: DuckDB's by the profile, PostgreSQL's as the server begins ours."""
+    from gemel.warehouse import postgres
+
+    try:
+        if isinstance(warehouse, postgres.Warehouse):
+            zone = warehouse.zone()
+        else:
+            settings = target.rendered().get("settings") if target else None
+            named = settings.items() if isinstance(settings, dict) else ()
+            zone = next((str(value) for name, value in named if str(name).lower() == "timezone"), "")
+    except GemelError:
+        return False
+    return zone.upper() in _UTC
+
+
+_UTC = frozenset({"UTC", "ETC/UTC", "UCT", "ETC/UCT", "ZULU", "ETC/ZULU"})

@@ -1,0 +1,218 @@
+"""All that `gemel generate` writes for BI tools, as texts by path: saved queries and wide views as dbt models, with
+their properties and the exposures of who uses them."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from gemel.bi.consumers import Consumer, exposure
+from gemel.bi.declared import Declared, read_declared
+from gemel.bi.models import BiModel, natural_text, properties, unfit_columns, write_model
+from gemel.bi.saved import saved_models
+from gemel.bi.wide import wide_model
+from gemel.bi.world import World, read_world
+from gemel.compiler.graph import Graph
+from gemel.errors import BiError, GemelError, Problems, WarehouseError
+from gemel.generated import headed, models_folder, read_yaml, to_yaml
+from gemel.spec.fields import Json
+from gemel.spec.nodes import Nodes
+
+Describe = Callable[[str], tuple[tuple[str, str], ...]]
+"""SQL to the names and types of its columns. Raises WarehouseError."""
+
+Types = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What the models are written for: dbt's name of it, its dialect, and the database itself if it can be asked.
+
+    `is_utc` says that dbt's sessions there are surely in UTC, as gemel's own are.
+    """
+
+    adapter: str
+    dialect: str
+    describe: Describe | None = None
+    catalogs: frozenset[str] | None = None
+    is_utc: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Names that other generated files have, with what has them: `{"buying": "feature view"}`."""
+
+    models: Mapping[str, str] = field(default_factory=dict)
+    exposures: Mapping[str, str] = field(default_factory=dict)
+
+
+def generate(graph: Graph, nodes: Nodes, engine: Engine, *, root: Path, taken: Taken) -> dict[str, str]:
+    """Every generated file's text by its path below `root`. Raises Problems (G70x) with all that cannot be made."""
+    declared = read_declared(nodes)
+    folder = models_folder(root, "bi")
+    world = read_world(nodes, folder)
+    problems: list[GemelError] = [*declared.problems]
+    models = list(_models(graph, declared, engine, problems))
+    problems += _unfit(models, engine, world, taken)
+    files: dict[str, str] = {}
+    for model in models if not problems else ():
+        try:
+            written = write_model(model, nodes, engine.dialect)
+        except GemelError as error:
+            error.about = model.about
+            problems.append(error)
+            continue
+        files[f"{folder}/{model.name}.sql"] = written.text
+        if (circle := world.circle(model.name, written.reads)) is not None:
+            told = f"dbt model {model.name!r} would be made of itself: {' -> '.join(circle)}"
+            hint = "what is generated cannot be asked by the saved query, or seen by the wide view, that it is made of"
+            problems.append(BiError("G703", told, hint=hint, about=model.about))
+    exposures = list(_exposures(graph, declared, models, world, taken, problems))
+    types = _types(models, engine, root, problems) if not problems else {}
+    if problems:
+        raise Problems(dict.fromkeys(problems))
+    content: Json = {}
+    if models:
+        content["models"] = [properties(model, types.get(model.name, {}), engine.dialect) for model in models]
+    if exposures:
+        content["exposures"] = exposures
+    if content:
+        sources = dict.fromkeys((*(each.file for each in declared.queries), *(each.file for each in declared.views)))
+        files[f"{folder}/_bi.yml"] = headed(".yml", ", ".join(sources), to_yaml(content))
+    return files
+
+
+def _models(graph: Graph, declared: Declared, engine: Engine, problems: list[GemelError]) -> Iterator[BiModel]:
+    for query in declared.queries:
+        try:
+            yield from saved_models(graph, query)
+        except GemelError as error:
+            problems.append(error)
+    for view in declared.views:
+        if view.model in graph.models:
+            try:
+                yield wide_model(graph, view, engine.dialect)
+            except GemelError as error:
+                problems.append(error)
+
+
+def _unfit(models: list[BiModel], engine: Engine, world: World, taken: Taken) -> Iterator[GemelError]:
+    """What keeps dbt from building the models, seen before anything is written."""
+    first: dict[str, BiModel] = {}
+    for model in models:
+        yield from unfit_columns(model, engine.adapter)
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", model.name):
+            told = f"{model.name[:100]!r} would be the name of a dbt model, which it cannot be"
+            hint = "name it in letters, digits and underscores; `alias:` can say another name for the table"
+            yield BiError("G701", told, hint=hint, about=model.about)
+        other = taken.models.get(model.name) or world.names.get(model.name)
+        if model.name in first:
+            other = f"generated from {first[model.name].source} too"
+        first.setdefault(model.name, model)
+        if other is not None:
+            told = f"{model.name!r} would be the name of two dbt models, one of them {other}"
+            hint = "give one of them another name; `alias:` can still say the name of the table"
+            yield BiError("G702", told, hint=hint, about=model.about)
+
+
+def _exposures(
+    graph: Graph,
+    declared: Declared,
+    models: list[BiModel],
+    world: World,
+    taken: Taken,
+    problems: list[GemelError],
+) -> Iterator[Json]:
+    """One for each name, of all that its consumer reads."""
+    first: dict[str, Consumer] = {}
+    reads: dict[str, list[tuple[str, str]]] = {}
+    users = [(each.consumers, "saved_queries", each.name) for each in declared.queries]
+    users += [(each.consumers, "wide_views", each.model) for each in declared.views]
+    for consumers, kind, name in users:
+        for consumer in consumers:
+            known = first.setdefault(consumer.name, consumer)
+            reads.setdefault(consumer.name, []).append((kind, name))
+            other = taken.exposures.get(consumer.name) or world.exposures.get(consumer.name)
+            if other is not None:
+                told, hint = f"consumer {consumer.name!r} has the name of an exposure, {other}", "rename one of them"
+            elif known != consumer:
+                told = f"consumer {consumer.name!r} is declared twice, and not alike"
+                hint = "say the same of it in both places, or call it something else"
+            else:
+                continue
+            problems.append(BiError("G708", told, hint=hint, about=consumer.about))
+    saved = {query.name: query.metrics for query in graph.manifest.saved_queries}
+    for name, consumer in first.items():
+        refs = [f"ref('{model.name}')" for model in models for read in reads[name] if read == _kind_and_name(model)]
+        metrics = [metric for kind, read in reads[name] if kind == "saved_queries" for metric in saved.get(read, ())]
+        calls = [world.metrics[metric] for metric in metrics if metric in world.metrics]
+        meta: dict[str, list[str]] = {}
+        for kind, read in reads[name]:
+            meta.setdefault(kind, []).append(read)
+        yield exposure(consumer, refs, calls, meta)
+
+
+def _kind_and_name(model: BiModel) -> tuple[str, str]:
+    return "saved_queries" if model.about.kind == "saved_query" else "wide_views", model.about.name
+
+
+def _types(models: list[BiModel], engine: Engine, root: Path, problems: list[GemelError]) -> Types:
+    """What the engine says of each model, or said when it was generated last: a clone without a database generates
+    the same."""
+    recorded = _recorded(read_yaml(root / models_folder(root, "bi") / "_bi.yml"))
+    types: dict[str, Mapping[str, str]] = {}
+    for model in models:
+        types[model.name] = recorded.get(model.name, {})
+        if engine.describe is None:
+            continue
+        try:
+            told = dict(engine.describe(natural_text(model, engine.catalogs, engine.dialect)))
+        except WarehouseError:
+            continue  # not built yet; `dbt build` will tell of anything else
+        types[model.name] = {name: _spelled(type_, engine.dialect) for name, type_ in told.items()}
+        zoned = [each.name for each in model.columns if each.cut and "WITH TIME ZONE" in told.get(each.name, "")]
+        if zoned and not (engine.is_utc and model.built.materialized == "table"):
+            problems.append(_unsure(model, zoned[0], engine))
+    return types
+
+
+def _spelled(type_: str, dialect: str) -> str:
+    """A type in DuckDB's words, in the engine's."""
+    if dialect == "duckdb":
+        return type_
+    try:
+        return str(exp.DataType.build(type_, dialect="duckdb").sql(dialect))
+    except SqlglotError:
+        return type_
+
+
+def _unsure(model: BiModel, column: str, engine: Engine) -> GemelError:
+    told = f"{column!r} of {model.name!r} is a time with a zone, which"
+    if model.built.materialized == "view":
+        told, way = f"{told} each reader of a view cuts in the zone of its own session", "export it as a table, in UTC"
+    elif engine.dialect == "duckdb":
+        told, way = (
+            f"{told} dbt's session cuts in its own zone",
+            "give the profile's target `settings: {TimeZone: UTC}`",
+        )
+    else:
+        way = "have dbt's role start in UTC (`ALTER ROLE ... SET timezone = 'UTC'`)"
+        told = f"{told} dbt's session cuts in its own zone"
+    hint = f"convert it to a time without a zone in the dbt model, or {way}"
+    return BiError("G709", told, hint=hint, about=model.about)
+
+
+def _recorded(content: object) -> dict[str, dict[str, str]]:
+    models = content.get("models") if isinstance(content, dict) else None
+    return {
+        str(model.get("name")): {
+            str(column.get("name")): str(column["data_type"])
+            for column in model.get("columns") or ()
+            if isinstance(column, dict) and column.get("data_type")
+        }
+        for model in models or ()
+        if isinstance(model, dict)
+    }

@@ -1,0 +1,153 @@
+"""A result as a dbt model: its SQL with `{{ ref(...) }}`, and what dbt and its readers should know of it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlglot import exp
+
+from gemel.bi.declared import Built
+from gemel.compiler import dialects, lowering, rules
+from gemel.compiler.algebra import Plan
+from gemel.compiler.expressions import identifier
+from gemel.errors import About, BiError, GemelError
+from gemel.generated import LONGEST_NAME, headed, plain, told_apart
+from gemel.spec.fields import Json
+from gemel.spec.manifest import Relation
+from gemel.spec.nodes import Nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a model. `meta` is what gemel has to say of it to programs; `cut` marks a time at some grain."""
+
+    name: str
+    description: str | None = None
+    cut: bool = False
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BiModel:
+    """A dbt model that is to be generated, from `source`, a file. No two of its rows have the same of all `keys`, which
+    tell one `each` from another."""
+
+    name: str
+    source: str
+    plan: Plan
+    built: Built
+    description: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]
+    meta: Mapping[str, Any]
+    about: About
+    each: str = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The text of `models/bi/<name>.sql`, and the relations that it reads."""
+
+    text: str
+    reads: tuple[Relation, ...]
+
+
+def write_model(model: BiModel, nodes: Nodes, dialect: str) -> Written:
+    """Raises QueryError (G327) for what the engine cannot say."""
+    sql, relations = _referring(model.plan, nodes, dialect)
+    return Written(headed(".sql", model.source, f"{_config(model)}\n\n{sql}\n"), relations)
+
+
+def natural_text(model: BiModel, catalogs: frozenset[str] | None, dialect: str) -> str:
+    """The same rows, over the relations themselves: for the engine to say the types of the columns."""
+    tables = dialects.named(catalogs)
+    return dialects.speak(lowering.lower(rules.tidy(model.plan), tables, ranges=dialects.has_ranges(dialect)), dialect)
+
+
+def properties(model: BiModel, types: Mapping[str, str], dialect: str) -> Json:
+    """What stands in `_bi.yml`. `types` are those of the columns, as far as they are known."""
+    tests = []
+    if model.keys:
+        test = {
+            "name": f"{model.name}_has_one_row_for_each_{model.each}",
+            "arguments": {"column_name": told_apart(model.keys, dialect)},
+        }
+        tests.append({"unique": test})
+    return {
+        "name": model.name,
+        "description": plain(model.description),
+        "config": {"meta": {"gemel": dict(model.meta)}},
+        **({"data_tests": tests} if tests else {}),
+        "columns": [_column(column, types.get(column.name)) for column in model.columns],
+    }
+
+
+def unfit_columns(model: BiModel, adapter: str) -> Iterator[GemelError]:
+    """G704 for each column whose name the warehouse or dbt would not keep as it is."""
+    longest = LONGEST_NAME.get(adapter)
+    for column in model.columns:
+        if not column.name.isidentifier() or not column.name.isascii():
+            why = "which is no name of a column"
+        elif longest is not None and len(column.name) > longest:
+            why = f"which is longer than the {longest} bytes that {adapter} keeps of a name"
+        else:
+            continue
+        yield BiError(
+            "G704",
+            f"{model.name!r} would have a column {column.name[:100]!r}, {why}",
+            hint="give the entity, the dimension or the metric another name",
+            about=model.about,
+        )
+
+
+def sentence(text: str) -> str:
+    """A description with its full stop, on one line."""
+    flat = " ".join(text.split())
+    return flat if flat.endswith((".", "!", "?")) else f"{flat}."
+
+
+def _referring(plan: Plan, nodes: Nodes, dialect: str) -> tuple[str, tuple[Relation, ...]]:
+    relations: list[Relation] = []
+
+    def table(relation: Relation) -> exp.Table:
+        if relation not in relations:
+            relations.append(relation)
+        # No text of a user's can have the mark in it: engines take none with a NUL.
+        mark = f"\0{relations.index(relation)}\0"
+        return exp.Table(this=exp.Identifier(this=mark, quoted=False))
+
+    select = lowering.lower(rules.tidy(plan), table, ranges=dialects.has_ranges(dialect))
+    text = _kept_from_dbt(dialects.speak(select, dialect))
+    for number, relation in enumerate(relations):
+        text = text.replace(f"\0{number}\0", f"{{{{ {nodes.ref(relation)} }}}}")
+    return text, tuple(relations)
+
+
+def _kept_from_dbt(sql: str) -> str:
+    """What dbt would take for a template, in a text that a definition compares with, as the text that it is."""
+    return re.sub(r"\{[{%#]", lambda found: f"{{{{ '{found[0]}' }}}}", sql)
+
+
+def _config(model: BiModel) -> str:
+    """dbt's settings of the model: where it goes is said as far as the definition says it."""
+    built = model.built
+    settings = {
+        "materialized": built.materialized,
+        "alias": built.alias if built.alias != model.name else None,
+        "schema": built.schema,
+        "database": built.database,
+    }
+    told = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items() if value]
+    return f"{{{{ config({', '.join(told)}) }}}}"
+
+
+def _column(column: Column, type_: str | None) -> Json:
+    return {
+        "name": column.name,
+        **({"description": plain(column.description)} if column.description else {}),
+        **({"data_type": type_} if type_ else {}),
+        **({"quote": True} if identifier(column.name).quoted else {}),
+        **({"config": {"meta": {"gemel": dict(column.meta)}}} if column.meta else {}),
+    }

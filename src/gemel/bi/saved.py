@@ -1,0 +1,76 @@
+"""A saved query's exports as dbt models: the rows of `gemel query --saved-query`, under the names that they give."""
+
+from collections.abc import Iterator
+
+from gemel.bi.declared import DeclaredExport, DeclaredQuery
+from gemel.bi.models import BiModel, Column, sentence
+from gemel.compiler.algebra import Plan
+from gemel.compiler.graph import Graph
+from gemel.compiler.planning import plan
+from gemel.compiler.query import Query
+from gemel.compiler.resolution import resolve
+from gemel.compiler.spellings import make_query
+from gemel.compiler.terms import Key, Metrics, Resolved, Values
+from gemel.errors import About, GemelError
+from gemel.spec.manifest import Metric, SavedQuery
+
+
+def saved_models(graph: Graph, declared: DeclaredQuery) -> Iterator[BiModel]:
+    """A model for each export. Raises what asking the saved query would."""
+    if not declared.exports:
+        return
+    about = About("saved_query", declared.name)
+    try:
+        saved = graph.saved_query(declared.name)
+        query = as_query(saved)
+        resolved = resolve(graph, query)
+        planned = plan(graph, resolved)
+    except GemelError as error:
+        error.about = error.about or about
+        raise
+    columns = tuple(_columns(graph, query, resolved))
+    for export in declared.exports:
+        yield _model(saved, declared, export, planned, columns)
+
+
+def as_query(saved: SavedQuery) -> Query:
+    return make_query(saved.metrics, saved.group_by, where=saved.where, order_by=saved.order_by, limit=saved.limit)
+
+
+def _model(
+    saved: SavedQuery, declared: DeclaredQuery, export: DeclaredExport, planned: Plan, columns: tuple[Column, ...]
+) -> BiModel:
+    return BiModel(
+        name=export.name,
+        source=declared.file,
+        plan=planned,
+        built=export.built,
+        description=saved.description or saved.label or f"The saved query {saved.name}.",
+        columns=columns,
+        keys=tuple(column.name for column in columns if "metric" not in column.meta),
+        meta={"saved_query": saved.name, "export": export.name},
+        about=About("saved_query", saved.name, export.name),
+    )
+
+
+def _columns(graph: Graph, query: Query, resolved: Resolved) -> Iterator[Column]:
+    asked = [graph.metric(item.name) for item in query.metrics]
+    match resolved:
+        case Metrics(keys=keys):
+            yield from (_key(graph, key, asked) for key in keys)
+        case Values(keys=pairs):
+            yield from (_key(graph, key, asked) for key, _ in pairs)
+    for item, metric in zip(query.metrics, asked, strict=True):
+        yield Column(item.column, metric.description or metric.label, meta={"metric": metric.name, "type": metric.type})
+
+
+def _key(graph: Graph, key: Key, asked: list[Metric]) -> Column:
+    told = "The time of the metrics" if key.is_metric_time else None
+    homes = [measure.model for metric in asked for measure in graph.measures(metric)] or list(graph.models)
+    for home in homes:
+        found = graph.plain_attribute(home, key.segments) if told is None else None
+        if found is not None:
+            told = found.element.description or found.element.label
+    by = f" By {key.grain}." if key.grain else f" Its {key.part}." if key.part else ""
+    text = f"{sentence(told)}{by}" if told else None
+    return Column(key.name, text, cut=bool(key.grain or key.part))
