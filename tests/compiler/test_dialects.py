@@ -33,6 +33,14 @@ def test_a_case_inside_a_distinct_count_passes_over_what_is_filtered_out():
     assert flat(speak(select, "snowflake")) == "SELECT COUNT(DISTINCT CASE WHEN late THEN customer END)"
 
 
+def test_a_text_of_two_lines_is_the_same_text_in_a_filter_and_a_group():
+    """Moved in with the lines around it, it would be equal to nothing that is stored."""
+    inner = "SELECT SUM(x) FILTER (WHERE note = 'late\nagain') AS n FROM a GROUP BY COALESCE(note, 'no\nnote')"
+    text = speak(parse_one(f"WITH b AS ({inner}) SELECT n FROM b", dialect="duckdb"), "duckdb")
+    assert "'late\nagain'" in text
+    assert "'no\nnote'" in text
+
+
 def test_division_is_never_an_integers():
     text = flat(sql("revenue_per_order", dialect="postgres"))
     assert "CAST(SUM(orders.amount) AS DOUBLE PRECISION) / NULLIF(COUNT(*), 0)" in text

@@ -92,8 +92,8 @@ class Tables:
         else:
             select, relations = _lowered(view.plan, kind)
             text = _Text(dialects.speak(select, kind.dialect), relations)
-        named = dialects.named(catalogs)
-        sql = text.filled(lambda relation: named(relation).sql(kind.dialect))
+        named, writer = dialects.named(catalogs), dialects.generator(kind.dialect)
+        sql = text.filled(lambda relation: writer.generate(named(relation), copy=False))
         # An engine may read the times before dbt fills them in.
         return sql.replace(UNTIL, "2000-01-01").replace(_STARTED, "2000-01-01")
 
@@ -132,7 +132,9 @@ class Tables:
         """The table in DuckDB's words. The tree that it is of is kept for the model, which is made last."""
         if view.name not in self._texts:
             self._selects[view.name], relations = _lowered(view.plan, DUCKDB)
-            self._texts[view.name] = _Text(self._selects[view.name].sql("duckdb", copy=False), relations)
+            self._texts[view.name] = _Text(
+                dialects.generator("duckdb").generate(self._selects[view.name], copy=False), relations
+            )
         return self._texts[view.name]
 
     def _taken(self, view: BoundView, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, ...]]:
@@ -192,11 +194,13 @@ def _lowered(plan: Plan, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, .
 def _typed(select: exp.Select, types: Types) -> exp.Select:
     """Each column of the type that Feast is told."""
     casts = {type_: exp.DataType.build(TYPES[type_].sql, dialect="duckdb") for type_ in set(types.values())}
-    for output in select.selects:
-        name = output.alias_or_name
-        if name in types:
-            cast = exp.Cast(this=output.unalias().copy(), to=casts[types[name]].copy())
-            output.replace(exp.Alias(this=cast, alias=identifier(name)))
+    outputs = [
+        exp.Alias(this=exp.Cast(this=output.unalias(), to=casts[types[name]].copy()), alias=identifier(name))
+        if (name := output.alias_or_name) in types
+        else output
+        for output in select.selects
+    ]
+    select.set("expressions", outputs)
     return select
 
 
@@ -246,7 +250,8 @@ def _forgets(view: BoundView, made: str, lookback: Window, kind: Warehouse) -> s
 
 def _keys(view: BoundView) -> str:
     """What a row is told apart by, as SQL: `carrier, event_timestamp`; `"order"` where the word is SQL's own."""
-    return ", ".join(identifier(name).sql("duckdb") for name in (*view.view.entities, MOMENT))
+    writer = dialects.generator("duckdb")
+    return ", ".join(writer.generate(identifier(name), copy=False) for name in (*view.view.entities, MOMENT))
 
 
 def properties(tables: Tables, bound: Bound, types: Mapping[str, Types], kind: Warehouse = DUCKDB) -> str:

@@ -30,6 +30,8 @@ def tags(given: Mapping[str, str | None]) -> str:
 def literal(text: str) -> str:
     """As a Python literal, in the quotes that ruff would choose, escapes and all."""
     quote = '"' if text.count('"') <= text.count("'") else "'"
+    if text.isprintable() and quote not in text and "\\" not in text:
+        return f"{quote}{text}{quote}"
     return quote + "".join(_escaped(letter, quote) for letter in text) + quote
 
 

@@ -26,14 +26,12 @@ def command(project: "Project", *, check: bool) -> None:
     """
     from gemel.cli.output import counted
 
-    workspace = open_workspace(project)
     with uncollected():
-        warnings = workspace.bound.warnings
-    for warning in warnings:
-        say(str(warning))
-    if check and not workspace.is_placed():
-        dbt_build(project, "parse")
-    with uncollected():
+        workspace = open_workspace(project)
+        for warning in workspace.bound.warnings:
+            say(str(warning))
+        if check and not workspace.is_placed():
+            dbt_build(project, "parse")
         changes = workspace.stale() if check else write_files(project, workspace)
     for change in changes:
         click.echo(str(change))
@@ -55,4 +53,7 @@ def uncollected() -> Iterator[None]:
     try:
         yield
     finally:
+        # Moves what there is among what is old, or all of it would be looked through at once.
+        gc.freeze()
+        gc.unfreeze()
         gc.enable()

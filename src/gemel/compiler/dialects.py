@@ -18,9 +18,10 @@ def speak(select: exp.Select, dialect: str) -> str:
         known = [name for name in Dialect.classes if name]
         raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, known))
     accented(select, dialect)
+    spoken = engine()
     for node in list(select.find_all(exp.Filter, exp.Group)):
-        _on_one_line(node, engine())
-    return select.sql(engine(), pretty=True, max_text_width=110, copy=False)
+        _on_one_line(node, spoken)
+    return str(spoken.generate(select, copy=False, pretty=True, max_text_width=110, comments=False))
 
 
 def say(expression: exp.Expr, dialect: str) -> str:
@@ -31,16 +32,23 @@ def say(expression: exp.Expr, dialect: str) -> str:
 
 
 def generator(dialect: str) -> Generator:
-    """For many short texts: `.sql()` would make one for each."""
-    return Dialect.get_or_raise(dialect).generator()
+    """For many short texts: `.sql()` would make one for each. Our trees have no comments to look for."""
+    return Dialect.get_or_raise(dialect).generator(comments=False)
 
 
 def _on_one_line(node: exp.Expr, dialect: Dialect) -> None:
     """sqlglot breaks these over lines that nobody would write; their finished text stands in for them."""
     if isinstance(node, exp.Group):
-        node.set("expressions", [exp.var(", ".join(key.sql(dialect) for key in node.expressions))])
+        text = ", ".join(key.sql(dialect) for key in node.expressions)
+        node.set("expressions", [exp.var(_kept(text, dialect))])
     else:
-        node.replace(exp.var(f"{node.this.sql(dialect)} FILTER (WHERE {node.expression.this.sql(dialect)})"))
+        text = f"{node.this.sql(dialect)} FILTER (WHERE {node.expression.this.sql(dialect)})"
+        node.replace(exp.var(_kept(text, dialect)))
+
+
+def _kept(text: str, dialect: Dialect) -> str:
+    """Finished text whose lines, which are those of a text value, sqlglot does not move in."""
+    return text.replace("\n", dialect.generator().SENTINEL_LINE_BREAK) if "\n" in text else text
 
 
 def dialect_of(adapter: str) -> str:

@@ -37,7 +37,7 @@ RESERVED = frozenset(
 
 def identifier(name: str) -> exp.Identifier:
     """A name as SQL needs it: bare where that is safe, quoted where it is not."""
-    bare = re.fullmatch(r"[a-z_][a-z0-9_]*", name) is not None and name not in RESERVED
+    bare = name.isidentifier() and name.isascii() and name == name.lower() and name not in RESERVED
     return exp.Identifier(this=name, quoted=not bare)
 
 
@@ -69,6 +69,7 @@ def parse_expression(text: str, dialect: str = DIALECT) -> exp.Expr:
                 f"{_shorten(text)} holds a {type(node).__name__.lower()}; only plain expressions can stand here"
             )
         node.comments = None
+        node._meta = None  # where in the text it stood, which every copy would copy
     inner.parent = None
     return inner
 

@@ -80,9 +80,12 @@ class _Teller:
 
     def tell(self, value: object) -> str:
         if isinstance(value, exp.Expr):  # one is often said again of another fact, in a tree of its own
-            if value not in self.said:
-                self.said[value] = self.generator.generate(value)
-            return self.said[value]
+            text = self.said.get(value)
+            if text is None:
+                text = self.said[value] = self.generator.generate(value)
+            return text
+        if value is None or isinstance(value, str | int | float):
+            return repr(value)
         if id(value) not in self.told:
             self.told[id(value)] = value, "".join(self.words(value))
         return self.told[id(value)][1]

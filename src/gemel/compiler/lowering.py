@@ -98,6 +98,7 @@ class _Lowering:
     ranges: bool = True
     ctes: dict[str, exp.Query] = field(default_factory=dict)
     _named: dict[Plan, str] = field(default_factory=dict)
+    _met: dict[int, tuple[Plan, str]] = field(default_factory=dict)
 
     def draft(self, plan: Plan) -> _Draft:
         match plan:
@@ -179,12 +180,16 @@ class _Lowering:
         return table
 
     def _cte(self, plan: Plan, wanted: str) -> str:
-        if plan not in self._named:
+        # To tell by its value whether a plan has been met takes a walk through all of it.
+        if id(plan) in self._met:
+            return self._met[id(plan)][1]
+        name = self._named.get(plan)
+        if name is None:
             query = self._query(plan)
-            name = free(wanted, self.ctes)
-            self._named[plan] = name
+            name = self._named[plan] = free(wanted, self.ctes)
             self.ctes[name] = query
-        return self._named[plan]
+        self._met[id(plan)] = plan, name
+        return name
 
     def _query(self, plan: Plan) -> exp.Query:
         match plan:
@@ -215,7 +220,8 @@ class _Lowering:
             branch = exp.select(
                 *(column(key) for key in plan.keys),
                 *(column(c) if c in own else _alias(exp.null(), c) for c in values),
-            ).from_(exp.Table(this=identifier(name)))
+                copy=False,
+            ).from_(exp.Table(this=identifier(name)), copy=False)
             stack = branch if stack is None else exp.Union(this=stack, expression=branch, distinct=False)
         assert stack is not None
         alias = exp.TableAlias(this=identifier("facts"))
@@ -228,24 +234,31 @@ class _Lowering:
 
     def _moments(self, plan: Moments) -> exp.Query:
         facts = self._cte(plan.facts, f"{_facts(plan.facts)}_by_step")
-        keys = [column(key) for key in plan.keys]
-        moment, source = column(plan.moment), exp.Table(this=identifier(facts))
+        moment = column(plan.moment)
         if plan.every:
             series = exp.GenerateSeries(start=exp.Min(this=moment), end=plan.until, step=interval(plan.schedule))
-            draft = _Draft(source, group=list(keys))
+            draft = _Draft(exp.Table(this=identifier(facts)), group=[column(key) for key in plan.keys])
             draft.outputs = {key: column(key) for key in plan.keys}
             draft.outputs[plan.moment] = exp.Explode(this=series)
             return draft.select()
-        stack: exp.Query = exp.select(*keys, moment).from_(source)
+
+        def own() -> list[exp.Expr]:
+            return [column(key) for key in plan.keys]
+
+        def of(table: str, *outputs: exp.Expr) -> exp.Select:
+            return exp.select(*outputs, copy=False).from_(exp.Table(this=identifier(table)), copy=False)
+
+        stack: exp.Query = of(facts, *own(), column(plan.moment))
         for window in plan.windows:
-            left = _alias(_left(moment, window, plan.schedule), plan.moment)
-            branch = exp.select(*(key.copy() for key in keys), left).from_(source.copy())
+            left = exp.Alias(this=_left(moment, window, plan.schedule), alias=identifier(plan.moment))
+            branch = of(facts, *own(), left)
             stack = exp.Union(this=stack, expression=branch, distinct=True)
         for turn in plan.turns:
             stack = exp.Union(this=stack, expression=self.draft(turn).select(), distinct=True)
         changes = exp.Subquery(this=stack, alias=exp.TableAlias(this=identifier("changes")))
-        known = exp.LTE(this=moment.copy(), expression=plan.until.copy())
-        return exp.select(*(key.copy() for key in keys), moment.copy()).from_(changes).where(known, copy=False)
+        known = exp.LTE(this=column(plan.moment), expression=plan.until.copy())
+        shown = exp.select(*own(), column(plan.moment), copy=False).from_(changes, copy=False)
+        return shown.where(known, copy=False)
 
     def _as_of(self, plan: AsOf, spine: Moments) -> _Draft:
         """Window frames over the moments. Every fact's own moment is among them, so none is missed."""
@@ -253,13 +266,15 @@ class _Lowering:
         moments = self._cte(spine, "moments")
         draft = _Draft(exp.Table(this=identifier(moments)))
         same = [exp.EQ(this=column(c, moments), expression=column(c, facts)) for c in spine.columns]
-        draft.joins = [exp.Join(this=exp.Table(this=identifier(facts)), on=exp.and_(*same), side="LEFT")]
+        draft.joins = [exp.Join(this=exp.Table(this=identifier(facts)), on=exp.and_(*same, copy=False), side="LEFT")]
         draft.outputs = {c: column(c, moments) for c in spine.columns}
         joined = [] if self.ranges else [v for v in plan.values if isinstance(v.back, Window) and v.back != plan.step]
         if joined:
             found = self._cte(_in_windows(plan, spine, joined), "in_windows")
             same = [exp.EQ(this=column(c, moments), expression=column(c, found)) for c in spine.columns]
-            draft.joins.append(exp.Join(this=exp.Table(this=identifier(found)), on=exp.and_(*same), side="LEFT"))
+            draft.joins.append(
+                exp.Join(this=exp.Table(this=identifier(found)), on=exp.and_(*same, copy=False), side="LEFT")
+            )
         for value in plan.values:
             if value.back == plan.step:  # the moment's own row
                 draft.outputs[value.name] = column(value.value, facts)

@@ -94,11 +94,12 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
     if not metrics:
         raise BridgeError("G511", "a feature view needs at least one metric, whose facts make its rows")
     step = _step(query.schedule)
-    terms = {feature: feature_term(graph, query, feature) for feature in metrics}
+    terms = _terms(graph, query, metrics)
     backs = {feature: sight(graph, feature) for feature in metrics}
     bounds = Bounds(_needed_since(graph, query, backs.values()), _floor(query))
     cells = cells_by_source(terms.values(), lambda source, name: cell_of(graph, source, name, step, bounds))
-    looks = dict.fromkeys((cells[part], backs[each]) for each, term in terms.items() for part in sources_of(term))
+    seen_over = ((cells[part], backs[each]) for each, term in terms.items() for part in sources_of(term))
+    looks = {(cell.name, back): (cell, back) for cell, back in seen_over}.values()
     steps = [plan for cell in cells.values() for plan in cell.steps()]
     keys = query.entities
     facts = _together(steps, keys)
@@ -109,7 +110,8 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
         turns = (*_turns(graph, query, facts, keys), *(plan for cell in cells.values() for plan in cell.turns()))
     moments = Moments(facts, keys, MOMENT, windows, _floor(query), step, query.every_step, turns)
     values = dict.fromkeys(value for cell, back in looks for value in cell.looks(back))
-    seen = AsOf(moments, _together([*steps, *changed], keys), step, tuple(values))
+    together = _together([*steps, *changed], keys) if changed else facts
+    seen = AsOf(moments, together, step, tuple(values))
     rows: Plan = Scan(seen, "features")
     for cell, back in looks:
         if isinstance(cell, Counted) and cell.summary is not None:
@@ -154,6 +156,20 @@ def _step(schedule: str) -> Window:
     if schedule not in SECONDS:
         raise BridgeError("G512", f"no schedule {schedule!r}", hint=f"one of {', '.join(SECONDS)}")
     return Window(1, schedule)
+
+
+def _terms(graph: Graph, query: FeatureQuery, features: Iterable[MetricFeature]) -> dict[MetricFeature, Term]:
+    """By feature; a metric over several windows is one term."""
+    made: dict[object, Term] = {}
+    terms: dict[MetricFeature, Term] = {}
+    for feature in features:
+        asked = (feature.metric, feature.part, feature.own)
+        if asked in made:
+            _check_window(graph, query, feature)
+        else:
+            made[asked] = feature_term(graph, query, feature)
+        terms[feature] = made[asked]
+    return terms
 
 
 def feature_term(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> Term:

@@ -222,14 +222,18 @@ def _inside(plan: Plan) -> Plan:
     match plan:
         case Scan():
             return _scan(plan)
+        case Lookup(input=Scan(source=Relation()), right=Scan(source=Relation())):
+            return plan
         case Lookup(input=rows, right=right) | Join(input=rows, right=right):
             return replace(plan, input=tidy(rows), right=_scan(right))
         case Moments():
-            return _moments(plan)
+            return _moments(plan, tidy(plan.facts))
         case AsOf(spine=spine, facts=facts):
             if isinstance(spine, Calendar):
                 return replace(plan, spine=replace(spine, days=tidy(spine.days)), facts=tidy(facts))
-            return replace(plan, spine=_moments(spine), facts=tidy(facts))
+            inner = tidy(facts)
+            same = inner if spine.facts is facts else tidy(spine.facts)
+            return replace(plan, spine=_moments(spine, same), facts=inner)
         case Combine(inputs=inputs) | Stack(inputs=inputs):
             return replace(plan, inputs=tuple(tidy(part) for part in inputs))
         case Filter() | Aggregate() | Distinct() | Derive() | Top():
@@ -238,8 +242,8 @@ def _inside(plan: Plan) -> Plan:
             assert_never(plan)
 
 
-def _moments(plan: Moments) -> Moments:
-    return replace(plan, facts=tidy(plan.facts), turns=tuple(tidy(turn) for turn in plan.turns))
+def _moments(plan: Moments, facts: Plan) -> Moments:
+    return replace(plan, facts=facts, turns=tuple(tidy(turn) for turn in plan.turns))
 
 
 def _scan(scan: Scan) -> Scan:
