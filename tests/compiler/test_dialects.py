@@ -46,6 +46,33 @@ def test_division_is_never_an_integers():
     assert "CAST(SUM(orders.amount) AS DOUBLE PRECISION) / NULLIF(COUNT(*), 0)" in text
 
 
+@pytest.mark.parametrize("dialect", ["databricks", "spark"])
+def test_an_exact_percentile_stays_exact_in_spark(dialect):
+    select = exp.select(
+        exp.PercentileCont(this=exp.column("delay"), expression=exp.Literal.number("0.9")),
+        exp.PercentileDisc(this=exp.column("delay"), expression=exp.Literal.number("0.5")),
+    )
+    assert flat(speak(select, dialect)) == (
+        "SELECT PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY delay), PERCENTILE_DISC(0.5) WITHIN GROUP (ORDER BY delay)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "snowflake"),
+    [
+        ("late IS TRUE", "COALESCE(late, FALSE)"),
+        ("late IS NOT TRUE", "NOT COALESCE(late, FALSE)"),
+        ("late IS FALSE", "COALESCE(NOT late, FALSE)"),
+        ("(late IS TRUE) IS NOT FALSE", "NOT COALESCE(NOT ( COALESCE(late, FALSE) ), FALSE)"),
+        ("late IS NULL", "late IS NULL"),
+    ],
+)
+def test_is_true_says_something_of_a_missing_value_where_an_engine_has_no_is_true(condition, snowflake):
+    select = exp.select("1").from_("flights").where(parse_one(condition, dialect="duckdb"))
+    assert flat(speak(select.copy(), "snowflake")) == f"SELECT 1 FROM flights WHERE {snowflake}"
+    assert "COALESCE" not in speak(select, "duckdb")
+
+
 def test_an_unknown_dialect_is_refused_with_the_nearest():
     with pytest.raises(QueryError, match="G318 no SQL dialect named 'snowflak'") as error:
         sql("orders", dialect="snowflak")

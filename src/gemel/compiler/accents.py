@@ -25,6 +25,8 @@ ZONED_TRUNCATION = frozenset({"postgres", "materialize", "risingwave"})
 PAIRWISE_UNIONS = frozenset({"postgres", "redshift", "materialize", "risingwave"})
 """Engines that settle the types of a UNION two by two, so that two NULLs are a text before a number follows."""
 WITHIN_GROUP = frozenset({"spark", "databricks"})
+WITHOUT_IS_TRUE = frozenset({"snowflake", "trino", "presto", "athena", "starrocks"})
+"""Engines without `x IS TRUE`. sqlglot leaves `x` of it, which is not the same where x is NULL."""
 UNNAMED_WINDOWS = frozenset({"bigquery"})
 WITHOUT_RANGES = frozenset({"redshift", "bigquery", "clickhouse", "tsql", "fabric"})
 """Engines whose window frames are not as long as an interval; there facts are joined to the moments that see them."""
@@ -37,6 +39,9 @@ def accented(select: exp.Query, dialect: str) -> None:
         for join in list(select.find_all(exp.Join)):
             if join.method == "ASOF":
                 _last_before(join)
+    if dialect in WITHOUT_IS_TRUE:
+        for node in list(select.find_all(exp.Is))[::-1]:  # inner ones first
+            _true_or_not(node)
     for engines, rewrite in _NODES:
         if dialect in engines:
             select.transform(rewrite, copy=False)
@@ -147,10 +152,23 @@ def _series(node: exp.Expr) -> exp.Expr:
     return node.this if isinstance(node, exp.Explode) and isinstance(node.this, exp.GenerateSeries) else node
 
 
+def _true_or_not(node: exp.Is) -> None:
+    """`x IS FALSE` as `COALESCE(NOT x, FALSE)`: it says something of a missing value, too."""
+    if not isinstance(node.expression, exp.Boolean):
+        return
+    value = node.this if node.expression.this else exp.not_(node.this)
+    known: exp.Expr = exp.Coalesce(this=value, expressions=[exp.false()])
+    node.replace(exp.not_(known) if node.args.get("negate") else known)
+
+
 def _within_group(node: exp.Expr) -> exp.Expr:
+    """`PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY x)`, by a name that sqlglot does not know: of the one that it knows
+    it makes PERCENTILE_APPROX for Spark, another number."""
     if isinstance(node, exp.PercentileCont | exp.PercentileDisc) and node.args.get("expression"):
-        order = exp.Order(expressions=[exp.Ordered(this=node.this)])
-        return exp.WithinGroup(this=node.__class__(this=node.expression), expression=order)
+        # Values that are not there are passed over; as first they go unsaid, and these engines take no more.
+        order = exp.Order(expressions=[exp.Ordered(this=node.this, nulls_first=True)])
+        function = exp.Anonymous(this=node.sql_name(), expressions=[node.expression])
+        return exp.WithinGroup(this=function, expression=order)
     return node
 
 
