@@ -101,6 +101,10 @@ class BiError(GemelError):
     """What BI tools read: saved queries as tables, wide views and their consumers (G70x)."""
 
 
+class FormatError(GemelError):
+    """Another tool's format: it cannot say something, or a file of it cannot be read (G72x)."""
+
+
 class Problems(GemelError):
     """Several refusals found in one pass. `errors` holds each."""
 

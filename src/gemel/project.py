@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemel.dbt import Say, artifacts_dir, semantic_manifest, user_cache
-from gemel.errors import About, BridgeError, GemelError, Problems, ProjectError, QueryError
+from gemel.errors import About, BridgeError, FormatError, GemelError, Problems, ProjectError, QueryError
 from gemel.spec.cache import recall, remember
 from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
 from gemel.spec.places import Places
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow
 
+    from gemel.bi.definitions import Definitions
+    from gemel.bi.exports.exported import Exported
     from gemel.bi.generation import Engine
     from gemel.bridge.features import Bound
     from gemel.bridge.online.reading import OnlineRow
@@ -111,6 +113,7 @@ def load_to_validate(
         places=places,
         problems=problems,
         artifacts=artifacts,
+        file=file,
     )
 
 
@@ -124,7 +127,8 @@ class Project:
     """Definitions, and the database to ask. Nothing is opened before the first question.
 
     `dir` is the dbt project's directory, None for a manifest file that stands alone; `artifacts` is where dbt leaves
-    what it makes of it. `problems` are those of the definitions that could not be read.
+    what it makes of it; `file` is the semantic manifest that was read. `problems` are those of the definitions that
+    could not be read.
     """
 
     def __init__(
@@ -138,6 +142,7 @@ class Project:
         places: Places | None = None,
         problems: tuple[GemelError, ...] = (),
         artifacts: Path | None = None,
+        file: Path | None = None,
     ) -> None:
         self.manifest = manifest
         self.dir = dir
@@ -145,6 +150,7 @@ class Project:
         self.target = target
         self.profiles_dir = profiles_dir
         self.artifacts = artifacts
+        self.file = file
         self._database = database
         self._places = places
 
@@ -376,6 +382,73 @@ class Project:
             return Engine(self.adapter, self.dialect, warehouse.describe, warehouse.catalogs(), is_utc=utc)
         except GemelError:
             return Engine(self.adapter, self.dialect)
+
+    def export(self, format: str, metrics: Sequence[str] = (), *, uri: str | None = None) -> "Exported":
+        """The definitions in another tool's format (`osi`, `osi-0.2`, `superset`, `lookml`, `cube`, `snowflake`,
+        `databricks`), by default with every metric. `uri` is where Superset finds the warehouse, as SQLAlchemy says it.
+
+        `content` is the text, or a ZIP file's bytes. Raises Problems (G720) where the format would give another
+        number for some metric, with the reason for each, and FormatError (G721, G722) for an unknown format, or
+        where there is no metric.
+        """
+        from gemel.bi.exports.exported import refusals
+
+        found = self.export_what_can_be(format, metrics, uri=uri)
+        if found.refused:
+            with self.placing():
+                raise Problems(refusals(found))
+        return found
+
+    def export_what_can_be(self, format: str, metrics: Sequence[str] = (), *, uri: str | None = None) -> "Exported":
+        """As `export`, without the metrics that the format cannot say: `refused` has those and why."""
+        from gemel.bi.exports.exported import Source
+        from gemel.bi.exports.formats import export
+
+        with self.placing():
+            source = Source(
+                self.graph, self._name(), self.dialect, self._definitions, self._types, lambda: uri or self._uri()
+            )
+            return export(format, source, _texts(metrics))
+
+    def _definitions(self) -> "Definitions":
+        """As they stand in YAML."""
+        from gemel.bi.definitions import read_definitions
+        from gemel.spec.nodes import Nodes
+
+        assert self.file is not None
+        content = json.loads(self.file.read_bytes())
+        return read_definitions(content, Nodes(self.artifacts / "manifest.json" if self.artifacts else None))
+
+    def _types(self, select: str) -> dict[str, str]:
+        """The columns that a SELECT has, each with its type in DuckDB's words; none without a warehouse to ask."""
+        try:
+            return dict(self.warehouse.describe(select))
+        except GemelError:
+            return {}
+
+    def _uri(self) -> str:
+        """The warehouse as SQLAlchemy says it, without a password. Raises FormatError (G726)."""
+        from gemel.warehouse.profile import duckdb_profile
+
+        if isinstance(self._database, str | Path):
+            return f"duckdb:///{Path(self._database).resolve()}"
+        target = self.profile_target()
+        if target is not None and self.dir is not None and target.kind == "duckdb":
+            return f"duckdb:///{duckdb_profile(target, self.dir).path}"
+        if target is not None and target.kind == "postgres":
+            said = target.rendered()
+            return f"postgresql://{said.get('user')}@{said.get('host')}:{said.get('port', 5432)}/{target.database}"
+        raise FormatError(
+            "G726", "the profile does not tell where Superset finds the warehouse", hint="say it with --uri"
+        )
+
+    def _name(self) -> str:
+        """What dbt calls the project."""
+        from gemel.warehouse.profile import read_yaml
+
+        if self.dir is None:
+            return "project"
+        return str(read_yaml(self.dir / "dbt_project.yml").get("name") or self.dir.name)
 
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric that can be asked for, by name."""

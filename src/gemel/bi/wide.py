@@ -92,7 +92,7 @@ def plan_wide(graph: Graph, wide: Wide) -> Derive:
     time = Attribute(wide.model, (), wide.time) if wide.time else None
     facts = Facts(graph, graph.models[wide.model], time, _refuse_metric)
     outputs = [Named(each.name, facts.value(each.attribute)) for each in wide.seen]
-    outputs += [Named(each.name, _aggregated(facts, each)) for each in wide.formulas.inputs]
+    outputs += [Named(each.name, aggregated(facts, each)) for each in wide.formulas.inputs]
     return Derive(facts.rows, tuple(outputs))
 
 
@@ -130,7 +130,7 @@ def _has_history(graph: Graph, attribute: Attribute) -> bool:
     return any(graph.ways.has_validity(hop.model) for hop in attribute.hops)
 
 
-def _aggregated(facts: Facts, given: Input) -> exp.Expr:
+def aggregated(facts: Facts, given: Input) -> exp.Expr:
     """What a column to aggregate holds."""
     leaf, value = given.leaf, facts.measured(given.leaf)
     one, zero = exp.Literal.number(1), exp.Literal.number(0)

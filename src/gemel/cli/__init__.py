@@ -25,6 +25,8 @@ COMMANDS = {
     "features": ("features", "Apply, materialize and read features."),
     "training-set": ("training_set", "Give each row of a spine its features as they were at its moment."),
     "verify": ("verify", "Prove that BI number = offline feature = online feature."),
+    "export": ("exporting", "The definitions in other tools' formats: OSI, Superset, LookML, Cube …"),
+    "import": ("importing", "Another format's definitions as dbt's YAML."),
     "schema": ("schema", "Print the JSON Schema of feature_views/*.yml."),
 }
 """Every command: its module, and what it does. One whose module is not there is not offered."""

@@ -1,0 +1,193 @@
+"""Open Semantic Interchange (Apache Ossie): one semantic model for each fact table.
+
+Its metrics are expressions over fields of datasets, and it says nothing of windows, offsets or fills. The exact dbt
+definition of everything, of what cannot be said too, is in `custom_extensions`, so that a way back loses nothing.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from sqlglot import exp
+
+from gemel.bi.definitions import Definitions
+from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes
+from gemel.bi.exports.members import Columns
+from gemel.bi.exports.stars import Field, Refusal, Said, Star, Table, prune, restrict, unshadow
+from gemel.bi.exports.texts import ANSI, Naming, bare, spoken
+from gemel.bi.yaml_text import commented, dump
+from gemel.compiler.dialects import named
+from gemel.errors import QueryError
+from gemel.spec.fields import Json
+
+Version = Literal["0.1.1", "0.2.0.dev0"]
+
+TOOL = "OSI"
+VENDOR = "DBT"
+_DIALECTS: Mapping[Version, Mapping[str, str]] = {
+    "0.1.1": {"snowflake": "SNOWFLAKE", "databricks": "DATABRICKS"},
+    "0.2.0.dev0": {"snowflake": "SNOWFLAKE", "databricks": "DATABRICKS", "bigquery": "BIGQUERY"},
+}
+"""The engines that each version has a word for, besides standard SQL."""
+
+
+def export(source: Source, metrics: Sequence[str], *, version: Version, name: str) -> Exported:
+    stars, refused = fitted(source, metrics, fit, unshadow)
+    definitions = source.definitions()
+    document, cannot = write(stars, refused, version=version, dialect=source.dialect, definitions=definitions)
+    refused += cannot
+    text = commented(heading(name, TOOL, refused, stars)) + dump(document)
+    count = sum(len(model.get("metrics", ())) for model in document["semantic_model"])
+    return Exported(TOOL, text, count, tuple(refused), tuple(notes(stars)))
+
+
+def fit(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
+    """A relationship is equal columns, no more: a table joined by anything else is left out."""
+    return prune(star, [each.name for each in star.tables if each.parent and each.equal is None])
+
+
+def write(
+    stars: Sequence[Star], refused: Sequence[Refusal], *, version: Version, dialect: str, definitions: Definitions
+) -> tuple[Json, tuple[Refusal, ...]]:
+    """The document, and the metrics that no dialect it knows can say."""
+    words = {ANSI: "ANSI_SQL"}
+    if dialect in _DIALECTS[version]:
+        words[dialect] = _DIALECTS[version][dialect]
+    carried: set[str] = set()
+    models: list[Json] = []
+    more: list[Refusal] = []
+    for star in stars:
+        model, cannot = _model(star, words, definitions, carried)
+        more += cannot
+        models.append(model)
+    if models:
+        reasons = {each.metric: each.reason for each in (*refused, *more)}
+        models[0]["custom_extensions"] = [_extension(_rest(definitions, carried, reasons))]
+    return {"version": version, "semantic_model": models}, tuple(more)
+
+
+def _model(
+    star: Star, words: Mapping[str, str], definitions: Definitions, carried: set[str]
+) -> tuple[Json, tuple[Refusal, ...]]:
+    columns = Columns([star])
+    metrics, cannot = [], []
+    for said in star.metrics:
+        try:
+            metrics.append(_metric(star, said, columns, words, definitions))
+        except QueryError as error:
+            cannot.append(Refusal(said.metric.name, error.message))
+    star = restrict(star, cannot)
+    carried |= {f"metric {each['name']}" for each in metrics}
+    facts = star.facts.model
+    datasets = [_dataset(star, each, columns, words, definitions, carried) for each in star.tables]
+    return _present(
+        {
+            "name": facts.name,
+            "description": facts.description and facts.description.strip(),
+            "datasets": datasets,
+            "relationships": [_relationship(each) for each in star.tables if each.parent],
+            "metrics": metrics,
+        }
+    ), tuple(cannot)
+
+
+def _metric(star: Star, said: Said, columns: Columns, words: Mapping[str, str], definitions: Definitions) -> Json:
+    metric = said.metric
+
+    def naming(dialect: str) -> Naming:
+        return lambda column: f"{column.table}.{columns.field(star, column)}"
+
+    expression = _expression(said.expression, words, naming)
+    extension = {"metric": definitions.metrics.get(metric.name), "expression": expression["dialects"][0]["expression"]}
+    return _present(
+        {
+            "name": metric.name,
+            "description": metric.description and metric.description.strip(),
+            "expression": expression,
+            "custom_extensions": [_extension(extension)],
+        }
+    )
+
+
+def _dataset(
+    star: Star, table: Table, columns: Columns, words: Mapping[str, str], definitions: Definitions, carried: set[str]
+) -> Json:
+    model = table.model
+    fields = [_field(each, words) for each in star.fields_of(table.name)]
+    fields += [
+        {"name": name, "expression": _expression(column, words, bare)}
+        for name, column in columns.added(model.name).items()
+    ]
+    carried.add(f"semantic_model {model.name}")
+    return _present(
+        {
+            "name": table.name,
+            "source": named()(table.relation).sql("postgres"),
+            "primary_key": list(table.key),
+            "description": model.description and model.description.strip(),
+            "fields": fields,
+            "custom_extensions": [_extension({"semantic_model": definitions.models.get(model.name)})],
+        }
+    )
+
+
+def _field(field: Field, words: Mapping[str, str]) -> Json:
+    element = field.element
+    return _present(
+        {
+            "name": field.name,
+            "expression": _expression(field.value, words, bare),
+            "dimension": {"is_time": field.grain is not None},
+            "label": element.label,
+            "description": element.description and element.description.strip(),
+        }
+    )
+
+
+def _relationship(table: Table) -> Json:
+    assert table.equal is not None
+    return {
+        "name": f"{table.parent}_to_{table.name}",
+        "from": table.parent,
+        "to": table.name,
+        "from_columns": [ours for ours, _ in table.equal],
+        "to_columns": [theirs for _, theirs in table.equal],
+    }
+
+
+def _expression(tree: exp.Expr, words: Mapping[str, str], naming: Callable[[str], Naming]) -> Json:
+    """In every dialect that can say it; raises QueryError where none can."""
+    said, problem = [], None
+    for dialect, word in words.items():
+        try:
+            said.append({"dialect": word, "expression": spoken(tree, dialect, naming(dialect))})
+        except QueryError as error:
+            problem = error
+    if not said:
+        assert problem is not None
+        raise problem
+    return {"dialects": said}
+
+
+def _rest(definitions: Definitions, carried: set[str], reasons: Mapping[str, str]) -> Json:
+    """What no dataset and no metric of the document carries."""
+
+    def left(kind: str, items: Mapping[str, Json]) -> list[Json]:
+        return [item for name, item in items.items() if f"{kind} {name}" not in carried]
+
+    return _present(
+        {
+            "semantic_models": left("semantic_model", definitions.models),
+            "metrics": left("metric", definitions.metrics),
+            "saved_queries": left("saved_query", definitions.saved_queries),
+            "refused": dict(reasons),
+        }
+    )
+
+
+def _extension(data: Json) -> Json:
+    return {"vendor_name": VENDOR, "data": json.dumps(data, ensure_ascii=False)}
+
+
+def _present(item: Json) -> Json:
+    return {key: value for key, value in item.items() if value not in (None, "", [], {})}

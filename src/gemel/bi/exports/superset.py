@@ -1,0 +1,169 @@
+"""Apache Superset: a dataset for each fact table, in the ZIP file that Superset imports.
+
+A dataset is one table, here the wide view of the facts: a row for each fact, with all that it leads to and all that is
+aggregated. Its SQL is in the dataset, so that nothing has to be built first. A metric is an expression over it.
+"""
+
+import io
+import uuid
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes
+from gemel.bi.exports.members import one_line, present
+from gemel.bi.exports.stars import Refusal, Star, restrict
+from gemel.bi.exports.texts import bare, spoken
+from gemel.bi.formulas import Formula, Input, formulas_of
+from gemel.bi.wide import Seen, Wide, plan_wide, widen
+from gemel.bi.yaml_text import commented, dump
+from gemel.compiler.dialects import named, speak
+from gemel.compiler.graph import LISTED_HOPS
+from gemel.compiler.lowering import lower
+from gemel.errors import QueryError
+
+TOOL = "Superset"
+VERSION = "1.0.0"
+_NAMES = uuid.UUID("7a0c3f0e-6c55-4b6e-9f43-0f1f5b6f7d11")
+"""Under which a project's databases and datasets have the same identity at every export, so that an import replaces."""
+
+
+def export(source: Source, metrics: Sequence[str]) -> Exported:
+    stars, refused = fitted(source, metrics)
+    datasets: dict[str, tuple[Star, dict[str, Any]]] = {}
+    for star in stars:
+        kept, cannot = _sayable(source, star)
+        refused += cannot
+        if kept.metrics:
+            datasets[kept.facts.model.name] = kept, _dataset(source, kept)
+    kept_stars = [star for star, _ in datasets.values()]
+    head = commented(heading("superset", TOOL, refused, kept_stars))
+    files: dict[str, object] = {
+        "metadata.yaml": {"version": VERSION, "type": "SqlaTable", "timestamp": "2000-01-01T00:00:00+00:00"},
+        f"databases/{source.project}.yaml": _database(source),
+    }
+    files |= {f"datasets/{source.project}/{name}_metrics.yaml": content for name, (_, content) in datasets.items()}
+    content = _zipped({f"gemel_{source.project}/{name}": head + dump(each) for name, each in files.items()})
+    count = sum(len(star.metrics) for star in kept_stars)
+    return Exported(TOOL, content, count, tuple(refused), tuple(notes(kept_stars)))
+
+
+def _sayable(source: Source, star: Star) -> tuple[Star, list[Refusal]]:
+    """Superset renders what is in it: `{{` in a text of SQL would be a template there."""
+    refused = []
+    formulas = _formulas(source, star)
+    values = {each.name: each.value for each in plan_wide(source.graph, _wide(source, star, formulas)).outputs}
+    for formula in formulas:
+        read = [formula.expression, *(values[given.name] for given in formula.inputs)]
+        try:
+            text = " ".join(spoken(each, source.dialect, bare(source.dialect)) for each in read)
+        except QueryError as error:
+            refused.append(Refusal(formula.metric.name, error.message))
+            continue
+        if "{{" in text or "{%" in text:
+            refused.append(Refusal(formula.metric.name, "its SQL has braces in it, which Superset renders"))
+    return restrict(star, refused), refused
+
+
+def _formulas(source: Source, star: Star) -> list[Formula]:
+    wanted = {said.metric.name for said in star.metrics}
+    found = formulas_of(source.graph, star.facts.model.name).metrics
+    return [each for each in found if isinstance(each, Formula) and each.metric.name in wanted]
+
+
+def _wide(source: Source, star: Star, formulas: Sequence[Formula]) -> Wide:
+    """The wide view with what these metrics aggregate."""
+    wide = widen(source.graph, star.facts.model.name, hops=LISTED_HOPS)
+    used = {given for formula in formulas for given in formula.inputs}
+    inputs = tuple(each for each in wide.formulas.inputs if each in used)
+    return replace(wide, formulas=replace(wide.formulas, inputs=inputs))
+
+
+def _sql(source: Source, wide: Wide) -> str:
+    tables = named(frozenset()) if source.dialect == "duckdb" else named()
+    return speak(lower(plan_wide(source.graph, wide), tables), source.dialect)
+
+
+def _dataset(source: Source, star: Star) -> dict[str, Any]:
+    formulas = _formulas(source, star)
+    wide = _wide(source, star, formulas)
+    sql = _sql(source, wide)
+    types = source.types(sql)
+    name = f"{star.facts.model.name}_metrics"
+    return present(
+        {
+            "table_name": name,
+            "main_dttm_col": next((each.name for each in wide.seen if _is(each, wide)), None),
+            "description": one_line(star.facts.model.description),
+            "schema": star.facts.relation.schema,
+            "sql": sql,
+            "uuid": str(uuid.uuid5(_NAMES, f"{source.project}.{name}")),
+            "columns": [_column(each, types) for each in wide.seen]
+            + [_aggregated(each, types) for each in wide.formulas.inputs],
+            "metrics": [_metric(source, each) for each in formulas],
+            "version": VERSION,
+            "database_uuid": _database_uuid(source),
+        }
+    )
+
+
+def _is(seen: Seen, wide: Wide) -> bool:
+    return wide.time is not None and not seen.attribute.hops and seen.attribute.element == wide.time
+
+
+def _column(seen: Seen, types: Any) -> dict[str, Any]:
+    element = seen.attribute.element
+    kind = types.get(seen.name)
+    return present(
+        {
+            "column_name": seen.name,
+            "verbose_name": one_line(element.label),
+            "description": one_line(element.description),
+            "type": kind,
+            "is_dttm": seen.attribute.grain is not None,
+        }
+    ) | {"is_active": True, "groupby": True, "filterable": True}
+
+
+def _aggregated(given: Input, types: Any) -> dict[str, Any]:
+    """A column that only metrics read: by a sum's parts nobody groups."""
+    described = f"What {given.leaf.measure.name} aggregates."
+    column = present({"column_name": given.name, "description": described, "type": types.get(given.name)})
+    return column | {"is_dttm": False, "is_active": True, "groupby": False, "filterable": False}
+
+
+def _metric(source: Source, formula: Formula) -> dict[str, Any]:
+    metric = formula.metric
+    return present(
+        {
+            "metric_name": metric.name,
+            "verbose_name": one_line(metric.label),
+            "expression": spoken(formula.expression, source.dialect, bare(source.dialect)),
+            "description": one_line(metric.description),
+        }
+    )
+
+
+def _database(source: Source) -> dict[str, Any]:
+    return {
+        "database_name": source.project,
+        "sqlalchemy_uri": source.uri(),
+        "expose_in_sqllab": True,
+        "extra": {},
+        "uuid": _database_uuid(source),
+        "version": VERSION,
+    }
+
+
+def _database_uuid(source: Source) -> str:
+    return str(uuid.uuid5(_NAMES, source.project))
+
+
+def _zipped(files: dict[str, str]) -> bytes:
+    """The same bytes for the same files."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), text)
+    return written.getvalue()

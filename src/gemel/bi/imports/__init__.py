@@ -1,0 +1,1 @@
+"""Definitions of other formats as dbt's YAML."""

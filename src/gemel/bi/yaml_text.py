@@ -1,0 +1,38 @@
+"""YAML as a person would write it: keys in the order given, long texts in blocks."""
+
+import re
+from typing import Any
+
+import yaml
+
+_SAFE: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_SAFE):  # type: ignore[misc]
+    """libyaml's, where it is there."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: Any, text: str) -> Any:
+    """Several lines as a block. YAML keeps no blank at a line's end in one, nor a tab in front."""
+    block = "\n" in text and not re.search(r"[ \t]\n|^[ \t]|[ \t]$|[^\x20-\x7e\n\xa0-\ud7ff]", text)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump(data: object) -> str:
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
+
+
+def load(text: str) -> Any:
+    """Raises yaml.YAMLError."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def commented(lines: list[str], mark: str = "#") -> str:
+    """Comment lines in front of a document."""
+    return "".join(f"{mark} {line}\n" if line else f"{mark}\n" for each in lines for line in each.splitlines() or [""])

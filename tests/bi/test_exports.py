@@ -1,0 +1,203 @@
+"""What each format gets of each kind of metric, and what it is told; docs/exports.md has the same table."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bi.test_export_numbers import READERS
+from compiler.shop import (
+    AVERAGE,
+    BUYERS,
+    LARGEST,
+    LAST_AMOUNT,
+    METRICS,
+    MODELS,
+    ORDERS,
+    PRICED,
+    REVENUE,
+    SPINE,
+    model,
+    of,
+    over,
+    time,
+    word,
+)
+from gemel.bi.definitions import Definitions
+from gemel.bi.exports.exported import Source
+from gemel.bi.exports.formats import FORMATS, export
+from gemel.cli.exporting import FORMATS as OFFERED
+from gemel.compiler.graph import bind
+from gemel.errors import FormatError
+from gemel.spec.manifest import (
+    Conversion,
+    Cumulative,
+    Derived,
+    Dimension,
+    Entity,
+    Manifest,
+    Measure,
+    Metric,
+    Percentile,
+    Ratio,
+)
+from gemel.spec.time import Window
+
+PAGE = (Path(__file__).parents[2] / "docs/exports.md").read_text()
+GOLD = "{{ Dimension('customer__segment') }} = 'gold'"
+DONE = "{{ Dimension('order__status') }} = 'done'"
+MEDIAN = Measure("median", "orders", "percentile", "amount", "ordered_at", percentile=Percentile(0.5))
+NEAR = Measure("near", "orders", "percentile", "amount", "ordered_at", percentile=Percentile(0.5, approximate=True))
+FACE = Measure("face", "orders", "sum", "case when status = '{{ a }}' then amount end", "ordered_at")
+EVENTS = Conversion(of("orders"), of("visits"), "customer")
+
+KINDS = {
+    "`sum`, `min`, `max`, `average`": (over(REVENUE, "a"), over(LARGEST, "b"), over(AVERAGE, "c")),
+    "`count`": (over(ORDERS, "a"), over(PRICED, "b")),
+    "`count_distinct`": (over(BUYERS, "a"),),
+    "`median`, `percentile`": (over(MEDIAN, "a"),),
+    "approximate `percentile`": (over(NEAR, "a"),),
+    "filter on the facts": (over(REVENUE, "a", DONE), over(BUYERS, "b", DONE)),
+    "filter on what they lead to": (over(ORDERS, "a", GOLD),),
+    "filter on a table with a history": (over(ORDERS, "a", "{{ Dimension('tier__rank') }} = 'gold'"),),
+    "the same, two steps away": (over(ORDERS, "a", "{{ Dimension('customer__tier__rank') }} = 'gold'"),),
+    "filter by a metric": (over(ORDERS, "a", "{{ Metric('visits', ['customer']) }} > 1"),),
+    "`fill_nulls_with`": (over(REVENUE, "a", DONE, fill_nulls_with=0),),
+    "`join_to_timespine`": (over(ORDERS, "a", join_to_timespine=True),),
+    "`non_additive_dimension`": (over(LAST_AMOUNT, "a"),),
+    "ratio": (Metric("a", Ratio(of("orders", "done", DONE), of("orders", "every"))),),
+    "derived": (Metric("a", Derived("2 * done / every", (of("orders", "done", DONE), of("orders", "every")))),),
+    "ratio, derived of several fact tables": (Metric("a", Ratio(of("revenue"), of("visits"))),),
+    "`offset_window`, `offset_to_grain`": (
+        Metric(
+            "a", Derived("now - then", (of("orders", "now"), of("orders", "then", offset_window=Window(1, "week"))))
+        ),
+        Metric("b", Derived("now - then", (of("orders", "now"), of("orders", "then", offset_to_grain="month")))),
+    ),
+    "cumulative": (
+        Metric("a", Cumulative(of("orders"), Window(7, "day"))),
+        Metric("b", Cumulative(of("orders"), grain_to_date="month")),
+        Metric("c", Cumulative(of("orders"))),
+    ),
+    "conversion": (Metric("a", EVENTS),),
+}
+COLUMNS = {"OSI": "osi", "Superset": "superset", "LookML": "lookml", "Cube": "cube", "Snowflake": "snowflake"}
+COLUMNS["Databricks"] = "databricks"
+
+TIERS = model(
+    "tiers",
+    {"tier": "natural"},
+    word("rank"),
+    Dimension("since", "since", grain="day", validity="start"),
+    Dimension("until", "until", grain="day", validity="end"),
+)
+FAR = tuple(
+    each
+    if each.name != "customers"
+    else model("customers", {"customer": "primary", "tier": "foreign"}, word("segment"))
+    for each in MODELS
+)
+NEAR_BY = (
+    model("orders", {"order": "primary", "tier": "foreign"}, time("ordered_at"), clock="ordered_at"),
+    *(each for each in MODELS if each.name != "orders"),
+)
+
+
+def source(*metrics, dialect="duckdb", models=MODELS):
+    graph = bind(Manifest(models, (*METRICS, *metrics), time_spines=(SPINE,)), dialect)
+    return Source(graph, "shop", dialect, lambda: Definitions({}, {}, {}), lambda sql: {}, lambda: "duckdb:///x")
+
+
+def gets(format, metrics):
+    filters = " ".join(text for each in metrics for text in each.filters)
+    models = MODELS if "tier" not in filters else (*(FAR if "customer" in filters else NEAR_BY), TIERS)
+    found = export(format, source(*metrics, models=models), [each.name for each in metrics])
+    kept = {metric for each in READERS[format](found.content) for metric in each.metrics}
+    assert kept | {each.metric for each in found.refused} == {each.name for each in metrics}
+    assert len(kept) in (0, len(metrics)), f"{format} gets a part of {metrics}"
+    return bool(kept)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_says_of_each_kind_of_metric_what_each_format_gets(kind):
+    heads, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("|")
+    ][: len(KINDS) + 2]
+    assert heads[1:] == [*COLUMNS]
+    assert [row[0] for row in rows] == [*KINDS]
+    [told] = [row[1:] for row in rows if row[0] == kind]
+    assert told == ["yes" if gets(format, KINDS[kind]) else "refused" for format in COLUMNS.values()]
+
+
+def test_both_versions_of_osi_get_the_same():
+    metrics = [each for kind in KINDS.values() for each in kind if each.name == "a"]
+    for metric in metrics[:6]:
+        assert gets("osi", (metric,)) == gets("osi-0.2", (metric,))
+
+
+def test_every_format_is_offered_and_told_on_the_page():
+    assert tuple(FORMATS) == OFFERED
+    assert all(f"gemel export {format}" in PAGE for format in FORMATS)
+
+
+def test_an_unknown_format_is_refused_with_the_nearest():
+    with pytest.raises(FormatError, match="G721 there is no format 'lookmel'") as error:
+        export("lookmel", source(), ())
+    assert error.value.hint == "did you mean lookml?"
+
+
+def test_a_project_without_metrics_has_nothing_to_export():
+    graph = bind(Manifest(MODELS, ()))
+    with pytest.raises(FormatError, match="G722 there is no metric to export"):
+        export("cube", Source(graph, "shop", "duckdb", lambda: Definitions({}, {}, {}), lambda sql: {}, str), ())
+
+
+def test_a_reason_is_told_where_the_export_is_read():
+    text = export("cube", source(), ["orders", "orders_7d", "growth"]).content
+    assert text.startswith(
+        "# Generated by `gemel export cube` from dbt's definitions: change those and run it again.\n"
+    )
+    assert "#   orders_7d: it accumulates over 7 days, and a group has only its own rows\n" in text
+    assert "#   growth: it looks at orders at another time (1 day)\n" in text
+
+
+@pytest.mark.parametrize(("format", "told"), [("cube", "'{'"), ("lookml", "'{{'"), ("superset", "braces")])
+def test_what_a_tool_would_render_is_refused(format, told):
+    found = export(format, source(over(FACE, "faces")), ["faces", "orders"])
+    [refused] = found.refused
+    assert (refused.metric, told in refused.reason) == ("faces", True)
+
+
+def test_a_metric_of_a_dimensions_name_does_not_hide_it():
+    """In one table's members every name is there once."""
+    for format in ("lookml", "cube", "databricks", "snowflake", "superset"):
+        found = export(format, source(over(ORDERS, "status", DONE)), ["status"])
+        [made] = READERS[format](found.content)
+        assert any(name.endswith("status") and name != "status" for _, name in made.fields), (format, made.fields)
+
+
+def test_a_day_cut_from_a_column_that_others_read_goes_by_another_name_where_names_are_shared():
+    hour = Dimension("ordered_hour", "ordered_at", grain="hour")
+    orders = model("orders", {"order": "primary"}, time("ordered_at"), hour, word("status"), clock="ordered_at")
+    for format in ("osi", "snowflake"):
+        text = export(format, source(models=(orders,)), ["orders"]).content
+        [made] = READERS[format](text)
+        assert {name for _, name in made.fields} >= {"ordered_at__day", "ordered_hour"}
+
+
+def test_a_key_of_several_columns_joins_by_all_of_them():
+    lines = model("lines", {}, time("sold_at"), clock="sold_at")
+    lines = type(lines)(**{**fields_of(lines), "entities": (Entity("line", "foreign", "(order_id, line_no)"),)})
+    details = model("details", {}, word("note"))
+    details = type(details)(**{**fields_of(details), "entities": (Entity("line", "primary", "(order_id, line_no)"),)})
+    sold = Measure("sold", "lines", "count", "1", "sold_at")
+    graph = bind(Manifest((lines, details), (over(sold, "sold", "{{ Dimension('line__note') }} = 'x'"),)))
+    given = Source(graph, "shop", "duckdb", lambda: Definitions({}, {}, {}), lambda sql: {}, str)
+    for format in READERS:
+        [made] = READERS[format](export(format, given, ()).content)
+        text = " ".join([made.tables[made.facts], *(on for on, _ in made.joins.values())]).replace('"', "")
+        assert len(re.findall(r"order_id", text)) >= 2 and len(re.findall(r"line_no", text)) >= 2, (format, text)
+
+
+def fields_of(value):
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
