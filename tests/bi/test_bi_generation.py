@@ -457,6 +457,33 @@ def test_a_time_that_each_session_cuts_otherwise_is_refused(tmp_path):
     assert refused[0].startswith("G709 ") and "each reader of a view" in refused[0]
 
 
+def zoned_table(sql):
+    """A table of orders whose times have a zone, which PostgreSQL's SQL takes away in the session's zone."""
+    zone = " WITH TIME ZONE" if sql == "SELECT * FROM orders" else ""
+    return tuple((name, f"TIMESTAMP{zone}") for name in ("ordered_at", "metric_time__month"))
+
+
+def test_a_time_with_a_zone_is_seen_where_the_answer_has_none_and_in_a_filter(tmp_path):
+    engine = Engine("postgres", "postgres", zoned_table)
+    made = Made(tmp_path, asked=[saved("segments", export("a"))])
+    [told] = made.refused(engine)
+    assert told.startswith("G709 'a' reads orders.ordered_at, a time with a zone")
+    since = SavedQuery("since", ("orders",), where=("{{ TimeDimension('metric_time', 'day') }} > '2024-01-01'",))
+    made = Made(tmp_path, queries=[since], asked=[saved("since", export("a"))])
+    assert made.refused(engine)[0].startswith("G709 ")
+    total = SavedQuery("total", ("orders",), ("order__status",))
+    Made(tmp_path, queries=[total], asked=[saved("total", export("a"))]).files(engine)
+
+
+def test_a_time_that_is_converted_where_it_is_read_has_no_zone_any_more(tmp_path):
+    made = Made(tmp_path, asked=[saved("segments", export("a"))])
+    orders = MODELS[0]
+    converted = [replace(each, expr="ordered_at at time zone 'UTC'") for each in orders.dimensions[:1]]
+    models = (replace(orders, dimensions=(*converted, *orders.dimensions[1:])), *MODELS[1:])
+    made.graph = bind(Manifest(models, METRICS, (BY_SEGMENT,), (SPINE,)))
+    made.files(Engine("postgres", "postgres", zoned_table))
+
+
 def test_what_is_declared_is_read_from_a_manifest_that_says_nothing(tmp_path):
     assert read_declared(Nodes(None)) == read_declared(Nodes(tmp_path / "none.json"))
     assert read_declared(Nodes(None)).queries == ()

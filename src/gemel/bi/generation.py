@@ -2,7 +2,7 @@
 their properties and the exposures of who uses them."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,14 +15,12 @@ from gemel.bi.models import BiModel, natural_text, properties, unfit_columns, wr
 from gemel.bi.saved import saved_models
 from gemel.bi.wide import wide_model
 from gemel.bi.world import World, read_world
+from gemel.bi.zones import Describe, Zones
 from gemel.compiler.graph import Graph
 from gemel.errors import BiError, GemelError, Problems, WarehouseError
 from gemel.generated import headed, models_folder, read_yaml, to_yaml
 from gemel.spec.fields import Json
 from gemel.spec.nodes import Nodes
-
-Describe = Callable[[str], tuple[tuple[str, str], ...]]
-"""SQL to the names and types of its columns. Raises WarehouseError."""
 
 Types = Mapping[str, Mapping[str, str]]
 
@@ -164,6 +162,7 @@ def _types(models: list[BiModel], engine: Engine, root: Path, problems: list[Gem
     the same."""
     recorded = _recorded(read_yaml(root / models_folder(root, "bi") / "_bi.yml"))
     types: dict[str, Mapping[str, str]] = {}
+    zones = Zones(engine.describe, engine.catalogs, engine.dialect) if engine.describe else None
     for model in models:
         types[model.name] = recorded.get(model.name, {})
         if engine.describe is None:
@@ -173,9 +172,9 @@ def _types(models: list[BiModel], engine: Engine, root: Path, problems: list[Gem
         except WarehouseError:
             continue  # not built yet; `dbt build` will tell of anything else
         types[model.name] = {name: _spelled(type_, engine.dialect) for name, type_ in told.items()}
-        zoned = [each.name for each in model.columns if each.cut and "WITH TIME ZONE" in told.get(each.name, "")]
-        if zoned and not (engine.is_utc and model.built.materialized == "table"):
-            problems.append(_unsure(model, zoned[0], engine))
+        cut = zones.cut(model, told) if zones else None
+        if cut is not None and not (engine.is_utc and model.built.materialized == "table"):
+            problems.append(_unsure(model, cut, engine))
     return types
 
 
@@ -189,8 +188,8 @@ def _spelled(type_: str, dialect: str) -> str:
         return type_
 
 
-def _unsure(model: BiModel, column: str, engine: Engine) -> GemelError:
-    told = f"{column!r} of {model.name!r} is a time with a zone, which"
+def _unsure(model: BiModel, time: str, engine: Engine) -> GemelError:
+    told = f"{model.name!r} reads {time}, a time with a zone, which"
     if model.built.materialized == "view":
         told, way = f"{told} each reader of a view cuts in the zone of its own session", "export it as a table, in UTC"
     elif engine.dialect == "duckdb":
