@@ -61,7 +61,7 @@ STAGES = {
         "moments",
     ],
     "tidy": ["steps", "rules"],
-    "plan what is tidied": ["requests"],
+    "plan what is tidied": ["streams", "requests"],
     "lower": ["calendars", "lowering"],
     "speak": ["accents", "dialects", "fingerprints"],
     "about it all": ["lineage", "outline"],

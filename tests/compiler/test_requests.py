@@ -14,7 +14,7 @@ from compiler.test_moments import ASKED, STEPS, made
 from gemel.compiler import dialects, lowering, rules
 from gemel.compiler.graph import bind
 from gemel.compiler.moments import FeatureQuery
-from gemel.compiler.requests import plan_parts, plan_requests
+from gemel.compiler.requests import Kept, plan_parts, plan_requests
 from gemel.errors import GemelError
 from gemel.spec.manifest import Relation
 from gemel.spec.time import floor, parse_window
@@ -116,7 +116,8 @@ def test_several_windows_take_one_scan_one_sort_and_no_join_of_facts():
     assert (text.count("FROM orders "), text.count("ORDER BY"), text.count("ASOF")) == (1, 1, 0)
 
 
-def test_many_facts_on_several_threads_are_summed_in_their_order():
+@pytest.mark.parametrize("streams", [1, 3])
+def test_many_facts_on_several_threads_are_summed_in_their_order(streams):
     with duckdb.connect(config={"threads": 4}) as con:
         con.execute(f"create table orders ({COLUMNS['orders']})")
         con.execute(
@@ -127,7 +128,8 @@ def test_many_facts_on_several_threads_are_summed_in_their_order():
             "create table requests as select i as __row, (hash(i + 1) % 310)::int as customer, "
             "timestamp '2024-01-01' + to_seconds(hash(i + 9) % 8640000) as event_timestamp from range(100000) r(i)"
         )
-        sql = text_of(GRAPH, plan_requests(GRAPH, view("orders 3 days", "revenue 3 days", "revenue all"), REQUESTS))
+        asked = view("orders 3 days", "revenue 3 days", "revenue all")
+        sql = text_of(GRAPH, plan_requests(GRAPH, asked, REQUESTS, streams=streams))
         by_hand = """
             with daily as (
               select customer_id, date_trunc('day', ordered_at) + interval 1 day as seen, count(*) as n,
@@ -149,10 +151,36 @@ def test_rows_that_do_not_come_in_order_are_refused_and_not_summed(shop):
     shop.order(1, "2024-01-01")
     sql = text_of(GRAPH, plan_requests(GRAPH, view("orders all"), REQUESTS))
     assert len(shop.connection.execute(sql).fetchall()) == 1
-    backwards = sql.replace("    event_timestamp,\n    back\n", "    event_timestamp DESC,\n    back\n")
+    order = "ORDER BY\n    customer,\n    event_timestamp"
+    backwards = sql.replace(order, f"{order} DESC")
     assert backwards != sql
     with pytest.raises(duckdb.Error, match="did not keep the order"):
         shop.connection.execute(backwards).fetchall()
+
+
+def test_facts_without_a_value_are_counted_apart_unless_there_are_none(shop):
+    table = Relation("facts")
+    asked = view("orders 1 day", "revenue 1 day")
+    full = frozenset({"orders", "revenue"})
+    some, none = (
+        text_of(GRAPH, plan_requests(GRAPH, asked, REQUESTS, kept=kept)) for kept in (Kept(table), Kept(table, full))
+    )
+    assert "COUNT(ordered.revenue)" in some
+    assert "COUNT(" not in none
+    assert none.count("OVER (ROWS") == 1
+
+
+def test_keys_of_other_types_than_the_requests_go_into_one_stream_with_them(shop):
+    """A key may be a small integer in the facts, and a large one in the spine."""
+    for customer in range(1, 30):
+        shop.order(customer, "2024-01-02", customer)
+    asked = [(customer, "2024-01-03") for customer in range(1, 30)]
+    shop.connection.execute("alter table orders alter customer_id type smallint")
+    shop.connection.execute("create table requests (__row bigint, customer hugeint, event_timestamp timestamp)")
+    for row, request in enumerate(asked):
+        shop.connection.execute("insert into requests values (?, ?, ?::timestamp)", [row, *request])
+    sql = text_of(GRAPH, plan_requests(GRAPH, view("revenue 1 day"), REQUESTS, streams=4))
+    assert sorted(shop.connection.execute(sql).fetchall()) == [(row, row + 1) for row in range(29)]
 
 
 @pytest.mark.parametrize(
@@ -205,12 +233,31 @@ def views(draw, names=tuple(ASKED)):
     return asked, {"schedule": schedule, "known_at": known_at, "delay": delay and parse_window(delay)}
 
 
-def answered(graph, query, tables, requests, drifting=()):
+def kept(database, graph, query):
+    """The facts in a table, with which columns of it have no NULL."""
+    summed = plan_parts(graph, query)
+    if summed is None:
+        return None
+    database.execute(f"create or replace temp table facts as {text_of(graph, summed)}")
+    names = [name for name, *_ in database.execute("describe facts").fetchall()]
+    [row] = database.execute(f"select {', '.join(f'count(*) = count({name})' for name in names)} from facts").fetchall()
+    full = frozenset(name for name, is_full in zip(names, row, strict=True) if is_full)
+    return Kept(Relation("facts", schema="main", database="temp"), full)
+
+
+def answered(graph, query, tables, requests, drifting=(), keep=False, streams=1):
     database = WAREHOUSE.holding(tables)
     database.execute("create or replace temp table requests (__row bigint, customer int, event_timestamp timestamp)")
     rows = [(row, *request) for row, request in enumerate(requests)]
     database.executemany("insert into requests values (?, ?, ?)", rows)
-    plan = plan_requests(graph, query, Relation("requests", schema="main", database="temp"), drifting=drifting)
+    plan = plan_requests(
+        graph,
+        query,
+        Relation("requests", schema="main", database="temp"),
+        drifting=drifting,
+        kept=kept(database, graph, query) if keep else None,
+        streams=streams,
+    )
     found = sorted(database.execute(text_of(graph, plan)).fetchall())
     assert [row[0] for row in found] == [*range(len(requests))]
     return [tuple(map(plain, row[1:])) for row in found]
@@ -227,12 +274,19 @@ def by_definition(query, tables, requests, grain):
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(words=views(), tables=worlds.worlds, requests=ASKING, drifting=st.booleans())
-def test_an_exact_feature_is_the_metric_over_the_facts_in_its_window(words, tables, requests, drifting):
+@given(
+    words=views(),
+    tables=worlds.worlds,
+    requests=ASKING,
+    drifting=st.booleans(),
+    keep=st.booleans(),
+    streams=st.sampled_from([1, 2, 3]),
+)
+def test_an_exact_feature_is_the_metric_over_the_facts_in_its_window(words, tables, requests, drifting, keep, streams):
     query = view(*words[0], **words[1])
     parts = {"amount", "minutes", "sales"} if drifting else set()
     expected = list(by_definition(query, tables, requests, "second"))
-    assert answered(EXACT, query, tables, requests, parts) == expected
+    assert answered(EXACT, query, tables, requests, parts, keep, streams) == expected
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

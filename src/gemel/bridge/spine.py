@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemel.compiler.cells import MOMENT
-from gemel.compiler.requests import ROW
+from gemel.compiler.streams import ROW
 from gemel.errors import BridgeError, GemelError, WarehouseError, did_you_mean
 
 if TYPE_CHECKING:

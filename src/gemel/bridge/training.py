@@ -29,7 +29,8 @@ from gemel.compiler.algebra import Plan
 from gemel.compiler.cells import MOMENT
 from gemel.compiler.expressions import column, conjunction, equal, identifier, interval
 from gemel.compiler.graph import Graph
-from gemel.compiler.requests import ROW, plan_parts, plan_requests
+from gemel.compiler.requests import Kept, plan_parts, plan_requests
+from gemel.compiler.streams import ROW
 from gemel.errors import BridgeError, ProjectError
 from gemel.spec.manifest import Relation
 
@@ -42,6 +43,8 @@ Accuracy = Literal["served", "exact"]
 Format = Literal["parquet", "arrow"]
 FORMATS: dict[str, Format] = {".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 REQUESTS = Relation("requests", schema="main", database="temp")
+STREAMS = 8
+"""The most streams of running sums: each looks for its keys among all the facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +218,17 @@ def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> exp.
     for each in chosen:
         name = each.view.name
         plain = exact_query(each, source.types[name])
-        summed = plan_parts(source.graph, plain)
-        parts = scratch.describe(_sql(source, summed)) if summed else ()
-        drifting = [part for part, type_ in parts if type_ in ("DOUBLE", "FLOAT")]
-        made = scratch.make(
-            f"exact_{name}", _sql(source, plan_requests(source.graph, plain, REQUESTS, drifting=drifting))
+        facts = Relation(f"facts_{name}", schema="main", database="temp")
+        kept, drifting = None, frozenset[str]()
+        if summed := plan_parts(source.graph, plain):
+            scratch.make(facts.name, _sql(source, summed))
+            kept, drifting = _kept(scratch, facts)
+        plan = plan_requests(
+            source.graph, plain, REQUESTS, drifting=drifting, kept=kept, streams=min(scratch.threads(), STREAMS)
         )
+        made = scratch.make(f"exact_{name}", _sql(source, plan))
+        if kept:
+            scratch.drop(facts.name)
         if made != asked:
             raise BridgeError(
                 "G557",
@@ -234,6 +242,16 @@ def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> exp.
         taken = (exp.alias_(column(feature, name), identifier(f"{name}.{feature}")) for feature in each.columns)
         query = query.select(*taken, copy=False)
     return query
+
+
+def _kept(scratch: "Scratch", facts: Relation) -> tuple[Kept, frozenset[str]]:
+    """What is known of the facts in a table; and the columns that are fractions."""
+    table = dialects.named(frozenset({"temp"}))(facts)
+    described = scratch.describe(exp.select("*").from_(table).sql("duckdb"))
+    is_full = [equal(exp.Count(this=exp.Star()), exp.Count(this=column(name))) for name, _ in described]
+    [row] = scratch.rows(exp.select(*is_full).from_(table).sql("duckdb"))
+    full = frozenset(name for (name, _), is_so in zip(described, row, strict=True) if is_so)
+    return Kept(facts, full), frozenset(name for name, type_ in described if type_ in ("DOUBLE", "FLOAT"))
 
 
 def _sql(source: Source, plan: Plan) -> str:

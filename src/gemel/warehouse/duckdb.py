@@ -154,6 +154,15 @@ class Scratch:
         made = f"CREATE TEMP TABLE {_quoted(table)} AS {sql}"
         return int(_interruptible(self._connection, lambda: self._connection.execute(made).fetchall())[0][0])
 
+    def drop(self, table: str) -> None:
+        """Forget a table that was made."""
+        with translated():
+            self._connection.execute(f"DROP TABLE temp.main.{_quoted(table)}")
+
+    def threads(self) -> int:
+        """How many there are for a query."""
+        return int(self.rows("SELECT current_setting('threads')")[0][0])
+
     def take(self, table: str, rows: "pyarrow.RecordBatchReader") -> int:
         """Rows of Arrow as `temp.main.<table>`; how many."""
         self._connection.register(f"{table}_given", rows)

@@ -14,8 +14,7 @@ WITH known AS (
     NULL AS __row,
     known.carrier,
     known.event_timestamp,
-    -1 AS back,
-    known.flights,
+    0 AS __end,
     known.late_departures,
     known.departures
   FROM known
@@ -24,8 +23,7 @@ WITH known AS (
     requests.__row,
     requests.carrier,
     requests.event_timestamp - INTERVAL '2' HOUR AS event_timestamp,
-    0 AS back,
-    NULL AS flights,
+    1 AS __end,
     NULL AS late_departures,
     NULL AS departures
   FROM temp.main.requests
@@ -34,8 +32,7 @@ WITH known AS (
     requests.__row,
     requests.carrier,
     requests.event_timestamp - INTERVAL '2' HOUR - INTERVAL '7' DAY AS event_timestamp,
-    604800 AS back,
-    NULL AS flights,
+    2 AS __end,
     NULL AS late_departures,
     NULL AS departures
   FROM temp.main.requests
@@ -44,8 +41,7 @@ WITH known AS (
     requests.__row,
     requests.carrier,
     CAST('-infinity' AS TIMESTAMP) AS event_timestamp,
-    -2 AS back,
-    NULL AS flights,
+    3 AS __end,
     NULL AS late_departures,
     NULL AS departures
   FROM temp.main.requests
@@ -54,55 +50,71 @@ WITH known AS (
     __row,
     carrier,
     event_timestamp,
-    back,
-    flights,
+    __end,
     late_departures,
     departures
   FROM timeline
   ORDER BY
     carrier,
     event_timestamp,
-    back
+    __end
 ), running AS (
   SELECT
     ordered.__row,
-    ordered.back,
-    COUNT(ordered.flights) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS flights,
+    ordered.__end,
     COUNT(ordered.late_departures) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS late_departures__seen,
     SUM(ordered.late_departures) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS late_departures,
     COUNT(ordered.departures) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS departures__seen,
     SUM(ordered.departures) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS departures,
+    ROW_NUMBER() OVER () AS __place,
     LAG(ordered.carrier) OVER () > ordered.carrier
     OR (
       LAG(ordered.carrier) OVER () = ordered.carrier
       AND (
         LAG(ordered.event_timestamp) OVER () > ordered.event_timestamp
         OR (
-          LAG(ordered.event_timestamp) OVER () = ordered.event_timestamp AND LAG(ordered.back) OVER () > ordered.back
+          LAG(ordered.event_timestamp) OVER () = ordered.event_timestamp AND LAG(ordered.__end) OVER () > ordered.__end
         )
       )
     ) AS is_astray
   FROM ordered
-), sums AS (
+), ends AS (
   SELECT
     running.__row,
-    MAX(running.flights) FILTER (WHERE running.back = 0) AS flights_now,
-    MAX(running.flights) FILTER (WHERE running.back = 604800) AS flights_604800_seconds_before,
-    MAX(running.flights) FILTER (WHERE running.back = -2) AS flights_ever,
-    MAX(running.late_departures) FILTER (WHERE running.back = 0) AS late_departures_now,
-    MAX(running.late_departures) FILTER (WHERE running.back = 604800) AS late_departures_604800_seconds_before,
-    MAX(running.late_departures__seen) FILTER (WHERE running.back = 0) AS late_departures__seen_now,
-    MAX(running.late_departures__seen) FILTER (WHERE running.back = 604800) AS late_departures__seen_604800_seconds_before,
-    MAX(running.departures) FILTER (WHERE running.back = 0) AS departures_now,
-    MAX(running.departures) FILTER (WHERE running.back = 604800) AS departures_604800_seconds_before,
-    MAX(running.departures__seen) FILTER (WHERE running.back = 0) AS departures__seen_now,
-    MAX(running.departures__seen) FILTER (WHERE running.back = 604800) AS departures__seen_604800_seconds_before
+    running.__end,
+    running.late_departures,
+    running.late_departures__seen,
+    running.departures,
+    running.departures__seen,
+    running.__place - ROW_NUMBER() OVER () AS __facts,
+    LAG(running.__place) OVER () > running.__place AS is_astray
   FROM running
   WHERE
     CASE
       WHEN running.is_astray
       THEN ERROR('gemel: DuckDB did not keep the order of rows, for which its setting preserve_insertion_order must be true')
       ELSE running.__row IS NOT NULL
+    END
+), sums AS (
+  SELECT
+    ends.__row,
+    MAX(ends.__facts) FILTER (WHERE ends.__end = 1) AS __facts_now,
+    MAX(ends.__facts) FILTER (WHERE ends.__end = 2) AS __facts_604800_seconds_before,
+    MAX(ends.__facts) FILTER (WHERE ends.__end = 3) AS __facts_ever,
+    MAX(ends.late_departures) FILTER (WHERE ends.__end = 1) AS late_departures_now,
+    MAX(ends.late_departures) FILTER (WHERE ends.__end = 2) AS late_departures_604800_seconds_before,
+    MAX(ends.late_departures__seen) FILTER (WHERE ends.__end = 1) AS late_departures__seen_now,
+    MAX(ends.late_departures__seen) FILTER (WHERE ends.__end = 2) AS late_departures__seen_604800_seconds_before,
+    MAX(ends.departures) FILTER (WHERE ends.__end = 1) AS departures_now,
+    MAX(ends.departures) FILTER (WHERE ends.__end = 2) AS departures_604800_seconds_before,
+    MAX(ends.departures__seen) FILTER (WHERE ends.__end = 1) AS departures__seen_now,
+    MAX(ends.departures__seen) FILTER (WHERE ends.__end = 2) AS departures__seen_604800_seconds_before
+  FROM ends
+  WHERE
+    CASE
+      WHEN ends.is_astray
+      THEN ERROR('gemel: DuckDB did not keep the order of rows, for which its setting preserve_insertion_order must be true')
+      ELSE TRUE
     END
   GROUP BY
     1
@@ -142,8 +154,8 @@ WITH known AS (
   SELECT
     requests.__row,
     requests.carrier,
-    NULLIF(sums.flights_now - COALESCE(sums.flights_604800_seconds_before, 0), 0) AS flights_7_day,
-    NULLIF(sums.flights_now - COALESCE(sums.flights_ever, 0), 0) AS flights_all,
+    NULLIF(sums.__facts_now - COALESCE(sums.__facts_604800_seconds_before, 0), 0) AS flights_7_day,
+    NULLIF(sums.__facts_now - COALESCE(sums.__facts_ever, 0), 0) AS flights_all,
     CASE
       WHEN sums.late_departures__seen_now > COALESCE(sums.late_departures__seen_604800_seconds_before, 0)
       THEN sums.late_departures_now - COALESCE(sums.late_departures_604800_seconds_before, 0)
