@@ -57,6 +57,14 @@ def test_so_is_the_facts_own_time(shop):
     assert [code for code, *_ in codes(of_zoned(shop, "sold_at"), SOLD)] == ["G526"]
 
 
+def test_of_two_tables_that_one_view_reads_the_one_with_the_zone_is_named(shop):
+    """They are looked at together, and both have a column named `customer`."""
+    both = SETTLED.replace("]}]", "]}, {dimension: customer__nick, as_of: current}]")
+    assert codes(shop, both) == []
+    told = [("G526", "feature view 'buying' reads sales.settled_at", 3)]
+    assert codes(of_zoned(shop, "settled_at"), both) == told
+
+
 def test_a_session_in_utc_may_read_them(shop):
     assert codes(of_zoned(shop, "settled_at"), SETTLED, is_utc=True) == []
 
