@@ -88,6 +88,7 @@ class Built:
             root=self.root,
             online=lambda view, keys: [self.served(key["customer"]) for key in keys],
             until=self.until,
+            facts_until=dt.datetime(2024, 3, 1),
         )
         return parity.verify(self.shop.graph, [self.view], self.types, places, **more)
 
@@ -319,3 +320,37 @@ def test_the_report_is_json_too(built):
     assert (said["different"], said["missing"], said["extra"]) == (1, 0, 0)
     assert said["differences"][0]["values"] == {"table": 3, "online": 4}
     assert said["compared"] == said["equal"] + 1
+
+
+def test_a_table_without_rows_is_right_where_bi_has_no_facts(shop, tmp_path, capsys):
+    shop.sell("a", "2024-03-05 10:00")  # after the day up to which the table is built
+    built = Built(shop, tmp_path)
+    assert built.run("select count(*) from buying").rows() == [(0,)]
+    report = built.verify()
+    assert (report.reasons, report.failed(), report.compared) == ([], False, 0)
+    assert report.json()["without_facts"] == {"buying": "2024-02-29T00:00:00"}
+    write_report(report, format="table")
+    told = "buying: its table has no rows, and BI no facts before 2024-02-29 00:00: nothing to compare"
+    assert told in capsys.readouterr().err
+    assert verdict(report) == "19 features, 0 comparisons: 1 view without facts"
+
+
+@pytest.mark.parametrize("day", ["2020-01-01", "2024-02-28"])
+def test_a_table_without_rows_is_wrong_where_bi_has_numbers_of_whatever_age(shop, tmp_path, day):
+    shop.sell("a", f"{day} 10:00", settled=f"{day} 11:00")
+    built = Built(shop, tmp_path)
+    built.shop.con.execute("delete from buying")
+    report = built.verify(moments=1)
+    assert report.failed(threshold=1000) and not report.without_facts
+    assert report.reasons == [
+        "the table of buying has no rows, and BI has numbers for it: up to 2024-02-29 00:00 the metric of orders_1d "
+        "is 1 for customer=a"
+    ]
+
+
+def test_rows_in_the_copy_of_a_table_without_rows_are_told(built):
+    built.shop.con.execute("delete from sales")
+    built.shop.con.execute("delete from buying")
+    report = built.verify()
+    assert report.without_facts and report.failed()
+    assert {(each.kind, each.values["table"]) for each in report.differences} == {("extra", None)}

@@ -60,8 +60,8 @@ class Places:
     """Where the numbers are. `run` executes SQL in the warehouse; `relations` are the tables' names.
 
     `ask_of` asks a graph with other definitions, and `train` makes a training set. `until` says up to when each view
-    is online; a view that is not there is not looked for online. `dialect` is the warehouse's; tables that Feast reads
-    a Parquet copy of `are_copied`.
+    is online; a view that is not there is not looked for online. Facts from `facts_until` on are in no table; None is
+    now. `dialect` is the warehouse's; tables that Feast reads a Parquet copy of `are_copied`.
     """
 
     ask: Ask
@@ -72,6 +72,7 @@ class Places:
     train: Train
     online: Online | None = None
     until: Mapping[str, dt.datetime | None] | None = None
+    facts_until: dt.datetime | None = None
     dialect: str = "duckdb"
     are_copied: bool = True
 
@@ -95,6 +96,10 @@ def verify(
         table = _Table(view, types[view.name], places)
         for column in view.columns:
             report.count(view.name, column.name)
+        if table.ends() == (None, None):
+            _compare_empty(graph, table, report)
+            say(f"{view.name}: compared with BI, as a table without rows")
+            continue
         chosen = table.within(at) if at else table.spread(moments)
         report.moments[view.name] = chosen
         seen = [_look(graph, table, moment) for moment in chosen]
@@ -175,6 +180,26 @@ class _Seen:
     bi: dict[Key, dict[str, Any]]
 
 
+def _compare_empty(graph: Graph, table: _Table, report: Report) -> None:
+    """A table without rows is right where no fact of any of its features is known."""
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    until = table.places.facts_until or now
+    moment = floor(until - _length(table.view.view.delay), table.view.view.schedule)
+    for columns, known, _ in _bi(graph, table, moment, (), reach=lambda feature: None):
+        for key, values in known.items():
+            for column, value in zip(columns, values, strict=True):
+                if value is not None:
+                    who = ", ".join(f"{name}={each}" for name, each in zip(table.keys, key, strict=True))
+                    report.reasons.append(
+                        f"the table of {table.name} has no rows, and BI has numbers for it: up to "
+                        f"{moment:%Y-%m-%d %H:%M} the metric of {column.name} is {value} for {who}"
+                    )
+                    return
+    report.without_facts[table.name] = moment
+    if table.places.are_copied:
+        _compare_copy(table, report)
+
+
 def _look(graph: Graph, table: _Table, asked: dt.datetime) -> _Seen:
     stored = table.as_of(asked)
     lag = _length(table.view.view.delay)
@@ -238,15 +263,23 @@ def _tell(table: _Table, name: str, key: Key, moment: dt.datetime, sides: Mappin
 
 
 def _bi(
-    graph: Graph, table: _Table, moment: dt.datetime, stored: Iterable[Key]
+    graph: Graph,
+    table: _Table,
+    moment: dt.datetime,
+    stored: Iterable[Key],
+    reach: Callable[[MetricFeature], Back] | None = None,
 ) -> Iterator[tuple[list[Column], dict[Key, Row], Row]]:
-    """Columns, their values by entity, and the value of an entity without facts: one query for each window."""
+    """Columns, their values by entity, and the value of an entity without facts: one query for each window.
+
+    `reach` says how far back a feature sees, if not over its own window.
+    """
     spec = table.view.view
+    reach = reach or (lambda feature: sight(graph, as_asked(feature)))
     questions: dict[tuple[dt.datetime | None, tuple[str, ...], tuple[str, ...]], list[tuple[Column, str]]] = {}
     for column in table.view.columns:
         if isinstance(column.feature, MetricFeature):
             metric, filters = _plain_metric(graph, column)
-            since = _since(sight(graph, as_asked(column.feature)), moment, spec.schedule)
+            since = _since(reach(column.feature), moment, spec.schedule)
             questions.setdefault((since, filters, _entities(graph, table, metric)), []).append((column, metric))
         else:
             values = _dimension(graph, table, column.feature, moment)

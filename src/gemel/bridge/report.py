@@ -60,7 +60,10 @@ class Stale:
 
 
 class Report:
-    """Filled by the comparison. One stored value that is wrong counts once, in however many places it was met."""
+    """Filled by the comparison. One stored value that is wrong counts once, in however many places it was met.
+
+    `without_facts` are the views of which neither BI nor the table has anything, and up to when BI was asked.
+    """
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, str], Count] = {}
@@ -68,6 +71,7 @@ class Report:
         self.reasons: list[str] = []
         self.stale: dict[str, Stale] = {}
         self.pushed: dict[str, int] = {}
+        self.without_facts: dict[str, dt.datetime] = {}
         self._differences: dict[tuple[Any, ...], Difference] = {}
 
     @property
@@ -83,8 +87,12 @@ class Report:
         return sum(count.compared for count in self.counts.values())
 
     def empty(self) -> list[str]:
-        """The features of which nothing could be compared; that is no proof of anything."""
-        return [f"{count.view}.{count.feature}" for count in self.counts.values() if not count.compared]
+        """The features of which nothing could be compared, though there are facts; that is no proof of anything."""
+        return [
+            f"{count.view}.{count.feature}"
+            for count in self.counts.values()
+            if not count.compared and count.view not in self.without_facts
+        ]
 
     def failed(self, threshold: int = 0) -> bool:
         return self.wrong > threshold or bool(self.empty()) or not self.counts or bool(self.reasons)
@@ -121,6 +129,7 @@ class Report:
             **{kind: sum(getattr(count, kind) for count in self.counts.values()) for kind in ("equal", *_KINDS)},
             "reasons": self.reasons,
             "pushed": self.pushed,
+            "without_facts": {view: moment.isoformat() for view, moment in self.without_facts.items()},
             "stale": {view: asdict(found) for view, found in self.stale.items()},
             "moments": {view: [moment.isoformat() for moment in moments] for view, moments in self.moments.items()},
             "features": [asdict(count) for count in self.counts.values()],

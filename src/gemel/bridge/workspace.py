@@ -389,6 +389,7 @@ class Workspace:
                 train=partial(self._train, source),
                 online=partial(self._online, source.types),
                 until=until,
+                facts_until=self._facts_until(),
                 dialect=self.project.warehouse.dialect,
                 are_copied=self.kind.is_copied,
             )
@@ -398,6 +399,19 @@ class Workspace:
                 )
         finally:
             self._release()
+
+    def _facts_until(self) -> dt.datetime | None:
+        """The dbt variable `gemel_until` of dbt_project.yml; None is now."""
+        from gemel.warehouse.profile import read_yaml
+
+        variables = read_yaml(self.root / "dbt_project.yml").get("vars") or {}
+        own = variables.get(self.name)
+        said = (own if isinstance(own, dict) else variables).get("gemel_until", variables.get("gemel_until"))
+        try:
+            found = dt.datetime.fromisoformat(str(said))
+        except ValueError:
+            return None
+        return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
 
     def _ask_of(self, graph: "Graph") -> parity.Ask:
         """The ordinary query over other definitions."""

@@ -88,7 +88,3 @@ def verdict(project: "Project", count: Counter[str], *, notes: bool) -> str:
     if count["note"]:
         found.append(_counted(count["note"], "note") + ("" if notes else " (--notes tells)"))
     return f"{', '.join(checked)}: {', '.join(found)}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what if count == 1 else plural(what)}"

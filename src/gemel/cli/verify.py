@@ -75,13 +75,21 @@ def write_report(report: "Report", *, format: str) -> None:
         if found.entities:
             many = f"{found.entities:,} of {found.online:,}"
             say(f"{view}: {many} entities online are older than its ttl of {found.ttl}; Feast serves them all the same")
+    for view, moment in report.without_facts.items():
+        say(f"{view}: its table has no rows, and BI no facts before {moment:%Y-%m-%d %H:%M}: nothing to compare")
     for reason in report.reasons:
         say(reason)
     say(verdict(report))
 
 
 def verdict(report: "Report") -> str:
+    from gemel.cli.output import counted
+
     features = f"{len(report.counts)} features, {report.compared:,} comparisons"
     if report.wrong:
         return f"{features}: {report.wrong:,} wrong"
-    return f"{features}: " + ("not enough to say that they agree" if report.failed() else "all equal")
+    if report.failed():
+        return f"{features}: not enough to say that they agree"
+    count = len(report.without_facts)
+    empty = f"{counted(count, 'view')} without facts" if count else ""
+    return f"{features}: " + ", ".join(part for part in ("all equal" if report.compared else "", empty) if part)
