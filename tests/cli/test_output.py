@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from gemel.cli.output import markdown, table
+from gemel.cli.output import counted, markdown, table
 
 
 def shown(columns, rows, **how):
@@ -80,3 +80,9 @@ def test_markdown_aligns_and_escapes():
 
 def test_no_rows_leave_the_header():
     assert table(["a", "bb"], [])[0] == ["a  bb", "-  --"]
+
+
+def test_things_are_counted_in_words():
+    assert [counted(number, what) for number, what in ((1, "row"), (0, "row"), (1200, "saved query"))] == [
+        *("1 row", "0 rows", "1,200 saved queries")
+    ]

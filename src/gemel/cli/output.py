@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from gemel.errors import ProjectError
+from gemel.spec.fields import plural
 
 if TYPE_CHECKING:
     import pyarrow
@@ -157,8 +158,8 @@ def _write_file(file: Path, columns: Sequence[str], rows: Rows) -> None:
 
 
 def counted(number: int, what: str) -> str:
-    """`1 row`, `1,200 rows`"""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    """`1 row`, `1,200 rows`, `2 saved queries`"""
+    return f"{number:,} {what if number == 1 else plural(what)}"
 
 
 def _write_csv(out: TextIO, columns: Sequence[str], rows: Rows) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gemel.cli.options import say, takes_project_to_validate
+from gemel.cli.output import counted
 from gemel.errors import GemelError, Problems
-from gemel.spec.fields import plural
 
 if TYPE_CHECKING:
     from gemel.project import Project
@@ -79,12 +79,12 @@ def as_json(finding: GemelError) -> dict[str, Any]:
 
 def verdict(project: "Project", count: Counter[str], *, notes: bool) -> str:
     """`12 metrics, 1 saved query, 2 feature views: 1 error, 2 warnings`"""
-    checked = [_counted(len(project.metrics()), "metric"), _counted(len(project.saved_queries()), "saved query")]
+    checked = [counted(len(project.metrics()), "metric"), counted(len(project.saved_queries()), "saved query")]
     if not count["error"]:
-        checked.append(_counted(len(project.features.views), "feature view"))
+        checked.append(counted(len(project.features.views), "feature view"))
         if project.features.on_demand:
-            checked.append(_counted(len(project.features.on_demand), "on-demand view"))
-    found = [_counted(count[kind], kind) for kind in ("error", "warning") if count[kind]] or ["no problem"]
+            checked.append(counted(len(project.features.on_demand), "on-demand view"))
+    found = [counted(count[kind], kind) for kind in ("error", "warning") if count[kind]] or ["no problem"]
     if count["note"]:
-        found.append(_counted(count["note"], "note") + ("" if notes else " (--notes tells)"))
+        found.append(counted(count["note"], "note") + ("" if notes else " (--notes tells)"))
     return f"{', '.join(checked)}: {', '.join(found)}"
