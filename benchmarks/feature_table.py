@@ -4,7 +4,6 @@ Each turn is a process of its own, that makes the table in a DuckDB file as dbt 
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import duckdb
 from equal import check_rows
 from report import Report, Table, ratio
 from sqlglot import exp
-from timing import clocked, median
+from timing import clocked, median, peak_memory
 
 from gemel.bridge.features import bind_features
 from gemel.compiler import dialects, lowering, rules
@@ -171,7 +170,7 @@ def make(file: Path, name: str, sql: str) -> dict[str, float]:
     with duckdb.connect(str(file), config=config) as database:
         wall, cpu = clocked(lambda: database.execute(f"create or replace table {name} as {sql}"))
         [(rows,)] = database.execute(f"select count(*) from {name}").fetchall()
-    return {"wall": wall, "cpu": cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "rows": rows}
+    return {"wall": wall, "cpu": cpu, "peak": peak_memory(), "rows": rows}
 
 
 if __name__ == "__main__":

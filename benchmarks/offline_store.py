@@ -4,7 +4,6 @@ Each turn is a process of its own, so that its peak of memory can be told.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 from equal import check_order, check_rows
 from report import Report, Table, ratio
-from timing import clocked, median
+from timing import clocked, median, peak_memory
 from training import VIEWS, make_tables
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def retrieve(folder: Path, who: str) -> dict[str, float]:
     names = [f"{view}:{name}" for view in VIEWS for name in features(view)]
     answer: list[pandas.DataFrame] = []
     wall, cpu = clocked(lambda: answer.append(store.get_historical_features(rows, names).to_df()))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory()
     answer[0].to_parquet(folder / f"{who}.parquet")
     return {"wall": wall, "cpu": cpu, "peak": peak}
 

@@ -5,7 +5,6 @@ import argparse
 import datetime as dt
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 from report import Report, Table, ratio
+from timing import peak_memory
 
 ROWS, SAMPLE = 1_000_000, 100_000
 READ, TURNS = 100, 200
@@ -145,7 +145,7 @@ def write(who: str, rows: int, kind: str, folder: Path) -> dict[str, float]:
         feast = feasts(kind, folder, file)
         seconds, cpu = time.perf_counter(), time.process_time()
         feast.materialize(dt.datetime(1970, 1, 1, tzinfo=dt.UTC), END)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory()
     return {"seconds": time.perf_counter() - seconds, "cpu": time.process_time() - cpu, "mb": peak}
 
 

@@ -4,7 +4,6 @@ Each turn is a process of its own, so that its peak of memory can be told.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 import duckdb
 from equal import check_order, check_rows
 from report import Report, Table, ratio
-from timing import clocked, median
+from timing import clocked, median, peak_memory
 
 from gemel.bridge import training
 from gemel.bridge.choices import choose
@@ -196,4 +195,4 @@ def definitions(what: str) -> tuple[Graph, Bound]:
 if __name__ == "__main__":
     work = work_of(Path(sys.argv[1]), *sys.argv[2:4])
     wall, cpu = clocked(work)
-    print(json.dumps({"wall": wall, "cpu": cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({"wall": wall, "cpu": cpu, "peak": peak_memory()}))
