@@ -1,7 +1,11 @@
 """A dbt project of a few sales, with feature views, as a user has it in a folder."""
 
+import io
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from textwrap import dedent
+
+from gemel.cli import main
 
 FILES = {
     "dbt_project.yml": """
@@ -96,3 +100,16 @@ def write_project(root: Path, files: dict[str, str] = FILES) -> Path:
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(dedent(text).lstrip())
     return root
+
+
+def forget_dbt(monkeypatch) -> None:
+    """Whatever dbt's variables name at the desk, dbt reads the project's own profile."""
+    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run_captured(*arguments: str) -> tuple[int, str, str]:
+    """`gemel` in the working directory, where no test captures yet: exit code, stdout, stderr."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        code = main(arguments)
+    return code, out.getvalue(), err.getvalue()

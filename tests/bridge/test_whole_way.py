@@ -2,13 +2,15 @@
 
 import datetime as dt
 import json
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 
 import duckdb
 import pytest
-from small_project import write_project
+from small_project import forget_dbt, run_captured, write_project
 
 from gemel.cli import main
 
@@ -17,16 +19,27 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """The built project's directory; `.said` is what the build said."""
-    return write_project(tmp_path_factory.mktemp("shop"))
+def built(tmp_path_factory):
+    """The project's directory, and exit code, stdout and stderr of its build."""
+    root = write_project(tmp_path_factory.mktemp("shop"))
+    with pytest.MonkeyPatch.context() as patched:
+        forget_dbt(patched)
+        patched.chdir(root)
+        return root, run_captured("build")
+
+
+@pytest.fixture(scope="module")
+def project(built):
+    """The built project's directory. What a test changes in it, it changes back."""
+    root, (code, out, err) = built
+    assert code == 0, out + err
+    return root
 
 
 @pytest.fixture
 def gemel(project, monkeypatch, capsys):
     """`gemel` in the project: exit code, stdout, stderr."""
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-        monkeypatch.delenv(name, raising=False)
+    forget_dbt(monkeypatch)
     monkeypatch.chdir(project)
 
     def run(*arguments):
@@ -37,8 +50,16 @@ def gemel(project, monkeypatch, capsys):
     return run
 
 
-def test_a_project_that_was_never_generated_nor_built_is_built_in_one_go(gemel, project):
-    code, out, err = gemel("build")
+@pytest.fixture
+def copy(project, gemel, tmp_path, monkeypatch):
+    """A copy of the built project, for `gemel` to run in and the test to spoil."""
+    folder = shutil.copytree(project, tmp_path / "shop")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_project_that_was_never_generated_nor_built_is_built_in_one_go(built):
+    project, (code, out, err) = built
     assert code == 0, out + err
     steps = [line.split(":")[0] for line in err.splitlines() if " s" in line and ": " in line and line[0] != " "]
     assert [step for step in steps if step in STEPS] == STEPS
@@ -234,6 +255,23 @@ def test_what_is_computed_on_demand_is_the_same_online_by_us_and_by_feast(projec
     assert (known.values, known.moments["label"].day, unknown.moments) == ({"label": None}, 10, {})
 
 
+def test_types_are_decided_once_for_many_reads_and_again_after_a_build_or_another_declaration(project, monkeypatch):
+    import gemel as library
+    from gemel.bridge import workspace
+
+    decided = []
+    decide = workspace.decide_types
+    monkeypatch.setattr(workspace, "decide_types", lambda *given: decided.append(1) or decide(*given))
+    shop = library.load(project)
+    answers = [shop.online("buying", [{"customer": "b"}])[0].values for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2] and len(decided) == 1
+    for number, written in enumerate(("target/manifest.json", "feature_views/shop.yml"), 2):
+        later = (project / written).stat().st_mtime_ns + 1_000
+        os.utime(project / written, ns=(later, later))
+        assert shop.online("buying", [{"customer": "b"}])[0].values == answers[0]
+        assert len(decided) == number
+
+
 def test_inputs_of_a_request_are_given_by_command_and_told_if_they_are_not_as_declared(gemel):
     given = ["price=4.5", "pieces=12", "coupon= new", "asked_at=2024-01-09T17:30", "gift="]
     code, out, err = gemel("features", "online", "offering", "customer=b", *given, "--format", "json")
@@ -351,7 +389,7 @@ def test_a_mistake_in_a_feature_view_stops_before_anything_is_done(project, geme
     views.write_text(text)
 
 
-def test_what_is_pushed_through_feast_is_served_until_the_table_has_a_newer_row(project, gemel):
+def test_what_is_pushed_through_feast_is_served_until_the_table_has_a_newer_row(copy, gemel):
     import pandas
     from feast import FeatureStore
     from feast.data_source import PushMode
@@ -364,7 +402,7 @@ def test_what_is_pushed_through_feast_is_served_until_the_table_has_a_newer_row(
     parts = {"return_rate_all__numerator": 1, "return_rate_all__denominator": 4}
     moments = pandas.to_datetime(["2024-01-20 00:00:00", "2024-01-02 00:00:00"], utc=True)
     rows = pandas.DataFrame({"customer": ["a", "b"], "event_timestamp": moments, **values, **parts})
-    store = FeatureStore(repo_path=str(project / "feature_views"))
+    store = FeatureStore(repo_path=str(copy / "feature_views"))
     store.push("buying_push", rows.assign(created_timestamp=moments), to=PushMode.ONLINE)
     assert served("a") == served("b") == values | parts
     assert gemel("features", "materialize")[0] == 0
@@ -372,19 +410,19 @@ def test_what_is_pushed_through_feast_is_served_until_the_table_has_a_newer_row(
     assert served("b") == ours
 
 
-def test_a_build_that_was_cut_short_can_be_run_again_and_forgets_a_view_that_is_gone(project, gemel):
+def test_a_build_that_was_cut_short_can_be_run_again_and_forgets_a_view_that_is_gone(copy, gemel):
     from feast import FeatureStore
 
-    views = project / "feature_views/shop.yml"
+    views = copy / "feature_views/shop.yml"
     text = views.read_text()
     start, end = text.index("  - name: visiting"), text.index("on_demand_views")
     views.write_text((text[:start] + text[end:]).replace("[buying, visiting]", "[buying]"))
-    (project / "feature_views/data/online_store.db").unlink()
-    (project / "feature_views/data/buying.parquet").write_bytes(b"half")
+    (copy / "feature_views/data/online_store.db").unlink()
+    (copy / "feature_views/data/buying.parquet").write_bytes(b"half")
     code, out, err = gemel("build")
     assert code == 0, out + err
-    assert not (project / "models/features/visiting.sql").exists()
-    store = FeatureStore(repo_path=str(project / "feature_views"))
+    assert not (copy / "models/features/visiting.sql").exists()
+    store = FeatureStore(repo_path=str(copy / "feature_views"))
     assert [view.name for view in store.list_feature_views()] == ["buying"]
     assert store.get_feature_view("buying").tags["dbt"] == "model.shop.buying"
     assert dt.timedelta(0) == store.get_feature_view("buying").ttl

@@ -97,8 +97,8 @@ def server(needs_postgres, zone):
 
 
 @pytest.fixture(scope="module")
-def project(server, tmp_path_factory):
-    """The project's directory."""
+def built(server, needs_postgres, tmp_path_factory):
+    """The project's directory, and exit code, stdout and stderr of its build."""
     info = server.info
     profile = {
         "type": "postgres",
@@ -111,7 +111,24 @@ def project(server, tmp_path_factory):
         "threads": 1,
     }
     files = FILES | {"profiles.yml": json.dumps({"shop": {"target": "dev", "outputs": {"dev": profile}}})}
-    return small_project.write_project(tmp_path_factory.mktemp("shop"), files)
+    root = small_project.write_project(tmp_path_factory.mktemp("shop"), files)
+    with pytest.MonkeyPatch.context() as patched:
+        prepare(patched, root, needs_postgres)
+        return root, small_project.run_captured("build")
+
+
+def prepare(patched, root, url):
+    small_project.forget_dbt(patched)
+    patched.setenv("SHOP_PASSWORD", psycopg.conninfo.conninfo_to_dict(url).get("password") or "none")
+    patched.chdir(root)
+
+
+@pytest.fixture(scope="module")
+def project(built):
+    """The built project's directory. What a test changes in it, it changes back."""
+    root, (code, out, err) = built
+    assert code == 0, out + err
+    return root
 
 
 @pytest.fixture(autouse=True, params=["America/New_York"], scope="module")
@@ -125,10 +142,7 @@ def zone(request):
 @pytest.fixture
 def gemel(project, monkeypatch, capsys, needs_postgres):
     """`gemel` in the project: exit code, stdout, stderr."""
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SHOP_PASSWORD", psycopg.conninfo.conninfo_to_dict(needs_postgres).get("password") or "none")
-    monkeypatch.chdir(project)
+    prepare(monkeypatch, project, needs_postgres)
 
     def run(*arguments):
         code = main(arguments)
@@ -138,8 +152,8 @@ def gemel(project, monkeypatch, capsys, needs_postgres):
     return run
 
 
-def test_a_project_that_was_never_generated_nor_built_is_built_in_one_go(gemel, project):
-    code, out, err = gemel("build")
+def test_a_project_that_was_never_generated_nor_built_is_built_in_one_go(built):
+    project, (code, out, err) = built
     assert code == 0, out + err
     assert "all equal" in err.splitlines()[-1]
     text = (project / "feature_views/definitions.py").read_text()
@@ -244,7 +258,11 @@ def test_a_table_with_a_lookback_is_made_again_in_part_and_refuses_to_be_of_two_
     code, out, err = gemel("features", "backfill", "--start", "2024-01-01", "--end", "2024-01-05", "visiting")
     assert (code, server.execute(rows).fetchall()) == (0, before), out + err
     assert err == "made again from 2024-01-01 00:00:00 to 2024-01-05 00:00:00: visiting\n"
-    server.execute(f"update {SCHEMA}.visiting set definition = 'another' where event_timestamp > '2024-01-09 00:00Z'")
+    [(made,)] = server.execute(f"select distinct definition from {SCHEMA}.visiting").fetchall()
+    change = f"update {SCHEMA}.visiting set definition = %s where event_timestamp > '2024-01-09 00:00Z'"
+    server.execute(change, ("another",))
     code, out, err = gemel("features", "backfill", "--start", "2024-01-01", "--end", "2024-01-05", "visiting")
+    left = server.execute(f"select count(*) from {SCHEMA}.visiting").fetchone()
+    server.execute(change, (made,))
     assert code == 1 and "visiting was built by another definition" in err
-    assert server.execute(f"select count(*) from {SCHEMA}.visiting").fetchone() == (len(before),)
+    assert left == (len(before),)
