@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from gemel.bi.generation import Engine
     from gemel.bridge.features import Bound
     from gemel.bridge.online.reading import OnlineRow
+    from gemel.bridge.stamps import Stamp
     from gemel.bridge.training import Accuracy, Format, TrainingSet
+    from gemel.bridge.workspace import Workspace
     from gemel.compiler.graph import Graph
     from gemel.compiler.query import Query
     from gemel.compiler.spellings import Spelled
@@ -153,6 +155,7 @@ class Project:
         self.file = file
         self._database = database
         self._places = places
+        self._kept: tuple[Stamp, Workspace] | None = None
 
     @cached_property
     def graph(self) -> "Graph":
@@ -308,14 +311,11 @@ class Project:
         beside them. Raises UnknownNameError
         (G204) and BridgeError (G55x).
         """
-        from gemel.bridge.workspace import Workspace
-
         with self.placing():
             if not isinstance(service, str | Sequence):
                 told = f"features are named by a text or a list of texts, not {service!r}"
                 raise BridgeError("G555", told, hint="name a service, a view or `view.feature`")
-            workspace = Workspace(self, self.artifacts or Path())
-            return workspace.training_set(
+            return self._workspace.training_set(
                 _texts(service),
                 spine,
                 accuracy=accuracy,
@@ -330,10 +330,20 @@ class Project:
         `name` is a feature service, a view, or one `view.feature`. With on-demand features, each row has their inputs
         too, and an answer. Raises UnknownNameError (G204) and BridgeError.
         """
+        with self.placing():
+            return self._workspace.read_online(name, rows)
+
+    @property
+    def _workspace(self) -> "Workspace":
+        """What is known of the features, kept until something is built or declared anew."""
+        from gemel.bridge.stamps import stamp
         from gemel.bridge.workspace import Workspace
 
-        with self.placing():
-            return Workspace(self, self.artifacts or Path()).read_online(name, rows)
+        artifacts = self.artifacts or Path()
+        seen = stamp(self.dir or Path(), artifacts)
+        if self._kept is None or self._kept[0] != seen:
+            self._kept = (seen, Workspace(self, artifacts))
+        return self._kept[1]
 
     def bi_files(self, spec: "FeatureSpec | None" = None) -> dict[str, str]:
         """What `gemel generate` writes for BI tools, as texts by path: saved queries' exports and wide views as dbt

@@ -343,10 +343,17 @@ class Workspace:
         from gemel.bridge.choices import choose
 
         choice = choose(self.bound, [name])
-        types = self.types()
-        self._release()
+        types = self._types_online
         with self._finding(types) as find:
             return answer(name, choice, types, rows, find)
+
+    @cached_property
+    def _types_online(self) -> dict[str, Types]:
+        """The types, decided once for many reads: they stay what they are until the tables are built again."""
+        try:
+            return self.types()
+        finally:
+            self._release()
 
     @contextmanager
     def _finding(self, types: Mapping[str, Types]) -> "Iterator[Find]":
