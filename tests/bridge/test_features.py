@@ -51,6 +51,12 @@ def more(text):
             "G518 'customer__nik' is not a dimension of customer\n  hint: did you mean customer__nick",
         ),
         ("{dimension: sale__region}", "G518"),
+        (
+            "{dimension: customer__supplier__city}",
+            "G518 'customer__supplier__city' is not a dimension of customer\n"
+            "  hint: dimensions over other entities are no features: join it into the dbt model of customer, "
+            "as its dimension",
+        ),
     ],
 )
 def test_a_feature_without_a_meaning_is_refused_where_it_is_asked_for(shop, feature, said):

@@ -75,12 +75,7 @@ def own_row(graph: Graph, entities: Sequence[str], asked: str) -> OwnRow:
         [m for m in graph.ways.keyed(path[-1] if path else "") if graph.dimension(m, name)] if len(path) == 1 else []
     )
     if len(owners) != 1 or path[0] not in entities:
-        known = [f"{e}__{d.name}" for e in entities for m in graph.ways.keyed(e) for d in graph.models[m].dimensions]
-        raise BridgeError(
-            "G518",
-            f"{asked!r} is not a dimension of {' or '.join(entities)}",
-            hint=did_you_mean(asked, known) or (f"there are {', '.join(known[:8])}" if known else None),
-        )
+        raise _not_its_own(graph, entities, asked, path)
     model, entity = graph.models[owners[0]], path[0]
     dimension, key = graph.dimension(model.name, name), graph.entity(model.name, entity)
     assert dimension is not None and key is not None
@@ -88,3 +83,14 @@ def own_row(graph: Graph, entities: Sequence[str], asked: str) -> OwnRow:
     # Under the entity's name, which several tables may have a key of.
     alias = f"{entity}__{model.name}" if len(graph.ways.keyed(entity)) > 1 else entity
     return OwnRow(entity, model, dimension, Scan(model.relation, alias), expression(graph, key.expr, alias, about))
+
+
+def _not_its_own(graph: Graph, entities: Sequence[str], asked: str, path: Sequence[str]) -> BridgeError:
+    told, name = f"{asked!r} is not a dimension of {' or '.join(entities)}", parse_item(asked).segments[-1]
+    if len(path) > 1 and any(graph.dimension(model, name) for model in graph.ways.keyed(path[-1])):
+        owner = path[-2] if path[-2] in entities else " or ".join(entities)
+        way = f"join it into the dbt model of {owner}, as its dimension"
+        return BridgeError("G518", told, hint=f"dimensions over other entities are no features: {way}")
+    known = [f"{e}__{d.name}" for e in entities for m in graph.ways.keyed(e) for d in graph.models[m].dimensions]
+    near = did_you_mean(asked, known) or (f"there are {', '.join(known[:8])}" if known else None)
+    return BridgeError("G518", told, hint=near)
