@@ -4,7 +4,7 @@
     incremental_strategy="append",
     on_schema_change="sync_all_columns",
     pre_hook="{% if is_incremental() %}DELETE FROM {{ this }} WHERE {% if var('gemel_from', none) %}CASE WHEN definition <> '946624dff186' THEN error('origin_congestion was built by another definition: build all of it, without gemel_from, before a part') ELSE true END AND event_timestamp >= '{{ var(\"gemel_from\", none) }}' AND event_timestamp < '{{ var(\"gemel_to\", \"9999-12-31\") }}'{% else %}definition <> '946624dff186' OR event_timestamp > (SELECT MAX(event_timestamp) FROM {{ this }}) - INTERVAL '2' DAY{% endif %}{% endif %}",
-    post_hook="COPY (FROM {{ this }} ORDER BY origin, event_timestamp) TO 'feature_views/data/origin_congestion.parquet' (FORMAT parquet)"
+    post_hook="COPY (FROM {{ this }} ORDER BY origin, event_timestamp) TO 'feature_views/data/origin_congestion.parquet' (FORMAT parquet, KV_METADATA {gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}'})"
 ) }}
 
 WITH asked AS (

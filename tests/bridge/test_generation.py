@@ -221,7 +221,8 @@ def test_a_generated_model_reads_as_written_by_hand(shop, tmp_path):
         "{{ config(",
         '    materialized="table",',
         '    post_hook="COPY (FROM {{ this }} ORDER BY shop, event_timestamp) '
-        "TO 'feature_views/data/selling.parquet' (FORMAT parquet)\"",
+        "TO 'feature_views/data/selling.parquet' (FORMAT parquet, "
+        "KV_METADATA {gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}'})\"",
         ") }}",
         "",
     ]

@@ -1,5 +1,6 @@
 """What we write online is what Feast writes and reads, and what is online is a function of the table and a moment."""
 
+import dataclasses
 import datetime as dt
 import signal
 import sqlite3
@@ -17,6 +18,7 @@ from gemel.bridge.online.loader import materialize
 from gemel.bridge.online.newest import OnlineView
 from gemel.bridge.online.reading import read
 from gemel.bridge.online.store import open_store
+from gemel.bridge.origins import Origin
 from gemel.errors import BridgeError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Feast, and when its objects are collected
@@ -167,21 +169,48 @@ def test_a_table_without_rows_empties_what_was_ours(place):
     assert place.online(A) == [None]
 
 
+def _keep(store, config, state):
+    """What was written since was then written by somebody else."""
+    if isinstance(config, SqliteStore):
+        with sqlite3.connect(config.path) as con:
+            con.execute("update gemel_materialized set state = ?", [state.text()])
+        con.close()
+    else:
+        store._keep("buying", state)
+
+
 def test_what_somebody_pushed_later_stays(place):
     place.table((*A, 3, 30), (*B, 3, 30)).run()
     pushed = Place(place.folder, place.config).table((*A, 20, 99), (*B, 3, 30))
     store = open_store(place.config)
     before = store.state("buying")
     pushed.run()
-    if isinstance(place.config, SqliteStore):
-        with sqlite3.connect(place.config.path) as con:
-            con.execute("update gemel_materialized set state = ?", [before.text()])
-        con.close()
-    else:
-        store._keep("buying", before)
+    _keep(store, place.config, before)
     store.close()
     place.table((*B, 4, 40)).run()
     assert place.online(A, B) == [99, 40]
+
+
+def test_another_target_replaces_all_that_the_one_before_brought_online(place):
+    dev, prod = (Origin(name, f'"shop"."{name}"."buying"') for name in ("dev", "prod"))
+    place.view = dataclasses.replace(place.view, origin=dev)
+    place.table((*A, 20, 1), (*B, 20, 1)).run()
+    place.view = dataclasses.replace(place.view, origin=prod)
+    place.table((*B, 3, 2)).run(dt.datetime(2024, 1, 10, tzinfo=dt.UTC))  # older than all of dev's
+    assert place.online(A, B) == [None, 2]
+    store = open_store(place.config)
+    assert store.state("buying").origin == prod
+    store.close()
+    # What is newer than prod's own was pushed since, as before.
+    pushed = Place(place.folder, place.config).table((*A, 20, 99))
+    pushed.view = dataclasses.replace(pushed.view, origin=prod)
+    store = open_store(place.config)
+    began = store.state("buying")
+    pushed.run()
+    _keep(store, place.config, began)
+    store.close()
+    place.table((*B, 4, 3)).run()
+    assert place.online(A, B) == [99, 3]
 
 
 def test_values_past_their_ttl_are_stale(place):

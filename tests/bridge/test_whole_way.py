@@ -13,6 +13,7 @@ import pytest
 from small_project import forget_dbt, run_captured, write_project
 
 from gemel.cli import main
+from gemel.dbt import run_dbt
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -408,6 +409,24 @@ def test_what_is_pushed_through_feast_is_served_until_the_table_has_a_newer_row(
     assert gemel("features", "materialize")[0] == 0
     assert served("a") == values | parts
     assert served("b") == ours
+
+
+def test_rows_of_another_target_are_not_taken_for_ones_own(copy, gemel):
+    outputs = {name: {"type": "duckdb", "path": "shop.duckdb"} for name in ("dev", "prod", "ci")}
+    outputs["prod"]["schema"] = "prod"
+    (copy / "profiles.yml").write_text(json.dumps({"shop": {"target": "dev", "outputs": outputs}}))
+    run_dbt(["build", "--select", "+buying", "--target", "prod", "--target-path", "target/gemel/prod"], copy)
+    told = "G536 the Parquet copy of 'buying' is of target 'prod' (\"shop\".\"prod\".\"buying\"), and target 'dev'"
+    for command in (["features", "materialize"], ["verify"]):
+        code, _, err = gemel(*command)
+        assert (code, told in err) == (1, True), err
+    asked = ["features", "online", "buying.orders_7d", "customer=a"]
+    assert gemel(*asked)[0] == 0
+    assert gemel("features", "materialize", "buying", "--target", "prod")[0] == 0
+    code, _, err = gemel(*asked)
+    assert (code, "G565 what is online of 'buying' is of target 'prod'" in err) == (1, True), err
+    assert gemel(*asked, "--target", "prod")[0] == 0
+    assert gemel("features", "online", "visiting", "customer=a", "shop=10", "--target", "ci")[0] == 0  # dev's place
 
 
 def test_a_build_that_was_cut_short_can_be_run_again_and_forgets_a_view_that_is_gone(copy, gemel):

@@ -10,6 +10,7 @@ from typing import Any
 from sqlglot import exp
 
 from gemel.bridge.features import UNTIL, Bound, BoundService, BoundView, timestamp
+from gemel.bridge.origins import NOTE
 from gemel.bridge.shapes import CREATED as CREATED
 from gemel.bridge.shapes import config_of, moment_sql, moment_type, refuse_unkept, shaped, type_name
 from gemel.bridge.sources import DUCKDB, Warehouse
@@ -220,7 +221,10 @@ def _config(view: BoundView, made: str, kind: Warehouse) -> str:
         }
     settings |= config_of(kind)
     if kind.is_copied:
-        copy = f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' (FORMAT parquet)"
+        copy = (
+            f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' "
+            f"(FORMAT parquet, KV_METADATA {{{NOTE}}})"
+        )
         settings["post_hook"] = json.dumps(copy)
     lines = ",\n".join(f"    {name}={value}" for name, value in settings.items())
     return f"{{{{ config(\n{lines}\n) }}}}"

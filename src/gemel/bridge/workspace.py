@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from gemel.bridge.catalog import describer
 from gemel.bridge.columns import Known, decide_types
 from gemel.bridge.export import export
 from gemel.bridge.features import Bound, BoundView, bind_features
+from gemel.bridge.origins import Origins
 from gemel.bridge.report import Report
 from gemel.bridge.sources import Warehouse, Written, check_store, warehouse
 from gemel.bridge.tables import DATA, Tables, Types
@@ -265,6 +266,7 @@ class Workspace:
         for each in asked if views else ():
             if not each.view.online:
                 raise BridgeError("G564", f"{each.name!r} is not online", hint="remove `online: false` from it")
+        self._check_copies(view for view in asked if view.view.online)
         why = self.store.why if isinstance(self.store, OtherStore) else self._why_not_read()
         if why is not None or isinstance(self.store, OtherStore):
             say(f"Feast materializes, because {why}")
@@ -308,7 +310,20 @@ class Workspace:
             {column.name: types[column.name] for column in view.columns},
             self.root / DATA / f"{view.name}.parquet",
             dt.timedelta(seconds=seconds(view.view.ttl)) if view.view.ttl else None,
+            self._origins.of(view),
         )
+
+    @cached_property
+    def _origins(self) -> Origins:
+        """Of which target's tables the rows outside the warehouse are to be."""
+        try:
+            return Origins(self.project.profile_target(), self.relations())
+        except BridgeError:
+            return Origins(None, {})
+
+    def _check_copies(self, views: Iterable[BoundView]) -> None:
+        for view in views if self.kind.is_copied else ():
+            self._origins.check_copy(view, self.root / DATA / f"{view.name}.parquet")
 
     def _until(self) -> dict[str, dt.datetime | None]:
         """Up to when each view is online. Feast is asked only where it may have materialized since we did."""
@@ -373,17 +388,21 @@ class Workspace:
             yield ask_feast
             return
         store = open_store(self.store)
+
+        def look(chosen: "Chosen", keys: Sequence[Mapping[str, Any]]) -> "Sequence[Found | None]":
+            self._origins.check_online(chosen.view, store.state(chosen.view.name).origin)
+            return find(store, self._online_view(chosen.view, types[chosen.view.name]), chosen.columns, keys)
+
         try:
-            yield lambda chosen, keys: find(
-                store, self._online_view(chosen.view, types[chosen.view.name]), chosen.columns, keys
-            )
+            yield look
         finally:
             store.close()
 
     def verify(
         self, *, at: Sequence[dt.datetime] = (), moments: int = 5, say: Callable[[str], None] = lambda line: None
     ) -> Report:
-        """BI number = feature table = training set = Parquet copy = online store."""
+        """BI number = feature table = training set = Parquet copy = online store. Raises BridgeError (G536, G565)."""
+        self._check_copies(self.views())
         until = self._until() if self._is_applied() else {}
         try:
             source = self._source()

@@ -33,7 +33,7 @@ def materialize(
     reached: list[dt.datetime] = []
     with locked(folder, say):
         for view in views:
-            known = store.state(view.name).until
+            known = store.state(view.name).seen_from(view.origin).until
             until = max(end, decode_time(known)) if known is not None else end
             with newest(view, until, sort=store.sort) as rows:
                 total = f"{rows.entities:,}"

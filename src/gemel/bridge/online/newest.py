@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from gemel.bridge.online.encoding import EPOCH, encode_keys
+from gemel.bridge.origins import Origin
 from gemel.bridge.tables import CREATED
 from gemel.bridge.types import TYPES
 from gemel.compiler.cells import MOMENT
@@ -29,13 +30,17 @@ MEMORY = "600MB"
 
 @dataclass(frozen=True, slots=True)
 class OnlineView:
-    """A feature view as it is online. `entities` and `features` map names to types; `file` has its table."""
+    """A feature view as it is online. `entities` and `features` map names to types; `file` has its table.
+
+    `origin` is of what target that is; None where no profile says it.
+    """
 
     name: str
     entities: Mapping[str, str]
     features: Mapping[str, str]
     file: Path
     ttl: dt.timedelta | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ Commands are packed by hand and sent some thousands at a time; while the server 
 """
 
 import struct
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, repeat
@@ -22,7 +21,7 @@ from gemel.bridge.online.encoding import (
     split_key,
 )
 from gemel.bridge.online.newest import Batch, Newest, OnlineView
-from gemel.bridge.online.store import Found, Progress, State, latest
+from gemel.bridge.online.store import Found, Progress, State
 from gemel.errors import BridgeError
 
 SCANNED = 5_000  # keys an answer
@@ -45,10 +44,10 @@ class Redis:
         return State.parse(self._ask([(b"HGET", self._states, view.encode())])[0])
 
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None:
-        known = self.state(view.name)
-        last = latest(known.last, rows.last)
+        known = self.state(view.name).seen_from(view.origin)
+        begun = known.begun(rows, view.origin)
         # Kept before anything is written, so that whoever goes on after a kill knows which rows are ours.
-        self._keep(view.name, State(last, known.until, known.at))
+        self._keep(view.name, begun)
         wanted: set[bytes] = set()
         waiting = done = 0
         with self._translated():
@@ -59,7 +58,7 @@ class Redis:
                 self._ask_moments(view.name, keys)
                 # While the server works on the commands before, and on that.
                 writes = _writes(view, batch, keys, self.store.key_ttl)
-                late = self._newer(len(keys), last, waiting)
+                late = self._newer(len(keys), begun.last, waiting)
                 if late:
                     writes = [each for index, each in enumerate(writes) if index not in late]
                 self._send(writes)
@@ -68,8 +67,8 @@ class Redis:
                 progress(done)
             self._receive(waiting)
         if self.store.scan:
-            self._remove(view, wanted, last)
-        self._keep(view.name, State(last, until, time.time_ns() // 1000))
+            self._remove(view, wanted, begun.last)
+        self._keep(view.name, known.done(rows, view.origin, until))
 
     def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[Found | None]:
         fields = (*(field_name(view, name) for name in features), _time_field(view))

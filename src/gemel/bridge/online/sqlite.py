@@ -6,14 +6,13 @@ never sees half an entity.
 
 import datetime as dt
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from gemel.bridge.online.config import SqliteStore
 from gemel.bridge.online.encoding import EPOCH, decode_value, encode_values, value_texts
 from gemel.bridge.online.newest import Batch, Newest, OnlineView
-from gemel.bridge.online.store import Found, Progress, State, latest
+from gemel.bridge.online.store import Found, Progress, State
 from gemel.errors import BridgeError
 
 STATES = "gemel_materialized"
@@ -41,15 +40,15 @@ class Sqlite:
 
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None:
         table = self._table(view.name)
-        known = self.state(view.name)
-        last = latest(known.last, rows.last)
+        known = self.state(view.name).seen_from(view.origin)
+        begun = known.begun(rows, view.origin)
         with self._writing() as con:
             empty = _prepare(con, table)
             # Kept before anything is written, so that whoever goes on after a kill knows which rows are ours.
-            _keep(con, table, State(last, known.until, known.at))
+            _keep(con, table, begun)
             con.commit()
             con.execute("CREATE TEMP TABLE wanted (entity_key BLOB PRIMARY KEY) WITHOUT ROWID")
-            bound = _seconds(last) if last is not None else None
+            bound = _seconds(begun.last) if begun.last is not None else None
             put = _insert(table, sorted(view.features), None if empty else bound)
             clock = _Clock()
             done = 0
@@ -64,7 +63,7 @@ class Sqlite:
             if not empty:
                 _remove(con, table, view, bound)
             con.execute(f"CREATE INDEX IF NOT EXISTS {_quoted(table + '_ek')} ON {_quoted(table)} (entity_key)")
-            _keep(con, table, State(last, until, time.time_ns() // 1000))
+            _keep(con, table, known.done(rows, view.origin, until))
             con.commit()
 
     def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[Found | None]:
