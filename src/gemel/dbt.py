@@ -162,6 +162,8 @@ def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
 
 def _hint(command: str, message: str) -> str:
     """What to do next: a build can also fail at rows, of which `dbt parse` knows nothing."""
+    if "nfinite bounds" in message:
+        return "a fact of a view with a `ttl` is known at '-infinity': `gemel validate --data` tells which"
     failures = [part for part in message.splitlines() if re.search(r"\b(Error|Failure) in \w+ ", part)]
     if command == "parse" or not failures:
         return f"put it right in the project; `dbt {command}` says the same, with more around it"

@@ -539,9 +539,8 @@ class Project:
             yield from self._unfit_for_bi(self._engine() if warehouse else None)
             yield from self.features.warnings
             if self.features.views and warehouse is not None:
-                from gemel.bridge.workspace import Workspace
-
-                yield from Workspace(self, self.artifacts or Path()).mistyped()
+                yield from self._workspace.mistyped()
+                yield from self._workspace.endless() if data else ()
 
     @contextmanager
     def placing(self, about: About | None = None) -> Iterator[None]:

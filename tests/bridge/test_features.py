@@ -7,11 +7,14 @@ from feature_shop import MANIFEST, model
 
 from gemel.bridge.columns import Known, decide_types, read_recorded
 from gemel.bridge.features import bind_features
+from gemel.bridge.infinities import endless_facts, endless_rows
 from gemel.bridge.tables import Tables
 from gemel.compiler.graph import bind
 from gemel.errors import Problems, WarehouseError
 from gemel.spec.feature_views import parse_feature_views
 from gemel.spec.reading import read_manifest
+from gemel.warehouse.duckdb import Warehouse
+from gemel.warehouse.profile import Profile
 
 VIEW = """
     feature_views:
@@ -203,7 +206,7 @@ def test_a_key_that_no_store_can_find_is_refused():
         ],
     }
     graph = bind(read_manifest(changed))
-    bound = bind_features(graph, parse_feature_views([("a.yml", dedent(VIEW.replace("          - MORE\n", "")))]))
+    bound = bind_features(graph, parse_feature_views([("a.yml", dedent(LONE))]))
     with pytest.raises(Problems) as caught:
         decide_types(Tables(graph), bound, Known(lambda sql: (("customer", "DOUBLE"), ("orders_7d", "BIGINT"))))
     assert "G524 entity 'customer' is DOUBLE, which cannot be a key in Feast's stores" in str(caught.value)
@@ -219,3 +222,34 @@ def test_a_view_about_a_key_of_two_columns_says_how_to_be_about_both():
     [error] = caught.value.errors
     assert error.code == "G508"
     assert error.hint == "define an entity for each of customer_id, region, and write `entities:` with all of them"
+
+
+@pytest.mark.parametrize("kind", ["HUGEINT", "UBIGINT"])
+def test_keys_that_need_not_fit_into_64_bits_are_refused(shop, kind):
+    shop.con.execute(f"alter table sales alter customer type {kind} using null")
+    with pytest.raises(Problems) as caught:
+        shop.types(shop.bound(LONE))
+    assert f"G524 entity 'customer' is {kind}, and a key in Feast's stores is a text or a BIGINT" in str(caught.value)
+
+
+def test_facts_known_before_all_time_are_told_and_those_never_known_are_not(shop):
+    warehouse = Warehouse(Profile("", "", path=":memory:", database="memory"), shop.con)
+    views = shop.bound(LONE).views
+    shop.sell("a", "2024-01-02 10:00")
+    shop.sell("a", "infinity")
+    assert list(endless_facts(shop.graph, views, warehouse)) == []
+    shop.sell("a", "-infinity")
+    [told] = endless_facts(shop.graph, views, warehouse)
+    assert (told.code, told.place.line) == ("G537", 3)
+    assert "has facts that are known at '-infinity' (sales.sold_at, 1 of them)" in told.message
+
+
+def test_an_infinite_time_in_a_feature_table_is_told_of_its_column(shop):
+    warehouse = Warehouse(Profile("", "", path=":memory:", database="memory"), shop.con)
+    [view] = shop.bound(LONE).views
+    shop.con.execute("create table buying as select timestamp 'infinity' as event_timestamp, 1 as orders_7d")
+    built = dict(warehouse.describe("select * from buying"))
+    [told] = endless_rows(view, built, "memory.main.buying", warehouse)
+    assert "'event_timestamp' of feature view 'buying' is infinite in its table, 1 times" in str(told)
+    shop.con.execute("update buying set event_timestamp = '9999-12-31'")
+    assert list(endless_rows(view, built, "memory.main.buying", warehouse)) == []

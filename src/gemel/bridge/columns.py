@@ -13,7 +13,7 @@ from gemel.bridge.features import Bound, BoundView
 from gemel.bridge.shapes import type_name
 from gemel.bridge.sources import DUCKDB, Warehouse
 from gemel.bridge.tables import Tables, Types
-from gemel.bridge.types import KEYS, TYPES, from_engine
+from gemel.bridge.types import KEYS, LARGE, TYPES, from_engine
 from gemel.bridge.zones import zoned
 from gemel.errors import BridgeError, GemelError, Problems, WarehouseError
 
@@ -76,7 +76,16 @@ def _view_types(view: BoundView, told: Mapping[str, str], known: Known, problems
     types: dict[str, str] = {}
     for entity in view.view.entities:
         type_ = from_engine(told[entity]) if entity in told else recorded.get(entity)
-        if type_ in KEYS:
+        if told.get(entity, "").upper() in LARGE:
+            problems.append(
+                BridgeError(
+                    "G524",
+                    f"entity {entity!r} is {told[entity]}, and a key in Feast's stores is a text or a BIGINT",
+                    hint="cast the column in the dbt model: to BIGINT where its values fit, or to VARCHAR",
+                    place=view.view.place,
+                )
+            )
+        elif type_ in KEYS:
             types[entity] = type_
         elif entity in told or type_:
             problems.append(

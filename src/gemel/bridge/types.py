@@ -36,6 +36,8 @@ TYPES = {
 }
 KEYS = ("int32", "int64", "string")
 """What an entity's key can be: Feast's online stores compare keys byte by byte."""
+LARGE = ("UBIGINT", "HUGEINT", "UHUGEINT")
+"""Integers that need not fit into an int64: a key of these, such as a hash, ends `dbt build` where it does not."""
 
 # What the engine's DESCRIBE says, to the narrowest type that Feast keeps without loss. Integers are one width,
 # so that a table that grows does not change its features' type.

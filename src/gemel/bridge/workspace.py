@@ -14,6 +14,7 @@ from gemel.bridge.catalog import describer
 from gemel.bridge.columns import Known, decide_types
 from gemel.bridge.export import export
 from gemel.bridge.features import Bound, BoundView, bind_features
+from gemel.bridge.infinities import endless_facts, endless_rows
 from gemel.bridge.origins import Origins
 from gemel.bridge.report import Report
 from gemel.bridge.sources import Warehouse, Written, check_store, warehouse
@@ -118,6 +119,14 @@ class Workspace:
             return problems.errors
         return ()
 
+    def endless(self) -> tuple[GemelError, ...]:
+        """Facts that are known at no time that a table can have (G537): their rows are read."""
+        try:
+            with self._reading_tables():
+                return tuple(endless_facts(self.project.graph, self.views(), self.project.warehouse))
+        except WarehouseError:
+            return ()  # a table that is not there, or SQL that does not bind, is told by itself
+
     @cached_property
     def kind(self) -> Warehouse:
         """What kind of warehouse the project builds in. Raises BridgeError (G580) for one that Feast does not know."""
@@ -168,12 +177,14 @@ class Workspace:
         return generation.compare(self.root, self.files())
 
     def check_built(self) -> None:
-        """Compare each built table with what Feast was told of it. Raises Problems (G532)."""
+        """Compare each built table with what Feast was told of it. Raises Problems (G532, G537)."""
         problems: list[BridgeError] = []
         relations = self.relations()
         for name, types in self.types().items():
             with self._reading_tables():
                 built = dict(self.project.warehouse.describe(f"SELECT * FROM {relations[name]}"))
+                [view] = self.named([name])
+                problems.extend(endless_rows(view, built, relations[name], self.project.warehouse))
             for column, type_ in types.items():
                 if built.get(column) != TYPES[type_].sql:
                     problems.append(
