@@ -157,6 +157,18 @@ def test_tables_are_borrowed_when_they_are_first_named(shop, tmp_path):
         assert scratch.rows("SELECT n FROM temp.main.mine") == [(1,)]
 
 
+def test_scratches_side_by_side_copy_a_table_once_and_keep_what_they_make_to_themselves(shop, tmp_path, monkeypatch):
+    copied = []
+    batches = shop.batches
+    monkeypatch.setattr(shop, "batches", lambda sql, **more: copied.append(sql) or batches(sql, **more))
+    with shop.scratches() as open_scratch:
+        for _ in range(3):
+            with open_scratch(tmp_path) as scratch:
+                assert scratch.make("mine", f"SELECT region FROM {SCHEMA}.sales") == 1
+                assert scratch.rows("SELECT region FROM temp.main.mine") == [("n",)]
+    assert copied == [f'SELECT * FROM "{SCHEMA}"."sales"']
+
+
 def target(**written):
     return Target("shop", "prod", "postgres", written, file="profiles.yml")
 

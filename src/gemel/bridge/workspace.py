@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gemel.bridge.training import Accuracy, Format, Source, TrainingSet
     from gemel.compiler.graph import Graph
     from gemel.warehouse.asking import Warehouse as Database
+    from gemel.warehouse.duckdb import Scratch
     from gemel.warehouse.profile import Target
 
 
@@ -417,20 +418,20 @@ class Workspace:
         until = self._until() if self._is_applied() else {}
         try:
             source = self._source()
-            places = parity.Places(
-                ask=self.project.query,
-                ask_of=self._ask_of,
-                run=self.project.warehouse.run,
-                relations=source.relations,
-                root=self.root,
-                train=partial(self._train, source),
-                online=partial(self._online, source.types),
-                until=until,
-                facts_until=self._facts_until(),
-                dialect=self.project.warehouse.dialect,
-                are_copied=self.kind.is_copied,
-            )
-            with self._reading_tables():
+            with self._reading_tables(), self.project.warehouse.scratches() as open_scratch:
+                places = parity.Places(
+                    ask=self.project.query,
+                    ask_of=self._ask_of,
+                    run=self.project.warehouse.run,
+                    relations=source.relations,
+                    root=self.root,
+                    train=partial(self._train, source, open_scratch),
+                    online=partial(self._online, source.types),
+                    until=until,
+                    facts_until=self._facts_until(),
+                    dialect=self.project.warehouse.dialect,
+                    are_copied=self.kind.is_copied,
+                )
                 return parity.verify(
                     self.project.graph, self.views(), source.types, places, at=at, moments=moments, say=say
                 )
@@ -473,14 +474,18 @@ class Workspace:
         return Source(self.project.graph, self.types(), self.relations(), catalogs, self.artifacts)
 
     def _train(
-        self, source: "Source", names: Sequence[str], spine: "pyarrow.Table", accuracy: "Accuracy"
+        self,
+        source: "Source",
+        open_scratch: "Callable[[Path], Scratch]",
+        names: Sequence[str],
+        spine: "pyarrow.Table",
+        accuracy: "Accuracy",
     ) -> "pyarrow.Table":
         """For `verify`: a training set of what is known of the tables already."""
         from gemel.bridge import training
         from gemel.bridge.choices import choose
 
-        scratch = self.project.warehouse.scratch
-        return training.make(source, choose(self.bound, names), spine, scratch, accuracy=accuracy).arrow()
+        return training.make(source, choose(self.bound, names), spine, open_scratch, accuracy=accuracy).arrow()
 
     def training_set(
         self,

@@ -1,6 +1,7 @@
 """What every warehouse can be asked, and which one a target of dbt's profile names."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -59,6 +60,10 @@ class Warehouse(Protocol):
 
     def scratch(self, temp: Path) -> "Scratch":
         """A DuckDB in which tables can be made of these; what does not fit into memory goes into the folder `temp`."""
+        ...
+
+    def scratches(self) -> AbstractContextManager[Callable[[Path], "Scratch"]]:
+        """What opens scratches, one after another; a table that has to be copied for them is copied once for all."""
         ...
 
     def close(self) -> None: ...

@@ -31,16 +31,30 @@ def borrow(lender: "Warehouse", database: str, temp: Path) -> "Borrower":
     with translated():
         connection.execute(f"ATTACH {_literal(str(temp / 'borrowed.duckdb'))} AS {_name(database)}")
         connection.execute(f"USE {_name(database)}")
-    return Borrower(connection, lender)
+    return Borrower(connection, lender, database)
 
 
 class Borrower(Scratch):
     """As Scratch, over tables that are fetched when they are first named."""
 
-    def __init__(self, connection: "duckdb.DuckDBPyConnection", lender: "Warehouse") -> None:
+    def __init__(
+        self,
+        connection: "duckdb.DuckDBPyConnection",
+        lender: "Warehouse",
+        database: str,
+        fetched: set[str] | None = None,
+    ) -> None:
         super().__init__(connection)
         self._lender = lender
-        self._has: set[str] = set()
+        self._database = database
+        self._has: set[str] = set() if fetched is None else fetched
+
+    def beside(self) -> "Borrower":
+        """Another one over the same copies, with tables of its own, to be closed before this one."""
+        with translated():
+            connection = self._connection.cursor()
+            connection.execute(f"USE {_name(self._database)}")
+        return Borrower(connection, self._lender, self._database, self._has)
 
     def make(self, table: str, sql: str) -> int:
         return super().make(table, self._fetched(sql))

@@ -12,11 +12,11 @@ that no user's text reaches a FROM clause is the compiler's promise.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from gemel.errors import WarehouseError
 from gemel.warehouse.profile import Profile
@@ -91,6 +91,10 @@ class Warehouse:
             if self.profile.path != ":memory:":
                 connection.execute(f"USE {_quoted(self.profile.database)}")
             return Scratch(connection)
+
+    def scratches(self) -> AbstractContextManager[Callable[[Path], "Scratch"]]:
+        """Nothing is copied for them: each is one by itself."""
+        return nullcontext(self.scratch)
 
     def __enter__(self) -> "Warehouse":
         return self
@@ -196,7 +200,7 @@ class Scratch:
     def close(self) -> None:
         self._connection.close()
 
-    def __enter__(self) -> "Scratch":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,9 +4,11 @@ Times with a zone are shown in UTC, whatever the server's own zone is.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gemel.errors import Place, WarehouseError
@@ -14,11 +16,10 @@ from gemel.warehouse.duckdb import OF_OTHER_TYPES, installed
 from gemel.warehouse.profile import Target
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import psycopg
     import pyarrow
 
+    from gemel.warehouse.borrowing import Borrower
     from gemel.warehouse.duckdb import Scratch
 
 T = TypeVar("T")
@@ -109,12 +110,18 @@ class Warehouse:
             while rows := cursor.fetchmany(size):
                 yield rows
 
-    def scratch(self, temp: "Path") -> "Scratch":
+    def scratch(self, temp: Path) -> "Borrower":
         """A DuckDB in the folder `temp`, which takes the tables that its SQL names out of the server as they are
         needed."""
         from gemel.warehouse.borrowing import borrow
 
         return borrow(self, self.server.database, temp)
+
+    @contextmanager
+    def scratches(self) -> "Iterator[Callable[[Path], Scratch]]":
+        """What opens scratches that share the tables which any of them took out of the server, each as it was then."""
+        with TemporaryDirectory(prefix="gemel-") as folder, self.scratch(Path(folder)) as first:
+            yield lambda temp: first.beside()
 
     def _described(self, sql: str) -> list[tuple[str, str]]:
         """By the server's parser alone: the SQL is neither planned nor run."""
