@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gemel.bridge.generation import VIEWS
+from gemel.generated import VIEWS
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Files with their times and sizes: equal until one of them is written."""
