@@ -23,12 +23,13 @@ LAYERS = {
     "dbt": {"errors", "spec", "warehouse", "targets"},
     "checks": {"errors", "spec", "compiler", "warehouse"},
     "generated": {"errors", "spec", "compiler"},
+    "expectations": {"errors", "spec", "compiler", "warehouse", "generated"},
     "bridge": {"errors", "spec", "compiler", "warehouse", "generated"},
     "feast": {"errors", "warehouse"},  # loaded by Feast only
     "bi": {"errors", "spec", "compiler", "generated"},
-    "project": {"errors", "spec", "compiler", "warehouse", "dbt", "checks", "bridge", "bi"},
+    "project": {"errors", "spec", "compiler", "warehouse", "dbt", "checks", "expectations", "bridge", "bi"},
     "server": {"errors", "spec", "compiler", "project"},
-    "cli": {"errors", "spec", "compiler", "warehouse", "dbt", "generated", "bridge", "bi"}
+    "cli": {"errors", "spec", "compiler", "warehouse", "dbt", "expectations", "generated", "bridge", "bi"}
     | {"project", "server", "__init__"},
     "__init__": {"errors", "project"},
     "__main__": {"cli"},
@@ -36,8 +37,8 @@ LAYERS = {
 
 # What these may import only inside a function, so that `gemel --help` and `import gemel` stay quick.
 LATER = {
-    "project": {"checks", "bridge", "bi"},
-    "cli": {"warehouse", "dbt", "generated", "bridge", "bi", "project", "server"},
+    "project": {"checks", "expectations", "bridge", "bi"},
+    "cli": {"warehouse", "dbt", "expectations", "generated", "bridge", "bi", "project", "server"},
     "__init__": {"project"},
 }
 

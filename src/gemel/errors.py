@@ -29,12 +29,13 @@ class About:
     """The definition that an error speaks of, for whoever can look its place up: `("metric", "revenue")`.
 
     `kind` is `metric`, `semantic_model`, `saved_query`, `time_spine`, `feature_view` or `feature_service`;
-    `element` is a measure, dimension, entity or feature inside it.
+    `element` is a measure, dimension, entity or feature inside it; `path` leads further into its YAML, key by key.
     """
 
     kind: str
     name: str
     element: str | None = None
+    path: tuple[str | int, ...] = ()
 
 
 class GemelError(Exception):

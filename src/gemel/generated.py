@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from gemel.compiler.expressions import identifier
 from gemel.errors import BridgeError, Place, Problems, ProjectError
-from gemel.spec.places import model_paths
+from gemel.spec.places import dbt_paths, model_paths
 
 VIEWS = PurePosixPath("feature_views")
 DATA = VIEWS / "data"
@@ -83,6 +83,12 @@ def models_folder(root: Path, name: str) -> PurePosixPath:
     return PurePosixPath((model_paths(root) or ["models"])[0]) / name
 
 
+def tests_folder(root: Path) -> PurePosixPath | None:
+    """`tests/metrics`, under the first of the project's test paths; None where it has none."""
+    paths = dbt_paths(root, "test-paths", default="tests")
+    return PurePosixPath(paths[0]) / "metrics" if paths else None
+
+
 def headed(suffix: str, source: str, text: str) -> str:
     """A generated file's text under the line that marks it as ours, and says what it is made of."""
     return f"{_COMMENT[suffix]}{_MARK} {source}: change that and run `gemel generate`.\n{text}"
@@ -141,7 +147,8 @@ def _turn(change: Change) -> tuple[bool, bool]:
 
 
 def _ours(root: Path) -> Iterator[str]:
-    for folder in (*(models_folder(root, name) for name in _FOLDERS), VIEWS):
+    folders = (*(models_folder(root, name) for name in _FOLDERS), VIEWS, tests_folder(root))
+    for folder in filter(None, folders):
         for path in sorted((root / folder).glob("*")):
             if path.suffix in _COMMENT and is_ours(path):
                 yield f"{folder}/{path.name}"

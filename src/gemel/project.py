@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gemel.dbt import Say, artifacts_dir, semantic_manifest, user_cache
 from gemel.errors import About, BridgeError, FormatError, GemelError, Problems, ProjectError, QueryError
 from gemel.spec.cache import recall, remember
+from gemel.spec.expectations import MetricTest, read_metric_tests
 from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
 from gemel.spec.places import Places
 from gemel.spec.reading import read_what_can_be
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from gemel.compiler.graph import Graph
     from gemel.compiler.query import Query
     from gemel.compiler.spellings import Spelled
+    from gemel.expectations.outcomes import Outcome
     from gemel.spec.feature_views import FeatureSpec
     from gemel.warehouse.asking import Result, Warehouse
     from gemel.warehouse.profile import Target
@@ -491,6 +493,57 @@ class Project:
             raise QueryError("G332", told, hint=f"write {' or '.join(parts)}")
         return list(dict.fromkeys(row[0] for row in answer.rows()))
 
+    @cached_property
+    def metric_tests(self) -> tuple[MetricTest, ...]:
+        """The tests that are written beside metrics. Raises Problems where one cannot be read (G77x)."""
+        tests, problems = read_metric_tests(self.metrics())
+        with self.placing():
+            if problems:
+                raise Problems(problems)
+        return tests
+
+    def test(self, metrics: str | Sequence[str] = (), select: str | Sequence[str] = ()) -> "list[Outcome]":
+        """The outcomes of the tests of these metrics, or of those with these names (`late_rate__known`, `late_*`); of
+        all, if none is named. Raises UnknownNameError (G201, G776), and Problems for tests that cannot be read."""
+        from gemel.expectations.outcomes import run
+
+        with self.placing():
+            outcomes = run(self.graph, self._chosen_tests(metrics, select), self.warehouse)
+        for outcome in outcomes:
+            if outcome.error is not None:
+                self._place(outcome.error)
+        return outcomes
+
+    def test_sql(self, metrics: str | Sequence[str] = (), select: str | Sequence[str] = ()) -> list[tuple[str, str]]:
+        """The names of the same tests, each with the SQL of the groups that fail it."""
+        from gemel.expectations.outcomes import compiled
+
+        catalogs = self._catalogs(None)
+        with self.placing():
+            return [
+                (test.full_name, compiled(self.graph, test, dialect=self.dialect, catalogs=catalogs))
+                for test in self._chosen_tests(metrics, select)
+            ]
+
+    def metric_test_files(self) -> dict[str, str]:
+        """What `gemel generate` writes of the tests, as texts by path: dbt's singular tests. None where the project has
+        no folder for them. Raises Problems."""
+        from gemel.expectations.dbt_tests import generate
+        from gemel.spec.nodes import Nodes
+
+        if self.dir is None or self.artifacts is None or not self.metric_tests:
+            return {}
+        nodes, places = Nodes(self.artifacts / "manifest.json"), Places(self.dir)
+        with self.placing():
+            return generate(
+                self.graph, self.metric_tests, nodes=nodes, places=places, root=self.dir, dialect=self.dialect
+            )
+
+    def _chosen_tests(self, metrics: str | Sequence[str], select: str | Sequence[str]) -> "list[MetricTest]":
+        from gemel.expectations.selection import chosen
+
+        return chosen(self.graph, self.metric_tests, _texts(metrics), _texts(select))
+
     def saved_queries(self) -> tuple[SavedQuery, ...]:
         """The saved queries, by name."""
         return tuple(sorted(self.manifest.saved_queries, key=lambda query: query.name))
@@ -511,6 +564,14 @@ class Project:
                 found += problems.errors
             except GemelError as problem:
                 found.append(problem)
+        tests, unread = read_metric_tests(self.manifest.metrics)
+        # Of a broken metric its tests would say the same again.
+        if tests and all(each.severity != "error" or each.code in UNREACHABLE for each in found):
+            from gemel.expectations.outcomes import refused
+
+            reachable = not skip_dw and not any(each.code in UNREACHABLE for each in found)
+            found += refused(self.graph, tests, self.warehouse if reachable else None)
+        found += unread
         for each in found:
             self._place(each)
         told = {(each.code, each.message, each.about, each.place): each for each in reversed(found)}

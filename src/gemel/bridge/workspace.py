@@ -56,6 +56,7 @@ class Opened(Protocol):
     def graph(self) -> "Graph": ...
     @property
     def warehouse(self) -> "Database": ...
+    def metric_test_files(self) -> dict[str, str]: ...
     def query(
         self, metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]
     ) -> parity.Answer: ...
@@ -161,7 +162,7 @@ class Workspace:
                     project=self.name,
                     nodes=self._nodes,
                 )
-            return files | self.project.bi_files(self.spec)
+            return files | self.project.bi_files(self.spec) | self.project.metric_test_files()
         finally:
             self._release()
 

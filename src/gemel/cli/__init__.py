@@ -20,7 +20,8 @@ COMMANDS = {
     # Not `list`: importing a module of that name would hide the builtin in this one.
     "list": ("listing", "List metrics, dimensions, values, saved queries, feature views …"),
     "validate": ("validate", "Check every definition, and its SQL in the database."),
-    "generate": ("generate", "Write the dbt models of BI views and feature tables, the Feast repo and exposures."),
+    "test": ("test", "Run the tests that are written beside metrics."),
+    "generate": ("generate", "Write dbt models of BI views and features, metric tests, the Feast repo and exposures."),
     "build": ("build", "The whole way: parse, generate, build, apply, materialize, verify."),
     "features": ("features", "Apply, materialize and read features."),
     "training-set": ("training_set", "Give each row of a spine its features as they were at its moment."),

@@ -66,6 +66,7 @@ def _write(project: "Project", workspace: "Workspace") -> "list[Change]":
     """Generate; where nothing tells a type yet, build what the features read, and ask that."""
     from gemel.bridge.columns import unknown_only
     from gemel.errors import Problems
+    from gemel.generated import tests_folder
 
     try:
         return write_files(project, workspace)
@@ -73,7 +74,9 @@ def _write(project: "Project", workspace: "Workspace") -> "list[Change]":
         if not unknown_only(problems):
             raise
     say("  some types are not known yet: building the models that the features read")
-    dbt_build(project, "build", "--exclude", f"path:{_folder(workspace)}")
+    # Metric tests may have been generated for another warehouse.
+    tests = [f"path:{folder}"] if (folder := tests_folder(workspace.root)) else []
+    dbt_build(project, "build", "--exclude", f"path:{_folder(workspace)}", *tests)
     return write_files(project, workspace)
 
 

@@ -12,6 +12,8 @@ from gemel.cli.features import heals, open_workspace
 from gemel.cli.options import say, takes_project
 
 if TYPE_CHECKING:
+    from gemel.bridge.workspace import Workspace
+    from gemel.errors import GemelError
     from gemel.project import Project
 
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 @heals
 @takes_project
 def command(project: "Project", *, check: bool) -> None:
-    """Write dbt models of saved queries, wide views and feature tables, the Feast repo and exposures.
+    """Write dbt models of saved queries, wide views and feature tables, metric tests, the Feast repo and exposures.
 
     Generated files are committed: they are how a reviewer sees what a change to a metric does.
     """
@@ -28,7 +30,7 @@ def command(project: "Project", *, check: bool) -> None:
 
     with uncollected():
         workspace = open_workspace(project)
-        for warning in workspace.bound.warnings:
+        for warning in (*workspace.bound.warnings, *homeless(project, workspace)):
             say(str(warning))
         if check and not workspace.is_placed():
             dbt_build(project, "parse")
@@ -38,6 +40,8 @@ def command(project: "Project", *, check: bool) -> None:
     made = counted(len(workspace.views()), "feature view")
     if models := project.bi_models():
         made += f", {counted(models, 'BI model')}"
+    if tests := len(project.metric_tests):
+        made += f", {counted(tests, 'metric test')}"
     if check and changes:
         are = "is not as it" if len(changes) == 1 else "are not as they"
         say(f"{counted(len(changes), 'generated file')} {are} should be: run `gemel generate` and commit")
@@ -57,3 +61,15 @@ def uncollected() -> Iterator[None]:
         gc.freeze()
         gc.unfreeze()
         gc.enable()
+
+
+def homeless(project: "Project", workspace: "Workspace") -> "list[GemelError]":
+    """That dbt cannot run the metric tests, where its project has no folder for tests."""
+    from gemel.errors import Place, ProjectError
+    from gemel.generated import tests_folder
+
+    if not project.metric_tests or tests_folder(workspace.root) is not None:
+        return []
+    told = "dbt_project.yml names no test-paths, so dbt cannot run the metric tests; `gemel test` can"
+    hint = "name a folder there, such as `test-paths: [tests]`"
+    return [ProjectError("G775", told, hint=hint, place=Place("dbt_project.yml"), severity="warning")]

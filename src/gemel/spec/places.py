@@ -14,6 +14,9 @@ from gemel.errors import About, DefinitionError, Place
 if TYPE_CHECKING:
     from yaml import MappingNode, Node
 
+Trail = tuple[str | int, ...]
+"""Where inside a definition something stands: `("config", "meta", 0)`, keys and places in lists."""
+
 _SECTIONS = {
     "metric": "metrics",
     "semantic_model": "semantic_models",
@@ -98,7 +101,7 @@ class Places:
                 item = self._index(file).get((kind, name.lower()))
                 if item is not None:
                     element = _element(item, about.element) if about.element else None
-                    return self._place(file, element or item)
+                    return self._place(file, _along(element or item, about.path))
         return None
 
     def _index(self, file: Path) -> dict[tuple[str, str], "MappingNode"]:
@@ -143,6 +146,11 @@ def yaml_files(project_dir: Path) -> list[Path]:
 
 def model_paths(project_dir: Path) -> list[str]:
     """`model-paths` of dbt_project.yml; dbt's own default where it says nothing that can be read."""
+    return dbt_paths(project_dir, "model-paths", default="models")
+
+
+def dbt_paths(project_dir: Path, key: str, *, default: str) -> list[str]:
+    """A list of folders in dbt_project.yml, `default` where it says none; nothing where it cannot be read."""
     import yaml
 
     try:
@@ -150,8 +158,8 @@ def model_paths(project_dir: Path) -> list[str]:
         project = yaml.load((project_dir / "dbt_project.yml").read_text(encoding="utf-8"), Loader=loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return []
-    paths = project.get("model-paths") if isinstance(project, dict) else None
-    return [str(path) for path in paths] if isinstance(paths, list) else ["models"]
+    paths = project.get(key) if isinstance(project, dict) else None
+    return [str(path) for path in paths] if isinstance(paths, list) else [default]
 
 
 def _yaml_under(folder: Path) -> list[Path]:
@@ -191,6 +199,22 @@ def _items(node: "Node | None") -> Iterator[tuple[str, "MappingNode"]]:
 def _element(item: "MappingNode", name: str) -> "Node | None":
     inside = [(section, each) for section, each in _items(item) if name.lower() in _called(each)]
     return next((each for section in _ELEMENTS for key, each in inside if key == section), None)
+
+
+def _along(node: "Node", path: Trail) -> "Node":
+    """The key that the path's last part is, or the item of a list; as far as the path leads."""
+    import yaml
+
+    found = node
+    for part in path:
+        match node, part:
+            case yaml.MappingNode(value=pairs), str() if pair := next((p for p in pairs if p[0].value == part), None):
+                found, node = pair
+            case yaml.SequenceNode(value=items), int() if part < len(items):
+                found = node = items[part]
+            case _:
+                break
+    return found
 
 
 def _names(item: "Node") -> list[str]:

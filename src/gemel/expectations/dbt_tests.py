@@ -1,0 +1,51 @@
+"""Metric tests as dbt's singular tests: a file each, whose SQL gives the groups that fail."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlglot import exp
+
+from gemel.compiler.graph import Graph
+from gemel.errors import GemelError, Problems
+from gemel.expectations.outcomes import spoken
+from gemel.expectations.plans import failures, judge
+from gemel.generated import headed, tests_folder
+from gemel.spec.expectations import MetricTest
+from gemel.spec.manifest import Relation
+from gemel.spec.nodes import Nodes
+from gemel.spec.places import Places
+
+
+def generate(
+    graph: Graph, tests: Iterable[MetricTest], *, nodes: Nodes, places: Places, root: Path, dialect: str
+) -> dict[str, str]:
+    """The text of each test's file, by its path below `root`; none where the project has no folder for tests.
+
+    `nodes` knows what `ref()` takes. Raises Problems of the tests that cannot be asked, or not in the warehouse's SQL.
+    """
+    folder = tests_folder(root)
+    files: dict[str, str] = {}
+    problems: list[GemelError] = []
+
+    def table(relation: Relation) -> exp.Table:
+        return exp.Table(this=exp.Identifier(this=f"{{{{ {nodes.ref(relation)} }}}}", quoted=False))
+
+    for test in tests if folder else ():
+        try:
+            sql = spoken(failures(judge(graph, test)), table, dialect)
+        except GemelError as error:
+            error.about = error.about or test.about
+            problems.append(error)
+            continue
+        place = places.of(test.about)
+        source = place.file if place else "the metrics"
+        files[f"{folder}/{test.full_name}.sql"] = headed(".sql", source, f"{_config(test)}\n\n{sql}\n")
+    if problems:
+        raise Problems(problems)
+    return files
+
+
+def _config(test: MetricTest) -> str:
+    """dbt's settings of the test, Python between its double braces."""
+    severity = f"severity='{test.severity}', "
+    return f"{{{{ config({severity}meta={{'gemel': {{'metric': '{test.metric}', 'test': '{test.name}'}}}}) }}}}"

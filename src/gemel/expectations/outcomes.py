@@ -1,0 +1,122 @@
+"""Metric tests run: each one's outcome, with the groups that fail it.
+
+Tests that look at the same rows by the same groups are asked in one question, in which equal parts are computed once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlglot import exp
+
+from gemel.compiler import dialects, lowering, rules
+from gemel.compiler.algebra import Plan
+from gemel.compiler.graph import Graph
+from gemel.errors import GemelError, WarehouseError
+from gemel.expectations.plans import TESTED, Judged, batch, failures, judge
+from gemel.spec.expectations import MetricTest
+from gemel.spec.manifest import Relation
+
+if TYPE_CHECKING:
+    from gemel.warehouse.asking import Warehouse
+
+Status = Literal["pass", "warn", "fail", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A group that fails a test. `problem` is `missing`, `null`, `differs`, `below`, `above` and the like."""
+
+    group: tuple[tuple[str, Any], ...]
+    value: Any
+    expected: Any
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a test came out: over how many groups, and which fail. `warn` is a failure of a test that only warns,
+    `error` a test that could not be asked, for the reason in `error`."""
+
+    test: MetricTest
+    status: Status
+    groups: int = 0
+    failures: tuple[Failure, ...] = ()
+    error: GemelError | None = None
+
+
+def compiled(graph: Graph, test: MetricTest, *, dialect: str, catalogs: frozenset[str] | None = None) -> str:
+    """The SQL of the groups that fail a test. Raises what `judge` raises."""
+    return _spoken(failures(judge(graph, test)), dialect, catalogs)
+
+
+def refused(graph: Graph, tests: Iterable[MetricTest], warehouse: "Warehouse | None") -> Iterator[GemelError]:
+    """Why tests cannot be asked; what the warehouse says of their SQL too, where there is one."""
+    for test in tests:
+        try:
+            dialect = warehouse.dialect if warehouse else graph.texts.dialect
+            sql = compiled(graph, test, dialect=dialect, catalogs=warehouse.catalogs() if warehouse else None)
+            if warehouse:
+                warehouse.describe(sql)
+        except GemelError as error:
+            error.about = error.about or test.about
+            yield error
+
+
+def run(graph: Graph, tests: Iterable[MetricTest], warehouse: "Warehouse") -> list[Outcome]:
+    """The outcomes, in the tests' order. Raises WarehouseError where the warehouse is not there at all."""
+    found: dict[MetricTest, Outcome] = {}
+    alike: dict[object, list[Judged]] = {}
+    asked = list(tests)
+    if asked:
+        warehouse.describe("SELECT 1")  # where it is missing, that is one error, and not one for each test
+    for test in asked:
+        try:
+            judged = judge(graph, test)
+        except GemelError as error:
+            found[test] = Outcome(test, "error", error=error)
+            continue
+        frame = (judged.keys, test.filters, test.start_time, test.end_time)
+        alike.setdefault(frame, []).append(judged)
+    for several in alike.values():
+        found |= {outcome.test: outcome for outcome in _asked(several, warehouse)}
+    return [found[test] for test in asked]
+
+
+def _asked(several: Sequence[Judged], warehouse: "Warehouse") -> list[Outcome]:
+    try:
+        sql = _spoken(batch(several), warehouse.dialect, warehouse.catalogs())
+        rows = warehouse.run(sql).rows()
+    except WarehouseError as error:
+        if len(several) > 1:  # one that the engine refuses must not take the others with it
+            return [outcome for each in several for outcome in _asked([each], warehouse)]
+        if error.place is None and error.about is None:
+            error.about = several[0].test.about
+        return [Outcome(several[0].test, "error", error=error)]
+    return [_outcome(each, [row for row in rows if row[0] == place]) for place, each in enumerate(several)]
+
+
+def _outcome(judged: Judged, rows: Sequence[tuple[Any, ...]]) -> Outcome:
+    groups, failing = 0, []
+    for _, *keys, value, expected, problem in rows:
+        if problem == TESTED:
+            groups = int(value or 0)
+        else:
+            failing.append(Failure(tuple(zip(judged.keys, keys, strict=True)), value, expected, problem))
+    failing.sort(key=lambda failure: [(value is None, _sortable(value)) for _, value in failure.group])
+    status: Status = "pass" if not failing else "warn" if judged.test.severity == "warn" else "fail"
+    return Outcome(judged.test, status, groups, tuple(failing))
+
+
+def _sortable(value: Any) -> Any:
+    return "" if value is None else value if isinstance(value, int | float) else str(value)
+
+
+def _spoken(plan: Plan, dialect: str, catalogs: frozenset[str] | None) -> str:
+    return spoken(plan, dialects.named(catalogs), dialect)
+
+
+def spoken(plan: Plan, tables: Callable[[Relation], exp.Table], dialect: str) -> str:
+    """`tables` says how a relation is written."""
+    select = lowering.lower(rules.tidy(plan), tables, ranges=dialects.has_ranges(dialect))
+    return dialects.speak(select, dialect)

@@ -1,0 +1,161 @@
+"""The groups that a metric test looks at, with the metric's value and those of the metrics that it is held against."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from sqlglot import exp
+
+from gemel.compiler.algebra import Aggregate, Combine, Derive, Join, Named, Plan, Scan, Summary
+from gemel.compiler.expressions import Refused, column, conjunction, free, guarded
+from gemel.compiler.functions import reaching
+from gemel.compiler.graph import METRIC_TIME, Graph
+from gemel.compiler.planning import plan
+from gemel.compiler.query import AskedMetric, Item
+from gemel.compiler.resolution import resolve
+from gemel.compiler.spellings import make_query, parse_item
+from gemel.compiler.terms import Key, Metrics
+from gemel.errors import DefinitionError, did_you_mean
+from gemel.spec.expectations import Compared, Comparison, Input, MetricTest
+
+
+def ask(graph: Graph, test: MetricTest) -> tuple[tuple[Key, ...], Plan, tuple[str, ...]]:
+    """The groups' keys; the plan of them, whose columns are the keys, the metric, and what it is held against; the
+    names of the last. A whole stands beside each of its groups.
+
+    Raises UnknownNameError, QueryError or DefinitionError (G773, G774).
+    """
+    mentioned = _mentioned(graph, test)
+    beside = [each for each in mentioned if each.filters is None and each.group_by is None and not each.sum_over]
+    keys, main = _asked(graph, test, [AskedMetric(test.metric), *map(_metric, beside)], items(test), test.filters)
+    names = tuple(key.name for key in keys)
+    parts, wholes = [main], []
+    for each in mentioned:
+        if each in beside:
+            continue
+        own, part = _input(graph, test, each)
+        if not {*own} <= {*names}:
+            other = ", ".join(name for name in own if name not in names)
+            raise DefinitionError(
+                "G774",
+                f"{each.handle!r} is grouped by {other}, and the test is not",
+                hint=f"sum_over: [{other}] adds its groups up; or group the test by {other} too",
+            )
+        if {*own} == {*names}:
+            parts.append(part)
+        else:
+            wholes.append((each.handle, own, part))
+    handles = tuple(each.handle for each in mentioned)
+    if twins := [handle for handle in handles if handle in names]:
+        raise DefinitionError("G774", f"{twins[0]!r} is a metric and a group of this test", hint="give it an alias")
+    tested: Plan = Combine(tuple(parts), names) if len(parts) > 1 else main
+    return keys, _with_wholes(tested, names, (test.metric, *handles), wholes) if wholes else tested, handles
+
+
+def _input(graph: Graph, test: MetricTest, each: Input) -> tuple[tuple[str, ...], Plan]:
+    """A metric that the test's is held against, by groups of its own: their names, and the plan."""
+    groups = [parse_item(item) for item in (each.group_by if each.group_by is not None else test.group_by)]
+    kept = [*groups, *_time(test)]
+    filters = each.filters if each.filters is not None else test.filters
+    more = [parse_item(item) for item in each.sum_over]
+    keys, part = _asked(graph, test, [_metric(each)], [*kept, *more], filters)
+    if not more:
+        return tuple(key.name for key in keys), part
+    names = tuple(key.name for key in _asked(graph, test, [_metric(each)], kept, filters)[0])
+    total = Summary(each.handle, "sum", column(each.handle, "grouped"))
+    return names, Aggregate(Scan(part, "grouped"), tuple(Named(n, column(n, "grouped")) for n in names), (total,))
+
+
+def _asked(
+    graph: Graph, test: MetricTest, metrics: Sequence[AskedMetric], items: Sequence[Item], filters: Sequence[str]
+) -> tuple[tuple[Key, ...], Plan]:
+    """A question within the test's span of time, which holds for all that it compares."""
+    query = make_query(metrics, items, where=filters, start=test.start_time, end=test.end_time)
+    resolved = resolve(graph, query)
+    assert isinstance(resolved, Metrics)
+    return resolved.keys, plan(graph, resolved)
+
+
+def _metric(each: Input) -> AskedMetric:
+    return AskedMetric(each.name, alias=each.handle)
+
+
+def items(test: MetricTest) -> list[Item]:
+    """What the test is grouped by; the rows of known values name it in their own order."""
+    if isinstance(test.claim, Compared):
+        return [*map(parse_item, test.group_by), *_time(test)]
+    names = [name for name, _ in test.claim.rows[0].keys]
+    return [item for name in names for item in (_time(test) if _is_time(test, name) else [parse_item(name)])]
+
+
+def _time(test: MetricTest) -> list[Item]:
+    return [Item((METRIC_TIME,), grain=test.grain)] if test.grain else []
+
+
+def _is_time(test: MetricTest, name: str) -> bool:
+    return bool(test.grain) and name == METRIC_TIME
+
+
+def _with_wholes(
+    tested: Plan, names: tuple[str, ...], values: Sequence[str], wholes: Sequence[tuple[str, tuple[str, ...], Plan]]
+) -> Plan:
+    rows: Plan = Scan(tested, "grouped")
+    found = {name: column(name, "grouped") for name in (*names, *values)}
+    for handle, own, part in wholes:
+        alias = free(handle, ("grouped",))
+        # A missing key is a group too, so that its whole is found.
+        same: list[exp.Expr] = [
+            exp.NullSafeEQ(this=column(name, "grouped"), expression=column(name, alias)) for name in own
+        ]
+        rows = Join(rows, Scan(part, alias), conjunction(same) if same else exp.true(), "left" if same else "inner")
+        found[handle] = column(handle, alias)
+    return Derive(rows, tuple(Named(name, value) for name, value in found.items()))
+
+
+def _mentioned(graph: Graph, test: MetricTest) -> tuple[Input, ...]:
+    """The metrics that the test's expressions mention: those that it describes, others as they are.
+
+    Raises DefinitionError (G773) for a name that is no metric, and for one that is described and not mentioned.
+    """
+    described = {each.handle: each for each in test.inputs}
+    comparisons = test.claim.comparisons if isinstance(test.claim, Compared) else ()
+    named = dict.fromkeys(name for each in comparisons for name in _names(graph, each))
+    public = {name: metric for name, metric in graph.metrics.items() if not metric.private}
+    for name in named:
+        if name not in described and name not in public:
+            known = [*described, *public]
+            hint = did_you_mean(name, known) or "an expression is over metrics, or aliases of those under metrics:"
+            raise DefinitionError("G773", f"{name!r} in the expression is no metric", hint=hint)
+    for handle in described:
+        if handle not in named:
+            told = f"{handle!r} is described under metrics, and no expression mentions it"
+            raise DefinitionError("G773", told, hint=did_you_mean(handle, named) or f"say {handle} in the expression")
+    return tuple(described.get(name) or Input(name, name) for name in named if name != test.metric)
+
+
+def _names(graph: Graph, comparison: Comparison) -> list[str]:
+    return [node.name.lower() for node in expression(graph, comparison).find_all(exp.Column)]
+
+
+def expression(graph: Graph, comparison: Comparison) -> exp.Expr:
+    """What a value is held against, over the names of metrics. Raises DefinitionError (G773)."""
+    bound = comparison.bound
+    if not isinstance(bound, str):
+        return number(bound)
+    told = f"{comparison.word} {bound[:80]!r} cannot be used"
+    if any(mark in bound for mark in ("{{", "{%", "{#")):
+        raise DefinitionError("G773", f"{told}: it holds template code", hint="metrics are named plainly")
+    try:
+        tree = graph.texts.scalar(bound).copy()
+    except Refused as refused:
+        raise DefinitionError("G773", f"{told}: {refused}", hint="write one expression over metrics") from None
+    what = reaching(tree)
+    if what is not None or any(node.table for node in tree.find_all(exp.Column)):
+        why = what or "a metric has a plain name"
+        hint = "totals of other groups are described under metrics:, with group_by or sum_over"
+        raise DefinitionError("G773", f"{told}: {why}", hint=hint)
+    return guarded(tree)
+
+
+def number(value: int | float) -> exp.Expr:
+    literal = exp.Literal.number(format(Decimal(repr(abs(value))), "f"))
+    return exp.Neg(this=literal) if value < 0 else literal
