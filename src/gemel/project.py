@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gemel.dbt import Say, artifacts_dir, semantic_manifest, user_cache
 from gemel.errors import About, BridgeError, FormatError, GemelError, Problems, ProjectError, QueryError
 from gemel.spec.cache import recall, remember
-from gemel.spec.expectations import MetricTest, read_metric_tests
+from gemel.spec.expectations import MetricTest, lost_metric_tests, read_metric_tests
 from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
 from gemel.spec.places import Places
 from gemel.spec.reading import read_what_can_be
@@ -496,7 +496,8 @@ class Project:
     @cached_property
     def metric_tests(self) -> tuple[MetricTest, ...]:
         """The tests that are written beside metrics. Raises Problems where one cannot be read (G77x)."""
-        tests, problems = read_metric_tests(self.metrics())
+        tests, unread = read_metric_tests(self.metrics())
+        problems = [*unread, *(lost_metric_tests(self._places) if self._places else ())]
         with self.placing():
             if problems:
                 raise Problems(problems)
@@ -571,7 +572,7 @@ class Project:
 
             reachable = not skip_dw and not any(each.code in UNREACHABLE for each in found)
             found += refused(self.graph, tests, self.warehouse if reachable else None)
-        found += unread
+        found += (*unread, *(lost_metric_tests(self._places) if self._places else ()))
         for each in found:
             self._place(each)
         told = {(each.code, each.message, each.about, each.place): each for each in reversed(found)}

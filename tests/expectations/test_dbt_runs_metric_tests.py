@@ -230,6 +230,16 @@ def test_validate_tells_of_metric_tests_with_their_lines(copy, capsys):
     ]
 
 
+def test_tests_that_dbt_would_lose_are_refused(copy, capsys):
+    """dbt keeps a metric's own `meta` out of its semantic manifest."""
+    orders = "{name: orders, label: Orders, type: simple"
+    text = DEFINITIONS.replace(orders, f"{orders}, meta: {{gemel: {{tests: [{{at_least: 0}}]}}}}")
+    write(copy, "models/models.yml", text)
+    for command in (["test"], ["generate"], ["validate", "--skip-dw"]):
+        assert main(command) == 1
+        assert "models/models.yml:17:64: G777 the tests of metric 'orders' stand under meta" in capsys.readouterr().err
+
+
 def test_tests_are_chosen_by_metric_and_by_name(copy, capsys):
     assert main(["test", "--explain", "--metrics", "revenue", "--select", "*at_least"]) == 0
     out = capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Metric tests as they are written, and what is said of those that cannot be meant."""
 
+from dataclasses import replace
 from textwrap import indent
 
 import pytest
@@ -121,4 +122,15 @@ def test_every_problem_has_the_line_of_the_key_that_it_is_about(tmp_path):
     assert [places.of(problem.about) for problem in read(tests)[1]] == [
         Place("models/core.yml", 8, 15),
         Place("models/core.yml", 13, 22),
+    ]
+
+
+def test_two_tests_that_dbt_would_keep_in_one_file_are_refused():
+    graph = graph_of({})
+    metrics = [
+        replace(graph.metrics["revenue"], name=name, meta={"gemel": {"tests": [{"name": test, "at_least": 0}]}})
+        for name, test in (("a", "b__c"), ("a__b", "c"))
+    ]
+    assert [str(problem) for problem in read_metric_tests(metrics)[1]] == [
+        "G772 a test of metric 'a' is called 'a__b__c' too\n  hint: give one of them another name"
     ]

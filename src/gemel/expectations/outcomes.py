@@ -100,7 +100,7 @@ def _outcome(judged: Judged, rows: Sequence[tuple[Any, ...]]) -> Outcome:
     groups, failing = 0, []
     for _, *keys, value, expected, problem in rows:
         if problem == TESTED:
-            groups = int(value or 0)
+            groups = int(float(value or 0))  # a text, where the engine made one of all values
         else:
             failing.append(Failure(tuple(zip(judged.keys, keys, strict=True)), value, expected, problem))
     failing.sort(key=lambda failure: [(value is None, _sortable(value)) for _, value in failure.group])

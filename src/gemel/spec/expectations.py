@@ -14,7 +14,7 @@ from typing import Any, Literal, NoReturn
 from gemel.errors import About, DefinitionError, GemelError, did_you_mean
 from gemel.spec.fields import shown
 from gemel.spec.manifest import Metric
-from gemel.spec.places import Trail
+from gemel.spec.places import Places, Trail
 
 COMPARISONS = ("equals", "at_least", "at_most", "more_than", "less_than")
 CLAIMS = ("expect", "between", *COMPARISONS, "not_null")
@@ -121,7 +121,27 @@ def read_metric_tests(metrics: Iterable[Metric]) -> tuple[tuple[MetricTest, ...]
         ours = metric.meta.get("gemel")
         if ours is not None and not metric.private:
             tests += _Reader(metric.name, problems).tests(ours)
+    first: dict[str, MetricTest] = {}
+    for test in tests:
+        other = first.setdefault(test.full_name, test)
+        if other.metric != test.metric:  # metric a, test b__c; metric a__b, test c
+            told = f"a test of metric {other.metric!r} is called {test.full_name!r} too"
+            problems.append(DefinitionError("G772", told, hint="give one of them another name", about=test.about))
     return tuple(tests), tuple(problems)
+
+
+def lost_metric_tests(places: Places) -> list[GemelError]:
+    """What is to be said of tests under a metric's own `meta`, which dbt keeps out of its semantic manifest (G777)."""
+    return [
+        DefinitionError(
+            "G777",
+            f"the tests of metric {name!r} stand under meta, which dbt keeps out of its semantic manifest: none runs",
+            hint="write config: meta: gemel: tests:",
+            place=place,
+            about=About("metric", name),
+        )
+        for name, place in places.metrics_with(("meta", "gemel", "tests")).items()
+    ]
 
 
 class _Refused(Exception):

@@ -93,6 +93,17 @@ class Places:
                     found.update(dict.fromkeys(_called(item), self._place(file, item)))
         return found
 
+    def metrics_with(self, path: Trail) -> dict[str, Place]:
+        """The metrics whose YAML has something at a path, in files that hold all of its words."""
+        found: dict[str, Place] = {}
+        for file, text in self._files().items():
+            if all(str(part) in text for part in path):
+                for section, item in _items(self._tree(file)):
+                    node, rest = _along(item, path)
+                    if section == "metrics" and not rest:
+                        found.update(dict.fromkeys(_called(item), self._place(file, node)))
+        return found
+
     def _find(self, about: About) -> Place | None:
         for kind, name in _spellings(about):
             for file, text in self._files().items():
@@ -101,7 +112,7 @@ class Places:
                 item = self._index(file).get((kind, name.lower()))
                 if item is not None:
                     element = _element(item, about.element) if about.element else None
-                    return self._place(file, _along(element or item, about.path))
+                    return self._place(file, _along(element or item, about.path)[0])
         return None
 
     def _index(self, file: Path) -> dict[tuple[str, str], "MappingNode"]:
@@ -201,20 +212,20 @@ def _element(item: "MappingNode", name: str) -> "Node | None":
     return next((each for section in _ELEMENTS for key, each in inside if key == section), None)
 
 
-def _along(node: "Node", path: Trail) -> "Node":
-    """The key that the path's last part is, or the item of a list; as far as the path leads."""
+def _along(node: "Node", path: Trail) -> "tuple[Node, Trail]":
+    """As far as a path leads: the key or the item of a list that is its last part, and the rest that leads nowhere."""
     import yaml
 
     found = node
-    for part in path:
+    for number, part in enumerate(path):
         match node, part:
             case yaml.MappingNode(value=pairs), str() if pair := next((p for p in pairs if p[0].value == part), None):
                 found, node = pair
             case yaml.SequenceNode(value=items), int() if part < len(items):
                 found = node = items[part]
             case _:
-                break
-    return found
+                return found, path[number:]
+    return found, ()
 
 
 def _names(item: "Node") -> list[str]:
