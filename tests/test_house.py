@@ -28,9 +28,10 @@ LAYERS = {
     "feast": {"errors", "warehouse"},  # loaded by Feast only
     "bi": {"errors", "spec", "compiler", "generated"},
     "project": {"errors", "spec", "compiler", "warehouse", "dbt", "checks", "expectations", "bridge", "bi"},
+    "changes": {"errors", "spec", "compiler", "warehouse", "dbt", "bridge", "project"},
     "server": {"errors", "spec", "compiler", "project"},
     "cli": {"errors", "spec", "compiler", "warehouse", "dbt", "expectations", "generated", "bridge", "bi"}
-    | {"project", "server", "__init__"},
+    | {"project", "changes", "server", "__init__"},
     "__init__": {"errors", "project"},
     "__main__": {"cli"},
 }
@@ -38,7 +39,7 @@ LAYERS = {
 # What these may import only inside a function, so that `gemel --help` and `import gemel` stay quick.
 LATER = {
     "project": {"checks", "expectations", "bridge", "bi"},
-    "cli": {"warehouse", "dbt", "expectations", "generated", "bridge", "bi", "project", "server"},
+    "cli": {"warehouse", "dbt", "expectations", "generated", "bridge", "bi", "project", "changes", "server"},
     "__init__": {"project"},
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemel.dbt import Say, artifacts_dir, semantic_manifest, user_cache
-from gemel.errors import About, BridgeError, FormatError, GemelError, Problems, ProjectError, QueryError
+from gemel.errors import About, BridgeError, FormatError, GemelError, Place, Problems, ProjectError, QueryError
 from gemel.spec.cache import recall, remember
 from gemel.spec.expectations import MetricTest, lost_metric_tests, read_metric_tests
 from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
@@ -179,6 +179,11 @@ class Project:
             return target.kind
         manifest = self.artifacts / "manifest.json" if self.artifacts else None
         return Nodes(manifest).adapter or "duckdb"
+
+    @property
+    def database(self) -> "str | Path | duckdb.DuckDBPyConnection | None":
+        """What is asked instead of the database in profiles.yml; None where nothing else is."""
+        return self._database
 
     @property
     def dialect(self) -> str:
@@ -616,9 +621,13 @@ class Project:
                 self._place(each)
             raise
 
+    def place_of(self, about: About) -> Place | None:
+        """Where a definition is written, as far as the project's YAML tells."""
+        return self._places.of(about) if self._places is not None else None
+
     def _place(self, error: GemelError) -> None:
-        if error.place is None and error.about is not None and self._places is not None:
-            error.place = self._places.of(error.about)
+        if error.place is None and error.about is not None:
+            error.place = self.place_of(error.about)
 
     def _catalogs(self, dialect: str | None) -> frozenset[str] | None:
         """The databases that SQL may name; None (all) in another engine or with no profile to read."""

@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": ("verify", "Prove that BI number = offline feature = online feature."),
     "export": ("exporting", "The definitions in other tools' formats: OSI, Superset, LookML, Cube …"),
     "import": ("importing", "Another format's definitions as dbt's YAML."),
+    "diff": ("diff", "Compare two states of the project: definitions, who is touched, numbers."),
     "schema": ("schema", "Print the JSON Schema of feature_views/*.yml."),
 }
 """Every command: its module, and what it does. One whose module is not there is not offered."""

@@ -1,0 +1,248 @@
+"""gemel diff"""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gemel.cli.options import items_option, say, takes_project
+
+if TYPE_CHECKING:
+    from gemel.changes.asking import Asker
+    from gemel.changes.meaning import Change
+    from gemel.changes.numbers import Making, Moved
+    from gemel.changes.states import State
+    from gemel.compiler.query import Query
+    from gemel.project import Project
+
+FAILS = ("added", "removed", "changed", "touched", "description")
+
+
+def _share(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        number = float(value.strip().removesuffix("%"))
+    except ValueError:
+        number = -1.0
+    if not value.strip().endswith("%") or not 0 <= number < float("inf"):
+        raise click.BadParameter("write a share with its sign, as 1%")
+    return number / 100
+
+
+def _words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    words = tuple(word.strip() for value in values for word in value.split(","))
+    for word in words:
+        if word not in FAILS:
+            raise click.BadParameter(f"{word!r} is none of {', '.join(FAILS)}")
+    return words
+
+
+@click.command()
+@click.argument("base")
+@click.option("--numbers", is_flag=True, help="By how much each touched metric and feature moves.")
+@click.option("--sql", is_flag=True, help="The SQL of changed metrics and models, before and after.")
+@items_option("--metrics", "--metric", "-m", help="Only these metrics, with every group before and after.")
+@items_option("--group-by", "-g", help="The groups in which metrics are compared. Default: metric_time.")
+@click.option("--where", "-w", multiple=True, help="A filter on rows, as of `gemel query`. Repeat it for AND.")
+@click.option("--start-time", metavar="TIME", help="Compare from this time on, inclusive.")
+@click.option("--end-time", metavar="TIME", help="Compare up to this time, inclusive.")
+@click.option("--candidate", metavar="METRIC", help="What to compare the one metric with, instead of its new self.")
+@click.option("--limit", type=click.IntRange(1), help="At most this many groups of --metrics, those that moved most.")
+@click.option(
+    "--max-change", metavar="SHARE", callback=_share, help="Exit 1 where a group moves by more than this, as 1%."
+)
+@click.option(
+    "--fail-on", multiple=True, metavar="WORDS", callback=_words, help=f"Exit 1 where something is {', '.join(FAILS)}."
+)
+@click.option(
+    "--base-database",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A DuckDB file that BASE was built into, to ask for its numbers.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(["table", "json", "markdown"]),
+    default="table",
+    show_default=True,
+    help="What to write; markdown is for a pull request.",
+)
+@takes_project
+def command(
+    project: "Project",
+    *,
+    base: str,
+    numbers: bool,
+    sql: bool,
+    metrics: tuple[str, ...],
+    group_by: tuple[str, ...],
+    where: tuple[str, ...],
+    start_time: str | None,
+    end_time: str | None,
+    candidate: str | None,
+    limit: int | None,
+    max_change: float | None,
+    fail_on: tuple[str, ...],
+    base_database: str | None,
+    format: str,
+) -> None:
+    """What changed since BASE by meaning, who is touched, and by how much numbers move.
+
+    BASE is a git revision, a directory with a dbt project, or a saved semantic_manifest.json.
+
+    \b
+    gemel diff main
+    gemel diff HEAD~1 --numbers --max-change 1%
+    gemel diff HEAD~1 --metrics late_rate --group-by carrier__name --start-time 2013-06-01
+    gemel diff HEAD --metrics late_rate --candidate late_rate_30 --group-by carrier__name
+    """
+    from gemel.changes import report
+    from gemel.changes.asking import askers
+    from gemel.changes.meaning import compare
+    from gemel.changes.states import base_state, current_state, given_state
+
+    if candidate and len(metrics) != 1:
+        raise click.UsageError("--candidate is compared with one metric: name it with --metrics")
+    params = click.get_current_context().params
+    tell = (lambda line: None) if params["quiet"] else say
+    given = params["manifest"]
+    after = given_state(project, given) if given else current_state(project, say=tell)
+    before = base_state(after.project, base, say=tell)
+    tell(f"{before.name} -> {after.name}")
+    for note in (*before.notes, *after.notes):
+        tell(note)
+    everything = changes = compare(before, after)
+    if metrics:
+        asked = [_in_both(before, after, name, candidate) for name in metrics]
+        changes = tuple(each for each in changes if each.kind == "metric" and each.name in asked)
+    moved: list[Moved] = []
+    sides: tuple[Asker, Asker] | None = None
+    if numbers or metrics or group_by or where or start_time or end_time or max_change is not None:
+        sides = askers(before, after, base_database=base_database, say=tell)
+        make = _questions(group_by, where, times=(start_time, end_time), candidate=candidate)
+        names = asked if metrics else _metrics(changes)
+        moved = _numbers(sides, changes, names=names, make=make, metrics=metrics, times=(start_time, end_time))
+    texts = list(report.texts(before, after, report.with_models(changes, everything))) if sql else []
+    match format:
+        case "json":
+            told = report.as_json(before, after, changes, moved, texts)
+            click.echo(json.dumps(told, indent=2, default=_plain, ensure_ascii=False))
+        case "markdown":
+            for line in report.as_markdown(before, after, changes, moved, texts):
+                click.echo(line)
+        case _:
+            _write(changes, moved, metrics=metrics)
+            if metrics and sides is not None:
+                _write_groups(sides, names, make, moved, limit)
+            for text in texts:
+                click.echo(f"\n{text.kind} {text.name}")
+                for line in text.lines:
+                    click.echo(line)
+    if not candidate:
+        tell(report.summary(changes))
+    failed = [f"{each.kind} {each.name} is {each.how}" for each in changes if each.how in fail_on]
+    if max_change is not None:
+        failed += [report.excess(each, max_change) for each in moved if each.why or each.exceeds(max_change)]
+    for line in failed:
+        say(line)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _metrics(changes: "Sequence[Change]") -> list[str]:
+    return [each.name for each in changes if each.kind == "metric" and each.how in ("changed", "touched")]
+
+
+def _in_both(before: "State", after: "State", name: str, candidate: str | None) -> str:
+    """A metric's name, where there is something to compare it with. Raises UnknownNameError (G201)."""
+    from gemel.errors import UnknownNameError
+
+    found = (before if candidate else after).project.graph.metric(name).name
+    if candidate:
+        after.project.graph.metric(candidate)
+    elif found not in before.project.graph.metrics:
+        hint = "`gemel query` asks it as it is; --candidate compares another metric of BASE with it"
+        raise UnknownNameError("G201", f"{before.name} has no metric named {found!r}", hint=hint)
+    return found
+
+
+def _questions(
+    group_by: Sequence[str], where: Sequence[str], *, times: tuple[str | None, str | None], candidate: str | None
+) -> "Making":
+    from gemel.compiler.spellings import make_query
+
+    start, end = times
+
+    def asked(name: str, alias: str) -> "Query":
+        metric = {"name": name, "alias": alias} if name != alias else name
+        return make_query([metric], group_by or ["metric_time"], where=where, start=start, end=end)
+
+    return lambda name: (asked(name, name), asked(candidate or name, name))
+
+
+def _numbers(
+    sides: "tuple[Asker, Asker]",
+    changes: "Sequence[Change]",
+    *,
+    names: Sequence[str],
+    make: "Making",
+    metrics: Sequence[str],
+    times: tuple[str | None, str | None],
+) -> "list[Moved]":
+    from gemel.changes.numbers import Times, feature_numbers, metric_numbers
+    from gemel.cli.output import waiting
+
+    with waiting("the database is answering"):
+        moved = list(metric_numbers(*sides, names=names, make=make))
+        if not metrics:
+            query, _ = make("")
+            span = Times(start=query.start, end=query.end, until=_until(sides[1].state))
+            moved += feature_numbers(*sides, changes=changes, times=span)
+    return moved
+
+
+def _until(state: "State") -> dt.datetime:
+    """Up to when facts are known: as the feature tables say, or to this moment."""
+    said = state.models.variable("gemel_until")
+    try:
+        return dt.datetime.fromisoformat(str(said))
+    except ValueError:
+        return dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
+
+
+def _write(changes: "Sequence[Change]", moved: "Sequence[Moved]", *, metrics: Sequence[str]) -> None:
+    from gemel.changes import report
+    from gemel.cli.output import write_rows
+
+    if changes:
+        write_rows(report.CHANGES, report.change_rows(changes), format="table")
+    if moved and not metrics:
+        click.echo("")
+        write_rows(report.NUMBERS, report.number_rows(moved), format="table")
+
+
+def _write_groups(
+    sides: "tuple[Asker, Asker]", names: Sequence[str], make: "Making", moved: "Sequence[Moved]", limit: int | None
+) -> None:
+    """Every group of each metric before and after, and how the differences are spread."""
+    from gemel.changes import report
+    from gemel.changes.numbers import side_by_side
+    from gemel.cli.output import write_rows
+
+    for name, found in zip(names, moved, strict=True):
+        table = side_by_side(*sides, make(name), limit=limit)
+        rows = [tuple(row.values()) for row in table.to_pylist()]
+        click.echo(f"\n{name}: {found.moved} of {found.groups} groups moved")
+        write_rows(table.column_names, rows, format="table")
+        if found.quantiles:
+            click.echo("\nhow the differences are spread")
+            columns, row = report.quantile_row(found)
+            write_rows(columns, [row], format="table", decimals=4)
+
+
+def _plain(value: Any) -> Any:
+    from decimal import Decimal
+
+    return float(value) if isinstance(value, Decimal) else str(value)

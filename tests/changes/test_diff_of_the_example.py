@@ -1,0 +1,263 @@
+"""gemel diff on the worked example: "late" goes from 15 to 30 minutes, in a project below its repository's root."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import duckdb
+import pytest
+
+from gemel.cli import main
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("dbt_project.yml", "profiles.yml", "models", "semantic", "metrics", "feature_views", "data")
+VARIABLES = ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH", "GEMEL_DEBUG", "GIT_DIR")
+
+# What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def git(folder, *arguments):
+    own = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(folder), *own, *arguments], check=True, capture_output=True)
+
+
+def commit(repository, message):
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", message)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Three commits: one that dbt cannot parse, the example, and the example where "late" is 30 minutes. The database
+    is built by the second."""
+    repository = tmp_path_factory.mktemp("repository")
+    project = repository / "analytics"
+    git(repository, "init", "-qb", "main")
+    project.mkdir()
+    for part in PARTS:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, project / part)
+    for made in (project / "feature_views" / "data").glob("*.*"):
+        made.unlink()
+    (project / "tests/dbt").mkdir(parents=True)
+    (repository / ".gitignore").write_text("target/\nlogs/\n*.duckdb\n.user.yml\n")
+    broken = project / "metrics" / "broken.yml"
+    broken.write_text("metrics:\n  - name: broken\n    type: ratio\n")
+    commit(repository, "broken")
+    broken.unlink()
+    commit(repository, "late is 15 minutes")
+    git(repository, "tag", "fifteen")
+    run = [
+        sys.executable,
+        "-c",
+        "from dbt.cli.main import cli; cli()",
+        "run",
+        "--select",
+        "+flights",
+        "+airlines",
+        "+weather",
+    ]
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    done = subprocess.run(run, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    flights = project / "models/marts/flights.sql"
+    told = flights.read_text()
+    assert told.count("departure_delay > 15") == 1
+    flights.write_text(told.replace("departure_delay > 15", "departure_delay > 30"))
+    commit(repository, "late is 30 minutes")
+    return project
+
+
+@pytest.fixture
+def diff(project, monkeypatch, capsys):
+    """`gemel diff` in the project: `.code`, `.out` and `.err`."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(project)
+
+    def run(*arguments):
+        code = main(["diff", *arguments])
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    return run
+
+
+def test_everything_that_late_touches_is_named(diff):
+    ran = diff("HEAD~1", "--format", "json")
+    assert ran.code == 0, ran.err
+    told = json.loads(ran.out)
+    found: dict[str, set[str]] = {}
+    for each in told["changes"]:
+        found.setdefault(f"{each['change']} {each['kind']}", set()).add(each["name"])
+    assert found == {
+        "changed model": {"flights"},
+        "touched dimension": {"flights.is_late_departure"},
+        "touched metric": {
+            *("late_departures", "late_rate", "late_departures_7d", "late_rate_7d"),
+            *("knock_on_departures", "knock_on_rate"),
+        },
+        "touched saved query": {"carrier_scorecard", "late_routes", "morning_at_kennedy"},
+        "touched feature view": {"carrier_punctuality", "origin_congestion", "plane_knock_on"},
+        "touched feature": {
+            *("carrier_punctuality.late_rate_7d", "carrier_punctuality.late_rate_28d"),
+            *("origin_congestion.late_departures_1h", "origin_congestion.late_departures_3h"),
+            *("origin_congestion.late_rate_3h", "origin_congestion.late_rate_1d"),
+            *("plane_knock_on.knock_on_departures_28d", "plane_knock_on.knock_on_rate_28d"),
+        },
+        "touched feature service": {"departure_delay_v1", "departure_delay_v2"},
+        "touched view": {"carrier_scorecard", "flights_wide", "late_routes"},
+        "touched exposure": {"departure_delay_v1", "departure_delay_v2", "punctuality"},
+    }
+    ways = {each["name"]: each["causes"] for each in told["changes"] if each["kind"] == "metric"}
+    assert ways["late_rate"] == [["metric late_departures", "model flights (is_late_departure)"]]
+
+
+def test_the_late_rate_of_each_carrier_moves_as_counted_by_hand(diff, project):
+    database = project / "gemel.duckdb"
+    held = hashlib.sha256(database.read_bytes()).hexdigest()
+    ran = diff("HEAD~1", "--metrics", "late_rate", "--group-by", "carrier__name", "--format", "json")
+    assert ran.code == 0, ran.err
+    assert "dbt compile" not in ran.err
+    [moved] = json.loads(ran.out)["numbers"]
+    with duckdb.connect(str(database), read_only=True) as connection:
+        rows = connection.sql("""
+            select name, avg((departure_delay > 15)::int) as before, avg((departure_delay > 30)::int) as after
+            from flights as f left join airlines as a using (carrier) where departure_delay is not null
+            group by all order by before - after desc, name
+        """).fetchall()  # fmt: skip
+    assert (moved["groups"], moved["moved"]) == (16, 16)
+    assert moved["group_by"] == ["carrier__name"]
+    name, before, after = rows[0]
+    assert moved["examples"][0]["group"] == {"carrier__name": name}
+    assert moved["examples"][0]["before"] == pytest.approx(before) and moved["largest"] == pytest.approx(before - after)
+    assert moved["mean"] == pytest.approx(sum(after - before for _, before, after in rows) / 16)
+
+    ran = diff("HEAD~1", "--metrics", "late_rate", "--group-by", "carrier__name")
+    lines = [line.rsplit(maxsplit=4) for line in ran.out.splitlines()]
+    shown = {
+        line[0]: (float(line[1]), float(line[2])) for line in lines if line and line[0] in {row[0] for row in rows}
+    }
+    assert shown == {name: (pytest.approx(b, abs=1e-4), pytest.approx(a, abs=1e-4)) for name, b, a in rows}
+    assert "late_rate: 16 of 16 groups moved" in ran.out and "how the differences are spread" in ran.out
+    assert hashlib.sha256(database.read_bytes()).hexdigest() == held, "the user's tables are as they were"
+
+
+def test_features_move_as_counted_by_hand_too(diff, project):
+    ran = diff(
+        "HEAD~1", "--numbers", "--start-time", "2013-10-17T21:00", "--end-time", "2013-10-17T22:00", "--format", "json"
+    )
+    assert ran.code == 0, ran.err
+    numbers = {each["name"]: each for each in json.loads(ran.out)["numbers"]}
+    with duckdb.connect(str(project / "gemel.duckdb"), read_only=True) as connection:
+        [(before, after)] = connection.sql("""
+            select count(*) filter (departure_delay > 15), count(*) filter (departure_delay > 30) from flights
+            where origin = 'EWR'
+            and outcome_known_at_utc >= '2013-10-17 21:00' and outcome_known_at_utc < '2013-10-17 22:00'
+        """).fetchall()
+    moved = numbers["origin_congestion.late_departures_1h"]
+    assert moved["group_by"] == ["origin", "event_timestamp"] and moved["groups"] == 6
+    assert {
+        "group": {"origin": "EWR", "event_timestamp": "2013-10-17 22:00:00"},
+        "before": before,
+        "after": after,
+        "difference": after - before,
+        "relative": (after - before) / before,
+    } in moved["examples"]
+    assert {"late_rate", "late_departures", "plane_knock_on.knock_on_rate_28d"} <= numbers.keys()
+
+
+def test_a_candidate_of_another_name_runs_in_the_shadow_of_a_metric(diff, capsys):
+    whole = ["-g", "metric_time__year", "--format", "json"]
+    rates = {}
+    for candidate in ("late_arrival_rate", "cancellation_rate"):
+        ran = diff("HEAD", "-m", "late_rate", "--candidate", candidate, *whole)
+        assert ran.code == 0, ran.err
+        [moved] = json.loads(ran.out)["numbers"]
+        assert (moved["name"], moved["groups"]) == ("late_rate", 1)
+        rates[candidate] = moved["examples"][0]
+    assert rates["late_arrival_rate"]["before"] == rates["cancellation_rate"]["before"]
+    assert main(["query", "-m", "late_arrival_rate,cancellation_rate", "--format", "json"]) == 0
+    [asked] = json.loads(capsys.readouterr().out)
+    assert {name: example["after"] for name, example in rates.items()} == pytest.approx(asked)
+    assert diff("HEAD", "--candidate", "late_rate").code == 2
+    ran = diff("HEAD", "-m", "late_rate", "--candidate", "late_arival_rate")
+    assert (ran.code, "did you mean late_arrival_rate" in ran.err) == (1, True)
+
+
+@pytest.mark.parametrize(("allowed", "code"), [("50%", 0), ("1%", 1)])
+def test_ci_can_be_told_how_far_numbers_may_move(diff, allowed, code):
+    ran = diff("fifteen", "-m", "late_rate", "-g", "metric_time__year", "--max-change", allowed, "-q")
+    assert ran.code == code
+    assert ("metric late_rate moves by up to" in ran.err) == bool(code)
+
+
+def test_ci_can_be_told_what_may_not_happen(diff):
+    assert diff("HEAD~1", "--fail-on", "removed").code == 0
+    ran = diff("HEAD~1", "--fail-on", "removed,changed", "-q")
+    assert (ran.code, ran.err) == (1, "model flights is changed\n")
+    assert diff("HEAD~1", "--fail-on", "deleted").code == 2
+    assert diff("HEAD~1", "--max-change", "0.1").code == 2
+
+
+def test_markdown_is_for_a_pull_request_and_has_the_sql(diff):
+    ran = diff("HEAD~1", "--format", "markdown", "--sql")
+    assert ran.out.startswith("### gemel diff: HEAD~1 (")
+    assert "| touched | metric | `late_rate` | metric late_departures ← model flights (is_late_departure) |" in ran.out
+    assert "-        coalesce(landed.departure_delay > 15, false) as is_late_departure," in ran.out
+    assert ran.out.count("```") == 2
+
+
+def test_what_is_not_committed_is_compared_and_said(diff, project):
+    views = project / "feature_views" / "departure_delay.yml"
+    told = views.read_text()
+    try:
+        later = told.replace("delay: 2 hours", "delay: 3 hours")
+        views.write_text(later.replace("[1 day, 7 days, 28 days]", "[7 days, 28 days]"))
+        ran = diff("HEAD", "--format", "json")
+    finally:
+        views.write_text(told)
+    found = {(each["change"], each["kind"], each["name"]) for each in json.loads(ran.out)["changes"]}
+    assert "the files as they are (1 not committed)" in ran.err
+    assert ("changed", "feature view", "carrier_punctuality") in found
+    assert ("removed", "feature", "carrier_punctuality.flights_1d") in found
+    assert ("touched", "feature", "carrier_punctuality.flights_7d") in found
+    assert ("touched", "feature service", "departure_delay_v1") in found
+    assert not {kind for _, kind, _ in found} & {"metric", "model"}
+    again = diff("HEAD")
+    assert (again.code, again.out) == (0, "")
+    assert again.err.endswith("no definition means anything else\n")
+
+
+def test_a_base_that_does_not_parse_says_dbt_s_own_words(diff):
+    ran = diff("HEAD~2")
+    assert ran.code == 1
+    assert "G762 HEAD~2 (" in ran.err and "cannot be read: " in ran.err and "G603 dbt parse failed" in ran.err
+
+
+def test_a_revision_that_git_does_not_know(diff):
+    ran = diff("fiften")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("G761 there is no file or directory 'fiften', and git knows no such revision")
+    assert "did you mean fifteen?" in ran.err
+
+
+def test_outside_of_git_a_directory_or_a_saved_manifest_is_needed(diff, project, tmp_path, monkeypatch):
+    copied = tmp_path / "copy"
+    shutil.copytree(project, copied)
+    monkeypatch.chdir(copied)
+    ran = diff("HEAD~1")
+    assert (ran.code, ran.err.split()[0]) == (1, "G760")
+    saved = tmp_path / "saved.json"
+    shutil.copy(project / "target" / "semantic_manifest.json", saved)
+    ran = diff(str(saved))
+    assert (ran.code, ran.out) == (0, "")
+    assert "dbt models are not compared: there is no manifest.json beside" in ran.err
+    ran = diff("HEAD~1", "--manifest", str(saved), "--database", "none.duckdb")
+    assert (ran.code, ran.err.split()[0]) == (1, "G760")

@@ -1,0 +1,156 @@
+"""A directory as BASE, models that only dbt can render, and models whose numbers cannot be computed in a question."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from textwrap import dedent
+from types import SimpleNamespace
+
+import pytest
+
+from gemel.cli import main
+
+VARIABLES = ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH", "GEMEL_DEBUG")
+FILES = {
+    "dbt_project.yml": """
+        name: shop
+        profile: shop
+        flags: {send_anonymous_usage_stats: false}
+    """,
+    "profiles.yml": "shop: {target: dev, outputs: {dev: {type: duckdb, path: shop.duckdb}}}",
+    "models/raw.sql": """
+        {{ config(materialized='table') }}
+        select * from (values
+            (1, 'a', 10, date '2024-01-02'), (2, 'b', 20, date '2024-01-02'), (3, null, 5, date '2024-02-01')
+        ) as sales (sale_id, region, amount, sold_at)
+    """,
+    "models/sales.sql": """
+        {{ config(materialized='view') }}
+        select sale_id, upper(region) as region, amount, {{ dbt.safe_cast('sold_at', 'timestamp') }} as sold_at
+        from {{ ref('raw') }} where amount > 5
+    """,
+    "models/log.sql": """
+        {{ config(materialized='incremental') }}
+        select sale_id, amount as logged, sold_at from {{ ref('raw') }}
+    """,
+    "models/days.sql": "select unnest(generate_series(date '2024-01-01', date '2024-03-31', interval 1 day)) as day",
+    "models/models.yml": """
+        models:
+          - name: days
+            time_spine: {standard_granularity_column: day}
+            columns: [{name: day, granularity: day}]
+        semantic_models:
+          - name: sales
+            model: ref('sales')
+            defaults: {agg_time_dimension: sold_at}
+            entities: [{name: sale, type: primary, expr: sale_id}]
+            dimensions:
+              - {name: sold_at, type: time, type_params: {time_granularity: day}}
+              - {name: region, type: categorical}
+            measures: [{name: revenue, agg: sum, expr: amount}]
+          - name: log
+            model: ref('log')
+            defaults: {agg_time_dimension: sold_at}
+            entities: [{name: entry, type: primary, expr: sale_id}]
+            dimensions: [{name: sold_at, type: time, type_params: {time_granularity: day}}]
+            measures: [{name: logged, agg: sum}]
+        metrics:
+          - {name: revenue, label: Revenue, type: simple, type_params: {measure: revenue}}
+          - {name: logged, label: Logged, type: simple, type_params: {measure: logged}}
+        exposures:
+          - {name: board, type: dashboard, owner: {name: Ada}, depends_on: [ref('sales')]}
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory):
+    """The same project in two folders; only the database of the one at hand is built."""
+    both = []
+    for name in ("before", "now"):
+        root = tmp_path_factory.mktemp(name)
+        for file, text in FILES.items():
+            (root / file).parent.mkdir(exist_ok=True)
+            (root / file).write_text(dedent(text).lstrip())
+        both.append(root)
+    run = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "run"]
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    done = subprocess.run(run, cwd=both[1], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    for name, old, new in (("sales", "amount > 5", "amount > 0"), ("log", "amount as logged", "amount * 2 as logged")):
+        file = both[1] / f"models/{name}.sql"
+        file.write_text(file.read_text().replace(old, new))
+    return both
+
+
+@pytest.fixture
+def diff(projects, monkeypatch, capsys):
+    """`gemel diff` with the other folder: `.code`, `.out` and `.err`."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(projects[1])
+
+    def run(*arguments, base=str(projects[0])):
+        code = main(["diff", base, *arguments])
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    return run
+
+
+def test_a_directory_is_a_base_and_an_exposure_is_touched_by_a_model(diff):
+    ran = diff("--format", "json")
+    assert ran.code == 0, ran.err
+    found = {(each["change"], each["kind"], each["name"]) for each in json.loads(ran.out)["changes"]}
+    assert found == {
+        ("changed", "model", "sales"),
+        ("changed", "model", "log"),
+        ("touched", "metric", "revenue"),
+        ("touched", "metric", "logged"),
+        ("touched", "exposure", "board"),
+    }
+
+
+def test_what_only_dbt_can_render_is_compiled_and_nothing_is_written(diff, projects):
+    database = projects[1] / "shop.duckdb"
+    held = database.read_bytes()
+    ran = diff("-m", "revenue", "-g", "sale__region", "--format", "json")
+    assert ran.code == 0, ran.err
+    assert ran.err.count("running dbt compile of sales") == 2
+    [moved] = json.loads(ran.out)["numbers"]
+    assert (moved["groups"], moved["moved"], moved["appeared"], moved["gone"]) == (3, 1, 1, 0)
+    assert moved["examples"] == [
+        {"group": {"sale__region": None}, "before": None, "after": 5.0, "difference": None, "relative": None}
+    ]
+    assert database.read_bytes() == held
+    assert not (projects[0] / "shop.duckdb").exists()
+    ran = diff("-m", "revenue", "-g", "sale__region", "--max-change", "99%", "-q")
+    assert (ran.code, "1 groups have a value in one state only" in ran.err) == (1, True)
+
+
+def test_an_incremental_model_is_refused_with_the_reason_and_a_way_out(diff, projects, tmp_path):
+    ran = diff("-m", "logged")
+    assert ran.code == 1
+    assert "G763 model 'log' differs between the states, and cannot be computed here: it is built bit by bit" in ran.err
+    assert "--base-database FILE" in ran.err
+    built = tmp_path / "built.duckdb"
+    shutil.copy(projects[1] / "shop.duckdb", built)
+    ran = diff("-m", "logged", "--base-database", str(built), "--format", "json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["numbers"][0]["moved"] == 0  # both were built by the same state
+
+
+def test_a_saved_target_folder_has_models_and_says_what_it_lacks(diff, projects, tmp_path):
+    saved = tmp_path / "target"
+    saved.mkdir()
+    for name in ("semantic_manifest.json", "manifest.json"):
+        shutil.copy(projects[0] / "target" / name, saved / name)
+    ran = diff("--format", "json", base=str(saved))
+    assert ran.code == 0, ran.err
+    found = {(each["change"], each["kind"], each["name"]) for each in json.loads(ran.out)["changes"]}
+    assert ("changed", "model", "sales") in found and ("touched", "metric", "revenue") in found
+    ran = diff("-m", "revenue", base=str(saved))
+    assert (ran.code, ran.err.count("G763")) == (1, 1)
+    assert "has no compiled SQL of sales" in ran.err
