@@ -336,6 +336,12 @@ def _error(error: "duckdb.Error", profile: Profile | None) -> WarehouseError:
             )
         case duckdb.ConversionException():
             return WarehouseError("G407", first, hint=OF_OTHER_TYPES)
+        case duckdb.OutOfMemoryException():
+            hint = (
+                "what does not fit into memory goes to the folder for temporary files (TMPDIR), which needs room; "
+                "`settings: {memory_limit: ...}` in profiles.yml says how much fits"
+            )
+            return WarehouseError("G407", f"out of memory: {first}", hint=hint)
         case duckdb.IOException():
             return WarehouseError("G401", first, hint="a file that the database or one of its views reads")
         case _:
