@@ -29,6 +29,7 @@ BENCHMARKS = {
     "feature-table": "feature_table",
     "offline-store": "offline_store",
     "online": "online",
+    "lineage": "lineage",
 }
 
 

@@ -27,19 +27,21 @@ LAYERS = {
     "bridge": {"errors", "spec", "compiler", "warehouse", "generated"},
     "feast": {"errors", "warehouse"},  # loaded by Feast only
     "bi": {"errors", "spec", "compiler", "generated"},
-    "project": {"errors", "spec", "compiler", "warehouse", "dbt", "checks", "expectations", "bridge", "bi"},
+    "lineage": {"errors", "spec", "compiler", "bridge"},
+    "project": {"errors", "spec", "compiler", "warehouse", "dbt", "checks", "expectations", "bridge", "bi"}
+    | {"lineage"},
     "changes": {"errors", "spec", "compiler", "warehouse", "dbt", "bridge", "project"},
     "server": {"errors", "spec", "compiler", "project"},
     "cli": {"errors", "spec", "compiler", "warehouse", "dbt", "expectations", "generated", "bridge", "bi"}
-    | {"project", "changes", "server", "__init__"},
+    | {"lineage", "project", "changes", "server", "__init__"},
     "__init__": {"errors", "project"},
     "__main__": {"cli"},
 }
 
 # What these may import only inside a function, so that `gemel --help` and `import gemel` stay quick.
 LATER = {
-    "project": {"checks", "expectations", "bridge", "bi"},
-    "cli": {"warehouse", "dbt", "expectations", "generated", "bridge", "bi", "project", "changes", "server"},
+    "project": {"checks", "expectations", "bridge", "bi", "lineage"},
+    "cli": {"warehouse", "dbt", "expectations", "generated", "bridge", "bi", "lineage", "project", "changes", "server"},
     "__init__": {"project"},
 }
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gemel.compiler.query import Query
     from gemel.compiler.spellings import Spelled
     from gemel.expectations.outcomes import Outcome
+    from gemel.lineage.graph import Lineage
     from gemel.spec.feature_views import FeatureSpec
     from gemel.warehouse.asking import Result, Warehouse
     from gemel.warehouse.profile import Target
@@ -213,6 +214,15 @@ class Project:
             return Bound((), ())
         with self.placing():
             return bind_features(self.graph, read_feature_views(self.dir / "feature_views", root=self.dir))
+
+    @cached_property
+    def lineage(self) -> "Lineage":
+        """Where every number comes from and goes to, from dbt's sources to exposures. Raises Problems (G5xx)."""
+        from gemel.lineage.tracing import trace
+        from gemel.spec.dag import Dag, read_dag
+
+        dag = read_dag(self.artifacts / "manifest.json") if self.artifacts else Dag()
+        return trace(self.graph, self.features, dag)
 
     @cached_property
     def warehouse(self) -> "Warehouse":

@@ -29,6 +29,7 @@ COMMANDS = {
     "export": ("exporting", "The definitions in other tools' formats: OSI, Superset, LookML, Cube …"),
     "import": ("importing", "Another format's definitions as dbt's YAML."),
     "diff": ("diff", "Compare two states of the project: definitions, who is touched, numbers."),
+    "lineage": ("lineage", "Tell where a number comes from, and where it goes."),
     "schema": ("schema", "Print the JSON Schema of feature_views/*.yml."),
 }
 """Every command: its module, and what it does. One whose module is not there is not offered."""

@@ -9,6 +9,7 @@ import click
 
 from gemel.cli.features import heals, open_workspace
 from gemel.cli.options import say, takes_project
+from gemel.cli.runs import tells_openlineage
 from gemel.cli.verify import verdict, write_report
 from gemel.errors import GemelError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--moments", type=click.IntRange(1), default=5, show_default=True, help="At how many moments to verify.")
 @heals
 @takes_project
+@tells_openlineage("build")
 def command(project: "Project", *, moments: int) -> None:
     """The whole way: parse, generate, dbt build, feast apply, materialize, verify.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gemel.cli.options import say, takes_project
+from gemel.cli.runs import tells_openlineage
 
 if TYPE_CHECKING:
     from gemel.bridge.workspace import Workspace
@@ -43,6 +44,7 @@ def apply(project: "Project") -> None:
 )
 @click.argument("views", nargs=-1, metavar="[VIEW]...")
 @takes_project
+@tells_openlineage("materialize")
 def materialize_(project: "Project", *, end: dt.datetime | None, views: tuple[str, ...]) -> None:
     """Bring the newest row of each entity online, where Feast reads it; of all views or of some.
 

@@ -10,6 +10,7 @@ import click
 from gemel.cli.build import dbt_build, write_files
 from gemel.cli.features import heals, open_workspace
 from gemel.cli.options import say, takes_project
+from gemel.cli.runs import tells_openlineage
 
 if TYPE_CHECKING:
     from gemel.bridge.workspace import Workspace
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 and name the files that would change.")
 @heals
 @takes_project
+@tells_openlineage("generate")
 def command(project: "Project", *, check: bool) -> None:
     """Write dbt models of saved queries, wide views and feature tables, metric tests, the Feast repo and exposures.
 

@@ -253,6 +253,11 @@ def parse_filter(text: str, dialect: str = DIALECT) -> Template:
     return Template(tree, tuple(references), text)
 
 
+def references_of(text: str) -> tuple[Item | MetricItem, ...]:
+    """What a filter's references are, whatever is around them. Raises QueryError (G303)."""
+    return tuple(parse_reference(match[1]) for match in _TAG.finditer(text))
+
+
 def too_far(who: str, what: str) -> QueryError:
     return QueryError(
         "G340",

@@ -162,15 +162,30 @@ def model_paths(project_dir: Path) -> list[str]:
 
 def dbt_paths(project_dir: Path, key: str, *, default: str) -> list[str]:
     """A list of folders in dbt_project.yml, `default` where it says none; nothing where it cannot be read."""
+    project = _project(project_dir)
+    if project is None:
+        return []
+    paths = project.get(key)
+    return [str(path) for path in paths] if isinstance(paths, list) else [default]
+
+
+def project_name(project_dir: Path | None) -> str:
+    """What dbt calls the project; `gemel` where there is none, or none that can be read."""
+    project = _project(project_dir) if project_dir else None
+    name = project.get("name") if project else None
+    return name if isinstance(name, str) and name else "gemel"
+
+
+def _project(project_dir: Path) -> dict[str, Any] | None:
+    """What dbt_project.yml says; None where it cannot be read."""
     import yaml
 
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         project = yaml.load((project_dir / "dbt_project.yml").read_text(encoding="utf-8"), Loader=loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return []
-    paths = project.get(key) if isinstance(project, dict) else None
-    return [str(path) for path in paths] if isinstance(paths, list) else [default]
+        return None
+    return project if isinstance(project, dict) else {}
 
 
 def _yaml_under(folder: Path) -> list[Path]:

@@ -1,0 +1,112 @@
+"""OpenLineage events of commands that make something: that a run begins, and how it ends, each a line of a file."""
+
+import datetime as dt
+import functools
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from gemel.lineage.graph import Lineage, Node
+    from gemel.lineage.openlineage import Json, Namespaces
+    from gemel.project import Project
+
+VARIABLE = "OPENLINEAGE__TRANSPORT__LOG_FILE_PATH"
+"""Where OpenLineage's own clients look for the file of their file transport."""
+
+
+def tells_openlineage(job: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command over a Project that takes --openlineage FILE, and is told there as runs of `job`."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @click.option(
+            "--openlineage",
+            type=click.Path(dir_okay=False),
+            envvar=VARIABLE,
+            metavar="FILE",
+            help=f"Add OpenLineage events of this run to a file, a line each (or {VARIABLE}).",
+        )
+        @functools.wraps(function)
+        def run(project: "Project", *, openlineage: str | None, **others: Any) -> Any:
+            if openlineage is None:
+                return function(project, **others)
+            views = others.get("views") or ()
+            return _told(Path(openlineage), job, project, lambda: function(project, **others), views=views)
+
+        return run
+
+    return decorate
+
+
+def namespaces(project: "Project") -> "Namespaces":
+    """The warehouse that the project's profile names, and the project itself."""
+    from gemel.errors import GemelError
+    from gemel.lineage.openlineage import Namespaces, namespace
+    from gemel.spec.places import project_name
+
+    target = project.profile_target()
+    try:
+        settings = target.rendered() if target else {}
+    except GemelError:
+        settings = {}
+    return Namespaces(namespace(project.adapter, settings), project_name(project.dir))
+
+
+def _told(file: Path, job: str, project: "Project", work: Callable[[], Any], *, views: Sequence[str]) -> Any:
+    """The work, between an event that it begins and one of how it ends."""
+    from gemel.lineage import openlineage
+
+    run = uuid.uuid4()
+
+    def event(state: "openlineage.State", of: "Project") -> "Json":
+        now = dt.datetime.now(dt.UTC)
+        return openlineage.write_run(f"gemel.{job}", state, namespaces(of), run=run, now=now)
+
+    _add(file, event("START", project))
+    try:
+        result = work()
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, click.exceptions.Exit) else None
+        if code != 0:
+            told = f"{job} ended with exit code {code}" if code is not None else str(error) or type(error).__name__
+            _add(file, openlineage.with_error(event("FAIL", project), told))
+            raise
+        result = None
+    after = _again(project)
+    ended, nodes, spaces = event("COMPLETE", after), _made(job, after.lineage), namespaces(after)
+    if job == "materialize":
+        chosen = [node for node in nodes if not views or node.name in views]
+        ended = openlineage.with_online(ended, after.lineage, chosen, spaces)
+    else:
+        ended = openlineage.with_datasets(ended, after.lineage, nodes, spaces)
+    _add(file, ended)
+    return result
+
+
+def _again(project: "Project") -> "Project":
+    """The project as it is once the work is done: dbt has written its manifest anew."""
+    from gemel.project import load
+
+    assert project.dir is not None
+    return load(project.dir, target=project.target, profiles_dir=project.profiles_dir)
+
+
+def _made(job: str, lineage: "Lineage") -> "list[Node]":
+    """What a command makes: a build every table, the others the feature views."""
+    kinds = ("model", "seed", "snapshot", "bi_view", "feature_view") if job == "build" else ("bi_view", "feature_view")
+    tables = [lineage.node(id) for id in lineage.tables.nodes().values()]
+    return [node for node in (*tables, *lineage.definitions.nodes.values()) if node.kind in kinds]
+
+
+def _add(file: Path, event: "Json") -> None:
+    from gemel.errors import ProjectError
+    from gemel.lineage.openlineage import line
+
+    try:
+        with file.open("a", encoding="utf-8") as events:
+            events.write(line(event) + "\n")
+    except OSError as error:
+        raise ProjectError("G606", f"cannot write {file}: {error.strerror}", hint="name a file that can be") from None
