@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from gemel.bi.definitions import Definitions
-    from gemel.bi.exports.exported import Exported
+    from gemel.bi.exports.exported import Exported, View
     from gemel.bi.generation import Engine
     from gemel.bridge.features import Bound
     from gemel.bridge.online.reading import OnlineRow
@@ -433,9 +433,26 @@ class Project:
 
         with self.placing():
             source = Source(
-                self.graph, self._name(), self.dialect, self._definitions, self._types, lambda: uri or self._uri()
+                self.graph,
+                self._name(),
+                self.dialect,
+                self._definitions,
+                self._types,
+                lambda: uri or self._uri(),
+                self._wide_views(),
             )
             return export(format, source, _texts(metrics))
+
+    def _wide_views(self) -> "dict[str, View]":
+        """Those that are asked for and that dbt knows of, by semantic model."""
+        from gemel.bi.declared import read_declared
+        from gemel.bi.exports.exported import View
+        from gemel.spec.models import parse_relation
+        from gemel.spec.nodes import Nodes
+
+        nodes = Nodes(self.artifacts / "manifest.json" if self.artifacts else None)
+        named = [(view, nodes.relation_name(view.name)) for view in read_declared(nodes).views]
+        return {view.model: View(parse_relation(name), view.hops) for view, name in named if name}
 
     def _definitions(self) -> "Definitions":
         """As they stand in YAML."""

@@ -5,7 +5,7 @@ After core-spec/osi-schema.json (0.1.1) and core-spec/ossie-schema.json (0.2.0.d
 
 DIALECTS = {
     "0.1.1": ["ANSI_SQL", "SNOWFLAKE", "MDX", "TABLEAU", "DATABRICKS"],
-    "0.2.0.dev0": ["ANSI_SQL", "SNOWFLAKE", "MDX", "TABLEAU", "DATABRICKS", "MAQL", "BIGQUERY"],
+    "0.2.0.dev0": ["ANSI_SQL", "SNOWFLAKE", "MDX", "TABLEAU", "DATABRICKS", "MAQL", "BIGQUERY", "OSSIE_SQL_2026"],
 }
 TEXT = {"type": "string"}
 TEXTS = {"type": "array", "items": TEXT}
@@ -54,7 +54,10 @@ def schema(version):
         **common,
         required="name datasets",
     )
-    return record(version={"const": version}, semantic_model=listed(model), required="version semantic_model")
+    stated = {"version": {"const": version}}
+    if version == "0.1.1":
+        return record(**stated, semantic_model=listed(model), required="version semantic_model")
+    return model | {"properties": model["properties"] | stated, "required": [*model["required"], "version"]}
 
 
 def record(*, required="", **properties):

@@ -28,8 +28,8 @@ from gemel.spec.nodes import Nodes
 from gemel.spec.reading import read_manifest
 
 READERS = {
-    "osi": lambda text: tools.osi(yaml.safe_load(text)),
-    "osi-0.2": lambda text: tools.osi(yaml.safe_load(text)),
+    "osi": lambda text: tools.osi(yaml.safe_load_all(text)),
+    "osi-0.2": lambda text: tools.osi(yaml.safe_load_all(text)),
     "cube": lambda text: tools.cube(yaml.safe_load(text)),
     "lookml": tools.lookml,
     "snowflake": tools.snowflake,

@@ -1,9 +1,13 @@
 """What each format gets of each kind of metric, and what it is told; docs/exports.md has the same table."""
 
+import io
 import re
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bi.test_export_numbers import READERS
 from compiler.shop import (
@@ -24,7 +28,7 @@ from compiler.shop import (
     word,
 )
 from gemel.bi.definitions import Definitions
-from gemel.bi.exports.exported import Source
+from gemel.bi.exports.exported import Source, View
 from gemel.bi.exports.formats import FORMATS, export
 from gemel.cli.exporting import FORMATS as OFFERED
 from gemel.compiler.graph import bind
@@ -40,6 +44,7 @@ from gemel.spec.manifest import (
     Metric,
     Percentile,
     Ratio,
+    Relation,
 )
 from gemel.spec.time import Window
 
@@ -166,6 +171,20 @@ def test_what_a_tool_would_render_is_refused(format, told):
     found = export(format, source(over(FACE, "faces")), ["faces", "orders"])
     [refused] = found.refused
     assert (refused.metric, told in refused.reason) == ("faces", True)
+
+
+def test_superset_reads_the_wide_view_where_dbt_builds_it():
+    built = replace(source(), views={"orders": View(Relation("orders_wide", "bi", "warehouse"), 1)})
+    found = export("superset", built, ["revenue", "visits"])
+    with zipfile.ZipFile(io.BytesIO(found.content)) as archive:
+        orders, visits = (
+            yaml.safe_load(archive.read(f"gemel_shop/datasets/shop/{n}.yaml")) for n in ("orders", "visits")
+        )
+    assert (orders["schema"], orders["table_name"], "sql" in orders) == ("bi", "orders_wide", False)
+    assert [each["expression"] for each in orders["metrics"]] == ["SUM(revenue)"]
+    assert {each["column_name"] for each in orders["columns"]} >= {"order__status", "customer__segment", "revenue"}
+    assert not any("region_name" in each["column_name"] for each in orders["columns"])  # two joins away
+    assert (visits["table_name"], "FROM visits" in visits["sql"]) == ("visits_metrics", True)
 
 
 def test_a_metric_of_a_dimensions_name_does_not_hide_it():

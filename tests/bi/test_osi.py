@@ -1,6 +1,8 @@
 """Open Semantic Interchange: valid in both versions, back as it was, and of other tools' files what dbt can mean."""
 
+import copy
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -41,17 +43,23 @@ def exported(raw, format="osi", dialect="duckdb"):
     return export(format, source, ())
 
 
-def document(raw, format="osi", dialect="duckdb"):
-    return yaml.safe_load(exported(raw, format, dialect).content)
+def documents(raw, format="osi", dialect="duckdb"):
+    return list(yaml.safe_load_all(exported(raw, format, dialect).content))
+
+
+def document(raw, dialect="duckdb"):
+    [made] = documents(raw, "osi", dialect)
+    return made
 
 
 @pytest.mark.parametrize(("format", "version"), [("osi", "0.1.1"), ("osi-0.2", "0.2.0.dev0")])
 @pytest.mark.parametrize("dialect", ["duckdb", "snowflake", "bigquery"])
 @pytest.mark.parametrize("file", [EXAMPLE, *MANIFESTS], ids=lambda file: file.stem)
 def test_an_export_is_valid_in_its_version(file, format, version, dialect):
-    made = document(json.loads(file.read_text()), format, dialect)
-    jsonschema.validate(made, schema(version))
-    for model in made["semantic_model"]:
+    made = documents(json.loads(file.read_text()), format, dialect)
+    for each in made:
+        jsonschema.validate(each, schema(version))
+    for model in made[0]["semantic_model"] if version == "0.1.1" else made:
         datasets = [each["name"] for each in model["datasets"]]
         assert len(datasets) == len(set(datasets))
         for each in model.get("relationships", ()):
@@ -77,9 +85,10 @@ def test_a_project_in_snowflake_says_its_metrics_in_snowflakes_words_too():
     ],
     ids=["example", *(f.stem for f in MANIFESTS), "market 1", "market 7"],
 )
-def test_an_export_comes_back_with_the_same_meaning(raw, tmp_path):
+@pytest.mark.parametrize("format", ["osi", "osi-0.2"])
+def test_an_export_comes_back_with_the_same_meaning(raw, format, tmp_path):
     file = tmp_path / "shop.yaml"
-    file.write_text(exported(raw).content)
+    file.write_text(exported(raw, format).content)
     found = load_osi(file)
     found.refuse()
     assert found.notes == []
@@ -180,7 +189,7 @@ def foreign():
 
 
 def test_of_another_tools_file_comes_what_dbt_can_mean():
-    found = read_osi(foreign(), file="sales.yaml")
+    found = read_osi([foreign()], file="sales.yaml")
     models = {each["name"]: each for each in found.content["semantic_models"]}
     assert models.keys() == {"orders", "customers"}
     orders, customers = models["orders"], models["customers"]
@@ -223,7 +232,7 @@ def test_of_another_tools_file_comes_what_dbt_can_mean():
 
 
 def test_what_comes_of_another_tools_file_can_be_asked():
-    found = read_osi(foreign(), file="sales.yaml")
+    found = read_osi([foreign()], file="sales.yaml")
     for model in found.content["semantic_models"]:
         model["node_relation"] = {"alias": re.findall(r"'(\w+)'", model["model"])[0]}
     graph = bind(read_manifest({**found.content, "project_configuration": {}}))
@@ -235,7 +244,7 @@ def test_two_roles_of_one_dataset_are_two_entities():
     raw = foreign()
     relations = raw["semantic_model"][0]["relationships"]
     relations.append({**relations[0], "name": "payer", "from_columns": ["payer_id"]})
-    models = {each["name"]: each for each in read_osi(raw, file="x").content["semantic_models"]}
+    models = {each["name"]: each for each in read_osi([raw], file="x").content["semantic_models"]}
     assert [(e["name"], e["type"]) for e in models["customers"]["entities"]] == [
         ("orders_to_customers", "primary"),
         ("payer", "unique"),
@@ -247,7 +256,7 @@ def test_an_expression_that_was_changed_since_is_not_taken_for_its_dbt_definitio
     made = document(json.loads(EXAMPLE.read_text()))
     [flights] = [m for model in made["semantic_model"] for m in model["metrics"] if m["name"] == "flights"]
     flights["expression"]["dialects"][0]["expression"] = "COUNT(*) * 2"
-    found = read_osi(made, file="x.yaml")
+    found = read_osi([made], file="x.yaml")
     assert ("flights", "its expression was changed, and the dbt definition beside it was not") in found.refused
 
 
@@ -256,7 +265,9 @@ def test_an_expression_that_was_changed_since_is_not_taken_for_its_dbt_definitio
     [
         ("a: [", "G723 cannot read"),
         ("a: 1", "G723 .* is not a document of the Open Semantic Interchange"),
-        ("semantic_model: []", "G723 .* defines nothing"),
+        ("semantic_model: []", "G723 .* it has no semantic model"),
+        ("semantic_model: [{name: a}]", "G723 .* defines nothing"),
+        ("{name: a, datasets: []}", "G723 .* defines nothing"),
         ("[1, 2]", "G723"),
         ("semantic_model: [{name: a, datasets: [{name: b, fields: [{name: c}]}]}]", "G724"),
     ],
@@ -265,3 +276,32 @@ def test_a_file_that_is_none_is_refused(text, told, tmp_path):
     (tmp_path / "osi.yaml").write_text(text)
     with pytest.raises((FormatError, Problems), match=told):
         load_osi(tmp_path / "osi.yaml").refuse()
+
+
+@pytest.mark.parametrize("seeds", [range(0, 300, 2), range(1, 300, 2)], ids=["of gemel", "of another tool"])
+def test_a_broken_file_is_refused_and_never_a_traceback(seeds):
+    whole = foreign() if seeds[0] else document(json.loads(EXAMPLE.read_text()))
+    for seed in seeds:
+        broken = break_somewhere(whole, random.Random(seed))
+        try:
+            read_osi([broken], file="x.yaml").refuse()
+        except (FormatError, Problems) as refused:
+            assert "G72" in str(refused)
+
+
+def break_somewhere(whole, chance):
+    """Somewhere in it stands something else, or nothing."""
+    made = copy.deepcopy(whole)
+    for _ in range(chance.randint(1, 3)):
+        place = made
+        while place:
+            key = chance.choice(list(place)) if isinstance(place, dict) else chance.randrange(len(place))
+            if not isinstance(place[key], dict | list) or not place[key] or chance.random() < 0.15:
+                break
+            place = place[key]
+        others = [None, 7, "", "x y", "a.b", [], {}, ["x"], {"name": 3}, "SELECT 1", "{}", True]
+        if place and isinstance(place, dict) and chance.random() < 0.3:
+            del place[key]
+        elif place:
+            place[key] = chance.choice(others)
+    return made

@@ -55,9 +55,18 @@ def over(text, dialect, replace):
     return tree.sql("duckdb")
 
 
-def osi(document):
+def told_by_columns(text, dialect, facts):
+    """Whose rows an aggregate counts is told by the columns that it reads."""
+    for node in parsed(text, dialect).find_all(exp.AggFunc):
+        inside = node.parent if isinstance(node.parent, exp.WithinGroup) else node
+        assert facts in {column.table for column in inside.find_all(exp.Column)}, (
+            f"rows of {facts} are not told by {node}"
+        )
+
+
+def osi(documents):
     """Field expressions are over the columns of their dataset, metric expressions over fields of datasets."""
-    for model in document["semantic_model"]:
+    for model in [each for document in documents for each in document.get("semantic_model", [document])]:
         datasets = {each["name"]: each for each in model["datasets"]}
         facts = model["datasets"][0]["name"]
         joins = {}
@@ -76,6 +85,7 @@ def osi(document):
                 )
         for each in model.get("metrics", ()):
             text = each["expression"]["dialects"][0]["expression"]
+            told_by_columns(text, "postgres", facts)
             found.metrics[each["name"]] = over(
                 text, "postgres", lambda c, found=found: exp.paren(parsed(found.fields[c.table, c.name]))
             )
@@ -124,8 +134,9 @@ def superset(content):
     [database] = [files.pop(name) for name in list(files) if name.startswith("databases/")]
     for dataset in files.values():
         assert dataset["database_uuid"] == database["uuid"]
-        found = Model("shown", {"shown": f"({dataset['sql']})"}, {})
-        found.source = dataset["table_name"].removesuffix("_metrics")
+        shown = f"({dataset['sql']})" if "sql" in dataset else f"{dataset['schema']}.{dataset['table_name']}"
+        found = Model("shown", {"shown": shown}, {})
+        found.source = dataset["table_name"].removesuffix("_metrics").removesuffix("_wide")
         found.fields = {
             ("", c["column_name"]): f'shown."{c["column_name"]}"' for c in dataset["columns"] if c["groupby"]
         }
@@ -195,6 +206,7 @@ def snowflake(text):
             found.fields[table, member] = over(expression, "snowflake", lambda c: c)
         for line in clauses["METRICS"]:
             name, expression = line.split(" AS ", 1)
+            told_by_columns(expression, "snowflake", facts)
             name = tuple(name.replace('"', "").split("."))
             assert name not in logical
             found.metrics[name[1]] = over(

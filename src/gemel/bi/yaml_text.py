@@ -28,9 +28,9 @@ def dump(data: object) -> str:
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
 
 
-def load(text: str) -> Any:
-    """Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+def load_all(text: str) -> list[Any]:
+    """Every document of a stream. Raises yaml.YAMLError."""
+    return list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 def commented(lines: list[str], mark: str = "#") -> str:

@@ -1,7 +1,7 @@
 """What an export is made of and what it comes to; the lines above it that say what is not in it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlglot import exp
 
@@ -10,12 +10,22 @@ from gemel.bi.exports.stars import Refusal, Star, make_stars, restrict
 from gemel.bi.exports.texts import spoken
 from gemel.compiler.graph import Graph
 from gemel.errors import About, FormatError, QueryError
+from gemel.spec.manifest import Relation
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A semantic model's wide view, where dbt builds it, and how many joins it goes at most (None: all)."""
+
+    relation: Relation
+    hops: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """The definitions, and what a format may need besides: the project's name, the warehouse's dialect, dbt's own
-    words, the types of the columns of a SELECT (none where no warehouse can be asked), and the warehouse's URI.
+    words, the types of the columns of a SELECT (none where no warehouse can be asked), the warehouse's URI,
+    and the wide views that dbt builds, by semantic model.
     """
 
     graph: Graph
@@ -24,6 +34,7 @@ class Source:
     definitions: Callable[[], Definitions]
     types: Callable[[str], Mapping[str, str]]
     uri: Callable[[], str]
+    views: Mapping[str, View] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Literal
 from sqlglot import exp
 
 from gemel.bi.exports.exported import Source
-from gemel.bi.exports.stars import Field, Star
+from gemel.bi.exports.stars import ROW, Field, Star
 from gemel.compiler.dialects import named
 from gemel.compiler.expressions import free, identifier
 
@@ -22,7 +22,7 @@ class Columns:
 
     def __init__(self, stars: Sequence[Star]) -> None:
         self._names: dict[str, dict[str, str]] = {}
-        self._added: dict[str, dict[str, exp.Column]] = {}
+        self._added: dict[str, dict[str, exp.Expr]] = {}
         self._taken: dict[str, set[str]] = {}
         metrics = {star.facts.model.name: {said.metric.name for said in star.metrics} for star in stars}
         for star in stars:
@@ -40,12 +40,15 @@ class Columns:
         model = star.table(column.table).model.name
         names = self._names.setdefault(model, {})
         if column.name not in names:
-            names[column.name] = free(column.name.lower(), self._taken[model])
+            one = column.name == ROW
+            names[column.name] = free("one" if one else column.name.lower(), self._taken[model])
             self._taken[model].add(names[column.name])
-            self._added.setdefault(model, {})[names[column.name]] = column
+            value = exp.Literal.number(1) if one else column
+            self._added.setdefault(model, {})[names[column.name]] = value
         return names[column.name]
 
-    def added(self, model: str) -> Mapping[str, exp.Column]:
+    def added(self, model: str) -> Mapping[str, exp.Expr]:
+        """What is a field besides: columns, each over the name of a table, and ROW's 1."""
         return self._added.get(model, {})
 
 

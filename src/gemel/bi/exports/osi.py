@@ -13,7 +13,7 @@ from sqlglot import exp
 from gemel.bi.definitions import Definitions
 from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes
 from gemel.bi.exports.members import Columns
-from gemel.bi.exports.stars import Field, Refusal, Said, Star, Table, prune, restrict, unshadow
+from gemel.bi.exports.stars import Field, Refusal, Said, Star, Table, anchor, prune, restrict, unshadow
 from gemel.bi.exports.texts import ANSI, Naming, bare, spoken
 from gemel.bi.yaml_text import commented, dump
 from gemel.compiler.dialects import named
@@ -32,13 +32,21 @@ _DIALECTS: Mapping[Version, Mapping[str, str]] = {
 
 
 def export(source: Source, metrics: Sequence[str], *, version: Version, name: str) -> Exported:
-    stars, refused = fitted(source, metrics, fit, unshadow)
+    stars, refused = fitted(source, metrics, fit, unshadow, anchor)
     definitions = source.definitions()
     document, cannot = write(stars, refused, version=version, dialect=source.dialect, definitions=definitions)
     refused += cannot
-    text = commented(heading(name, TOOL, refused, stars)) + dump(document)
+    text = commented(heading(name, TOOL, refused, stars)) + _text(document)
     count = sum(len(model.get("metrics", ())) for model in document["semantic_model"])
     return Exported(TOOL, text, count, tuple(refused), tuple(notes(stars)))
+
+
+def _text(document: Json) -> str:
+    """A list of semantic models in 0.1.1; in 0.2 a document is one semantic model, and a file a stream of documents."""
+    if document["version"] == "0.1.1":
+        return dump(document)
+    documents = [{"version": document["version"], **model} for model in document["semantic_model"]]
+    return "---\n".join(dump(each) for each in documents)
 
 
 def fit(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
@@ -117,6 +125,7 @@ def _dataset(
     fields += [
         {"name": name, "expression": _expression(column, words, bare)}
         for name, column in columns.added(model.name).items()
+        if table is star.facts or isinstance(column, exp.Column)
     ]
     carried.add(f"semantic_model {model.name}")
     return _present(

@@ -12,7 +12,7 @@ from sqlglot import exp
 from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes, sayable
 from gemel.bi.exports.members import Columns, one_line
 from gemel.bi.exports.osi import fit
-from gemel.bi.exports.stars import Star, Table, unshadow
+from gemel.bi.exports.stars import Star, Table, anchor, unshadow
 from gemel.bi.exports.texts import qualified, spoken
 from gemel.bi.yaml_text import commented
 from gemel.compiler.dialects import named
@@ -23,7 +23,7 @@ DIALECT = "snowflake"
 
 
 def export(source: Source, metrics: Sequence[str]) -> Exported:
-    stars, refused = fitted(source, metrics, fit, sayable(source, DIALECT), unshadow)
+    stars, refused = fitted(source, metrics, fit, sayable(source, DIALECT), unshadow, anchor)
     text = commented(heading("snowflake", TOOL, refused, stars), "--")
     text += "\n".join(_statement(star) for star in stars)
     return Exported(TOOL, text, sum(len(star.metrics) for star in stars), tuple(refused), tuple(notes(stars)))
@@ -72,8 +72,11 @@ def _relationship(table: Table) -> str:
 
 def _facts(star: Star, columns: Columns) -> Iterable[str]:
     for table in star.tables:
-        for name, column in columns.added(table.model.name).items():
-            yield f"{_name(table.name)}.{_name(name)} AS {_name(table.name)}.{column.this.sql(DIALECT)}"
+        for name, value in columns.added(table.model.name).items():
+            if isinstance(value, exp.Column):
+                yield f"{_name(table.name)}.{_name(name)} AS {_name(table.name)}.{value.this.sql(DIALECT)}"
+            elif table is star.facts:
+                yield f"{_name(table.name)}.{_name(name)} AS {value.sql(DIALECT)}"
 
 
 def _dimensions(star: Star) -> Iterable[str]:

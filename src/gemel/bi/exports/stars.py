@@ -148,6 +148,33 @@ def prune(star: Star, lost: Iterable[str]) -> tuple[Star, tuple[Refusal, ...]]:
     return restrict(kept, refused), refused
 
 
+ROW = "a row"
+"""The column that stands for 1 on each row of the facts, which no table has: a format adds a field for it."""
+
+
+def anchor(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
+    """For formats that tell whose rows an aggregate counts by the columns that it reads: each reads one of the facts.
+
+    `SUM(CASE WHEN destination.time_zone = 'x' THEN 1 END)` would count airports there, and not flights.
+    """
+    row = exp.Column(this=exp.to_identifier(ROW, quoted=True), table=exp.to_identifier(star.facts.name))
+
+    def anchored(node: exp.Expr) -> exp.Expr:
+        if not isinstance(node, exp.AggFunc) or star.facts.name in tables_in(node):
+            return node
+        one = exp.Literal.number(1)
+        return node.transform(lambda each: row.copy() if isinstance(each, exp.Star) or each == one else each)
+
+    said = [replace(each, expression=each.expression.transform(anchored)) for each in star.metrics]
+    lost = [
+        each.metric.name
+        for each in said
+        if any(star.facts.name not in tables_in(node) for node in each.expression.find_all(exp.AggFunc))
+    ]
+    refused = tuple(Refusal(name, "it reads no column of its own rows, which are told by one there") for name in lost)
+    return restrict(replace(star, metrics=tuple(said)), refused), refused
+
+
 def near(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
     """For formats in which a join speaks of two tables: one that looks up the history of a table two steps away reads
     the time of the facts besides."""

@@ -1,7 +1,8 @@
 """Apache Superset: a dataset for each fact table, in the ZIP file that Superset imports.
 
 A dataset is one table, here the wide view of the facts: a row for each fact, with all that it leads to and all that is
-aggregated. Its SQL is in the dataset, so that nothing has to be built first. A metric is an expression over it.
+aggregated. Where dbt builds that view, it is the dataset's table; else its SQL is in the dataset, so that nothing has
+to be built first. A metric is an expression over it.
 """
 
 import io
@@ -43,7 +44,7 @@ def export(source: Source, metrics: Sequence[str]) -> Exported:
         "metadata.yaml": {"version": VERSION, "type": "SqlaTable", "timestamp": "2000-01-01T00:00:00+00:00"},
         f"databases/{source.project}.yaml": _database(source),
     }
-    files |= {f"datasets/{source.project}/{name}_metrics.yaml": content for name, (_, content) in datasets.items()}
+    files |= {f"datasets/{source.project}/{name}.yaml": content for name, (_, content) in datasets.items()}
     content = _zipped({f"gemel_{source.project}/{name}": head + dump(each) for name, each in files.items()})
     count = sum(len(star.metrics) for star in kept_stars)
     return Exported(TOOL, content, count, tuple(refused), tuple(notes(kept_stars)))
@@ -74,7 +75,8 @@ def _formulas(source: Source, star: Star) -> list[Formula]:
 
 def _wide(source: Source, star: Star, formulas: Sequence[Formula]) -> Wide:
     """The wide view with what these metrics aggregate."""
-    wide = widen(source.graph, star.facts.model.name, hops=LISTED_HOPS)
+    built = source.views.get(star.facts.model.name)
+    wide = widen(source.graph, star.facts.model.name, hops=built.hops if built else LISTED_HOPS)
     used = {given for formula in formulas for given in formula.inputs}
     inputs = tuple(each for each in wide.formulas.inputs if each in used)
     return replace(wide, formulas=replace(wide.formulas, inputs=inputs))
@@ -90,15 +92,16 @@ def _dataset(source: Source, star: Star) -> dict[str, Any]:
     wide = _wide(source, star, formulas)
     sql = _sql(source, wide)
     types = source.types(sql)
-    name = f"{star.facts.model.name}_metrics"
+    built = source.views.get(star.facts.model.name)
+    name = built.relation.name if built else f"{star.facts.model.name}_metrics"
     return present(
         {
             "table_name": name,
             "main_dttm_col": next((each.name for each in wide.seen if _is(each, wide)), None),
             "description": one_line(star.facts.model.description),
-            "schema": star.facts.relation.schema,
-            "sql": sql,
-            "uuid": str(uuid.uuid5(_NAMES, f"{source.project}.{name}")),
+            "schema": (built.relation if built else star.facts.relation).schema,
+            "sql": None if built else sql,
+            "uuid": str(uuid.uuid5(_NAMES, f"{source.project}.{star.facts.model.name}")),
             "columns": [_column(each, types) for each in wide.seen]
             + [_aggregated(each, types) for each in wide.formulas.inputs],
             "metrics": [_metric(source, each) for each in formulas],

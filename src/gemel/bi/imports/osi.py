@@ -14,7 +14,7 @@ import yaml
 
 from gemel.bi.imports.expressions import Unsaid, metrics_of
 from gemel.bi.imports.tables import Datasets, read_datasets
-from gemel.bi.yaml_text import commented, dump, load
+from gemel.bi.yaml_text import commented, dump, load_all
 from gemel.errors import FormatError, Place, Problems
 from gemel.spec.fields import Json, objects
 
@@ -54,20 +54,21 @@ class Imported:
 def load_osi(file: Path) -> Imported:
     """The definitions of a YAML or JSON file. Raises FormatError (G723) where it is no OSI document."""
     try:
-        return read_osi(load(file.read_text(encoding="utf-8")), file=str(file))
+        return read_osi(load_all(file.read_text(encoding="utf-8")), file=str(file))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         told = " ".join(str(error).split())[:200]
         raise FormatError("G723", f"cannot read {file}: {told}", hint="give a YAML or JSON file") from None
 
 
-def read_osi(document: object, *, file: str) -> Imported:
-    """The definitions of a document, already loaded. Raises FormatError (G723) where it is none."""
-    if not isinstance(document, dict) or not isinstance(document.get("semantic_model"), list):
-        told = f"{file} is not a document of the Open Semantic Interchange: it has no list semantic_model"
+def read_osi(documents: Sequence[object], *, file: str) -> Imported:
+    """The definitions of the documents of a file, already loaded. Raises FormatError (G723) where they are none."""
+    models = [model for document in documents for model in _models(document)]
+    if not models:
+        told = f"{file} is not a document of the Open Semantic Interchange: it has no semantic model"
         raise FormatError("G723", told, hint="give a file as `gemel export osi` writes it, YAML or JSON")
     found = Imported(file)
     kinds: dict[str, dict[str, Json]] = {"semantic_models": {}, "metrics": {}, "saved_queries": {}}
-    for model in objects(document, "semantic_model"):
+    for model in models:
         foreign = _known(model, kinds, found)
         _foreign(model, *foreign, kinds, found)
         for extension in _extensions(model):
@@ -80,24 +81,31 @@ def read_osi(document: object, *, file: str) -> Imported:
     return found
 
 
+def _models(document: object) -> list[Json]:
+    """A document is a list of semantic models, or (since 0.2) one."""
+    if not isinstance(document, dict):
+        return []
+    return [document] if isinstance(document.get("datasets"), list) else objects(document, "semantic_model")
+
+
 def _known(model: Json, kinds: dict[str, dict[str, Json]], found: Imported) -> tuple[list[Json], list[Json]]:
     """What carries its dbt definition goes among `kinds`; the datasets and metrics that do not are left."""
     datasets, metrics = [], []
     for dataset in objects(model, "datasets"):
-        definition = next((each["semantic_model"] for each in _extensions(dataset) if "semantic_model" in each), None)
-        if definition is None:
+        carried = _carried(dataset, "semantic_model")
+        if carried is None:
             datasets.append(dataset)
         else:
-            kinds["semantic_models"].setdefault(str(definition["name"]), definition)
+            kinds["semantic_models"].setdefault(carried["semantic_model"]["name"], carried["semantic_model"])
     for metric in objects(model, "metrics"):
-        carried = next((each for each in _extensions(metric) if "metric" in each), None)
+        carried = _carried(metric, "metric")
         if carried is None:
             metrics.append(metric)
         elif carried.get("expression") != _first(metric):
             why = "its expression was changed, and the dbt definition beside it was not"
             found.refused.append((str(metric.get("name")), why))
         else:
-            kinds["metrics"].setdefault(str(carried["metric"]["name"]), carried["metric"])
+            kinds["metrics"].setdefault(carried["metric"]["name"], carried["metric"])
     return datasets, metrics
 
 
@@ -109,7 +117,10 @@ def _foreign(
     found.refused += known.refused
     made: list[Json] = []
     for metric in metrics:
-        name = str(metric.get("name"))
+        name = metric.get("name")
+        if not isinstance(name, str):
+            found.refused.append(("a metric", "it has no name"))
+            continue
         try:
             made += metrics_of(metric, _said(metric), known)
         except Unsaid as unsaid:
@@ -121,6 +132,14 @@ def _foreign(
             kinds["metrics"][str(each["name"])] = each
     for each in known.definitions():
         kinds["semantic_models"].setdefault(str(each["name"]), each)
+
+
+def _carried(item: Json, kind: str) -> Json | None:
+    """What gemel put beside an item; others keep something else under the same vendor."""
+    for each in _extensions(item):
+        if isinstance(each.get(kind), dict) and isinstance(each[kind].get("name"), str):
+            return each
+    return None
 
 
 def _extensions(item: Json) -> Iterator[Json]:

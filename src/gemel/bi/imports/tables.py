@@ -56,12 +56,15 @@ def read_datasets(datasets: Sequence[Json], relationships: Sequence[Json]) -> Da
     found = Datasets()
     entities = _entities(relationships)
     for dataset in datasets:
-        name = dbt_name(str(dataset.get("name")))
+        if not isinstance(dataset.get("name"), str):
+            found.refused.append(("a dataset", "it has no name"))
+            continue
+        name = dbt_name(dataset["name"])
         table = _table(dataset.get("source"))
         if table is None:
             found.refused.append((name, "its source is a query, and dbt's semantic models are of dbt models"))
             continue
-        found.by_name[str(dataset["name"]).lower()] = _dataset(dataset, name, table, entities, found)
+        found.by_name[dataset["name"].lower()] = _dataset(dataset, name, table, entities, found)
     return found
 
 
@@ -162,7 +165,7 @@ def _expression(item: Json) -> exp.Expr | None:
     expression = item.get("expression")
     if not isinstance(expression, dict):
         return None
-    said = {each.get("dialect"): each.get("expression") for each in objects(expression, "dialects")}
+    said = {str(each.get("dialect")): each.get("expression") for each in objects(expression, "dialects")}
     for word, dialect in _DIALECTS.items():
         text = said.get(word)
         if isinstance(text, str):
