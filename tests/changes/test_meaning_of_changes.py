@@ -309,6 +309,25 @@ def test_sql_that_only_dbt_can_render_touches_rather_more_than_too_little(state)
     assert names(state(sql=branch), state(sql=up), "metric") == {("touched", m["name"]) for m in SHOP["metrics"]}
 
 
+def test_a_time_spine_touches_what_has_a_row_in_every_bucket_of_time(state):
+    shop = copy.deepcopy(SHOP)
+    shop["project_configuration"] = {
+        "time_spines": [
+            {
+                "node_relation": {"alias": "customers", "schema_name": "main", "database": "shop"},
+                "primary_column": {"name": "day", "time_granularity": "day"},
+            }
+        ]
+    }
+    shop["metrics"][0]["type_params"]["measure"]["join_to_timespine"] = True
+    window = {"window": {"count": 7, "granularity": "day"}}
+    used = {"measure": {"name": "sale_count"}, "cumulative_type_params": window}
+    shop["metrics"].append({"name": "lately", "type": "cumulative", "type_params": used})
+    other = {**SQL, "customers": SQL["customers"] + " where day < '2024-01-01'"}
+    found = names(state(shop), state(shop, other), "metric")
+    assert found == {("touched", name) for name in ("revenue", "per_order", "lately", "northern")}
+
+
 def test_an_exposure_is_touched_by_the_models_and_metrics_that_it_depends_on(state):
     def exposure(name, *nodes):
         return {"name": name, "type": "dashboard", "depends_on": {"nodes": [*nodes]}, "owner": {"name": "a"}}

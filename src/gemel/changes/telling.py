@@ -10,7 +10,7 @@ from gemel.changes.tracing import digest, repr_of
 from gemel.compiler.expressions import Refused
 from gemel.compiler.graph import Attribute, Graph
 from gemel.compiler.histories import own_row
-from gemel.compiler.terms import Formula, Key, Leaf, PerEntity, Predicate, Term
+from gemel.compiler.terms import Formula, Key, Leaf, PerEntity, Predicate, Term, Trailing
 from gemel.spec.manifest import Dimension, Entity, Measure, Relation, SemanticModel
 
 Part = tuple[str, str]
@@ -37,7 +37,11 @@ class Teller:
             case Leaf():
                 own = (value.measure, value.time, value.keys, value.span, value.fill, value.spine)
                 filters = sorted(self.tell(each) for each in value.filters)
-                return f"Leaf({self.tell(own)}, where {' and '.join(filters)})"
+                spine = self.spines() if value.spine else ""
+                return f"Leaf({self.tell(own)}, where {' and '.join(filters)}{spine})"
+            case Trailing():
+                over = (value.window, value.grain_to_date, value.period_agg)
+                return f"Trailing({self.tell(value.leaf)}, {self.tell(over)}, {self.spines()})"
             case Formula():
                 return self.formula(value)
             case Measure():
@@ -47,9 +51,10 @@ class Teller:
             case PerEntity():
                 return f"PerEntity({self.tell((value.term, value.attributes))})"
             case Predicate():
-                return f"{repr_of(value.template.tree)} of {self.tell(value.operands)}"
+                return f"{repr_of(value.template.tree)} of {self.tell(value.operands)} {value.outer}"
             case Key():
-                return f"Key({value.grain}, {value.part}, {value.component}, {self.tell(value.is_metric_time)})"
+                spine = self.spines() if value.grain in self.graph.custom_grains else ""
+                return f"Key({value.grain}, {value.part}, {value.component}, {value.is_metric_time}{spine})"
             case exp.Expr():
                 return repr_of(value)
             case tuple():
@@ -113,6 +118,20 @@ class Teller:
         rows = self.models.rows(node.id)
         self.parts["rows", node.name] = rows
         return digest(told, rows)
+
+    def spines(self) -> str:
+        """The time spines, for what has a row in every bucket of time, or a custom grain."""
+        told = []
+        for spine in self.graph.spines:
+            told.append(f"{self.place(spine.relation)} {spine.grain} {sorted(spine.custom)}")
+            node = self.models.at(spine.relation)
+            if node is not None:
+                self.parts["rows", node.name] = self.models.rows(node.id)
+                told.append(self.parts["rows", node.name])
+                for name in (spine.column, *(column for _, column in spine.custom)):
+                    self.parts["column", f"{node.name}.{name}"] = self.models.column(node.id, name)
+                    told.append(self.parts["column", f"{node.name}.{name}"])
+        return digest(*told)
 
     def columns(self, model: SemanticModel, texts: Iterable[str]) -> str:
         """What the columns in some expressions over a model are computed from, as far as dbt's SQL tells."""
