@@ -258,3 +258,10 @@ def test_the_metrics_of_the_worked_example_that_have_formulas(example):
     assert dialects.say(made.of("late_rate").expression, "duckdb") == (
         "SUM(late_departures) / NULLIF(SUM(departures), 0)"
     )
+
+
+def test_the_columns_do_not_depend_on_the_order_in_which_dbt_wrote_the_metrics():
+    manifest = WITH_MORE.manifest
+    backwards = bind(replace(manifest, metrics=tuple(reversed(manifest.metrics))))
+    for model in ("orders", "visits"):
+        assert formulas_of(backwards, model) == formulas_of(WITH_MORE, model)

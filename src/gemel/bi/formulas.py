@@ -75,7 +75,7 @@ def formula_of(graph: Graph, metric: str) -> Formula | NoFormula:
 
 def formulas_of(graph: Graph, model: str) -> Formulas:
     """The metrics over the wide view of a semantic model."""
-    known = [metric for metric in graph.manifest.metrics if _reads(graph, metric, model)]
+    known = _readers(graph, model)
     taken = {"__".join(segments) for segments in graph.attributes(model, 1)}
     taken |= {f"{entity}__{part}" for entity, parts in graph.composites.items() for part in parts}
     columns = _Columns(taken)
@@ -93,8 +93,14 @@ def time_of(graph: Graph, model: str) -> Dimension | None:
     default = graph.dimension(model, graph.models[model].default_time_dimension or "")
     if default is not None and default.is_time:
         return default
-    measures = [m for metric in graph.manifest.metrics if _reads(graph, metric, model) for m in graph.measures(metric)]
+    measures = [measure for metric in _readers(graph, model) for measure in graph.measures(metric)]
     return next((graph.time_dimension(measure) for measure in measures if measure.model == model), None)
+
+
+def _readers(graph: Graph, model: str) -> list[Metric]:
+    """By name: dbt writes metrics in another order each time that it parses only what changed."""
+    found = (metric for metric in graph.manifest.metrics if _reads(graph, metric, model))
+    return sorted(found, key=lambda metric: metric.name)
 
 
 class _Columns:
