@@ -21,7 +21,7 @@ LIKE_PIP = \
 	if [ -n "$$PIP_CERT" ]; then export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$PIP_CERT}"; fi
 
 .DEFAULT_GOAL := run
-.PHONY: run postgres test lint format bench leak env clean help
+.PHONY: run postgres test lint format bench leak superset env clean help
 
 run: $(ENV) ## the worked example: build everything, then ask two questions (the default)
 	.venv/bin/gemel build
@@ -53,6 +53,9 @@ bench: $(ENV) ## the measurements of benchmarks/README.md (minutes)
 leak: .venv/.leak ## the demonstration of docs/leak.md (minutes)
 	.venv/bin/python docs/leak/leak.py --write $(LEAK_ARGS)
 
+superset: .bootstrap/superset/.complete ## a real Superset takes the dataset of docs/superset.md (minutes; a gigabyte)
+	.venv/bin/python docs/superset/superset.py --write
+
 env: $(ENV) ## only the environment, in .venv
 
 clean: ## remove the environment and what was built
@@ -80,6 +83,14 @@ $(ENV): uv.lock pyproject.toml | $(UV)
 	$(UV) export --frozen --quiet --no-emit-project --only-group leak --output-file .bootstrap/leak.txt; \
 	$(UV) pip install --quiet --compile-bytecode --require-hashes --python .venv/bin/python \
 		--requirements .bootstrap/leak.txt; \
+	touch $@
+
+# Superset wants other versions of what gemel needs, so it has an environment of its own.
+.bootstrap/superset/.complete: docs/superset/requirements.txt $(ENV)
+	@echo "Installing Superset into .bootstrap/superset ..."
+	@$(LIKE_PIP); set -e; \
+	$(UV) venv --quiet --clear --python "$(PYTHON)" .bootstrap/superset; \
+	$(UV) pip sync --quiet --require-hashes --python .bootstrap/superset/bin/python $<; \
 	touch $@
 
 # With --target, pip needs neither ensurepip nor a Python that it may write to; Debian's has neither.

@@ -187,6 +187,15 @@ def test_superset_reads_the_wide_view_where_dbt_builds_it():
     assert (visits["table_name"], "FROM visits" in visits["sql"]) == ("visits_metrics", True)
 
 
+def test_superset_opens_a_duckdb_file_for_reading_only_so_that_others_can_read_it_too():
+    content = export("superset", source(), ["orders"]).content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        [name] = [name for name in archive.namelist() if "/databases/" in name]
+        database = yaml.safe_load(archive.read(name))
+    assert database["sqlalchemy_uri"].startswith("duckdb:///")
+    assert database["extra"] == {"engine_params": {"connect_args": {"read_only": True}}}
+
+
 def test_a_metric_of_a_dimensions_name_does_not_hide_it():
     """In one table's members every name is there once."""
     for format in ("lookml", "cube", "databricks", "snowflake", "superset"):

@@ -149,11 +149,14 @@ def _metric(source: Source, formula: Formula) -> dict[str, Any]:
 
 
 def _database(source: Source) -> dict[str, Any]:
+    uri = source.uri()
+    # Whoever opens a DuckDB file for writing keeps every other process out.
+    reads = {"engine_params": {"connect_args": {"read_only": True}}} if uri.startswith("duckdb:///") else {}
     return {
         "database_name": source.project,
-        "sqlalchemy_uri": source.uri(),
+        "sqlalchemy_uri": uri,
         "expose_in_sqllab": True,
-        "extra": {},
+        "extra": reads,
         "uuid": _database_uuid(source),
         "version": VERSION,
     }
