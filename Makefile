@@ -21,7 +21,7 @@ LIKE_PIP = \
 	if [ -n "$$PIP_CERT" ]; then export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$PIP_CERT}"; fi
 
 .DEFAULT_GOAL := run
-.PHONY: run postgres test lint format bench leak superset env clean help
+.PHONY: run postgres test lint format bench leak superset screenshots env clean help
 
 run: $(ENV) ## the worked example: build everything, then ask two questions (the default)
 	.venv/bin/gemel build
@@ -55,6 +55,9 @@ leak: .venv/.leak ## the demonstration of docs/leak.md (minutes)
 
 superset: .bootstrap/superset/.complete ## a real Superset takes the dataset of docs/superset.md (minutes; a gigabyte)
 	.venv/bin/python docs/superset/superset.py --write
+
+screenshots: $(ENV) ## the pictures of docs/catalogue.md: the built example's in headless Chromium
+	.venv/bin/python docs/catalogue/screenshots.py
 
 env: $(ENV) ## only the environment, in .venv
 

@@ -30,6 +30,7 @@ BENCHMARKS = {
     "offline-store": "offline_store",
     "online": "online",
     "lineage": "lineage",
+    "catalogue": "catalogue",
 }
 
 

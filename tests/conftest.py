@@ -1,8 +1,10 @@
 """What every test may ask for. Fixtures of one subject live beside its tests."""
 
 import os
+import shutil
 import signal
 import socket
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -30,6 +32,14 @@ def needs_redis() -> str:
     return _answering(url, "Redis", "GEMEL_TEST_REDIS", b"PING\r\n", (b"+PONG", b"-NOAUTH"))
 
 
+@pytest.fixture(scope="session")
+def needs_chromium() -> str:
+    """The path of a Chromium or Chrome that playwright can drive."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = os.environ.get("GEMEL_TEST_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    return found or _missing("no Chromium (Debian: apt install chromium); GEMEL_TEST_CHROMIUM can name one")
+
+
 def _answering(url: str, what: str, variable: str, hello: bytes, answers: tuple[bytes, ...]) -> str:
     """The URL, once its server has answered. Without one, a test is skipped at a user's and fails in CI."""
     parts = urlsplit(url)
@@ -42,7 +52,10 @@ def _answering(url: str, what: str, variable: str, hello: bytes, answers: tuple[
         reason = str(error)
     if reason is None:
         return url
-    why = f"no {what} at {parts.hostname}:{parts.port} ({reason}); {variable} can name another one"
+    _missing(f"no {what} at {parts.hostname}:{parts.port} ({reason}); {variable} can name another one")
+
+
+def _missing(why: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(why, pytrace=False)
     pytest.skip(why)

@@ -31,9 +31,10 @@ LAYERS = {
     "project": {"errors", "spec", "compiler", "warehouse", "dbt", "checks", "expectations", "bridge", "bi"}
     | {"lineage"},
     "changes": {"errors", "spec", "compiler", "warehouse", "dbt", "bridge", "project"},
+    "catalogue": {"errors", "spec", "compiler", "bridge", "generated", "lineage", "project"},
     "server": {"errors", "spec", "compiler", "project"},
     "cli": {"errors", "spec", "compiler", "warehouse", "dbt", "expectations", "generated", "bridge", "bi"}
-    | {"lineage", "project", "changes", "server", "__init__"},
+    | {"lineage", "project", "changes", "catalogue", "server", "__init__"},
     "__init__": {"errors", "project"},
     "__main__": {"cli"},
 }
@@ -41,7 +42,8 @@ LAYERS = {
 # What these may import only inside a function, so that `gemel --help` and `import gemel` stay quick.
 LATER = {
     "project": {"checks", "expectations", "bridge", "bi", "lineage"},
-    "cli": {"warehouse", "dbt", "expectations", "generated", "bridge", "bi", "lineage", "project", "changes", "server"},
+    "cli": {"warehouse", "dbt", "expectations", "generated", "bridge", "bi", "lineage", "project", "changes"}
+    | {"catalogue", "server"},
     "__init__": {"project"},
 }
 

@@ -636,6 +636,10 @@ class Project:
                 yield from self._workspace.mistyped()
                 yield from self._workspace.endless() if data else ()
 
+    def place(self, about: About) -> Place | None:
+        """Where in the project's YAML a definition stands; None where that is not found."""
+        return self._places.of(about) if self._places is not None else None
+
     @contextmanager
     def placing(self, about: About | None = None) -> Iterator[None]:
         """Errors that leave this know the place of the definition that they speak of, by default `about`."""

@@ -263,5 +263,5 @@ def test_the_metrics_of_the_worked_example_that_have_formulas(example):
 def test_the_columns_do_not_depend_on_the_order_in_which_dbt_wrote_the_metrics():
     manifest = WITH_MORE.manifest
     backwards = bind(replace(manifest, metrics=tuple(reversed(manifest.metrics))))
-    for model in ("orders", "visits"):
-        assert formulas_of(backwards, model) == formulas_of(WITH_MORE, model)
+    for name in ("orders", "visits"):
+        assert formulas_of(backwards, name) == formulas_of(WITH_MORE, name)

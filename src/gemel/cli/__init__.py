@@ -30,6 +30,7 @@ COMMANDS = {
     "import": ("importing", "Another format's definitions as dbt's YAML."),
     "diff": ("diff", "Compare two states of the project: definitions, who is touched, numbers."),
     "lineage": ("lineage", "Tell where a number comes from, and where it goes."),
+    "docs": ("docs", "Write the catalogue, a site to read in a browser."),
     "schema": ("schema", "Print the JSON Schema of feature_views/*.yml."),
 }
 """Every command: its module, and what it does. One whose module is not there is not offered."""

@@ -1,0 +1,308 @@
+"""What a page says of one node: the words of its definition, with links to what they name."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gemel.catalogue.content import Address, Code, Link, Numbers, Page, Value
+from gemel.catalogue.series import Series
+from gemel.errors import About, GemelError
+from gemel.generated import models_folder
+from gemel.lineage.graph import TABLES, Node
+from gemel.spec.expectations import MetricTest
+from gemel.spec.feature_views import DimensionFeature, MetricFeature
+from gemel.spec.manifest import (
+    Conversion,
+    Cumulative,
+    Derived,
+    Dimension,
+    Entity,
+    Measure,
+    Metric,
+    MetricInput,
+    Ratio,
+    SavedQuery,
+    SemanticModel,
+    Simple,
+)
+
+if TYPE_CHECKING:
+    from gemel.bridge.features import BoundView
+    from gemel.project import Project
+
+Fact = tuple[str, Value]
+
+
+class Pages:
+    """The pages of a project's nodes. What several of them need is looked up once."""
+
+    def __init__(self, project: "Project", numbers: Numbers, nodes: Iterable[Node]) -> None:
+        self._project = project
+        self._graph = project.graph
+        self._numbers = numbers
+        self._ids = frozenset(node.id for node in nodes)
+        self._columns: dict[str, list[str]] = {}
+        self._tables: dict[str, str] = {}
+        for node in nodes:
+            if node.kind == "column":
+                self._columns.setdefault(node.name.rpartition(".")[0], []).append(node.id)
+            elif node.kind in TABLES:
+                self._tables[node.name] = node.id
+        self._views = {view.name: view for view in project.features.views}
+        self._on_demand = {view.name: view for view in project.features.on_demand}
+        self._services = {service.service.name: service for service in project.features.services}
+        self._measures = {
+            metric.definition.measure.name: metric.definition.measure
+            for metric in self._graph.metrics.values()
+            if isinstance(metric.definition, Simple)
+        }
+        names = project.lineage.definitions.weak
+        self._dimensions: dict[str, tuple[SemanticModel, Dimension]] = {}
+        self._dimension_ids: dict[tuple[str, str], str] = {}
+        for model in self._graph.models.values():
+            for dimension in model.dimensions:
+                for id in names.get(f"{model.name}.{dimension.name}", ()):
+                    if id.startswith("dimension:"):
+                        self._dimensions[id] = (model, dimension)
+                        self._dimension_ids[model.name, dimension.name] = id
+
+    def of(self, node: Node) -> Page:
+        """Everything but the name, the description and the lineage."""
+        made = self._page(node)
+        owner: list[Fact] = [("Owner", node.owner)] if node.owner else []
+        file: list[Fact] = (
+            [("Defined in", Code(node.file))] if node.file and "Defined in" not in dict(made.facts) else []
+        )
+        return replace(made, facts=(*owner, *made.facts, *file))
+
+    def _page(self, node: Node) -> Page:
+        match node.kind:
+            case "metric":
+                return self._metric(self._graph.metrics[node.name])
+            case "measure":
+                return self._measure(node.name)
+            case "dimension":
+                return self._dimension(node.id)
+            case "entity":
+                return self._entity(node.name)
+            case "saved_query":
+                return self._saved_query(self._graph.saved_queries[node.name])
+            case "feature_view" if node.name in self._views:
+                return self._feature_view(self._views[node.name])
+            case "feature":
+                return self._feature(node.name)
+            case "feature_service":
+                return self._feature_service(node.name)
+            case "bi_view":
+                return Page(sql=self._sql_of("bi", node.name), sql_title="The dbt model")
+            case "column":
+                return Page(facts=self._table_of(node.name))
+            case "exposure":
+                return Page(facts=(("Address", Address(node.url)),) if node.url else ())
+            case _:
+                return Page(lists=_lists(("Columns", self._columns.get(node.name, ()))))
+
+    def _metric(self, metric: Metric) -> Page:
+        series = self._numbers.series.get(metric.name)
+        facts: list[Fact] = [("Type", metric.type), *self._meaning(metric)]
+        facts += [("Filter", Code(text)) for text in metric.filters]
+        facts += [("Test", _told(test)) for test in self._project.metric_tests if test.metric == metric.name]
+        facts += self._place(About("metric", metric.name))
+        if isinstance(series, Series):
+            known = [day for day, value in series.points if value is not None]
+            facts += [("Newest facts", f"in the {series.grain} of {known[-1]}")] if known else []
+        grain = series.grain if isinstance(series, Series) else None
+        time = f"metric_time__{grain}" if grain else "metric_time"
+        try:
+            sql, title = self._project.query([metric.name], [time]).sql, f"SQL by {grain or 'time'}"
+        except GemelError as error:
+            sql, title = None, error.message
+        lists = [("Can be grouped by", self._dimensions_of(metric))]
+        return Page(metric.label, tuple(facts), _lists(*lists), sql, title, series)
+
+    def _meaning(self, metric: Metric) -> list[Fact]:
+        match metric.definition:
+            case Simple(measure=measure, fill_nulls_with=fill):
+                filled: list[Fact] = [("No facts are", str(fill))] if fill is not None else []
+                return [("Measure", self._link(f"measure:{measure.name}")), ("Is", Code(_aggregate(measure))), *filled]
+            case Ratio(numerator, denominator):
+                return [("Numerator", self._input(numerator)), ("Denominator", self._input(denominator))]
+            case Derived(expr, inputs):
+                return [("Expression", Code(expr)), ("Of", tuple(map(self._input, inputs)))]
+            case Cumulative(input=used, window=window, grain_to_date=grain):
+                over = f"the last {window}" if window else f"the {grain} to date" if grain else "all time up to then"
+                return [("Of", self._input(used)), ("Over", over)]
+            case Conversion(base=base, conversion=conversion, entity=entity, calculation=calculation, window=window):
+                within = str(window) if window else "any time"
+                return [
+                    ("From", self._input(base)),
+                    ("To", self._input(conversion)),
+                    ("By", entity),
+                    ("Within", within),
+                    ("Tells", calculation.replace("_", " ")),
+                ]
+
+    def _input(self, used: MetricInput) -> Value:
+        match self._graph.metrics.get(used.name):
+            case Metric(private=True, definition=Simple(measure=measure)):
+                link = self._link(f"measure:{measure.name}")
+            case _:
+                link = self._link(f"metric:{used.name}")
+        words = [f"as {used.alias}"] if used.alias else []
+        words += [f"{used.offset_window} before"] if used.offset_window else []
+        words += [f"at the start of the {used.offset_to_grain}"] if used.offset_to_grain else []
+        words += [f"where {text}" for text in used.filters]
+        return (link, *words) if words else link
+
+    def _dimensions_of(self, metric: Metric) -> list[str]:
+        """Those that all of its facts can be grouped by, the nearest first."""
+        homes = dict.fromkeys(measure.model for measure in self._graph.measures(metric))
+        reached = [
+            {(found.model, found.element.name): None for found in self._graph.attributes(home).values()}
+            for home in homes
+        ]
+        common = [each for each in reached[0] if all(each in other for other in reached)] if reached else []
+        return [self._dimension_ids[each] for each in common if each in self._dimension_ids]
+
+    def _measure(self, name: str) -> Page:
+        measure = self._measures[name]
+        model = self._graph.models[measure.model]
+        time = self._dimension_ids.get((measure.model, measure.time_dimension))
+        facts: list[Fact] = [
+            ("Is", Code(_aggregate(measure))),
+            ("Semantic model", model.name),
+            ("Table", self._table(model)),
+            ("Time", Link(time) if time else measure.time_dimension),
+        ]
+        if measure.non_additive:
+            which = "latest" if measure.non_additive.choice == "max" else "earliest"
+            facts.append(("Not added up over", f"{measure.non_additive.dimension}: the {which} counts"))
+        return Page(measure.label, (*facts, *self._place(About("semantic_model", model.name, measure.name))))
+
+    def _dimension(self, id: str) -> Page:
+        model, dimension = self._dimensions[id]
+        facts: list[Fact] = [("Type", f"time, by {dimension.grain}" if dimension.is_time else "categorical")]
+        facts += [("Is", Code(dimension.expr)), ("Semantic model", model.name), ("Table", self._table(model))]
+        if dimension.validity:
+            facts.append(("Validity", f"the {dimension.validity} of the time in which a row holds"))
+        return Page(dimension.label, (*facts, *self._place(About("semantic_model", model.name, dimension.name))))
+
+    def _entity(self, name: str) -> Page:
+        model = self._graph.models[name.rpartition(".")[0]]
+        entity: Entity = next(each for each in model.entities if each.name == name.rpartition(".")[2])
+        others = [
+            f"entity:{each.name}.{entity.name}" for each in self._graph.models.values() if each.name != model.name
+        ]
+        facts: list[Fact] = [("Type", f"{entity.type} key"), ("Is", Code(entity.expr)), ("Semantic model", model.name)]
+        facts += [("Table", self._table(model)), *self._place(About("semantic_model", model.name, entity.name))]
+        return Page(entity.label, tuple(facts), _lists(("The same in other models", self._known(others))))
+
+    def _saved_query(self, query: SavedQuery) -> Page:
+        facts: list[Fact] = [("Metrics", tuple(self._link(f"metric:{name}") for name in query.metrics))]
+        facts += [("Group by", Code(", ".join(query.group_by)))] if query.group_by else []
+        facts += [("Where", Code(text)) for text in query.where]
+        facts += [("Order", Code(", ".join(query.order_by)))] if query.order_by else []
+        facts += [("Limit", f"{query.limit:,}")] if query.limit is not None else []
+        for export in query.exports:
+            place = ".".join(part for part in (export.database, export.schema, export.alias or export.name) if part)
+            facts.append(("Export", f"{export.kind} {place}"))
+        facts += self._place(About("saved_query", query.name))
+        try:
+            sql = self._project.query(saved_query=query.name).sql
+        except GemelError:
+            sql = None
+        return Page(query.label, tuple(facts), sql=sql)
+
+    def _feature_view(self, bound: "BoundView") -> Page:
+        view = bound.view
+        facts: list[Fact] = [
+            ("Of", ", ".join(view.entities)),
+            ("Rows", f"one each {view.schedule}"),
+            *([("Facts count once known at", Code(view.known_at))] if view.known_at else []),
+            *([("Delay", str(view.delay))] if view.delay else []),
+            *([("Values expire after", str(view.ttl))] if view.ttl else []),
+            *([("Late facts are looked for", f"{view.lookback} back")] if view.lookback else []),
+            *([("Newest row at most", f"{view.freshness} old")] if view.freshness else []),
+            ("Online", "yes" if view.online else "no"),
+            *([("Push source", view.push)] if view.push else []),
+            *([("Tags", ", ".join(f"{key}: {value}" for key, value in view.tags))] if view.tags else []),
+        ]
+        newest = self._numbers.newest.get(view.name)
+        facts += [("Newest row", f"{newest:%Y-%m-%d %H:%M} UTC")] if newest else []
+        facts += [("Defined in", Code(str(view.place)))] if view.place else []
+        features = [f"feature:{view.name}.{column.name}" for column in bound.columns]
+        return Page(
+            None,
+            tuple(facts),
+            _lists(("Features", self._known(features))),
+            self._sql_of("features", view.name),
+            "The dbt model",
+        )
+
+    def _feature(self, name: str) -> Page:
+        view, _, feature = name.partition(".")
+        facts: list[Fact] = [("Feature view", self._link(f"feature_view:{view}"))]
+        if view in self._on_demand:
+            expressions = dict((each.name, each) for each, _ in self._on_demand[view].expressions)
+            return Page(None, (*facts, ("Is", Code(expressions[feature].expr)), ("Computed", "when it is asked for")))
+        column = next(each for each in self._views[view].columns if each.name == feature)
+        match column.feature:
+            case MetricFeature() as made:
+                own = "as the metric says" if made.own else "all time up to the moment"
+                facts.append(("Metric", self._link(f"metric:{made.metric}")))
+                facts += [("Part", column.part)] if column.part else []
+                facts.append(("Window", f"the {made.window} before the moment" if made.window else own))
+            case DimensionFeature() as made:
+                facts.append(("Dimension", made.dimension))
+                facts.append(("As of", "now" if made.current else "the moment"))
+        facts += [("Type", column.dtype)] if column.dtype else []
+        facts += [("Defined in", Code(str(column.feature.place)))] if column.feature.place else []
+        return Page(None, tuple(facts))
+
+    def _feature_service(self, name: str) -> Page:
+        service = self._services[name].service
+        facts: list[Fact] = (
+            [("Tags", ", ".join(f"{key}: {value}" for key, value in service.tags))] if service.tags else []
+        )
+        facts += [("Defined in", Code(str(service.place)))] if service.place else []
+        return Page(None, tuple(facts))
+
+    def _table_of(self, column: str) -> tuple[Fact, ...]:
+        table = column.rpartition(".")[0]
+        return (("Table", Link(self._tables[table])),) if table in self._tables else (("Table", table),)
+
+    def _table(self, model: SemanticModel) -> Value:
+        name = model.relation.node or model.relation.name
+        return Link(self._tables[name]) if name in self._tables else name
+
+    def _sql_of(self, folder: str, model: str) -> str | None:
+        """A dbt model as it was generated into `models/<folder>`; None where it was not."""
+        root = self._project.dir
+        file = root / models_folder(root, folder) / f"{model}.sql" if root else None
+        return file.read_text(encoding="utf-8") if file and file.is_file() else None
+
+    def _link(self, id: str) -> Value:
+        return Link(id) if id in self._ids else id.partition(":")[2]
+
+    def _known(self, ids: Iterable[str]) -> list[str]:
+        return [id for id in dict.fromkeys(ids) if id in self._ids]
+
+    def _place(self, about: About) -> list[Fact]:
+        place = self._project.place(about)
+        return [("Defined in", Code(f"{place.file}:{place.line}"))] if place else []
+
+
+def _aggregate(measure: Measure) -> str:
+    words = measure.agg.replace("_", " ")
+    if measure.percentile:
+        words = f"{'discrete ' if measure.percentile.discrete else ''}percentile {measure.percentile.fraction:g}"
+    return f"{words} of {measure.expr}"
+
+
+def _told(test: MetricTest) -> Value:
+    words = test.name.replace("_", " ")
+    return f"{words}: {test.description}" if test.description else words
+
+
+def _lists(*lists: tuple[str, Iterable[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((title, tuple(ids)) for title, ids in lists if ids)

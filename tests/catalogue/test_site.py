@@ -1,0 +1,188 @@
+"""The catalogue's files, and what a browser makes of them."""
+
+import json
+import re
+
+import pytest
+
+from gemel.catalogue.content import Numbers, gather
+from gemel.catalogue.series import series
+from gemel.catalogue.site import write
+from gemel.cli import main
+from gemel.errors import ProjectError
+
+# As the machines' manual has it: Chromium would otherwise look for its maker's hosts.
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="session")
+def browser(needs_chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=needs_chromium, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def site(shop):
+    """The first page of the shop's catalogue."""
+    return write(gather(shop.project, Numbers(series(shop.project), {})), shop.path / "docs")
+
+
+@pytest.fixture
+def page(browser, site):
+    """It in a browser. What it asks for from elsewhere, and what goes wrong in it, fails the test."""
+    opened = browser.new_page()
+    wrong = []
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("console", lambda told: wrong.append(told.text) if told.type in ("error", "warning") else None)
+    opened.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else wrong.append(asked.url))
+    opened.goto(site.as_uri())
+    yield opened
+    opened.close()
+    assert not wrong
+
+
+def test_every_definition_has_a_page_and_every_edge_two_ends(site):
+    text = (site.parent / "data" / "index.js").read_text()
+    told = json.loads(text.removeprefix("gemel.index(").rstrip().removesuffix(");"))
+    names = {(kind, name) for kind, name, *_ in told["nodes"]}
+    assert {("metric", "revenue"), ("metric", "return_rate"), ("dimension", "sale__region")} <= names
+    assert {
+        ("saved_query", "by_region"),
+        ("measure", "amount"),
+        ("model", "sales"),
+        ("column", "sales.amount"),
+    } <= names
+    flat = json.loads((site.parent / "data" / "edges.js").read_text().removeprefix("gemel.edges(").rstrip()[:-2])
+    pairs = {(told["nodes"][flat[i]][1], told["nodes"][flat[i + 1]][1]) for i in range(0, len(flat), 3)}
+    assert {("returned", "return_rate"), ("revenue", "by_region"), ("sales.amount", "amount")} <= pairs
+
+
+def test_a_metric_shows_its_definition_its_sql_and_a_chart_with_the_same_numbers_as_a_table(page):
+    page.goto(page.url + "#/metric/return_rate")
+    page.get_by_role("heading", name="return_rate").wait_for()
+    assert page.locator("dd").first.inner_text() == "ratio"
+    page.goto(page.url.partition("#")[0] + "#/metric/revenue")
+    page.get_by_role("heading", name="revenue", exact=True).wait_for()
+    assert "sales@example.com" in page.locator("dl").inner_text()
+    assert "SUM(sales.amount)" in page.locator("pre").inner_text()
+    picture = page.locator("[role=img]").get_attribute("aria-label")
+    assert picture == ("revenue by week from 2023-07-03 (73.5) to 2024-07-01 (21); least 21, greatest 73.5")
+    page.get_by_text("As a table").click()
+    assert page.get_by_role("row").count() == 54
+
+
+def test_words_of_a_definition_stay_words(page):
+    page.goto(page.url + "#/dimension/sale__region")
+    page.get_by_role("heading", name="sale__region").wait_for()
+    assert "<img src=x onerror=alert(1)>" in page.locator("main").inner_text()
+    assert page.title() == "sale__region, dimension - Catalogue"
+    assert page.locator("main img").count() == 0
+
+
+def test_the_keyboard_alone_finds_a_metric_and_walks_its_lineage(page):
+    page.keyboard.press("/")
+    page.keyboard.type("return rate")
+    assert page.get_by_role("combobox").get_attribute("aria-expanded") == "true"
+    assert page.get_by_role("option", selected=True).inner_text().endswith("return_rate")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="return_rate").wait_for()
+    assert page.evaluate("document.activeElement.id") == "content"
+    assert page.get_by_role("status").inner_text() == "return_rate, metric"
+    page.get_by_role("link", name="Metric returned").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="returned").wait_for()
+    assert "There is no chart: its tables have no rows." in page.locator("main").inner_text()
+
+
+def test_lineage_is_told_as_lists_too(page):
+    page.goto(page.url + "#/metric/revenue")
+    page.get_by_text("Lineage as lists").click()
+    lists = page.locator("details", has_text="Lineage as lists")
+    assert lists.get_by_role("link", name="sales.amount").is_visible()
+    assert lists.get_by_role("link", name="by_region").is_visible()
+
+
+def test_what_is_not_there_is_said(page):
+    page.goto(page.url + "#/metric/gone")
+    page.get_by_role("heading", name="Nothing has this name").wait_for()
+
+
+def test_a_page_has_its_landmarks_and_every_field_a_label(page):
+    page.goto(page.url + "#/metric")
+    page.get_by_role("heading", name="Metrics").wait_for()
+    for landmark in ("banner", "navigation", "main", "search"):
+        assert page.get_by_role(landmark).count() == 1, landmark
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('input, button, a[href]')].filter(each => "
+        "!(each.innerText || each.getAttribute('aria-label') || each.labels?.length)).length"
+    )
+    assert unnamed == 0
+    page.get_by_label("Filter metrics").fill("rate")
+    assert page.get_by_role("row").count() == 2  # the heading and return_rate
+    assert page.get_by_role("status").inner_text() == "1 of 5 shown"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(browser, site, scheme):
+    """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(site.as_uri() + "#/metric/revenue")
+    page.get_by_role("heading", name="revenue", exact=True).wait_for()
+    for text in ("h1", "dt", "dd", "dl code", "main a", ".kind", "nav span", "footer p", "summary", "pre code"):
+        assert page.locator(text).first.evaluate(CONTRAST) >= 4.5, text
+    page.close()
+
+
+CONTRAST = """element => {
+    const parts = color => color.match(/[\\d.]+/g).map(Number);
+    const light = color => parts(color).slice(0, 3).map(value => value / 255)
+        .map(value => value <= .04045 ? value / 12.92 : ((value + .055) / 1.055) ** 2.4)
+        .reduce((sum, value, i) => sum + value * [.2126, .7152, .0722][i], 0);
+    let ground = element;
+    while (ground && (parts(getComputedStyle(ground).backgroundColor)[3] ?? 1) === 0) ground = ground.parentElement;
+    const color = (each, what) => light(getComputedStyle(each)[what]);
+    const both = [color(element, "color"), color(ground ?? document.documentElement, "backgroundColor")];
+    return (Math.max(...both) + .05) / (Math.min(...both) + .05);
+}"""
+
+
+def test_a_narrow_page_does_not_scroll_sideways(browser, site):
+    page = browser.new_page(viewport={"width": 360, "height": 700})
+    page.goto(site.as_uri() + "#/metric/revenue")
+    page.get_by_role("heading", name="revenue", exact=True).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()
+
+
+def test_a_catalogue_is_written_again_and_nothing_else_is_overwritten(shop, site):
+    content = gather(shop.project, Numbers({}, {}))
+    (site.parent / "data" / "details-99.js").write_text("of an older one")
+    write(content, site.parent)
+    assert not (site.parent / "data" / "details-99.js").exists()
+    other = shop.path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("mine")
+    with pytest.raises(ProjectError, match="holds something else") as refused:
+        write(content, other)
+    assert refused.value.code == "G608"
+    assert (other / "thesis.txt").read_text() == "mine"
+
+
+def test_no_data_asks_the_database_nothing(shop, capfd):
+    where = ["--manifest", str(shop.path / "semantic_manifest.json"), "--database", str(shop.path / "gone.duckdb")]
+    assert main(["docs", "--no-data", "--output", str(shop.path / "site"), *where]) == 0
+    out, err = capfd.readouterr()
+    assert out.strip().endswith("index.html")
+    assert re.search(r"\d+ pages", err)
+
+
+def test_without_a_database_the_definitions_are_told_and_the_charts_say_why(shop, capfd):
+    where = ["--manifest", str(shop.path / "semantic_manifest.json"), "--database", str(shop.path / "gone.duckdb")]
+    assert main(["docs", "--output", str(shop.path / "site"), *where]) == 0
