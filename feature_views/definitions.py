@@ -53,7 +53,7 @@ carrier_punctuality_source = FileSource(
     description="A copy of dbt's table carrier_punctuality, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.carrier_punctuality",
-        "definition": "43bda39a0d86",
+        "definition": "b66163bf2965",
     },
     owner="ml@example.com",
 )
@@ -232,7 +232,7 @@ carrier_punctuality_view = FeatureView(
         "schedule": "day",
         "known_at": "flight__outcome_known_at",
         "delay": "2 hours",
-        "definition": "43bda39a0d86",
+        "definition": "b66163bf2965",
     },
     owner="ml@example.com",
 )
@@ -245,7 +245,7 @@ origin_congestion_source = FileSource(
     description="A copy of dbt's table origin_congestion, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.origin_congestion",
-        "definition": "946624dff186",
+        "definition": "2b0c887305af",
     },
     owner="ml@example.com",
 )
@@ -389,7 +389,7 @@ origin_congestion_view = FeatureView(
         "dbt": "model.gemel_flights.origin_congestion",
         "schedule": "hour",
         "known_at": "flight__outcome_known_at",
-        "definition": "946624dff186",
+        "definition": "2b0c887305af",
     },
     owner="ml@example.com",
 )
@@ -402,7 +402,7 @@ plane_history_source = FileSource(
     description="A copy of dbt's table plane_history, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_history",
-        "definition": "12b0ecedbdfe",
+        "definition": "78d40b616e8a",
     },
     owner="ml@example.com",
 )
@@ -552,7 +552,7 @@ plane_history_view = FeatureView(
         "dbt": "model.gemel_flights.plane_history",
         "schedule": "day",
         "known_at": "flight__landed_at",
-        "definition": "12b0ecedbdfe",
+        "definition": "78d40b616e8a",
     },
     owner="ml@example.com",
 )
@@ -565,7 +565,7 @@ airline_at_airport_source = FileSource(
     description="A copy of dbt's table airline_at_airport, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.airline_at_airport",
-        "definition": "0ff000ee9c8b",
+        "definition": "3e59dd75fd7b",
     },
     owner="ml@example.com",
 )
@@ -640,7 +640,7 @@ airline_at_airport_view = FeatureView(
         "dbt": "model.gemel_flights.airline_at_airport",
         "schedule": "day",
         "known_at": "flight__outcome_known_at",
-        "definition": "0ff000ee9c8b",
+        "definition": "3e59dd75fd7b",
     },
     owner="ml@example.com",
 )
@@ -653,7 +653,7 @@ plane_knock_on_source = FileSource(
     description="A copy of dbt's table plane_knock_on, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_knock_on",
-        "definition": "2f6ce96defb6",
+        "definition": "fab4ee207d38",
     },
     owner="ml@example.com",
 )
@@ -693,7 +693,7 @@ plane_knock_on_view = FeatureView(
     tags={
         "dbt": "model.gemel_flights.plane_knock_on",
         "schedule": "day",
-        "definition": "2f6ce96defb6",
+        "definition": "fab4ee207d38",
     },
     owner="ml@example.com",
 )
@@ -706,7 +706,7 @@ maker_reliability_source = FileSource(
     description="A copy of dbt's table maker_reliability, made whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.maker_reliability",
-        "definition": "1dce232bd86e",
+        "definition": "a3cbaae5251b",
     },
     owner="ml@example.com",
 )
@@ -792,7 +792,7 @@ maker_reliability_view = FeatureView(
         "dbt": "model.gemel_flights.maker_reliability",
         "schedule": "week",
         "known_at": "flight__landed_at",
-        "definition": "1dce232bd86e",
+        "definition": "a3cbaae5251b",
     },
     owner="ml@example.com",
 )

@@ -3,7 +3,7 @@
     materialized="incremental",
     incremental_strategy="append",
     on_schema_change="sync_all_columns",
-    pre_hook="{% if is_incremental() %}DELETE FROM {{ this }} WHERE {% if var('gemel_from', none) %}CASE WHEN definition <> '0ff000ee9c8b' THEN error('airline_at_airport was built by another definition: build all of it, without gemel_from, before a part') ELSE true END AND event_timestamp >= '{{ var(\"gemel_from\", none) }}' AND event_timestamp < '{{ var(\"gemel_to\", \"9999-12-31\") }}'{% else %}definition <> '0ff000ee9c8b' OR event_timestamp > (SELECT MAX(event_timestamp) FROM {{ this }}) - INTERVAL '2' DAY{% endif %}{% endif %}",
+    pre_hook="{% if is_incremental() %}DELETE FROM {{ this }} WHERE {% if var('gemel_from', none) %}CASE WHEN definition <> '3e59dd75fd7b' THEN error('airline_at_airport was built by another definition: build all of it, without gemel_from, before a part') ELSE true END AND event_timestamp >= '{{ var(\"gemel_from\", none) }}' AND event_timestamp < '{{ var(\"gemel_to\", \"9999-12-31\") }}'{% else %}definition <> '3e59dd75fd7b' OR event_timestamp > (SELECT MAX(event_timestamp) FROM {{ this }}) - INTERVAL '2' DAY{% endif %}{% endif %}",
     post_hook="COPY (FROM {{ this }} ORDER BY carrier, origin, event_timestamp) TO 'feature_views/data/airline_at_airport.parquet' (FORMAT parquet, KV_METADATA {gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}'})"
 ) }}
 
@@ -297,7 +297,7 @@ SELECT
   CAST(features.longest_departure_delay_1_day AS BIGINT) AS longest_departure_delay_1d,
   CAST(features.flights_month_to_date AS BIGINT) AS flights_month_to_date,
   CAST('{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}' AS TIMESTAMP) AS created_timestamp,
-  '0ff000ee9c8b' AS definition
+  '3e59dd75fd7b' AS definition
 FROM features
 LEFT JOIN median_departure_delay_7_day
   ON features.carrier = median_departure_delay_7_day.carrier

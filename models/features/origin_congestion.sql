@@ -3,7 +3,7 @@
     materialized="incremental",
     incremental_strategy="append",
     on_schema_change="sync_all_columns",
-    pre_hook="{% if is_incremental() %}DELETE FROM {{ this }} WHERE {% if var('gemel_from', none) %}CASE WHEN definition <> '946624dff186' THEN error('origin_congestion was built by another definition: build all of it, without gemel_from, before a part') ELSE true END AND event_timestamp >= '{{ var(\"gemel_from\", none) }}' AND event_timestamp < '{{ var(\"gemel_to\", \"9999-12-31\") }}'{% else %}definition <> '946624dff186' OR event_timestamp > (SELECT MAX(event_timestamp) FROM {{ this }}) - INTERVAL '2' DAY{% endif %}{% endif %}",
+    pre_hook="{% if is_incremental() %}DELETE FROM {{ this }} WHERE {% if var('gemel_from', none) %}CASE WHEN definition <> '2b0c887305af' THEN error('origin_congestion was built by another definition: build all of it, without gemel_from, before a part') ELSE true END AND event_timestamp >= '{{ var(\"gemel_from\", none) }}' AND event_timestamp < '{{ var(\"gemel_to\", \"9999-12-31\") }}'{% else %}definition <> '2b0c887305af' OR event_timestamp > (SELECT MAX(event_timestamp) FROM {{ this }}) - INTERVAL '2' DAY{% endif %}{% endif %}",
     post_hook="COPY (FROM {{ this }} ORDER BY origin, event_timestamp) TO 'feature_views/data/origin_congestion.parquet' (FORMAT parquet, KV_METADATA {gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}'})"
 ) }}
 
@@ -105,7 +105,7 @@ SELECT
   CAST(features.departures_1_day AS BIGINT) AS late_rate_1d__denominator,
   CAST(features.cancelled_flights_3_hour AS BIGINT) AS cancelled_flights_3h,
   CAST('{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}' AS TIMESTAMP) AS created_timestamp,
-  '946624dff186' AS definition
+  '2b0c887305af' AS definition
 FROM features
 WHERE
   features.event_timestamp >= (

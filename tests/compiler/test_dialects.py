@@ -5,7 +5,7 @@ from sqlglot import exp, parse_one
 
 from compiler.shop import flat, sql
 from gemel.compiler.accents import WITHOUT_FILTER
-from gemel.compiler.dialects import named, referred, speak
+from gemel.compiler.dialects import named, referred, speak, speak_apart
 from gemel.errors import QueryError
 from gemel.spec.manifest import Relation
 
@@ -39,6 +39,30 @@ def test_a_text_of_two_lines_is_the_same_text_in_a_filter_and_a_group():
     text = speak(parse_one(f"WITH b AS ({inner}) SELECT n FROM b", dialect="duckdb"), "duckdb")
     assert "'late\nagain'" in text
     assert "'no\nnote'" in text
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        "a",
+        "a, b AS c, 'two\nlines' AS d, b = 'two\nlines' AS e",
+        "CASE WHEN a = 1 THEN 'one' WHEN a = 2 THEN 'two\nlines' ELSE 'more' END AS f",
+        "SUM(a) FILTER (WHERE b = 'x') AS g, a",
+        "COALESCE(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, "
+        "cccccccccccccccccccccccccccccccccccccccc, 'two\nlines') AS h, a AS i",
+    ],
+)
+def test_a_select_said_apart_from_its_outputs_is_the_same_text_with_and_without_types(outputs):
+    cte = "WITH t AS (SELECT a, SUM(b) FILTER (WHERE c = 'x') AS b FROM u GROUP BY a)"
+    text = f"{cte} SELECT {outputs} FROM t WHERE a > 1"
+    cast = parse_one(text, dialect="duckdb")
+    for output in cast.selects:
+        value = exp.cast(output.unalias().copy(), "DOUBLE")
+        output.replace(exp.alias_(value, output.alias_or_name))
+    frame, apart = speak_apart(parse_one(text, dialect="duckdb"), "duckdb")
+    assert frame.filled(apart) == speak(parse_one(text, dialect="duckdb"), "duckdb")
+    typed = [exp.alias_(exp.cast(each.unalias(), "DOUBLE"), each.alias_or_name) for each in apart]
+    assert frame.filled(typed) == speak(cast, "duckdb")
 
 
 def test_division_is_never_an_integers():

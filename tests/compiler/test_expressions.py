@@ -2,11 +2,13 @@
 
 import duckdb
 import pytest
+from sqlglot import exp, parse_one
 
 from gemel.compiler.expressions import (
     Refused,
     bound,
     column,
+    copied,
     divide,
     guarded,
     identifier,
@@ -114,6 +116,31 @@ def test_a_filter_is_taken_apart_into_a_tree_and_its_references():
         Item(("order", "status"), kind="dimension"),
         MetricItem("orders", (Item(("customer",)),)),
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.b",
+        "SUM(a.b) FILTER (WHERE a.x IN ('done', 'gone'))",
+        "CASE WHEN a THEN CAST(b AS DECIMAL(10, 2)) END",
+        "DATE_TRUNC('day', a.t) + INTERVAL '1' DAY",
+        " OR ".join(f"a = {number}" for number in range(3000)),
+    ],
+)
+def test_a_copied_tree_is_equal_and_has_nothing_in_common(text):
+    tree = parse_one(text, dialect="duckdb")
+    first = copied(tree)
+    assert first == tree and first.sql("duckdb") == tree.sql("duckdb")
+    assert not {*map(id, tree.walk())} & {*map(id, first.walk())}
+    for ours, theirs in zip(first.walk(), tree.copy().walk(), strict=True):
+        assert (ours.arg_key, ours.index, ours.comments) == (theirs.arg_key, theirs.index, theirs.comments)
+        assert ours.parent is None or any(ours is each for each in ours.parent.iter_expressions())
+    before = tree.sql("duckdb")
+    for each in list(first.find_all(exp.Column)):
+        each.set("this", exp.to_identifier("other"))
+    assert tree.sql("duckdb") == before
+    assert first != tree and first == parse_one(first.sql("duckdb"), dialect="duckdb")
 
 
 def test_a_value_is_bracketed_where_its_surroundings_could_pull_it_apart():

@@ -59,8 +59,7 @@ class Tables:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._texts: dict[str, _Text] = {}
-        self._selects: dict[str, exp.Select] = {}
+        self._said: dict[str, _Said] = {}
         self._digests: dict[str, str] = {}
 
     def model(self, view: BoundView, types: Types, *, nodes: Nodes, kind: Warehouse = DUCKDB) -> str:
@@ -71,16 +70,16 @@ class Tables:
         made, lookback = self.digest(view), view.view.lookback
         with _at(view):
             refuse_unkept(view, kind)
-            if lookback is None:
-                select, relations = self._taken(view, kind)
+            if lookback is None and kind.dialect == "duckdb":
+                said = self._duckdb(view)
+                outputs = shaped(_typed(exp.Select(expressions=[*said.outputs]), types), kind).selects
+                spoken, relations = said.frame.filled(outputs), said.natural.relations
             else:
-                within = (_bound("first_moment"), _bound("end_moment"))
-                plan = plan_features(self.graph, view.query(timestamp(UNTIL), within=within))
-                select, relations = _lowered(plan, kind)
-            select = _typed(select, types)
-            if lookback is not None:
-                select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
-            spoken = dialects.speak(shaped(select, kind), kind.dialect)
+                select, relations = self._lowered(view, kind)
+                select = _typed(select, types)
+                if lookback is not None:
+                    select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
+                spoken = dialects.speak(shaped(select, kind), kind.dialect)
             text = _Text(spoken, relations).filled(lambda relation: f"{{{{ {nodes.ref(relation)} }}}}")
             if lookback is not None:
                 text = text.replace("WITH ", f"WITH {_asked(kind)}, ", 1)
@@ -89,7 +88,7 @@ class Tables:
     def natural(self, view: BoundView, catalogs: frozenset[str] | None, kind: Warehouse = DUCKDB) -> str:
         """The same table with no column cast, over the relations themselves: for the engine to say their types."""
         if kind.dialect == "duckdb":
-            text = self._text(view)
+            text = self._duckdb(view).natural
         else:
             select, relations = _lowered(view.plan, kind)
             text = _Text(dialects.speak(select, kind.dialect), relations)
@@ -100,7 +99,7 @@ class Tables:
 
     def reads(self, view: BoundView) -> tuple[Relation, ...]:
         """The relations that the table is made of."""
-        return self._text(view).relations
+        return self._duckdb(view).natural.relations
 
     def tree(self, view: BoundView, kind: Warehouse) -> tuple[exp.Select, dict[str, Relation]]:
         """The table with no column cast, and which relation each name in it stands for."""
@@ -113,7 +112,8 @@ class Tables:
         Feast does not see a changed formula under an unchanged name; this, among the tags, shows it.
         """
         if view.name not in self._digests:
-            self._digests[view.name] = _hash(self._text(view).filled(lambda relation: relation.node or relation.name))
+            text = self._duckdb(view).natural.filled(lambda relation: relation.node or relation.name)
+            self._digests[view.name] = _hash(text)
         return self._digests[view.name]
 
     def digests(self, view: BoundView) -> dict[str, str]:
@@ -129,20 +129,19 @@ class Tables:
             if column in columns
         }
 
-    def _text(self, view: BoundView) -> "_Text":
-        """The table in DuckDB's words. The tree that it is of is kept for the model, which is made last."""
-        if view.name not in self._texts:
-            self._selects[view.name], relations = _lowered(view.plan, DUCKDB)
-            self._texts[view.name] = _Text(
-                dialects.generator("duckdb").generate(self._selects[view.name], copy=False), relations
-            )
-        return self._texts[view.name]
+    def _duckdb(self, view: BoundView) -> "_Said":
+        if view.name not in self._said:
+            select, relations = _lowered(view.plan, DUCKDB)
+            frame, outputs = dialects.speak_apart(select, DUCKDB.dialect)
+            self._said[view.name] = _Said(frame, outputs, _Text(frame.filled(outputs), relations))
+        return self._said[view.name]
 
-    def _taken(self, view: BoundView, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, ...]]:
-        """A tree that may be changed."""
-        if kind.dialect == "duckdb" and view.name in self._selects:
-            return self._selects.pop(view.name), self._texts[view.name].relations
-        return _lowered(view.plan, kind)
+    def _lowered(self, view: BoundView, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, ...]]:
+        """The SELECT that dbt is to run: with a lookback, of the rows that a build asks for."""
+        if view.view.lookback is None:
+            return _lowered(view.plan, kind)
+        within = (_bound("first_moment"), _bound("end_moment"))
+        return _lowered(plan_features(self.graph, view.query(timestamp(UNTIL), within=within)), kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +156,15 @@ class _Text:
         for number, relation in enumerate(self.relations):
             text = text.replace(f"{{{{ {number} }}}}", told(relation))
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A table in DuckDB's words: whole with no column cast, and apart, for its columns to be cast."""
+
+    frame: dialects.Frame
+    outputs: tuple[exp.Expr, ...]
+    natural: _Text
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def _with_zones(
         asked = [exp.alias_(named(relation), f"t{number}", table=True) for number, relation in enumerate(some)]
         together = exp.select("*").from_(asked[0], copy=False)
         for other in asked[1:]:
-            together = together.join(other, join_type="cross", copy=False)
+            together.append("joins", exp.Join(this=other, kind="CROSS"))
         if all(type_ not in ZONED for _, type_ in describe(together.sql(kind.dialect))):
             found |= {relation: {} for relation in some}
             continue

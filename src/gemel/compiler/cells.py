@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from gemel.compiler.algebra import Aggregate, Derive, Distinct, Filter, Named, Plan, Scan, Stack, Summary, Windowed
 from gemel.compiler.events import follow
-from gemel.compiler.expressions import column, filled, interval, present
+from gemel.compiler.expressions import column, copied, filled, interval, present
 from gemel.compiler.facts import filtered, truncated
 from gemel.compiler.graph import Graph
 from gemel.compiler.holistic import Events, plan_changes
@@ -32,7 +32,7 @@ class Bounds:
     def conditions(self, time: exp.Expr) -> list[exp.Expr]:
         found: list[exp.Expr] = []
         if self.until is not None:
-            found.append(exp.LT(this=time.copy(), expression=self.until.copy()))
+            found.append(exp.LT(this=copied(time), expression=copied(self.until)))
         if self.since is not None:
             found.append(exp.GTE(this=time.copy(), expression=self.since.copy()))
         return found
@@ -183,7 +183,7 @@ def _counted(graph: Graph, leaf: Leaf, name: str, step: Window, bounds: Bounds) 
     keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys)
     known = facts.moment()
     # A fact without an entity is nobody's, one without a time never becomes known.
-    conditions = [present(each.copy()) for each in [*(key.value for key in keys), known]]
+    conditions = [present(copied(each)) for each in [*(key.value for key in keys), known]]
     rows = filtered(facts.where(leaf.filters), [*conditions, *bounds.conditions(known)])
     events = Events(rows, keys, Named(MOMENT, first_seen(known, step)), value)
     kept = parts(leaf, name, value)

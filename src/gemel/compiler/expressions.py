@@ -45,6 +45,41 @@ def column(name: str, table: str | None = None) -> exp.Column:
     return exp.Column(this=identifier(name), table=identifier(table) if table else None)
 
 
+def copied(tree: exp.Expr) -> exp.Expr:
+    """As `tree.copy()`, in half the time: plans are made of many small trees."""
+    root = _alone(tree)
+    waiting = [(tree, root)]
+    while waiting:
+        node, copy = waiting.pop()
+        for key, value in node.args.items():
+            if isinstance(value, exp.Expr):
+                child = _alone(value)
+                child.parent, child.arg_key = copy, key
+                copy.args[key] = child
+                waiting.append((value, child))
+            elif type(value) is list:
+                copy.args[key] = [_alone(each) if isinstance(each, exp.Expr) else each for each in value]
+                for index, (each, child) in enumerate(zip(value, copy.args[key], strict=True)):
+                    if isinstance(each, exp.Expr):
+                        child.parent, child.arg_key, child.index = copy, key, index
+                        waiting.append((each, child))
+            else:
+                copy.args[key] = value
+    return root
+
+
+def _alone(node: exp.Expr) -> exp.Expr:
+    """A copy of a node without what it is made of."""
+    copy = type(node)()
+    copy._hash = node._hash
+    copy._type = node._type
+    if node.comments is not None:
+        copy.comments = [*node.comments]
+    if node._meta is not None:
+        copy._meta = {**node._meta}
+    return copy
+
+
 ONE_EXPRESSION = "write one SQL expression, without SELECT and without a second one behind a semicolon"
 
 

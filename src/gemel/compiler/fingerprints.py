@@ -12,6 +12,7 @@ from sqlglot.generator import Generator
 
 from gemel.compiler import dialects
 from gemel.compiler.algebra import Aggregate, AsOf, Combine, Derive, Filter, Lookup, Moments, Plan, Scan, columns
+from gemel.compiler.expressions import copied
 from gemel.spec.manifest import Relation
 
 
@@ -82,7 +83,7 @@ class _Teller:
         if isinstance(value, exp.Expr):  # one is often said again of another fact, in a tree of its own
             text = self.said.get(value)
             if text is None:
-                text = self.said[value] = self.generator.generate(value)
+                text = self.said[value] = self.generator.generate(copied(value), copy=False)
             return text
         if value is None or isinstance(value, str | int | float):
             return repr(value)

@@ -28,7 +28,17 @@ from gemel.compiler.algebra import (
     is_rows,
 )
 from gemel.compiler.calendars import spelled
-from gemel.compiler.expressions import column, conjunction, equal, free, identifier, interval, parenthesized, present
+from gemel.compiler.expressions import (
+    column,
+    conjunction,
+    copied,
+    equal,
+    free,
+    identifier,
+    interval,
+    parenthesized,
+    present,
+)
 from gemel.compiler.facts import truncated
 from gemel.compiler.parts import in_sight
 from gemel.spec.manifest import Relation
@@ -397,7 +407,7 @@ def _flag(value: exp.Expr) -> exp.Case:
 
 
 def _filtered(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:
-    return function if where is None else exp.Filter(this=function, expression=exp.Where(this=where.copy()))
+    return function if where is None else exp.Filter(this=function, expression=exp.Where(this=copied(where)))
 
 
 def _inline(tree: exp.Expr, outputs: Mapping[str, exp.Expr]) -> exp.Expr:
@@ -452,14 +462,14 @@ def _is_zero(node: exp.Expr) -> bool:
 def _conjuncts(predicates: list[exp.Expr]) -> list[exp.Expr]:
     different = list(dict.fromkeys(predicates))
     if len(different) == 1:
-        return [different[0].copy()]
-    return [exp.paren(p.copy()) if isinstance(p, exp.Or) else p.copy() for p in different]
+        return [copied(different[0])]
+    return [exp.Paren(this=copied(p)) if isinstance(p, exp.Or) else copied(p) for p in different]
 
 
 def _alias(value: exp.Expr, name: str) -> exp.Expr:
     if isinstance(value, exp.Column) and value.name == name:
-        return value.copy()
-    return exp.Alias(this=value.copy(), alias=identifier(name))
+        return copied(value)
+    return exp.Alias(this=copied(value), alias=identifier(name))
 
 
 def _title(plan: Plan) -> str:
