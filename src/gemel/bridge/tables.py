@@ -18,7 +18,7 @@ from gemel.bridge.types import TYPES
 from gemel.compiler import dialects, lowering, rules
 from gemel.compiler.algebra import Plan
 from gemel.compiler.cells import MOMENT
-from gemel.compiler.expressions import identifier, interval
+from gemel.compiler.expressions import copied, identifier, interval
 from gemel.compiler.fingerprints import fingerprints
 from gemel.compiler.graph import Graph
 from gemel.compiler.moments import plan_features
@@ -61,6 +61,7 @@ class Tables:
         self.graph = graph
         self._said: dict[str, _Said] = {}
         self._digests: dict[str, str] = {}
+        self._casts = {each.name: exp.DataType.build(each.sql, dialect="duckdb") for each in TYPES.values()}
 
     def model(self, view: BoundView, types: Types, *, nodes: Nodes, kind: Warehouse = DUCKDB) -> str:
         """The body of `models/features/<view>.sql`, without the header, for a warehouse of `kind`.
@@ -72,11 +73,11 @@ class Tables:
             refuse_unkept(view, kind)
             if lookback is None and kind.dialect == "duckdb":
                 said = self._duckdb(view)
-                outputs = shaped(_typed(exp.Select(expressions=[*said.outputs]), types), kind).selects
+                outputs = shaped(_typed(exp.Select(expressions=[*said.outputs]), types, self._casts), kind).selects
                 spoken, relations = said.frame.filled(outputs), said.natural.relations
             else:
                 select, relations = self._lowered(view, kind)
-                select = _typed(select, types)
+                select = _typed(select, types, self._casts)
                 if lookback is not None:
                     select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
                 spoken = dialects.speak(shaped(select, kind), kind.dialect)
@@ -200,11 +201,10 @@ def _lowered(plan: Plan, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, .
     return select.select(exp.alias_(timestamp(_STARTED), CREATED), copy=False), tuple(relations)
 
 
-def _typed(select: exp.Select, types: Types) -> exp.Select:
-    """Each column of the type that Feast is told."""
-    casts = {type_: exp.DataType.build(TYPES[type_].sql, dialect="duckdb") for type_ in set(types.values())}
+def _typed(select: exp.Select, types: Types, casts: Mapping[str, exp.DataType]) -> exp.Select:
+    """Each column of the type that Feast is told; `casts` are the types by name."""
     outputs = [
-        exp.Alias(this=exp.Cast(this=output.unalias(), to=casts[types[name]].copy()), alias=identifier(name))
+        exp.Alias(this=exp.Cast(this=output.unalias(), to=copied(casts[types[name]])), alias=identifier(name))
         if (name := output.alias_or_name) in types
         else output
         for output in select.selects

@@ -4,8 +4,7 @@ The SQL of a whole feature table is no such text: another feature beside it adds
 filters. This goes from a feature's expression down to the facts, through what is its own alone.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 
 from sqlglot import exp
 from sqlglot.generator import Generator
@@ -27,19 +26,22 @@ def fingerprints(plan: Plan) -> dict[str, str]:
             tables[rows.right.alias] = (rows.right, rows.on)
         rows = rows.input
     assert isinstance(rows.source, AsOf)
-    teller = _Teller(rows.source, tables, dialects.generator("duckdb"), {}, {})
+    teller = _Teller(rows.source, tables, dialects.generator("duckdb"))
     return {output.name: teller.output(output.value) for output in plan.outputs}
 
 
 @dataclass(frozen=True, slots=True)
 class _Teller:
-    """`tables` are those looked up beside the features by alias, `told` what was told already, with its text, by id."""
+    """`tables` are those looked up beside the features by alias. What was told already is kept, with its text: values
+    by id, expressions and columns as they are."""
 
     seen: AsOf
     tables: dict[str, tuple[object, ...]]
     generator: Generator
-    told: dict[int, tuple[object, str]]
-    said: dict[exp.Expr, str]
+    told: dict[int, tuple[object, str]] = field(default_factory=dict)
+    said: dict[exp.Expr, str] = field(default_factory=dict)
+    origins: dict[tuple[str, str], str] = field(default_factory=dict)
+    names: dict[type, tuple[str, ...]] = field(default_factory=dict)
 
     def output(self, value: exp.Expr) -> str:
         """The expression, and what each of its columns is, in the order of their appearance. Their names are no
@@ -56,6 +58,11 @@ class _Teller:
         return "; ".join([self.tell(renamed), *origins])
 
     def origin(self, table: str, name: str) -> str:
+        if (table, name) not in self.origins:
+            self.origins[table, name] = self.found(table, name)
+        return self.origins[table, name]
+
+    def found(self, table: str, name: str) -> str:
         if table in self.tables:
             return f"{name} of {self.tell(self.tables[table])}"
         for value in self.seen.values:
@@ -83,24 +90,26 @@ class _Teller:
         if isinstance(value, exp.Expr):  # one is often said again of another fact, in a tree of its own
             text = self.said.get(value)
             if text is None:
-                text = self.said[value] = self.generator.generate(copied(value), copy=False)
+                text = self.said[value] = self.generator.sql(copied(value))
             return text
         if value is None or isinstance(value, str | int | float):
             return repr(value)
         if id(value) not in self.told:
-            self.told[id(value)] = value, "".join(self.words(value))
+            self.told[id(value)] = value, self.words(value)
         return self.told[id(value)][1]
 
-    def words(self, value: object) -> Iterator[str]:
+    def words(self, value: object) -> str:
         match value:
             case Relation():
-                yield value.node or value.name
+                return value.node or value.name
             case Moments():
-                yield f"moments by {value.schedule}"
+                return f"moments by {value.schedule}"
             case tuple():
-                yield f"({', '.join(map(self.tell, value))})"
-            case _ if is_dataclass(value):
-                parts = (f"{field.name}={self.tell(getattr(value, field.name))}" for field in fields(value))
-                yield f"{type(value).__name__}({', '.join(parts)})"
-            case _:
-                yield repr(value)
+                return f"({', '.join(map(self.tell, value))})"
+        kind = type(value)
+        if not is_dataclass(kind):
+            return repr(value)
+        if kind not in self.names:
+            self.names[kind] = tuple(each.name for each in fields(kind))
+        parts = (f"{name}={self.tell(getattr(value, name))}" for name in self.names[kind])
+        return f"{kind.__name__}({', '.join(parts)})"
