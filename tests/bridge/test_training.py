@@ -255,6 +255,48 @@ def test_what_fails_leaves_the_old_file(shared, tmp_path):
     assert out.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_what_fails_while_it_is_written_is_told_and_leaves_the_old_file(shared, tmp_path, monkeypatch, at):
+    out = tmp_path / "train.parquet"
+    out.write_bytes(b"old")
+    write, done = pq.ParquetWriter.write_batch, []
+
+    def full(writer, batch):
+        if len(done) == at:
+            raise OSError("no space left on device")
+        done.append(batch.num_rows)
+        write(writer, batch)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_batch", full)
+    n = 300_000  # three batches
+    days = pa.array([dt.datetime(2024, 1, 4)] * n, pa.timestamp("us"))
+    with pytest.raises(OSError, match="no space left"):
+        shared.make("buying.orders_all", pa.table({"customer": ["a"] * n, "event_timestamp": days}), out=out)
+    assert (len(done), [path.name for path in tmp_path.iterdir()]) == (at, ["train.parquet"])
+    assert out.read_bytes() == b"old"
+
+
+def test_only_values_that_repeat_have_a_dictionary_in_the_file(shared, tmp_path):
+    n, out = 200_000, tmp_path / "train.parquet"
+    start = dt.datetime(2024, 1, 4)
+    spine = pa.table(
+        {
+            "id": pa.array(range(n)),
+            "note": [f"note {i}" for i in range(n)],
+            "kind": pa.array(["x", "y"] * (n // 2)).dictionary_encode(),
+            "nothing": pa.nulls(n),
+            "customer": pa.array(["a", "b"] * (n // 2), pa.string_view()),
+            "event_timestamp": pa.array([start + dt.timedelta(seconds=i) for i in range(n)], pa.timestamp("ns")),
+        }
+    )
+    made = shared.make("buying.orders_all", spine, out=out).arrow()
+    assert made.select(spine.column_names).equals(spine)
+    for group in range(2):
+        columns = pq.read_metadata(out).row_group(group)
+        having = {columns.column(i).path_in_schema: columns.column(i).has_dictionary_page for i in range(7)}
+        assert [name for name, has in having.items() if not has] == ["id", "note", "event_timestamp"]
+
+
 NOW = "timestamp '2024-01-05' as event_timestamp"
 
 

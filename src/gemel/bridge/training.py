@@ -5,10 +5,8 @@
 """
 
 import json
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +22,7 @@ from gemel.bridge.on_demand.terms import Reference
 from gemel.bridge.spine import Spine, check_columns, file_hash, read_spine, requests_of
 from gemel.bridge.tables import CREATED, Tables
 from gemel.bridge.types import TYPES
+from gemel.bridge.whole_files import write_rows, write_text
 from gemel.compiler import dialects, lowering, rules
 from gemel.compiler.algebra import Plan
 from gemel.compiler.cells import MOMENT
@@ -31,7 +30,7 @@ from gemel.compiler.expressions import column, conjunction, equal, identifier, i
 from gemel.compiler.graph import Graph
 from gemel.compiler.requests import Kept, plan_parts, plan_requests
 from gemel.compiler.streams import ROW
-from gemel.errors import BridgeError, ProjectError
+from gemel.errors import BridgeError
 from gemel.spec.manifest import Relation
 
 if TYPE_CHECKING:
@@ -108,10 +107,10 @@ def make(
         _check_times(scratch, time_column)
         match accuracy:
             case "served":
-                joined = _served(source, chosen, _repeated(scratch, source, chosen))
+                joined = _served(source, chosen, inputs, _repeated(scratch, source, chosen))
             case "exact":
                 check_exact(source.graph, chosen)
-                joined = _exact(scratch, source, chosen)
+                joined = _exact(scratch, source, chosen, inputs)
             case _:
                 assert_never(accuracy)
         schema, found = scratch.stream(_answer(joined, choice, computed).sql("duckdb"), size=64 * 2048)
@@ -123,11 +122,11 @@ def make(
 
             table = pyarrow.Table.from_batches(batches, columns)
         else:
-            _write(out, kind, columns, batches)
+            write_rows(out, kind, columns, batches)
     manifest = _manifest(source, choice, computed, rows, columns, accuracy=accuracy, time_column=time_column)
     if out is not None:
         manifest |= {"format": kind, "sha256": file_hash(out)}
-        _write_text(manifest_path(out), json.dumps(manifest, indent=2) + "\n")
+        write_text(manifest_path(out), json.dumps(manifest, indent=2) + "\n")
     return TrainingSet(manifest, path=out, table=table)
 
 
@@ -161,12 +160,13 @@ def _check_times(scratch: "Scratch", time_column: str) -> None:
 # --- served -----------------------------------------------------------------------------------------------------
 
 
-def _served(source: Source, chosen: Sequence[Chosen], repeated: Iterable[str] = ()) -> exp.Select:
+def _served(source: Source, chosen: Sequence[Chosen], inputs: Iterable[str], repeated: Collection[str]) -> exp.Select:
     """The newest row of each view's table at or before each moment, if it is not older than the `ttl`.
 
     Tables of the views in `repeated` may hold several rows of one moment, of which the one made last counts.
     """
-    query = exp.select().from_(exp.alias_(_requests(), "requests", table=True))
+    query = exp.select(*(column(name, "requests") for name in (ROW, *inputs)))
+    query = query.from_(exp.alias_(_requests(), "requests", table=True), copy=False)
     moment = column(MOMENT, "requests")
     for each in chosen:
         view = each.view.view
@@ -211,9 +211,8 @@ def _made_last(table: exp.Expr, keys: Sequence[str]) -> exp.Select:
 # --- exact ------------------------------------------------------------------------------------------------------
 
 
-def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> exp.Select:
+def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen], inputs: Collection[str]) -> exp.Select:
     """Make a table of each view's features, and the query that brings them together."""
-    query = exp.select().from_(exp.alias_(_requests(), "requests", table=True))
     [(asked,)] = scratch.rows(exp.select(exp.Count(this=exp.Star())).from_(_requests()).sql("duckdb"))
     for each in chosen:
         name = each.view.name
@@ -236,12 +235,21 @@ def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> exp.
                 hint="`gemel validate --data` tells which keys are not unique",
                 place=each.view.view.place,
             )
-        table = exp.Table(this=identifier(f"exact_{name}"), db=identifier("main"), catalog=identifier("temp"))
-        on = equal(column(ROW, "requests"), column(ROW, name))
-        query = query.join(exp.alias_(table, name, table=True), on=on, join_type="left", copy=False)
-        taken = (exp.alias_(column(feature, name), identifier(f"{name}.{feature}")) for feature in each.columns)
-        query = query.select(*taken, copy=False)
-    return query
+    made_of = [(f"exact_{each.view.name}", each.view.name) for each in chosen]
+    if inputs or not chosen:  # else any of them will do: each has a row for each request
+        made_of.insert(0, (REQUESTS.name, "requests"))
+    (_, first), *others = tables = [(_made(table, alias), alias) for table, alias in made_of]
+    query = exp.select(column(ROW, first), *(column(name, "requests") for name in inputs))
+    query = query.from_(tables[0][0], copy=False)
+    for table, name in others:
+        query = query.join(table, on=equal(column(ROW, first), column(ROW, name)), join_type="left", copy=False)
+    taken = ((each.view.name, feature) for each in chosen for feature in each.columns)
+    return query.select(*(exp.alias_(column(f, name), identifier(f"{name}.{f}")) for name, f in taken), copy=False)
+
+
+def _made(table: str, alias: str) -> exp.Expr:
+    made = exp.Table(this=identifier(table), db=identifier("main"), catalog=identifier("temp"))
+    return exp.alias_(made, identifier(alias), table=True)
 
 
 def _kept(scratch: "Scratch", facts: Relation) -> tuple[Kept, frozenset[str]]:
@@ -268,7 +276,6 @@ def _requests() -> exp.Table:
 
 def _answer(joined: exp.Select, choice: Choice, computed: Sequence[Computed]) -> exp.Select:
     """The features that are asked for, in the order of the spine, of a query with all that they need."""
-    joined = joined.select(*(column(name, "requests") for name in (ROW, *choice.inputs())), copy=False)
     query = exp.select().from_(joined.subquery("joined"))
     for each in choice.tables:
         features = (exp.alias_(column(f"{each.view.name}.{name}", "joined"), identifier(name)) for name in each.columns)
@@ -308,42 +315,6 @@ def _side_by_side(
         yield pyarrow.record_batch([*batch.columns, *values], schema=schema)
     assert not any(part.num_rows for part in waiting)
     assert next(features, None) is None
-
-
-def _write(out: Path, kind: Format, schema: "pyarrow.Schema", batches: Iterator["pyarrow.RecordBatch"]) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    with _whole(out) as path:
-        writer = (
-            pyarrow.parquet.ParquetWriter(path, schema) if kind == "parquet" else pyarrow.ipc.new_file(path, schema)
-        )
-        with writer:
-            for batch in batches:
-                writer.write_batch(batch)
-
-
-def _write_text(out: Path, text: str) -> None:
-    with _whole(out) as path:
-        Path(path).write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _whole(out: Path) -> Iterator[str]:
-    """A file beside `out` that takes its place when it is complete: whoever is killed halfway leaves the old one."""
-    try:
-        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-        os.close(handle)
-    except OSError as error:
-        hint = "the folder has to be there, and writable"
-        raise ProjectError("G606", f"cannot write {out}: {error.strerror}", hint=hint) from None
-    try:
-        yield name
-        Path(name).chmod(0o644)
-        Path(name).replace(out)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _manifest(

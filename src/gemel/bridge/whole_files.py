@@ -1,0 +1,77 @@
+"""Files of rows and texts that are there whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gemel.errors import ProjectError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def write_rows(
+    out: Path, kind: Literal["parquet", "arrow"], schema: "pyarrow.Schema", batches: Iterator["pyarrow.RecordBatch"]
+) -> None:
+    """The rows as a Parquet or Arrow file. One batch is written while the next one is fetched."""
+    import pyarrow
+
+    first = next(batches, None)
+    with _whole(out) as path:
+        writer = _parquet(path, schema, first) if kind == "parquet" else pyarrow.ipc.new_file(path, schema)
+        with writer, ThreadPoolExecutor(max_workers=1) as thread:
+            written: Future[None] | None = None
+            for batch in chain([] if first is None else [first], batches):
+                if written:
+                    written.result()
+                written = thread.submit(writer.write_batch, batch)
+            if written:
+                written.result()
+
+
+def _parquet(path: str, schema: "pyarrow.Schema", first: "pyarrow.RecordBatch | None") -> Any:
+    """A writer. A dictionary of values that hardly repeat, such as times, takes room, and most of the time."""
+    import pyarrow.parquet
+
+    repeating: bool | list[str] = True
+    if first is not None and not any(pyarrow.types.is_nested(field.type) for field in schema):
+        repeating = [name for name in schema.names if not _hardly_repeats(first[name])]
+    return pyarrow.parquet.ParquetWriter(path, schema, use_dictionary=repeating)
+
+
+def _hardly_repeats(values: "pyarrow.Array") -> bool:
+    import pyarrow.compute
+
+    types = pyarrow.types
+    is_plain = (types.is_integer, types.is_floating, types.is_temporal, types.is_string, types.is_large_string)
+    if not any(is_one(values.type) for is_one in is_plain):
+        return False
+    return bool(2 * pyarrow.compute.count_distinct(values).as_py() > len(values))
+
+
+def write_text(out: Path, text: str) -> None:
+    with _whole(out) as path:
+        Path(path).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[str]:
+    """A file beside `out` that takes its place when it is complete: whoever is killed halfway leaves the old one."""
+    try:
+        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+        os.close(handle)
+    except OSError as error:
+        hint = "the folder has to be there, and writable"
+        raise ProjectError("G606", f"cannot write {out}: {error.strerror}", hint=hint) from None
+    try:
+        yield name
+        Path(name).chmod(0o644)
+        Path(name).replace(out)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
