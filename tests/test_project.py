@@ -443,3 +443,21 @@ def test_a_form_whose_package_is_missing_is_told(project, monkeypatch):
 def test_what_is_no_path_is_refused(given):
     with pytest.raises(ProjectError, match=r"G601 (path|manifest) is a text or a Path"):
         gemel.load(**given)
+
+
+def test_a_closed_project_lets_others_write_to_its_file_and_opens_it_again_when_it_is_asked(project):
+    file = str(project / "shop.duckdb")
+    with gemel.load(project) as shop:
+        assert shop.query(["revenue"]).rows() == [(10,)]
+    with duckdb.connect(file) as connection:
+        connection.execute("UPDATE sales SET amount = 12")
+    assert shop.query(["revenue"]).rows() == [(12,)]
+    shop.close()
+    duckdb.connect(file).close()
+
+
+def test_a_connection_that_was_given_stays_open(project):
+    with duckdb.connect(str(project / "shop.duckdb"), read_only=True) as connection:
+        with gemel.load(project, database=connection) as shop:
+            assert shop.query(["revenue"]).rows() == [(10,)]
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]

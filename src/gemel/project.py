@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from gemel.dbt import Say, artifacts_dir, semantic_manifest, user_cache
 from gemel.errors import About, BridgeError, FormatError, GemelError, Place, Problems, ProjectError, QueryError
@@ -242,6 +242,19 @@ class Project:
         if self.dir is None:
             raise ProjectError("G605", "no database is named", hint="say which DuckDB file with --database")
         return open_target(read_target(self.dir, target=self.target, profiles_dir=self.profiles_dir), self.dir)
+
+    def close(self) -> None:
+        """Let go of the database: while a DuckDB file is open, no other process can write to it. The next question
+        opens it again. An open connection that was given stays its owner's."""
+        opened = self.__dict__.get("warehouse")
+        if opened is not None:
+            opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def query(
         self,

@@ -44,7 +44,8 @@ def _opening(load: str, function: Callable[..., Any]) -> Callable[..., Any]:
             profiles_dir=profiles_dir,
             say=(lambda line: None) if quiet else say,
         )
-        return function(project, **others)
+        with project:
+            return function(project, **others)
 
     for option in reversed(_PROJECT):
         option(run)

@@ -241,14 +241,17 @@ def _interruptible(connection: "duckdb.DuckDBPyConnection", work: Callable[[], T
         except BaseException as error:
             outcome.set_exception(error)
 
-    Thread(target=run, daemon=True).start()
+    thread = Thread(target=run, daemon=True)
+    thread.start()
     with translated():
         try:
-            return outcome.result()
+            answer = outcome.result()
         except KeyboardInterrupt:
             connection.interrupt()
             wait([outcome], timeout=5)
             raise
+    thread.join()  # until then it holds the connection, and with it the file
+    return answer
 
 
 def _connect(profile: Profile, settings: Mapping[str, str] | None = None) -> "duckdb.DuckDBPyConnection":
