@@ -342,7 +342,7 @@ def _error(error: "duckdb.Error", profile: Profile | None) -> WarehouseError:
         case duckdb.OutOfMemoryException():
             hint = (
                 "what does not fit into memory goes to the folder for temporary files (TMPDIR), which needs room; "
-                "`settings: {memory_limit: ...}` in profiles.yml says how much fits"
+                "`settings: {memory_limit: ...}` in profiles.yml says how much fits; fewer `threads` need less"
             )
             return WarehouseError("G407", f"out of memory: {first}", hint=hint)
         case duckdb.IOException():
