@@ -30,7 +30,7 @@ LAYERS = {
     "lineage": {"errors", "spec", "compiler", "bridge"},
     "project": {"errors", "spec", "compiler", "warehouse", "dbt", "checks", "expectations", "bridge", "bi"}
     | {"lineage"},
-    "changes": {"errors", "spec", "compiler", "warehouse", "dbt", "bridge", "project"},
+    "changes": {"errors", "spec", "compiler", "warehouse", "dbt", "bridge", "lineage", "project"},
     "catalogue": {"errors", "spec", "compiler", "bridge", "generated", "lineage", "project"},
     "server": {"errors", "spec", "compiler", "project"},
     "cli": {"errors", "spec", "compiler", "warehouse", "dbt", "expectations", "generated", "bridge", "bi"}

@@ -235,6 +235,24 @@ def test_what_is_not_committed_is_compared_and_said(diff, project):
     assert again.err.endswith("no definition means anything else\n")
 
 
+def test_a_dimension_alone_of_a_view_is_compared_at_every_step_of_its_facts(diff, project):
+    airlines = project / "models/marts/airlines.sql"
+    told = airlines.read_text()
+    try:
+        airlines.write_text(told.replace("    name\n", "    replace(name, 'United', 'Untied') as name\n"))
+        ran = diff("HEAD", "--numbers", "--start-time", "2013-10-17", "--end-time", "2013-10-18", "--format", "json")
+    finally:
+        airlines.write_text(told)
+    assert ran.code == 0, ran.err
+    numbers = {(each["kind"], each["name"]): each for each in json.loads(ran.out)["numbers"]}
+    moved = numbers["feature", "carrier_punctuality.name"]
+    assert moved["group_by"] == ["carrier", "event_timestamp"]
+    assert (moved["groups"], moved["moved"]) == (2 * 16, 2)
+    assert {example["group"]["carrier"] for example in moved["examples"]} == {"UA"}
+    assert {example["after"] for example in moved["examples"]} == {"Untied Air Lines Inc."}
+    assert ("feature", "carrier_punctuality.flights_7d") not in numbers
+
+
 def test_a_base_that_does_not_parse_says_dbt_s_own_words(diff):
     ran = diff("HEAD~2")
     assert ran.code == 1

@@ -45,6 +45,11 @@ SAME = [
     ("select id, (n) as n from t", "select id, n from t"),
     ("select id, sum(n) as s from t group by id", "select t.id, sum(t.n) as s from t group by t.id"),
     ("select id from t union all select id from u", "select a.id from t a union all select b.id from u b"),
+    ("select sum(n) over w as s from t window w as (order by id)", "select sum(n) over (order by id) as s from t"),
+    (
+        "select sum(n) over b as s from t window a as (partition by id), b as (a order by n)",
+        "select sum(n) over (partition by id order by n) as s from t",
+    ),
 ]
 
 
@@ -87,6 +92,11 @@ OTHERS = [
     ("with a as (select n as v from t) select v from a", "with a as (select id as v from t) select v from a", "v"),
     ("select a.n as v from t a join t b on a.id = b.id", "select b.n as v from t b join t a on a.id = b.n", "rows"),
     ("select id from read_csv('a.csv')", "select id from read_csv('b.csv')", "rows id"),
+    ("select sum(n) over w as s from t window w as (order by id)",
+     "select sum(n) over w as s from t window w as (order by name)", "s"),
+    ("select distinct on (id) id, n from t order by id, n", "select distinct on (id) id, n from t order by id, name",
+     "rows"),
+    ("select id from t order by n offset 1", "select id from t order by name offset 1", "rows"),
     ("select \"N\" as x from t", "select 'N' as x from t", "x"),
 ]  # fmt: skip
 
@@ -124,10 +134,30 @@ def test_a_column_of_a_table_is_followed_to_whatever_uses_it():
         "select id from t qualify rank() over (order by n) < 2",
         "select distinct n from t",
         "select n from t union select m from u",
+        "(select n from t) union all (select m from u) order by 1 limit 1",
+        "select t.id from t natural join u",
+        "select t.id from t semi join u on t.n = u.m",
+        "select id from t anti join (select n as id from t) using (id)",
+        "select distinct on (id) id from t order by id, n",
+        "select id from t order by n offset 1",
     ],
 )
 def test_rows_that_depend_on_a_column_change_with_it(sql):
     assert traced(sql).rows != traced(sql, changed="n").rows
+
+
+def test_a_union_that_drops_duplicates_is_another_whole_than_one_that_keeps_them():
+    one, other = (
+        traced("select id from t union all select id from u"),
+        traced("select id from t union select id from u"),
+    )
+    assert one.whole != other.whole
+
+
+def test_a_column_that_a_pattern_may_choose_changes_with_any_of_the_table():
+    sql = "select columns('id|n') from t"
+    assert traced(sql).names == ()
+    assert traced(sql).column("n") != traced(sql, changed="n").column("n")
 
 
 def rendered(text, **more):

@@ -150,6 +150,55 @@ def test_the_order_of_rows_counts_where_there_is_a_limit():
     assert ("column:orders.sold_at", "sort") in made("select id from market.main.orders order by sold_at limit 1").rows
     ranked = "select id from market.main.orders qualify row_number() over (order by sold_at) = 1"
     assert ("column:orders.sold_at", "filter") in made(ranked).rows
+    first = "select distinct on (customer_id) amount from market.main.orders order by customer_id, sold_at"
+    assert set(made(first).rows) == {
+        ("rows:orders", "rows"),
+        ("column:orders.customer_id", "group_by"),
+        ("column:orders.customer_id", "sort"),
+        ("column:orders.sold_at", "sort"),
+    }
+
+
+def test_a_window_by_name_is_what_its_name_stands_for():
+    found = made("select sum(amount) over w as s from market.main.orders window w as (order by sold_at)")
+    assert column(found, "s") == orders("amount", why="transformation") | orders("sold_at", why="window")
+    found = made(
+        "select sum(amount) over b as s from market.main.orders "
+        "window a as (partition by status), b as (a order by sold_at) qualify rank() over b = 1"
+    )
+    assert orders("status", "sold_at", why="window") <= column(found, "s")
+    assert orders("status", "sold_at", why="filter") <= set(found.rows)
+
+
+def test_joins_that_name_no_columns_or_give_none():
+    found = made("select amount, name from market.main.orders natural join market.main.customers")
+    keys = {("column:orders.customer_id", "join"), ("column:customers.customer_id", "join")}
+    assert set(found.rows) == {("rows:orders", "rows"), ("rows:customers", "rows")} | keys
+    for join in (
+        "semi join market.main.customers c on c.customer_id = o.customer_id and c.country = 'FR'",
+        "anti join market.main.customers c using (customer_id)",
+    ):
+        found = made(f"select * from market.main.orders o {join}")
+        assert {("rows:customers", "rows")} | keys <= set(found.rows)
+        assert [*found.columns] == ["id", "customer_id", "amount", "status", "sold_at"]
+    assert ("column:customers.country", "join") in made(
+        "select o.id from market.main.orders o semi join market.main.customers on country = 'FR'"
+    ).rows
+
+
+def test_a_natural_join_of_unknown_columns_is_said_to_be_lost():
+    other = table("till.other", kind="source")
+    found = made("select id from market.main.orders natural join market.till.other", parents=(ORDERS, other))
+    assert ("source:till.other", "table") in found.rows
+    assert found.notes == ("a NATURAL JOIN is by the columns that its tables share, and not all are known",)
+
+
+def test_a_whole_row_as_a_value_is_made_of_all_its_columns():
+    found = made("select c as customer from market.main.customers c")
+    assert column(found, "customer") >= {(f"column:customers.{name}", "identity") for name in ("name", "country")}
+    found = made("select r as row from market.till.raw r", parents=(RAW,))
+    assert ("column:till.raw.documented", "identity") in found.columns["row"]
+    assert ("column:till.raw.r", "identity") not in found.columns["row"]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +259,7 @@ def test_what_dbt_has_not_compiled_is_read_where_only_refs_stand_in_it():
             {"sql": "pivot market.main.orders on status using sum(amount)"},
             "it pivots, and the columns of that are values in rows",
         ),
+        ({"sql": "select columns('a.*') from market.main.orders"}, "COLUMNS() chooses its columns by a pattern"),
     ],
 )
 def test_what_cannot_be_followed_says_why(more, reason):

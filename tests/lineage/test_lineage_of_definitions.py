@@ -48,17 +48,22 @@ def test_a_ratio_is_made_of_two_metrics_and_decided_by_the_filter_of_one(lineage
     }
 
 
-def test_a_filter_on_another_model_brings_the_keys_of_the_join(lineage):
+def test_a_filter_on_another_model_brings_the_keys_of_the_join_and_the_rows_that_they_find(lineage):
     assert into(lineage, "metric:nordic_revenue") == {
         ("measure:revenue", "identity"),
         ("dimension:customer__country", "filter"),
         ("entity:sales.customer", "join"),
         ("entity:customers.customer", "join"),
+        ("rows:customers", "join"),
     }
 
 
 def test_a_metric_of_another_week_stands_on_the_time_spine(lineage):
-    assert into(lineage, "metric:growth") == {("metric:revenue", "transformation"), ("column:seconds.second", "join")}
+    assert into(lineage, "metric:growth") == {
+        ("metric:revenue", "transformation"),
+        ("column:seconds.second", "join"),
+        ("rows:seconds", "join"),
+    }
 
 
 def test_a_saved_query_is_made_of_metrics_and_dimensions_and_decided_by_its_filters(lineage):
@@ -68,6 +73,7 @@ def test_a_saved_query_is_made_of_metrics_and_dimensions_and_decided_by_its_filt
         ("dimension:sale__size", "filter"),
         ("entity:sales.customer", "join"),
         ("entity:customers.customer", "join"),
+        ("rows:customers", "join"),
     }
 
 
@@ -109,6 +115,7 @@ def test_a_bi_view_comes_of_its_saved_query_and_a_wide_one_of_metrics_and_what_t
         ("dimension:customer__country", "identity"),
         ("entity:sales.customer", "join"),
         ("entity:customers.customer", "join"),
+        ("rows:customers", "join"),
     }
     assert [node.id for node in lineage.find("by_country")] == ["saved_query:by_country"]
     assert [node.id for node in lineage.find("by_country.return_rate")] == ["bi_view:by_country"]
@@ -134,6 +141,14 @@ def test_impact_names_each_kind_with_owners_and_tells_values_from_rows(lineage):
     assert impact.groups["exposure"][0].owner == "Ada <ada@example.com>"
     assert "metric:return_rate" not in impact.values  # is_paid says only which sales count
     assert "metric:return_rate" in lineage.impact(*lineage.find("orders.is_returned")).values
+
+
+def test_what_a_feature_view_changes_are_its_features_and_all_who_take_them(lineage):
+    impact = lineage.impact(lineage.node("feature_view:buying"))
+    named = {kind: [node.name for node in nodes] for kind, nodes in impact.groups.items()}
+    assert named["feature_service"] == ["churn_v1"]
+    assert {"buying.country", "buying.revenue_1d", "asking.against_revenue"} <= {*named["feature"]}
+    assert "feature_service:churn_v1" in ids(lineage.downstream(lineage.node("feature_view:buying")))
 
 
 def test_a_name_in_one_place_is_found_without_its_kind(lineage):

@@ -272,7 +272,8 @@ def _node(id: str, data: Json) -> Node:
         id=id,
         kind=str(data["resource_type"]),
         name=f"{data['source_name']}.{data['name']}" if data["resource_type"] == "source" else str(data["name"]),
-        parents=tuple((data.get("depends_on") or {}).get("nodes") or ()),
+        # Sorted: dbt writes them in another order after a partial parse, and a name in SQL stands for a place here.
+        parents=tuple(sorted((data.get("depends_on") or {}).get("nodes") or ())),
         relation=data.get("relation_name"),
         materialized=config.get("materialized"),
         language=str(data.get("language") or "sql"),

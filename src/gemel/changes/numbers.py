@@ -16,6 +16,7 @@ from gemel.compiler.moments import plan_features
 from gemel.compiler.query import Query
 from gemel.compiler.resolution import resolve
 from gemel.errors import GemelError, ProjectError
+from gemel.spec.feature_views import DimensionFeature, MetricFeature
 from gemel.warehouse.duckdb import translated
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def feature_numbers(
                 yield Moved("feature", f"{view}.{name}", why="its view is about other entities, or of another schedule")
             continue
         tables = [
-            asker.table(_features(asker, each, names, times))
+            _valued(asker.table(_features(asker, each, names, times)), (old, new), names)
             for asker, each in zip((before, after), (old, new), strict=True)
         ]
         yield from _compared(tables, "feature", names, examples, prefix=f"{view}.")
@@ -149,12 +150,20 @@ def _plan(asker: Asker, query: Query) -> Plan:
 def _features(asker: Asker, bound: BoundView, names: Sequence[str], times: Times) -> Plan:
     """At every step, so that a row that only one state needs is no difference."""
     columns = [column for column in bound.columns if column.name in names]
+    if all(isinstance(column.feature, DimensionFeature) for column in columns):  # facts make the rows
+        columns += [next(c for c in bound.columns if isinstance(c.feature, MetricFeature))]
     query = feature_query(bound.view, columns, timestamp(str(times.until)), {})
     within = None
     if times.start or times.end:
         end = times.end + dt.timedelta(microseconds=1) if times.end else dt.datetime(9999, 12, 31)
         within = (timestamp(str(times.start or dt.datetime(1, 1, 1))), timestamp(str(end)))
     return plan_features(asker.state.project.graph, replace(query, every_step=True, within=within))
+
+
+def _valued(table: "pyarrow.Table", views: Iterable[BoundView], names: Sequence[str]) -> "pyarrow.Table":
+    """Without the features that only made the rows."""
+    others = {column.name for view in views for column in view.columns} - {*names}
+    return table.drop_columns([name for name in table.column_names if name in others])
 
 
 def _compared(

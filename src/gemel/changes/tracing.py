@@ -12,6 +12,7 @@ from typing import Protocol
 from sqlglot import exp
 
 from gemel.changes.rendering import UNKNOWN
+from gemel.lineage.windows import spell_windows
 
 Open = Callable[[exp.Table], "Source | None"]
 """The table of that name, where it is one that is known by more than its name."""
@@ -67,6 +68,9 @@ def digest(*parts: str | None) -> str:
 
 class _Selected:
     def __init__(self, select: exp.Select, open_table: Open, scope: Mapping[str, Source], unknown: str) -> None:
+        if select.args.get("windows"):
+            select = select.copy()
+            spell_windows(select)
         self.select = select
         self.open_table = open_table
         self.scope = scope
@@ -88,7 +92,11 @@ class _Selected:
 
     @property
     def names(self) -> tuple[str, ...]:
-        own = (name for name in self.projections if "#" not in name and not name.startswith(UNKNOWN))
+        own = (
+            name
+            for name, made in self.projections.items()
+            if "#" not in name and not name.startswith(UNKNOWN) and not made.find(exp.Columns)
+        )
         return tuple(dict.fromkeys((*own, *(name for star in self.stars for s in self._of(star) for name in s.names))))
 
     @property
@@ -100,8 +108,11 @@ class _Selected:
             parts = [source.rows for source in self.sources.values()]
             for join in joins:
                 parts.append(" ".join(str(join.args.get(key) or "") for key in ("method", "side", "kind")))
-                parts += [self.tell(each) for each in (join.args.get("on"), *(join.args.get("using") or [])) if each]
-            for key in (*_OF_ROWS, *(("order", "limit", "offset") if self.select.args.get("limit") else ())):
+                parts += [self.named(exp.column(each.name)) for each in join.args.get("using") or []]
+                parts += [self.tell(join.args["on"])] if join.args.get("on") else []
+                if str(join.args.get("method") or "").upper() == "NATURAL":  # by whichever names both sides have
+                    parts.append(self.everything(""))
+            for key in (*_OF_ROWS, *(("order", "limit", "offset") if _chooses_by_order(self.select) else ())):
                 value = self.select.args.get(key)
                 for each in value if isinstance(value, list) else [value]:
                     parts.append(f"{key}:{self.tell(each)}" if isinstance(each, exp.Expr) else "")
@@ -127,7 +138,7 @@ class _Selected:
     def _reads_places(self) -> bool:
         """Whether which rows there are depends on the columns: DISTINCT, GROUP BY ALL, `group by 1`, `order by 1`."""
         group = self.select.args.get("group")
-        order = self.select.args.get("order") if self.select.args.get("limit") else None
+        order = self.select.args.get("order") if _chooses_by_order(self.select) else None
         keys = [*(group.expressions if group else ()), *(each.this for each in (order.expressions if order else ()))]
         return bool(
             self.select.args.get("distinct")
@@ -154,9 +165,13 @@ class _Selected:
             told = [digest(_changed(star), each) if _changed(star) else each for star, each in found if each]
             if told:
                 return told[0] if len(told) == 1 else digest(*told)
-        if any(each.startswith(UNKNOWN) for each in self.projections):
+        if any(each.startswith(UNKNOWN) for each in self.projections) or self._by_pattern():
             return self.everything(name)
         return None
+
+    def _by_pattern(self) -> list[exp.Expr]:
+        """The items whose columns a pattern chooses: `columns('a.*')`."""
+        return [each for each in self.projections.values() if each.find(exp.Columns)]
 
     def everything(self, text: str) -> str:
         return digest(text, self.unknown, *(source.whole for source in self.sources.values()))
@@ -177,6 +192,8 @@ class _Selected:
                     # What it takes of the rows around it is not followed: it may be any of them.
                     around = self.everything("") if _looks_around(node) else ""
                     return exp.column(f"q{digest(inner.whole, around, _outline(node))}")
+                case exp.Columns():
+                    return exp.column(f"s{self.everything(node.sql())}")
                 case exp.Star():
                     return node if not self.sources else exp.column(f"s{self.everything(node.sql())}")
             return node
@@ -227,12 +244,15 @@ class _Stacked:
     @property
     def rows(self) -> str:
         kind = f"{type(self.query).__name__} {self.query.args.get('distinct')} {self.query.args.get('by_name')}"
-        kept = self.query.args.get("limit") or self.query.args.get("offset")
-        return digest(kind, *(s.rows for s in self.sides), self.whole if self._compares() else "", _text(kept))
+        kept = [self.query.args.get(key) for key in ("limit", "offset")]
+        order = self.query.args.get("order") if any(kept) else None
+        looks = self._compares() or order is not None
+        sides = [side.whole if looks else side.rows for side in self.sides]
+        return digest(kind, *sides, *map(_text, (order, *kept)))
 
     @property
     def whole(self) -> str:
-        return digest(type(self.query).__name__, *(side.whole for side in self.sides))
+        return digest(self.rows, *(side.whole for side in self.sides))
 
     def column(self, name: str) -> str | None:
         names = [each.alias_or_name.lower() for each in self.query.left.selects]
@@ -306,6 +326,13 @@ def _altered(node: exp.Expr) -> bool:
 
 def _is_star(node: exp.Expr) -> bool:
     return isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star))
+
+
+def _chooses_by_order(select: exp.Select) -> bool:
+    """Whether the order decides which rows there are, and not only how they stand."""
+    distinct = select.args.get("distinct")
+    first = distinct is not None and distinct.args.get("on") is not None
+    return bool(first or select.args.get("limit") or select.args.get("offset"))
 
 
 def _changed(star: exp.Expr) -> str:

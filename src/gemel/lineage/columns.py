@@ -1,6 +1,7 @@
 """A SELECT to what each of its columns is made of, and its rows. Stars over tables of unknown columns stay open.
 
-The tree is looked at as it was parsed: nothing is rewritten, so no rewriting can change what it means.
+The tree is looked at as it was parsed, with the names of windows written out: nothing else is rewritten, so no
+rewriting can change what it means.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,6 +11,7 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, build_scope
 
 from gemel.lineage.graph import DIRECT, Why
+from gemel.lineage.windows import spell_windows
 
 Deps = dict[tuple[str, Why], None]
 """Ids of nodes, each with how it bears on what is made of it. A dict, as an ordered set."""
@@ -49,6 +51,9 @@ def resolve_select(tree: exp.Expr, table: Callable[[exp.Table], Relation | None]
         identifier.set("this", identifier.name.lower())
     if tree.find(exp.Pivot):
         raise Unresolved("it pivots, and the columns of that are values in rows")
+    if tree.find(exp.Columns):
+        raise Unresolved("COLUMNS() chooses its columns by a pattern")
+    spell_windows(tree)
     scope = build_scope(tree)
     if scope is None:
         raise Unresolved("it is no SELECT")
@@ -128,12 +133,22 @@ class _Reader:
             if node.alias_or_name not in sources:
                 inside = self._all(node.this, scope, {**outer, **sources}, {})
                 sources[node.alias_or_name] = _renamed(_anything(inside), node)
-        here = _Here(self, scope, sources, outer)
-        made = Relation(wholes={key: None for each in sources.values() for key in each.wholes})
+        beside = self._beside(scope, outer)
+        here = _Here(self, scope, sources, {**outer, **beside}, beside)
+        made = Relation(wholes={key: None for each in (*sources.values(), *beside.values()) for key in each.wholes})
         for projection in tree.expressions:
             here.project(projection, made)
         made.rows = here.rows(tree, made)
         return made
+
+    def _beside(self, scope: Scope, outer: Sources) -> dict[str, Relation]:
+        """What SEMI and ANTI joins look at: it decides which rows stay, and has no columns in them."""
+        found: dict[str, Relation] = {}
+        for join in scope.expression.args.get("joins") or []:
+            if str(join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
+                name, node = join.this.alias_or_name, join.this
+                found[name] = _renamed(self._source(name, node, scope, outer), node)
+        return found
 
     def _source(self, name: str, node: exp.Expr, scope: Scope, outer: Sources) -> Relation:
         found = scope.sources.get(name, node)
@@ -167,6 +182,7 @@ class _Here:
     scope: Scope
     sources: Sources
     outer: Sources
+    beside: Sources = field(default_factory=dict)
     aliases: dict[str, Deps] = field(default_factory=dict)
 
     def project(self, projection: exp.Expr, made: Relation) -> None:
@@ -243,6 +259,9 @@ class _Here:
         open_ = [each for each in self.sources.values() if each.rest]
         if name in self.aliases and not (open_ and len(self.sources) == 1 and name not in self.aliases):
             return self.aliases[name]
+        if name in self.sources and self.sources[name].columns:  # a whole row, as a value
+            row = self.sources[name]
+            return {key: None for deps in row.columns.values() for key in deps} | row.wholes
         if len(open_) == 1 and open_[0].rest is not None:
             return open_[0].rest(name)
         if open_:
@@ -251,21 +270,20 @@ class _Here:
         outer = [each for each in self.outer.values() if each.get(name) is not None]
         if outer:
             return outer[0].get(name) or {}
-        if name in self.sources:  # a whole row, as a value
-            return {key: None for deps in self.sources[name].columns.values() for key in deps} | self.sources[
-                name
-            ].wholes
         raise Unresolved(f"{name} is not found")
 
     def rows(self, tree: exp.Expr, made: Relation) -> Deps:
         """What decides which rows there are."""
         found: Deps = {}
-        for relation in self.sources.values():
+        every = [*self.sources.values(), *self.beside.values()]
+        for relation in every:
             found |= relation.rows
         for join in tree.args.get("joins") or []:
             for column in join.args.get("using") or []:
-                for relation in self.sources.values():
+                for relation in every:
                     found |= _turned(relation.get(column.name) or {}, "join")
+            if str(join.args.get("method") or "").upper() == "NATURAL":
+                found |= self._natural(made)
             if join.args.get("on") is not None:
                 found |= self._turned(join.args["on"], "join", made)
         clauses: tuple[tuple[str, Why], ...] = (("where", "filter"), ("having", "filter"), ("qualify", "filter"))
@@ -279,13 +297,29 @@ class _Here:
             plain = [each for each in tree.expressions if not each.find(exp.AggFunc)]
             for each in plain:
                 found |= self._turned(each.unalias(), "group_by", made)
-        if tree.args.get("distinct") is not None:
+        distinct = tree.args.get("distinct")
+        first = distinct.args.get("on") if distinct is not None else None
+        if distinct is not None and first is None:
             found |= _turned((key for deps in made.columns.values() for key in deps), "group_by")
         order = tree.args.get("order")
-        if order is not None and (tree.args.get("limit") is not None or tree.args.get("offset") is not None):
+        for each in first.expressions if first is not None else []:
+            found |= self._turned(self._meant(each, tree), "group_by", made)
+        if order is not None and (
+            first is not None or any(tree.args.get(key) is not None for key in ("limit", "offset"))
+        ):
             for each in order.expressions:
                 found |= self._turned(self._meant(each.this, tree), "sort", made)
         return found
+
+    def _natural(self, made: Relation) -> Deps:
+        """The columns that several tables have, by which a NATURAL JOIN joins."""
+        relations = [*self.sources.values()]
+        if any(each.rest for each in relations):
+            made.lost.setdefault("", "a NATURAL JOIN is by the columns that its tables share, and not all are known")
+            return dict(made.wholes)
+        shared = [name for each in relations for name in each.columns]
+        shared = [name for name in dict.fromkeys(shared) if shared.count(name) > 1]
+        return _turned((key for each in relations for name in shared for key in each.columns.get(name, ())), "join")
 
     def _turned(self, tree: exp.Expr, why: Why, made: Relation) -> Deps:
         try:

@@ -146,7 +146,7 @@ class Defined:
         return [(f"column:{table}.{name}", why) for name, why in columns_of(tree)]
 
     def link_seen(self, attribute: Attribute, target: str, why: Why) -> None:
-        """A dimension or entity as facts see it, and the keys by which they get there."""
+        """A dimension or entity as facts see it, with the keys by which they get there, and the rows that they find."""
         match attribute.element:
             case Dimension(name=name):
                 self.link(self.dimension(attribute.model, name), target, why)
@@ -155,6 +155,7 @@ class Defined:
         here = attribute.home
         for hop in attribute.hops:
             self.link([f"entity:{here}.{hop.entity}", f"entity:{hop.model}.{hop.entity}"], target, "join")
+            self.link(f"rows:{self.table(self.graph.models[hop.model].relation)}", target, "join")
             here = hop.model
 
     def link_items(self, items: Iterable[Item | MetricItem], homes: Iterable[str], target: str, why: Why) -> None:
@@ -297,7 +298,8 @@ def _spine(defined: Defined, metric: Metric, id: str) -> None:
         grain = defined.graph.time_dimension(measure).grain or "day"
         fit = [spine for spine in defined.graph.spines if defined.graph.spine(grain) == spine]
         for spine in fit:
-            defined.link(f"column:{defined.table(spine.relation)}.{spine.column.lower()}", id, "join")
+            table = defined.table(spine.relation)
+            defined.link([f"column:{table}.{spine.column.lower()}", f"rows:{table}"], id, "join")
 
 
 def _saved_query(defined: Defined, query: SavedQuery) -> None:

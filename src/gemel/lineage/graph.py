@@ -197,7 +197,7 @@ class Lineage:
         return self._walked(nodes, [node.id for node in nodes], self.parents, _source)
 
     def downstream(self, *nodes: Node) -> Part:
-        """All that nodes go to. What goes out of a table goes out of its rows and columns."""
+        """All that nodes go to. What goes out of a table or a feature view goes out of its parts."""
         return self._walked(nodes, self.with_parts(nodes), self.children, _target)
 
     def impact(self, *nodes: Node) -> Impact:
@@ -215,8 +215,14 @@ class Lineage:
         return Impact(nodes, groups, frozenset(values), part.gaps)
 
     def with_parts(self, nodes: Iterable[Node]) -> tuple[str, ...]:
-        """The ids of nodes, and of the rows and columns of those that are tables."""
-        return tuple(dict.fromkeys(each for node in nodes for each in (node.id, *self.tables.parts(node.id))))
+        """The ids of nodes, of the rows and columns of those that are tables, and of a feature view's features."""
+        nodes = tuple(nodes)
+        starts = [node.id for node in nodes]
+        for node in nodes:
+            starts += self.tables.parts(node.id)
+            if node.kind == "feature_view":
+                starts += [edge.source for edge in self._into.get(node.id, ()) if edge.why == "part"]
+        return tuple(dict.fromkeys(starts))
 
     def _walked(
         self,

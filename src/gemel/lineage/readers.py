@@ -89,7 +89,8 @@ def _feature(defined: Defined, view: BoundView, column: Column, id: str) -> None
         case DimensionFeature(dimension=dimension):
             row = own_row(graph, view.view.entities, dimension)
             defined.link(defined.dimension(row.model.name, row.dimension.name), id, "identity")
-            defined.link(f"entity:{row.model.name}.{row.entity}", id, "join")
+            rows = f"rows:{defined.table(row.model.relation)}"
+            defined.link([f"entity:{row.model.name}.{row.entity}", rows], id, "join")
             defined.link([defined.dimension(row.model.name, each.name) for each in row.edges], id, "filter")
 
 
