@@ -40,7 +40,8 @@ TYPED = """words => {
 
 
 def measure(options: Namespace) -> Report:
-    from gemel.catalogue.content import Numbers, gather
+    from gemel.catalogue.content import Numbers
+    from gemel.catalogue.pages import gather
     from gemel.catalogue.series import series
     from gemel.catalogue.site import write
 

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from gemel.catalogue.content import Numbers, gather
+from gemel.catalogue.content import Numbers
+from gemel.catalogue.pages import gather
 from gemel.catalogue.series import series
 from gemel.catalogue.site import write
 from gemel.cli import main

@@ -1,14 +1,14 @@
-"""What a page says of one node: the words of its definition, with links to what they name."""
+"""The catalogue of a project: a page for each node of its lineage, with the words of its definition and links."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gemel.catalogue.content import Address, Code, Link, Numbers, Page, Value
+from gemel.catalogue.content import Address, Code, Content, Link, Numbers, Page, Value
 from gemel.catalogue.series import Series
 from gemel.errors import About, GemelError
 from gemel.generated import models_folder
-from gemel.lineage.graph import TABLES, Node
+from gemel.lineage.graph import TABLES, Node, Part
 from gemel.spec.expectations import MetricTest
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
 from gemel.spec.manifest import (
@@ -25,12 +25,50 @@ from gemel.spec.manifest import (
     SemanticModel,
     Simple,
 )
+from gemel.spec.nodes import Nodes
 
 if TYPE_CHECKING:
     from gemel.bridge.features import BoundView
     from gemel.project import Project
 
 Fact = tuple[str, Value]
+
+
+def gather(project: "Project", numbers: Numbers) -> Content:
+    """Every definition, and every table and column that one of them comes from. Raises Problems (G5xx)."""
+    lineage = project.lineage
+    defined = lineage.upstream(*lineage.definitions.nodes.values())
+    on_the_way = _tables(defined)
+    tables = {name: lineage.node(id) for name, id in lineage.tables.nodes().items() if name in on_the_way}
+    whole = lineage.upstream(*lineage.definitions.nodes.values(), *tables.values())
+    nodes = tuple(sorted((node for node in whole.nodes if node.kind != "rows"), key=lambda node: node.name))
+    pages = Pages(project, numbers, nodes)
+    name = Nodes(project.artifacts / "manifest.json" if project.artifacts else None).project
+    return Content(
+        name or "Catalogue", nodes, _edges(whole, tables), {node.id: pages.of(node) for node in nodes}, whole.gaps
+    )
+
+
+def _tables(part: Part) -> set[str]:
+    """The names of the tables whose rows or columns are in it."""
+    rows = {node.name for node in part.nodes if node.kind in ("rows", *TABLES)}
+    return rows | {node.name.rpartition(".")[0] for node in part.nodes if node.kind == "column"}
+
+
+def _edges(part: Part, tables: Mapping[str, Node]) -> tuple[tuple[str, str, bool], ...]:
+    """Which rows a table has is told of the table itself."""
+
+    def shown(id: str) -> str:
+        kind, _, name = id.partition(":")
+        return tables[name].id if kind == "rows" and name in tables else id
+
+    known = {node.id for node in part.nodes}
+    direct: dict[tuple[str, str], bool] = {}
+    for edge in part.edges:
+        ends = (shown(edge.source), shown(edge.target))
+        if ends[0] != ends[1] and known.issuperset(ends):
+            direct[ends] = direct.get(ends, False) or edge.direct
+    return tuple((source, target, is_direct) for (source, target), is_direct in direct.items())
 
 
 class Pages:

@@ -24,8 +24,9 @@ def command(project: "Project", *, output: Path | None, no_data: bool) -> None:
 
     Open its index.html in a browser, from the disk or from any web server. It loads nothing from the network.
     """
-    from gemel.catalogue.content import Numbers, gather
+    from gemel.catalogue.content import Numbers
     from gemel.catalogue.freshness import newest
+    from gemel.catalogue.pages import gather
     from gemel.catalogue.series import series
     from gemel.catalogue.site import write
     from gemel.cli.output import counted, waiting

@@ -1,0 +1,75 @@
+"""The worked example's catalogue after a mere `dbt parse`: every kind of thing has its page."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import gemel
+from gemel.catalogue.content import Link, Numbers
+from gemel.catalogue.pages import gather
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("catalogue") / "example"
+    for name in ("models", "semantic", "metrics", "feature_views"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.parquet", "*.db"))
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(ROOT / name, folder / name)
+    with gemel.load(folder) as project:
+        return gather(project, Numbers({}, {}))
+
+
+def facts(content, id):
+    return dict(content.pages[id].facts)
+
+
+def test_every_kind_of_thing_is_there_and_nothing_links_to_nowhere(content):
+    kinds = {node.kind for node in content.nodes}
+    assert kinds >= {"metric", "measure", "dimension", "entity", "saved_query", "bi_view", "feature_view", "feature"}
+    assert kinds >= {"feature_service", "exposure", "input", "model", "source", "column"}
+    ids = {node.id for node in content.nodes}
+    for page in content.pages.values():
+        named = [value.id for _, value in page.facts if isinstance(value, Link)]
+        assert ids.issuperset([*named, *(id for _, listed in page.lists for id in listed)])
+    assert ids.issuperset(end for source, target, _ in content.edges for end in (source, target))
+    assert not content.gaps
+
+
+def test_a_metric_tells_its_parts_its_place_and_its_tests(content):
+    told = facts(content, "metric:late_rate")
+    assert told["Numerator"] == Link("metric:late_departures")
+    assert told["Defined in"].text.startswith("metrics/punctuality.yml:")
+    assert [value for term, value in content.pages["metric:late_rate"].facts if term == "Test"]
+    assert "dimension:carrier__name" in dict(content.pages["metric:late_rate"].lists)["Can be grouped by"]
+
+
+def test_a_feature_view_tells_when_its_facts_count_and_the_sql_that_dbt_runs(content):
+    told = facts(content, "feature_view:carrier_punctuality")
+    assert (told["Owner"], told["Rows"], told["Delay"]) == ("ml@example.com", "one each day", "2 hours")
+    page = content.pages["feature_view:carrier_punctuality"]
+    assert page.sql == (ROOT / "models/features/carrier_punctuality.sql").read_text()
+    assert "feature:carrier_punctuality.late_rate_7d" in dict(page.lists)["Features"]
+
+
+def test_a_feature_tells_its_metric_and_window_and_one_on_demand_its_expression(content):
+    told = facts(content, "feature:carrier_punctuality.late_rate_7d")
+    assert (told["Metric"], told["Window"]) == (Link("metric:late_rate"), "the 7 days before the moment")
+    [on_demand] = [node for node in content.nodes if node.kind == "feature_view" and node.name == "departure_context"]
+    own = [node.id for node in content.nodes if node.kind == "feature" and node.name.startswith(f"{on_demand.name}.")]
+    assert all(facts(content, id)["Computed"] == "when it is asked for" for id in own)
+    assert own
+
+
+def test_a_way_leads_from_the_raw_column_to_the_feature_service(content):
+    onward = {}
+    for source, target, _ in content.edges:
+        onward.setdefault(source, []).append(target)
+    seen = level = {"column:nycflights13.flights.dep_delay"}
+    while level:
+        level = {end for each in level for end in onward.get(each, ())} - seen
+        seen = seen | level
+    assert seen >= {"metric:late_rate", "feature_service:departure_delay_v1", "exposure:punctuality"}
