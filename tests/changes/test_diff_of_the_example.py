@@ -264,6 +264,20 @@ def test_a_revision_that_git_does_not_know(diff):
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("G761 there is no file or directory 'fiften', and git knows no such revision")
     assert "did you mean fifteen?" in ran.err
+    ran = diff("models")
+    assert ran.err.startswith("G761 the directory 'models' has neither a dbt_project.yml nor a semantic_manifest.json")
+
+
+def test_a_revision_before_the_project_was_there_is_told_as_such(diff, project):
+    tree = subprocess.run(["git", "mktree"], cwd=project, input="", capture_output=True, text=True, check=True)
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
+    made = ["git", *who, "commit-tree", tree.stdout.strip(), "-m", "nothing yet"]
+    empty = subprocess.run(made, cwd=project, capture_output=True, text=True, check=True).stdout.strip()
+    git(project, "tag", "before", empty)
+    ran = diff("before")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("G762 before (")
+    assert "has no dbt_project.yml in this folder" in ran.err
 
 
 def test_outside_of_git_a_directory_or_a_saved_manifest_is_needed(diff, project, tmp_path, monkeypatch):

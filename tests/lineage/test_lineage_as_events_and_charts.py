@@ -3,11 +3,12 @@
 import datetime as dt
 import json
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from market import market
+from market import ORDERS, market, table
 
 from gemel.lineage import mermaid, openlineage
 from gemel.lineage.openlineage import Namespaces, namespace, write_jobs, write_run
@@ -65,6 +66,29 @@ def test_a_feature_table_has_its_features_as_fields_and_a_service_takes_them(lin
     service = events_of(lineage, "churn_v1")["feature_service.churn_v1"]
     taken = fields_of(service)["return_rate_7d"]["inputFields"]
     assert [(each["name"], each["field"]) for each in taken] == [("market.main.buying", "return_rate_7d")]
+
+
+def test_an_ephemeral_model_is_no_dataset_but_a_way_to_those_that_it_reads():
+    half = replace(
+        table("half", ORDERS.id, sql="select amount / 2 as part from market.main.orders where status = 'paid'"),
+        place=None,
+        relation=None,
+        file="models/half.sql",
+    )
+    sql = "select part, 1 as one from __dbt__cte__half where part > 0"
+    lineage = market(tables=(half, table("mart", half.id, sql=sql)))
+    event = events_of(lineage, "mart", "half")
+    assert [*event] == ["model.mart"]
+    orders = {"namespace": "duckdb://market.duckdb", "name": "market.main.orders"}
+    assert event["model.mart"]["inputs"] == [orders]
+    [part] = fields_of(event["model.mart"])["part"]["inputFields"]
+    assert (part["name"], part["field"]) == ("market.main.orders", "amount")
+    assert [each["subtype"] for each in part["transformations"]] == ["TRANSFORMATION"]
+    rows = event["model.mart"]["outputs"][0]["facets"]["columnLineage"]["dataset"]
+    assert {(each["name"], each["field"]) for each in rows} == {
+        ("market.main.orders", "amount"),
+        ("market.main.orders", "status"),
+    }
 
 
 def test_runs_begin_and_end_well_or_badly(lineage):

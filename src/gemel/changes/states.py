@@ -120,11 +120,10 @@ def _revision(project: Project, base: str, say: Say) -> State:
     folder = _cache(project) / commit[:12]
     checkout, artifacts = folder / "project", folder / f"target-{project.target or 'default'}"
     if not checkout.exists():
-        _check_out(project.dir, commit, checkout)
+        _check_out(project.dir, commit, checkout, name=name)
     if not (checkout / "dbt_project.yml").is_file():
         shutil.rmtree(folder, ignore_errors=True)
-        hint = "compare with a revision since the dbt project is in this folder"
-        raise ProjectError("G762", f"{name} has no dbt_project.yml in this folder", hint=hint)
+        raise _without_project(name)
     with _reading(name):
         _lend_packages(project.dir, checkout)
         if not (artifacts / "manifest.json").is_file():
@@ -208,7 +207,7 @@ def _git(folder: Path, *arguments: str, index: Path | None = None) -> subprocess
 def _commit(folder: Path, revision: str) -> str:
     """The full name of a revision. Raises ProjectError (G760, G761)."""
     if _git(folder, "rev-parse", "--is-inside-work-tree").stdout.strip() != "true":
-        told = f"there is no file or directory {revision!r}, and {folder} is not in a git repository"
+        told = f"{_missing(revision)}, and {folder} is not in a git repository"
         raise ProjectError("G760", told, hint="name a directory, or a saved semantic_manifest.json")
     found = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if found.returncode == 0 and found.stdout.strip():
@@ -218,14 +217,26 @@ def _commit(folder: Path, revision: str) -> str:
     hint = did_you_mean(revision, known) or (f"there are {', '.join(known[:8])}" if known else None)
     if _git(folder, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
         hint = "this clone is shallow: fetch more of it (`git fetch --unshallow`, `fetch-depth: 0` in CI)"
-    told = f"there is no file or directory {revision!r}, and git knows no such revision"
-    raise ProjectError("G761", told, hint=hint)
+    raise ProjectError("G761", f"{_missing(revision)}, and git knows no such revision", hint=hint)
 
 
-def _check_out(folder: Path, commit: str, checkout: Path) -> None:
+def _missing(base: str) -> str:
+    if Path(base).expanduser().is_dir():
+        return f"the directory {base!r} has neither a dbt_project.yml nor a semantic_manifest.json"
+    return f"there is no file or directory {base!r}"
+
+
+def _without_project(name: str) -> ProjectError:
+    hint = "compare with a revision since the dbt project is in this folder"
+    return ProjectError("G762", f"{name} has no dbt_project.yml in this folder", hint=hint)
+
+
+def _check_out(folder: Path, commit: str, checkout: Path, *, name: str) -> None:
     """The project's folder as it was at a commit. The repository's own index and work tree are not touched."""
     top = Path(_git(folder, "rev-parse", "--show-toplevel").stdout.strip())
     prefix = _git(folder, "rev-parse", "--show-prefix").stdout.strip().rstrip("/")
+    if prefix and _git(folder, "cat-file", "-e", f"{commit}:{prefix}").returncode:
+        raise _without_project(name)
     partial = checkout.with_name(f"partial-{os.getpid()}")
     index = checkout.with_name(f"index-{os.getpid()}")
     partial.mkdir(parents=True, exist_ok=True)

@@ -118,7 +118,7 @@ class _Datasets:
         for node in nodes:
             for id in self._wholes(node):
                 found = self._lineage.node(id)
-                if found.kind in _MAKES and found.kind not in ("source", "seed"):
+                if found.kind in _MAKES and found.kind not in ("source", "seed") and not self._is_inlined(id):
                     whole[found] = None
         return list(whole)
 
@@ -161,7 +161,7 @@ class _Datasets:
             fields = self._fields(node).values()
             ids = [source for id in fields for source, _ in self._of_field(node, id)]
             ids += [source for source, _ in self._made_of(node.id) if node.id not in fields]
-            ids += [edge.source for edge in self._lineage.parents(self._rows_id(node))]
+            ids += [source for source, _ in self._made_of(self._rows_id(node))]
             for id in ids:
                 dataset = self._dataset(id)
                 found[dataset["namespace"], dataset["name"]] = None
@@ -184,12 +184,16 @@ class _Datasets:
         return {(id, "identity"): None} if taken and id.startswith(("metric:", "feature:")) else self._made_of(id)
 
     def _made_of(self, id: str) -> dict[tuple[str, Why], None]:
-        """What a node is made of, through measures, dimensions and entities; the node itself where it is handed on."""
+        """What a node is made of, through measures, dimensions, entities and ephemeral models."""
         found: dict[tuple[str, Why], None] = {}
         waiting: list[tuple[str, Why]] = [(edge.source, edge.why) for edge in self._lineage.parents(id)]
+        seen: set[tuple[str, Why]] = set()
         while waiting:
             source, why = waiting.pop(0)
-            if source.startswith(tuple(f"{kind}:" for kind in _PASSED)):
+            if (source, why) in seen:
+                continue
+            seen.add((source, why))
+            if source.startswith(tuple(f"{kind}:" for kind in _PASSED)) or self._is_inlined(source):
                 edges = self._lineage.parents(source)
                 waiting += [(e.source, e.why if e.why == "rows" else stronger(e.why, why)) for e in edges]
             else:
@@ -197,8 +201,16 @@ class _Datasets:
         return found
 
     def _rows_of(self, node: Node) -> list[tuple[str, Why]]:
-        edges = self._lineage.parents(self._rows_id(node))
-        return [(edge.source, edge.why) for edge in edges if edge.source.startswith("column:")]
+        return [(source, why) for source, why in self._made_of(self._rows_id(node)) if source.startswith("column:")]
+
+    def _is_inlined(self, id: str) -> bool:
+        """Whether a node is of an ephemeral model, which dbt writes into its readers: it has a file, and no table."""
+        kind, _, name = id.partition(":")
+        if kind not in ("column", "rows", "model"):
+            return False
+        table = name.rpartition(".")[0] if kind == "column" else name
+        found = self._lineage.tables.node(f"model:{table}")
+        return found is not None and found.file is not None and self._lineage.tables.place(table) is None
 
     def _rows_id(self, node: Node) -> str:
         return f"rows:{node.name}" if node.kind in TABLES else ""
