@@ -211,6 +211,8 @@ class _Selected:
         if table in self.sources:
             return self.sources[table].column(name) or self.everything(name)
         found = [told for source in self.sources.values() if (told := source.column(name)) is not None]
+        if not table and name in self.sources and not any(name in each.names for each in self.sources.values()):
+            found.append(self.sources[name].whole)  # a whole row, or a column called like its table
         if not table and found:
             return found[0] if len(found) == 1 else digest(*found)
         if not table and name in self.projections:

@@ -263,7 +263,8 @@ class _Here:
             row = self.sources[name]
             return {key: None for deps in row.columns.values() for key in deps} | row.wholes
         if len(open_) == 1 and open_[0].rest is not None:
-            return open_[0].rest(name)
+            # Called like its table, it may be a column or the whole row.
+            return open_[0].rest(name) | (self.sources[name].wholes if name in self.sources else {})
         if open_:
             told = " or ".join(key for key, each in self.sources.items() if each.rest)
             raise Unresolved(f"{name} is of {told}, whose columns are not known")
