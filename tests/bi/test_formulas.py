@@ -201,6 +201,32 @@ def test_a_metric_that_looks_histories_up_by_another_time_than_the_view_has_no_f
     assert "orders.ordered_at) >= DATE_TRUNC('DAY', customer.valid_from)" in view(graph, "orders")
 
 
+@pytest.mark.parametrize(
+    ("metric", "formula"),
+    [
+        (over(REVENUE, "revenue", DONE), "SUM(revenue)"),
+        (
+            Metric("revenue", Ratio(of("gross", "top"), of("orders", "bottom"))),
+            "SUM(revenue__measure) / NULLIF(SUM(orders), 0)",
+        ),
+    ],
+)
+def test_a_column_with_a_metrics_name_is_that_metric_and_no_measure_of_that_name(metric, formula):
+    graph = bind(
+        replace(
+            GRAPH.manifest,
+            metrics=(
+                metric,
+                over(REVENUE, "gross"),
+                *(each for each in GRAPH.manifest.metrics if each.name == "orders"),
+            ),
+        )
+    )
+    assert said("gross", graph) == "SUM(revenue__measure)"
+    assert formula in said("revenue", graph)
+    assert "orders.amount AS revenue__measure" in view(graph, "orders")
+
+
 def test_a_dimensions_name_is_taken_from_no_column_that_is_aggregated():
     measure = Measure("customer", "orders", "sum", "amount", "ordered_at")
     assert said("spent", with_metrics(over(measure, "spent"))) == "SUM(customer_2)"

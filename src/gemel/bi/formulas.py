@@ -20,7 +20,7 @@ from gemel.compiler.planning import is_nothing
 from gemel.compiler.resolution import Scope
 from gemel.compiler.terms import Leaf, PerEntity, Term
 from gemel.errors import GemelError
-from gemel.spec.manifest import Conversion, Cumulative, Derived, Dimension, Metric, Ratio, Simple
+from gemel.spec.manifest import Conversion, Cumulative, Derived, Dimension, Measure, Metric, Ratio, Simple
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ def formulas_of(graph: Graph, model: str) -> Formulas:
     columns = _Columns(taken)
     for measure in dict.fromkeys(m for metric in known for m in graph.measures(metric) if m.model == model):
         if measure.non_additive is None:
-            columns.add(Leaf(measure, Attribute(model, (), graph.time_dimension(measure)), (), ()), measure.name)
+            leaf = Leaf(measure, Attribute(model, (), graph.time_dimension(measure)), (), ())
+            columns.add(leaf, measure.name if _is_what_its_name_says(graph, measure) else f"{measure.name}__measure")
     public = [metric for metric in known if not metric.private]
     # What metrics are made of comes first, and gives its columns their names.
     made = [_formula(graph, metric, columns) for metric in sorted(public, key=lambda each: _order(graph, each))]
@@ -95,6 +96,18 @@ def time_of(graph: Graph, model: str) -> Dimension | None:
         return default
     measures = [measure for metric in _readers(graph, model) for measure in graph.measures(metric)]
     return next((graph.time_dimension(measure) for measure in measures if measure.model == model), None)
+
+
+def _is_what_its_name_says(graph: Graph, measure: Measure) -> bool:
+    """Whoever adds up a column named as a metric takes it for the metric: it must not be without its filter, say."""
+    metric = graph.metrics.get(measure.name)
+    match metric:
+        case None:
+            return True
+        case Metric(definition=Simple(measure=meant), filters=()):
+            return meant == measure
+        case _:
+            return False
 
 
 def _readers(graph: Graph, model: str) -> list[Metric]:
