@@ -67,6 +67,7 @@ def test_a_test_is_read_into_what_it_claims():
         ("- {at_least: 0, severity: warning}", "G770", ("severity",), "did you mean warn?"),
         ("- at_least", "G770", (), "must be a mapping"),
         ("{at_least: 0}", "G770", (), "tests must be a list"),
+        ("null", "G770", (), "tests must be a list"),
         ("- {at_least: true}", "G770", ("at_least",), "a number or an expression"),
         ("- {at_least: .nan}", "G770", ("at_least",), "a number or an expression"),
         ("- {at_least: 0, group_by: [1]}", "G770", ("group_by",), "a list of texts"),

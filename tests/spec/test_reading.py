@@ -258,6 +258,16 @@ def test_create_metric_makes_a_metric_of_a_measure():
     assert (made.name, made.type, made.label, made.private) == ("amount", "simple", "Amount", False)
 
 
+def test_what_a_semantic_model_says_to_gemel_is_not_said_of_the_metrics_that_its_measures_create():
+    meta = {"unit": "euro", "gemel": {"wide_view": True}}
+    made = {**metric("amount", "simple", measure="amount"), "config": {"meta": meta}}
+    own = {**metric("total", "simple", measure="amount"), "config": {"meta": {"gemel": {"tests": []}}}}
+    model = {**sales(amount(create_metric=True)), "config": {"meta": meta}}
+    created, written = read_manifest(shop(made, own, models=[model])).metrics
+    assert created.meta == {"unit": "euro"}
+    assert written.meta == {"gemel": {"tests": []}}
+
+
 def test_create_metric_leaves_a_metric_of_that_name_alone():
     data = shop(metric("amount", "simple", "x > 1", measure="amount"), models=[sales(amount(create_metric=True))])
     (written,) = read_manifest(data).metrics

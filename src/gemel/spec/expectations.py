@@ -157,9 +157,10 @@ class _Reader:
 
     def tests(self, ours: Any) -> Iterator[MetricTest]:
         try:
-            given = self.mapping(ours, _HOME, "gemel", ("tests",)).get("tests")
+            said = self.mapping(ours, _HOME, "gemel", ("tests",))
         except _Refused:
             return
+        given = said.get("tests", [])
         if not isinstance(given, list):
             self.note("G770", (*_HOME, "tests"), f"tests must be a list, and is {shown(given)}")
             return

@@ -39,8 +39,26 @@ def read_metrics(data: Json, definitions: Definitions) -> tuple[Metric, ...]:
     created = _created_metrics(data, definitions)
     definitions.metric_names = {str(item.get("name")).lower() for item in objects(data, "metrics")}
     definitions.metric_names.update(metric.name for metric in created)
-    written = definitions.each(data, "metrics", "metric", _metric)
+    written = _with_meta_of_their_own(data, definitions.each(data, "metrics", "metric", _metric))
     return _without_doubles((*written, *created), definitions.private)
+
+
+def _with_meta_of_their_own(data: Json, metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    """dbt gives a metric that a measure creates the meta of the whole semantic model. What that says to gemel, such as
+    `wide_view`, is not said of the metric.
+    """
+    of_models = {
+        str(measure.get("name")).lower(): (object_at(model, "config") or {}).get("meta")
+        for model in objects(data, "semantic_models")
+        for measure in objects(model, "measures")
+        if measure.get("create_metric")
+    }
+    return tuple(
+        replace(metric, meta={key: value for key, value in metric.meta.items() if key != "gemel"})
+        if metric.meta and of_models.get(metric.name) == metric.meta
+        else metric
+        for metric in metrics
+    )
 
 
 def _without_doubles(metrics: tuple[Metric, ...], private: dict[str, Metric]) -> tuple[Metric, ...]:
