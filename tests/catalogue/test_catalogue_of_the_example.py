@@ -33,7 +33,7 @@ def test_every_kind_of_thing_is_there_and_nothing_links_to_nowhere(content):
     assert kinds >= {"feature_service", "exposure", "input", "model", "source", "column"}
     ids = {node.id for node in content.nodes}
     for page in content.pages.values():
-        named = [value.id for _, value in page.facts if isinstance(value, Link)]
+        named = [value.id for _, value in page.facts if isinstance(value, Link)] + [id for _, id in page.groups]
         assert ids.issuperset([*named, *(id for _, listed in page.lists for id in listed)])
     assert ids.issuperset(end for source, target, _ in content.edges for end in (source, target))
     assert not content.gaps
@@ -44,7 +44,7 @@ def test_a_metric_tells_its_parts_its_place_and_its_tests(content):
     assert told["Numerator"] == Link("metric:late_departures")
     assert told["Defined in"].text.startswith("metrics/punctuality.yml:")
     assert [value for term, value in content.pages["metric:late_rate"].facts if term == "Test"]
-    assert "dimension:carrier__name" in dict(content.pages["metric:late_rate"].lists)["Can be grouped by"]
+    assert ("origin__name", "dimension:origin__name") in content.pages["metric:late_rate"].groups
 
 
 def test_a_feature_view_tells_when_its_facts_count_and_the_sql_that_dbt_runs(content):

@@ -187,3 +187,12 @@ def test_no_data_asks_the_database_nothing(shop, capfd):
 def test_without_a_database_the_definitions_are_told_and_the_charts_say_why(shop, capfd):
     where = ["--manifest", str(shop.path / "semantic_manifest.json"), "--database", str(shop.path / "gone.duckdb")]
     assert main(["docs", "--output", str(shop.path / "site"), *where]) == 0
+    _, err = capfd.readouterr()
+    assert "0 metrics with numbers" in err
+    assert f"5 metrics without: the DuckDB file {shop.path / 'gone.duckdb'} does not exist" in err
+
+
+def test_a_metric_is_grouped_by_the_names_that_its_queries_know(page):
+    page.goto(page.url + "#/metric/revenue")
+    section = page.locator("section", has=page.get_by_role("heading", name="Can be grouped by"))
+    assert section.get_by_role("link").all_inner_texts() == ["sale__sold_at", "sale__region"]

@@ -34,7 +34,10 @@ Value = str | Code | Link | Address | tuple["Value", ...]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What stands on a node's page besides its name, its description and its lineage."""
+    """What stands on a node's page besides its name, its description and its lineage.
+
+    `groups` are what a metric can be grouped by, as a query of it names that, with the dimension's id.
+    """
 
     label: str | None = None
     facts: tuple[tuple[str, Value], ...] = ()
@@ -42,6 +45,7 @@ class Page:
     sql: str | None = None
     sql_title: str | None = None
     series: Series | Unknown | None = None
+    groups: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

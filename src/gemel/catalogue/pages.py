@@ -155,8 +155,7 @@ class Pages:
             sql, title = self._project.query([metric.name], [time]).sql, f"SQL by {grain or 'time'}"
         except GemelError as error:
             sql, title = None, error.message
-        lists = [("Can be grouped by", self._dimensions_of(metric))]
-        return Page(metric.label, tuple(facts), _lists(*lists), sql, title, series)
+        return Page(metric.label, tuple(facts), (), sql, title, series, self._groups_of(metric))
 
     def _meaning(self, metric: Metric) -> list[Fact]:
         match metric.definition:
@@ -192,15 +191,18 @@ class Pages:
         words += [f"where {text}" for text in used.filters]
         return (link, *words) if words else link
 
-    def _dimensions_of(self, metric: Metric) -> list[str]:
+    def _groups_of(self, metric: Metric) -> tuple[tuple[str, str], ...]:
         """Those that all of its facts can be grouped by, the nearest first."""
         homes = dict.fromkeys(measure.model for measure in self._graph.measures(metric))
-        reached = [
-            {(found.model, found.element.name): None for found in self._graph.attributes(home).values()}
-            for home in homes
-        ]
-        common = [each for each in reached[0] if all(each in other for other in reached)] if reached else []
-        return [self._dimension_ids[each] for each in common if each in self._dimension_ids]
+        near = {path: found for home in homes for path, found in self._graph.attributes(home).items()}
+        ids = {path: self._dimension_ids.get((found.model, found.element.name)) for path, found in near.items()}
+        return tuple(
+            ("__".join(path), id)
+            for path, id in ids.items()
+            if id
+            and isinstance(near[path].element, Dimension)
+            and all(self._graph.plain_attribute(home, path) for home in homes)
+        )
 
     def _measure(self, name: str) -> Page:
         measure = self._measures[name]

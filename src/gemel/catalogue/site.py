@@ -72,6 +72,8 @@ def _page(page: Page, place: dict[str, int]) -> dict[str, Any]:
         told["facts"] = [[term, _value(value, place)] for term, value in page.facts]
     if page.lists:
         told["lists"] = [{"title": title, "nodes": [place[id] for id in ids]} for title, ids in page.lists]
+    if page.groups:
+        told["groups"] = [[name, place[id]] for name, id in page.groups]
     if page.sql:
         told |= {"sql": page.sql, "sql_title": page.sql_title}
     match page.series:

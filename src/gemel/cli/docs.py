@@ -1,5 +1,6 @@
 """gemel docs"""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ from gemel.cli.options import say, takes_project
 
 if TYPE_CHECKING:
     from gemel.project import Project
+
+MOST_REASONS = 5
+"""A metric's page has its own."""
 
 
 @click.command()
@@ -27,7 +31,7 @@ def command(project: "Project", *, output: Path | None, no_data: bool) -> None:
     from gemel.catalogue.content import Numbers
     from gemel.catalogue.freshness import newest
     from gemel.catalogue.pages import gather
-    from gemel.catalogue.series import series
+    from gemel.catalogue.series import Series, Unknown, series
     from gemel.catalogue.site import write
     from gemel.cli.output import counted, waiting
 
@@ -37,5 +41,9 @@ def command(project: "Project", *, output: Path | None, no_data: bool) -> None:
             numbers = Numbers(series(project), newest(project))
     content = gather(project, numbers)
     page = write(content, output or (project.artifacts or Path()) / "gemel" / "docs")
-    say(f"{counted(len(content.nodes), 'page')}, {counted(len(numbers.series), 'metric')} with numbers")
+    drawn = sum(isinstance(each, Series) for each in numbers.series.values())
+    say(f"{counted(len(content.nodes), 'page')}, {counted(drawn, 'metric')} with numbers")
+    reasons = Counter(each.reason for each in numbers.series.values() if isinstance(each, Unknown))
+    for reason, count in reasons.most_common(MOST_REASONS):
+        say(f"{counted(count, 'metric')} without: {reason}")
     click.echo(page)

@@ -166,6 +166,7 @@ async function thing(node) {
     told.facts?.length ? element("dl", {}, told.facts.map(([term, value]) => [element("dt", {}, term), element("dd", {}, shown(value))])) : null,
     told.series ? chart(told.series, name) : null,
     told.refused ? element("p", {}, told.refused) : null,
+    list_of("Can be grouped by", told.groups ?? []),
     ...(told.lists ?? []).map(each => names_of(each.title, each.nodes, name)),
     ...graph(node),
     told.sql ? element("h2", {}, told.sql_title ?? "SQL") : null,
@@ -185,9 +186,13 @@ function shown(value) {
 
 // What is a part of `whole` goes by its own name.
 function names_of(heading, nodes, whole) {
-  if (!nodes.length) return null;
   const own = node => site.nodes[node][1].startsWith(`${whole}.`) ? site.nodes[node][1].slice(whole.length + 1) : site.nodes[node][1];
-  return element("section", {}, element("h2", {}, heading), element("ul", {class: "names"}, nodes.map(node => element("li", {}, link(node, own(node))))));
+  return list_of(heading, nodes.map(node => [own(node), node]));
+}
+
+function list_of(heading, links) {
+  if (!links.length) return null;
+  return element("section", {}, element("h2", {}, heading), element("ul", {class: "names"}, links.map(([name, node]) => element("li", {}, link(node, name)))));
 }
 
 // ---- a chart of one number over time
