@@ -344,10 +344,22 @@ def test_the_words_of_dbt_come_without_its_banner():
     assert gemel.dbt.dbt_message(log) == "Parsing Error\n  bad"
 
 
+def test_the_words_of_dbt_come_without_the_lines_of_its_code():
+    trace = 'Traceback:\n    File "dbt.py", line 1\n      a = b\n\n'
+    told = f"cannot parse `a`:\nError Message:\n    bad name\n{trace}cannot parse `b`"
+    log = json.dumps({"data": {"exc": told}, "info": {"level": "error", "msg": "m"}})
+    assert gemel.dbt.dbt_message(log) == "cannot parse `a`:\nError Message:\n    bad name\ncannot parse `b`"
+
+
 @pytest.mark.parametrize(
     ("command", "message", "hint"),
     [
         ("parse", "Parsing Error in model a (models/a.sql)", "`dbt parse` says the same"),
+        (
+            "parse",
+            "Exposure 'e' (transform/bi/_bi.yml) depends on a node named 'a' which was not found",
+            "remove transform/bi and run `gemel generate`",
+        ),
         ("build", "Parsing Error\n  no node", "`dbt build` says the same"),
         ("build", "Failure in model a (models/a.sql)\nFailure in test t (x.yml)", "put the model right"),
         (

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gemel.errors import Place, Problems, ProjectError
@@ -164,6 +164,9 @@ def _hint(command: str, message: str) -> str:
     """What to do next: a build can also fail at rows, of which `dbt parse` knows nothing."""
     if "nfinite bounds" in message:
         return "a fact of a view with a `ttl` is known at '-infinity': `gemel validate --data` tells which"
+    gone = re.search(r"\((\S+[/\\](?:features|bi))[/\\]_\w+\.yml\) depends on", message)
+    if gone:
+        return f"generated files refer to what is gone: remove {gone[1]} and run `gemel generate`"
     failures = [part for part in message.splitlines() if re.search(r"\b(Error|Failure) in \w+ ", part)]
     if command == "parse" or not failures:
         return f"put it right in the project; `dbt {command}` says the same, with more around it"
@@ -188,8 +191,20 @@ def dbt_message(log: str) -> str:
         if info.get("level") != "error" or "stack_trace" in data:
             continue
         text = str(data.get("exc") or info.get("msg") or "")
-        said += [part.rstrip() for part in text.splitlines() if part.strip(" -")]
+        said += [part.rstrip() for part in _without_traces(text) if part.strip(" -")]
     return "\n".join(dict.fromkeys(said))
+
+
+def _without_traces(text: str) -> Iterator[str]:
+    """A filter that dbt cannot read it tells with the lines of its own code."""
+    tracing = False
+    for line in text.splitlines():
+        if line.strip().startswith("Traceback"):
+            tracing = True
+        elif not line.startswith(" ") and line.strip():
+            tracing = False
+        if not tracing:
+            yield line
 
 
 def _blamed(message: str, project_dir: Path) -> Place | None:

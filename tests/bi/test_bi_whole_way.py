@@ -230,7 +230,7 @@ def test_a_deleted_file_that_an_exposure_names_fails_the_check_and_says_the_way_
     (project / "models/bi/monthly.sql").unlink()
     assert main([*generate, "--check"]) == 1
     told = capsys.readouterr().err
-    assert "G603" in told and "remove models/bi and run this again" in told
+    assert "G603" in told and "remove models/bi and run `gemel generate`" in told
     shutil.rmtree(project / "models/bi")
     assert main(generate) == 0
     assert "4 BI models: 5 files changed" in capsys.readouterr().err

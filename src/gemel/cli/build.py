@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gemel.cli.features import heals, open_workspace
+from gemel.cli.features import open_workspace
 from gemel.cli.options import say, takes_project
 from gemel.cli.runs import tells_openlineage
 from gemel.cli.verify import verdict, write_report
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--moments", type=click.IntRange(1), default=5, show_default=True, help="At how many moments to verify.")
-@heals
 @takes_project
 @tells_openlineage("build")
 def command(project: "Project", *, moments: int) -> None:

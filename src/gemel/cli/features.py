@@ -1,10 +1,8 @@
 """gemel features"""
 
 import datetime as dt
-import functools
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -122,24 +120,6 @@ def online(project: "Project", *, name: str, keys: tuple[str, ...], format: str)
         write_rows(("feature", "value", "event_timestamp"), rows, format="table")
     if found.stale:
         say(f"stale, older than the ttl of its view: {', '.join(found.stale)}")
-
-
-def heals(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A command that rewrites generated files, and so knows what to do when dbt cannot parse them."""
-
-    @functools.wraps(function)
-    def run(**options: Any) -> Any:
-        from gemel.errors import ProjectError
-
-        try:
-            return function(**options)
-        except ProjectError as error:
-            for folder in ("features", "bi"):
-                if error.code == "G603" and "depends on" in error.message and f"{folder}/" in error.message:
-                    error.hint = f"generated files refer to what is gone: remove models/{folder} and run this again"
-            raise
-
-    return run
 
 
 def open_workspace(project: "Project") -> "Workspace":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gemel.cli.build import dbt_build, write_files
-from gemel.cli.features import heals, open_workspace
+from gemel.cli.features import open_workspace
 from gemel.cli.options import say, takes_project
 from gemel.cli.runs import tells_openlineage
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 and name the files that would change.")
-@heals
 @takes_project
 @tells_openlineage("generate")
 def command(project: "Project", *, check: bool) -> None:

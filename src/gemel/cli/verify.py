@@ -85,7 +85,7 @@ def write_report(report: "Report", *, format: str) -> None:
 def verdict(report: "Report") -> str:
     from gemel.cli.output import counted
 
-    features = f"{len(report.counts)} features, {report.compared:,} comparisons"
+    features = f"{counted(len(report.counts), 'feature')}, {report.compared:,} comparisons"
     if report.wrong:
         return f"{features}: {report.wrong:,} wrong"
     if report.failed():
