@@ -110,8 +110,15 @@ def in_order(manifest):
     return sorted(manifest.models, key=lambda each: each.name), metrics, sorted(manifest.saved_queries, key=str)
 
 
+TEMPLATES = ("{{ env_var('HOME') }} {% x", "{# kept #}", "{% raw %}{{ 'a' }}{% endraw %} {{ env_var(\"HOME\") }} \\ é")
+
+
 def test_dbt_makes_of_an_imported_file_what_it_made_of_the_original(tmp_path):
     raw = json.loads(EXAMPLE.read_text())
+    for place, text in enumerate(TEMPLATES):
+        raw["semantic_models"][place]["description"] = text
+        raw["metrics"][place]["description"] = text
+    raw["semantic_models"][0]["dimensions"][0]["expr"] = "case when name = '{{ name }}' then '{% x' else '{#' end"
     for name in ("models", "data"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.parquet"))
     for name in ("dbt_project.yml", "profiles.yml"):

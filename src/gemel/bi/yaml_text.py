@@ -1,5 +1,6 @@
 """YAML as a person would write it: keys in the order given, long texts in blocks."""
 
+import json
 import re
 from typing import Any
 
@@ -26,6 +27,24 @@ _Dumper.add_representer(str, _text)
 
 def dump(data: object) -> str:
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
+
+
+def literal(data: Any) -> Any:
+    """Definitions whose texts dbt takes as they are: it renders every one as a template but filters, so that a text
+    of somebody else's file could ask for an environment variable.
+    """
+    match data:
+        case dict():
+            return {key: value if key in _FILTERS else literal(value) for key, value in data.items()}
+        case list():
+            return [literal(each) for each in data]
+        case str() if any(mark in data for mark in ("{{", "{%", "{#")):
+            return f"{{{{ {json.dumps(data)} }}}}" if "endraw" in data else f"{{% raw %}}{data}{{% endraw %}}"
+        case _:
+            return data
+
+
+_FILTERS = ("filter", "where")
 
 
 def load_all(text: str) -> list[Any]:

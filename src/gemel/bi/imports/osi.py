@@ -14,7 +14,7 @@ import yaml
 
 from gemel.bi.imports.expressions import Unsaid, metrics_of
 from gemel.bi.imports.tables import Datasets, read_datasets
-from gemel.bi.yaml_text import commented, dump, load_all
+from gemel.bi.yaml_text import commented, dump, literal, load_all
 from gemel.errors import FormatError, Place, Problems
 from gemel.spec.fields import Json, objects
 
@@ -35,7 +35,7 @@ class Imported:
         """YAML, as a file under dbt's model paths."""
         left = [f"  {name}: {why}" for name, why in self.refused]
         lines = [f"Made by `gemel import osi` of {self.file}.", *(["Not here:", *left] if left else [])]
-        return commented([*lines, *(f"Added: {note}" for note in self.notes)]) + dump(self.content)
+        return commented([*lines, *(f"Added: {note}" for note in self.notes)]) + dump(literal(self.content))
 
     def refuse(self) -> None:
         """Raise Problems (G724) where something of the file is not in the content."""
