@@ -57,7 +57,7 @@ FILES = {
               - {name: orders, agg: count, expr: sale_id}
               - {name: revenue, agg: sum, expr: amount}
               - {name: returns, agg: sum_boolean, expr: returned}
-              - {name: middle, agg: median, expr: amount}
+              - {name: middle, agg: median, expr: amount, create_metric: true}
           - name: customers
             model: ref('customers')
             entities: [{name: customer, type: primary}]
@@ -66,7 +66,6 @@ FILES = {
           - {name: orders, label: Orders, type: simple, type_params: {measure: orders}}
           - {name: revenue, label: Revenue, type: simple, type_params: {measure: revenue}}
           - {name: returns, label: Returns, type: simple, type_params: {measure: returns}}
-          - {name: middle, label: Middle, type: simple, type_params: {measure: middle}}
           - {name: return_rate, label: Rate, type: ratio, type_params: {numerator: returns, denominator: orders}}
           - name: adas_revenue
             label: Ada's

@@ -262,7 +262,7 @@ def test_what_a_semantic_model_says_to_gemel_is_not_said_of_the_metrics_that_its
     meta = {"unit": "euro", "gemel": {"wide_view": True}}
     made = {**metric("amount", "simple", measure="amount"), "config": {"meta": meta}}
     own = {**metric("total", "simple", measure="amount"), "config": {"meta": {"gemel": {"tests": []}}}}
-    model = {**sales(amount(create_metric=True)), "config": {"meta": meta}}
+    model = {**sales(amount(create_metric=False)), "config": {"meta": meta}}  # as dbt writes it
     created, written = read_manifest(shop(made, own, models=[model])).metrics
     assert created.meta == {"unit": "euro"}
     assert written.meta == {"gemel": {"tests": []}}

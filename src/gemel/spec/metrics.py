@@ -45,13 +45,12 @@ def read_metrics(data: Json, definitions: Definitions) -> tuple[Metric, ...]:
 
 def _with_meta_of_their_own(data: Json, metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
     """dbt gives a metric that a measure creates the meta of the whole semantic model. What that says to gemel, such as
-    `wide_view`, is not said of the metric.
+    `wide_view`, is not said of the metric. Its manifest does not tell which metrics it made.
     """
     of_models = {
         str(measure.get("name")).lower(): (object_at(model, "config") or {}).get("meta")
         for model in objects(data, "semantic_models")
         for measure in objects(model, "measures")
-        if measure.get("create_metric")
     }
     return tuple(
         replace(metric, meta={key: value for key, value in metric.meta.items() if key != "gemel"})
