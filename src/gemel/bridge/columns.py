@@ -5,8 +5,10 @@ the engine says of the query (DESCRIBE), what was generated last time. So a clon
 same files as the machine that committed them, and a type that no one knows is asked for, never guessed.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gemel.bridge.features import Bound, BoundView
@@ -141,12 +143,23 @@ def _described(tables: Tables, bound: Bound, known: Known) -> dict[str, dict[str
     if known.describe is None:
         return {}
     kind = known.kind if known.is_asked else DUCKDB
-    with ThreadPoolExecutor(max_workers=1) as engine:
+    with _taking_turns(), ThreadPoolExecutor(max_workers=1) as engine:
         asked = {
             view.name: engine.submit(_described_one, known, view, tables.natural(view, known.catalogs, kind))
             for view in bound.views
         }
     return {name: each.result() for name, each in asked.items()}
+
+
+@contextmanager
+def _taking_turns() -> Iterator[None]:
+    """Between its steps the engine's thread waits for ours to pause: by Python's own setting longer than a step takes."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _described_one(known: Known, view: BoundView, sql: str) -> dict[str, str]:
