@@ -153,7 +153,7 @@ def _described(tables: Tables, bound: Bound, known: Known) -> dict[str, dict[str
 
 @contextmanager
 def _taking_turns() -> Iterator[None]:
-    """Between its steps the engine's thread waits for ours to pause: by Python's own setting longer than a step takes."""
+    """The engine's thread waits for ours to pause; by Python's own setting that is longer than its step."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(0.0002)
     try:
