@@ -195,4 +195,5 @@ def test_without_a_database_the_definitions_are_told_and_the_charts_say_why(shop
 def test_a_metric_is_grouped_by_the_names_that_its_queries_know(page):
     page.goto(page.url + "#/metric/revenue")
     section = page.locator("section", has=page.get_by_role("heading", name="Can be grouped by"))
+    section.wait_for()
     assert section.get_by_role("link").all_inner_texts() == ["sale__sold_at", "sale__region"]
