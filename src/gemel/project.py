@@ -694,11 +694,7 @@ class Project:
         with self.placing():
             measures = [measure for name in _texts(metrics) for measure in graph.measures(graph.metric(name))]
         if metrics:
-            homes = list(dict.fromkeys(measure.model for measure in measures))
-            near = {key: value for home in homes for key, value in graph.attributes(home).items()}
-            common = {
-                key: value for key, value in near.items() if all(graph.plain_attribute(home, key) for home in homes)
-            }
+            common = graph.common_attributes(measure.model for measure in measures)
         else:
             common = {key: value for home in graph.models for key, value in graph.attributes(home, 0).items()}
         listed = [_listed("__".join(segments), attribute.element) for segments, attribute in common.items()]

@@ -10,6 +10,7 @@ from gemel.bridge.on_demand.binding import BoundOnDemand, Source, bind_on_demand
 from gemel.bridge.types import certain
 from gemel.compiler import moments
 from gemel.compiler.algebra import Plan
+from gemel.compiler.expressions import Refused
 from gemel.compiler.graph import Attribute, Graph, inputs
 from gemel.compiler.histories import own_row
 from gemel.compiler.moments import FeatureQuery, plan_features
@@ -25,7 +26,7 @@ from gemel.spec.feature_views import (
     FeatureView,
     MetricFeature,
 )
-from gemel.spec.manifest import Dimension, Measure, Metric, Ratio
+from gemel.spec.manifest import Dimension, Measure, Metric, Ratio, Relation
 from gemel.spec.time import Window, finer
 
 Part = Literal["numerator", "denominator"]
@@ -161,6 +162,25 @@ def known_at(graph: Graph, view: FeatureView, measure: Measure) -> Attribute | N
         return Attribute(measure.model, (), graph.time_dimension(measure))
     found = graph.attribute(measure.model, parse_item(view.known_at).segments)
     return found if found and isinstance(found.element, Dimension) and found.element.is_time else None
+
+
+def known_times(graph: Graph, view: BoundView) -> dict[tuple[Relation, str], exp.Expr]:
+    """The times at which the facts of a view become known, by table and dimension, as expressions over the table."""
+    found = {}
+    metrics = dict.fromkeys(
+        column.feature.metric for column in view.columns if isinstance(column.feature, MetricFeature)
+    )
+    for measure in (measure for name in metrics for measure in graph.measures(graph.metric(name))):
+        attribute = known_at(graph, view.view, measure)
+        if attribute is None:
+            continue
+        relation = graph.models[attribute.model].relation
+        try:
+            value = graph.texts.over(relation.name, attribute.element.expr)
+        except Refused:
+            continue  # told where it is bound
+        found[relation, attribute.element.name] = value
+    return found
 
 
 UNTIL = '{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}'

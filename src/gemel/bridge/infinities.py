@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gemel.bridge.features import BoundView, known_at
+from gemel.bridge.features import BoundView, known_times
 from gemel.compiler import dialects
 from gemel.compiler.cells import MOMENT
-from gemel.compiler.expressions import Refused, column
+from gemel.compiler.expressions import column
 from gemel.compiler.graph import Graph
 from gemel.errors import BridgeError, GemelError
-from gemel.spec.feature_views import MetricFeature
 from gemel.spec.manifest import Relation
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def endless_facts(graph: Graph, views: Iterable[BoundView], warehouse: "Warehous
     named = dialects.named(warehouse.catalogs())
     counted: dict[tuple[Relation, str], int] = {}
     for view in views:
-        for (relation, name), value in _times(graph, view).items():
+        for (relation, name), value in known_times(graph, view).items():
             if (relation, value.sql()) not in counted:
                 table = exp.alias_(named(relation), exp.to_identifier(relation.name, quoted=True), table=True)
                 counted[relation, value.sql()] = _count(warehouse, table, value, ("-infinity",))
@@ -59,23 +58,6 @@ def endless_rows(
                 hint=f"{_HINT} that it comes from",
                 place=view.view.place,
             )
-
-
-def _times(graph: Graph, view: BoundView) -> dict[tuple[Relation, str], exp.Expr]:
-    """The times at which a view's facts become known, by table and dimension."""
-    found = {}
-    metrics = {column.feature.metric for column in view.columns if isinstance(column.feature, MetricFeature)}
-    for measure in (measure for name in sorted(metrics) for measure in graph.measures(graph.metric(name))):
-        attribute = known_at(graph, view.view, measure)
-        if attribute is None:
-            continue
-        relation = graph.models[attribute.model].relation
-        try:
-            value = graph.texts.over(relation.name, attribute.element.expr)
-        except Refused:
-            continue  # told where it is bound
-        found[relation, attribute.element.name] = value
-    return found
 
 
 def _count(warehouse: "Warehouse", table: exp.Expr, value: exp.Expr, words: Iterable[str]) -> int:

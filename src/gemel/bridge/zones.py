@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlglot import exp
 
-from gemel.bridge.features import BoundView, known_at
+from gemel.bridge.features import BoundView, known_times
 from gemel.bridge.sources import Warehouse
 from gemel.bridge.tables import Tables
 from gemel.compiler import dialects
-from gemel.compiler.expressions import Refused
 from gemel.compiler.graph import Graph
 from gemel.errors import BridgeError, GemelError
-from gemel.spec.feature_views import MetricFeature
 from gemel.spec.manifest import Relation
 
 Describe = Callable[[str], tuple[tuple[str, str], ...]]
@@ -108,17 +106,6 @@ def _read(
 
 def _computed(graph: Graph, view: BoundView) -> Iterator[tuple[Relation, str, exp.Expr]]:
     """The times of facts that are no columns, and may get a zone where they are computed: `to_timestamp(seconds)`."""
-    metrics = dict.fromkeys(
-        column.feature.metric for column in view.columns if isinstance(column.feature, MetricFeature)
-    )
-    for measure in (measure for name in metrics for measure in graph.measures(graph.metric(name))):
-        attribute = known_at(graph, view.view, measure)
-        if attribute is None:
-            continue
-        relation = graph.models[attribute.model].relation
-        try:
-            value = graph.texts.over(relation.name, attribute.element.expr)
-        except Refused:
-            continue  # told where it is bound
+    for (relation, name), value in known_times(graph, view).items():
         if not isinstance(value, exp.Column):
-            yield relation, attribute.element.name, value
+            yield relation, name, value

@@ -25,7 +25,7 @@ from gemel.spec.manifest import (
     SemanticModel,
     Simple,
 )
-from gemel.spec.nodes import Nodes
+from gemel.spec.places import project_name
 
 if TYPE_CHECKING:
     from gemel.bridge.features import BoundView
@@ -43,10 +43,8 @@ def gather(project: "Project", numbers: Numbers) -> Content:
     whole = lineage.upstream(*lineage.definitions.nodes.values(), *tables.values())
     nodes = tuple(sorted((node for node in whole.nodes if node.kind != "rows"), key=lambda node: node.name))
     pages = Pages(project, numbers, nodes)
-    name = Nodes(project.artifacts / "manifest.json" if project.artifacts else None).project
-    return Content(
-        name or "Catalogue", nodes, _edges(whole, tables), {node.id: pages.of(node) for node in nodes}, whole.gaps
-    )
+    name = project_name(project.dir) if project.dir else "Catalogue"
+    return Content(name, nodes, _edges(whole, tables), {node.id: pages.of(node) for node in nodes}, whole.gaps)
 
 
 def _tables(part: Part) -> set[str]:
@@ -94,6 +92,9 @@ class Pages:
             for metric in self._graph.metrics.values()
             if isinstance(metric.definition, Simple)
         }
+        self._tests: dict[str, list[MetricTest]] = {}
+        for test in project.metric_tests:
+            self._tests.setdefault(test.metric, []).append(test)
         names = project.lineage.definitions.weak
         self._dimensions: dict[str, tuple[SemanticModel, Dimension]] = {}
         self._dimension_ids: dict[tuple[str, str], str] = {}
@@ -144,7 +145,7 @@ class Pages:
         series = self._numbers.series.get(metric.name)
         facts: list[Fact] = [("Type", metric.type), *self._meaning(metric)]
         facts += [("Filter", Code(text)) for text in metric.filters]
-        facts += [("Test", _told(test)) for test in self._project.metric_tests if test.metric == metric.name]
+        facts += [("Test", _told(test)) for test in self._tests.get(metric.name, ())]
         facts += self._place(About("metric", metric.name))
         if isinstance(series, Series):
             known = [day for day, value in series.points if value is not None]
@@ -193,16 +194,10 @@ class Pages:
 
     def _groups_of(self, metric: Metric) -> tuple[tuple[str, str], ...]:
         """Those that all of its facts can be grouped by, the nearest first."""
-        homes = dict.fromkeys(measure.model for measure in self._graph.measures(metric))
-        near = {path: found for home in homes for path, found in self._graph.attributes(home).items()}
-        ids = {path: self._dimension_ids.get((found.model, found.element.name)) for path, found in near.items()}
-        return tuple(
-            ("__".join(path), id)
-            for path, id in ids.items()
-            if id
-            and isinstance(near[path].element, Dimension)
-            and all(self._graph.plain_attribute(home, path) for home in homes)
-        )
+        common = self._graph.common_attributes(measure.model for measure in self._graph.measures(metric))
+        dimensions = {path: found for path, found in common.items() if isinstance(found.element, Dimension)}
+        ids = {path: self._dimension_ids.get((each.model, each.element.name)) for path, each in dimensions.items()}
+        return tuple(("__".join(path), id) for path, id in ids.items() if id)
 
     def _measure(self, name: str) -> Page:
         measure = self._measures[name]

@@ -275,6 +275,16 @@ class Graph:
                     found.setdefault(segments, Attribute(home, walk, element))
         return {segments: attribute for segments, attribute in found.items() if segments not in ambiguous}
 
+    def common_attributes(self, homes: Iterable[str]) -> dict[tuple[str, ...], Attribute]:
+        """Everything the facts of all of these models can be grouped by together, by segments."""
+        homes = tuple(dict.fromkeys(homes))
+        near = {segments: found for home in homes for segments, found in self.attributes(home).items()}
+        return {
+            segments: found
+            for segments, found in near.items()
+            if all(self.plain_attribute(home, segments) for home in homes)
+        }
+
 
 def bind(manifest: Manifest, dialect: str = DIALECT) -> Graph:
     """Look the manifest's names up. Its expressions are of a dialect: that of the warehouse that they are made for.

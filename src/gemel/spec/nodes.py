@@ -55,11 +55,6 @@ class Nodes:
         return (self.of(relation) or Node(relation.node or relation.name)).ref
 
     @cached_property
-    def project(self) -> str | None:
-        """What the dbt project is called; None where that is not known."""
-        return _text(_object(self.data.get("metadata")).get("project_name"))
-
-    @cached_property
     def adapter(self) -> str | None:
         """What dbt calls the kind of warehouse that the manifest was made for; None where that is not known."""
         return _text(_object(self.data.get("metadata")).get("adapter_type"))
