@@ -16,12 +16,13 @@ from report import Report, Table, ratio
 from sqlglot import exp
 from timing import clocked, median, peak_memory
 
-from gemel.bridge.features import bind_features
-from gemel.compiler import dialects, lowering, rules
-from gemel.compiler.graph import bind
-from gemel.compiler.moments import plan_features
+from gemel.compiler.features.moments import plan_features
+from gemel.compiler.names.graph import bind
+from gemel.compiler.plan import rewrites
+from gemel.compiler.sql import dialects, lowering
+from gemel.dbt.semantic.reading import read_manifest
+from gemel.features.binding import bind_features
 from gemel.spec.feature_views import parse_feature_views
-from gemel.spec.reading import read_manifest
 
 THREADS = 2
 TURNS = 3
@@ -96,7 +97,7 @@ def generated() -> str:
              for name in (column.name for column in view.columns)}  # fmt: skip
     types |= {name: "BIGINT" for name in types if name.endswith(("numerator", "denominator"))}
     until = exp.cast(exp.Literal.string(UNTIL), exp.DataType.Type.TIMESTAMP)
-    plan = rules.tidy(plan_features(graph, view.query(until, types)))
+    plan = rewrites.tidy(plan_features(graph, view.query(until, types)))
     return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
 
 

@@ -14,9 +14,9 @@ from report import Report, Table, ratio
 from timing import clocked, median
 
 import gemel
-from gemel.compiler.graph import bind
+from gemel.compiler.names.graph import bind
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.spec.cache import remember
-from gemel.spec.reading import read_manifest
 
 SIZES = (500, 1_000, 2_000, 5_000)
 TURNS = 3

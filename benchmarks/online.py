@@ -95,9 +95,9 @@ def emptied(kind: str, folder: Path) -> None:
 
 
 def ours(kind: str, folder: Path, file: Path):
-    from gemel.bridge.online.config import RedisStore, SqliteStore
-    from gemel.bridge.online.newest import OnlineView
-    from gemel.bridge.online.store import open_store
+    from gemel.online.config import RedisStore, SqliteStore
+    from gemel.online.newest import OnlineView
+    from gemel.online.store import open_store
 
     config = SqliteStore(PROJECT, folder / "online.db") if kind == "sqlite" else RedisStore(PROJECT, server())
     return open_store(config), OnlineView("customers", {"customer": "int64"}, FEATURES, file)
@@ -107,7 +107,7 @@ def feasts(kind: str, folder: Path, file: Path):
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
     from feast import types as feast_types
 
-    from gemel.bridge.types import TYPES
+    from gemel.features.types import TYPES
 
     address = server()
     online = {
@@ -133,7 +133,7 @@ def feasts(kind: str, folder: Path, file: Path):
 
 
 def write(who: str, rows: int, kind: str, folder: Path) -> dict[str, float]:
-    from gemel.bridge.online.loader import materialize
+    from gemel.online.loader import materialize
 
     file = table(folder, rows)
     emptied(kind, folder)
@@ -151,7 +151,7 @@ def write(who: str, rows: int, kind: str, folder: Path) -> dict[str, float]:
 
 def read(who: str, rows: int, kind: str, folder: Path) -> dict[str, float]:
     """Milliseconds at the median. The two take turns, and must answer the same."""
-    from gemel.bridge.online.reading import read as read_rows
+    from gemel.online.reading import read as read_rows
 
     file = table(folder, rows)
     store, view = ours(kind, folder, file)

@@ -16,14 +16,14 @@ from equal import check_order, check_rows
 from report import Report, Table, ratio
 from timing import clocked, median, peak_memory
 
-from gemel.bridge import training
-from gemel.bridge.choices import choose
-from gemel.bridge.features import Bound, bind_features
-from gemel.compiler.graph import Graph, bind
+from gemel.compiler.names.graph import Graph, bind
+from gemel.dbt.profile import Profile
+from gemel.dbt.semantic.reading import read_manifest
+from gemel.engines.connections.duckdb import Warehouse
+from gemel.features.binding import Bound, bind_features
+from gemel.features.selection import choose
 from gemel.spec.feature_views import parse_feature_views
-from gemel.spec.reading import read_manifest
-from gemel.warehouse.duckdb import Warehouse
-from gemel.warehouse.profile import Profile
+from gemel.training import training_set
 
 THREADS = 2
 TURNS = 3
@@ -167,9 +167,9 @@ def by_gemel(folder: Path, what: str, spine: Path, out: Path) -> None:
     relations = {view.name: f"bench.main.{view.name}" for view in bound.views}
     profile = Profile("bench", "bench", str(folder / f"{what}.duckdb"), "bench", settings={"threads": str(THREADS)})
     warehouse = Warehouse(profile)
-    source = training.Source(graph, types, relations, warehouse.catalogs(), folder)
+    source = training_set.Source(graph, types, relations, warehouse.catalogs(), folder)
     chosen = choose(bound, [view.name for view in bound.views])
-    training.make(source, chosen, spine, warehouse.scratch, accuracy=what, out=out)
+    training_set.make(source, chosen, spine, warehouse.scratch, accuracy=what, out=out)
 
 
 def definitions(what: str) -> tuple[Graph, Bound]:

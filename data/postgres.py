@@ -15,13 +15,12 @@ from urllib.parse import urlsplit
 import psycopg
 import pyarrow as pa
 import yaml
-from psycopg import sql
-from pyarrow import parquet
-
 from gemel.bridge.feast import store_yaml
 from gemel.bridge.sources import Written, warehouse
 from gemel.warehouse.postgres import Server, read_server
 from gemel.warehouse.profile import Target, read_target
+from psycopg import sql
+from pyarrow import parquet
 
 ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / "build" / "postgres"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import psycopg
 
 import worlds
-from gemel.compiler.graph import bind
+from gemel.compiler.names.graph import bind
 from gemel.spec.manifest import Manifest
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from gemel.compiler.query import Query
+from gemel.compiler.question.query import Query
 from gemel.spec.manifest import (
     Conversion,
     Cumulative,

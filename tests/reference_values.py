@@ -11,8 +11,8 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
-from gemel.compiler.query import Item, MetricItem
-from gemel.compiler.spellings import parse_reference
+from gemel.compiler.question.parsing import parse_reference
+from gemel.compiler.question.query import Item, MetricItem
 from gemel.spec.time import GRAINS, Window
 
 Value = Any

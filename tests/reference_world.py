@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from gemel.compiler.query import Item, MetricItem
+from gemel.compiler.question.query import Item, MetricItem
 from gemel.spec.manifest import (
     Conversion,
     Cumulative,

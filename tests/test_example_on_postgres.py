@@ -8,8 +8,8 @@ import psycopg
 import pytest
 import yaml
 
-from gemel.warehouse.postgres import Server
-from gemel.warehouse.profile import read_target
+from gemel.dbt.profile import read_target
+from gemel.engines.connections.postgres import Server
 
 ROOT = Path(__file__).parent.parent
 

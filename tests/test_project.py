@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 import gemel
-import gemel.dbt
+import gemel.dbt.running
 from gemel.errors import Problems, ProjectError, QueryError, UnknownNameError, WarehouseError
 
 MODEL = {
@@ -70,7 +70,7 @@ def parses(monkeypatch):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "semantic_manifest.json").write_text(json.dumps({"semantic_models": [MODEL], "metrics": [REVENUE]}))
 
-    monkeypatch.setattr(gemel.dbt, "run_dbt", run_dbt)
+    monkeypatch.setattr(gemel.dbt.running, "run_dbt", run_dbt)
     return calls
 
 
@@ -286,7 +286,7 @@ def test_a_parse_of_ours_notes_its_target(project, parses, monkeypatch):
     (project / "target/semantic_manifest.json").unlink()
     gemel.load(project)
     write_manifest(project, REVENUE, model=ELSEWHERE)
-    gemel.dbt.note(project / "target", gemel.dbt.find_target(project, None, None))
+    gemel.dbt.running.note(project / "target", gemel.dbt.running.find_target(project, None, None))
     assert gemel.load(project).artifacts == project / "target"
     assert len(parses) == 1
     file = project / "profiles.yml"
@@ -303,7 +303,7 @@ def test_a_target_that_there_is_not_is_refused_before_anything_is_run(project, p
 
 def test_a_target_folder_that_cannot_be_written_is_replaced_by_the_cache(project, parses, monkeypatch, tmp_path):
     make_older(project / "target/semantic_manifest.json")
-    monkeypatch.setattr(gemel.dbt.os, "access", lambda folder, _: not str(folder).startswith(str(project)))
+    monkeypatch.setattr(gemel.dbt.running.os, "access", lambda folder, _: not str(folder).startswith(str(project)))
     assert gemel.load(project).query(["revenue"]).rows() == [(10,)]
     assert parses[0][2].startswith(str(tmp_path / "cache/gemel"))
 
@@ -320,7 +320,7 @@ def test_a_manifest_that_is_named_is_never_made_anew(project, parses):
 )
 def test_the_target_folder_is_the_projects_own(project, target_path, folder):
     (project / "dbt_project.yml").write_text("name: shop\n" + target_path)
-    assert gemel.dbt.target_dir(project) == project / folder
+    assert gemel.dbt.running.target_dir(project) == project / folder
 
 
 def test_dbt_itself_says_what_it_cannot_read(project):
@@ -341,14 +341,14 @@ def test_the_words_of_dbt_come_without_its_banner():
             json.dumps({"data": {"stack_trace": "Traceback"}, "info": {"level": "error", "msg": "Traceback"}}),
         ]
     )
-    assert gemel.dbt.dbt_message(log) == "Parsing Error\n  bad"
+    assert gemel.dbt.running.dbt_message(log) == "Parsing Error\n  bad"
 
 
 def test_the_words_of_dbt_come_without_the_lines_of_its_code():
     trace = 'Traceback:\n    File "dbt.py", line 1\n      a = b\n\n'
     told = f"cannot parse `a`:\nError Message:\n    bad name\n{trace}cannot parse `b`"
     log = json.dumps({"data": {"exc": told}, "info": {"level": "error", "msg": "m"}})
-    assert gemel.dbt.dbt_message(log) == "cannot parse `a`:\nError Message:\n    bad name\ncannot parse `b`"
+    assert gemel.dbt.running.dbt_message(log) == "cannot parse `a`:\nError Message:\n    bad name\ncannot parse `b`"
 
 
 @pytest.mark.parametrize(
@@ -372,9 +372,9 @@ def test_the_words_of_dbt_come_without_the_lines_of_its_code():
 def test_what_to_do_about_dbt_depends_on_what_failed(project, monkeypatch, command, message, hint):
     log = json.dumps({"data": {"exc": message}, "info": {"level": "error"}})
     failed = subprocess.CompletedProcess([], 1, stdout=log, stderr="")
-    monkeypatch.setattr(gemel.dbt.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(gemel.dbt.running.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(ProjectError) as caught:
-        gemel.dbt.run_dbt([command], project)
+        gemel.dbt.running.run_dbt([command], project)
     assert (caught.value.code, hint in caught.value.hint) == ("G603", True), caught.value.hint
 
 

@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from gemel.dbt import Say, artifacts_dir, semantic_manifest, user_cache
+from gemel.dbt.running import Say, artifacts_dir, semantic_manifest, user_cache
+from gemel.dbt.semantic.reading import read_what_can_be
 from gemel.errors import About, BridgeError, FormatError, GemelError, Place, Problems, ProjectError, QueryError
 from gemel.spec.cache import recall, remember
-from gemel.spec.expectations import MetricTest, lost_metric_tests, read_metric_tests
 from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
+from gemel.spec.metric_tests import MetricTest, lost_metric_tests, read_metric_tests
 from gemel.spec.places import Places
-from gemel.spec.reading import read_what_can_be
 from gemel.spec.time import GRAINS
 
 if TYPE_CHECKING:
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from gemel.bi.definitions import Definitions
     from gemel.bi.exports.exported import Exported, View
     from gemel.bi.generation import Engine
-    from gemel.bridge.features import Bound
-    from gemel.bridge.online.reading import OnlineRow
-    from gemel.bridge.stamps import Stamp
-    from gemel.bridge.training import Accuracy, Format, TrainingSet
-    from gemel.bridge.workspace import Workspace
-    from gemel.compiler.graph import Graph
-    from gemel.compiler.query import Query
-    from gemel.compiler.spellings import Spelled
+    from gemel.compiler.names.graph import Graph
+    from gemel.compiler.question.parsing import Spelled
+    from gemel.compiler.question.query import Query
+    from gemel.dbt.profile import Target
+    from gemel.engines.connections.opening import Result, Warehouse
     from gemel.expectations.outcomes import Outcome
-    from gemel.lineage.graph import Lineage
+    from gemel.features.binding import Bound
+    from gemel.features.stamps import Stamp
+    from gemel.features.workspace import Workspace
+    from gemel.graph.graph import Lineage
+    from gemel.online.reading import OnlineRow
     from gemel.spec.feature_views import FeatureSpec
-    from gemel.warehouse.asking import Result, Warehouse
-    from gemel.warehouse.profile import Target
+    from gemel.training.training_set import Accuracy, Format, TrainingSet
 
 
 WORTH_A_CACHE = 100_000
@@ -163,7 +163,7 @@ class Project:
     @cached_property
     def graph(self) -> "Graph":
         """The manifest with its names looked up."""
-        from gemel.compiler.graph import bind
+        from gemel.compiler.names.graph import bind
 
         with self.placing():
             return bind(self.manifest, self.dialect)
@@ -171,7 +171,7 @@ class Project:
     @cached_property
     def adapter(self) -> str:
         """What dbt calls the kind of warehouse that the project builds in: as its profile says, or its manifest."""
-        from gemel.spec.nodes import Nodes
+        from gemel.dbt.nodes import Nodes
 
         if self._database is not None or self.dir is None:
             return "duckdb"
@@ -189,13 +189,13 @@ class Project:
     @property
     def dialect(self) -> str:
         """What the warehouse speaks, and definitions are written in."""
-        from gemel.compiler.dialects import dialect_of
+        from gemel.compiler.sql.dialects import dialect_of
 
         return dialect_of(self.adapter)
 
     def profile_target(self) -> "Target | None":
         """What profiles.yml says of the project's target; None without a profile that can be read."""
-        from gemel.warehouse.profile import read_target
+        from gemel.dbt.profile import read_target
 
         if self.dir is None:
             return None
@@ -207,7 +207,7 @@ class Project:
     @cached_property
     def features(self) -> "Bound":
         """The feature views and services of `feature_views/*.yml`, bound to the metrics. Raises Problems (G5xx)."""
-        from gemel.bridge.features import Bound, bind_features
+        from gemel.features.binding import Bound, bind_features
         from gemel.spec.feature_views import read_feature_views
 
         if self.dir is None:
@@ -218,8 +218,8 @@ class Project:
     @cached_property
     def lineage(self) -> "Lineage":
         """Where every number comes from and goes to, from dbt's sources to exposures. Raises Problems (G5xx)."""
-        from gemel.lineage.tracing import trace
-        from gemel.spec.dag import Dag, read_dag
+        from gemel.dbt.dag import Dag, read_dag
+        from gemel.graph.building import trace
 
         dag = read_dag(self.artifacts / "manifest.json") if self.artifacts else Dag()
         return trace(self.graph, self.features, dag)
@@ -227,9 +227,9 @@ class Project:
     @cached_property
     def warehouse(self) -> "Warehouse":
         """Where the rows are. Raises ProjectError or WarehouseError where the profile does not say it."""
-        from gemel.warehouse import duckdb
-        from gemel.warehouse.asking import open_target
-        from gemel.warehouse.profile import Profile, read_target
+        from gemel.dbt.profile import Profile, read_target
+        from gemel.engines.connections import duckdb
+        from gemel.engines.connections.opening import open_target
 
         if isinstance(self._database, str | Path):
             file = str(self._database)
@@ -283,7 +283,7 @@ class Project:
         one item without metrics, as `<item>__min` and `<item>__max`. With a `dialect` other than the warehouse's the
         answer has SQL only. Raises UnknownNameError (G2xx), QueryError (G3xx) and DefinitionError (G1xx).
         """
-        from gemel.compiler.spellings import make_query
+        from gemel.compiler.question.parsing import make_query
 
         with self.placing():
             if saved_query is not None:
@@ -366,8 +366,8 @@ class Project:
     @property
     def _workspace(self) -> "Workspace":
         """What is known of the features, kept until something is built or declared anew."""
-        from gemel.bridge.stamps import stamp
-        from gemel.bridge.workspace import Workspace
+        from gemel.features.stamps import stamp
+        from gemel.features.workspace import Workspace
 
         artifacts = self.artifacts or Path()
         seen = stamp(self.dir or Path(), artifacts)
@@ -382,7 +382,7 @@ class Project:
 
     def _bi_files(self, spec: "FeatureSpec | None", engine: "Engine") -> dict[str, str]:
         from gemel.bi.generation import Taken, generate
-        from gemel.spec.nodes import Nodes
+        from gemel.dbt.nodes import Nodes
 
         if self.dir is None or self.artifacts is None:
             return {}
@@ -407,14 +407,14 @@ class Project:
     def bi_models(self) -> int:
         """How many dbt models for BI tools the definitions ask for."""
         from gemel.bi.declared import read_declared
-        from gemel.spec.nodes import Nodes
+        from gemel.dbt.nodes import Nodes
 
         declared = read_declared(Nodes(self.artifacts / "manifest.json" if self.artifacts else None))
         return len(declared.views) + sum(len(query.exports) for query in declared.queries)
 
     def _engine(self) -> "Engine":
         from gemel.bi.generation import Engine
-        from gemel.warehouse.asking import is_utc
+        from gemel.engines.connections.opening import is_utc
 
         try:
             warehouse, target = self.warehouse, self.profile_target()
@@ -460,8 +460,8 @@ class Project:
         """Those that are asked for and that dbt knows of, by semantic model."""
         from gemel.bi.declared import read_declared
         from gemel.bi.exports.exported import View
-        from gemel.spec.models import parse_relation
-        from gemel.spec.nodes import Nodes
+        from gemel.dbt.nodes import Nodes
+        from gemel.dbt.semantic.models import parse_relation
 
         nodes = Nodes(self.artifacts / "manifest.json" if self.artifacts else None)
         named = [(view, nodes.relation_name(view.name)) for view in read_declared(nodes).views]
@@ -470,7 +470,7 @@ class Project:
     def _definitions(self) -> "Definitions":
         """As they stand in YAML."""
         from gemel.bi.definitions import read_definitions
-        from gemel.spec.nodes import Nodes
+        from gemel.dbt.nodes import Nodes
 
         assert self.file is not None
         content = json.loads(self.file.read_bytes())
@@ -485,7 +485,7 @@ class Project:
 
     def _uri(self) -> str:
         """The warehouse as SQLAlchemy says it, without a password. Raises FormatError (G726)."""
-        from gemel.warehouse.profile import duckdb_profile
+        from gemel.dbt.profile import duckdb_profile
 
         if isinstance(self._database, str | Path):
             return f"duckdb:///{Path(self._database).resolve()}"
@@ -501,7 +501,7 @@ class Project:
 
     def _name(self) -> str:
         """What dbt calls the project."""
-        from gemel.warehouse.profile import read_yaml
+        from gemel.dbt.profile import read_yaml
 
         if self.dir is None:
             return "project"
@@ -574,8 +574,8 @@ class Project:
     def metric_test_files(self) -> dict[str, str]:
         """What `gemel generate` writes of the tests, as texts by path: dbt's singular tests. None where the project has
         no folder for them. Raises Problems."""
+        from gemel.dbt.nodes import Nodes
         from gemel.expectations.dbt_tests import generate
-        from gemel.spec.nodes import Nodes
 
         if self.dir is None or self.artifacts is None or not self.metric_tests:
             return {}
@@ -684,7 +684,7 @@ class Project:
 
     def _catalog(self, file: str) -> str:
         """The database name under which a file is opened: the one that most of the definitions use."""
-        from gemel.warehouse.profile import catalog_of
+        from gemel.dbt.profile import catalog_of
 
         named = [model.relation.database for model in self.manifest.models if model.relation.database]
         return max(named, key=named.count) if named else catalog_of(file)

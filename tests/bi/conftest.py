@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from gemel.compiler.graph import bind
-from gemel.spec.reading import read_manifest
+from gemel.compiler.names.graph import bind
+from gemel.dbt.semantic.reading import read_manifest
 
 MANIFEST = Path(__file__).parent.parent / "compiler" / "example_manifest.json"
 

@@ -11,11 +11,11 @@ import yaml
 from compiler.shop import METRICS, MODELS, ORDERS, REVENUE, SPINE, over
 from gemel.bi.declared import read_declared
 from gemel.bi.generation import Engine, Taken, generate
-from gemel.compiler.graph import bind
+from gemel.compiler.names.graph import bind
+from gemel.dbt.nodes import Nodes
 from gemel.errors import Problems, WarehouseError
-from gemel.generated import compare, write
+from gemel.files import compare, write
 from gemel.spec.manifest import Manifest, Percentile, SavedQuery
-from gemel.spec.nodes import Nodes
 
 DUCKDB = Engine("duckdb", "duckdb")
 BY_SEGMENT = SavedQuery("segments", ("orders", "revenue_per_order"), ("customer__segment", "metric_time__month"))

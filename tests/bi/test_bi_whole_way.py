@@ -12,7 +12,7 @@ import yaml
 
 import gemel as library
 from gemel.cli import main
-from gemel.dbt import run_dbt
+from gemel.dbt.running import run_dbt
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")

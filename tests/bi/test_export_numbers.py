@@ -20,12 +20,12 @@ from gemel.bi.exports.formats import export
 from gemel.bi.exports.members import members
 from gemel.bi.exports.stars import make_stars
 from gemel.compiler import compile_query
-from gemel.compiler.graph import bind
-from gemel.compiler.spellings import make_query
+from gemel.compiler.names.graph import bind
+from gemel.compiler.question.parsing import make_query
+from gemel.dbt.nodes import Nodes
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import GemelError
 from gemel.spec.manifest import Dimension
-from gemel.spec.nodes import Nodes
-from gemel.spec.reading import read_manifest
 
 READERS = {
     "osi": lambda text: tools.osi(yaml.safe_load_all(text)),

@@ -31,7 +31,7 @@ from gemel.bi.definitions import Definitions
 from gemel.bi.exports.exported import Source, View
 from gemel.bi.exports.formats import FORMATS, export
 from gemel.cli.exporting import FORMATS as OFFERED
-from gemel.compiler.graph import bind
+from gemel.compiler.names.graph import bind
 from gemel.errors import FormatError
 from gemel.spec.manifest import (
     Conversion,

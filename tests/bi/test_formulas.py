@@ -11,9 +11,10 @@ from sqlglot import exp
 from compiler.shop import BUYERS, GRAPH, ORDERS, REVENUE, Shop, model, of, over, time, with_metrics
 from gemel.bi.formulas import Formula, NoFormula, formula_of, formulas_of
 from gemel.bi.wide import plan_wide, widen
-from gemel.compiler import compile_query, dialects, lowering
-from gemel.compiler.graph import bind
-from gemel.compiler.spellings import make_query
+from gemel.compiler import compile_query
+from gemel.compiler.names.graph import bind
+from gemel.compiler.question.parsing import make_query
+from gemel.compiler.sql import dialects, lowering
 from gemel.errors import UnknownNameError
 from gemel.spec.manifest import Conversion, Derived, Dimension, Entity, Manifest, Measure, Metric, Ratio
 from gemel.spec.time import Window

@@ -20,11 +20,11 @@ from gemel.bi.exports.exported import Source
 from gemel.bi.exports.formats import export
 from gemel.bi.imports.osi import load_osi, read_osi
 from gemel.compiler import compile_query
-from gemel.compiler.graph import bind
-from gemel.compiler.spellings import make_query
+from gemel.compiler.names.graph import bind
+from gemel.compiler.question.parsing import make_query
+from gemel.dbt.nodes import Nodes
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import FormatError, Problems
-from gemel.spec.nodes import Nodes
-from gemel.spec.reading import read_manifest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "tests/compiler/example_manifest.json"

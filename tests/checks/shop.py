@@ -4,10 +4,10 @@ import duckdb
 import yaml
 
 from gemel import checks
-from gemel.compiler.graph import bind
-from gemel.spec.reading import read_manifest
-from gemel.warehouse.duckdb import Warehouse
-from gemel.warehouse.profile import Profile
+from gemel.compiler.names.graph import bind
+from gemel.dbt.profile import Profile
+from gemel.dbt.semantic.reading import read_manifest
+from gemel.engines.connections.duckdb import Warehouse
 
 SALES = """
 name: sales

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from checks.shop import CUSTOMERS, DAYS, REVENUE, SALES, graph_of, said
 from gemel import checks
-from gemel.compiler.graph import bind
-from gemel.spec.reading import read_manifest
+from gemel.compiler.names.graph import bind
+from gemel.dbt.semantic.reading import read_manifest
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "tests" / "spec" / "manifests"

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.project import Project
 from gemel.spec.places import Places
-from gemel.spec.reading import read_manifest
 
 MANIFESTS = Path(__file__).parents[1] / "spec" / "manifests"
 

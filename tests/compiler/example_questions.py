@@ -7,13 +7,15 @@ from typing import Any
 
 from sqlglot import exp, parse_one
 
-from gemel.compiler import compile_query, dialects, lowering, rules
-from gemel.compiler.graph import Graph, bind
-from gemel.compiler.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
-from gemel.compiler.requests import plan_requests
-from gemel.compiler.spellings import make_query
+from gemel.compiler import compile_query
+from gemel.compiler.features.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
+from gemel.compiler.features.requests import plan_requests
+from gemel.compiler.names.graph import Graph, bind
+from gemel.compiler.plan import rewrites
+from gemel.compiler.question.parsing import make_query
+from gemel.compiler.sql import dialects, lowering
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.spec.manifest import Relation
-from gemel.spec.reading import read_manifest
 from gemel.spec.time import parse_window
 
 HERE = Path(__file__).parent
@@ -163,11 +165,11 @@ def example() -> Graph:
 
 def sql_of(name: str) -> str:
     if name in FEATURE_TABLES:
-        plan = rules.tidy(plan_features(example(), FEATURE_TABLES[name]))
+        plan = rewrites.tidy(plan_features(example(), FEATURE_TABLES[name]))
         return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
     if name in REQUESTS:
         requests = Relation("requests", schema="main", database="temp")
-        plan = rules.tidy(plan_requests(example(), REQUESTS[name], requests))
+        plan = rewrites.tidy(plan_requests(example(), REQUESTS[name], requests))
         return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
     question = dict(QUESTIONS[name])
     dialect = question.pop("dialect", "duckdb")

@@ -6,13 +6,15 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
-from gemel.compiler import compile_query, dialects, lowering, rules
-from gemel.compiler.graph import Graph, bind
-from gemel.compiler.moments import FeatureQuery, plan_features
-from gemel.compiler.planning import plan
-from gemel.compiler.query import Query
-from gemel.compiler.resolution import resolve
-from gemel.compiler.spellings import make_query
+from gemel.compiler import compile_query
+from gemel.compiler.features.moments import FeatureQuery, plan_features
+from gemel.compiler.names.graph import Graph, bind
+from gemel.compiler.names.resolution import resolve
+from gemel.compiler.plan import rewrites
+from gemel.compiler.plan.planning import plan
+from gemel.compiler.question.parsing import make_query
+from gemel.compiler.question.query import Query
+from gemel.compiler.sql import dialects, lowering
 from gemel.spec.manifest import (
     Cumulative,
     Derived,
@@ -157,7 +159,7 @@ class Shop:
         return self.run(compile_query(GRAPH, question(metrics, group_by, **more)))
 
     def features(self, query: FeatureQuery, graph: Graph = GRAPH) -> list[tuple[Any, ...]]:
-        select = lowering.lower(rules.tidy(plan_features(graph, query)), dialects.named())
+        select = lowering.lower(rewrites.tidy(plan_features(graph, query)), dialects.named())
         return self.run(dialects.speak(select, "duckdb"))
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:

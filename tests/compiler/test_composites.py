@@ -2,8 +2,8 @@
 
 import pytest
 
-from gemel.compiler.composites import composites
-from gemel.compiler.expressions import Texts
+from gemel.compiler.names.composites import composites
+from gemel.compiler.question.expressions import Texts
 from gemel.errors import Problems
 from gemel.spec.manifest import Entity, Relation, SemanticModel
 

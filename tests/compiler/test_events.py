@@ -6,7 +6,7 @@ import pytest
 
 from compiler.shop import METRICS, MODELS, SPINE, Shop, flat, of, question, time
 from gemel.compiler import compile_query
-from gemel.compiler.graph import Graph, bind
+from gemel.compiler.names.graph import Graph, bind
 from gemel.spec.manifest import Conversion, Manifest, Metric
 from gemel.spec.time import Window
 

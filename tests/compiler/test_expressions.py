@@ -4,7 +4,7 @@ import duckdb
 import pytest
 from sqlglot import exp, parse_one
 
-from gemel.compiler.expressions import (
+from gemel.compiler.question.expressions import (
     Refused,
     bound,
     column,
@@ -16,7 +16,7 @@ from gemel.compiler.expressions import (
     parse_filter,
     qualify,
 )
-from gemel.compiler.query import Item, MetricItem
+from gemel.compiler.question.query import Item, MetricItem
 from gemel.errors import QueryError
 
 

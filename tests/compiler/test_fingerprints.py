@@ -4,8 +4,8 @@ import pytest
 
 from compiler.shop import GRAPH
 from compiler.test_moments import view
-from gemel.compiler.fingerprints import fingerprints
-from gemel.compiler.moments import plan_features
+from gemel.compiler.features.moments import plan_features
+from gemel.compiler.sql.fingerprints import fingerprints
 from gemel.spec.time import parse_window
 
 FEATURES = ("orders 7 days", "revenue 7 days", "average_amount 7 days", "done_share all", "buyers 7 days", "visits all")

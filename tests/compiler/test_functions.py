@@ -3,9 +3,9 @@
 import duckdb
 import pytest
 
-from gemel.compiler.expressions import parse_expression, parse_filter
-from gemel.compiler.functions import reaching
-from gemel.compiler.keys import make_having
+from gemel.compiler.names.keys import make_having
+from gemel.compiler.question.expressions import parse_expression, parse_filter
+from gemel.compiler.question.functions import reaching
 from gemel.errors import QueryError
 
 REACHING = """\

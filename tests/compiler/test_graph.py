@@ -3,7 +3,7 @@
 import pytest
 
 from compiler.shop import GRAPH, METRICS, MODELS, ORDERS, SPINE, model, of, over, time, with_metrics, word
-from gemel.compiler.graph import bind
+from gemel.compiler.names.graph import bind
 from gemel.errors import DefinitionError, QueryError, UnknownNameError
 from gemel.spec.manifest import Derived, Manifest, Measure, Metric, Relation, TimeSpine
 

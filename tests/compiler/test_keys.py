@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from compiler.shop import GRAPH, question, with_metrics
-from gemel.compiler.graph import Attribute
-from gemel.compiler.keys import as_asked, make_having, make_keys, make_orders, make_span
-from gemel.compiler.spellings import parse_item, parse_order
-from gemel.compiler.terms import Key
+from gemel.compiler.names.graph import Attribute
+from gemel.compiler.names.keys import as_asked, make_having, make_keys, make_orders, make_span
+from gemel.compiler.names.terms import Key
+from gemel.compiler.question.parsing import parse_item, parse_order
 from gemel.errors import QueryError
 from gemel.spec.manifest import Dimension, Metric
 

@@ -4,10 +4,10 @@ import pytest
 from sqlglot import exp
 
 from compiler.shop import flat, sql
-from gemel.compiler import dialects
-from gemel.compiler.algebra import Aggregate, Combine, Derive, Distinct, Filter, Named, Scan, Summary, Top
-from gemel.compiler.expressions import column, parse_expression
-from gemel.compiler.lowering import aggregate, lower
+from gemel.compiler.plan.algebra import Aggregate, Combine, Derive, Distinct, Filter, Named, Scan, Summary, Top
+from gemel.compiler.question.expressions import column, parse_expression
+from gemel.compiler.sql import dialects
+from gemel.compiler.sql.lowering import aggregate, lower
 from gemel.spec.manifest import Relation
 
 ORDERS = Scan(Relation("orders"), "orders")

@@ -3,9 +3,9 @@
 import pytest
 
 import ways
-from gemel.compiler.graph import bind
-from gemel.compiler.resolution import resolve
-from gemel.compiler.spellings import make_query
+from gemel.compiler.names.graph import bind
+from gemel.compiler.names.resolution import resolve
+from gemel.compiler.question.parsing import make_query
 from gemel.errors import GemelError
 
 GRAPH = bind(ways.MANIFEST)

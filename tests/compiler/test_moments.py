@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 import worlds
 from compiler.shop import GRAPH, flat, moment, of, with_metrics
-from gemel.compiler import dialects, lowering, rules
-from gemel.compiler.graph import bind
-from gemel.compiler.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
+from gemel.compiler.features.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
+from gemel.compiler.names.graph import bind
+from gemel.compiler.plan import rewrites
+from gemel.compiler.sql import dialects, lowering
 from gemel.errors import GemelError
 from gemel.spec.manifest import Conversion, Entity, Metric, Relation
 from gemel.spec.time import Window, parse_window
@@ -40,7 +41,7 @@ def made(text):
 
 
 def text_of(query):
-    return flat(dialects.speak(lowering.lower(rules.tidy(plan_features(GRAPH, query)), dialects.named()), "duckdb"))
+    return flat(dialects.speak(lowering.lower(rewrites.tidy(plan_features(GRAPH, query)), dialects.named()), "duckdb"))
 
 
 def test_a_fact_at_midnight_is_first_seen_a_day_later(shop):
@@ -356,7 +357,7 @@ def test_the_same_holds_where_no_window_frame_is_as_long_as_an_interval(words, t
 def assert_newest(words, tables, *, ranges=True, graph=WORLD, warehouse=WAREHOUSE, dialect="duckdb"):
     query = view(*words[0], **words[1])
     (entity,) = query.entities
-    select = lowering.lower(rules.tidy(plan_features(graph, query)), dialects.named(), ranges=ranges)
+    select = lowering.lower(rewrites.tidy(plan_features(graph, query)), dialects.named(), ranges=ranges)
     rows = warehouse.holding(tables).execute(dialects.speak(select, dialect)).fetchall()
     found = {(row[0], row[1]): tuple(map(plain, row[2:])) for row in rows}
     assert len(found) == len(rows)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 import worlds
 from compiler.shop import COLUMNS, GRAPH, flat
 from compiler.test_moments import ASKED, STEPS, made
-from gemel.compiler import dialects, lowering, rules
-from gemel.compiler.graph import bind
-from gemel.compiler.moments import FeatureQuery
-from gemel.compiler.requests import Kept, plan_parts, plan_requests
+from gemel.compiler.features.moments import FeatureQuery
+from gemel.compiler.features.requests import Kept, plan_parts, plan_requests
+from gemel.compiler.names.graph import bind
+from gemel.compiler.plan import rewrites
+from gemel.compiler.sql import dialects, lowering
 from gemel.errors import GemelError
 from gemel.spec.manifest import Relation
 from gemel.spec.time import floor, parse_window
@@ -30,7 +31,7 @@ def view(*features, schedule="day", entities=("customer",), **more):
 
 
 def text_of(graph, plan):
-    return dialects.speak(lowering.lower(rules.tidy(plan), dialects.named()), "duckdb")
+    return dialects.speak(lowering.lower(rewrites.tidy(plan), dialects.named()), "duckdb")
 
 
 def at(shop, query, *requests, drifting=()):

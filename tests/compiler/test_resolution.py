@@ -3,10 +3,10 @@
 import pytest
 
 from compiler.shop import DONE, GRAPH, of, question, with_metrics
-from gemel.compiler.expressions import DIALECT
-from gemel.compiler.planning import cells_of
-from gemel.compiler.resolution import resolve
-from gemel.compiler.terms import Formula, Leaf, Shifted, Trailing
+from gemel.compiler.names.resolution import resolve
+from gemel.compiler.names.terms import Formula, Leaf, Shifted, Trailing
+from gemel.compiler.plan.planning import cells_of
+from gemel.compiler.question.expressions import DIALECT
 from gemel.errors import GemelError, UnknownNameError
 from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric, Ratio
 from gemel.spec.time import Window

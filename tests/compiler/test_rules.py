@@ -3,10 +3,10 @@
 import pytest
 
 from compiler.shop import DONE, GRAPH, flat, question, sql, untidied
-from gemel.compiler import rules
-from gemel.compiler.algebra import Aggregate, Combine
-from gemel.compiler.planning import plan
-from gemel.compiler.resolution import resolve
+from gemel.compiler.names.resolution import resolve
+from gemel.compiler.plan import rewrites
+from gemel.compiler.plan.algebra import Aggregate, Combine
+from gemel.compiler.plan.planning import plan
 
 QUESTIONS = [
     ("orders revenue", ""),
@@ -72,7 +72,7 @@ def test_of_no_rows_a_tidied_plan_gives_what_the_plan_gives(shop, metrics, group
 
 
 def tidied(metrics, group_by="", **more):
-    return rules.tidy(plan(GRAPH, resolve(GRAPH, question(metrics, group_by, **more))))
+    return rewrites.tidy(plan(GRAPH, resolve(GRAPH, question(metrics, group_by, **more))))
 
 
 def test_metrics_of_one_fact_take_one_pass():
@@ -127,4 +127,4 @@ def test_what_cannot_be_told_from_days_reads_the_facts_itself(metrics):
 def test_tidying_what_is_tidy_changes_nothing():
     for metrics, group_by in QUESTIONS:
         once = tidied(metrics, group_by)
-        assert rules.tidy(once) == once
+        assert rewrites.tidy(once) == once

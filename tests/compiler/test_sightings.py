@@ -7,9 +7,9 @@ import pytest
 
 from compiler.shop import GRAPH, Shop
 from gemel.compiler import compile_query
-from gemel.compiler.expressions import parse_expression
-from gemel.compiler.sightings import _lost
-from gemel.compiler.spellings import make_query
+from gemel.compiler.plan.distinct import _lost
+from gemel.compiler.question.expressions import parse_expression
+from gemel.compiler.question.parsing import make_query
 from gemel.spec.time import Window
 
 

@@ -4,8 +4,8 @@ import datetime as dt
 
 import pytest
 
-from gemel.compiler.query import Item, MetricItem, Order
-from gemel.compiler.spellings import make_query, parse_item, parse_order, parse_reference
+from gemel.compiler.question.parsing import make_query, parse_item, parse_order, parse_reference
+from gemel.compiler.question.query import Item, MetricItem, Order
 from gemel.errors import QueryError
 
 

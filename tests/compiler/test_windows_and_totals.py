@@ -4,8 +4,8 @@ import pytest
 
 from compiler.shop import GRAPH
 from gemel.compiler import compile_query
-from gemel.compiler.query import AskedMetric, Over
-from gemel.compiler.spellings import make_query, parse_metric
+from gemel.compiler.question.parsing import make_query, parse_metric
+from gemel.compiler.question.query import AskedMetric, Over
 from gemel.errors import QueryError
 from gemel.spec.time import Window
 

@@ -14,8 +14,8 @@ import duckdb
 from differential import market, nasty_world
 from differential.partner import MetricFlow
 from differential.tables import script
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.spec.manifest import Manifest
-from gemel.spec.reading import read_manifest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

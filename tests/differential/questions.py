@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gemel.compiler.query import Query
-from gemel.compiler.spellings import make_query
+from gemel.compiler.question.parsing import make_query
+from gemel.compiler.question.query import Query
 from gemel.spec.manifest import (
     Conversion,
     Cumulative,

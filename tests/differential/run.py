@@ -28,7 +28,7 @@ from differential.partner import VARIABLE, MetricFlow, python
 from differential.projects import NAMES, Project, World, prepare
 from differential.questions import Asker, Question
 from gemel.compiler import compile_query
-from gemel.compiler.graph import Graph, bind
+from gemel.compiler.names.graph import Graph, bind
 from gemel.errors import GemelError
 from reference import evaluate
 from reference_world import Undefined

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from gemel.compiler.graph import Graph, bind
+from gemel.compiler.names.graph import Graph, bind
+from gemel.dbt.semantic.reading import read_what_can_be
 from gemel.expectations.outcomes import Outcome, run
-from gemel.spec.expectations import read_metric_tests
-from gemel.spec.reading import read_what_can_be
+from gemel.spec.metric_tests import read_metric_tests
 
 COLUMNS = "sale_id int, region varchar(9), channel varchar(9), amount int, price double precision, sold_at timestamp"
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from gemel.cli import main
-from gemel.dbt import run_dbt_into
+from gemel.dbt.running import run_dbt_into
 from gemel.errors import ProjectError
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sales import COLUMNS, ROWS, outcomes, told
 
-from gemel.warehouse import duckdb as duck
-from gemel.warehouse.postgres import Server
-from gemel.warehouse.postgres import Warehouse as Postgres
-from gemel.warehouse.profile import Profile
+from gemel.dbt.profile import Profile
+from gemel.engines.connections import duckdb as duck
+from gemel.engines.connections.postgres import Server
+from gemel.engines.connections.postgres import Warehouse as Postgres
 
 SCHEMA = f"gemel_expectations_{os.getpid()}"
 

@@ -9,7 +9,7 @@ from sales import graph_of
 
 from gemel.errors import GemelError, Place
 from gemel.expectations.plans import judge
-from gemel.spec.expectations import Compared, Comparison, Expected, Input, Row, Tolerance, read_metric_tests
+from gemel.spec.metric_tests import Compared, Comparison, Expected, Input, Row, Tolerance, read_metric_tests
 from gemel.spec.places import Places
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import worlds
 from differential.questions import Asker, Question
 from gemel.compiler import compile_query
-from gemel.compiler.graph import bind
+from gemel.compiler.names.graph import bind
 from gemel.errors import QueryError
 from reference import evaluate
 from reference_world import Undefined

@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import worlds
 from compiler.test_moments import assert_newest, views
-from gemel.bridge.shapes import config_of
-from gemel.bridge.sources import WAREHOUSES
-from gemel.compiler.dialects import has_ranges
-from gemel.compiler.graph import bind
+from gemel.compiler.names.graph import bind
+from gemel.compiler.sql.dialects import has_ranges
 from gemel.errors import QueryError
+from gemel.features.shapes import config_of
+from gemel.features.sources import WAREHOUSES
 from postgres_worlds import in_schema
 
 

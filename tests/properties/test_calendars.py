@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemel.compiler import dialects
-from gemel.compiler.algebra import Aggregate, AsOf, Calendar, Derive, Named, Scan, Summary, Windowed
-from gemel.compiler.expressions import column
-from gemel.compiler.facts import stepped, truncated
-from gemel.compiler.lowering import lower
+from gemel.compiler.plan.algebra import Aggregate, AsOf, Calendar, Derive, Named, Scan, Summary, Windowed
+from gemel.compiler.plan.facts import stepped, truncated
+from gemel.compiler.question.expressions import column
+from gemel.compiler.sql import dialects
+from gemel.compiler.sql.lowering import lower
 from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, floor, step
 from worlds import literal

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from compiler.shop import Shop, with_metrics
 from gemel.compiler import compile_query
-from gemel.compiler.spellings import make_query
+from gemel.compiler.question.parsing import make_query
 from gemel.spec.manifest import Cumulative, Metric, MetricInput
 from gemel.spec.time import Window
 

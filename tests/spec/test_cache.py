@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gemel.project
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.spec import cache
 from gemel.spec.cache import by_name, recall, remember
-from gemel.spec.reading import read_manifest
 
 MANIFESTS = Path(__file__).parent / "manifests"
 LATE = {

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import About, Problems, ProjectError
 from gemel.spec.manifest import (
     Conversion,
@@ -18,7 +19,6 @@ from gemel.spec.manifest import (
     Simple,
     TimeSpine,
 )
-from gemel.spec.reading import read_manifest
 from gemel.spec.time import Window
 
 

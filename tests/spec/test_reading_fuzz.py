@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import GemelError
 from gemel.spec.manifest import Manifest
-from gemel.spec.reading import read_manifest
 
 FILES = sorted((Path(__file__).parent / "manifests").glob("*.semantic.json"))
 MANIFESTS = [json.loads(file.read_text()) for file in FILES]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.spec.manifest import (
     Conversion,
     Cumulative,
@@ -20,7 +21,6 @@ from gemel.spec.manifest import (
     Simple,
     TimeSpine,
 )
-from gemel.spec.reading import read_manifest
 from gemel.spec.time import Window
 
 FOLDER = Path(__file__).parent / "manifests"

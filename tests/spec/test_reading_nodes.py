@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from gemel.dbt.nodes import Node, Nodes
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import ProjectError
 from gemel.spec.manifest import Relation
-from gemel.spec.nodes import Node, Nodes
-from gemel.spec.reading import read_manifest
 
 FOLDER = Path(__file__).parent / "manifests"
 ORDERS = Relation("OrderFacts", "main_mart", "memory")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gemel.errors import About, BiError, GemelError, did_you_mean
-from gemel.generated import plain
+from gemel.files import plain
 
 TYPES = ("dashboard", "notebook", "analysis", "ml", "application")
 """What dbt calls a consumer."""

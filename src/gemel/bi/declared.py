@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from gemel.bi.consumers import Consumer, read_consumers
+from gemel.dbt.nodes import Nodes
 from gemel.errors import About, BiError, GemelError, did_you_mean
 from gemel.spec.fields import Json
-from gemel.spec.nodes import Nodes
 
 Materialized = Literal["table", "view"]
 

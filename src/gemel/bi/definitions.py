@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gemel.dbt.nodes import Nodes
+from gemel.dbt.semantic.models import read_relation
 from gemel.spec.fields import Json, objects
-from gemel.spec.models import read_relation
-from gemel.spec.nodes import Nodes
 
 
 @dataclass(frozen=True, slots=True)

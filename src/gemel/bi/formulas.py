@@ -11,14 +11,14 @@ from typing import Literal, assert_never
 
 from sqlglot import exp
 
-from gemel.compiler import terms
-from gemel.compiler.expressions import column, filled, free, substitute
-from gemel.compiler.graph import Attribute, Graph, inputs
-from gemel.compiler.lowering import aggregate
-from gemel.compiler.parts import summary
-from gemel.compiler.planning import is_nothing
-from gemel.compiler.resolution import Scope
-from gemel.compiler.terms import Leaf, PerEntity, Term
+from gemel.compiler.names import terms
+from gemel.compiler.names.graph import Attribute, Graph, inputs
+from gemel.compiler.names.resolution import Scope
+from gemel.compiler.names.terms import Leaf, PerEntity, Term
+from gemel.compiler.plan.parts import summary
+from gemel.compiler.plan.planning import is_nothing
+from gemel.compiler.question.expressions import column, filled, free, substitute
+from gemel.compiler.sql.lowering import aggregate
 from gemel.errors import GemelError
 from gemel.spec.manifest import Conversion, Cumulative, Derived, Dimension, Measure, Metric, Ratio, Simple
 

@@ -16,11 +16,11 @@ from gemel.bi.saved import saved_models
 from gemel.bi.wide import wide_model
 from gemel.bi.world import World, read_world
 from gemel.bi.zones import Describe, Zones
-from gemel.compiler.graph import Graph
+from gemel.compiler.names.graph import Graph
+from gemel.dbt.nodes import Nodes
 from gemel.errors import BiError, GemelError, Problems, WarehouseError
-from gemel.generated import headed, models_folder, read_yaml, to_yaml
+from gemel.files import headed, models_folder, read_yaml, to_yaml
 from gemel.spec.fields import Json
-from gemel.spec.nodes import Nodes
 
 Types = Mapping[str, Mapping[str, str]]
 

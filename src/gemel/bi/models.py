@@ -9,14 +9,15 @@ from typing import Any
 from sqlglot import exp
 
 from gemel.bi.declared import Built
-from gemel.compiler import dialects, lowering, rules
-from gemel.compiler.algebra import Plan
-from gemel.compiler.expressions import identifier
+from gemel.compiler.plan import rewrites
+from gemel.compiler.plan.algebra import Plan
+from gemel.compiler.question.expressions import identifier
+from gemel.compiler.sql import dialects, lowering
+from gemel.dbt.nodes import Nodes
 from gemel.errors import About, BiError, GemelError
-from gemel.generated import LONGEST_NAME, headed, plain, told_apart
+from gemel.files import LONGEST_NAME, headed, plain, told_apart
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Relation
-from gemel.spec.nodes import Nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ def write_model(model: BiModel, nodes: Nodes, dialect: str) -> Written:
 def natural_text(model: BiModel, catalogs: frozenset[str] | None, dialect: str) -> str:
     """The same rows, over the relations themselves: for the engine to say the types of the columns."""
     tables = dialects.named(catalogs)
-    return dialects.speak(lowering.lower(rules.tidy(model.plan), tables, ranges=dialects.has_ranges(dialect)), dialect)
+    return dialects.speak(
+        lowering.lower(rewrites.tidy(model.plan), tables, ranges=dialects.has_ranges(dialect)), dialect
+    )
 
 
 def properties(model: BiModel, types: Mapping[str, str], dialect: str) -> Json:
@@ -118,7 +121,7 @@ def _referring(plan: Plan, nodes: Nodes, dialect: str) -> tuple[str, tuple[Relat
         mark = f"\0{relations.index(relation)}\0"
         return exp.Table(this=exp.Identifier(this=mark, quoted=False))
 
-    select = lowering.lower(rules.tidy(plan), table, ranges=dialects.has_ranges(dialect))
+    select = lowering.lower(rewrites.tidy(plan), table, ranges=dialects.has_ranges(dialect))
     text = _kept_from_dbt(dialects.speak(select, dialect))
     for number, relation in enumerate(relations):
         text = text.replace(f"\0{number}\0", f"{{{{ {nodes.ref(relation)} }}}}")

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from gemel.bi.declared import DeclaredExport, DeclaredQuery
 from gemel.bi.models import BiModel, Column, sentence
-from gemel.compiler.algebra import Plan
-from gemel.compiler.graph import Graph
-from gemel.compiler.planning import plan
-from gemel.compiler.query import Query
-from gemel.compiler.resolution import resolve
-from gemel.compiler.spellings import make_query
-from gemel.compiler.terms import Key, Metrics, Resolved, Values
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.resolution import resolve
+from gemel.compiler.names.terms import Key, Metrics, Resolved, Values
+from gemel.compiler.plan.algebra import Plan
+from gemel.compiler.plan.planning import plan
+from gemel.compiler.question.parsing import make_query
+from gemel.compiler.question.query import Query
 from gemel.errors import About, GemelError
 from gemel.spec.manifest import Metric, SavedQuery
 

@@ -13,13 +13,13 @@ from sqlglot import exp
 from gemel.bi.declared import DeclaredView
 from gemel.bi.formulas import Formula, Formulas, Input, NoFormula, formulas_of, time_of
 from gemel.bi.models import BiModel, Column, sentence
-from gemel.compiler.algebra import Derive, Named
-from gemel.compiler.dialects import say
-from gemel.compiler.expressions import DIALECT, bound, conjunction, parenthesized, present
-from gemel.compiler.facts import Facts
-from gemel.compiler.graph import Attribute, Graph
-from gemel.compiler.terms import PerEntity, Predicate
-from gemel.compiler.ways import FARTHEST_HOPS
+from gemel.compiler.names.graph import Attribute, Graph
+from gemel.compiler.names.joins import FARTHEST_HOPS
+from gemel.compiler.names.terms import PerEntity, Predicate
+from gemel.compiler.plan.algebra import Derive, Named
+from gemel.compiler.plan.facts import Facts
+from gemel.compiler.question.expressions import DIALECT, bound, conjunction, parenthesized, present
+from gemel.compiler.sql.dialects import say
 from gemel.errors import About, BiError, QueryError
 from gemel.spec.manifest import Dimension, Entity, SemanticModel
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from gemel.dbt.nodes import Nodes
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Relation
-from gemel.spec.nodes import Nodes
 
 Place = tuple[str | None, str | None, str]
 

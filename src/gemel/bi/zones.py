@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from gemel.bi.models import BiModel
-from gemel.compiler import dialects, lowering, rules
+from gemel.compiler.plan import rewrites
+from gemel.compiler.sql import dialects, lowering
 from gemel.errors import WarehouseError
 from gemel.spec.manifest import Relation
 
@@ -42,7 +43,7 @@ class Zones:
                 relations.append(relation)
             return exp.Table(this=exp.to_identifier(f"relation_{relations.index(relation)}", quoted=True))
 
-        select = lowering.lower(rules.tidy(model.plan), named, ranges=dialects.has_ranges(self.dialect))
+        select = lowering.lower(rewrites.tidy(model.plan), named, ranges=dialects.has_ranges(self.dialect))
         places = {f"relation_{number}": relation for number, relation in enumerate(relations)}
         for table in select.find_all(exp.Table):
             relation = places.get(table.name)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from gemel.dbt.nodes import Nodes
 from gemel.errors import GemelError
-from gemel.spec.nodes import Nodes
 
 if TYPE_CHECKING:
     from gemel.project import Project

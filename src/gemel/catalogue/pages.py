@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from gemel.catalogue.content import Address, Code, Content, Link, Numbers, Page, Value
 from gemel.catalogue.series import Series
 from gemel.errors import About, GemelError
-from gemel.generated import models_folder
-from gemel.lineage.graph import TABLES, Node, Part
-from gemel.spec.expectations import MetricTest
+from gemel.files import models_folder
+from gemel.graph.graph import TABLES, Node, Part
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
 from gemel.spec.manifest import (
     Conversion,
@@ -25,10 +24,11 @@ from gemel.spec.manifest import (
     SemanticModel,
     Simple,
 )
+from gemel.spec.metric_tests import MetricTest
 from gemel.spec.places import project_name
 
 if TYPE_CHECKING:
-    from gemel.bridge.features import BoundView
+    from gemel.features.binding import BoundView
     from gemel.project import Project
 
 Fact = tuple[str, Value]

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from gemel.checks import joins, losses, metrics, names, questions, rows, tables, types
 from gemel.compiler import compile_query
-from gemel.compiler.graph import Graph
-from gemel.compiler.query import Query
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.question.query import Query
 from gemel.errors import GemelError
 from gemel.spec.places import Places
 
 if TYPE_CHECKING:
-    from gemel.warehouse.asking import Warehouse
+    from gemel.engines.connections.opening import Warehouse
 
 OF_DEFINITIONS = (
     names.reserved,

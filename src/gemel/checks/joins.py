@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from gemel.compiler.graph import LISTED_HOPS, Graph
-from gemel.compiler.ways import Hop
+from gemel.compiler.names.graph import LISTED_HOPS, Graph
+from gemel.compiler.names.joins import Hop
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.manifest import Simple
 

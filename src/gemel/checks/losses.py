@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gemel.compiler.graph import Graph
+from gemel.compiler.names.graph import Graph
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.manifest import Simple
 from gemel.spec.places import Places

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from gemel.checks.names import elements
-from gemel.compiler.expressions import ONE_EXPRESSION, Refused
-from gemel.compiler.graph import Graph, inputs
-from gemel.compiler.keys import metric_grain
+from gemel.compiler.names.graph import Graph, inputs
+from gemel.compiler.names.keys import metric_grain
+from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.manifest import Cumulative, Derived, Measure, Metric, Simple
 from gemel.spec.time import GRAINS, coarsest, finer

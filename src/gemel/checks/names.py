@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gemel.compiler.graph import METRIC_TIME, Graph
+from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.manifest import Dimension, Entity, SemanticModel
 from gemel.spec.time import GRAINS

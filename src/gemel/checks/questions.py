@@ -7,10 +7,10 @@ is refused, each of its metrics is asked for by itself, so that what is told is 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from gemel.compiler.graph import METRIC_TIME, Graph, inputs
-from gemel.compiler.keys import metric_grain
-from gemel.compiler.query import Query
-from gemel.compiler.spellings import make_query
+from gemel.compiler.names.graph import METRIC_TIME, Graph, inputs
+from gemel.compiler.names.keys import metric_grain
+from gemel.compiler.question.parsing import make_query
+from gemel.compiler.question.query import Query
 from gemel.errors import About, GemelError
 from gemel.spec.manifest import Metric, SavedQuery
 

@@ -8,16 +8,16 @@ from sqlglot import exp
 
 from gemel.checks.tables import Tables, keys_of, select_from, spine_column
 from gemel.checks.types import family
-from gemel.compiler import dialects
-from gemel.compiler.expressions import column
-from gemel.compiler.facts import truncated
-from gemel.compiler.graph import Graph
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.plan.facts import truncated
+from gemel.compiler.question.expressions import column
+from gemel.compiler.sql import dialects
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.manifest import SemanticModel
 from gemel.spec.time import Window, finer, seconds
 
 if TYPE_CHECKING:
-    from gemel.warehouse.asking import Warehouse
+    from gemel.engines.connections.opening import Warehouse
 
 
 def time_spines(graph: Graph, tables: Tables, warehouse: "Warehouse") -> Iterator[GemelError]:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gemel.checks.metrics import about_measure, all_measures
-from gemel.compiler import dialects
-from gemel.compiler.composites import components
-from gemel.compiler.expressions import Refused, column
-from gemel.compiler.graph import Graph
+from gemel.compiler.names.composites import components
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.question.expressions import Refused, column
+from gemel.compiler.sql import dialects
 from gemel.errors import About, GemelError
 from gemel.spec.manifest import Entity, Measure, Relation
 
 if TYPE_CHECKING:
-    from gemel.warehouse.asking import Warehouse
+    from gemel.engines.connections.opening import Warehouse
 
 Texts = dict[str, About]
 """SQL expressions over one table, each with the first definition that says it."""

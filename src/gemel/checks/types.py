@@ -6,7 +6,7 @@ from typing import Literal
 
 from gemel.checks.metrics import about_measure, all_measures
 from gemel.checks.tables import Tables, flag_of, keys_of, spine_column
-from gemel.compiler.graph import Graph
+from gemel.compiler.names.graph import Graph
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.time import finer
 

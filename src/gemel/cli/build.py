@@ -14,8 +14,8 @@ from gemel.cli.verify import verdict, write_report
 from gemel.errors import GemelError
 
 if TYPE_CHECKING:
-    from gemel.bridge.workspace import Workspace
-    from gemel.generated import Change
+    from gemel.features.workspace import Workspace
+    from gemel.files import Change
     from gemel.project import Project
 
 
@@ -28,8 +28,8 @@ def command(project: "Project", *, moments: int) -> None:
 
     Stops at the first step that fails. Every step can be run again, and so can the whole, also after it was killed.
     """
-    from gemel.bridge import materialize
     from gemel.cli.output import counted
+    from gemel.online import feast
 
     workspace = open_workspace(project)
     for warning in workspace.bound.warnings:
@@ -51,7 +51,7 @@ def command(project: "Project", *, moments: int) -> None:
         say("there is no feature view, so nothing for Feast to do")
         return
     with _step("feast apply") as told:
-        told.append("; ".join(materialize.apply(workspace.repo)) or "nothing new")
+        told.append("; ".join(feast.apply(workspace.repo)) or "nothing new")
     with _step("materialize") as told:
         until = workspace.materialize(say=say)
         told.append(f"online up to {until:%Y-%m-%d %H:%M} UTC")
@@ -65,9 +65,9 @@ def command(project: "Project", *, moments: int) -> None:
 
 def _write(project: "Project", workspace: "Workspace") -> "list[Change]":
     """Generate; where nothing tells a type yet, build what the features read, and ask that."""
-    from gemel.bridge.columns import unknown_only
     from gemel.errors import Problems
-    from gemel.generated import tests_folder
+    from gemel.features.columns import unknown_only
+    from gemel.files import tests_folder
 
     try:
         return write_files(project, workspace)
@@ -92,7 +92,7 @@ def write_files(project: "Project", workspace: "Workspace") -> "list[Change]":
 
 def dbt_build(project: "Project", *arguments: str) -> None:
     """Run dbt on the project, with its target, while we hold no file of it."""
-    from gemel.dbt import run_dbt_into
+    from gemel.dbt.running import run_dbt_into
 
     assert project.dir is not None and project.artifacts is not None
     # dbt writes to the file that we have been reading; DuckDB lets only one of us in.
@@ -103,7 +103,7 @@ def dbt_build(project: "Project", *arguments: str) -> None:
 
 
 def _folder(workspace: "Workspace") -> str:
-    from gemel.generated import models_folder
+    from gemel.files import models_folder
 
     return str(models_folder(workspace.root, "features"))
 

@@ -10,11 +10,11 @@ import click
 from gemel.cli.options import items_option, say, takes_project
 
 if TYPE_CHECKING:
-    from gemel.changes.asking import Asker
-    from gemel.changes.meaning import Change
-    from gemel.changes.numbers import Making, Moved
-    from gemel.changes.states import State
-    from gemel.compiler.query import Query
+    from gemel.compiler.question.query import Query
+    from gemel.diff.asking import Asker
+    from gemel.diff.meaning import Change
+    from gemel.diff.numbers import Making, Moved
+    from gemel.diff.states import State
     from gemel.project import Project
 
 FAILS = ("added", "removed", "changed", "touched", "description")
@@ -98,10 +98,10 @@ def command(
     gemel diff HEAD~1 --metrics late_rate --group-by carrier__name --start-time 2013-06-01
     gemel diff HEAD --metrics late_rate --candidate late_rate_30 --group-by carrier__name
     """
-    from gemel.changes import report
-    from gemel.changes.asking import askers
-    from gemel.changes.meaning import compare
-    from gemel.changes.states import base_state, current_state, given_state
+    from gemel.diff import report
+    from gemel.diff.asking import askers
+    from gemel.diff.meaning import compare
+    from gemel.diff.states import base_state, current_state, given_state
 
     if candidate and len(metrics) != 1:
         raise click.UsageError("--candidate is compared with one metric: name it with --metrics")
@@ -171,7 +171,7 @@ def _in_both(before: "State", after: "State", name: str, candidate: str | None) 
 def _questions(
     group_by: Sequence[str], where: Sequence[str], *, times: tuple[str | None, str | None], candidate: str | None
 ) -> "Making":
-    from gemel.compiler.spellings import make_query
+    from gemel.compiler.question.parsing import make_query
 
     start, end = times
 
@@ -191,8 +191,8 @@ def _numbers(
     metrics: Sequence[str],
     times: tuple[str | None, str | None],
 ) -> "list[Moved]":
-    from gemel.changes.numbers import Times, feature_numbers, metric_numbers
     from gemel.cli.output import waiting
+    from gemel.diff.numbers import Times, feature_numbers, metric_numbers
 
     with waiting("the database is answering"):
         moved = list(metric_numbers(*sides, names=names, make=make))
@@ -213,8 +213,8 @@ def _until(state: "State") -> dt.datetime:
 
 
 def _write(changes: "Sequence[Change]", moved: "Sequence[Moved]", *, metrics: Sequence[str]) -> None:
-    from gemel.changes import report
     from gemel.cli.output import write_rows
+    from gemel.diff import report
 
     if changes:
         write_rows(report.CHANGES, report.change_rows(changes), format="table")
@@ -227,9 +227,9 @@ def _write_groups(
     sides: "tuple[Asker, Asker]", names: Sequence[str], make: "Making", moved: "Sequence[Moved]", limit: int | None
 ) -> None:
     """Every group of each metric before and after, and how the differences are spread."""
-    from gemel.changes import report
-    from gemel.changes.numbers import side_by_side
     from gemel.cli.output import write_rows
+    from gemel.diff import report
+    from gemel.diff.numbers import side_by_side
 
     for name, found in zip(names, moved, strict=True):
         table = side_by_side(*sides, make(name), limit=limit)

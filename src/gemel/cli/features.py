@@ -10,7 +10,7 @@ from gemel.cli.options import say, takes_project
 from gemel.cli.runs import tells_openlineage
 
 if TYPE_CHECKING:
-    from gemel.bridge.workspace import Workspace
+    from gemel.features.workspace import Workspace
     from gemel.project import Project
 
 
@@ -26,9 +26,9 @@ def command() -> None:
 @takes_project
 def apply(project: "Project") -> None:
     """Register the generated definitions with Feast, as `feast apply` does."""
-    from gemel.bridge import materialize
+    from gemel.online import feast
 
-    for line in materialize.apply(open_workspace(project).repo):
+    for line in feast.apply(open_workspace(project).repo):
         say(line)
     say("applied")
 
@@ -126,6 +126,6 @@ def open_workspace(project: "Project") -> "Workspace":
     """The project's features, for every command that works on them."""
     from pathlib import Path
 
-    from gemel.bridge.workspace import Workspace
+    from gemel.features.workspace import Workspace
 
     return Workspace(project, project.artifacts or Path())

@@ -13,8 +13,8 @@ from gemel.cli.options import say, takes_project
 from gemel.cli.runs import tells_openlineage
 
 if TYPE_CHECKING:
-    from gemel.bridge.workspace import Workspace
     from gemel.errors import GemelError
+    from gemel.features.workspace import Workspace
     from gemel.project import Project
 
 
@@ -67,7 +67,7 @@ def uncollected() -> Iterator[None]:
 def homeless(project: "Project", workspace: "Workspace") -> "list[GemelError]":
     """That dbt cannot run the metric tests, where its project has no folder for tests."""
     from gemel.errors import Place, ProjectError
-    from gemel.generated import tests_folder
+    from gemel.files import tests_folder
 
     if not project.metric_tests or tests_folder(workspace.root) is not None:
         return []

@@ -11,7 +11,7 @@ from gemel.cli.options import takes_project
 from gemel.cli.runs import namespaces
 
 if TYPE_CHECKING:
-    from gemel.lineage.graph import Lineage, Node, Part
+    from gemel.graph.graph import Lineage, Node, Part
     from gemel.project import Project
 
 
@@ -32,7 +32,7 @@ def command(project: "Project", *, name: str, side: str | None, format: str) -> 
     or source, or a column, as model.column or source.table.column. Where several have the name, write its kind too:
     metric:flights.
     """
-    from gemel.lineage import telling, writing
+    from gemel.graph import json, tree
 
     with project.placing():
         lineage = project.lineage
@@ -40,11 +40,11 @@ def command(project: "Project", *, name: str, side: str | None, format: str) -> 
         lines: Iterable[str]
         match side, format:
             case "impact", "text":
-                lines = telling.tell_impact(lineage.impact(*nodes))
+                lines = tree.tell_impact(lineage.impact(*nodes))
             case "impact", "json":
-                lines = _json(writing.write_impact(lineage.impact(*nodes)))
+                lines = _json(json.write_impact(lineage.impact(*nodes)))
             case _, "text":
-                lines = telling.tell(lineage, nodes, sides=(side,) if side else ("up", "down"))
+                lines = tree.tell(lineage, nodes, sides=(side,) if side else ("up", "down"))
             case _:
                 lines = _written(project, nodes, _parts(lineage, nodes, side), format=format)
         for line in lines:
@@ -57,11 +57,11 @@ def _parts(lineage: "Lineage", nodes: "tuple[Node, ...]", side: str | None) -> "
 
 
 def _written(project: "Project", nodes: "tuple[Node, ...]", parts: "list[Part]", *, format: str) -> Iterable[str]:
-    from gemel.lineage import mermaid, openlineage, writing
+    from gemel.graph import json, mermaid, openlineage
 
     match format:
         case "json":
-            return _json(writing.write_parts(nodes, *parts))
+            return _json(json.write_parts(nodes, *parts))
         case "mermaid":
             return mermaid.draw(*parts)
         case _:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from gemel.lineage.graph import Lineage, Node
-    from gemel.lineage.openlineage import Json, Namespaces
+    from gemel.graph.graph import Lineage, Node
+    from gemel.graph.openlineage import Json, Namespaces
     from gemel.project import Project
 
 VARIABLE = "OPENLINEAGE__TRANSPORT__LOG_FILE_PATH"
@@ -44,7 +44,7 @@ def tells_openlineage(job: str) -> Callable[[Callable[..., Any]], Callable[..., 
 def namespaces(project: "Project") -> "Namespaces":
     """The warehouse that the project's profile names, and the project itself."""
     from gemel.errors import GemelError
-    from gemel.lineage.openlineage import Namespaces, namespace
+    from gemel.graph.openlineage import Namespaces, namespace
     from gemel.spec.places import project_name
 
     target = project.profile_target()
@@ -57,7 +57,7 @@ def namespaces(project: "Project") -> "Namespaces":
 
 def _told(file: Path, job: str, project: "Project", work: Callable[[], Any], *, views: Sequence[str]) -> Any:
     """The work, between an event that it begins and one of how it ends."""
-    from gemel.lineage import openlineage
+    from gemel.graph import openlineage
 
     run = uuid.uuid4()
 
@@ -103,7 +103,7 @@ def _made(job: str, lineage: "Lineage") -> "list[Node]":
 
 def _add(file: Path, event: "Json") -> None:
     from gemel.errors import ProjectError
-    from gemel.lineage.openlineage import line
+    from gemel.graph.openlineage import line
 
     try:
         with file.open("a", encoding="utf-8") as events:

@@ -9,8 +9,8 @@ from gemel.cli.features import open_workspace
 from gemel.cli.options import say, split_items, takes_project
 
 if TYPE_CHECKING:
-    from gemel.bridge.training import Accuracy, Format
     from gemel.project import Project
+    from gemel.training.training_set import Accuracy, Format
 
 
 @click.command()

@@ -10,8 +10,8 @@ from gemel.cli.features import open_workspace
 from gemel.cli.options import say, takes_project
 
 if TYPE_CHECKING:
-    from gemel.bridge.report import Report
     from gemel.project import Project
+    from gemel.proof.report import Report
 
 EXAMPLES = 10
 

@@ -1,8 +1,10 @@
 """The compiler: seven stages, one way. `speak(lower(tidy(plan(graph, resolve(graph, query)))), dialect)`."""
 
-from gemel.compiler import dialects, lowering, planning, resolution, rules
-from gemel.compiler.graph import Graph
-from gemel.compiler.query import Query
+from gemel.compiler.names import resolution
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.plan import planning, rewrites
+from gemel.compiler.question.query import Query
+from gemel.compiler.sql import dialects, lowering
 from gemel.errors import QueryError
 
 
@@ -16,7 +18,7 @@ def compile_query(
     """
     try:
         resolved = resolution.resolve(graph, query)
-        plan = rules.tidy(planning.plan(graph, resolved))
+        plan = rewrites.tidy(planning.plan(graph, resolved))
         return dialects.speak(lowering.lower(plan, dialects.named(catalogs)), dialect)
     except RecursionError:
         raise QueryError(

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from sqlglot import exp
 
-from gemel.compiler.graph import Graph
+from gemel.compiler.names.graph import Graph
+from gemel.dbt.nodes import Nodes
 from gemel.errors import GemelError, Problems
 from gemel.expectations.outcomes import spoken
 from gemel.expectations.plans import failures, judge
-from gemel.generated import headed, tests_folder
-from gemel.spec.expectations import MetricTest
+from gemel.files import headed, tests_folder
 from gemel.spec.manifest import Relation
-from gemel.spec.nodes import Nodes
+from gemel.spec.metric_tests import MetricTest
 from gemel.spec.places import Places
 
 

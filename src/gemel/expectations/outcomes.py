@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlglot import exp
 
-from gemel.compiler import dialects, lowering, rules
-from gemel.compiler.algebra import Plan
-from gemel.compiler.graph import Graph
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.plan import rewrites
+from gemel.compiler.plan.algebra import Plan
+from gemel.compiler.sql import dialects, lowering
 from gemel.errors import GemelError, WarehouseError
 from gemel.expectations.plans import TESTED, Judged, batch, failures, judge
-from gemel.spec.expectations import MetricTest
 from gemel.spec.manifest import Relation
+from gemel.spec.metric_tests import MetricTest
 
 if TYPE_CHECKING:
-    from gemel.warehouse.asking import Warehouse
+    from gemel.engines.connections.opening import Warehouse
 
 Status = Literal["pass", "warn", "fail", "error"]
 
@@ -118,5 +119,5 @@ def _spoken(plan: Plan, dialect: str, catalogs: frozenset[str] | None) -> str:
 
 def spoken(plan: Plan, tables: Callable[[Relation], exp.Table], dialect: str) -> str:
     """`tables` says how a relation is written."""
-    select = lowering.lower(rules.tidy(plan), tables, ranges=dialects.has_ranges(dialect))
+    select = lowering.lower(rewrites.tidy(plan), tables, ranges=dialects.has_ranges(dialect))
     return dialects.speak(select, dialect)

@@ -14,14 +14,14 @@ from typing import assert_never
 
 from sqlglot import exp
 
-from gemel.compiler.algebra import Aggregate, Derive, Filter, Named, Plan, Scan, Stack, Summary
-from gemel.compiler.expressions import column, equal, free, parenthesized, present, substitute
-from gemel.compiler.facts import timestamp
-from gemel.compiler.graph import Graph
-from gemel.compiler.terms import Key
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.terms import Key
+from gemel.compiler.plan.algebra import Aggregate, Derive, Filter, Named, Plan, Scan, Stack, Summary
+from gemel.compiler.plan.facts import timestamp
+from gemel.compiler.question.expressions import column, equal, free, parenthesized, present, substitute
 from gemel.errors import DefinitionError, GemelError
 from gemel.expectations.questions import ask, expression, number
-from gemel.spec.expectations import Comparison, Expected, MetricTest, Row, Scalar, Tolerance
+from gemel.spec.metric_tests import Comparison, Expected, MetricTest, Row, Scalar, Tolerance
 from gemel.spec.time import floor, is_standard
 
 NOTHING = "no groups"

@@ -5,17 +5,17 @@ from decimal import Decimal
 
 from sqlglot import exp
 
-from gemel.compiler.algebra import Aggregate, Combine, Derive, Join, Named, Plan, Scan, Summary
-from gemel.compiler.expressions import Refused, column, conjunction, free, guarded
-from gemel.compiler.functions import reaching
-from gemel.compiler.graph import METRIC_TIME, Graph
-from gemel.compiler.planning import plan
-from gemel.compiler.query import AskedMetric, Item
-from gemel.compiler.resolution import resolve
-from gemel.compiler.spellings import make_query, parse_item
-from gemel.compiler.terms import Key, Metrics
+from gemel.compiler.names.graph import METRIC_TIME, Graph
+from gemel.compiler.names.resolution import resolve
+from gemel.compiler.names.terms import Key, Metrics
+from gemel.compiler.plan.algebra import Aggregate, Combine, Derive, Join, Named, Plan, Scan, Summary
+from gemel.compiler.plan.planning import plan
+from gemel.compiler.question.expressions import Refused, column, conjunction, free, guarded
+from gemel.compiler.question.functions import reaching
+from gemel.compiler.question.parsing import make_query, parse_item
+from gemel.compiler.question.query import AskedMetric, Item
 from gemel.errors import DefinitionError, did_you_mean
-from gemel.spec.expectations import Compared, Comparison, Input, MetricTest
+from gemel.spec.metric_tests import Compared, Comparison, Input, MetricTest
 
 
 def ask(graph: Graph, test: MetricTest) -> tuple[tuple[Key, ...], Plan, tuple[str, ...]]:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from gemel.compiler.graph import Graph
+from gemel.compiler.names.graph import Graph
 from gemel.errors import UnknownNameError, did_you_mean
-from gemel.spec.expectations import MetricTest
+from gemel.spec.metric_tests import MetricTest
 
 
 def chosen(

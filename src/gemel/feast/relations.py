@@ -12,8 +12,8 @@ from feast.infra.offline_stores.file_source import FileSource
 from feast.repo_config import RepoConfig
 from sqlglot import exp
 
+from gemel.engines.connections.duckdb import translated
 from gemel.errors import BridgeError, WarehouseError, did_you_mean
-from gemel.warehouse.duckdb import translated
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from feast.errors import EntityTimestampInferenceException, FeastEntityDFMissingColumnsError
 
+from gemel.engines.connections.duckdb import translated
 from gemel.errors import BridgeError
 from gemel.feast.joins import MOMENT, NANOS, ROW
 from gemel.feast.relations import opened
-from gemel.warehouse.duckdb import translated
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -12,10 +12,10 @@ from feast.infra.offline_stores.file_source import FileLoggingDestination, FileS
 from feast.repo_config import RepoConfig
 from sqlglot import exp
 
+from gemel.engines.connections.duckdb import translated
 from gemel.errors import BridgeError
 from gemel.feast.relations import opened, relation_of
 from gemel.feast.source import DuckDBSource
-from gemel.warehouse.duckdb import translated
 
 if TYPE_CHECKING:
     import pyarrow

@@ -13,7 +13,7 @@ from gemel.bi.exports.members import Columns, Member, kinds, members, one_line, 
 from gemel.bi.exports.stars import Star, Table, near
 from gemel.bi.exports.texts import Naming, spoken
 from gemel.bi.yaml_text import commented, dump
-from gemel.compiler.dialects import named
+from gemel.compiler.sql.dialects import named
 
 TOOL = "Cube"
 

@@ -14,8 +14,8 @@ from gemel.bi.exports.members import members, one_line, present
 from gemel.bi.exports.stars import Star, Table, near
 from gemel.bi.exports.texts import Naming, spoken
 from gemel.bi.yaml_text import commented, dump
-from gemel.compiler.dialects import named
-from gemel.compiler.expressions import identifier
+from gemel.compiler.question.expressions import identifier
+from gemel.compiler.sql.dialects import named
 
 TOOL = "Databricks"
 DIALECT = "databricks"

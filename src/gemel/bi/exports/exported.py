@@ -8,7 +8,7 @@ from sqlglot import exp
 from gemel.bi.definitions import Definitions
 from gemel.bi.exports.stars import Refusal, Star, make_stars, restrict
 from gemel.bi.exports.texts import spoken
-from gemel.compiler.graph import Graph
+from gemel.compiler.names.graph import Graph
 from gemel.errors import About, FormatError, QueryError
 from gemel.spec.manifest import Relation
 

@@ -13,8 +13,8 @@ from gemel.bi.exports.members import Columns, kinds, one_line
 from gemel.bi.exports.stars import Field, Said, Star, Table
 from gemel.bi.exports.texts import Naming, qualified, spoken
 from gemel.bi.yaml_text import commented
-from gemel.compiler.dialects import named
-from gemel.compiler.expressions import free
+from gemel.compiler.question.expressions import free
+from gemel.compiler.sql.dialects import named
 from gemel.spec.time import GRAINS
 
 TOOL = "LookML"

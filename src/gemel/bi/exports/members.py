@@ -8,8 +8,8 @@ from sqlglot import exp
 
 from gemel.bi.exports.exported import Source
 from gemel.bi.exports.stars import ROW, Field, Star
-from gemel.compiler.dialects import named
-from gemel.compiler.expressions import free, identifier
+from gemel.compiler.question.expressions import free, identifier
+from gemel.compiler.sql.dialects import named
 
 Kind = Literal["string", "number", "boolean", "time"]
 

@@ -16,7 +16,7 @@ from gemel.bi.exports.members import Columns
 from gemel.bi.exports.stars import Field, Refusal, Said, Star, Table, anchor, prune, restrict, unshadow
 from gemel.bi.exports.texts import ANSI, Naming, bare, spoken
 from gemel.bi.yaml_text import commented, dump
-from gemel.compiler.dialects import named
+from gemel.compiler.sql.dialects import named
 from gemel.errors import QueryError
 from gemel.spec.fields import Json
 

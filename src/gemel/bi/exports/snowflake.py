@@ -15,8 +15,8 @@ from gemel.bi.exports.osi import fit
 from gemel.bi.exports.stars import Star, Table, anchor, unshadow
 from gemel.bi.exports.texts import qualified, spoken
 from gemel.bi.yaml_text import commented
-from gemel.compiler.dialects import named
-from gemel.compiler.expressions import free, identifier
+from gemel.compiler.question.expressions import free, identifier
+from gemel.compiler.sql.dialects import named
 
 TOOL = "Snowflake"
 DIALECT = "snowflake"

@@ -11,12 +11,12 @@ from sqlglot import exp
 
 from gemel.bi.formulas import Formula, NoFormula, formulas_of, time_of
 from gemel.bi.wide import aggregated
-from gemel.compiler.algebra import Lookup, Plan, Scan
-from gemel.compiler.expressions import substitute
-from gemel.compiler.facts import Facts, stepped
-from gemel.compiler.graph import LISTED_HOPS, Attribute, Graph
-from gemel.compiler.terms import PerEntity
-from gemel.compiler.ways import Hop
+from gemel.compiler.names.graph import LISTED_HOPS, Attribute, Graph
+from gemel.compiler.names.joins import Hop
+from gemel.compiler.names.terms import PerEntity
+from gemel.compiler.plan.algebra import Lookup, Plan, Scan
+from gemel.compiler.plan.facts import Facts, stepped
+from gemel.compiler.question.expressions import substitute
 from gemel.errors import GemelError
 from gemel.spec.manifest import Dimension, Entity, Metric, Relation, SemanticModel
 

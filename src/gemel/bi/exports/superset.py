@@ -19,9 +19,9 @@ from gemel.bi.exports.texts import bare, spoken
 from gemel.bi.formulas import Formula, Input, formulas_of
 from gemel.bi.wide import Seen, Wide, plan_wide, widen
 from gemel.bi.yaml_text import commented, dump
-from gemel.compiler.dialects import named, speak
-from gemel.compiler.graph import LISTED_HOPS
-from gemel.compiler.lowering import lower
+from gemel.compiler.names.graph import LISTED_HOPS
+from gemel.compiler.sql.dialects import named, speak
+from gemel.compiler.sql.lowering import lower
 from gemel.errors import QueryError
 
 TOOL = "Superset"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from gemel.compiler.accents import accented
+from gemel.engines.rewrites import accented
 
 ANSI = "ansi"
 """Standard SQL: what PostgreSQL takes of it, which has no function of its own for what is written here."""

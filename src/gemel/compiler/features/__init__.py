@@ -1,0 +1,1 @@
+"""Features in front of the same plan: moments, windows, requests."""

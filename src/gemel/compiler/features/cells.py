@@ -1,0 +1,238 @@
+"""What features are put together from: aggregates by step of time, and what of them has to be told in another way."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from gemel.compiler.features.whole_windows import Events, plan_changes
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.terms import Converted, Leaf
+from gemel.compiler.plan.algebra import Aggregate, Derive, Distinct, Filter, Named, Plan, Scan, Stack, Summary, Windowed
+from gemel.compiler.plan.distinct import Back
+from gemel.compiler.plan.events import follow
+from gemel.compiler.plan.facts import filtered, truncated
+from gemel.compiler.plan.parts import gather, is_of_rows, of_one, parts, summary, whole
+from gemel.compiler.plan.planning import facts_of
+from gemel.compiler.question.expressions import column, copied, filled, interval, present
+from gemel.errors import About, BridgeError
+from gemel.spec.time import Window
+
+MOMENT = "event_timestamp"
+BEGAN = "began_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The times of the facts that are looked at: from `since` on and before `until`; None is no bound."""
+
+    since: exp.Expr | None = None
+    until: exp.Expr | None = None
+
+    def conditions(self, time: exp.Expr) -> list[exp.Expr]:
+        found: list[exp.Expr] = []
+        if self.until is not None:
+            found.append(exp.LT(this=copied(time), expression=copied(self.until)))
+        if self.since is not None:
+            found.append(exp.GTE(this=time.copy(), expression=self.since.copy()))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Facts as features see them: `parts` by step, which any window is put together from, and the `events`.
+
+    What steps do not add up to keeps one part, the count of its facts, and is told by `summary`, of all the facts in
+    a window, or (distinct values) by their changes.
+    """
+
+    name: str
+    leaf: Leaf
+    parts: tuple[Summary, ...]
+    events: Events
+    summary: Summary | None = None
+
+    @property
+    def adds_up(self) -> bool:
+        return self.summary is None and not self._is_distinct
+
+    @property
+    def _is_distinct(self) -> bool:
+        return self.leaf.measure.agg == "count_distinct"
+
+    def steps(self) -> list[Plan]:
+        """By key and moment, each part of the facts that are first seen at it."""
+        return [Aggregate(self.events.rows, (*self.events.keys, self.events.moment), (part,)) for part in self.parts]
+
+    def changes(self, back: Back, step: Window) -> Plan | None:
+        """By key and moment, by how much a value has changed; None where steps add up to it."""
+        if not self._is_distinct:
+            return None
+        return plan_changes(self.events, _changes(self.name, back), back, step)
+
+    def turns(self) -> tuple[Plan, ...]:
+        """Moments at which a value changes though no fact comes or goes."""
+        return ()
+
+    def looks(self, back: Back) -> Iterator[Windowed]:
+        if self.summary is not None:
+            return
+        for part in self.parts:
+            yield Windowed(windowed_name(part.name, back), gather(part), part.name, back)
+        if self._is_distinct:
+            changes = _changes(self.name, back)
+            yield Windowed(changes, "sum", changes)
+
+    def value(self, back: Back) -> exp.Expr:
+        """The aggregate over all that a moment sees; NULL where it sees no fact, unless the metric fills that."""
+        if self.summary is not None:
+            value: exp.Expr = column(self.summary.name, windowed_name(self.name, back))
+        elif not self._is_distinct:
+            value = whole(self.parts, lambda part: column(windowed_name(part, back), "features"))
+        else:
+            some = exp.GT(
+                this=column(windowed_name(self.parts[0].name, back), "features"), expression=exp.Literal.number(0)
+            )
+            value = exp.case().when(some, column(_changes(self.name, back), "features"))
+        return filled(value, self.leaf.fill)
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """Conversions as features see them: counted from when they happen until their base event leaves the window.
+
+    `rows` has the keys, `event_timestamp` (when the conversion is first seen), `began_at` (when its base event was)
+    and each part of the one conversion.
+    """
+
+    name: str
+    converted: Converted
+    parts: tuple[Summary, ...]
+    rows: Plan
+    keys: tuple[str, ...]
+
+    adds_up = False
+
+    def steps(self) -> list[Plan]:
+        return []
+
+    def changes(self, back: Back, step: Window) -> Plan:
+        """By key and moment, by how much each part has changed.
+
+        a window of 7 days   base event Jan 1, conversion Jan 3   ->  (Jan 3, 1), (Jan 8, -1)
+        """
+        assert not isinstance(back, str)
+        rows: Plan = Scan(self.rows, "turned")
+        names = [part.name for part in self.parts]
+        moment, began = (column(name, "turned") for name in (MOMENT, BEGAN))
+        if back is not None:
+            gone = exp.Add(this=began, expression=interval(back))
+            rows = Filter(rows, exp.LT(this=moment, expression=gone))
+        keys = [Named(key, column(key, "turned")) for key in self.keys]
+        came = Derive(rows, (*keys, Named(MOMENT, moment), *(Named(name, column(name, "turned")) for name in names)))
+        stacked: Plan = came
+        if back is not None:
+            less = [Named(name, exp.Neg(this=column(name, "turned"))) for name in names]
+            stacked = Stack((came, Derive(rows, (*keys, Named(MOMENT, gone), *less))), "changes")
+        by = tuple(Named(name, column(name, "changes")) for name in (*self.keys, MOMENT))
+        sums = tuple(Summary(_changes(name, back), "sum", column(name, "changes")) for name in names)
+        return Aggregate(Scan(stacked, "changes"), by, sums)
+
+    def turns(self) -> tuple[Plan, ...]:
+        names = tuple(Named(name, column(name, "turned")) for name in (*self.keys, MOMENT))
+        return (Distinct(Scan(self.rows, "turned"), names),)
+
+    def looks(self, back: Back) -> Iterator[Windowed]:
+        for part in self.parts:
+            changes = _changes(part.name, back)
+            yield Windowed(changes, "sum", changes)
+
+    def value(self, back: Back) -> exp.Expr:
+        """NULL where no conversion is in sight, unless the metric fills that."""
+        *told, seen = (column(_changes(part.name, back), "features") for part in self.parts)
+        if told:
+            some = exp.GT(this=seen, expression=exp.Literal.number(0))
+            value: exp.Expr = exp.case().when(some, told[0])
+        else:
+            value = exp.Nullif(this=seen, expression=exp.Literal.number(0))
+        return filled(value, self.converted.conversion.fill)
+
+
+Cell = Counted | Turned
+
+
+def cell_of(graph: Graph, source: Leaf | Converted, name: str, step: Window, bounds: Bounds) -> Cell:
+    """Raises BridgeError (G517) for what has no meaning over a window of moments, or none yet."""
+    if isinstance(source, Leaf):
+        return _counted(graph, source, name, step, bounds)
+    return _turned(graph, source, name, step, bounds)
+
+
+def _counted(graph: Graph, leaf: Leaf, name: str, step: Window, bounds: Bounds) -> Counted:
+    measure = leaf.measure
+    if measure.non_additive is not None:
+        raise BridgeError(
+            "G517",
+            f"measure {measure.name!r} does not add up over {measure.non_additive.dimension!r}: it is taken at the "
+            "last time that a query shows, and a window of moments shows none, so it is no feature yet",
+            hint="take the level as a dimension with a history, or a measure that adds up",
+            about=About("semantic_model", measure.model, measure.name),
+        )
+    facts = facts_of(graph, leaf)
+    value = facts.measured(leaf)
+    keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys)
+    known = facts.moment()
+    # A fact without an entity is nobody's, one without a time never becomes known.
+    conditions = [present(copied(each)) for each in [*(key.value for key in keys), known]]
+    rows = filtered(facts.where(leaf.filters), [*conditions, *bounds.conditions(known)])
+    events = Events(rows, keys, Named(MOMENT, first_seen(known, step)), value)
+    kept = parts(leaf, name, value)
+    if kept is not None:
+        return Counted(name, leaf, kept, events)
+    counted = (Summary(f"{name}_facts", "count", exp.Literal.number(1)),)
+    gathered = None if measure.agg == "count_distinct" else summary(leaf, name, value)
+    return Counted(name, leaf, counted, events, gathered)
+
+
+def _turned(graph: Graph, converted: Converted, name: str, step: Window, bounds: Bounds) -> Turned:
+    measure = converted.conversion.measure
+    base, conversion = facts_of(graph, converted.base), facts_of(graph, converted.conversion)
+    followed = follow(base, conversion, converted, name, bounds.conditions)
+    kept = parts(converted.conversion, name, followed.value)
+    # What comes and goes is a running sum, which fractions would drift in, and which knows no least value.
+    if kept is None or not all(part.function == "count" or isinstance(part.value, exp.Literal) for part in kept):
+        raise BridgeError(
+            "G517",
+            f"the conversions of measure {measure.name!r} ({measure.agg} of {measure.expr}) are no feature yet; only "
+            "their number is",
+            hint="convert to a measure that counts, such as `agg: count` or `agg: sum` with `expr: 1`",
+            about=About("semantic_model", measure.model, measure.name),
+        )
+    if not all(is_of_rows(part) for part in kept):
+        kept = (*kept, Summary(f"{name}_seen", "count", exp.Literal.number(1)))
+    rows = filtered(followed.rows, [present(group.value) for group in followed.groups])
+    seen = [Named(MOMENT, first_seen(followed.ended, step)), Named(BEGAN, first_seen(followed.began, step))]
+    values = [Named(part.name, of_one(part) if not is_of_rows(part) else exp.Literal.number(1)) for part in kept]
+    return Turned(
+        name,
+        converted,
+        kept,
+        Derive(rows, (*followed.groups, *seen, *values)),
+        tuple(group.name for group in followed.groups),
+    )
+
+
+def first_seen(time: exp.Expr, step: Window) -> exp.Expr:
+    """The first moment of the schedule that can see what happened at a time: the end of its step."""
+    whole_time = exp.cast(time.copy(), exp.DataType.Type.TIMESTAMP)
+    return exp.Add(this=truncated(whole_time, step.unit, None), expression=interval(step))
+
+
+def windowed_name(part: str, back: Back) -> str:
+    if isinstance(back, str):
+        return f"{part}_{back}_to_date"
+    return f"{part}_{back.count}_{back.unit}" if back else f"{part}_all"
+
+
+def _changes(name: str, back: Back) -> str:
+    return windowed_name(f"{name}_changes", back)

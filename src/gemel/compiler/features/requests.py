@@ -1,0 +1,208 @@
+"""Exact features: metrics of an entity at the moments of given rows, over the window that ends at that very moment.
+
+`F(entity, m, w)` as on a schedule, except that `m` is a request's own time, less the view's delay. Known are summed by
+the grain at which they become known, so a request sees those of `[m - w, m)`, and of an hour that is known as an hour
+nothing before it is over.
+
+Sums and counts are read off running sums, as the difference between the two ends of a window. What cannot be taken
+back from a running value (a minimum, a sum of fractions, whose last digits would drift) is gathered over a frame of the
+facts before.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from gemel.compiler.features.cells import MOMENT, Bounds, Cell, cell_of
+from gemel.compiler.features.histories import own_row
+from gemel.compiler.features.moments import (
+    DimensionFeature,
+    FeatureQuery,
+    MetricFeature,
+    cells_by_source,
+    feature_term,
+    over_window,
+    sight,
+    sources_of,
+    typed,
+    with_dimension,
+)
+from gemel.compiler.features.streams import ROW, Known, difference, moment_of, over, plan_sums
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.terms import Converted, Leaf, Term
+from gemel.compiler.plan.algebra import (
+    Aggregate,
+    Combine,
+    Derive,
+    Filter,
+    Lookup,
+    Named,
+    Plan,
+    Scan,
+    Stack,
+    Windowed,
+)
+from gemel.compiler.plan.parts import is_of_rows, of_one
+from gemel.compiler.plan.rewrites import tidy
+from gemel.compiler.question.expressions import column, equal, interval, present
+from gemel.errors import About, BridgeError
+from gemel.spec.manifest import Dimension, Relation
+from gemel.spec.time import Window, finer
+
+Cells = dict[Leaf | Converted, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The rows of `plan_parts` in a table, and which of its columns are never NULL."""
+
+    table: Relation
+    full: frozenset[str] = frozenset()
+
+
+def plan_requests(
+    graph: Graph,
+    query: FeatureQuery,
+    requests: Relation,
+    *,
+    drifting: Collection[str] = (),
+    kept: Kept | None = None,
+    streams: int = 1,
+) -> Plan:
+    """Columns: `__row`, then the features in order; one row for each row of `requests`, in no order.
+
+    `requests` has the columns `__row`, the entities and `event_timestamp`. `drifting` names the columns of
+    `plan_parts` that are fractions. Running sums go in as many `streams` as there are threads for them. `until` and
+    `every_step` of the query are not looked at. Raises BridgeError (G51x).
+    """
+    terms, cells = _resolved(graph, query)
+    keys = query.entities
+    looks = dict.fromkeys(
+        look
+        for feature, term in terms.items()
+        for source in sources_of(term)
+        for look in cells[source].looks(sight(graph, feature))
+    )
+    running = [look for look in looks if look.function == "sum" and look.value not in drifting]
+    framed = [look for look in looks if look not in running]
+    values = [Named(ROW, column(ROW, "requests")), *(Named(name, column(name, "requests")) for name in keys)]
+    rows: Plan = Scan(requests, "requests")
+    if running:
+        facts = _known(cells, keys, kept)
+        sums = plan_sums(query, requests, facts=facts, looks=running, streams=streams)
+        if framed or len(terms) < len(query.features):
+            rows = _looked_up(rows, sums, "sums")
+        else:  # every request is among the sums
+            rows, values = Scan(sums, "sums"), [Named(ROW, column(ROW, "sums"))]
+        values += [difference(look, facts) for look in running]
+    if framed:
+        rows = _looked_up(rows, _frames(query, requests, _known(cells, keys, kept), framed), "frames")
+        values += [Named(look.name, column(look.name, "frames")) for look in framed]
+    if any(_has_history(graph, query, feature) for feature in query.features):
+        values.append(Named(MOMENT, moment_of(query)))
+    rows = Scan(Derive(rows, tuple(values)), "features")
+    outputs = [Named(ROW, column(ROW, "features"))]
+    for feature in query.features:
+        if isinstance(feature, MetricFeature):
+            value = over_window(terms[feature], cells, sight(graph, feature))
+        else:
+            rows, value = with_dimension(graph, query, feature, rows)
+        outputs.append(Named(feature.column, typed(value, feature.type)))
+    return Derive(rows, tuple(outputs))
+
+
+def plan_parts(graph: Graph, query: FeatureQuery) -> Plan | None:
+    """What is summed of the facts, for an engine to say its types; None of dimensions alone, which need no facts."""
+    cells = _resolved(graph, query)[1]
+    return _facts(cells, query.entities) if cells else None
+
+
+def _resolved(graph: Graph, query: FeatureQuery) -> tuple[dict[MetricFeature, Term], Cells]:
+    metrics = [feature for feature in query.features if isinstance(feature, MetricFeature)]
+    terms = {feature: feature_term(graph, query, feature) for feature in metrics}
+    cells = cells_by_source(
+        terms.values(), lambda source, name: cell_of(graph, source, name, _grain(graph, source), Bounds())
+    )
+    for feature, term in terms.items():
+        to_date = isinstance(sight(graph, feature), str)
+        if to_date or not all(cells[source].adds_up for source in sources_of(term)):
+            raise BridgeError(
+                "G556",
+                f"metric {feature.metric!r} can be computed at the moments of its table, and at no others",
+                hint="use --accuracy served",
+                about=About("metric", feature.metric),
+            )
+    return terms, cells
+
+
+def _has_history(graph: Graph, query: FeatureQuery, feature: MetricFeature | DimensionFeature) -> bool:
+    """Whether a feature is looked up as of the moment."""
+    return isinstance(feature, DimensionFeature) and bool(own_row(graph, query.entities, feature.dimension).edges)
+
+
+def _facts(cells: Cells, keys: tuple[str, ...]) -> Plan:
+    """The facts, each under the first moment that can see it; those of several models are summed by that moment."""
+    buckets = [plan for cell in cells.values() for plan in cell.steps()]
+    facts = tidy(buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT)))
+    if isinstance(facts, Aggregate):
+        # Seconds rarely have two facts of one key, so that summing them first is work for nothing.
+        facts = Derive(facts.input, (*facts.keys, *(Named(part.name, of_one(part)) for part in facts.values)))
+    return facts
+
+
+def _grain(graph: Graph, source: Leaf | Converted) -> Window:
+    """How finely it is known when a fact becomes known."""
+    element = (source if isinstance(source, Leaf) else source.conversion).time.element
+    grain = graph.grain_of(element.grain) if isinstance(element, Dimension) and element.grain else "second"
+    return Window(1, "microsecond" if finer(grain, "microsecond") else grain)
+
+
+def _known(cells: Cells, keys: tuple[str, ...], kept: Kept | None) -> Known:
+    facts = _facts(cells, keys)
+    counts = frozenset(part.name for cell in cells.values() for part in cell.parts if is_of_rows(part))
+    single = facts.outputs if isinstance(facts, Derive) else ()
+    ones = frozenset(output.name for output in single if output.value == exp.Literal.number(1))
+    rows = Scan(kept.table if kept else facts, "known")
+    return Known(rows, keys, counts, ones & counts, kept.full if kept else frozenset(), bool(single))
+
+
+def _frames(query: FeatureQuery, requests: Relation, facts: Known, looks: Iterable[Windowed]) -> Plan:
+    """By request, what is gathered over the frame of facts before it. Requests stand among the facts."""
+    looks = list(looks)
+    parts = tuple(dict.fromkeys(look.value for look in looks))
+    of_facts = [Named(ROW, exp.null()), *(Named(name, column(name, "known")) for name in (*facts.keys, MOMENT, *parts))]
+    of_requests = [
+        *(Named(name, column(name, "requests")) for name in (ROW, *facts.keys)),
+        Named(MOMENT, moment_of(query)),
+        *(Named(part, exp.null()) for part in parts),
+    ]
+    stacked = Stack(
+        (Derive(facts.rows, tuple(of_facts)), Derive(Scan(requests, "requests"), tuple(of_requests))),
+        "stacked",
+    )
+    functions = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max}
+    values = [Named(ROW, column(ROW, "stacked"))]
+    for look in looks:
+        window = exp.Window(
+            partition_by=[column(key, "stacked") for key in facts.keys],
+            order=exp.Order(expressions=[column(MOMENT, "stacked")]),
+            spec=_frame(look.back),
+        )
+        values.append(Named(look.name, over(functions[look.function](this=column(look.value, "stacked")), window)))
+    gathered = Scan(Derive(Scan(stacked, "stacked"), tuple(values)), "gathered")
+    names = [ROW, *(look.name for look in looks)]
+    mine = Filter(gathered, present(column(ROW, "gathered")))
+    return Derive(mine, tuple(Named(name, column(name, "gathered")) for name in names))
+
+
+def _frame(back: Window | str | None) -> exp.WindowSpec:
+    """From just inside the window to the moment itself: a fact as old as the window has left it."""
+    start: exp.Expr | str = "UNBOUNDED"
+    if isinstance(back, Window):
+        start = exp.Paren(this=exp.Sub(this=interval(back), expression=interval(Window(1, "microsecond"))))
+    return exp.WindowSpec(kind="RANGE", start=start, start_side="PRECEDING", end="CURRENT ROW")
+
+
+def _looked_up(rows: Plan, values: Plan, alias: str) -> Plan:
+    return Lookup(rows, Scan(values, alias), equal(column(ROW, "requests"), column(ROW, alias)))

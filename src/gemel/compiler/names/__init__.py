@@ -1,0 +1,1 @@
+"""Names looked up: bind and resolve."""

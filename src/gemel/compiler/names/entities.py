@@ -1,0 +1,41 @@
+"""Whose features: an entity of the facts, or one that they lead to over any number of many-to-one hops."""
+
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.joins import FARTHEST_HOPS, Hop
+from gemel.compiler.question.query import Item
+from gemel.errors import About, BridgeError
+from gemel.spec.manifest import Metric
+
+
+def entity_item(graph: Graph, entity: str, metric: Metric) -> Item:
+    """The item that groups a metric by `entity`, in a column of that name: `plane__maker` as `maker`.
+
+    An entity that nothing leads to is for the resolver to refuse. Raises BridgeError (G571) where there are two
+    equally short ways to it.
+    """
+    homes = dict.fromkeys(measure.model for measure in graph.measures(metric))
+    # A path from far away is understood from nearby too: an entity that a row has come to already may stand in it.
+    path = max((_path(graph, entity, home, metric) for home in homes), key=len)
+    return Item(path, kind="entity", alias=entity)
+
+
+def _path(graph: Graph, entity: str, home: str, metric: Metric) -> tuple[str, ...]:
+    if graph.entity(home, entity) is not None:
+        return (entity,)
+    for length in range(1, FARTHEST_HOPS + 1):
+        walks = [walk for walk in graph.ways.walks(home, (), length) if _ends_with(graph, walk, entity)]
+        if len(walks) == 1:
+            return (*(hop.entity for hop in walks[0]), entity)
+        if walks:
+            ways = [" -> ".join((home, *(f"{hop.model} (by {hop.entity})" for hop in walk))) for walk in walks]
+            raise BridgeError(
+                "G571",
+                f"the facts of metric {metric.name!r} lead to entity {entity!r} in {len(ways)} ways: {'; '.join(ways)}",
+                hint="give the entity another name in one of these models",
+                about=About("metric", metric.name),
+            )
+    return (entity,)
+
+
+def _ends_with(graph: Graph, walk: tuple[Hop, ...], entity: str) -> bool:
+    return entity != walk[-1].entity and graph.entity(walk[-1].model, entity) is not None

@@ -1,0 +1,437 @@
+"""A query against a graph, taken apart: every metric becomes leaves (one aggregate each) and formulas over them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from sqlglot import exp
+
+from gemel.compiler.names.graph import Attribute, Graph
+from gemel.compiler.names.keys import as_asked, make_having, make_key, make_keys, make_orders, make_span, no_twins
+from gemel.compiler.names.terms import (
+    TOTAL,
+    Converted,
+    Formula,
+    Key,
+    Leaf,
+    Metrics,
+    Output,
+    PerEntity,
+    Predicate,
+    Resolved,
+    Shifted,
+    Span,
+    Term,
+    Trailing,
+    mentioned,
+)
+from gemel.compiler.names.unreachable import unreachable
+from gemel.compiler.names.values import resolve_values
+from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, column, divide, guarded
+from gemel.compiler.question.query import Item, MetricItem, Over, Query
+from gemel.errors import About, DefinitionError, QueryError, did_you_mean
+from gemel.spec.manifest import (
+    Conversion,
+    Cumulative,
+    Derived,
+    Entity,
+    Measure,
+    Metric,
+    MetricInput,
+    PeriodAgg,
+    Ratio,
+    Simple,
+)
+from gemel.spec.time import Window, coarsest, finer
+
+
+def resolve(graph: Graph, query: Query) -> Resolved:
+    """Look every name of a query up. Raises UnknownNameError, QueryError or DefinitionError for the first that
+    does not fit."""
+    if not query.metrics:
+        return resolve_values(graph, query, partial(per_entity, Scope(graph, (), None, ())))
+    if query.min_max_only:
+        hint = "leave the metrics away, or order by the item"
+        raise QueryError("G322", "the least and greatest value can be asked of an item, not of metrics", hint=hint)
+    asked = [graph.metric(item.name) for item in query.metrics]
+    names = [item.column for item in query.metrics]
+    keys = make_keys(graph, query.group_by, asked)
+    available = [*(key.name for key in keys), *names]
+    no_twins(available)
+    if query.totals:
+        no_twins([*available, TOTAL])
+    scope = Scope(graph, keys, make_span(graph, query, keys, asked), asked)
+    filters = tuple(Given(text, outer=True) for text in query.where)
+    over_all = replace(scope, keys=())
+    pairs = [(item, metric) for item, metric in zip(query.metrics, asked, strict=True)]
+    return Metrics(
+        keys,
+        tuple(Output(item.column, scope.asked_for(metric, item.over, filters)) for item, metric in pairs),
+        tuple(Output(item.column, over_all.total(metric, item.over, filters)) for item, metric in pairs)
+        if query.totals
+        else (),
+        having=tuple(make_having(text, available, graph.texts.dialect) for text in query.having),
+        order=make_orders(graph, query.order_by, keys, names, asked),
+        limit=query.limit,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A filter's text, and whether it comes from outside of the metric that it is handed to."""
+
+    text: str
+    outer: bool
+
+
+Filters = tuple[Given, ...]
+
+LARGEST = 1_000
+"""How many aggregates and formulas, each as often as it is mentioned, a metric may come down to."""
+DEEPEST = 60
+"""How many levels of metrics may be made of, or filtered by, each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the terms of one query share: its keys, its span of time, the metrics asked for.
+
+    `terms` are those made so far, for this scope and those made from it, and None while one is being made;
+    `weights` are theirs, by identity, with the term itself that keeps its identity from being given anew.
+    """
+
+    graph: Graph
+    keys: tuple[Key, ...]
+    span: Span | None
+    asked: Sequence[Metric]
+    terms: dict[object, Term | None] = field(default_factory=dict, compare=False, repr=False)
+    weights: dict[int, tuple[Term, int]] = field(default_factory=dict, compare=False, repr=False)
+
+    def asked_for(self, metric: Metric, over: Over | None, filters: Filters) -> Term:
+        term = self.term(metric, filters)
+        return self._over(metric, over, term) if over else term
+
+    def total(self, metric: Metric, over: Over | None, filters: Filters) -> Term:
+        """As asked for, over all groups at once, times among them. Raises QueryError (G319) where time is needed."""
+        try:
+            return self.asked_for(metric, over, filters)
+        except QueryError as error:
+            if error.code != "G319":
+                raise
+            told = f"metric {metric.name!r} has no total: it looks from each time, and a total is over all of them"
+            raise QueryError("G319", told, hint="leave --totals away, or ask for this metric by itself") from None
+
+    def _over(self, metric: Metric, over: Over, term: Term) -> Term:
+        """A term over the time before each moment: each of its aggregates is, then the formula is computed."""
+        match term:
+            case Leaf():
+                self._refuse_finer(metric, over, term)
+                return self._trailing(metric, term, over.window, over.grain_to_date, "last")
+            case Formula(inputs=inputs):
+                return replace(term, inputs=tuple((handle, self._over(metric, over, t)) for handle, t in inputs))
+            case _:
+                raise QueryError(
+                    "G326",
+                    f"metric {metric.name!r} looks over time by its own definition, so it takes no other window",
+                    hint="ask for the simple metrics that it is made of",
+                    about=About("metric", metric.name),
+                )
+
+    def _refuse_finer(self, metric: Metric, over: Over, leaf: Leaf) -> None:
+        """The last three hours of what is known by day would be a whole day under their name."""
+        own = self.graph.time_dimension(leaf.measure).grain or "day"
+        unit = over.grain_to_date or (over.window.unit if over.window else None)
+        if unit is not None and finer(unit, own):
+            raise QueryError(
+                "G313",
+                f"metric {metric.name!r} is known by {own}, so it cannot be asked over "
+                f"{over.window or f'the {over.grain_to_date} to date'}",
+                hint=f"ask over whole {own}s, as {metric.name}[1 {own}]",
+            )
+
+    def term(self, metric: Metric, filters: Filters) -> Term:
+        """A metric under the filters of everything above it, made once however often it is used."""
+        self.graph.measures(metric)  # refuses a circle
+        place = (metric.name, filters, self.keys, self.span, tuple(each.name for each in self.asked))
+        if place not in self.terms:
+            if sum(term is None for term in self.terms.values()) >= DEEPEST:
+                raise _too_large(metric, f"is made of metrics more than {DEEPEST} levels deep")
+            self.terms[place] = None
+            self.terms[place] = self._light(metric, self._made(metric, filters))
+        term = self.terms[place]
+        if term is None:
+            raise DefinitionError(
+                "G102",
+                f"metric {metric.name!r} is filtered by itself",
+                hint="a filter by Metric(...) takes a metric that is not made of this one",
+                about=About("metric", metric.name),
+            )
+        return term
+
+    def _light(self, metric: Metric, term: Term) -> Term:
+        """The term, which is not so large that nothing after this could cope with it."""
+        if self._weight(term) > LARGEST:
+            raise _too_large(metric, f"comes down to more than {LARGEST:,} aggregates and formulas")
+        return term
+
+    def _weight(self, term: Term) -> int:
+        """How many aggregates and formulas a term is, each as often as it is mentioned."""
+        if id(term) not in self.weights:
+            self.weights[id(term)] = term, 1 + sum(times * self._weight(inner) for inner, times in mentioned(term))
+        return self.weights[id(term)][1]
+
+    def _made(self, metric: Metric, filters: Filters) -> Term:
+        match metric.definition:
+            case Simple() as simple:
+                return self._leaf(metric, simple, (*_own(metric.filters), *filters))
+            case Ratio(numerator, denominator):
+                above = (*_outer(metric.filters), *filters)
+                quotient = divide(column("numerator"), column("denominator"))
+                sides = (("numerator", numerator), ("denominator", denominator))
+                return Formula(quotient, tuple((side, self._input(metric, used, above)) for side, used in sides))
+            case Derived(expr, used):
+                return self._derived(metric, expr, used, (*_outer(metric.filters), *filters))
+            case Cumulative() as cumulative:
+                return self._cumulative(metric, cumulative, (*_outer(metric.filters), *filters))
+            case Conversion() as conversion:
+                return self._conversion(metric, conversion, (*_own(metric.filters), *filters))
+
+    def _input(self, metric: Metric, used: MetricInput, filters: Filters) -> Term:
+        inner = self.graph.input_metric(used, by=metric.name)
+        filters = (*_outer(used.filters), *filters)
+        if used.offset_window or used.offset_to_grain:
+            return self._shifted(metric, used, inner, filters)
+        return self.term(inner, filters)
+
+    def _derived(self, metric: Metric, expr: str, used: tuple[MetricInput, ...], filters: Filters) -> Formula:
+        about = About("metric", metric.name)
+        try:
+            tree = self.graph.texts.scalar(expr).copy()
+        except Refused as refused:
+            told = f"the expr of metric {metric.name!r}: {refused}"
+            raise DefinitionError("G105", told, hint=ONE_EXPRESSION, about=about) from None
+        handles = {item.handle.lower(): item for item in used}
+        for node in tree.find_all(exp.Column):
+            if node.table or node.name.lower() not in handles:
+                raise DefinitionError(
+                    "G106",
+                    f"the expr of metric {metric.name!r} names {node.sql()!r}, which is not one of its input metrics",
+                    hint=did_you_mean(node.name, handles) or f"its inputs are {', '.join(handles)}",
+                    about=about,
+                )
+            node.set("this", exp.to_identifier(node.name.lower()))
+        return Formula(
+            guarded(tree), tuple((handle, self._input(metric, item, filters)) for handle, item in handles.items())
+        )
+
+    def _leaf(self, metric: Metric, simple: Simple, filters: Filters) -> Leaf:
+        measure = simple.measure
+        time = Attribute(measure.model, (), self.graph.time_dimension(measure))
+        leaf = Leaf(
+            measure,
+            time,
+            tuple((key, self._seen(metric, measure, key)) for key in self.keys),
+            tuple(dict.fromkeys(self._predicate(metric, measure, given) for given in filters)),
+            span=self.span,
+            fill=simple.fill_nulls_with,
+        )
+        return replace(leaf, spine=simple.join_to_timespine and bool(leaf.times))
+
+    def _cumulative(self, metric: Metric, cumulative: Cumulative, filters: Filters) -> Term:
+        inner = self.graph.input_metric(cumulative.input, by=metric.name)
+        if not isinstance(inner.definition, Simple):
+            raise DefinitionError(
+                "G107",
+                f"cumulative metric {metric.name!r} accumulates {inner.name!r}, which is {_a(inner.type)} metric",
+                hint="accumulate a simple metric, and compute from the accumulated ones",
+                about=About("metric", metric.name),
+            )
+        leaf = self.term(inner, (*_outer(cumulative.input.filters), *filters))
+        assert isinstance(leaf, Leaf)
+        return self._trailing(metric, leaf, cumulative.window, cumulative.grain_to_date, cumulative.period_agg)
+
+    def _trailing(
+        self, metric: Metric, leaf: Leaf, window: Window | None, grain_to_date: str | None, period_agg: PeriodAgg
+    ) -> Leaf | Trailing:
+        if leaf.times:
+            return Trailing(leaf, window, grain_to_date, period_agg)
+        if window or grain_to_date:
+            raise self._needs_time(metric, f"is accumulated over {window or f'the {grain_to_date} to date'}")
+        # Over all time, up to the end of the span: a plain total.
+        end = self.span.end if self.span else None
+        return replace(leaf, span=Span(None, end) if end else None, spine=False)
+
+    def _shifted(self, metric: Metric, used: MetricInput, inner: Metric, filters: Filters) -> Shifted:
+        """The input as it was at another time. Filters on time hold for the time shown, others for what is found."""
+        measure = self.graph.measures(inner)[0]
+        time = self.graph.time_dimension(measure)
+        bounds: list[Predicate] = []
+        after: list[Predicate] = []
+        down: list[Given] = []
+        for given in filters:
+            predicate = self._predicate(metric, measure, given)
+            of_time = [isinstance(o, Attribute) and not o.hops and o.element == time for o in predicate.operands]
+            if not any(of_time):
+                down.append(given)
+            elif all(of_time):
+                bounds.append(predicate)
+            else:
+                after.append(self._of_keys(metric, used, predicate))
+        unmoved = replace(self, span=None)
+        term = unmoved.term(inner, tuple(down))
+        times = shared_times(term)
+        if not times:
+            raise self._needs_time(metric, f"looks at {used.name!r} at another time")
+        offset, to_grain = used.offset_window, used.offset_to_grain
+        return Shifted(term, self.keys, times, offset, to_grain, tuple(bounds), tuple(after), self.span)
+
+    def _of_keys(self, metric: Metric, used: MetricInput, predicate: Predicate) -> Predicate:
+        """A filter on time and more, above a shift: it can only speak of what is grouped by."""
+        missing = [key.name for key in predicate.keys if key not in self.keys]
+        if missing or len(predicate.keys) < len(predicate.operands):
+            raise QueryError(
+                "G320",
+                f"metric {metric.name!r} looks at {used.name!r} at another time, and the filter "
+                f"{predicate.template.text.strip()!r} is applied after that, when only the group-by items are left",
+                hint=f"group by {', '.join(missing)} too, or split the filter" if missing else "split the filter",
+            )
+        return predicate
+
+    def _conversion(self, metric: Metric, conversion: Conversion, filters: Filters) -> Formula:
+        base_metric = self.graph.input_metric(conversion.base, by=metric.name)
+        conversion_metric = self.graph.input_metric(conversion.conversion, by=metric.name)
+        for inner in (base_metric, conversion_metric):
+            if not isinstance(inner.definition, Simple):
+                raise DefinitionError(
+                    "G107",
+                    f"conversion metric {metric.name!r} counts {inner.name!r}, which is {_a(inner.type)} metric",
+                    hint="both sides of a conversion are simple metrics",
+                    about=About("metric", metric.name),
+                )
+        base = self.term(base_metric, (*_own(conversion.base.filters), *filters))
+        nowhere = replace(self, keys=(), span=None)
+        turned = nowhere.term(conversion_metric, _outer(conversion.conversion.filters))
+        assert isinstance(base, Leaf) and isinstance(turned, Leaf)
+        pairs = [(conversion.entity, conversion.entity), *conversion.constant_properties]
+        converted = Converted(
+            replace(base, spine=False),
+            turned,
+            tuple(
+                same
+                for left, right in pairs
+                for same in zip(self._property(metric, base, left), self._property(metric, turned, right), strict=True)
+            ),
+            coarsest([self.graph.time_dimension(leaf.measure).grain or "day" for leaf in (base, turned)]),
+            conversion.window,
+        )
+        value: exp.Expr = column("conversion")
+        if conversion.calculation == "conversion_rate":
+            value = divide(value, column("base"))
+        return Formula(value, (("base", base), ("conversion", converted)))
+
+    def _property(self, metric: Metric, leaf: Leaf, name: str) -> tuple[Attribute, ...]:
+        """An entity or a local dimension of an event, by its bare name or with its entity in front. A composite
+        entity is each of its components."""
+        model = leaf.measure.model
+        local = self.graph.entity(model, name) or self.graph.dimension(model, name)
+        if local is not None:
+            found: Attribute | None = Attribute(model, (), local, grain=getattr(local, "grain", None))
+        else:
+            found = self.graph.attribute(model, tuple(name.split("__")))
+        if found is None:
+            known = [e.name for e in self.graph.models[model].entities]
+            known += [d.name for d in self.graph.models[model].dimensions]
+            raise DefinitionError(
+                "G108",
+                f"conversion metric {metric.name!r} needs {name!r}, which semantic model {model!r} does not have",
+                hint=did_you_mean(name, known),
+                about=About("metric", metric.name),
+            )
+        names = self.graph.composites.get(found.element.name, ()) if isinstance(found.element, Entity) else ()
+        return tuple(replace(found, component=place) for place in range(len(names))) or (found,)
+
+    def _needs_time(self, metric: Metric, why: str) -> QueryError:
+        return QueryError(
+            "G319",
+            f"metric {metric.name!r} {why}, so the query needs a time to look from",
+            hint="group by metric_time",
+            about=About("metric", metric.name),
+        )
+
+    def _seen(self, metric: Metric, measure: Measure, key: Key) -> Attribute | PerEntity:
+        return self._per_entity(metric, measure, key.metric) if key.metric else self._attribute(metric, measure, key)
+
+    def _attribute(self, metric: Metric, measure: Measure, key: Key) -> Attribute:
+        if key.is_metric_time:
+            found: Attribute | None = Attribute(measure.model, (), self.graph.time_dimension(measure))
+        else:
+            found = self.graph.attribute(measure.model, key.segments)
+        if found is None:
+            raise unreachable(self.graph, metric, measure, key)
+        return as_asked(self.graph, found, key)
+
+    def _predicate(self, metric: Metric, measure: Measure, given: Given) -> Predicate:
+        template = self.graph.texts.filter(given.text)
+        operands = tuple(self._operand(metric, measure, ref) for ref in template.references)
+        items = [ref for ref in template.references if isinstance(ref, Item)]
+        keys = tuple(make_key(self.graph, item, self.asked) for item in items)
+        return Predicate(template, operands, keys, given.outer)
+
+    def _operand(self, metric: Metric, measure: Measure, reference: Item | MetricItem) -> Attribute | PerEntity:
+        if isinstance(reference, MetricItem):
+            return self._per_entity(metric, measure, reference)
+        return self._attribute(metric, measure, make_key(self.graph, reference, self.asked))
+
+    def _per_entity(self, metric: Metric, measure: Measure, reference: MetricItem) -> PerEntity:
+        return per_entity(self, reference, lambda key: self._attribute(metric, measure, key))
+
+
+def per_entity(scope: Scope, reference: MetricItem, seen: Callable[[Key], Attribute]) -> PerEntity:
+    """A metric for each of its entities. `seen` says what an entity is to the rows that look it up."""
+    inner = scope.graph.metric(reference.metric)
+    if not reference.group_by:
+        raise QueryError(
+            "G311",
+            f"Metric({reference.metric!r}) needs the entities to compute it for",
+            hint=f"write Metric({reference.metric!r}, group_by=['entity'])",
+        )
+    keys = make_keys(scope.graph, reference.group_by, [inner])
+    term = replace(scope, keys=keys, span=None, asked=[inner]).term(inner, ())
+    return PerEntity(inner.name, term, keys, tuple(seen(key) for key in keys))
+
+
+def shared_times(term: Term) -> tuple[Key, ...]:
+    """The keys that are every leaf's own time."""
+    match term:
+        case Leaf():
+            return term.times
+        case Trailing(leaf):
+            return leaf.times
+        case Converted(base):
+            return base.times
+        case Shifted(times=times):
+            return times
+        case Formula(inputs=inputs):
+            found = [shared_times(inner) for _, inner in inputs]
+            return tuple(key for key in found[0] if all(key in times for times in found))
+
+
+def _too_large(metric: Metric, why: str) -> QueryError:
+    return QueryError(
+        "G341",
+        f"metric {metric.name!r} {why}",
+        hint="a metric that uses another twice doubles at each level; make it of fewer levels",
+        about=About("metric", metric.name),
+    )
+
+
+def _outer(texts: tuple[str, ...]) -> Filters:
+    return tuple(Given(text, outer=True) for text in texts)
+
+
+def _own(texts: tuple[str, ...]) -> Filters:
+    return tuple(Given(text, outer=False) for text in texts)
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"

@@ -1,0 +1,95 @@
+"""A query without metrics: the different values of dimensions, or of time."""
+
+from collections.abc import Callable
+
+from gemel.compiler.names.graph import Attribute, Graph
+from gemel.compiler.names.keys import as_asked, make_key, make_keys, make_orders, make_span, no_twins
+from gemel.compiler.names.terms import Condition, Key, PerEntity, Values
+from gemel.compiler.names.unreachable import spelling
+from gemel.compiler.question.query import Item, MetricItem, Query
+from gemel.errors import QueryError, UnknownNameError
+from gemel.spec.manifest import Entity, SemanticModel
+
+PerEntityOf = Callable[[MetricItem, Callable[[Key], Attribute]], PerEntity]
+"""Resolves a metric in a filter, given what its entities are to the rows that are filtered."""
+
+
+def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf) -> Values:
+    """The different values of dimensions, read from the model that reaches all of them over the fewest hops."""
+    if not query.group_by:
+        raise QueryError("G317", "nothing is asked for", hint="name at least one metric or one group-by item")
+    if query.having:
+        raise QueryError("G316", "a result filter needs a metric to filter by", hint="use --where for dimensions")
+    keys = make_keys(graph, query.group_by, ())
+    if any(key.metric for key in keys):
+        raise QueryError("G311", "grouping by a metric needs a metric in the query")
+    no_twins([key.name for key in keys])
+    if query.min_max_only and (len(keys) != 1 or query.order_by or query.limit is not None):
+        raise QueryError(
+            "G322",
+            "the least and greatest value can be asked of one item only, and are one row",
+            hint="leave the other items, the order and the limit away",
+        )
+    span = make_span(graph, query, keys, ())
+    if span and not any(key.is_metric_time for key in keys):
+        raise QueryError("G323", "a time constraint without a metric needs a time", hint="group by metric_time")
+    templates = [graph.texts.filter(text) for text in query.where]
+    spoken = [item for template in templates for ref in template.references for item in _items(ref)]
+    spoken_keys = [make_key(graph, item, ()) for item in spoken]
+    needed = dict.fromkeys(key for key in (*keys, *spoken_keys) if not key.is_metric_time)
+    home = _home(graph, list(needed)) if needed else None
+
+    def find(key: Key) -> tuple[Key, Attribute | None]:
+        found = graph.attribute(home.name, key.segments) if home and not key.is_metric_time else None
+        return key, as_asked(graph, found, key) if found else None
+
+    def entity(key: Key) -> Attribute:
+        found = find(key)[1]
+        if found is None:
+            raise QueryError("G311", "a metric is filtered by for an entity, and metric_time is none")
+        return found
+
+    def operand(reference: Item | MetricItem) -> tuple[Key, Attribute | None] | PerEntity:
+        if isinstance(reference, MetricItem):
+            return per_entity(reference, entity)
+        return find(make_key(graph, reference, ()))
+
+    return Values(
+        home,
+        tuple(find(key) for key in keys),
+        tuple(Condition(template, tuple(map(operand, template.references))) for template in templates),
+        span=span,
+        min_max_only=query.min_max_only,
+        order=make_orders(graph, query.order_by, keys, [], ()),
+        limit=query.limit,
+    )
+
+
+def _items(reference: Item | MetricItem) -> tuple[Item, ...]:
+    return reference.group_by if isinstance(reference, MetricItem) else (reference,)
+
+
+def _home(graph: Graph, keys: list[Key]) -> SemanticModel:
+    best: tuple[int, int, SemanticModel] | None = None
+    for model in graph.models.values():
+        reached = [graph.plain_attribute(model.name, key.segments) for key in keys]
+        if all(reached):
+            cost = sum(len(found.hops) for found in reached if found)
+            # A model that owns the element beats one that only points to it.
+            rank = sum(isinstance(f.element, Entity) and f.element.type == "foreign" for f in reached if f)
+            if best is None or (cost, rank) < best[:2]:
+                best = (cost, rank, model)
+    if best is not None:
+        return best[2]
+    for key in keys:
+        name = "__".join(key.segments)
+        if not any([graph.attribute(model, key.segments) for model in graph.models]):  # or refused for its ties
+            known = ["__".join(s) for model in graph.models for s in graph.attributes(model)]
+            raise UnknownNameError(
+                "G202",
+                f"no dimension or entity named {name[:80]!r}",
+                hint=spelling(name, known) or "see `gemel list dimensions`",
+            )
+    names = ", ".join("__".join(key.segments) for key in keys)
+    hint = "name a metric that connects them"
+    raise QueryError("G305", f"no semantic model reaches all of {names}", hint=hint)

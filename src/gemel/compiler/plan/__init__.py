@@ -1,0 +1,1 @@
+"""What is to be computed, and its rewrites: plan and tidy."""

@@ -1,0 +1,70 @@
+"""Aggregates put together from partial ones: which parts to keep per bucket of time, and how to join buckets."""
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from gemel.compiler.names.terms import Leaf
+from gemel.compiler.plan.algebra import Summary
+from gemel.compiler.plan.facts import truncated
+from gemel.compiler.question.expressions import column, conjunction, divide, equal, interval, present
+from gemel.spec.time import Window
+
+
+def summary(leaf: Leaf, name: str, measured: exp.Expr) -> Summary:
+    """A leaf's aggregate over rows."""
+    measure = leaf.measure
+    if measure.percentile is None:
+        return Summary(name, measure.agg, measured)
+    kind = "discrete" if measure.percentile.discrete else "continuous"
+    approximate = "approximate_" if measure.percentile.approximate else ""
+    return Summary(name, f"{approximate}{kind}_percentile", measured, fraction=measure.percentile.fraction)
+
+
+def parts(leaf: Leaf, name: str, measured: exp.Expr) -> tuple[Summary, ...] | None:
+    """What to keep of each bucket, so that any buckets together give the aggregate; None where nothing short does."""
+    match leaf.measure.agg:
+        case "sum" | "count" | "min" | "max":
+            return (Summary(name, leaf.measure.agg, measured),)
+        case "average":
+            return (Summary(f"{name}_sum", "sum", measured), Summary(f"{name}_count", "count", measured))
+        case _:
+            return None
+
+
+def gather(part: Summary) -> str:
+    """The aggregate that joins one part over buckets: counts are summed."""
+    return "sum" if part.function == "count" else part.function
+
+
+def whole(kept: tuple[Summary, ...], value: Callable[[str], exp.Expr] = column) -> exp.Expr:
+    """The aggregate from its joined parts; `value` says how a part's column is written."""
+    columns = [value(part.name) for part in kept]
+    return divide(*columns) if len(columns) == 2 else columns[0]
+
+
+def is_of_rows(part: Summary) -> bool:
+    """Whether it counts rows: then it is 0 only where there are none."""
+    return part.function == "count" and isinstance(part.value, exp.Literal)
+
+
+def of_one(part: Summary) -> exp.Expr:
+    """A part of a single fact: what it adds to a sum, or NULL for a fact that the part is not of."""
+    value = part.value
+    if part.function == "count" and not is_of_rows(part):
+        one, zero = exp.Literal.number(1), exp.Literal.number(0)
+        value = exp.case().when(present(value.copy()), one).else_(zero)
+    return value if part.where is None else exp.case().when(part.where.copy(), value)
+
+
+def in_sight(fact: exp.Expr, moment: exp.Expr, back: Window | str | None) -> exp.Expr:
+    """When a moment can see a fact: from a window before it on, from the start of its period, or from ever."""
+    conditions: list[exp.Expr] = [exp.LTE(this=fact, expression=moment)]
+    match back:
+        case Window():
+            oldest = exp.Sub(this=moment.copy(), expression=interval(back))
+            conditions.append(exp.GT(this=fact.copy(), expression=oldest))
+        case str():
+            # Not `fact >= start of the period`: engines join by equality best.
+            conditions.append(equal(truncated(fact.copy(), back, None), truncated(moment.copy(), back, None)))
+    return conjunction(conditions)

@@ -1,0 +1,270 @@
+"""A resolved query to a plan. Every cell is planned by itself, plainly; sharing work between them is tidying."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import assert_never
+
+from sqlglot import exp
+
+from gemel.compiler.names.graph import Attribute, Graph
+from gemel.compiler.names.terms import (
+    TOTAL,
+    Converted,
+    Formula,
+    Key,
+    Leaf,
+    Metrics,
+    Output,
+    PerEntity,
+    Resolved,
+    Shifted,
+    Term,
+    Trailing,
+    Values,
+)
+from gemel.compiler.plan.algebra import (
+    Aggregate,
+    Combine,
+    Derive,
+    Distinct,
+    Filter,
+    Join,
+    Named,
+    Plan,
+    Scan,
+    Stack,
+    Summary,
+    Top,
+)
+from gemel.compiler.plan.events import plan_converted
+from gemel.compiler.plan.facts import Facts, filtered, within
+from gemel.compiler.plan.parts import summary
+from gemel.compiler.plan.spines import (
+    buckets,
+    looked_up,
+    over_spine,
+    plan_shifted_leaf,
+    plan_trailing,
+    shift,
+    spine_for,
+    spine_rows,
+    spine_value,
+)
+from gemel.compiler.question.expressions import bound, column, filled, free, substitute
+
+
+def plan(graph: Graph, resolved: Resolved) -> Plan:
+    match resolved:
+        case Metrics():
+            return _plan_metrics(graph, resolved)
+        case Values():
+            return _plan_values(graph, resolved)
+        case _:
+            assert_never(resolved)
+
+
+def _plan_metrics(graph: Graph, resolved: Metrics) -> Plan:
+    result: Plan = plan_outputs(graph, resolved.keys, resolved.outputs)
+    for predicate in resolved.having:
+        result = Filter(result, predicate)
+    # In front of a total, the order matters only for which groups stay.
+    order = resolved.order if not resolved.totals or resolved.limit is not None else ()
+    result = _top(result, order, resolved.limit)
+    return _with_totals(graph, resolved, result) if resolved.totals else result
+
+
+def _with_totals(graph: Graph, resolved: Metrics, groups: Plan) -> Plan:
+    """The groups, then one row over all of them."""
+    names = [output.name for output in resolved.outputs]
+    keys = [key.name for key in resolved.keys]
+    told = Derive(Scan(groups, "groups"), (*(Named(n, column(n, "groups")) for n in keys + names), _told(False)))
+    over_all = Scan(plan_outputs(graph, (), resolved.totals), "totals")
+    total = Derive(
+        over_all,
+        (*(Named(key, exp.null()) for key in keys), *(Named(n, column(n, "totals")) for n in names), _told(True)),
+    )
+    return Top(Stack((told, total)), ((TOTAL, False), *resolved.order))
+
+
+def _told(is_total: bool) -> Named:
+    return Named(TOTAL, exp.true() if is_total else exp.false())
+
+
+def _top(result: Plan, order: tuple[tuple[str, bool], ...], limit: int | None) -> Plan:
+    return Top(result, order, limit) if order or limit is not None else result
+
+
+def plan_outputs(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...]) -> Derive:
+    """Terms by common keys, side by side."""
+    if len(outputs) > 1 and not all(is_nothing(output.term) for output in outputs):
+        return _plan_apart(graph, keys, outputs)
+    cells = tuple(dict.fromkeys(cell for output in outputs for cell in cells_of(output.term)))
+    names = cell_names(cells, keys, {output.term: output.name for output in outputs})
+    parts = tuple(_plan_cell(graph, cell, names[cell], keys) for cell in cells)
+    combined: Plan = parts[0] if len(parts) == 1 else Combine(parts, tuple(key.name for key in keys))
+    columns = [Named(key.name, column(key.name)) for key in keys]
+    return Derive(combined, (*columns, *(Named(output.name, value_of(output.term, names)) for output in outputs)))
+
+
+def _plan_apart(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...]) -> Derive:
+    """Some output would make up a value for groups that none of its own facts has: such are computed by themselves."""
+    together = tuple(output for output in outputs if is_nothing(output.term))
+    apart = [(output,) for output in outputs if output not in together]
+    plans = [plan_outputs(graph, keys, group) for group in ([together] if together else []) + apart]
+    combined = Combine(tuple(plans), tuple(key.name for key in keys))
+    columns = [Named(key.name, column(key.name)) for key in keys]
+    values = [Named(output.name, _filled(output.term, column(output.name))) for output in outputs]
+    return Derive(combined, (*columns, *values))
+
+
+def is_nothing(term: Term) -> bool:
+    """Whether a term stays NULL in groups in which its own facts have no rows, when others have.
+
+    A filled leaf asked for by itself is filled in every group of the query; inside a formula it would make the
+    formula's value up.
+    """
+    if not isinstance(term, Formula):
+        return True
+    called = {node.name for node in term.expression.find_all(exp.Column)}
+    return all(isinstance(node, _STRICT) for node in term.expression.walk()) and any(
+        is_nothing(inner) and fill_of(inner) is None for handle, inner in term.inputs if handle in called
+    )
+
+
+_STRICT = (exp.Column, exp.Identifier, exp.Literal, exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Nullif)
+
+
+def cells_of(term: Term) -> Iterable[Term]:
+    """What a term is computed from, in order. A formula within that would make a value up is planned by itself."""
+    match term:
+        case Formula(inputs=inputs):
+            for _, inner in inputs:
+                yield from (inner,) if len(inputs) > 1 and not is_nothing(inner) else cells_of(inner)
+        case _:
+            yield term
+
+
+def cell_names(
+    cells: Sequence[Term], keys: tuple[Key, ...] = (), outputs: Mapping[Term, str] | None = None
+) -> dict[Term, str]:
+    """A column name for each cell: the output's that it is, or its measure's, numbered where that is taken."""
+    names: dict[Term, str] = {cell: outputs[cell] for cell in cells if outputs and cell in outputs}
+    taken = {key.name for key in keys} | {*names.values()}
+    for cell in cells:
+        if cell in names:
+            continue
+        names[cell] = free(_title(cell), taken)
+        taken.add(names[cell])
+    return names
+
+
+def _title(term: Term) -> str:
+    match term:
+        case Leaf(measure):
+            return measure.name
+        case Trailing(leaf):
+            return f"{leaf.measure.name}_to_date"
+        case Shifted(inner):
+            return f"{_title(inner)}_before"
+        case Converted(_, conversion):
+            return f"{conversion.measure.name}_after"
+        case Formula(inputs=inputs):
+            return _title(inputs[0][1]) if inputs else "value"
+
+
+def value_of(term: Term, names: dict[Term, str]) -> exp.Expr:
+    """A term over the columns of its cells."""
+    match term:
+        case Formula(expression, inputs):
+            if term in names:
+                return column(names[term])
+            return substitute(expression, {handle: value_of(inner, names) for handle, inner in inputs})
+        case _:
+            return _filled(term, column(names[term]))
+
+
+def _filled(term: Term, value: exp.Expr) -> exp.Expr:
+    return filled(value, fill_of(term))
+
+
+def fill_of(term: Term) -> int | None:
+    """What stands in where a term has no value. A converted event is filled like its leaf."""
+    match term:
+        case Leaf(fill=fill) | Converted(conversion=Leaf(fill=fill)) | Shifted(term=Leaf(fill=fill)):
+            return fill
+        case _:
+            return None
+
+
+def _plan_cell(graph: Graph, cell: Term, name: str, keys: tuple[Key, ...]) -> Plan:
+    match cell:
+        case Formula():
+            return plan_outputs(graph, keys, (Output(name, cell),))
+        case Leaf():
+            return _plan_leaf(graph, cell, name)
+        case Trailing():
+            return plan_trailing(facts_of(graph, cell.leaf), cell, name)
+        case Shifted(term=Leaf() as leaf):
+            return plan_shifted_leaf(facts_of(graph, leaf), cell, leaf, name)
+        case Shifted(term=Trailing() as trailing):
+            return plan_trailing(facts_of(graph, trailing.leaf), trailing, name, cell)
+        case Shifted():
+            inner = plan_outputs(graph, cell.keys, (Output(name, cell.term),))
+            return shift(graph, cell, inner, name)
+        case Converted():
+            return plan_converted(facts_of(graph, cell.base), facts_of(graph, cell.conversion), cell, name)
+        case _:
+            assert_never(cell)
+
+
+def facts_of(graph: Graph, leaf: Leaf) -> Facts:
+    return Facts(graph, graph.models[leaf.measure.model], leaf.time, partial(_plan_per_entity, graph))
+
+
+def _plan_per_entity(graph: Graph, operand: PerEntity) -> Plan:
+    return plan_outputs(graph, operand.keys, (Output(operand.name, operand.term),))
+
+
+def _plan_leaf(graph: Graph, leaf: Leaf, name: str) -> Plan:
+    facts = facts_of(graph, leaf)
+    value = partial(looked_up, facts, leaf) if leaf.spine else facts.operand
+    keys = tuple(Named(key.name, value(attribute)) for key, attribute in leaf.keys)
+    rows = facts.where(leaf.filters, leaf.span)
+    rows = facts.boundary(rows, leaf)
+    result = Aggregate(rows, keys, (summary(leaf, name, facts.measured(leaf)),))
+    return over_spine(graph, leaf, name, result) if leaf.spine else result
+
+
+def _plan_values(graph: Graph, resolved: Values) -> Plan:
+    operands = [*resolved.keys, *(operand for condition in resolved.filters for operand in condition.operands)]
+    found = [operand for operand in operands if not isinstance(operand, PerEntity)]
+    times = tuple(dict.fromkeys(key for key, attribute in found if attribute is None))
+    spine = spine_for(graph, times) if times else None
+    facts = Facts(graph, resolved.home, None, partial(_plan_per_entity, graph)) if resolved.home else None
+
+    def value(operand: tuple[Key, Attribute | None] | PerEntity) -> exp.Expr:
+        if isinstance(operand, PerEntity):
+            assert facts is not None
+            return facts.operand(operand)
+        key, attribute = operand
+        if facts is not None:
+            return facts.value(attribute) if attribute is not None else column(key.name, "spine")
+        assert spine is not None
+        return spine_value(graph, spine, key)
+
+    keys = tuple(Named(operand[0].name, value(operand)) for operand in resolved.keys)
+    conditions = [bound(c.template, list(map(value, c.operands))) for c in resolved.filters]
+    if facts is not None:
+        rows = facts.meeting()
+        if spine:
+            moments = buckets(graph, spine, times, resolved.span)
+            rows = Join(rows, Scan(moments, "spine"), exp.true(), "inner")
+    else:
+        assert spine is not None
+        rows = spine_rows(graph, spine, times)
+        conditions += within(column(spine.column, "spine"), resolved.span)
+    rows = filtered(rows, conditions)
+    if resolved.min_max_only:
+        sides = [Summary(f"{key.name}__{side}", side, key.value) for key in keys for side in ("min", "max")]
+        return _top(Aggregate(rows, (), tuple(sides)), (), resolved.limit)
+    return _top(Distinct(rows, keys), resolved.order, resolved.limit)

@@ -1,0 +1,250 @@
+"""Rewrites that keep a plan's meaning and make it cheaper. `tidy(plan)` gives what `plan` gives."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from sqlglot import exp
+
+from gemel.compiler.plan.algebra import (
+    Aggregate,
+    AsOf,
+    Calendar,
+    Combine,
+    Derive,
+    Distinct,
+    Filter,
+    Join,
+    Lookup,
+    Moments,
+    Named,
+    Plan,
+    Scan,
+    Stack,
+    Top,
+)
+from gemel.compiler.plan.steps import share_steps
+from gemel.compiler.question.expressions import column, conjunction, free, substitute
+from gemel.spec.manifest import Relation
+
+
+def tidy(plan: Plan) -> Plan:
+    """Every rule at every node, innermost first."""
+    plan = _inside(plan)
+    for rule in RULES:
+        plan = rule(plan)
+    return plan
+
+
+def join_derivations(plan: Plan) -> Plan:
+    """A result computed from computed columns is computed at once."""
+    match plan:
+        case Derive(input=Derive(input=inner, outputs=made), outputs=outputs):
+            values = {named.name: named.value for named in made}
+            return Derive(inner, tuple(Named(o.name, substitute(o.value, values)) for o in outputs))
+        case _:
+            return plan
+
+
+def share_scans(plan: Plan) -> Plan:
+    """Aggregates of the same facts by the same keys, combined, become one pass; what differs between their filters
+    moves into the aggregates.
+
+        Combine(sum(x) of facts where late, count(*) of facts)  ->  sum(x) filter (where late), count(*) of facts
+    """
+    if not isinstance(plan, Combine):
+        return plan
+    alike: dict[object, list[Plan]] = {}
+    for part in plan.inputs:
+        alike.setdefault(_likeness(part), []).append(part)
+    merged = tuple(part for parts in alike.values() for part in _merge(parts))
+    return merged[0] if len(merged) == 1 else replace(plan, inputs=merged)
+
+
+RULES = (join_derivations, share_scans, share_steps)
+
+
+def _likeness(part: Plan) -> object:
+    """What two results must have in common to be computed in one pass; anything else is only equal to itself."""
+    match part:
+        case Aggregate(input=Join(input=Scan(source=Aggregate() as steps), right=right, on=on, how=how), keys=keys):
+            return ("met", keys, right, on, how, _likeness(steps))
+        case Aggregate(input=rows, keys=keys):
+            return ("facts", keys, _taken_apart(rows)[0])
+        case Derive(input=Join(right=Scan(source=Aggregate() as facts) as right) as join, outputs=(*keys, _)) if (
+            join.how == "inner" or (join.how == "left" and not any(_is_of(key, right.alias) for key in keys))
+        ):
+            # A row that only the spine has is there once for all, unless it stands beside other keys of the facts.
+            return ("shown", join.input, right.alias, join.on, join.how, tuple(keys), _likeness(facts))
+        case AsOf(spine=Calendar() as calendar, facts=Aggregate() as facts, values=values):
+            return ("seen", calendar, values[0].back, _likeness(facts))
+        case Derive(input=(Aggregate() | AsOf()) as inner, outputs=outputs) if not _makes_values_up(outputs):
+            return ("derived", _likeness(inner))
+        case _:
+            return part
+
+
+def _makes_values_up(outputs: tuple[Named, ...]) -> bool:
+    """A filled value would be there for groups that only another aggregate has."""
+    return any(output.value.find(exp.Coalesce, exp.Case, exp.If) for output in outputs)
+
+
+def _merge(parts: list[Plan]) -> list[Plan]:
+    """Results of one likeness as one; as they are where something stands in the way."""
+    if len(parts) == 1:
+        return parts
+    names = [value.name for part in parts if isinstance(part, Aggregate | AsOf) for value in part.values]
+    if len(set(names)) < len(names):
+        return parts
+    match parts[0]:
+        case Aggregate(input=Join(input=Scan(source=Aggregate()) as scan) as join, keys=keys):
+            met = [part for part in parts if isinstance(part, Aggregate)]
+            steps = _merge([_steps(part) for part in met])
+            if len(steps) > 1:
+                return parts
+            values = tuple(value for part in met for value in part.values)
+            return [Aggregate(replace(join, input=replace(scan, source=steps[0])), keys, values)]
+        case Aggregate():
+            return _one_pass([part for part in parts if isinstance(part, Aggregate)])
+        case AsOf():
+            seen = [part for part in parts if isinstance(part, AsOf)]
+            facts = _merge([part.facts for part in seen])
+            if len(facts) > 1:
+                return parts
+            return [replace(seen[0], facts=facts[0], values=tuple(v for part in seen for v in part.values))]
+        case Derive(input=Join()):
+            return _shown_together([part for part in parts if isinstance(part, Derive)])
+        case Derive():
+            derived = [part for part in parts if isinstance(part, Derive)]
+            inner = _merge([part.input for part in derived])
+            outputs = dict.fromkeys(output for part in derived for output in part.outputs)
+            if len(inner) > 1 or len({output.name for output in outputs}) < len(outputs):
+                return parts
+            return [Derive(inner[0], tuple(outputs))]
+        case _:
+            return parts
+
+
+def _steps(part: Aggregate) -> Plan:
+    """The facts by steps of time that a met aggregate is put together from."""
+    match part.input:
+        case Join(input=Scan(source=Aggregate() as steps)):
+            return steps
+        case other:
+            raise AssertionError(f"not met with a spine: {other}")
+
+
+def _shown_together(parts: list[Derive]) -> list[Plan]:
+    """Results shown by one spine: their facts in one pass, then one join."""
+    joins = [part.input for part in parts if isinstance(part.input, Join)]
+    facts = [join.right.source for join in joins if isinstance(join.right.source, Aggregate)]
+    apart = _named_apart(facts)
+    inner = _one_pass(apart)
+    if len(inner) > 1:
+        return list(parts)
+    join = replace(joins[0], right=replace(joins[0].right, source=inner[0]))
+    values = []
+    for part, own, renamed in zip(parts, facts, apart, strict=True):
+        names = {old.name: new.name for old, new in zip(own.values, renamed.values, strict=True)}
+        shown = part.outputs[-1]
+        values.append(Named(shown.name, _renamed(shown.value, join.right.alias, names)))
+    return [Derive(join, (*parts[0].outputs[:-1], *values))]
+
+
+def _named_apart(parts: list[Aggregate]) -> list[Aggregate]:
+    """The same aggregates, no two values of one name: the second `orders` is `orders_2`."""
+    taken = {key.name for key in parts[0].keys}
+    result = []
+    for part in parts:
+        values = []
+        for value in part.values:
+            name = free(value.name, taken)
+            taken.add(name)
+            values.append(replace(value, name=name))
+        result.append(replace(part, values=tuple(values)))
+    return result
+
+
+def _renamed(value: exp.Expr, alias: str, names: dict[str, str]) -> exp.Expr:
+    def rename(node: exp.Expr) -> exp.Expr:
+        is_value = isinstance(node, exp.Column) and node.text("table") == alias and node.name in names
+        return column(names[node.name], alias) if is_value else node
+
+    return value.transform(rename)
+
+
+def _is_of(output: Named, alias: str) -> bool:
+    return any(node.text("table") == alias for node in output.value.find_all(exp.Column))
+
+
+def _one_pass(parts: list[Aggregate]) -> list[Plan]:
+    apart = [_taken_apart(part.input) for part in parts]
+    lookups: dict[str, Lookup] = {}
+    for _, joined, _ in apart:
+        for lookup in joined:
+            known = lookups.setdefault(lookup.right.alias, lookup)
+            if (known.right, known.on) != (lookup.right, lookup.on):
+                return list(parts)  # one name for two tables: they cannot stand in one SELECT
+    shared = [p for p in apart[0][2] if all(p in predicates for _, _, predicates in apart)]
+    own = [[p for p in predicates if p not in shared] for _, _, predicates in apart]
+    rows: Plan = apart[0][0]
+    for lookup in lookups.values():
+        rows = replace(lookup, input=rows)
+    for predicate in shared:
+        rows = Filter(rows, predicate)
+    if all(own):
+        # Without it, groups would appear in which no aggregate has a row.
+        rows = Filter(rows, exp.or_(*dict.fromkeys(conjunction(predicates) for predicates in own)))
+    values = tuple(
+        replace(value, where=conjunction([*([value.where] if value.where else []), *predicates]))
+        if predicates
+        else value
+        for part, predicates in zip(parts, own, strict=True)
+        for value in part.values
+    )
+    return [Aggregate(rows, parts[0].keys, values)]
+
+
+def _taken_apart(rows: Plan) -> tuple[Plan, list[Lookup], list[exp.Expr]]:
+    """Rows as what no rule looks into, the lookups on it, and the filters."""
+    lookups: list[Lookup] = []
+    predicates: list[exp.Expr] = []
+    while isinstance(rows, Filter | Lookup):
+        if isinstance(rows, Filter):
+            predicates.append(rows.predicate)
+        else:
+            lookups.append(rows)
+        rows = rows.input
+    return rows, lookups[::-1], predicates[::-1]
+
+
+def _inside(plan: Plan) -> Plan:
+    """The plan with every plan that it is made of tidied."""
+    match plan:
+        case Scan():
+            return _scan(plan)
+        case Lookup(input=Scan(source=Relation()), right=Scan(source=Relation())):
+            return plan
+        case Lookup(input=rows, right=right) | Join(input=rows, right=right):
+            return replace(plan, input=tidy(rows), right=_scan(right))
+        case Moments():
+            return _moments(plan, tidy(plan.facts))
+        case AsOf(spine=spine, facts=facts):
+            if isinstance(spine, Calendar):
+                return replace(plan, spine=replace(spine, days=tidy(spine.days)), facts=tidy(facts))
+            inner = tidy(facts)
+            same = inner if spine.facts is facts else tidy(spine.facts)
+            return replace(plan, spine=_moments(spine, same), facts=inner)
+        case Combine(inputs=inputs) | Stack(inputs=inputs):
+            return replace(plan, inputs=tuple(tidy(part) for part in inputs))
+        case Filter() | Aggregate() | Distinct() | Derive() | Top():
+            return replace(plan, input=tidy(plan.input))
+        case _:
+            assert_never(plan)
+
+
+def _moments(plan: Moments, facts: Plan) -> Moments:
+    return replace(plan, facts=facts, turns=tuple(tidy(turn) for turn in plan.turns))
+
+
+def _scan(scan: Scan) -> Scan:
+    return scan if isinstance(scan.source, Relation) else replace(scan, source=tidy(scan.source))

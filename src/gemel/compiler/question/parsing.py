@@ -1,0 +1,339 @@
+"""How a question is written: texts and mappings on the one side, a Query on the other.
+
+A group-by item is `metric_time__month`, `TimeDimension('metric_time', 'month')` or, as dbt's own clients write it,
+`{"name": "metric_time", "grain": "month"}`. Calls are read as Python syntax and never evaluated, so that nothing a
+user writes can run.
+"""
+
+import ast
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gemel.compiler.question.query import AskedMetric, Item, ItemKind, MetricItem, Order, Over, Query
+from gemel.errors import QueryError, did_you_mean
+from gemel.spec.time import DATE_PARTS, GRAINS, parse_window
+
+Spelled = str | Mapping[str, Any]
+"""A metric, a group-by item or an order, as a text or as a mapping of its parts."""
+
+
+def make_query(
+    metrics: Spelled | AskedMetric | Sequence[Spelled | AskedMetric] = (),
+    group_by: Spelled | Item | Sequence[Spelled | Item] = (),
+    *,
+    where: str | Sequence[str] = (),
+    having: str | Sequence[str] = (),
+    start: str | dt.date | None = None,
+    end: str | dt.date | None = None,
+    order_by: Spelled | Order | Sequence[Spelled | Order] = (),
+    limit: int | None = None,
+    min_max_only: bool = False,
+    totals: bool = False,
+) -> Query:
+    """A Query from what a user writes. Raises QueryError for what cannot be read."""
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+        raise QueryError("G301", f"a limit is a whole number, not {limit!r}"[:120])
+    if limit is not None and limit < 0:
+        raise QueryError("G301", f"a limit cannot be negative: {limit}")
+    if limit is not None and limit >= 2**63:
+        raise QueryError("G301", f"a limit of {len(str(limit))} digits is no limit", hint="leave it away")
+    first, last = _moment(start, "start"), _moment(end, "end", last=True)
+    if first and last and first > last:
+        raise QueryError("G302", f"the start time {start} is after the end time {end}")
+    return Query(
+        metrics=tuple(m if isinstance(m, AskedMetric) else parse_metric(m) for m in _several(metrics, "metrics")),
+        group_by=tuple(g if isinstance(g, Item) else parse_item(g) for g in _several(group_by, "group_by")),
+        where=tuple(_worded(text, "where") for text in _several(where, "where")),
+        having=tuple(_worded(text, "having") for text in _several(having, "having")),
+        start=first,
+        end=last,
+        order_by=tuple(o if isinstance(o, Order) else parse_order(o) for o in _several(order_by, "order_by")),
+        limit=limit,
+        min_max_only=min_max_only,
+        totals=totals,
+    )
+
+
+def _several(given: object, what: str) -> Iterable[Any]:
+    """A lone item is a list of one: `metrics="revenue"` would otherwise be seven metrics of one letter."""
+    if isinstance(given, str | Mapping | AskedMetric | Item | Order):
+        return (given,)
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise QueryError("G343", f"{what} is a list of texts, not {_kind(given)}")
+    return given
+
+
+def _worded(given: object, what: str) -> str:
+    if not isinstance(given, str):
+        raise QueryError("G343", f"{what} is written as a text, not {_kind(given)}: {given!r}"[:200])
+    return given
+
+
+def _kind(given: object) -> str:
+    return "None" if given is None else type(given).__name__
+
+
+def _parts(given: Mapping[str, Any], what: str, known: Sequence[str]) -> dict[str, Any]:
+    """The parts of a mapping that are there, under their own names; an explicit None is as good as none."""
+    for key in given:
+        if key not in known:
+            hint = did_you_mean(str(key), known) or f"it has {', '.join(known)}"
+            raise QueryError("G343", f"{what} has no part {str(key)[:40]!r}", hint=hint)
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def parse_metric(given: Spelled) -> AskedMetric:
+    """`"flights"`, `"flights[7 days]"`, `"flights[month to date]"`, `{"name": "flights", "alias": "n"}`.
+
+    Raises QueryError (G325, G343).
+    """
+    if isinstance(given, Mapping):
+        parts = _parts(given, "a metric", ("name", "alias"))
+        asked = parse_metric(_worded(parts.get("name"), "the name of a metric"))
+        return replace(asked, alias=_alias(parts)) if "alias" in parts else asked
+    text = _worded(given, "a metric")
+    name, bracket, inside = text.strip().lower().partition("[")
+    if not bracket:
+        return AskedMetric(name)
+    words = inside.removesuffix("]").split()
+    match words:
+        case [grain, "to", "date"] if grain in GRAINS:
+            return AskedMetric(name, over=Over(grain_to_date=grain))
+        case ["all"] | ["all", "time"]:
+            return AskedMetric(name, over=Over())
+        case [_, _] if (window := parse_window(" ".join(words))) and 0 < window.count < 10**6 and window.unit in GRAINS:
+            return AskedMetric(name, over=Over(window))
+        case _:
+            raise QueryError(
+                "G325",
+                f"cannot read {text.strip()[:80]!r}",
+                hint=f"over a window, a metric is asked as {name[:40]}[7 days], {name[:40]}[month to date] or "
+                f"{name[:40]}[all]",
+            )
+
+
+def parse_item(given: Spelled) -> Item:
+    """`"origin__name"`, `"Dimension('origin__name')"`, `"Metric('orders', ['customer'])"`, or the parts of one.
+
+    The parts are `{"name": "metric_time", "grain": "month"}` and `date_part` and `alias`. Raises QueryError (G303,
+    G304, G343).
+    """
+    if isinstance(given, Mapping):
+        parts = _parts(given, "a group-by item", ("name", "grain", "date_part", "alias"))
+        item = parse_item(_worded(parts.get("name"), "the name of a group-by item"))
+        if "grain" in parts:
+            item = replace(item, grain=_worded(parts["grain"], "a grain").strip().lower(), kind="time")
+        if "date_part" in parts:
+            item = replace(item, part=_date_part(_worded(parts["date_part"], "a date part")), kind="time")
+        return replace(item, alias=_alias(parts)) if "alias" in parts else item
+    parsed = _parse(_worded(given, "a group-by item"))
+    if isinstance(parsed, Item):
+        return parsed
+    entities = tuple(segment for item in parsed.group_by for segment in item.segments)
+    return Item((*entities, parsed.metric), metric=parsed)
+
+
+def parse_order(given: Spelled) -> Order:
+    """`"-revenue"` or `"Dimension('country').descending(True)"` -> descending; anything else ascending.
+
+    As a mapping: `{"metric": "revenue", "descending": True}`, `{"group_by": {"name": "metric_time", "grain": "day"}}`.
+    """
+    if isinstance(given, Mapping):
+        parts = _parts(given, "an order", ("metric", "group_by", "descending"))
+        match parts.get("metric"), parts.get("group_by"):
+            case (metric, None) if metric is not None:
+                key = Item((parse_metric(metric).column,))
+            case (None, item) if item is not None:
+                key = parse_item(item)
+            case _:
+                raise QueryError("G343", "an order names a metric or a group_by, and one of them")
+        return Order(key, descending=parts.get("descending") is True)
+    stripped = _worded(given, "an order").strip()
+    if stripped.startswith("-"):
+        return Order(_order_key(stripped[1:]), descending=True)
+    match = stripped.replace(" ", "").lower()
+    if match.endswith(".descending(true)"):
+        return Order(_order_key(stripped[: stripped.rindex(".")]), descending=True)
+    if match.endswith(".descending(false)"):
+        return Order(_order_key(stripped[: stripped.rindex(".")]))
+    return Order(_order_key(stripped))
+
+
+def parse_reference(text: str) -> Item | MetricItem:
+    """What may stand between `{{` and `}}` in a filter. Raises QueryError (G303) for anything else."""
+    return _parse(text, calls_only=True)
+
+
+def _alias(parts: dict[str, Any]) -> str:
+    alias = _worded(parts["alias"], "an alias").strip()
+    if not alias:
+        raise QueryError("G343", "an alias is empty")
+    return alias
+
+
+def _order_key(text: str) -> Item:
+    parsed = _parse(text)
+    return Item((parsed.metric,)) if isinstance(parsed, MetricItem) else parsed
+
+
+def _parse(text: str, *, calls_only: bool = False) -> Item | MetricItem:
+    stripped = text.strip()
+    if not calls_only and stripped and all(c.isalnum() or c == "_" for c in stripped):
+        return _dunder(stripped)
+    try:
+        tree = ast.parse(stripped, mode="eval").body
+        return _call(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        shown = stripped if len(stripped) <= 80 else stripped[:77] + "..."
+        raise QueryError(
+            "G303",
+            f"cannot read {shown!r}" + (f": {error}" if isinstance(error, _Refused) else ""),
+            hint="write Dimension('entity__name'), TimeDimension('metric_time', 'month'), Entity('name') or "
+            "Metric('name', ['entity'])",
+        ) from None
+
+
+class _Refused(ValueError):
+    """Why a call is not one of ours; becomes part of the QueryError."""
+
+
+def _dunder(text: str) -> Item:
+    segments = tuple(text.lower().split("__"))
+    if not all(segments):
+        raise QueryError("G303", f"cannot read {text!r}: a name between double underscores is empty")
+    *front, last = segments
+    if front and last.startswith("extract_"):
+        return Item(tuple(front), part=_date_part(last.removeprefix("extract_")))
+    return Item(segments)
+
+
+def _call(tree: ast.expr) -> Item | MetricItem:
+    if not isinstance(tree, ast.Call):
+        raise _Refused("only calls of Dimension, TimeDimension, Entity and Metric can stand here")
+    if isinstance(tree.func, ast.Attribute):
+        return _method(_call(tree.func.value), tree.func.attr, tree)
+    if not isinstance(tree.func, ast.Name) or tree.func.id not in _SIGNATURES:
+        raise _Refused("only Dimension, TimeDimension, Entity and Metric can be called here")
+    values = _bind_arguments(_SIGNATURES[tree.func.id], tree)
+    if tree.func.id == "Metric":
+        entities = _names(values.get("group_by"), "group_by")
+        return MetricItem(_text(values, "metric_name").lower(), tuple(parse_item(entity) for entity in entities))
+    item = _dunder(_text(values, _SIGNATURES[tree.func.id][0]))
+    path = tuple(p.lower() for p in _names(values.get("entity_path"), "entity_path") for p in p.split("__"))
+    if path and item.segments[: len(path)] != path:
+        item = replace(item, segments=path + item.segments)
+    kinds: dict[str, ItemKind] = {"Dimension": "dimension", "TimeDimension": "time", "Entity": "entity"}
+    item = replace(item, kind=kinds[tree.func.id])
+    if values.get("time_granularity_name") is not None:
+        item = replace(item, grain=_text(values, "time_granularity_name").lower())
+    if values.get("date_part_name") is not None:
+        item = replace(item, part=_date_part(_text(values, "date_part_name")))
+    return item
+
+
+_SIGNATURES = {
+    "Dimension": ("name", "entity_path"),
+    "TimeDimension": ("time_dimension_name", "time_granularity_name", "entity_path", "descending", "date_part_name"),
+    "Entity": ("entity_name", "entity_path"),
+    "Metric": ("metric_name", "group_by"),
+}
+# dbt's other spellings of the same arguments, as in its SDK and its docs.
+_SYNONYMS = {"grain": "time_granularity_name", "date_part": "date_part_name", "entity_name": "name", "name": "name"}
+
+
+def _method(target: Item | MetricItem, method: str, call: ast.Call) -> Item | MetricItem:
+    if not isinstance(target, Item) or method not in ("grain", "date_part", "descending"):
+        raise _Refused(f"there is no .{method[:40]}() here")
+    values = _bind_arguments(("value",), call)
+    match method:
+        case "grain":
+            return replace(target, grain=_text(values, "value").lower(), kind="time")
+        case "date_part":
+            return replace(target, part=_date_part(_text(values, "value")), kind="time")
+        case _:
+            raise _Refused("descending() belongs into an order, not here")
+
+
+def _bind_arguments(names: tuple[str, ...], call: ast.Call) -> dict[str, object]:
+    if len(call.args) > len(names):
+        raise _Refused("too many arguments")
+    values = {name: _literal(node) for name, node in zip(names, call.args, strict=False)}
+    for keyword in call.keywords:
+        name = keyword.arg or "**"
+        if name not in names:
+            name = _SYNONYMS.get(name, name)
+        if name == "name":
+            name = names[0]
+        if name not in names:
+            raise _Refused(f"unknown argument {keyword.arg!r}")
+        if name in values:
+            raise _Refused(f"argument {keyword.arg!r} is given twice")
+        values[name] = _literal(keyword.value)
+    return values
+
+
+def _literal(node: ast.expr) -> object:
+    match node:
+        case ast.Constant(value=str() | bool() | None):
+            return node.value
+        case ast.Name(id="true" | "false" | "none"):
+            return {"true": True, "false": False, "none": None}[node.id]
+        case ast.List(elts=elements) | ast.Tuple(elts=elements):
+            return [_literal(element) for element in elements]
+        case _:
+            raise _Refused("arguments must be plain texts")
+
+
+def _text(values: dict[str, object], name: str) -> str:
+    value = values.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise _Refused(f"{name} must be a text")
+    return value.strip()
+
+
+def _names(value: object, name: str) -> list[str]:
+    match value:
+        case None:
+            return []
+        case str():
+            return [value]
+        case list() if all(isinstance(part, str) for part in value):
+            return list(value)
+        case _:
+            raise _Refused(f"{name} must be a list of texts")
+
+
+def _date_part(text: str) -> str:
+    part = text.strip().lower()
+    if part not in DATE_PARTS:
+        raise QueryError("G304", f"no date part named {part[:40]!r}", hint=f"one of {', '.join(DATE_PARTS)}")
+    return part
+
+
+def _moment(value: str | dt.date | None, name: str, *, last: bool = False) -> dt.datetime | None:
+    """A time as a naive datetime. A bare end date means all of that day, up to its last microsecond."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            parsed: dt.date = dt.date.fromisoformat(text) if len(text) <= 10 else dt.datetime.fromisoformat(text)
+        except ValueError:
+            raise _unreadable(name, text) from None
+    elif isinstance(value, dt.date):
+        parsed = value
+    else:
+        raise _unreadable(name, repr(value))
+    if isinstance(parsed, dt.datetime):
+        try:
+            return (parsed if parsed.tzinfo is None else parsed.astimezone(dt.UTC)).replace(tzinfo=None)
+        except OverflowError:  # before the year 1 or after 9999, once it is in UTC
+            raise _unreadable(name, str(value)) from None
+    return dt.datetime.combine(parsed, dt.time.max if last else dt.time.min)
+
+
+def _unreadable(name: str, text: str) -> QueryError:
+    hint = "write 2013-01-31 or 2013-01-31T12:00:00"
+    return QueryError("G302", f"cannot read the {name} time {text[:60]!r}", hint=hint)

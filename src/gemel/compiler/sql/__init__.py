@@ -1,0 +1,1 @@
+"""A plan to the SQL text of an engine: lower and speak."""

@@ -1,0 +1,136 @@
+"""A lowered SELECT to the SQL text of an engine. Only this module and `accents`, its rewrites, name one."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlglot import Dialect, exp
+from sqlglot.generator import Generator
+
+from gemel.compiler.question.expressions import identifier
+from gemel.engines.rewrites import WITHOUT_RANGES, accented
+from gemel.errors import QueryError, did_you_mean
+from gemel.spec.manifest import Relation
+
+_ROOM = "{{ outputs }}"
+
+
+def speak(select: exp.Select, dialect: str) -> str:
+    """SQL text, one clause a line. Raises QueryError (G318) for a dialect that sqlglot does not know."""
+    return _ready(select, dialect).generate(select, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The text of a SELECT with room for its outputs, so that they can be said once as they are and once as a type."""
+
+    text: str
+    writer: Generator
+
+    def filled(self, outputs: Iterable[exp.Expr]) -> str:
+        """As `speak` would say the SELECT with these outputs."""
+        texts = self.writer.indent(",\n".join(self.writer.sql(output) for output in outputs))
+        return self.text.replace(f"  {_ROOM}", texts, 1).replace(self.writer.SENTINEL_LINE_BREAK, "\n")
+
+
+def speak_apart(select: exp.Select, dialect: str) -> tuple[Frame, tuple[exp.Expr, ...]]:
+    """What `speak` would say of a SELECT, and its outputs, each with its value as finished text."""
+    writer = _ready(select, dialect)
+    outputs = tuple(
+        exp.Alias(this=exp.var(writer.sql(output.this)), alias=output.args["alias"])
+        if isinstance(output, exp.Alias)
+        else output
+        for output in select.selects
+    )
+    select.set("expressions", [exp.var(_ROOM)])
+    return Frame(writer.generate(select, copy=False), writer), outputs
+
+
+def _ready(select: exp.Select, dialect: str) -> Generator:
+    """A SELECT is made what the engine can say and people would write; what writes it, one clause a line."""
+    engine = Dialect.get(dialect) if dialect else None
+    if engine is None:
+        known = [name for name in Dialect.classes if name]
+        raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, known))
+    accented(select, dialect)
+    plain = engine().generator()
+    for node in _to_put_on_one_line(select):
+        _on_one_line(node, plain)
+    return engine().generator(pretty=True, max_text_width=110, comments=False)
+
+
+def say(expression: exp.Expr, dialect: str) -> str:
+    """The text of one output of a SELECT, on one line. Raises QueryError (G327) for what the engine cannot say."""
+    select = exp.Select(expressions=[exp.alias_(expression.copy(), "said")])
+    accented(select, dialect)
+    return str(select.selects[0].this.sql(dialect))
+
+
+def generator(dialect: str) -> Generator:
+    """For many short texts: `.sql()` would make one for each. Our trees have no comments to look for."""
+    return Dialect.get_or_raise(dialect).generator(comments=False)
+
+
+def _to_put_on_one_line(select: exp.Select) -> list[exp.Expr]:
+    """The outer before the inner. sqlglot's own walk looks into names and takes many times as long."""
+    found: list[exp.Expr] = []
+    waiting: list[exp.Expr] = [select]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (exp.Filter, exp.Group)):
+            found.append(node)
+        for value in node.args.values():
+            if type(value) is list:
+                waiting.extend(each for each in value if isinstance(each, exp.Expr))
+            elif type(value) not in _WHOLE and isinstance(value, exp.Expr):
+                waiting.append(value)
+    return found
+
+
+_WHOLE = frozenset(
+    {exp.Column, exp.Identifier, exp.Literal, exp.Var, exp.DataType, exp.TableAlias, str, bool, type(None)}
+)
+"""Types of what no clause stands in."""
+
+
+def _on_one_line(node: exp.Expr, writer: Generator) -> None:
+    """sqlglot breaks these over lines that nobody would write; their finished text stands in for them."""
+    if isinstance(node, exp.Group):
+        text = ", ".join(writer.generate(key, copy=False) for key in node.expressions)
+        node.set("expressions", [exp.var(_kept(text, writer))])
+    else:
+        value, where = (writer.generate(each, copy=False) for each in (node.this, node.expression.this))
+        node.replace(exp.var(_kept(f"{value} FILTER (WHERE {where})", writer)))
+
+
+def _kept(text: str, writer: Generator) -> str:
+    """Finished text whose lines, which are those of a text value, sqlglot does not move in."""
+    return text.replace("\n", writer.SENTINEL_LINE_BREAK) if "\n" in text else text
+
+
+def dialect_of(adapter: str) -> str:
+    """What the warehouse of a dbt adapter speaks: mostly what the adapter is called."""
+    return {"sqlserver": "tsql", "synapse": "tsql"}.get(adapter, adapter if Dialect.get(adapter) else "duckdb")
+
+
+def has_ranges(dialect: str) -> bool:
+    """Whether the engine's window frames can be as long as an interval."""
+    return dialect not in WITHOUT_RANGES
+
+
+def named(catalogs: frozenset[str] | None = None) -> Callable[[Relation], exp.Table]:
+    """Relations by their names. With `catalogs`, a database that is not among them is left out."""
+
+    def table(relation: Relation) -> exp.Table:
+        database = relation.database if catalogs is None or relation.database in catalogs else None
+        return exp.Table(
+            this=identifier(relation.name),
+            db=identifier(relation.schema) if relation.schema else None,
+            catalog=identifier(database) if database and relation.schema else None,
+        )
+
+    return table
+
+
+def referred(relation: Relation) -> exp.Table:
+    """Relations as dbt refers to them: `{{ ref('flights') }}`, for SQL that dbt will run."""
+    return exp.Table(this=exp.Identifier(this=f"{{{{ ref('{relation.node or relation.name}') }}}}", quoted=False))

@@ -1,0 +1,514 @@
+"""A plan to one sqlglot SELECT. Steps that need no SELECT of their own do not get one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from sqlglot import exp
+
+from gemel.compiler.plan.algebra import (
+    Aggregate,
+    AsOf,
+    Calendar,
+    Combine,
+    Derive,
+    Distinct,
+    Filter,
+    Join,
+    Lookup,
+    Moments,
+    Named,
+    Plan,
+    Scan,
+    Stack,
+    Summary,
+    Top,
+    Windowed,
+    columns,
+    is_rows,
+)
+from gemel.compiler.plan.facts import truncated
+from gemel.compiler.plan.parts import in_sight
+from gemel.compiler.question.expressions import (
+    column,
+    conjunction,
+    copied,
+    equal,
+    free,
+    identifier,
+    interval,
+    parenthesized,
+    present,
+)
+from gemel.compiler.sql.calendars import spelled
+from gemel.spec.manifest import Relation
+from gemel.spec.time import Window, seconds
+
+Tables = Callable[[Relation], exp.Table]
+
+
+def lower(plan: Plan, tables: Tables, *, ranges: bool = True) -> exp.Select:
+    """The SELECT that computes a plan's result. `tables` says how a relation is written.
+
+    `ranges` says whether a window frame can be as long as an interval; where it cannot, facts are joined to moments.
+    """
+    lowering = _Lowering(tables, ranges)
+    select = lowering.draft(plan).select()
+    for name, query in lowering.ctes.items():
+        select = select.with_(identifier(name), as_=query, copy=False)
+    return select
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A SELECT while steps may still be added to it."""
+
+    source: exp.Expr
+    joins: list[exp.Join] = field(default_factory=list)
+    where: list[exp.Expr] = field(default_factory=list)
+    outputs: dict[str, exp.Expr] = field(default_factory=dict)
+    group: list[exp.Expr] | None = None
+    having: list[exp.Expr] = field(default_factory=list)
+    windows: dict[str, exp.Window] = field(default_factory=dict)
+    distinct: bool = False
+    order: list[tuple[str, bool]] = field(default_factory=list)
+    limit: int | None = None
+
+    def select(self) -> exp.Select:
+        query = exp.Select().from_(self.source, copy=False)
+        for join in self.joins:
+            query = query.join(join, copy=False)
+        if self.where:
+            query = query.where(*_conjuncts(self.where), copy=False)
+        query = query.select(*(_alias(value, name) for name, value in self.outputs.items()), copy=False)
+        if self.group:
+            query = query.group_by(*(key.copy() for key in self._grouping(self.group)), copy=False)
+        if self.having:
+            query = query.having(*_conjuncts(self.having), copy=False)
+        for name, window in self.windows.items():
+            query = query.window(exp.Window(**{**window.args, "this": identifier(name)}), copy=False)
+        if self.distinct:
+            query = query.distinct(copy=False)
+        for name, descending in self.order:
+            query = query.order_by(
+                exp.Ordered(this=column(name), desc=descending or None, nulls_first=False), copy=False
+            )
+        return query.limit(self.limit, copy=False) if self.limit is not None else query
+
+    def _grouping(self, group: list[exp.Expr]) -> list[exp.Expr]:
+        """Positions where the keys come first in the output, as people write it; else the expressions."""
+        if list(self.outputs.values())[: len(group)] == group:
+            return [exp.Literal.number(position + 1) for position in range(len(group))]
+        return group
+
+
+@dataclass(slots=True)
+class _Lowering:
+    tables: Tables
+    ranges: bool = True
+    ctes: dict[str, exp.Query] = field(default_factory=dict)
+    _named: dict[Plan, str] = field(default_factory=dict)
+    _met: dict[int, tuple[Plan, str]] = field(default_factory=dict)
+
+    def draft(self, plan: Plan) -> _Draft:
+        match plan:
+            case Scan(source, alias):
+                return _Draft(self._table(source, alias))
+            case Lookup(rows, right, on):
+                draft = self.draft(rows)
+                draft.joins.append(exp.Join(this=self._table(right.source, right.alias), on=on.copy(), side="LEFT"))
+                return draft
+            case Join(rows, right, on, how):
+                draft = self.draft(rows)
+                table = self._table(right.source, right.alias)
+                draft.joins.append(_join(table, on.copy(), how))
+                return draft
+            case Filter(inner, predicate):
+                return self._filter(plan, inner, predicate)
+            case Aggregate(inner, keys, values):
+                draft = self._over(inner)
+                draft.group = [key.value for key in keys]
+                draft.outputs = {key.name: key.value for key in keys}
+                for value in values:
+                    draft.outputs[value.name] = aggregate(value, grouped=bool(keys))
+                return draft
+            case Distinct(inner, keys):
+                draft = self._over(inner)
+                draft.outputs = {key.name: key.value for key in keys}
+                draft.distinct = True
+                return draft
+            case Derive(inner, outputs):
+                draft = self._open(inner)
+                draft.outputs = {output.name: _inline(output.value, draft.outputs) for output in outputs}
+                return draft
+            case Combine():
+                return self._combine(plan)
+            case Moments() | Stack():
+                return self._wrapped(plan)
+            case AsOf(spine=spine):
+                if isinstance(spine, Calendar):
+                    return self.draft(spelled(plan, spine))
+                return self._as_of(plan, spine)
+            case Top(inner, order, limit):
+                draft = self.draft(inner)
+                if draft.limit is not None:
+                    draft = self._wrapped(inner)
+                draft.order, draft.limit = list(order), limit
+                return draft
+            case _:
+                assert_never(plan)
+
+    def _filter(self, plan: Filter, inner: Plan, predicate: exp.Expr) -> _Draft:
+        if is_rows(plan):
+            draft = self.draft(inner)
+            draft.where.append(predicate)
+            return draft
+        draft = self._open(inner)
+        (draft.where if draft.group is None else draft.having).append(_inline(predicate, draft.outputs))
+        return draft
+
+    def _over(self, inner: Plan) -> _Draft:
+        """A draft whose rows can be grouped."""
+        return self.draft(inner) if is_rows(inner) else self._wrapped(inner)
+
+    def _open(self, inner: Plan) -> _Draft:
+        """A draft whose outputs can be computed further."""
+        draft = self.draft(inner)
+        return self._wrapped(inner) if draft.distinct or draft.order or draft.limit is not None else draft
+
+    def _wrapped(self, inner: Plan) -> _Draft:
+        name = self._cte(inner, _title(inner))
+        return _Draft(exp.Table(this=identifier(name)), outputs={c: column(c) for c in columns(inner)})
+
+    def _table(self, source: Relation | Plan, alias: str) -> exp.Table:
+        if isinstance(source, Relation):
+            table = self.tables(source)
+        else:
+            table = exp.Table(this=identifier(self._cte(source, _title(source) if alias == "facts" else alias)))
+        if table.name != alias:
+            table.set("alias", exp.TableAlias(this=identifier(alias)))
+        return table
+
+    def _cte(self, plan: Plan, wanted: str) -> str:
+        # To tell by its value whether a plan has been met takes a walk through all of it.
+        if id(plan) in self._met:
+            return self._met[id(plan)][1]
+        name = self._named.get(plan)
+        if name is None:
+            query = self._query(plan)
+            name = self._named[plan] = free(wanted, self.ctes)
+            self.ctes[name] = query
+        self._met[id(plan)] = plan, name
+        return name
+
+    def _query(self, plan: Plan) -> exp.Query:
+        match plan:
+            case Moments():
+                return self._moments(plan)
+            case Stack(inputs):
+                branches = [self.draft(part).select() for part in inputs]
+                stack: exp.Query = branches[0]
+                for branch in branches[1:]:
+                    stack = exp.Union(this=stack, expression=branch, distinct=False)
+                return stack
+            case _:
+                return self.draft(plan).select()
+
+    def _combine(self, plan: Combine) -> _Draft:
+        names = [self._cte(part, _title(part)) for part in plan.inputs]
+        if not plan.keys:
+            draft = _Draft(exp.Table(this=identifier(names[0])))
+            draft.joins = [exp.Join(this=exp.Table(this=identifier(name)), kind="CROSS") for name in names[1:]]
+            draft.outputs = {
+                c: column(c, name) for name, part in zip(names, plan.inputs, strict=True) for c in columns(part)
+            }
+            return draft
+        values = [c for c in plan.columns if c not in plan.keys]
+        stack: exp.Select | exp.Union | None = None
+        for name, part in zip(names, plan.inputs, strict=True):
+            own = set(columns(part))
+            branch = exp.select(
+                *(column(key) for key in plan.keys),
+                *(column(c) if c in own else _alias(exp.null(), c) for c in values),
+                copy=False,
+            ).from_(exp.Table(this=identifier(name)), copy=False)
+            stack = branch if stack is None else exp.Union(this=stack, expression=branch, distinct=False)
+        assert stack is not None
+        alias = exp.TableAlias(this=identifier("facts"))
+        draft = _Draft(exp.Subquery(this=stack, alias=alias))
+        draft.group = [column(key) for key in plan.keys]
+        draft.outputs = {key: column(key) for key in plan.keys}
+        # Each group has one row of each fact, so any aggregate that passes over NULLs takes that row's value.
+        draft.outputs |= {c: exp.Max(this=column(c)) for c in values}
+        return draft
+
+    def _moments(self, plan: Moments) -> exp.Query:
+        facts = self._cte(plan.facts, f"{_facts(plan.facts)}_by_step")
+        moment = column(plan.moment)
+        if plan.every:
+            series = exp.GenerateSeries(start=exp.Min(this=moment), end=plan.until, step=interval(plan.schedule))
+            draft = _Draft(exp.Table(this=identifier(facts)), group=[column(key) for key in plan.keys])
+            draft.outputs = {key: column(key) for key in plan.keys}
+            draft.outputs[plan.moment] = exp.Explode(this=series)
+            return draft.select()
+
+        def own() -> list[exp.Expr]:
+            return [column(key) for key in plan.keys]
+
+        def of(table: str, *outputs: exp.Expr) -> exp.Select:
+            return exp.select(*outputs, copy=False).from_(exp.Table(this=identifier(table)), copy=False)
+
+        stack: exp.Query = of(facts, *own(), column(plan.moment))
+        for window in plan.windows:
+            left = exp.Alias(this=_left(moment, window, plan.schedule), alias=identifier(plan.moment))
+            branch = of(facts, *own(), left)
+            stack = exp.Union(this=stack, expression=branch, distinct=True)
+        for turn in plan.turns:
+            stack = exp.Union(this=stack, expression=self.draft(turn).select(), distinct=True)
+        changes = exp.Subquery(this=stack, alias=exp.TableAlias(this=identifier("changes")))
+        known = exp.LTE(this=column(plan.moment), expression=plan.until.copy())
+        shown = exp.select(*own(), column(plan.moment), copy=False).from_(changes, copy=False)
+        return shown.where(known, copy=False)
+
+    def _as_of(self, plan: AsOf, spine: Moments) -> _Draft:
+        """Window frames over the moments. Every fact's own moment is among them, so none is missed."""
+        facts = self._cte(plan.facts, f"{_facts(plan.facts)}_by_step")
+        moments = self._cte(spine, "moments")
+        draft = _Draft(exp.Table(this=identifier(moments)))
+        same = [exp.EQ(this=column(c, moments), expression=column(c, facts)) for c in spine.columns]
+        draft.joins = [exp.Join(this=exp.Table(this=identifier(facts)), on=exp.and_(*same, copy=False), side="LEFT")]
+        draft.outputs = {c: column(c, moments) for c in spine.columns}
+        joined = [] if self.ranges else [v for v in plan.values if isinstance(v.back, Window) and v.back != plan.step]
+        if joined:
+            found = self._cte(_in_windows(plan, spine, joined), "in_windows")
+            same = [exp.EQ(this=column(c, moments), expression=column(c, found)) for c in spine.columns]
+            draft.joins.append(
+                exp.Join(this=exp.Table(this=identifier(found)), on=exp.and_(*same, copy=False), side="LEFT")
+            )
+        for value in plan.values:
+            if value.back == plan.step:  # the moment's own row
+                draft.outputs[value.name] = column(value.value, facts)
+                continue
+            if value in joined:
+                draft.outputs[value.name] = column(value.name, found)
+                continue
+            name = _frame_name(value.back)
+            draft.windows[name] = exp.Window(
+                partition_by=[column(key, moments) for key in spine.keys] + _period(value.back, spine, moments),
+                order=exp.Order(expressions=[column(spine.moment, moments)]),
+                spec=_frame(value.back, plan.step, "RANGE" if self.ranges else "ROWS"),
+            )
+            function = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max}[value.function]
+            gathered = function(this=column(value.value, facts))
+            draft.outputs[value.name] = exp.Window(this=gathered, alias=identifier(name))
+        return draft
+
+
+def _join(table: exp.Table, on: exp.Expr, how: str) -> exp.Join:
+    match how:
+        case "asof":
+            return exp.Join(this=table, on=on, method="ASOF")
+        case "left" | "full":
+            return exp.Join(this=table, on=on, side=how.upper())
+        case _:
+            return exp.Join(this=table, kind="CROSS") if isinstance(on, exp.Boolean) else exp.Join(this=table, on=on)
+
+
+def _left(moment: exp.Expr, window: Window | str, step: Window) -> exp.Expr:
+    """The first moment that does not see any more what `moment` was the first to see."""
+    if isinstance(window, Window):
+        return exp.Add(this=moment.copy(), expression=interval(window))
+    over = exp.Add(this=_of_period(moment, window, step), expression=interval(Window(1, window)))
+    return exp.Add(this=over, expression=interval(step))
+
+
+def _of_period(moment: exp.Expr, grain: str, step: Window) -> exp.Expr:
+    """The period that a moment looks at: of the step before it, since a fact at the moment itself is not seen."""
+    return truncated(exp.Sub(this=moment.copy(), expression=interval(step)), grain, None)
+
+
+def _period(back: Window | str | None, spine: Moments, moments: str) -> list[exp.Expr]:
+    """What a frame is cut by, besides the keys."""
+    return [_of_period(column(spine.moment, moments), back, spine.schedule)] if isinstance(back, str) else []
+
+
+def _frame_name(back: Window | str | None) -> str:
+    if back is None:
+        return "until_now"
+    if isinstance(back, str):
+        return f"{back}_to_date"
+    return f"last_{back.count}_{back.unit}s" if back.count > 1 else f"last_{back.unit}"
+
+
+def _in_windows(plan: AsOf, spine: Moments, values: list[Windowed]) -> Aggregate:
+    """The windows of each moment by a join of the facts in the longest of them, and a sum of those in each."""
+    fact, moment = (column(spine.moment, side) for side in ("facts", "moments"))
+    longest = max((v.back for v in values if isinstance(v.back, Window)), key=seconds)
+    on = [equal(column(key, "facts"), column(key, "moments")) for key in spine.keys]
+    rows = Join(
+        Scan(spine, "moments"), Scan(plan.facts, "facts"), conjunction([*on, in_sight(fact, moment, longest)]), "inner"
+    )
+    keys = tuple(Named(name, column(name, "moments")) for name in spine.columns)
+    summaries = [
+        Summary(
+            v.name, v.function, column(v.value, "facts"), None if v.back == longest else in_sight(fact, moment, v.back)
+        )
+        for v in values
+    ]
+    return Aggregate(rows, keys, tuple(summaries))
+
+
+def _frame(back: Window | str | None, step: Window, kind: str) -> exp.WindowSpec:
+    """From the first step inside the window to the moment itself. Moments are whole steps apart, each one row."""
+    if not isinstance(back, Window):
+        start: exp.Expr | str = "UNBOUNDED"
+    else:
+        start = interval(Window((seconds(back) - seconds(step)) // seconds(step) * step.count, step.unit))
+    return exp.WindowSpec(kind=kind, start=start, start_side="PRECEDING", end="CURRENT ROW")
+
+
+def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
+    """A summary as SQL. `grouped` says that there is at least one row, whatever `where` leaves of it."""
+    value, where = summary.value, summary.where
+    always_rows = grouped and where is None
+    match summary.function:
+        case "count":
+            constant = isinstance(value, exp.Literal)
+            if always_rows or constant:
+                counted: exp.Expr = exp.Count(this=exp.Star() if constant else value, big_int=True)
+                counted = _filtered(counted, where)
+                # No rows are no value: a count of none says NULL, as a sum does.
+                return counted if always_rows else exp.Nullif(this=counted, expression=exp.Literal.number(0))
+            return _filtered(exp.Sum(this=_flag(parenthesized(value))), where)
+        case "count_distinct":
+            distinct = _filtered(exp.Count(this=exp.Distinct(expressions=[value]), big_int=True), where)
+            if where is None or not grouped:
+                return distinct
+            some = exp.GT(
+                this=_filtered(exp.Count(this=exp.Star(), big_int=True), where), expression=exp.Literal.number(0)
+            )
+            return exp.case().when(some, distinct)
+        case "sum" | "min" | "max" | "average":
+            function = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max, "average": exp.Avg}[summary.function]
+            return _filtered(function(this=value), where)
+        case "continuous_percentile" | "discrete_percentile":
+            kind = exp.PercentileCont if summary.function.startswith("continuous") else exp.PercentileDisc
+            return _filtered(kind(this=value, expression=exp.Literal.number(str(summary.fraction))), where)
+        case "approximate_continuous_percentile" | "approximate_discrete_percentile":
+            approximate = exp.ApproxQuantile(this=value, quantile=exp.Literal.number(str(summary.fraction)))
+            return _filtered(approximate, where)
+        case other:
+            raise AssertionError(f"no aggregate {other}")
+
+
+def _flag(value: exp.Expr) -> exp.Case:
+    """1 where there is a value, else 0."""
+    return exp.case().when(present(value.copy()), exp.Literal.number(1)).else_(exp.Literal.number(0))
+
+
+def _filtered(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:
+    return function if where is None else exp.Filter(this=function, expression=exp.Where(this=copied(where)))
+
+
+def _inline(tree: exp.Expr, outputs: Mapping[str, exp.Expr]) -> exp.Expr:
+    """The tree with each named output replaced by what it is computed from, and what that makes idle left out."""
+
+    def replace(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Column) and not node.table and node.name in outputs:
+            return parenthesized(outputs[node.name].copy())
+        return node
+
+    if isinstance(tree, exp.Column):
+        return tree if tree.table or tree.name not in outputs else outputs[tree.name]
+    return tree.transform(replace).transform(_simpler, copy=False)
+
+
+def _simpler(node: exp.Expr) -> exp.Expr:
+    """`COALESCE(NULLIF(x, 0), 0)` is x where x is a count; `NULLIF(NULLIF(x, 0), 0)` is `NULLIF(x, 0)`."""
+    match node:
+        case exp.Coalesce(this=exp.Nullif() as inner, expressions=[exp.Literal(this="0")]) if _is_count(inner.this):
+            counted: exp.Expr = inner.this
+            return counted
+        case exp.Nullif(this=inner, expression=exp.Literal(this="0")) if (counted_ := _as_count(inner)) is not None:
+            return exp.Nullif(this=counted_, expression=node.expression)
+        case exp.Nullif(this=exp.Nullif() as inner, expression=exp.Literal(this="0")) if _is_zero(inner.expression):
+            return inner
+        case _:
+            return node
+
+
+def _as_count(node: exp.Expr) -> exp.Expr | None:
+    """`SUM(CASE WHEN x IS NOT NULL THEN 1 ELSE 0 END)` as `COUNT(x)`: equal but over no rows, where NULLIF is too."""
+    match node:
+        case exp.Filter(this=inner, expression=where):
+            counted = _as_count(inner)
+            return exp.Filter(this=counted, expression=where) if counted is not None else None
+        case exp.Sum(this=exp.Case(args={"ifs": [exp.If(this=exp.Is(this=value, expression=exp.Not()))]})) if (
+            node == exp.Sum(this=_flag(value))
+        ):
+            return exp.Count(this=value.this if isinstance(value, exp.Paren) else value, big_int=True)
+        case _:
+            return None
+
+
+def _is_count(node: exp.Expr) -> bool:
+    return isinstance(node.this if isinstance(node, exp.Filter) else node, exp.Count)
+
+
+def _is_zero(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Literal) and node.this == "0"
+
+
+def _conjuncts(predicates: list[exp.Expr]) -> list[exp.Expr]:
+    different = list(dict.fromkeys(predicates))
+    if len(different) == 1:
+        return [copied(different[0])]
+    return [exp.Paren(this=copied(p)) if isinstance(p, exp.Or) else copied(p) for p in different]
+
+
+def _alias(value: exp.Expr, name: str) -> exp.Expr:
+    if isinstance(value, exp.Column) and value.name == name:
+        return copied(value)
+    return exp.Alias(this=copied(value), alias=identifier(name))
+
+
+def _title(plan: Plan) -> str:
+    """A name for a result that tells what it holds: `flights_by_month`, `flights_by_carrier_day`."""
+    match plan:
+        case Moments():
+            return "moments"
+        case Stack(title=title):
+            return title
+        case Derive(input=(Aggregate() | AsOf()) as inner):
+            return _title(inner)
+        case Aggregate(keys=keys) | Distinct(keys=keys):
+            names = [key.name for key in keys if not isinstance(key.value, exp.Window)]
+        case AsOf(spine=spine):
+            names = list(spine.columns)
+        case Derive(input=Join(), outputs=outputs):
+            names = [output.name for output in outputs[:-1]]  # the last is the value
+        case _:
+            names = []
+    facts = _facts(plan)
+    short = "_".join(name.removeprefix("metric_time__").replace("__", "_") for name in names)
+    if not names:
+        return f"{facts}_result"
+    return f"{facts}_by_{short}" if len(short) <= 40 else f"{facts}_by_{len(names)}_items"
+
+
+def _facts(plan: Plan) -> str:
+    """The table at the bottom of a result."""
+    while True:
+        match plan:
+            case Scan(source=Relation(), alias=alias):
+                return alias
+            case Scan(source=inner):
+                plan = inner  # type: ignore[assignment]
+            case Combine(inputs=inputs) | Stack(inputs=inputs):
+                plan = inputs[0]
+            case Moments(facts=inner) | AsOf(facts=inner):
+                plan = inner
+            case Join(input=Scan(alias="spine"), right=right):
+                plan = right
+            case _:
+                plan = plan.input

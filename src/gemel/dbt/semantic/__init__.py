@@ -1,0 +1,1 @@
+"""dbt's semantic_manifest.json, read into a Manifest."""

@@ -1,0 +1,129 @@
+"""dbt's semantic_manifest.json to a Manifest: legacy and newer YAML, old and new dbt, one form.
+
+dbt writes the definitions nearly as the user wrote them. The rewriting that MetricFlow does before it starts
+(its `metricflow_semantic_interfaces.transformations`) is done here, in one pass, so that nothing later needs
+to know that there ever were two specs. Keys that we do not know are passed over, and no version is looked at.
+`docs/specs.md` tells what each dbt writes, and what it loses.
+"""
+
+from collections.abc import Iterable
+
+from gemel.dbt.semantic.metrics import read_filters, read_metrics
+from gemel.dbt.semantic.models import parse_relation, read_models, read_relation
+from gemel.dbt.semantic.state import Definitions
+from gemel.errors import About, DefinitionError, GemelError, Problems, ProjectError
+from gemel.spec.fields import Json, choice, name_of, object_at, objects, optional_text, text, texts
+from gemel.spec.manifest import Export, Manifest, SavedQuery, TimeSpine
+from gemel.spec.time import GRAINS
+
+
+def read_manifest(data: object) -> Manifest:
+    """The content of `target/semantic_manifest.json`, already loaded, as a Manifest.
+
+    Raises ProjectError (G602) where it is no semantic manifest at all, and Problems with every DefinitionError
+    (G101, G121-G129) where it is one that cannot be meant.
+    """
+    manifest, problems = read_what_can_be(data)
+    if problems:
+        raise Problems(problems)
+    return manifest
+
+
+def read_what_can_be(data: object) -> tuple[Manifest, tuple[GemelError, ...]]:
+    """The definitions that can be meant, and what is to be said of the others. Raises ProjectError (G602)."""
+    if not isinstance(data, dict) or not isinstance(data.get("semantic_models"), list):
+        raise ProjectError(
+            "G602",
+            "this is not a semantic manifest: it has no list of semantic_models",
+            hint="give the semantic_manifest.json that `dbt parse` writes into target/",
+        )
+    definitions = Definitions()
+    try:
+        manifest = _manifest(data, definitions)
+    except RecursionError:
+        raise ProjectError("G602", "this is not a semantic manifest: it is nested too deep") from None
+    return manifest, tuple(definitions.problems)
+
+
+def _manifest(data: Json, definitions: Definitions) -> Manifest:
+    spines = tuple(_time_spines(data, definitions))
+    definitions.grains = (*GRAINS, *(name for spine in spines for name, _ in spine.custom))
+    return Manifest(
+        models=read_models(data, definitions),
+        metrics=read_metrics(data, definitions),
+        saved_queries=definitions.each(data, "saved_queries", "saved_query", _saved_query),
+        time_spines=spines,
+    )
+
+
+def _saved_query(item: Json, definitions: Definitions) -> SavedQuery:
+    params = object_at(item, "query_params") or {}
+    limit = params.get("limit")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+        raise DefinitionError("G121", f"the limit of saved query {name_of(item)!r} must be a whole number")
+    metrics = tuple(definitions.known_metric(name.lower()) for name in texts(params, "metrics"))
+    about = About("saved_query", name_of(item))
+    return SavedQuery(
+        name=name_of(item),
+        metrics=metrics,
+        group_by=texts(params, "group_by"),
+        where=read_filters(params.get("where")),
+        order_by=texts(params, "order_by"),
+        limit=limit,
+        exports=definitions.each(item, "exports", "export", _export, inside=about),
+        label=optional_text(item, "label"),
+        description=optional_text(item, "description"),
+    )
+
+
+def _export(item: Json, definitions: Definitions) -> Export:
+    config = object_at(item, "config") or {}
+    kind = choice(config, "export_as", ("table", "view"), default="table")
+    return Export(
+        name=text(item, "name"),
+        kind="view" if kind == "view" else "table",
+        schema=optional_text(config, "schema_name") or optional_text(config, "schema"),
+        alias=optional_text(config, "alias"),
+        database=optional_text(config, "database"),
+    )
+
+
+def _time_spines(data: Json, definitions: Definitions) -> Iterable[TimeSpine]:
+    """The spines, a legacy one only at a grain that no newer one has."""
+    configuration = data.get("project_configuration")
+    configuration = configuration if isinstance(configuration, dict) else {}
+    taken: set[str] = set()
+    for key, read in (("time_spines", _time_spine), ("time_spine_table_configurations", _legacy_time_spine)):
+        for item in objects(configuration, key):
+            relation = item.get("node_relation") or {}
+            name = relation.get("alias") if isinstance(relation, dict) else None
+            try:
+                spine = read(item)
+            except DefinitionError as error:
+                error.about = About("time_spine", str(name or item.get("location")))
+                definitions.problems.append(error)
+                continue
+            if read is _time_spine or spine.grain not in taken:
+                taken.add(spine.grain)
+                yield spine
+
+
+def _time_spine(item: Json) -> TimeSpine:
+    column = object_at(item, "primary_column") or {}
+    return TimeSpine(
+        relation=read_relation(object_at(item, "node_relation") or {}, of="a time spine"),
+        column=text(column, "name"),
+        grain=choice(column, "time_granularity", GRAINS),
+        custom=tuple(
+            (name_of(grain), optional_text(grain, "column_name") or text(grain, "name"))
+            for grain in objects(item, "custom_granularities")
+        ),
+    )
+
+
+def _legacy_time_spine(item: Json) -> TimeSpine:
+    return TimeSpine(
+        relation=parse_relation(text(item, "location")),
+        column=text(item, "column_name"),
+        grain=choice(item, "grain", GRAINS),
+    )

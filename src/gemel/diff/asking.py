@@ -1,0 +1,281 @@
+"""Each state's questions, asked of one warehouse: the dbt models in which the states differ are put into the SQL.
+
+Which state the tables were built by does not matter then: what differs, and what is made of it, is computed in the
+question, over tables that both states make alike. Nothing is written.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
+
+from gemel.compiler.plan import rewrites
+from gemel.compiler.plan.algebra import Plan
+from gemel.compiler.sql import dialects, lowering
+from gemel.dbt.profile import duckdb_profile, read_target
+from gemel.dbt.running import Say, run_dbt_into, target_dir
+from gemel.diff.models import Node
+from gemel.diff.states import State
+from gemel.errors import GemelError, ProjectError
+from gemel.project import Project
+from gemel.spec.manifest import Relation
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_INLINE = ("view", "table", "ephemeral", "materialized_view")
+_WHY = {
+    "incremental": "it is built bit by bit, so that what it holds depends on its builds",
+    "snapshot": "it holds what was seen at each run",
+    "seed": "its rows are loaded from a file, and the database holds those of one state",
+    "python": "it is Python",
+}
+
+
+@dataclass(slots=True)
+class Asker:
+    """One state, and how its relations are named in SQL. `inlined` are the nodes that are put into it."""
+
+    state: State
+    project: Project
+    other: State | None
+    inlined: frozenset[str]
+    say: Say = lambda line: None
+    _trees: dict[str, exp.Query] = field(default_factory=dict)
+
+    def table(self, plan: Plan) -> "pyarrow.Table":
+        """The rows of a plan over this state's definitions. Raises WarehouseError, and ProjectError (G763)."""
+        return self.project.warehouse.run(self.sql(plan)).arrow()
+
+    def sql(self, plan: Plan) -> str:
+        dialect = self.project.warehouse.dialect
+        used: dict[str, None] = {}
+        ranges = dialects.has_ranges(dialect)
+        select = lowering.lower(rewrites.tidy(plan), lambda relation: self._named(relation, used), ranges=ranges)
+        spoken = dialects.speak(select, dialect)
+        if not used:
+            return spoken
+        tree = parse_one(spoken, dialect=dialect)
+        ctes = [
+            exp.CTE(this=query, alias=exp.TableAlias(this=exp.to_identifier(_cte(self.state.models.nodes[id]))))
+            for id, query in self._closure(used).items()
+        ]
+        own = tree.args.get("with_")
+        tree.set("with_", exp.With(expressions=[*ctes, *(own.expressions if own else ())]))
+        return tree.sql(dialect, pretty=True)
+
+    def _named(self, relation: Relation, used: dict[str, None]) -> exp.Table:
+        node = self.state.models.at(relation)
+        if node is not None and node.id in self.inlined:
+            used[node.id] = None
+            return exp.Table(this=exp.to_identifier(_cte(node)))
+        return dialects.named(self.project.warehouse.catalogs())(self._placed(node, relation))
+
+    def _placed(self, node: Node | None, relation: Relation) -> Relation:
+        """Where the tables are is what the project at hand says, whichever state is asked."""
+        there = self.other.models.nodes.get(node.id) if self.other and node else None
+        if there is None:
+            return relation
+        alias = there.data.get("alias") or there.data.get("identifier") or there.name
+        return Relation(str(alias), there.data.get("schema"), there.data.get("database"), relation.node)
+
+    def _closure(self, used: Mapping[str, None]) -> dict[str, exp.Query]:
+        """The models that a question needs, each after those that it reads."""
+        found: dict[str, exp.Query] = {}
+
+        def add(id: str) -> None:
+            if id in found:
+                return
+            node = self.state.models.nodes[id]
+            _refuse(node, self.state)
+            for parent in node.parents:
+                if parent in self.inlined:
+                    add(parent)
+            if node.materialized != "ephemeral":
+                found[id] = self._tree(node)
+
+        for id in used:
+            add(id)
+        return found
+
+    def _tree(self, node: Node) -> exp.Query:
+        if node.id not in self._trees:
+            known = self.state.models.plain(node.id)
+            if known is not None:
+                query, names = known
+                self._trees[node.id] = self._placing(query, lambda table: names.get(table.name))
+            else:
+                self._compile()
+        if node.id not in self._trees:
+            raise ProjectError("G763", f"dbt compiled no SQL of model {node.name!r} of {self.state.name}")
+        return self._trees[node.id].copy()
+
+    def _compile(self) -> None:
+        """What only dbt can render, all of it at once."""
+        nodes = self.state.models.nodes
+        wanted = [id for id in self.inlined if _inlinable(nodes[id]) and self.state.models.plain(id) is None]
+        places = {_place(each.relation, self.project.dialect): id for id, each in nodes.items() if each.relation}
+        for id, text in _compiled(self.state, self.project, wanted, self.say).items():
+            try:
+                tree = parse_one(text, dialect=self.project.dialect)
+            except SqlglotError as error:
+                told = f"the SQL of model {nodes[id].name!r} cannot be read: {str(error).splitlines()[0]}"
+                raise ProjectError("G763", told, hint=_OTHERWISE) from None
+            if not isinstance(tree, exp.Query):
+                raise ProjectError("G763", f"model {nodes[id].name!r} is no SELECT", hint=_OTHERWISE)
+            self._trees[id] = self._placing(
+                tree, lambda table: places.get((table.db.lower(), table.name.lower())) if table.db else None
+            )
+
+    def _placing(self, tree: exp.Query, node_of: Callable[[exp.Table], str | None]) -> exp.Query:
+        """The tables of nodes named as this state's question names them."""
+        for table in list(tree.find_all(exp.Table)):
+            node = self.state.models.nodes.get(node_of(table) or "")
+            if node is None:
+                continue
+            if node.id in self.inlined:
+                _refuse(node, self.state)
+                named = exp.Table(this=exp.to_identifier(_cte(node)))
+            else:
+                place = exp.to_table(node.relation, dialect=self.project.dialect) if node.relation else table
+                relation = Relation(place.name, place.db or None, place.catalog or None)
+                named = dialects.named(self.project.warehouse.catalogs())(self._placed(node, relation))
+            name = exp.TableAlias(this=exp.to_identifier(node.name, quoted=True))
+            named.set("alias", (table.args.get("alias") or name).copy())
+            table.replace(named)
+        return tree
+
+
+def askers(before: State, after: State, *, base_database: str | None, say: Say) -> tuple[Asker, Asker]:
+    """Who answers for each state. With `base_database`, each state is asked of a database that was built by it."""
+    if base_database is not None:
+        built = Project(
+            before.project.manifest,
+            before.project.dir,
+            database=base_database,
+            target=before.project.target,
+            profiles_dir=before.project.profiles_dir,
+        )
+        nothing: frozenset[str] = frozenset()
+        return Asker(before, built, None, nothing), Asker(after, after.project, None, nothing)
+    differ = frozenset(_differing(before, after))
+    sides = []
+    for state in (before, after):
+        inlined = frozenset(id for id in differ if id in state.models.nodes and id.split(".")[0] != "source")
+        sides.append(Asker(state, after.project, after, inlined, say))
+    return sides[0], sides[1]
+
+
+def _differing(before: State, after: State) -> Iterator[str]:
+    """The nodes that both states do not make alike, of those that semantic models and time spines read."""
+    if not before.models.is_known or not after.models.is_known:
+        return
+    read: dict[str, None] = {}
+    for state in (before, after):
+        manifest = state.project.manifest
+        relations = [model.relation for model in manifest.models] + [spine.relation for spine in manifest.time_spines]
+        for node in filter(None, map(state.models.at, relations)):
+            read |= dict.fromkeys(state.models.above(node.id))
+    for id in read:
+        both = id in before.models.nodes and id in after.models.nodes
+        if not both or before.models.whole(id) != after.models.whole(id):
+            yield id
+
+
+def _cte(node: Node) -> str:
+    return f"gemel_{node.name}".replace(".", "_")
+
+
+def _inlinable(node: Node) -> bool:
+    return node.kind == "model" and node.language == "sql" and node.materialized in _INLINE
+
+
+_OTHERWISE = "build the other state into a database of its own, and name it: --base-database FILE"
+
+
+def _refuse(node: Node, state: State) -> None:
+    """Raises ProjectError (G763) for what cannot be computed in a question."""
+    if _inlinable(node):
+        return
+    kind = node.kind if node.kind != "model" else node.materialized or "model"
+    why = _WHY.get("python" if node.language == "python" else kind, f"it is materialized as {kind}")
+    told = f"{node.kind} {node.name!r} differs between the states, and cannot be computed here: {why}"
+    raise ProjectError("G763", told, hint=_OTHERWISE)
+
+
+def _place(relation: str, dialect: str) -> tuple[str, str]:
+    table = exp.to_table(relation, dialect=dialect)
+    return table.db.lower(), table.name.lower()
+
+
+# --- dbt compile ----------------------------------------------------------------------------------------------
+
+
+def _compiled(state: State, project: Project, ids: list[str], say: Say) -> dict[str, str]:
+    """The SQL that dbt makes of models. dbt may read the warehouse for it, and writes nothing."""
+    if state.dir is None:
+        nodes = state.models.nodes
+        missing = [nodes[id].name for id in ids if not nodes[id].data.get("compiled_code")]
+        if missing:
+            told = f"{state.name} has no compiled SQL of {', '.join(missing)}, in which the states differ"
+            raise ProjectError("G763", told, hint="save the target/ folder after `dbt compile`, or name a git revision")
+        return {id: str(nodes[id].data["compiled_code"]) for id in ids}
+    assert project.dir is not None
+    folder = _folder(state, project)
+    try:
+        with _profile(project) as profile:
+            say(f"{state.name}: running dbt compile of {', '.join(sorted(state.models.nodes[id].name for id in ids))}")
+            names = [state.models.nodes[id].name for id in ids]
+            arguments = ["compile", "--select", *names, *profile.arguments, "--full-refresh"]
+            run_dbt_into(folder, arguments, state.dir, target=project.target, profiles_dir=profile.folder)
+        data = json.loads((folder / "manifest.json").read_bytes())
+    except GemelError as error:
+        raise ProjectError("G763", f"the models of {state.name} cannot be compiled: {error}", hint=_OTHERWISE) from None
+    except (OSError, ValueError) as error:
+        raise ProjectError("G763", f"cannot read {folder / 'manifest.json'}: {error}", hint=_OTHERWISE) from None
+    return {id: code for id in ids if (code := data["nodes"].get(id, {}).get("compiled_code"))}
+
+
+def _folder(state: State, project: Project) -> Path:
+    """Beside the state's own artifacts: what dbt compiles of a selection is no manifest for others."""
+    artifacts = state.project.artifacts or target_dir(project.dir or Path())
+    return artifacts / "gemel" / "compiled"
+
+
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    folder: str | None
+    arguments: tuple[str, ...] = ()
+
+
+@contextmanager
+def _profile(project: Project) -> Iterator[_Profile]:
+    """A profile with which dbt can only read: of a DuckDB file, the file attached to a database in memory."""
+    assert project.dir is not None
+    if project.adapter != "duckdb" or project.profile_target() is None:
+        yield _Profile(project.profiles_dir)
+        return
+    import yaml
+
+    target = read_target(project.dir, target=project.target, profiles_dir=project.profiles_dir)
+    profile = duckdb_profile(target, project.dir)
+    file = str(project.database) if isinstance(project.database, str | Path) else profile.path
+    written: dict[str, Any] = dict(target.written)
+    if file != ":memory:" and Path(file).is_file():
+        own = {"path": str(Path(file).resolve()), "alias": profile.database, "read_only": True}
+        others = [{**each, "read_only": True} for each in written.get("attach") or () if isinstance(each, dict)]
+        written |= {"path": ":memory:", "database": profile.database, "attach": [own, *others]}
+    folder = Path(tempfile.mkdtemp(prefix="gemel-profile-"))
+    try:
+        outputs = {target.profile: {"target": target.name, "outputs": {target.name: written}}}
+        (folder / "profiles.yml").write_text(yaml.safe_dump(outputs), encoding="utf-8")
+        yield _Profile(str(folder), ("--profile", target.profile, "--target", target.name))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

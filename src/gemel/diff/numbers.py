@@ -1,0 +1,307 @@
+"""How far numbers move: a metric by groups, a feature by entity and moment, in both states and compared."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from gemel.compiler.features.moments import plan_features
+from gemel.compiler.names.resolution import resolve
+from gemel.compiler.plan import planning
+from gemel.compiler.plan.algebra import Plan
+from gemel.compiler.question.query import Query
+from gemel.diff.asking import Asker
+from gemel.diff.meaning import Change
+from gemel.engines.connections.duckdb import translated
+from gemel.errors import GemelError, ProjectError
+from gemel.features.binding import BoundView, feature_query, timestamp
+from gemel.spec.feature_views import DimensionFeature, MetricFeature
+
+if TYPE_CHECKING:
+    import pyarrow
+
+EXAMPLES = 3
+NEAR = 1e-9
+"""Sums of fractions depend on their order in the last digits: what differs by less of its size is equal."""
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+Making = Callable[[str], tuple[Query, Query]]
+"""The questions about a metric, before and after, with the same columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One group, and its value in both states; None where it has none."""
+
+    group: tuple[Any, ...]
+    before: Any
+    after: Any
+
+    @property
+    def difference(self) -> float | None:
+        numbers = [_number(value) for value in (self.before, self.after)]
+        return None if None in numbers else numbers[1] - numbers[0]  # type: ignore[operator]
+
+    @property
+    def relative(self) -> float | None:
+        before, difference = _number(self.before), self.difference
+        return None if difference is None or not before else difference / abs(before)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A metric's or feature's numbers in both states. `keys` are the columns of a group.
+
+    `largest` is the greatest absolute difference, `relative` the greatest share of the value before; `appeared` and
+    `gone` count groups with a value in one state only. `why` says why nothing was compared.
+    """
+
+    kind: str
+    name: str
+    keys: tuple[str, ...] = ()
+    groups: int = 0
+    moved: int = 0
+    appeared: int = 0
+    gone: int = 0
+    largest: float | None = None
+    relative: float | None = None
+    examples: tuple[Example, ...] = ()
+    quantiles: tuple[float, ...] = ()
+    mean: float | None = None
+    why: str | None = None
+
+    def exceeds(self, share: float) -> bool:
+        """Whether a group moved by more than a share of its value, or from or to none or nothing."""
+        whole = self.appeared + self.gone > 0 or (self.moved > 0 and self.relative is None)
+        return self.moved > 0 and (whole or (self.relative or 0) > share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """From when to when features are compared; None is from the beginning, or to the last moment that is known."""
+
+    start: dt.datetime | None = None
+    end: dt.datetime | None = None
+    until: dt.datetime
+
+
+def metric_numbers(
+    before: Asker, after: Asker, *, names: Sequence[str], make: Making, examples: int = EXAMPLES
+) -> Iterator[Moved]:
+    """Each metric in both states, under the questions that `make` makes of its name."""
+    for name in names:
+        try:
+            tables = _tables(before, after, make(name))
+        except GemelError as error:
+            if len(names) == 1 or error.code == "G763":
+                raise
+            yield Moved("metric", name, why=str(error).splitlines()[0])
+            continue
+        yield from _compared(tables, "metric", [name], examples)
+
+
+def feature_numbers(
+    before: Asker, after: Asker, *, changes: Iterable[Change], times: Times, examples: int = EXAMPLES
+) -> Iterator[Moved]:
+    """Each feature of both states among the changes, at every step of its view's schedule."""
+    wanted: dict[str, list[str]] = {}
+    for change in changes:
+        if change.kind == "feature" and change.how in ("changed", "touched"):
+            view, _, name = change.name.partition(".")
+            wanted.setdefault(view, []).append(name)
+    for view, names in wanted.items():
+        bound = [next((v for v in asker.state.features.views if v.name == view), None) for asker in (before, after)]
+        old, new = bound
+        if old is None or new is None:  # an on-demand view, whose values depend on requests
+            continue
+        if (old.view.entities, old.view.schedule) != (new.view.entities, new.view.schedule):
+            for name in names:
+                yield Moved("feature", f"{view}.{name}", why="its view is about other entities, or of another schedule")
+            continue
+        tables = [
+            _valued(asker.table(_features(asker, each, names, times)), (old, new), names)
+            for asker, each in zip((before, after), (old, new), strict=True)
+        ]
+        yield from _compared(tables, "feature", names, examples, prefix=f"{view}.")
+
+
+def side_by_side(before: Asker, after: Asker, queries: tuple[Query, Query], *, limit: int | None) -> "pyarrow.Table":
+    """Every group with its value before and after, their difference and its share; what moved most stands first."""
+    [metric] = [item.column for item in queries[0].metrics]
+    tables = _tables(before, after, queries)
+    keys = tuple(name for name in tables[0].column_names if name != metric)
+    with _Compared(tables, keys, [metric]) as compared:
+        return compared.joined(metric, limit)
+
+
+def _tables(before: Asker, after: Asker, queries: tuple[Query, Query]) -> list["pyarrow.Table"]:
+    return [asker.table(_plan(asker, query)) for asker, query in zip((before, after), queries, strict=True)]
+
+
+def _plan(asker: Asker, query: Query) -> Plan:
+    graph = asker.state.project.graph
+    with asker.state.project.placing():
+        return planning.plan(graph, resolve(graph, replace(query, limit=None, order_by=())))
+
+
+def _features(asker: Asker, bound: BoundView, names: Sequence[str], times: Times) -> Plan:
+    """At every step, so that a row that only one state needs is no difference."""
+    columns = [column for column in bound.columns if column.name in names]
+    if all(isinstance(column.feature, DimensionFeature) for column in columns):  # facts make the rows
+        columns += [next(c for c in bound.columns if isinstance(c.feature, MetricFeature))]
+    query = feature_query(bound.view, columns, timestamp(str(times.until)), {})
+    within = None
+    if times.start or times.end:
+        end = times.end + dt.timedelta(microseconds=1) if times.end else dt.datetime(9999, 12, 31)
+        within = (timestamp(str(times.start or dt.datetime(1, 1, 1))), timestamp(str(end)))
+    return plan_features(asker.state.project.graph, replace(query, every_step=True, within=within))
+
+
+def _valued(table: "pyarrow.Table", views: Iterable[BoundView], names: Sequence[str]) -> "pyarrow.Table":
+    """Without the features that only made the rows."""
+    others = {column.name for view in views for column in view.columns} - {*names}
+    return table.drop_columns([name for name in table.column_names if name in others])
+
+
+def _compared(
+    tables: Sequence["pyarrow.Table"], kind: str, values: Sequence[str], examples: int, prefix: str = ""
+) -> Iterator[Moved]:
+    keys = tuple(name for name in tables[0].column_names if name not in values)
+    with _Compared(tables, keys, values) as compared:
+        for value in values:
+            yield compared.moved(kind, f"{prefix}{value}", value, examples)
+
+
+class _Compared:
+    """Two results side by side, in a database of their own in memory."""
+
+    def __init__(self, tables: Sequence["pyarrow.Table"], keys: tuple[str, ...], values: Sequence[str]) -> None:
+        import duckdb
+
+        if tables[0].column_names != tables[1].column_names:
+            told = f"the states answer with {', '.join(tables[0].column_names)} and {', '.join(tables[1].column_names)}"
+            raise ProjectError("G764", told, hint="choose --group-by items that both states have under one name")
+        self.keys = keys
+        self.connection = duckdb.connect(config={"python_enable_replacements": False})
+        names = {name: f"k{place}" for place, name in enumerate(keys)}
+        self.values = {name: f"v{place}" for place, name in enumerate(values)}
+        self._types = [{name: table.schema.field(name).type for name in values} for table in tables]
+        for name, table in zip(("b", "a"), tables, strict=True):
+            self.connection.register(name, table.rename_columns([(names | self.values)[n] for n in table.column_names]))
+
+    def __enter__(self) -> "_Compared":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def moved(self, kind: str, name: str, value: str, examples: int) -> Moved:
+        pairs = self._pairs(value)
+        count = exp.func("COUNT", exp.Star())
+        moved = exp.column("moved")
+        size, share = exp.func("ABS", exp.column("difference")), exp.func("ABS", exp.column("relative"))
+        told = [
+            count,
+            exp.func("COUNT_IF", moved),
+            exp.func("COUNT_IF", exp.column("old").is_(exp.null())),
+            exp.func("COUNT_IF", exp.column("new").is_(exp.null())),
+            exp.func("MAX", exp.case().when(moved.copy(), size)),
+            exp.func("MAX", exp.case().when(moved.copy(), share)),
+            exp.func("AVG", exp.column("difference")),
+            exp.func(
+                "QUANTILE_CONT",
+                exp.column("difference"),
+                exp.Array(expressions=[exp.Literal.number(each) for each in QUANTILES]),
+            ),
+        ]
+        total = self._rows(exp.select(*told).from_(pairs.subquery("pairs")))[0]
+        order = [exp.Ordered(this=size.copy(), desc=True, nulls_first=True)]
+        order += [exp.Ordered(this=exp.column(f"k{place}"), nulls_first=True) for place in range(len(self.keys))]
+        columns = [exp.column(f"k{place}") for place in range(len(self.keys))]
+        shown = exp.select(*columns, "old", "new").from_(pairs.subquery("pairs")).where(moved.copy())
+        found = self._rows(shown.order_by(*order).limit(examples)) if examples and total[1] else []
+        groups, count_moved, appeared, gone, largest, relative, mean, quantiles = total
+        return Moved(
+            kind,
+            name,
+            self.keys,
+            groups=groups,
+            moved=count_moved,
+            appeared=appeared,
+            gone=gone,
+            largest=largest,
+            relative=relative,
+            examples=tuple(Example(tuple(row[:-2]), row[-2], row[-1]) for row in found),
+            quantiles=tuple(quantiles or ()),
+            mean=mean,
+        )
+
+    def joined(self, value: str, limit: int | None) -> "pyarrow.Table":
+        columns = [exp.alias_(exp.column(f"k{place}"), key, quoted=True) for place, key in enumerate(self.keys)]
+        named = (("old", "before"), ("new", "after"), ("difference", "difference"), ("relative", "relative"))
+        columns += [exp.alias_(exp.column(name), shown, quoted=True) for name, shown in named]
+        select = exp.select(*columns).from_(self._pairs(value).subquery("pairs"))
+        size = exp.func("ABS", exp.column("difference", "pairs"))
+        order = [exp.Ordered(this=each, desc=True, nulls_first=True) for each in (exp.column("moved"), size)]
+        order += [exp.Ordered(this=exp.column(f"k{place}"), nulls_first=True) for place in range(len(self.keys))]
+        select = select.order_by(*order)
+        with translated():
+            return self.connection.sql((select.limit(limit) if limit else select).sql("duckdb")).to_arrow_table()
+
+    def _pairs(self, value: str) -> exp.Select:
+        """Each group that has a value in either state: `k0, …, old, new, difference, relative, moved`."""
+        own = self.values[value]
+        old, new = exp.column(own, "b"), exp.column(own, "a")
+        keys = [f"k{place}" for place in range(len(self.keys))]
+        same: list[exp.Expr] = [
+            exp.NullSafeEQ(this=exp.column(key, "b"), expression=exp.column(key, "a")) for key in keys
+        ]
+        columns: list[exp.Expr] = [
+            exp.alias_(exp.func("COALESCE", exp.column(key, "a"), exp.column(key, "b")), key) for key in keys
+        ]
+        differs: exp.Expr = exp.NullSafeNEQ(this=old.copy(), expression=new.copy())
+        difference: exp.Expr = exp.null()
+        relative: exp.Expr = exp.null()
+        if self._is_number(value):
+            old_, new_ = (exp.cast(each.copy(), exp.DataType.Type.DOUBLE) for each in (old, new))
+            difference = exp.Sub(this=new_, expression=old_)
+            size = exp.func("ABS", difference.copy())
+            scale = exp.func("GREATEST", exp.func("ABS", new_.copy()), exp.func("ABS", old_.copy()))
+            near = exp.LTE(this=size, expression=exp.Mul(this=exp.Literal.number(NEAR), expression=scale))
+            differs = exp.and_(differs, exp.not_(exp.func("COALESCE", near, exp.false())))
+            base = exp.Nullif(this=exp.func("ABS", old_.copy()), expression=exp.Literal.number(0))
+            relative = exp.Div(this=exp.paren(difference.copy()), expression=base)
+        columns += [
+            exp.alias_(each, name)
+            for each, name in (
+                (old, "old"),
+                (new, "new"),
+                (difference, "difference"),
+                (relative, "relative"),
+                (differs, "moved"),
+            )
+        ]
+        join = exp.Join(this=exp.to_table("a"), side="FULL", on=exp.and_(*same) if same else exp.true())
+        either = exp.or_(*(exp.not_(each.copy().is_(exp.null())) for each in (old, new)))
+        select = exp.select(*columns).from_("b")
+        select.append("joins", join)
+        return select.where(either)
+
+    def _is_number(self, value: str) -> bool:
+        import pyarrow.types as types
+
+        kinds = [each[value] for each in self._types]
+        return all(types.is_integer(k) or types.is_floating(k) or types.is_decimal(k) for k in kinds)
+
+    def _rows(self, select: exp.Select) -> list[tuple[Any, ...]]:
+        with translated():
+            return self.connection.execute(select.sql("duckdb")).fetchall()
+
+
+def _number(value: Any) -> float | None:
+    if value is None or isinstance(value, str | bool | dt.date):
+        return None
+    return float(value)

@@ -1,0 +1,235 @@
+"""What a comparison found, as tables, JSON and Markdown: what changed, and by how much numbers moved."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gemel.compiler import compile_query
+from gemel.compiler.names.graph import METRIC_TIME
+from gemel.compiler.question.query import AskedMetric, Item, Query
+from gemel.diff.meaning import Change
+from gemel.diff.numbers import QUANTILES, Moved
+from gemel.diff.states import State
+from gemel.errors import GemelError
+
+Row = tuple[Any, ...]
+
+CHANGES = ("change", "kind", "name", "why")
+NUMBERS = ("kind", "name", "groups", "moved", "appeared", "gone", "largest", "relative", "where")
+CAUSES = 2
+"""How many of the ways to what changed a table tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Two texts of a definition, as a unified diff. `same` where gemel asks alike and only models differ."""
+
+    kind: str
+    name: str
+    before: str
+    after: str
+
+    @property
+    def lines(self) -> list[str]:
+        old, new = (text.splitlines() for text in (self.before, self.after))
+        return list(difflib.unified_diff(old, new, "before", "after", n=3, lineterm=""))
+
+
+def change_rows(changes: Sequence[Change]) -> list[Row]:
+    return [(each.how, each.kind, each.name, why(each)) for each in changes]
+
+
+def why(change: Change) -> str:
+    """`metric late_departures <- model flights (is_late_departure)`"""
+    if change.how in ("added", "removed"):
+        word = "it was" if change.how == "added" else "it is now"
+        return f"means what {word} {', '.join(change.same_as)}" if change.same_as else ""
+    own = f"{change.kind} {change.name}"
+    told = [" <- ".join(_own(part, own) for part in way) for way in change.causes]
+    more = f" and {len(told) - CAUSES} more" if len(told) > CAUSES else ""
+    return "; ".join(told[:CAUSES]) + more
+
+
+def _own(part: str, own: str) -> str:
+    """A definition's change in itself is its own definition, or the columns of a model that it changes."""
+    if part == own:
+        return "its own definition"
+    return part.removeprefix(f"{own} ").strip("()") if part.startswith(f"{own} (") else part
+
+
+def number_rows(numbers: Sequence[Moved]) -> list[Row]:
+    return [
+        (
+            *(each.kind, each.name),
+            *((None,) * 4 if each.why else (each.groups, each.moved, each.appeared, each.gone)),
+            "" if each.largest is None else _short(each.largest),
+            _percent(each.relative),
+            each.why or (example(each, 0) if each.examples else ""),
+        )
+        for each in numbers
+    ]
+
+
+def example(moved: Moved, place: int) -> str:
+    """`UA, 2013-08-30: 0.6667 -> 0.3333`"""
+    found = moved.examples[place]
+    group = ", ".join(_short(value) for value in found.group)
+    values = f"{_short(found.before)} -> {_short(found.after)}"
+    return f"{group}: {values}" if group else values
+
+
+def excess(moved: Moved, allowed: float) -> str:
+    """`metric late_rate moves by up to 58.8%, more than 1%: 2013-12-23: 0.4595 -> 0.3133`"""
+    if moved.why:
+        return f"{moved.kind} {moved.name} could not be compared: {moved.why}"
+    by = f"by up to {_percent(moved.relative)}" if moved.relative is not None else "from or to nothing"
+    if moved.appeared + moved.gone:
+        by += f", and {moved.appeared + moved.gone} groups have a value in one state only"
+    told = f"{moved.kind} {moved.name} moves {by}, more than {allowed * 100:.4g}%"
+    return told + (f" ({example(moved, 0)})" if moved.examples else "")
+
+
+def quantile_row(moved: Moved) -> tuple[tuple[str, ...], Row]:
+    names = ["least", *(f"{share:.0%}" for share in QUANTILES[1:-1]), "greatest", "mean"]
+    return tuple(names), (*moved.quantiles, moved.mean)
+
+
+def summary(changes: Sequence[Change]) -> str:
+    """`1 changed, 24 touched: 7 metrics, 3 saved queries …`"""
+    if not changes:
+        return "no definition means anything else"
+    how = Counter[str](each.how for each in changes)
+    told = [f"{how[word]} {word}" for word in ("added", "removed", "changed", "touched") if how[word]]
+    if how["description"]:
+        told.append(f"{how['description']} in words only")
+    return ", ".join(told)
+
+
+def with_models(changes: Sequence[Change], everything: Sequence[Change]) -> list[Change]:
+    """Changes, and the changed models that they are touched by."""
+    named = {part.split(" (")[0] for each in changes for way in each.causes for part in way}
+    more = [each for each in everything if each not in changes and f"{each.kind} {each.name}" in named]
+    return [*changes, *(each for each in more if each.kind in ("model", "snapshot"))]
+
+
+def texts(before: State, after: State, changes: Sequence[Change]) -> Iterator[Text]:
+    """The SQL of each metric and dbt model that is not the same text."""
+    for change in changes:
+        if change.how not in ("changed", "touched"):
+            continue
+        pair = [_text(state, change) for state in (before, after)]
+        if None not in pair and pair[0] != pair[1]:
+            yield Text(change.kind, change.name, str(pair[0]), str(pair[1]))
+
+
+def _text(state: State, change: Change) -> str | None:
+    if change.kind in ("model", "snapshot"):
+        return next((node.raw for node in state.models.nodes.values() if node.name == change.name), None)
+    if change.kind != "metric":
+        return None
+    query = Query(metrics=(AskedMetric(change.name),), group_by=(Item((METRIC_TIME,)),))
+    try:
+        return compile_query(state.project.graph, query, dialect=state.project.dialect)
+    except GemelError as error:
+        return str(error)
+
+
+def as_json(
+    before: State, after: State, changes: Sequence[Change], numbers: Sequence[Moved], sql: Sequence[Text]
+) -> dict[str, Any]:
+    return {
+        "base": before.name,
+        "current": after.name,
+        "notes": [*before.notes, *after.notes],
+        "changes": [
+            {
+                "change": each.how,
+                "kind": each.kind,
+                "name": each.name,
+                "causes": [list(way) for way in each.causes],
+                "same_as": list(each.same_as),
+                "place": str(each.place) if each.place else None,
+            }
+            for each in changes
+        ],
+        "numbers": [_moved(each) for each in numbers],
+        "sql": [{"kind": t.kind, "name": t.name, "before": t.before, "after": t.after} for t in sql],
+    }
+
+
+def _moved(moved: Moved) -> dict[str, Any]:
+    told = {
+        "kind": moved.kind,
+        "name": moved.name,
+        "group_by": list(moved.keys),
+        "groups": moved.groups,
+        "moved": moved.moved,
+        "appeared": moved.appeared,
+        "gone": moved.gone,
+        "largest": moved.largest,
+        "relative": moved.relative,
+        "mean": moved.mean,
+        "quantiles": {str(share): value for share, value in zip(QUANTILES, moved.quantiles, strict=False)},
+        "examples": [
+            {
+                "group": dict(zip(moved.keys, each.group, strict=True)),
+                "before": each.before,
+                "after": each.after,
+                "difference": each.difference,
+                "relative": each.relative,
+            }
+            for each in moved.examples
+        ],
+    }
+    return told if moved.why is None else {"kind": moved.kind, "name": moved.name, "why": moved.why}
+
+
+def as_markdown(
+    before: State, after: State, changes: Sequence[Change], numbers: Sequence[Moved], sql: Sequence[Text]
+) -> Iterator[str]:
+    """A comment for a pull request: what changed and who is touched, then numbers, then SQL folded away."""
+    yield f"### gemel diff: {before.name} → {after.name}"
+    yield ""
+    yield f"{summary(changes).capitalize()}."
+    for note in (*before.notes, *after.notes):
+        yield f"*{note}*"
+    own = [each for each in changes if each.how != "touched"]
+    touched = [each for each in changes if each.how == "touched"]
+    for title, found in (("", own), ("Touched", touched)):
+        if found:
+            yield from ("", *([f"**{title}**", ""] if title else []))
+            yield "| change | kind | name | why |"
+            yield "|---|---|---|---|"
+            for each in found:
+                yield f"| {each.how} | {each.kind} | `{each.name}` | {_cell(why(each))} |"
+    if numbers:
+        yield from ("", "**Numbers**", "", "| kind | name | groups | moved | largest | relative | where most |")
+        yield "|---|---|--:|--:|--:|--:|---|"
+        for moved in numbers:
+            told = moved.why or (example(moved, 0) if moved.examples else "")
+            largest = "" if moved.largest is None else _short(moved.largest)
+            cells = (moved.groups, moved.moved, largest, _percent(moved.relative))
+            yield f"| {moved.kind} | `{moved.name}` | {' | '.join(map(str, cells))} | {_cell(told)} |"
+    for text in sql:
+        yield from ("", f"<details><summary>SQL of {text.kind} <code>{text.name}</code></summary>", "", "```diff")
+        yield from text.lines
+        yield from ("```", "", "</details>")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<-", "←").replace("->", "→").replace("<", "&lt;")
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def _short(value: Any) -> str:
+    """A number of few digits; a midnight without its time."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return str(value).removesuffix(" 00:00:00")

@@ -1,0 +1,313 @@
+"""A BASE (a git revision, a directory, a saved manifest) as a project that can be compared with the one at hand."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gemel.dbt.profile import find_profiles, read_yaml
+from gemel.dbt.running import Say, run_dbt_into, target_dir
+from gemel.diff.models import Models, read_models
+from gemel.errors import GemelError, ProjectError, did_you_mean
+from gemel.features.binding import Bound, bind_features
+from gemel.project import Project, load_to_validate
+from gemel.spec.feature_views import read_feature_views
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state of a project. `dir` is where dbt can be run for it; None for manifests that stand alone.
+
+    `notes` say what could not be looked at, and why.
+    """
+
+    name: str
+    project: Project
+    models: Models
+    features: Bound
+    dir: Path | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def current_state(project: Project, *, say: Say = lambda line: None) -> State:
+    """The project as its files are, committed or not. dbt parses it where a file is newer than what it last wrote."""
+    if project.dir is None:
+        return State("these definitions", project, Models({}), Bound((), ()))
+    assert project.artifacts is not None
+    folder = project.dir
+    manifest = project.artifacts / "manifest.json"
+    if not _is_fresh(manifest, project.dir):
+        say("dbt's manifest is older than the project's files: running dbt parse")
+        run_dbt_into(
+            project.artifacts, ["parse"], project.dir, target=project.target, profiles_dir=project.profiles_dir
+        )
+        project = _loaded(project, project.dir, project.artifacts)
+    models = read_models(manifest, folder, project.dialect)
+    dirty = _uncommitted(folder)
+    name = f"the files as they are ({dirty} not committed)" if dirty else "the files as they are"
+    return State(name, project, models, project.features, project.dir)
+
+
+def given_state(project: Project, manifest: str) -> State:
+    """Definitions that were named with --manifest, and dbt's manifest.json beside them where it is there."""
+    models, notes = _beside(Path(manifest), project.dialect)
+    return State(manifest, project, models, project.features, None, notes)
+
+
+def base_state(project: Project, base: str, *, say: Say = lambda line: None) -> State:
+    """What BASE names: a file or a folder that is there, otherwise a git revision.
+
+    Raises ProjectError: G760 outside of git, G761 for a revision that git does not know, G762 for a state that dbt or
+    gemel cannot read.
+    """
+    path = Path(base).expanduser()
+    if path.is_file():
+        return _saved(project, base, path)
+    if (path / "dbt_project.yml").is_file():
+        return _directory(project, base, path.resolve(), say)
+    if (path / "semantic_manifest.json").is_file():
+        return _saved(project, base, path / "semantic_manifest.json")
+    return _revision(project, base, say)
+
+
+def _saved(project: Project, base: str, file: Path) -> State:
+    """A semantic_manifest.json, and manifest.json beside it where that was saved too.
+
+    It holds no feature views: those at hand are bound to its metrics.
+    """
+    with _reading(base):
+        before = load_to_validate(file, database=project.database, target=project.target)
+        _refuse_problems(before)
+    models, found = _beside(file, project.dialect)
+    notes = [*found]
+    features = Bound((), ())
+    if project.dir is not None:
+        notes.append("feature views are compared as they are in the files: a saved manifest holds none")
+        try:
+            features = bind_features(before.graph, read_feature_views(project.dir / "feature_views", root=project.dir))
+        except GemelError as error:
+            notes.append(f"features are not compared, as they have no meaning there: {_first(error)}")
+    return State(base, before, models, features, None, tuple(notes))
+
+
+def _beside(file: Path, dialect: str) -> tuple[Models, tuple[str, ...]]:
+    beside = file.with_name("manifest.json")
+    if not beside.is_file():
+        return Models({}, dialect=dialect), (f"dbt models are not compared: there is no manifest.json beside {file}",)
+    return read_models(beside, None, dialect), ()
+
+
+def _directory(project: Project, base: str, folder: Path, say: Say) -> State:
+    with _reading(base):
+        artifacts = target_dir(folder)
+        if not _is_fresh(artifacts / "manifest.json", folder):
+            say(f"{base}: running dbt parse")
+            run_dbt_into(artifacts, ["parse"], folder, target=project.target, profiles_dir=_profiles(project, folder))
+        return _state(base, project, folder, artifacts)
+
+
+def _revision(project: Project, base: str, say: Say) -> State:
+    """A revision's files, written below target/gemel/ once, and parsed there once."""
+    if project.dir is None:
+        hint = "run it in a dbt project, or name a directory or a saved semantic_manifest.json"
+        raise ProjectError("G760", f"there is no file or directory {base!r}, and no project for a revision", hint=hint)
+    commit = _commit(project.dir, base)
+    name = f"{base} ({commit[:7]})"
+    folder = _cache(project) / commit[:12]
+    checkout, artifacts = folder / "project", folder / f"target-{project.target or 'default'}"
+    if not checkout.exists():
+        _check_out(project.dir, commit, checkout, name=name)
+    if not (checkout / "dbt_project.yml").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        raise _without_project(name)
+    with _reading(name):
+        _lend_packages(project.dir, checkout)
+        if not (artifacts / "manifest.json").is_file():
+            say(f"{name}: running dbt parse")
+            profiles = _profiles(project, checkout)
+            run_dbt_into(artifacts, ["parse"], checkout, target=project.target, profiles_dir=profiles)
+        return _state(name, project, checkout, artifacts)
+
+
+def _state(name: str, project: Project, folder: Path, artifacts: Path) -> State:
+    before = _loaded(project, folder, artifacts)
+    _refuse_problems(before)
+    return State(
+        name, before, read_models(artifacts / "manifest.json", folder, before.dialect), before.features, folder
+    )
+
+
+def _loaded(project: Project, folder: Path, artifacts: Path) -> Project:
+    """The definitions in a folder, of the same target and database as the project at hand."""
+    loaded = load_to_validate(
+        folder,
+        database=project.database,
+        manifest=artifacts / "semantic_manifest.json",
+        target=project.target,
+        profiles_dir=_profiles(project, folder),
+    )
+    loaded.artifacts = artifacts
+    return loaded
+
+
+def _profiles(project: Project, folder: Path) -> str | None:
+    """The profile is the machine's, not the revision's: the one that is used at hand, where there is one."""
+    if project.dir is None or project.dir == folder:
+        return project.profiles_dir
+    try:
+        return str(find_profiles(project.dir, project.profiles_dir).parent.resolve())
+    except ProjectError:
+        return project.profiles_dir
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """What is wrong in another state is told as such: its places are in files that are not at hand."""
+    try:
+        yield
+    except GemelError as error:
+        if error.code in ("G760", "G761", "G762"):
+            raise
+        told = str(error).replace("\n", "\n  ")
+        hint = "put it right there, or compare with a state that parses"
+        if "dbt deps" in told:
+            hint = "`dbt deps` here first: the packages at hand are lent to it"
+        raise ProjectError("G762", f"{name} cannot be read: {told}", hint=hint) from None
+
+
+def _refuse_problems(project: Project) -> None:
+    if project.problems:
+        with project.placing():
+            raise project.problems[0]
+
+
+def _first(error: GemelError) -> str:
+    return str(error).splitlines()[0]
+
+
+# --- git ------------------------------------------------------------------------------------------------------
+
+
+def _git(folder: Path, *arguments: str, index: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+    if index is not None:
+        environment["GIT_INDEX_FILE"] = str(index)
+    try:
+        run = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(run, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as error:
+        hint = "install git, or name a directory or a saved semantic_manifest.json"
+        raise ProjectError("G760", f"cannot start git: {error.strerror or error}", hint=hint) from None
+
+
+def _commit(folder: Path, revision: str) -> str:
+    """The full name of a revision. Raises ProjectError (G760, G761)."""
+    if _git(folder, "rev-parse", "--is-inside-work-tree").stdout.strip() != "true":
+        told = f"{_missing(revision)}, and {folder} is not in a git repository"
+        raise ProjectError("G760", told, hint="name a directory, or a saved semantic_manifest.json")
+    found = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if found.returncode == 0 and found.stdout.strip():
+        return found.stdout.strip()
+    listed = _git(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", "refs/remotes").stdout
+    known = listed.split()
+    hint = did_you_mean(revision, known) or (f"there are {', '.join(known[:8])}" if known else None)
+    if _git(folder, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+        hint = "this clone is shallow: fetch more of it (`git fetch --unshallow`, `fetch-depth: 0` in CI)"
+    raise ProjectError("G761", f"{_missing(revision)}, and git knows no such revision", hint=hint)
+
+
+def _missing(base: str) -> str:
+    if Path(base).expanduser().is_dir():
+        return f"the directory {base!r} has neither a dbt_project.yml nor a semantic_manifest.json"
+    return f"there is no file or directory {base!r}"
+
+
+def _without_project(name: str) -> ProjectError:
+    hint = "compare with a revision since the dbt project is in this folder"
+    return ProjectError("G762", f"{name} has no dbt_project.yml in this folder", hint=hint)
+
+
+def _check_out(folder: Path, commit: str, checkout: Path, *, name: str) -> None:
+    """The project's folder as it was at a commit. The repository's own index and work tree are not touched."""
+    top = Path(_git(folder, "rev-parse", "--show-toplevel").stdout.strip())
+    prefix = _git(folder, "rev-parse", "--show-prefix").stdout.strip().rstrip("/")
+    if prefix and _git(folder, "cat-file", "-e", f"{commit}:{prefix}").returncode:
+        raise _without_project(name)
+    partial = checkout.with_name(f"partial-{os.getpid()}")
+    index = checkout.with_name(f"index-{os.getpid()}")
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        for arguments in (
+            ("read-tree", f"{commit}:{prefix}" if prefix else commit),
+            ("checkout-index", "--all", "--force", f"--prefix={partial}/"),
+        ):
+            done = _git(top, *arguments, index=index)
+            if done.returncode:
+                said = (done.stderr.strip() or f"git ended with {done.returncode}").splitlines()[-1]
+                raise ProjectError("G762", f"git cannot write the files of {commit[:7]}: {said}")
+        with suppress(FileExistsError, OSError):  # another run was quicker
+            partial.rename(checkout)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        index.unlink(missing_ok=True)
+
+
+def _cache(project: Project) -> Path:
+    assert project.dir is not None
+    folder = target_dir(project.dir) / "gemel" / "base"
+    place = hashlib.sha256(str(project.dir).encode()).hexdigest()[:8]
+    return folder / place if os.environ.get("DBT_TARGET_PATH") else folder
+
+
+def _uncommitted(folder: Path) -> int:
+    """How many of the project's files differ from HEAD; 0 outside of git."""
+    try:
+        return len(_git(folder, "status", "--porcelain", "--untracked-files=all", "--", ".").stdout.splitlines())
+    except ProjectError:
+        return 0
+
+
+def _lend_packages(project: Path, checkout: Path) -> None:
+    """The packages installed at hand, where the checkout has none: they are in no commit."""
+    installed = _packages_path(project)
+    wanted = checkout / _packages_path(checkout).relative_to(checkout)
+    if installed.is_dir() and not wanted.exists():
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            wanted.symlink_to(installed.resolve(), target_is_directory=True)
+        except OSError:
+            shutil.copytree(installed, wanted)
+
+
+def _packages_path(folder: Path) -> Path:
+    said = read_yaml(folder / "dbt_project.yml").get("packages-install-path")
+    return folder / (said if isinstance(said, str) and not Path(said).is_absolute() else "dbt_packages")
+
+
+_WATCHED = ("model", "seed", "snapshot", "macro", "analysis", "test")
+
+
+def _is_fresh(manifest: Path, folder: Path) -> bool:
+    """Whether no file that dbt reads, nor a folder of them, changed since it wrote the manifest."""
+    try:
+        written = manifest.stat().st_mtime_ns
+    except OSError:
+        return False
+    return all(changed <= written for changed in _changes(folder))
+
+
+def _changes(folder: Path) -> Iterator[int]:
+    settings = read_yaml(folder / "dbt_project.yml")
+    yield (folder / "dbt_project.yml").stat().st_mtime_ns
+    for kind in _WATCHED:
+        said = settings.get(f"{kind}-paths")
+        paths = said if isinstance(said, list) else ["analyses" if kind == "analysis" else f"{kind}s"]
+        for path in paths:
+            for root, _, files in os.walk(folder / str(path)):
+                for each in (Path(root), *(Path(root) / name for name in files)):
+                    with suppress(OSError):
+                        yield each.stat().st_mtime_ns

@@ -1,0 +1,1 @@
+"""Connections to where the data is; every result is Arrow."""

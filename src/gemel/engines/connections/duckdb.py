@@ -1,0 +1,351 @@
+"""A DuckDB file, opened to be read and never written. DuckDB's own errors become ours here and nowhere else.
+
+The file is attached to an in-memory connection under the name that the project's SQL uses for it. A copy of
+gemel.duckdb called backup.duckdb thus still answers: the views inside it say `gemel.main.flights`.
+
+What keeps a question from doing harm: every file is attached READ_ONLY, names in SQL never resolve to Python
+variables, no extension is downloaded, and the configuration is locked. Access to other files stays open,
+because staging views over parquet and s3 are how many projects start and nothing tells where those files are;
+that no user's text reaches a FROM clause is the compiler's promise.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from gemel.dbt.profile import Profile
+from gemel.errors import WarehouseError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow
+
+T = TypeVar("T")
+
+OF_OTHER_TYPES = "a column, or a value in a filter, is of another type than what it is compared or computed with"
+
+
+class Warehouse:
+    """The databases of one profile, or of an open connection. Nothing is opened before the first question.
+
+    A connection stays its owner's: it is asked through cursors, in its own schema, and never closed. What only it
+    sees (temporary tables, registered frames) a cursor does not.
+    """
+
+    dialect = "duckdb"
+
+    def __init__(self, profile: Profile, connection: "duckdb.DuckDBPyConnection | None" = None) -> None:
+        self.profile = profile
+        self._connection = connection
+        self._lent = connection is not None
+
+    def run(self, sql: str) -> "Result":
+        """The rows of `sql`: bound now, run when they are asked for.
+
+        Raises WarehouseError: G401-G403 for the file, G405-G407 for the SQL.
+        """
+        with translated(self.profile):
+            return Result(self._cursor(), sql)
+
+    def batches(self, sql: str, *, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows, some at a time, of a result that need not fit into memory."""
+        with translated(self.profile):
+            cursor = self._cursor().execute(sql)
+            while rows := cursor.fetchmany(size):
+                yield rows
+
+    def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
+        """The columns that `sql` would have: `(("revenue", "DECIMAL(38,2)"),)`. It is bound, and not run."""
+        with translated(self.profile):
+            described = self._cursor().execute(f"DESCRIBE {sql}").fetchall()
+        return tuple((str(name), str(kind)) for name, kind, *_ in described)
+
+    def catalogs(self) -> frozenset[str]:
+        """The database names that SQL can use here. Known from the profile, without opening anything."""
+        if not self._lent:
+            return self.profile.catalogs
+        with translated():
+            named = self._cursor().execute("SELECT database_name FROM duckdb_databases() WHERE NOT internal").fetchall()
+        return frozenset(str(name) for (name,) in named)
+
+    def close(self) -> None:
+        if self._connection is not None and not self._lent:
+            self._connection.close()
+            self._connection = None
+
+    def scratch(self, temp: Path) -> "Scratch":
+        """A connection to make tables in; what does not fit into memory goes into the folder `temp`.
+
+        The warehouse is closed for it, as a file can be open in one way only, and opens again when it is asked.
+        """
+        with translated(self.profile):
+            if self._lent:
+                return Scratch(self._cursor())
+            self.close()
+            connection = _connect(self.profile, {"temp_directory": str(temp)})
+            if self.profile.path != ":memory:":
+                connection.execute(f"USE {_quoted(self.profile.database)}")
+            return Scratch(connection)
+
+    def scratches(self) -> AbstractContextManager[Callable[[Path], "Scratch"]]:
+        """Nothing is copied for them: each is one by itself."""
+        return nullcontext(self.scratch)
+
+    def __enter__(self) -> "Warehouse":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _cursor(self) -> "duckdb.DuckDBPyConnection":
+        if self._connection is None:
+            self._connection = _connect(self.profile)
+        cursor = self._connection.cursor()
+        if self._lent:
+            database, schema = self._connection.execute("SELECT current_database(), current_schema()").fetchall()[0]
+            cursor.execute(f"USE {_quoted(database)}.{_quoted(schema)}")
+        elif self.profile.path != ":memory:":
+            cursor.execute(f"USE {_quoted(self.profile.database)}")
+        return cursor
+
+
+class Result:
+    """The answer to one SQL text, run when it is first asked for, and again for each further form."""
+
+    def __init__(self, cursor: "duckdb.DuckDBPyConnection", sql: str) -> None:
+        self._cursor = cursor
+        self._relation = cursor.sql(sql)
+        self.columns: tuple[str, ...] = tuple(self._relation.columns)
+        self.types: tuple[str, ...] = tuple(str(kind) for kind in self._relation.types)
+        self._rows: list[tuple[Any, ...]] | None = None
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Plain Python values, a tuple a row."""
+        if self._rows is None:
+            self._rows = _interruptible(self._cursor, self._relation.fetchall)
+        return self._rows
+
+    def arrow(self) -> "pyarrow.Table":
+        """A pyarrow Table."""
+        return _interruptible(self._cursor, self._relation.to_arrow_table)
+
+    def df(self) -> Any:
+        """A pandas DataFrame. Raises WarehouseError (G408) where pandas is not installed."""
+        installed("pandas")
+        return _interruptible(self._cursor, self._relation.df)
+
+    def pl(self) -> Any:
+        """A polars DataFrame. Raises WarehouseError (G408) where polars is not installed."""
+        return installed("polars").from_arrow(self.arrow())
+
+
+class Scratch:
+    """A connection of its own to the same databases, in which tables can be made. They are gone when it is closed.
+
+    What no longer fits into memory goes into a folder; see Warehouse.scratch.
+    """
+
+    def __init__(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        self._connection = connection
+
+    def make(self, table: str, sql: str) -> int:
+        """The rows of `sql` as `temp.main.<table>`; how many. Raises WarehouseError."""
+        made = f"CREATE TEMP TABLE {_quoted(table)} AS {sql}"
+        return int(_interruptible(self._connection, lambda: self._connection.execute(made).fetchall())[0][0])
+
+    def drop(self, table: str) -> None:
+        """Forget a table that was made."""
+        with translated():
+            self._connection.execute(f"DROP TABLE temp.main.{_quoted(table)}")
+
+    def threads(self) -> int:
+        """How many there are for a query."""
+        return int(self.rows("SELECT current_setting('threads')")[0][0])
+
+    def take(self, table: str, rows: "pyarrow.RecordBatchReader") -> int:
+        """Rows of Arrow as `temp.main.<table>`; how many."""
+        self._connection.register(f"{table}_given", rows)
+        count = self.make(table, f"SELECT * FROM {_quoted(f'{table}_given')}")
+        self._connection.unregister(f"{table}_given")
+        return count
+
+    def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
+        """As Warehouse.describe."""
+        with translated():
+            described = self._connection.execute(f"DESCRIBE {sql}").fetchall()
+        return tuple((str(name), str(kind)) for name, kind, *_ in described)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Plain Python values, a tuple a row."""
+        return _interruptible(self._connection, lambda: self._connection.execute(sql).fetchall())
+
+    def stream(self, sql: str, *, size: int) -> tuple["pyarrow.Schema", Iterator["pyarrow.RecordBatch"]]:
+        """The rows in batches of `size`, one result at a time."""
+        reader = _interruptible(self._connection, lambda: self._connection.sql(sql).to_arrow_reader(size))
+        return reader.schema, _batches(self._connection, reader)
+
+    def is_select(self, sql: str) -> bool:
+        """Whether it is one statement, and that a SELECT. Raises WarehouseError where it is no SQL."""
+        import duckdb
+
+        with translated():
+            statements = self._connection.extract_statements(sql)
+        return [statement.type for statement in statements] == [duckdb.StatementType.SELECT]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def installed(package: str, hint: str | None = None) -> Any:
+    """A package that not everybody needs. Raises WarehouseError (G408) where it is not there."""
+    try:
+        return import_module(package)
+    except ImportError:
+        hint = hint or f"pip install {package}, or take .arrow() or .rows()"
+        raise WarehouseError("G408", f"{package} is not installed", hint=hint) from None
+
+
+def _batches(
+    connection: "duckdb.DuckDBPyConnection", reader: "pyarrow.RecordBatchReader"
+) -> Iterator["pyarrow.RecordBatch"]:
+    import pyarrow
+
+    while True:
+        try:
+            batch = _interruptible(connection, reader.read_next_batch)
+        except StopIteration:
+            return
+        except pyarrow.ArrowException as error:
+            raise WarehouseError("G407", str(error).splitlines()[0]) from None
+        yield batch
+
+
+def _interruptible(connection: "duckdb.DuckDBPyConnection", work: Callable[[], T]) -> T:
+    """Do the work in a thread, so that Ctrl-C reaches us, and through us the engine."""
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    with translated():
+        try:
+            answer = outcome.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            wait([outcome], timeout=5)
+            raise
+    thread.join()  # until then it holds the connection, and with it the file
+    return answer
+
+
+def _connect(profile: Profile, settings: Mapping[str, str] | None = None) -> "duckdb.DuckDBPyConnection":
+    import duckdb
+
+    _check_file(profile.path, profile)
+    for attachment in profile.attach:
+        _check_file(attachment.path, profile)
+    safe: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
+    connection = duckdb.connect(":memory:", config={**safe, **(settings or {})})
+    for extension in profile.extensions:
+        connection.load_extension(extension)
+    # Times with a zone are shown and cut in UTC, wherever this runs, unless the profile says otherwise.
+    if not any(name.lower() == "timezone" for name in profile.settings):
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    for name, value in profile.settings.items():
+        connection.execute(f"SET GLOBAL {_quoted(name)} = {_literal(value)}")
+    for path, name in [(profile.path, profile.database), *((each.path, each.name) for each in profile.attach)]:
+        if path != ":memory:":
+            connection.execute(f"ATTACH {_literal(path)} AS {_quoted(name)} (READ_ONLY)")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _check_file(path: str, profile: Profile) -> None:
+    if path == ":memory:":
+        if not profile.attach:
+            raise WarehouseError(
+                "G401",
+                f"target {profile.target!r} keeps its tables in memory: they are gone when dbt ends",
+                hint="give the target a `path` in profiles.yml",
+            )
+    elif "://" not in path and not Path(path).is_file():
+        what = "is a directory" if Path(path).is_dir() else "does not exist"
+        raise WarehouseError(
+            "G401", f"the DuckDB file {path} {what}", hint="`dbt build` makes it; --database names another one"
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def translated(profile: Profile | None = None) -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _error(error, profile) from None
+
+
+def _error(error: "duckdb.Error", profile: Profile | None) -> WarehouseError:
+    import duckdb
+
+    message = str(error)
+    first = re.sub(r"^[A-Z][\w ]* Error: ", "", message.splitlines()[0] if message else type(error).__name__)
+    near = re.search(r'(?:Did you mean|Candidate bindings:)[ :]*"([^"\n]+)"', message)
+    hint = f"did you mean {near[1]}?" if near else None
+    if "lock on file" in message or "Unique file handle conflict" in message or "different configuration" in message:
+        holder = re.search(r"PID (\d+)", message)
+        who = f"process {holder[1]}" if holder else "another connection"
+        return WarehouseError(
+            "G403",
+            f"the database is being written to by {who}: {profile.path if profile else first}",
+            hint="wait for it to end (a dbt build?), or close it",
+        )
+    if "not a valid DuckDB database" in message or "newer version" in message or "Serialization" in message:
+        return WarehouseError("G402", first, hint="is it made by another version of DuckDB, or no DuckDB file at all?")
+    match error:
+        case duckdb.CatalogException():
+            return WarehouseError(
+                "G405", first, hint=hint or "`dbt build` makes the tables; was it run since the models changed?"
+            )
+        case duckdb.BinderException() | duckdb.ParserException():
+            return WarehouseError(
+                "G406",
+                first,
+                hint=hint or "the SQL, a filter in it, or a definition; --explain shows it. Was `dbt build` run?",
+            )
+        case duckdb.ConversionException():
+            return WarehouseError("G407", first, hint=OF_OTHER_TYPES)
+        case duckdb.OutOfMemoryException():
+            hint = (
+                "what does not fit into memory goes to the folder for temporary files (TMPDIR), which needs room; "
+                "`settings: {memory_limit: ...}` in profiles.yml says how much fits; fewer `threads` need less"
+            )
+            return WarehouseError("G407", f"out of memory: {first}", hint=hint)
+        case duckdb.IOException():
+            return WarehouseError("G401", first, hint="a file that the database or one of its views reads")
+        case _:
+            return WarehouseError("G407", first)

@@ -1,0 +1,104 @@
+"""What every warehouse can be asked, and which one a target of dbt's profile names."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gemel.dbt.profile import Target, duckdb_profile, not_asked
+from gemel.errors import GemelError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from gemel.engines.connections.duckdb import Scratch
+
+
+class Result(Protocol):
+    """The answer to one SQL text, run when it is first asked for."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Plain Python values, a tuple a row."""
+        ...
+
+    def arrow(self) -> "pyarrow.Table":
+        """A pyarrow Table."""
+        ...
+
+    def df(self) -> Any:
+        """A pandas DataFrame. Raises WarehouseError (G408) where pandas is not installed."""
+        ...
+
+    def pl(self) -> Any:
+        """A polars DataFrame. Raises WarehouseError (G408) where polars is not installed."""
+        ...
+
+
+class Warehouse(Protocol):
+    """The tables of a project. Nothing is opened before the first question; nothing is ever written."""
+
+    dialect: str
+
+    def run(self, sql: str) -> Result:
+        """The rows of `sql`: bound now, run when they are asked for. Raises WarehouseError (G4xx)."""
+        ...
+
+    def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
+        """The columns that `sql` would have, typed in DuckDB's words. It is bound, and not run."""
+        ...
+
+    def catalogs(self) -> frozenset[str]:
+        """The database names that SQL can use here."""
+        ...
+
+    def batches(self, sql: str, *, size: int = ...) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows, some at a time, of a result that need not fit into memory."""
+        ...
+
+    def scratch(self, temp: Path) -> "Scratch":
+        """A DuckDB in which tables can be made of these; what does not fit into memory goes into the folder `temp`."""
+        ...
+
+    def scratches(self) -> AbstractContextManager[Callable[[Path], "Scratch"]]:
+        """What opens scratches, one after another; a table that has to be copied for them is copied once for all."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_target(target: Target, project_dir: Path) -> Warehouse:
+    """Raises ProjectError (G604) and WarehouseError (G404) where the profile does not name one that can be asked."""
+    match target.kind:
+        case "duckdb":
+            from gemel.engines.connections import duckdb
+
+            return duckdb.Warehouse(duckdb_profile(target, project_dir))
+        case "postgres":
+            from gemel.engines.connections import postgres
+
+            return postgres.Warehouse(postgres.read_server(target))
+        case _:
+            target.rendered()  # what is wrong there is said first
+            raise not_asked(target, "duckdb", "postgres")
+
+
+def is_utc(warehouse: Warehouse, target: Target | None) -> bool:
+    """Whether dbt's sessions are surely in UTC: DuckDB's by the profile, PostgreSQL's as the server begins ours."""
+    from gemel.engines.connections import postgres
+
+    try:
+        if isinstance(warehouse, postgres.Warehouse):
+            zone = warehouse.zone()
+        else:
+            settings = target.rendered().get("settings") if target else None
+            named = settings.items() if isinstance(settings, dict) else ()
+            zone = next((str(value) for name, value in named if str(name).lower() == "timezone"), "")
+    except GemelError:
+        return False
+    return zone.upper() in _UTC
+
+
+_UTC = frozenset({"UTC", "ETC/UTC", "UCT", "ETC/UCT", "ZULU", "ETC/ZULU"})

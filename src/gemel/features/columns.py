@@ -1,0 +1,195 @@
+"""Which type each column of each feature table has, decided once for SQL, dbt and Feast alike.
+
+In this order: what the view declares (`dtype:`), what the definition makes certain (a count is an integer), what
+the engine says of the query (DESCRIBE), what was generated last time. So a clone without a database generates the
+same files as the machine that committed them, and a type that no one knows is asked for, never guessed.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from gemel.errors import BridgeError, GemelError, Problems, WarehouseError
+from gemel.features.binding import Bound, BoundView
+from gemel.features.shapes import type_name
+from gemel.features.sources import DUCKDB, Warehouse
+from gemel.features.tables import Tables, Types
+from gemel.features.types import KEYS, LARGE, TYPES, from_engine
+from gemel.features.zones import zoned
+
+Describe = Callable[[str], tuple[tuple[str, str], ...]]
+"""SQL to the names and types of its columns, as the engine sees them. Raises WarehouseError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where types can be asked: the database, and the properties that were generated last time.
+
+    `is_asked` says that it is the warehouse itself that describes, in its dialect; else what dbt wrote down of it.
+    `is_utc` says that dbt's sessions there are surely in UTC.
+    """
+
+    describe: Describe | None = None
+    catalogs: frozenset[str] | None = None
+    recorded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    kind: Warehouse = DUCKDB
+    is_asked: bool = True
+    is_utc: bool = False
+
+
+def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]:
+    """By view, the type of each entity and feature. Raises Problems (G523, G524, G526)."""
+    problems: list[GemelError] = []
+    told = _described(tables, bound, known)
+    if known.describe is not None and known.is_asked and not known.is_utc:
+        there = [view for view in bound.views if told.get(view.name)]
+        problems.extend(zoned(tables, there, known.describe, known.catalogs, known.kind))
+    types: dict[str, Types] = {
+        view.name: _view_types(view, told.get(view.name, {}), known, problems) for view in bound.views
+    }
+    keys: dict[str, tuple[str, str]] = {}
+    for view in bound.views:
+        for entity in view.view.entities:
+            type_ = types[view.name].get(entity)
+            first, other = keys.setdefault(entity, (view.name, type_ or ""))
+            if type_ and other and type_ != other:
+                problems.append(
+                    BridgeError(
+                        "G524",
+                        f"entity {entity!r} is {type_} in feature view {view.name!r} and {other} in {first!r}",
+                        hint="Feast has one entity of a name; cast the columns to one type in the dbt models",
+                        place=view.view.place,
+                    )
+                )
+    if problems:
+        raise Problems(problems)
+    return types
+
+
+def unknown_only(error: Problems) -> bool:
+    """Whether all that is wrong is that nothing tells a type yet, which building the models would put right."""
+    return all(each.code == "G523" for each in error.errors)
+
+
+def _view_types(view: BoundView, told: Mapping[str, str], known: Known, problems: list[GemelError]) -> dict[str, str]:
+    recorded = known.recorded.get(view.name, {})
+    types: dict[str, str] = {}
+    for entity in view.view.entities:
+        type_ = from_engine(told[entity]) if entity in told else recorded.get(entity)
+        if told.get(entity, "").upper() in LARGE:
+            problems.append(
+                BridgeError(
+                    "G524",
+                    f"entity {entity!r} is {told[entity]}, and a key in Feast's stores is a text or a BIGINT",
+                    hint="cast the column in the dbt model: to BIGINT where its values fit, or to VARCHAR",
+                    place=view.view.place,
+                )
+            )
+        elif type_ in KEYS:
+            types[entity] = type_
+        elif entity in told or type_:
+            problems.append(
+                BridgeError(
+                    "G524",
+                    f"entity {entity!r} is {told.get(entity, type_)}, which cannot be a key in Feast's stores",
+                    hint="keys are texts or integers; cast the column in the dbt model",
+                    place=view.view.place,
+                )
+            )
+        else:
+            problems.append(
+                BridgeError(
+                    "G523",
+                    f"nothing tells the type of entity {entity!r} in feature view {view.name!r} yet",
+                    hint=_build(known),
+                    place=view.view.place,
+                )
+            )
+    for column in view.columns:
+        type_ = column.dtype or (from_engine(told[column.name]) if column.name in told else recorded.get(column.name))
+        if type_:
+            types[column.name] = type_
+        elif column.name in told:
+            problems.append(
+                BridgeError(
+                    "G524",
+                    f"{column.name!r} is {told[column.name]}, which cannot be a feature as it is",
+                    hint=f"say what to cast it to with `dtype:`, one of {', '.join(TYPES)}",
+                    place=column.feature.place,
+                )
+            )
+        else:
+            problems.append(
+                BridgeError(
+                    "G523",
+                    f"nothing tells the type of {column.name!r} in feature view {view.name!r} yet",
+                    hint=f"{_build(known)}, or say `dtype:`",
+                    place=column.feature.place,
+                )
+            )
+    return types
+
+
+def _build(known: Known) -> str:
+    if known.is_asked:
+        return "build the models that it reads (`gemel build` does it in order)"
+    return "build the models that it reads and run `dbt docs generate`, or give their columns a `data_type:`"
+
+
+def _described(tables: Tables, bound: Bound, known: Known) -> dict[str, dict[str, str]]:
+    """What the engine says, by view. It looks at one view while we write the next."""
+    if known.describe is None:
+        return {}
+    kind = known.kind if known.is_asked else DUCKDB
+    with _taking_turns(), ThreadPoolExecutor(max_workers=1) as engine:
+        asked = {
+            view.name: engine.submit(_described_one, known, view, tables.natural(view, known.catalogs, kind))
+            for view in bound.views
+        }
+    return {name: each.result() for name, each in asked.items()}
+
+
+@contextmanager
+def _taking_turns() -> Iterator[None]:
+    """The engine's thread waits for ours to pause; by Python's own setting that is longer than its step."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _described_one(known: Known, view: BoundView, sql: str) -> dict[str, str]:
+    """Nothing where there is no database, or not these tables in it."""
+    assert known.describe is not None
+    try:
+        return dict(known.describe(sql))
+    except WarehouseError as error:
+        nothing_yet = error.code in ("G401", "G405")  # no file, or no such table in it
+        if nothing_yet or (error.code in ("G403", "G404") and view.name in known.recorded):
+            return {}
+        raise
+
+
+def read_recorded(content: object, kind: Warehouse = DUCKDB) -> dict[str, dict[str, str]]:
+    """The types in properties that were generated before: `{"carrier_punctuality": {"carrier": "string"}}`."""
+    # Where two types have one name there, the wider one is meant.
+    by_sql = {type_name(name, kind): name for name in TYPES}
+    models = content.get("models") if isinstance(content, dict) else None
+    return {
+        str(model.get("name")): {
+            str(column.get("name")): by_sql[column["data_type"]]
+            for column in _columns(model)
+            if column.get("data_type") in by_sql
+        }
+        for model in models or []
+        if isinstance(model, dict)
+    }
+
+
+def _columns(model: dict[str, object]) -> Iterator[dict[str, str]]:
+    columns = model.get("columns")
+    return (column for column in columns if isinstance(column, dict)) if isinstance(columns, list) else iter(())

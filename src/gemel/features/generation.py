@@ -1,0 +1,90 @@
+"""All that `gemel generate` writes of the feature views, as texts by path, and Feast's store beside it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gemel.compiler.names.graph import Graph
+from gemel.dbt.nodes import Nodes
+from gemel.errors import GemelError, Problems
+from gemel.features import repository
+from gemel.features.binding import Bound
+from gemel.features.columns import Known, decide_types, read_recorded
+from gemel.features.sources import DUCKDB, Table, Warehouse, table
+from gemel.features.tables import Tables, exposures, properties
+from gemel.files import DATA, VIEWS, Change, Files, headed, models_folder, read_yaml
+from gemel.files import compare as compare_files
+from gemel.files import write as write_files
+from gemel.on_demand.computing import compute_all
+
+STORE = f"{VIEWS}/feature_store.yaml"
+
+
+def generate(
+    graph: Graph, bound: Bound, known: Known, *, root: Path, project: str, nodes: Nodes
+) -> dict[str, str | None]:
+    """Every generated file's text by its path below `root`; None for one that waits for dbt to say where tables are.
+
+    Raises Problems where a type is not known, or where the warehouse cannot say a view.
+    """
+    kind = known.kind
+    tables = Tables(graph)
+    types = decide_types(tables, bound, known)
+    problems: list[GemelError] = []
+    folder = models_folder(root, "features")
+    files: dict[str, str | None] = {}
+    for view in bound.views:
+        file = view.view.place.file if view.view.place else f"{VIEWS}/"
+        try:
+            text = tables.model(view, types[view.name], nodes=nodes, kind=kind)
+        except GemelError as error:
+            problems.append(error)
+            continue
+        files[f"{folder}/{view.name}.sql"] = headed(".sql", file, text)
+    if problems:
+        raise Problems(problems)
+    if bound.views:
+        files[f"{folder}/_feature_views.yml"] = headed(".yml", f"{VIEWS}/", properties(tables, bound, types, kind))
+        computed = compute_all(bound.on_demand, types)
+        places = places_of(bound, nodes, kind)
+        written = (
+            None
+            if len(places) < len(bound.views)
+            else repository.definitions(tables, bound, types, computed, project=project, kind=kind, places=places)
+        )
+        files[f"{VIEWS}/definitions.py"] = written and headed(".py", f"{VIEWS}/", written)
+        files[f"{DATA}/.gitignore"] = "*\n!.gitignore\n"
+    if bound.services:
+        files[f"{folder}/_feature_services.yml"] = headed(".yml", f"{VIEWS}/", exposures(bound))
+    return files
+
+
+def places_of(bound: Bound, nodes: Nodes, kind: Warehouse) -> dict[str, Table]:
+    """Where the tables of the views are, of those that dbt knows of; a copied one is where we put it."""
+    if kind.is_copied:
+        return {view.name: Table("", "", view.name) for view in bound.views}
+    named = {view.name: nodes.relation_name(view.name) for view in bound.views}
+    return {name: table(relation, kind) for name, relation in named.items() if relation}
+
+
+def compare(root: Path, files: Files) -> list[Change]:
+    """What differs between the files on disk and those that there should be."""
+    changes = compare_files(root, files)
+    if f"{VIEWS}/definitions.py" in files and not (root / STORE).exists():
+        changes.append(Change(STORE, "missing"))
+    return sorted(changes, key=lambda change: change.path)
+
+
+def write(root: Path, files: Files, *, store: Callable[[], str]) -> list[Change]:
+    """Make the files on disk be `files`; what was changed. `store` makes feature_store.yaml, where there is none.
+
+    Raises Problems (G525) before anything is written where a file that is not ours is in the way.
+    """
+    changes = compare(root, files)
+    # The store is the user's to change, so it is written once and never looked at again.
+    write_files(root, files, changes, once={STORE: store})
+    return changes
+
+
+def recorded_types(root: Path, kind: Warehouse = DUCKDB) -> dict[str, dict[str, str]]:
+    """The types of the feature tables as they were generated last."""
+    return read_recorded(read_yaml(root / models_folder(root, "features") / "_feature_views.yml"), kind)

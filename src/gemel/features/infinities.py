@@ -1,0 +1,69 @@
+"""Times that are no times: `'-infinity'` and `'infinity'`, which engines keep, and Feast and Python cannot read.
+
+A fact at `'-infinity'` would have a row there. One at `'infinity'` is never known, so it has none; as the end of a
+version it is fine, and as a feature's value it is not.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gemel.compiler.features.cells import MOMENT
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.question.expressions import column
+from gemel.compiler.sql import dialects
+from gemel.errors import BridgeError, GemelError
+from gemel.features.binding import BoundView, known_times
+from gemel.spec.manifest import Relation
+
+if TYPE_CHECKING:
+    from gemel.engines.connections.opening import Warehouse
+
+_HINT = "make it NULL in the dbt model"
+
+
+def endless_facts(graph: Graph, views: Iterable[BoundView], warehouse: "Warehouse") -> Iterator[GemelError]:
+    """G537 for each view whose facts are known at `'-infinity'`. Their tables have to be there."""
+    named = dialects.named(warehouse.catalogs())
+    counted: dict[tuple[Relation, str], int] = {}
+    for view in views:
+        for (relation, name), value in known_times(graph, view).items():
+            if (relation, value.sql()) not in counted:
+                table = exp.alias_(named(relation), exp.to_identifier(relation.name, quoted=True), table=True)
+                counted[relation, value.sql()] = _count(warehouse, table, value, ("-infinity",))
+            if count := counted[relation, value.sql()]:
+                yield BridgeError(
+                    "G537",
+                    f"feature view {view.name!r} has facts that are known at '-infinity' ({relation.name}.{name}, "
+                    f"{count:,} of them), before which there is no moment",
+                    hint=_HINT,
+                    place=view.view.place,
+                )
+
+
+def endless_rows(
+    view: BoundView, built: Mapping[str, str], relation: str, warehouse: "Warehouse"
+) -> Iterator[BridgeError]:
+    """G537 for each time of a feature table that no reader of it can read. `built` are its columns' types."""
+    table = exp.maybe_parse(relation, into=exp.Table, dialect=warehouse.dialect)
+    for name in (MOMENT, *(each.name for each in view.columns)):
+        if not built.get(name, "").startswith("TIMESTAMP"):
+            continue
+        count = _count(warehouse, table, column(name), ("-infinity", "infinity"))
+        if count:
+            yield BridgeError(
+                "G537",
+                f"{name!r} of feature view {view.name!r} is infinite in its table, {count:,} times",
+                hint=f"{_HINT} that it comes from",
+                place=view.view.place,
+            )
+
+
+def _count(warehouse: "Warehouse", table: exp.Expr, value: exp.Expr, words: Iterable[str]) -> int:
+    time = exp.DataType.Type.TIMESTAMP
+    endless = [exp.cast(exp.Literal.string(word), time) for word in words]
+    is_one = exp.In(this=exp.cast(value.copy(), time), expressions=endless)
+    query = exp.select(exp.Count(this=exp.Star())).from_(table.copy()).where(is_one)
+    [(count,)] = warehouse.run(dialects.speak(query, warehouse.dialect)).rows()
+    return int(count)

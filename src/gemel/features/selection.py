@@ -1,0 +1,105 @@
+"""Which features are asked for by the names of services, views and single features, and what has to be looked up."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gemel.errors import BridgeError, UnknownNameError, did_you_mean
+from gemel.features.binding import Bound, BoundView
+from gemel.on_demand.binding import BoundOnDemand
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A view and the columns that are taken of it, in the order in which they are asked for."""
+
+    view: BoundView
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The features of tables that are asked for, and those computed on demand; `views` are all that there are."""
+
+    tables: tuple[Chosen, ...]
+    on_demand: tuple[tuple[BoundOnDemand, tuple[str, ...]], ...]
+    views: Mapping[str, BoundView]
+
+    def features(self) -> Iterator[tuple[str, str]]:
+        """Each with its view before it, in the order of the answer."""
+        for each in self.tables:
+            yield from ((each.view.name, name) for name in each.columns)
+        for view, names in self.on_demand:
+            yield from ((view.name, name) for name in names)
+
+    def needed(self) -> tuple[Chosen, ...]:
+        """The features of tables that are asked for, or that others are computed of."""
+        columns = {each.view.name: dict.fromkeys(each.columns) for each in self.tables}
+        for view, _ in self.on_demand:
+            for source, names in view.sources:
+                columns.setdefault(source, {}).update(dict.fromkeys(names))
+        return tuple(Chosen(self.views[name], tuple(names)) for name, names in columns.items())
+
+    def entities(self) -> list[str]:
+        return list(dict.fromkeys(entity for each in self.needed() for entity in each.view.view.entities))
+
+    def inputs(self) -> dict[str, str]:
+        """What has to come with a request, and of which type."""
+        return {name: type_ for view, _ in self.on_demand for name, type_ in view.view.inputs}
+
+
+_NAMES = "name a service, a view or `view.feature`"
+
+
+def choose(bound: Bound, names: Sequence[str]) -> Choice:
+    """The features that services, views and `view.feature` name. Raises UnknownNameError (G204), BridgeError (G555)."""
+    views = {view.name: view for view in bound.views}
+    on_demand = {view.name: view for view in bound.on_demand}
+    services = {service.service.name: service for service in bound.services}
+    every = {view.name: tuple(column.name for column in view.columns) for view in bound.views}
+    every |= {view.name: view.features for view in bound.on_demand}
+    taken: dict[str, dict[str, None]] = {}
+    for name in names:
+        if not isinstance(name, str):
+            raise BridgeError("G555", f"a name is a text, not {name!r}", hint=_NAMES)
+        view, _, feature = name.partition(".")
+        if name in services:
+            for owner, columns in services[name].taken():
+                taken.setdefault(owner, {}).update(dict.fromkeys(columns or every[owner]))
+        elif view in every and (not feature or feature in every[view]):
+            taken.setdefault(view, {}).update(dict.fromkeys((feature,) if feature else every[view]))
+        else:
+            known = [*services, *every, *(f"{v}.{c}" for v, columns in every.items() for c in columns)]
+            raise UnknownNameError(
+                "G204",
+                f"no feature view, service or feature named {name[:80]!r}",
+                hint=did_you_mean(name, known) or f"there are {', '.join([*services, *every]) or 'none'}",
+            )
+    choice = Choice(
+        tuple(Chosen(views[name], tuple(columns)) for name, columns in taken.items() if name in views),
+        tuple((on_demand[name], tuple(columns)) for name, columns in taken.items() if name in on_demand),
+        views,
+    )
+    _check_names(choice)
+    return choice
+
+
+def _check_names(choice: Choice) -> None:
+    owners: dict[str, str] = {}
+    for owner, feature in choice.features():
+        if owners.setdefault(feature, owner) != owner:
+            raise BridgeError(
+                "G555",
+                f"{owners[feature]} and {owner} both have a feature named {feature!r}",
+                hint="give one another name with `name:`, or take single features, as `view.feature`",
+            )
+    if not owners:
+        raise BridgeError("G555", "no feature is named", hint=_NAMES)
+    taken = dict.fromkeys(choice.entities(), "an entity") | {name: f"a feature of {o}" for name, o in owners.items()}
+    for view, _ in choice.on_demand:
+        for name, type_ in view.view.inputs:
+            if taken.setdefault(name, f"an input of type {type_}") != f"an input of type {type_}":
+                raise BridgeError(
+                    "G555",
+                    f"{view.name} takes an input {name!r} of type {type_}, and {name!r} is {taken[name]} besides",
+                    hint="give the input another name",
+                )

@@ -1,0 +1,365 @@
+"""A bound feature view to the dbt model that builds its table: SQL with `{{ ref(...) }}`, and its properties."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlglot import exp
+
+from gemel.compiler.features.cells import MOMENT
+from gemel.compiler.features.moments import plan_features
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.plan import rewrites
+from gemel.compiler.plan.algebra import Plan
+from gemel.compiler.question.expressions import copied, identifier, interval
+from gemel.compiler.sql import dialects, lowering
+from gemel.compiler.sql.fingerprints import fingerprints
+from gemel.dbt.nodes import Nodes
+from gemel.errors import GemelError
+from gemel.features.binding import UNTIL, Bound, BoundService, BoundView, timestamp
+from gemel.features.origins import NOTE
+from gemel.features.shapes import CREATED as CREATED
+from gemel.features.shapes import config_of, moment_sql, moment_type, refuse_unkept, shaped, type_name
+from gemel.features.sources import DUCKDB, Warehouse
+from gemel.features.types import TYPES
+from gemel.files import DATA as DATA
+from gemel.files import plain, to_yaml, told_apart
+from gemel.spec.manifest import Relation
+from gemel.spec.time import Window
+
+DEFINITION = "definition"
+"""Of a table that is built bit by bit: the hash of the definition that made a row."""
+
+Types = Mapping[str, str]
+"""The type of each column of one view by name, entities included: `{"carrier": "string"}`."""
+
+_FROM, _TO = '{{ var("gemel_from", none) }}', '{{ var("gemel_to", "9999-12-31") }}'
+_ASKED = f"""asked AS (
+  SELECT
+    {{%- if var("gemel_from", none) %}}
+    CAST('{_FROM}' AS TIMESTAMP) AS first_moment,
+    CAST('{_TO}' AS TIMESTAMP) AS end_moment
+    {{%- else %}}
+    {{% if is_incremental() -%}}
+    COALESCE((SELECT MAX(MOMENT) FROM {{{{ this }}}}) + MICROSECOND, TIMESTAMP '0001-01-01')
+    {{%- else -%}}
+    TIMESTAMP '0001-01-01'
+    {{%- endif %}} AS first_moment,
+    TIMESTAMP '9999-12-31' AS end_moment
+    {{%- endif %}}
+)"""
+"""The rows that a build bit by bit is to make: those of the dbt variables, or those after the newest that is kept."""
+_STARTED = '{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}'
+
+
+class Tables:
+    """The tables of bound views, as SQL. What is said more than once of a view is lowered once."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._said: dict[str, _Said] = {}
+        self._digests: dict[str, str] = {}
+        self._casts = {each.name: exp.DataType.build(each.sql, dialect="duckdb") for each in TYPES.values()}
+
+    def model(self, view: BoundView, types: Types, *, nodes: Nodes, kind: Warehouse = DUCKDB) -> str:
+        """The body of `models/features/<view>.sql`, without the header, for a warehouse of `kind`.
+
+        `nodes` knows what `ref()` takes. Raises QueryError (G327) and BridgeError (G58x) for what cannot be said there.
+        """
+        made, lookback = self.digest(view), view.view.lookback
+        with _at(view):
+            refuse_unkept(view, kind)
+            if lookback is None and kind.dialect == "duckdb":
+                said = self._duckdb(view)
+                outputs = shaped(_typed(exp.Select(expressions=[*said.outputs]), types, self._casts), kind).selects
+                spoken, relations = said.frame.filled(outputs), said.natural.relations
+            else:
+                select, relations = self._lowered(view, kind)
+                select = _typed(select, types, self._casts)
+                if lookback is not None:
+                    select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
+                spoken = dialects.speak(shaped(select, kind), kind.dialect)
+            text = _Text(spoken, relations).filled(lambda relation: f"{{{{ {nodes.ref(relation)} }}}}")
+            if lookback is not None:
+                text = text.replace("WITH ", f"WITH {_asked(kind)}, ", 1)
+            return f"{_config(view, made, kind)}\n\n{text}\n"
+
+    def natural(self, view: BoundView, catalogs: frozenset[str] | None, kind: Warehouse = DUCKDB) -> str:
+        """The same table with no column cast, over the relations themselves: for the engine to say their types."""
+        if kind.dialect == "duckdb":
+            text = self._duckdb(view).natural
+        else:
+            select, relations = _lowered(view.plan, kind)
+            text = _Text(dialects.speak(select, kind.dialect), relations)
+        named, writer = dialects.named(catalogs), dialects.generator(kind.dialect)
+        sql = text.filled(lambda relation: writer.generate(named(relation), copy=False))
+        # An engine may read the times before dbt fills them in.
+        return sql.replace(UNTIL, "2000-01-01").replace(_STARTED, "2000-01-01")
+
+    def reads(self, view: BoundView) -> tuple[Relation, ...]:
+        """The relations that the table is made of."""
+        return self._duckdb(view).natural.relations
+
+    def tree(self, view: BoundView, kind: Warehouse) -> tuple[exp.Select, dict[str, Relation]]:
+        """The table with no column cast, and which relation each name in it stands for."""
+        select, relations = _lowered(view.plan, kind)
+        return select, {f"{{{{ {number} }}}}": relation for number, relation in enumerate(relations)}
+
+    def digest(self, view: BoundView) -> str:
+        """Twelve hex digits that change when what is computed does.
+
+        Feast does not see a changed formula under an unchanged name; this, among the tags, shows it.
+        """
+        if view.name not in self._digests:
+            text = self._duckdb(view).natural.filled(lambda relation: relation.node or relation.name)
+            self._digests[view.name] = _hash(text)
+        return self._digests[view.name]
+
+    def digests(self, view: BoundView) -> dict[str, str]:
+        """The same of each column, whatever stands beside it."""
+        return {name: _hash(text) for name, text in fingerprints(view.plan).items()}
+
+    def digests_of(self, views: Mapping[str, BoundView], taken: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
+        """Of some columns of some views, by `view.column`."""
+        return {
+            f"{name}.{column}": digest
+            for name, columns in taken
+            for column, digest in self.digests(views[name]).items()
+            if column in columns
+        }
+
+    def _duckdb(self, view: BoundView) -> "_Said":
+        if view.name not in self._said:
+            select, relations = _lowered(view.plan, DUCKDB)
+            frame, outputs = dialects.speak_apart(select, DUCKDB.dialect)
+            self._said[view.name] = _Said(frame, outputs, _Text(frame.filled(outputs), relations))
+        return self._said[view.name]
+
+    def _lowered(self, view: BoundView, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, ...]]:
+        """The SELECT that dbt is to run: with a lookback, of the rows that a build asks for."""
+        if view.view.lookback is None:
+            return _lowered(view.plan, kind)
+        within = (_bound("first_moment"), _bound("end_moment"))
+        return _lowered(plan_features(self.graph, view.query(timestamp(UNTIL), within=within)), kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """SQL in which `{{ 0 }}`, `{{ 1 }}` … stand for relations."""
+
+    text: str
+    relations: tuple[Relation, ...]
+
+    def filled(self, told: Callable[[Relation], str]) -> str:
+        text = self.text
+        for number, relation in enumerate(self.relations):
+            text = text.replace(f"{{{{ {number} }}}}", told(relation))
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A table in DuckDB's words: whole with no column cast, and apart, for its columns to be cast."""
+
+    frame: dialects.Frame
+    outputs: tuple[exp.Expr, ...]
+    natural: _Text
+
+
+@contextmanager
+def _at(view: BoundView) -> Iterator[None]:
+    """What cannot be said is told of the view that asks for it."""
+    try:
+        yield
+    except GemelError as error:
+        error.place = error.place or view.view.place
+        if error.code == "G327":
+            error.hint = "leave it out of the view; DuckDB and PostgreSQL can say it"
+        raise
+
+
+def _asked(kind: Warehouse) -> str:
+    step = interval(Window(1, "microsecond")).sql(kind.dialect)
+    return _ASKED.replace("(MOMENT)", f"({moment_sql(kind)})").replace("MICROSECOND", step)
+
+
+def _bound(name: str) -> exp.Expr:
+    return exp.Subquery(this=exp.select(name).from_("asked"))
+
+
+def _lowered(plan: Plan, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, ...]]:
+    """The relations are those that `{{ 0 }}`, `{{ 1 }}` … stand for."""
+    relations: dict[Relation, int] = {}
+
+    def table(relation: Relation) -> exp.Table:
+        number = relations.setdefault(relation, len(relations))
+        return exp.Table(this=exp.Identifier(this=f"{{{{ {number} }}}}", quoted=False))
+
+    select = lowering.lower(rewrites.tidy(plan), table, ranges=dialects.has_ranges(kind.dialect))
+    return select.select(exp.alias_(timestamp(_STARTED), CREATED), copy=False), tuple(relations)
+
+
+def _typed(select: exp.Select, types: Types, casts: Mapping[str, exp.DataType]) -> exp.Select:
+    """Each column of the type that Feast is told; `casts` are the types by name."""
+    outputs = [
+        exp.Alias(this=exp.Cast(this=output.unalias(), to=copied(casts[types[name]])), alias=identifier(name))
+        if (name := output.alias_or_name) in types
+        else output
+        for output in select.selects
+    ]
+    select.set("expressions", outputs)
+    return select
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _config(view: BoundView, made: str, kind: Warehouse) -> str:
+    """dbt's settings of the model, Python between its double braces."""
+    settings = {"materialized": '"table"'}
+    if view.view.lookback is not None:
+        settings = {
+            "materialized": '"incremental"',
+            "incremental_strategy": '"append"',
+            "on_schema_change": '"sync_all_columns"',
+            "pre_hook": json.dumps(_forgets(view, made, view.view.lookback, kind)),
+        }
+    settings |= config_of(kind)
+    if kind.is_copied:
+        copy = (
+            f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' "
+            f"(FORMAT parquet, KV_METADATA {{{NOTE}}})"
+        )
+        settings["post_hook"] = json.dumps(copy)
+    lines = ",\n".join(f"    {name}={value}" for name, value in settings.items())
+    return f"{{{{ config(\n{lines}\n) }}}}"
+
+
+def _forgets(view: BoundView, made: str, lookback: Window, kind: Warehouse) -> str:
+    """What takes the rows away that the build makes again, in one transaction with it.
+
+    Of another definition those are all, which a backfill of some of the time must not leave half done.
+    """
+    moment = moment_sql(kind)
+    part = f"{moment} >= '{_FROM}' AND {moment} < '{_TO}'"
+    tail = f"{moment} > (SELECT MAX({moment}) FROM {{{{ this }}}}) - {interval(lookback).sql(kind.dialect)}"
+    told = f"{view.name} was built by another definition: build all of it, without gemel_from, before a part"
+    unlike = f"CASE WHEN {DEFINITION} <> '{made}' THEN error('{told}') ELSE true END"
+    if not kind.is_copied:
+        # PostgreSQL has no error() of its own: a text that is no boolean ends the statement, and tells the text. It
+        # looks at conditions in whatever order, so that all rows are looked at in a SELECT of their own.
+        error = f"CASE WHEN {DEFINITION} <> '{made}' THEN CAST('{told}' || LEFT({DEFINITION}, 0) AS BOOLEAN) END"
+        unlike = f"(SELECT COUNT({error}) FROM {{{{ this }}}}) = 0"
+    return (
+        "{% if is_incremental() %}DELETE FROM {{ this }} WHERE "
+        f"{{% if var('gemel_from', none) %}}{unlike} AND {part}"
+        f"{{% else %}}{DEFINITION} <> '{made}' OR {tail}{{% endif %}}{{% endif %}}"
+    )
+
+
+def _keys(view: BoundView) -> str:
+    """What a row is told apart by, as SQL: `carrier, event_timestamp`; `"order"` where the word is SQL's own."""
+    writer = dialects.generator("duckdb")
+    return ", ".join(writer.generate(identifier(name), copy=False) for name in (*view.view.entities, MOMENT))
+
+
+def properties(tables: Tables, bound: Bound, types: Mapping[str, Types], kind: Warehouse = DUCKDB) -> str:
+    """`_feature_views.yml`: what dbt and its readers should know of each table, and the tests that guard it."""
+    return to_yaml({"models": [_model(tables, view, types[view.name], kind) for view in bound.views]})
+
+
+def exposures(bound: Bound) -> str:
+    """`_feature_services.yml`: dbt's lineage ends at the models that learn from the features."""
+    return to_yaml({"exposures": [_exposure(service) for service in bound.services]})
+
+
+def _model(tables: Tables, view: BoundView, types: Types, kind: Warehouse) -> dict[str, Any]:
+    spec = view.view
+
+    def named(type_: str) -> str:
+        return type_name(type_, kind)
+
+    columns: list[dict[str, Any]] = [
+        {"name": entity, "description": plain(_entity_text(tables.graph, entity)), "data_type": named(types[entity])}
+        | ({"quote": True} if kind.dialect == "snowflake" or identifier(entity).quoted else {})
+        | _TESTED
+        for entity in spec.entities
+    ]
+    moment = f"The moment, in UTC: the row holds what was known before it, {_lag(view)}."
+    columns.append({"name": MOMENT, "description": moment, "data_type": moment_type(kind)} | _TESTED)
+    for column in view.columns:
+        described = {"description": plain(column.description)} if column.description else {}
+        columns.append({"name": column.name, **described, "data_type": named(types[column.name])})
+    created = "When dbt made the row, in UTC. Of two rows for one moment the later one counts."
+    columns.append({"name": CREATED, "description": created, "data_type": moment_type(kind)} | _TESTED)
+    if spec.lookback is not None:
+        told = "The hash of the definition that made the row."
+        columns.append({"name": DEFINITION, "description": told, "data_type": named("string")} | _TESTED)
+    unique = {
+        "unique": {
+            "name": f"{view.name}_has_one_row_for_each_moment",
+            "arguments": {"column_name": told_apart((*view.view.entities, MOMENT), kind.dialect)},
+        }
+    }
+    return {
+        "name": view.name,
+        "description": plain(spec.description or f"Features of {' and '.join(spec.entities)}."),
+        "config": {"meta": {"gemel": {"feature_view": view.name, "definition": tables.digest(view)}}},
+        "data_tests": [unique, *_freshness(view, kind)],
+        "columns": columns,
+    }
+
+
+_TESTED = {"data_tests": ["not_null"]}
+
+
+def _freshness(view: BoundView, kind: Warehouse) -> list[dict[str, Any]]:
+    """That the newest row is new enough, in words of the tests that dbt has: 1 is the value of `MAX(...) >= ...`."""
+    allowed = view.view.freshness
+    if allowed is None:
+        return []
+    newest = exp.Max(this=exp.column(MOMENT))
+    oldest = exp.Sub(this=timestamp(UNTIL), expression=interval(allowed))
+    one, zero = exp.Literal.number(1), exp.Literal.number(0)
+    fresh = exp.case().when(exp.GTE(this=newest, expression=oldest), one).else_(zero)
+    table = exp.Table(this=exp.Identifier(this=f"{{{{ ref('{view.name}') }}}}", quoted=False))
+    told = exp.Subquery(this=exp.select(fresh).from_(table)).sql(kind.dialect)
+    arguments = {"column_name": "1", "values": [told], "quote": False}
+    return [{"accepted_values": {"name": f"{view.name}_is_fresh", "arguments": arguments}}]
+
+
+def _lag(view: BoundView) -> str:
+    delay = view.view.delay
+    by = f"by {view.view.known_at}" if view.view.known_at else "by the time that facts are reported under"
+    return f"{by}, and was there {delay} later" if delay else by
+
+
+def _entity_text(graph: Graph, name: str) -> str:
+    found = [entity for model in graph.ways.keyed(name) if (entity := graph.entity(model, name))]
+    found += [entity for model in graph.models.values() for entity in model.entities if entity.name == name]
+    return next((e.description for e in found if e.description), f"The {name}.")
+
+
+def _exposure(bound: BoundService) -> dict[str, Any]:
+    service = bound.service
+    features = [
+        f"{view.name}.{name}"
+        for view, names in bound.views
+        for name in names or [column.name for column in view.columns]
+    ]
+    features += [f"{view.name}.{name}" for view, names in bound.on_demand for name in names or view.features]
+    tables = dict.fromkeys(view.name for view, _ in bound.views)
+    tables |= dict.fromkeys(source for view, _ in bound.on_demand for source, _ in view.sources)
+    owner = {"email": service.owner} if "@" in service.owner else {"name": service.owner}
+    return {
+        "name": service.name,
+        "type": "ml",
+        "description": plain(service.description or f"The features of {service.name}."),
+        "owner": owner,
+        "depends_on": [f"ref('{table}')" for table in tables],
+        "config": {"meta": {"gemel": {"feature_service": service.name, "features": features}}},
+    }

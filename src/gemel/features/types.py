@@ -1,0 +1,88 @@
+"""The types that a feature can have: what Feast calls them, what SQL casts to, and what the engine says."""
+
+import re
+from dataclasses import dataclass
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.annotate_types import annotate_types
+
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.question.expressions import Refused
+from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric, Ratio, Simple
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """`feast` is the name in feast.types, `value` the ValueType that an entity's key takes."""
+
+    name: str
+    sql: str
+    feast: str
+    value: str
+
+
+TYPES = {
+    type_.name: type_
+    for type_ in (
+        Type("int32", "INTEGER", "Int32", "INT32"),
+        Type("int64", "BIGINT", "Int64", "INT64"),
+        Type("float32", "FLOAT", "Float32", "FLOAT"),
+        Type("float64", "DOUBLE", "Float64", "DOUBLE"),
+        Type("string", "VARCHAR", "String", "STRING"),
+        Type("bool", "BOOLEAN", "Bool", "BOOL"),
+        Type("timestamp", "TIMESTAMP", "UnixTimestamp", "UNIX_TIMESTAMP"),
+    )
+}
+KEYS = ("int32", "int64", "string")
+"""What an entity's key can be: Feast's online stores compare keys byte by byte."""
+LARGE = ("UBIGINT", "HUGEINT", "UHUGEINT")
+"""Integers that need not fit into an int64: a key of these, such as a hash, ends `dbt build` where it does not."""
+
+# What the engine's DESCRIBE says, to the narrowest type that Feast keeps without loss. Integers are one width,
+# so that a table that grows does not change its features' type.
+_FROM_ENGINE = {
+    r"(U?(TINY|SMALL)INT|U?INTEGER|U?BIGINT|U?HUGEINT)": "int64",
+    r"(DOUBLE|FLOAT|DECIMAL(\(.*\))?)": "float64",
+    r"(VARCHAR|UUID|ENUM\(.*\))": "string",
+    r"BOOLEAN": "bool",
+    r"(DATE|TIMESTAMP.*)": "timestamp",
+}
+
+
+def from_engine(described: str) -> str | None:
+    """`DECIMAL(38,2)` -> `float64`; None for what no feature can be, such as a list."""
+    for pattern, name in _FROM_ENGINE.items():
+        if re.fullmatch(pattern, described.upper()):
+            return name
+    return None
+
+
+def certain(graph: Graph, metric: Metric) -> str | None:
+    """The type that a metric has by its definition alone, whatever the columns are; None where they decide."""
+    match metric.definition:
+        case Cumulative(input=used):
+            return certain(graph, graph.input_metric(used, by=metric.name))
+        case Ratio() | Derived() | Conversion(calculation="conversion_rate"):
+            return "float64"
+        case Conversion():
+            return "int64"
+        case Simple(measure=measure) if measure.agg == "average":
+            return "float64"
+        case Simple(measure=measure) if measure.agg in ("count", "count_distinct"):
+            return "int64"
+        case Simple(measure=measure) if measure.agg in ("sum", "min", "max"):
+            return "int64" if _is_integer(graph, measure.expr) else None
+        case _:
+            return None
+
+
+def _is_integer(graph: Graph, expr: str) -> bool:
+    """`CASE WHEN late THEN 1 ELSE 0 END` is one without any column being looked at."""
+    if expr.isidentifier():
+        return False
+    try:
+        tree = annotate_types(graph.texts.scalar(expr).copy())
+    except (Refused, SqlglotError):
+        return False
+    return bool(tree.is_type(*exp.DataType.INTEGER_TYPES))

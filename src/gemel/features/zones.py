@@ -1,0 +1,111 @@
+"""Times with a zone in a feature table: the zone of dbt's session decides in which hour and day they are.
+
+In New York a fact of 10:00 UTC would count from 05:00 on, hours before it happened. So a view that reads such a time
+is refused, unless dbt's session is known to be in UTC or the time is converted where it is read.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from sqlglot import exp
+
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.sql import dialects
+from gemel.errors import BridgeError, GemelError
+from gemel.features.binding import BoundView, known_times
+from gemel.features.sources import Warehouse
+from gemel.features.tables import Tables
+from gemel.spec.manifest import Relation
+
+Describe = Callable[[str], tuple[tuple[str, str], ...]]
+
+TOGETHER = 50
+
+ZONED = ("TIMESTAMP WITH TIME ZONE", "TIME WITH TIME ZONE")
+
+
+def zoned(
+    tables: Tables, views: Sequence[BoundView], describe: Describe, catalogs: frozenset[str] | None, kind: Warehouse
+) -> Iterator[GemelError]:
+    """G526 for each time that views, whose relations are all there, read with its zone."""
+    reads = {view.name: tables.reads(view) for view in views}
+    relations = [*dict.fromkeys(relation for each in reads.values() for relation in each)]
+    columns = _with_zones(relations, describe, catalogs, kind)
+    types: dict[tuple[Relation, str], str] = {}
+    named = dialects.named(catalogs)
+    way = (
+        "give the profile's target `settings: {TimeZone: UTC}`"
+        if kind.dialect == "duckdb"
+        else "have dbt's role start in UTC (`ALTER ROLE ... SET timezone = 'UTC'`)"
+    )
+
+    def type_of(relation: Relation, value: exp.Expr) -> str:
+        """Of something that is computed, asked once."""
+        key = (relation, value.sql("duckdb"))
+        if key not in types:
+            table = exp.alias_(named(relation), exp.to_identifier(relation.name, quoted=True), table=True)
+            query = exp.select(exp.alias_(value.copy(), "moment")).from_(table)
+            [(_, types[key])] = describe(dialects.speak(query, kind.dialect))
+        return types[key]
+
+    for view in views:
+        found: dict[str, None] = {}
+        if any(columns[relation] for relation in reads[view.name]):
+            found |= dict.fromkeys(_read(*tables.tree(view, kind), columns))
+        for relation, name, value in _computed(tables.graph, view):
+            if type_of(relation, value) in ZONED:
+                found[f"{relation.name}.{name}"] = None
+        for told in found:
+            column = told.rpartition(".")[2]
+            yield BridgeError(
+                "G526",
+                f"feature view {view.name!r} reads {told}, a time with a zone: in which hour it is, the zone of dbt's "
+                "session decides, which is not known to be UTC",
+                hint=f"write `{column} AT TIME ZONE 'UTC'` where it is read (`expr:`, or the dbt model), or {way}",
+                place=view.view.place,
+            )
+
+
+def _with_zones(
+    relations: Sequence[Relation], describe: Describe, catalogs: frozenset[str] | None, kind: Warehouse
+) -> dict[Relation, dict[str, str]]:
+    """The columns of each relation that have a zone, by their names in lower case.
+
+    DuckDB is asked of many at once, which mostly have none: one question of all costs a fifth of one of each.
+    """
+    named, found = dialects.named(catalogs), dict[Relation, dict[str, str]]()
+    many = TOGETHER if kind.dialect == "duckdb" else 1
+    for first in range(0, len(relations), many):
+        some = relations[first : first + many]
+        asked = [exp.alias_(named(relation), f"t{number}", table=True) for number, relation in enumerate(some)]
+        together = exp.select("*").from_(asked[0], copy=False)
+        for other in asked[1:]:
+            together.append("joins", exp.Join(this=other, kind="CROSS"))
+        if all(type_ not in ZONED for _, type_ in describe(together.sql(kind.dialect))):
+            found |= {relation: {} for relation in some}
+            continue
+        for relation in some:
+            described = describe(exp.select("*").from_(named(relation)).sql(kind.dialect))
+            found[relation] = {name.lower(): name for name, type_ in described if type_ in ZONED}
+    return found
+
+
+def _read(
+    select: exp.Select, relations: Mapping[str, Relation], columns: Mapping[Relation, Mapping[str, str]]
+) -> Iterator[str]:
+    """The columns with a zone that the SQL reads and does not convert: `sales.settled_at`."""
+    for table in select.find_all(exp.Table):
+        relation = relations.get(table.name)
+        if relation is None or not columns[relation] or table.parent_select is None:
+            continue
+        for read in table.parent_select.find_all(exp.Column):
+            column = columns[relation].get(read.name.lower())
+            is_own = read.table in ("", table.alias_or_name)
+            if column and is_own and not isinstance(read.parent, exp.AtTimeZone):
+                yield f"{relation.name}.{column}"
+
+
+def _computed(graph: Graph, view: BoundView) -> Iterator[tuple[Relation, str, exp.Expr]]:
+    """The times of facts that are no columns, and may get a zone where they are computed: `to_timestamp(seconds)`."""
+    for (relation, name), value in known_times(graph, view).items():
+        if not isinstance(value, exp.Column):
+            yield relation, name, value

@@ -1,0 +1,113 @@
+"""On-demand views against the feature views that they take from: what every expression speaks of, or why it cannot."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gemel.compiler.question.expressions import Refused
+from gemel.errors import BridgeError, GemelError, did_you_mean
+from gemel.on_demand.grammar import Parsed, Ungrammatical, parse
+from gemel.spec.feature_views import OnDemandFeature, OnDemandView
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A feature view as on-demand views see it; `unread` if it has problems of its own."""
+
+    entities: Sequence[str]
+    columns: Sequence[str]
+    online: bool = True
+    unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BoundOnDemand:
+    """An on-demand view whose names are all found. `sources` are what it takes of each feature view."""
+
+    view: OnDemandView
+    expressions: tuple[tuple[OnDemandFeature, Parsed], ...]
+    sources: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def name(self) -> str:
+        return self.view.name
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.view.features)
+
+
+def bind_on_demand(view: OnDemandView, views: Mapping[str, Source], problems: list[GemelError]) -> BoundOnDemand | None:
+    """None if anything is wrong with it, which is then among the problems (G503, G564, G590, G591)."""
+    before = len(problems)
+    parsed: list[tuple[OnDemandFeature, Parsed]] = []
+    for feature in view.features:
+        try:
+            parsed.append((feature, parse(feature.expr)))
+        except Refused as refused:
+            hint = refused.hint if isinstance(refused, Ungrammatical) else None
+            problems.append(BridgeError("G590", f"feature {feature.name!r}: {refused}", hint=hint, place=feature.place))
+    for feature, each in parsed:
+        problems.extend(_unknown(view, feature, each, views))
+    if len(problems) == before:
+        names = dict.fromkeys(name for _, each in parsed for name in each.names)
+        problems.extend(_misplaced(view, names, views))
+    if len(problems) > before:
+        return None
+    taken: dict[str, list[str]] = {}
+    for name in names:
+        source, dot, column = name.partition(".")
+        if dot:
+            taken.setdefault(source, []).append(column)
+    return BoundOnDemand(view, tuple(parsed), tuple((name, tuple(columns)) for name, columns in taken.items()))
+
+
+def _unknown(
+    view: OnDemandView, feature: OnDemandFeature, parsed: Parsed, views: Mapping[str, Source]
+) -> Iterator[GemelError]:
+    inputs = [name for name, _ in view.inputs]
+    features = [f"{name}.{column}" for name, source in views.items() for column in source.columns]
+    for name in parsed.names:
+        source = name.partition(".")[0]
+        if name in inputs or name in features or (source != name and source in views and views[source].unread):
+            continue
+        homes = [each for each in features if each.endswith(f".{name}")]
+        near = f"did you mean {' or '.join(homes)}?" if homes else did_you_mean(name, [*inputs, *features])
+        what = "feature of a view" if source != name else f"input of {view.name!r}"
+        yield BridgeError(
+            "G591",
+            f"feature {feature.name!r} uses {name!r}, which is no {what}",
+            hint=near or f"the inputs of {view.name!r} are {', '.join(inputs)}; a feature is written view.feature",
+            place=feature.place,
+        )
+
+
+def _misplaced(view: OnDemandView, names: Mapping[str, None], views: Mapping[str, Source]) -> Iterator[GemelError]:
+    """What Feast would take for something else, or could not serve."""
+    used = [name.partition(".") for name in names if "." in name]
+    entities = {entity for source, _, _ in used for entity in views[source].entities}
+    columns = {form: f"{source}.{column}" for source, _, column in used for form in (column, f"{source}__{column}")}
+    for name, _ in view.inputs:
+        if name not in names:
+            yield BridgeError(
+                "G591",
+                f"input {name!r} of {view.name!r} is used by no feature",
+                hint="every request would have to bring it; take it away",
+                place=view.place,
+            )
+    for name in (*(name for name, _ in view.inputs), *(feature.name for feature in view.features)):
+        other = f"entity {name!r}" if name in entities else columns.get(name)
+        if other:
+            yield BridgeError(
+                "G503",
+                f"{name!r} of {view.name!r} has the name of {other}, which it uses too, and Feast has one of a name",
+                hint="give it another name",
+                place=view.place,
+            )
+    for source in dict.fromkeys(source for source, _, _ in used):
+        if not views[source].online:
+            yield BridgeError(
+                "G564",
+                f"{view.name!r} takes from {source!r}, which is not online",
+                hint=f"remove `online: false` from {source!r}",
+                place=view.place,
+            )

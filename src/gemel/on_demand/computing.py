@@ -1,0 +1,98 @@
+"""On-demand views with the types of all that they take: what is computed, as SQL and as Python."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from gemel.compiler.question.expressions import Refused, column
+from gemel.errors import BridgeError, GemelError, Problems
+from gemel.on_demand.binding import BoundOnDemand
+from gemel.on_demand.grammar import typed
+from gemel.on_demand.python import function_of, key
+from gemel.on_demand.sql import sql_of
+from gemel.on_demand.terms import Reference, Type, Typed, walk
+from gemel.spec.feature_views import OnDemandFeature
+
+_WIDE: Mapping[str, str] = {"int32": "int64", "float32": "float64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """An on-demand view and the term of each of its features."""
+
+    bound: BoundOnDemand
+    terms: Mapping[str, Typed]
+
+    @property
+    def name(self) -> str:
+        return self.bound.name
+
+    def types(self) -> dict[str, str]:
+        return {name: term.type for name, term in self.terms.items()}
+
+    def python(self, name: str) -> str:
+        """The text of a function of that name, from columns to columns."""
+        return function_of(name, self.terms, {feature.name: feature.expr for feature in self.bound.view.features})
+
+    def values(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """The features of rows, computed by the very Python that Feast runs. `columns` are of inputs by their names,
+        and of features as `view.feature`."""
+        made: dict[str, Any] = {}
+        exec(self.python("computed"), made)
+        found = made["computed"]({key(name): values for name, values in columns.items()})
+        return cast("dict[str, list[Any]]", found)
+
+    def taken(self) -> list[str]:
+        """What all of it is computed of: inputs, and features as `view.feature`."""
+        return list(dict.fromkeys(name for _, parsed in self.bound.expressions for name in parsed.names))
+
+    def uses(self, feature: str) -> list[tuple[str, str]]:
+        """The features of views, (view, feature), that one of these is computed of."""
+        parsed = next(parsed for each, parsed in self.bound.expressions if each.name == feature)
+        return [(view, name) for view, dot, name in (each.partition(".") for each in parsed.names) if dot]
+
+    def digest(self, sources: Mapping[str, str], feature: str | None = None) -> str:
+        """Twelve hex digits that change when what is computed does; `sources` are those of the features it takes."""
+        terms = {feature: self.terms[feature]} if feature else self.terms
+        taken = {each for term in terms.values() for each in walk(term) if isinstance(each, Reference)}
+        told = {name: sql_of(term, lambda each: column(each.name)).sql("duckdb") for name, term in terms.items()}
+        told |= {each.name: f"{each.type} {sources.get(each.name, '')}" for each in taken}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def compute_all(views: Iterable[BoundOnDemand], types: Mapping[str, Mapping[str, str]]) -> list[Computed]:
+    """Raises Problems (G592) with all that is wrong in all of them."""
+    made, problems = [], list[GemelError]()
+    for view in views:
+        try:
+            made.append(compute(view, types))
+        except Problems as wrong:
+            problems += wrong.errors
+    if problems:
+        raise Problems(problems)
+    return made
+
+
+def compute(bound: BoundOnDemand, types: Mapping[str, Mapping[str, str]]) -> Computed:
+    """`types` are those of every feature view's columns. Raises Problems (G592)."""
+    names: dict[str, Type] = {name: cast(Type, type_) for name, type_ in bound.view.inputs}
+    for view, columns in bound.sources:
+        for name in columns:
+            type_ = types[view][name]
+            names[f"{view}.{name}"] = cast(Type, _WIDE.get(type_, type_))
+    terms: dict[str, Typed] = {}
+    problems: list[GemelError] = []
+    for feature, parsed in bound.expressions:
+        try:
+            terms[feature.name] = typed(parsed, names, cast("Type | None", feature.dtype))
+        except Refused as refused:
+            problems.append(_mistyped(feature, refused))
+    if problems:
+        raise Problems(problems)
+    return Computed(bound, terms)
+
+
+def _mistyped(feature: OnDemandFeature, refused: Refused) -> GemelError:
+    return BridgeError("G592", f"feature {feature.name!r}: {refused}", place=feature.place)

@@ -1,0 +1,57 @@
+"""An on-demand view as Feast is told of it: what comes with a request, and the function that computes."""
+
+from collections.abc import Iterator, Mapping
+
+from gemel.features.python_text import call, listed, literal, tags
+from gemel.features.types import TYPES
+from gemel.on_demand.computing import Computed
+
+
+def request_source(computed: Computed) -> str:
+    view = computed.bound.view
+    return f"{view.name}_request = " + call(
+        "RequestSource",
+        name=literal(f"{view.name}_request"),
+        schema=listed(call("Field", name=literal(name), dtype=TYPES[type_].feast) for name, type_ in view.inputs),
+        description=literal(f"What a request for {view.name} brings."),
+        owner=literal(view.owner) if view.owner else None,
+    )
+
+
+def on_demand_view(computed: Computed, sources: Mapping[str, str]) -> str:
+    """`sources` are the digests of the features that it takes.
+
+    Python mode, for all rows at once: in pandas mode integers beside NULLs lose digits, and as a singleton Feast
+    cannot run it offline.
+    """
+    view = computed.bound.view
+    taken = [f"{name}_view[{listed(map(literal, columns))}]" for name, columns in computed.bound.sources]
+    decorator = call(
+        "on_demand_feature_view",
+        name=literal(view.name),
+        sources=listed([f"{view.name}_request", *taken]),
+        # Feast's registry forgets what a field is told besides, and then does not know it again.
+        schema=listed(
+            call("Field", name=literal(name), dtype=TYPES[term.type].feast) for name, term in computed.terms.items()
+        ),
+        mode=literal("python"),
+        description=literal(_flat(view.description)) if view.description else None,
+        tags=tags({**dict(view.tags), "definition": computed.digest(sources), **dict(_told(computed, sources))}),
+        owner=literal(view.owner) if view.owner else None,
+    )
+    declared = (
+        "# Feast would try it on made-up values to see the types, of which a NULL has none. They are declared.\n"
+        f"{view.name}_view.infer_features = lambda: None"
+    )
+    return f"\n@{decorator}\n{computed.python(f'{view.name}_view')}\n\n\n{declared}"
+
+
+def _told(computed: Computed, sources: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    for feature in computed.bound.view.features:
+        yield f"{feature.name}.expr", _flat(feature.expr)
+        yield f"{feature.name}.description", _flat(feature.description) if feature.description else None
+        yield f"{feature.name}.definition", computed.digest(sources, feature.name)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,69 @@
+"""The newest rows of a feature table, out of a warehouse that is a server, as the Parquet that goes online."""
+
+import datetime as dt
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gemel.compiler.features.cells import MOMENT
+from gemel.compiler.question.expressions import column
+from gemel.compiler.sql import dialects
+from gemel.features.tables import CREATED
+
+if TYPE_CHECKING:
+    from gemel.engines.connections.opening import Warehouse
+
+
+def newest_rows(relation: exp.Table, keys: tuple[str, ...], until: dt.datetime | None) -> exp.Select:
+    """By entity, the newest row at or before a moment (None: at all), as a point-in-time join finds it."""
+    query = exp.select("*").from_(relation.copy())
+    if until is not None:
+        moment = exp.cast(exp.Literal.string(until.isoformat(sep=" ")), exp.DataType.Type.TIMESTAMP)
+        query = query.where(exp.LTE(this=column(MOMENT), expression=moment))
+    newest = [exp.Ordered(this=column(name), desc=True, nulls_first=False) for name in (MOMENT, CREATED)]
+    rank = exp.Window(
+        this=exp.RowNumber(), partition_by=[column(key) for key in keys], order=exp.Order(expressions=newest)
+    )
+    query.set("qualify", exp.Qualify(this=exp.EQ(this=rank, expression=exp.Literal.number(1))))
+    return query
+
+
+def export(
+    warehouse: "Warehouse",
+    relation: str,
+    keys: Mapping[str, str],
+    features: Mapping[str, str],
+    file: Path,
+    *,
+    until: dt.datetime,
+) -> int:
+    """Write them to `file`, whole or not at all; how many. `keys` and `features` map names to types."""
+    import pyarrow
+    from pyarrow import parquet
+
+    table = exp.maybe_parse(relation, into=exp.Table, dialect=warehouse.dialect)
+    types = {**keys, MOMENT: "timestamp", **features, CREATED: "timestamp"}
+    utc = until.astimezone(dt.UTC).replace(tzinfo=None)
+    rows = newest_rows(table, tuple(keys), utc).subquery("newest")
+    sql = dialects.speak(exp.select(*(column(name) for name in types)).from_(rows), warehouse.dialect)
+    schema = pyarrow.schema([(name, _arrow(type_)) for name, type_ in types.items()])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    half = file.with_suffix(".half")
+    count = 0
+    with parquet.ParquetWriter(half, schema) as writer:
+        for batch in warehouse.batches(sql):
+            columns = zip(zip(*batch, strict=True), schema.types, strict=True)
+            arrays = [pyarrow.array(values, type=kind) for values, kind in columns]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+            count += len(batch)
+    os.replace(half, file)
+    return count
+
+
+def _arrow(type_: str) -> object:
+    import pyarrow
+
+    return pyarrow.timestamp("us") if type_ == "timestamp" else pyarrow.type_for_alias(type_)

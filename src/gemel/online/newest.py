@@ -1,0 +1,161 @@
+"""The newest row of each entity in a feature table, from its Parquet copy, in batches, typed as Feast was told.
+
+Of two rows of one moment the one that was made later counts.
+"""
+
+import datetime as dt
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from gemel.compiler.features.cells import MOMENT
+from gemel.compiler.question.expressions import column
+from gemel.errors import BridgeError
+from gemel.features.origins import Origin
+from gemel.features.tables import CREATED
+from gemel.features.types import TYPES
+from gemel.online.encoding import EPOCH, encode_keys
+
+if TYPE_CHECKING:
+    import duckdb
+
+BATCH = 5_000  # entities
+MEMORY = "600MB"
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineView:
+    """A feature view as it is online. `entities` and `features` map names to types; `file` has its table.
+
+    `origin` is of what target that is; None where no profile says it.
+    """
+
+    name: str
+    entities: Mapping[str, str]
+    features: Mapping[str, str]
+    file: Path
+    ttl: dt.timedelta | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some entity rows, by column. Times are microseconds since 1970."""
+
+    keys: list[bytes]
+    moments: list[int]
+    created: list[int | None]
+    columns: dict[str, list[Any]]
+
+
+@dataclass(slots=True)
+class Newest:
+    """What should be online of a view as of a moment. `last` is the latest moment of all of it, None without a row."""
+
+    entities: int
+    last: int | None
+    batches: Iterator[Batch] = field(repr=False)
+
+
+@contextmanager
+def newest(view: OnlineView, until: dt.datetime, *, sort: bool = False) -> Iterator[Newest]:
+    """The newest rows at or before `until`. With `sort`, by the bytes of their keys, nearly.
+
+    Raises BridgeError (G533) where the table's copy is missing or cannot be read.
+    """
+    import duckdb
+
+    if not view.file.is_file():
+        raise BridgeError(
+            "G533", f"the table of {view.name!r} has no Parquet copy at {view.file}", hint="`dbt build` writes it"
+        )
+    with tempfile.TemporaryDirectory(prefix="gemel-") as folder:
+        con = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder})
+        try:
+            (entities, last), *_ = con.execute(_extent(view, until).sql("duckdb")).fetchall()
+            yield Newest(entities, last, _batches(view, con, _rows(view, until, sort).sql("duckdb")))
+        except duckdb.Error as error:
+            first = str(error).splitlines()[0]
+            raise BridgeError(
+                "G533", f"the Parquet copy of {view.name!r} cannot be read: {first}", hint="`dbt build` writes it anew"
+            ) from None
+        finally:
+            con.close()
+
+
+def _batches(view: OnlineView, con: "duckdb.DuckDBPyConnection", sql: str) -> Iterator[Batch]:
+    for found in con.sql(sql).to_arrow_reader(BATCH):
+        columns = [each.to_pylist() for each in found.columns]
+        count = len(view.entities)
+        yield Batch(
+            encode_keys(view.entities, columns[:count]),
+            columns[count],
+            columns[count + 1],
+            dict(zip(view.features, columns[count + 2 :], strict=True)),
+        )
+
+
+def _rows(view: OnlineView, until: dt.datetime, sort: bool) -> exp.Select:
+    keys = [_typed(name, type_) for name, type_ in view.entities.items()]
+    features = [_typed(name, type_) for name, type_ in view.features.items()]
+    query = _source(view, until).select(*keys, _micros(MOMENT), _micros(CREATED), *features)
+    rank = exp.Window(
+        this=exp.RowNumber(),
+        partition_by=[column(name) for name in view.entities],
+        order=exp.Order(
+            expressions=[exp.Ordered(this=column(name), desc=True, nulls_first=False) for name in (MOMENT, CREATED)]
+        ),
+    )
+    query.set("qualify", exp.Qualify(this=exp.EQ(this=rank, expression=exp.Literal.number(1))))
+    if sort:
+        query = query.order_by(*(each for name in sorted(view.entities) for each in _order(name, view.entities[name])))
+    return query
+
+
+def _extent(view: OnlineView, until: dt.datetime) -> exp.Select:
+    keys = exp.Tuple(expressions=[column(name) for name in view.entities])
+    count = exp.Count(this=exp.Distinct(expressions=[keys]))
+    return _source(view, until).select(
+        count, exp.Anonymous(this="epoch_us", expressions=[exp.Max(this=column(MOMENT))])
+    )
+
+
+def _source(view: OnlineView, until: dt.datetime) -> exp.Select:
+    copy = exp.Anonymous(this="read_parquet", expressions=[exp.Literal.string(str(view.file))])
+    moment = exp.cast(exp.Literal.string(until.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ")), "TIMESTAMP")
+    known = [exp.Not(this=exp.Is(this=column(name), expression=exp.Null())) for name in view.entities]
+    return exp.select().from_(exp.Table(this=copy)).where(exp.LTE(this=column(MOMENT), expression=moment), *known)
+
+
+def _typed(name: str, type_: str) -> exp.Expr:
+    if type_ == "timestamp":
+        return _micros(name)
+    return exp.cast(column(name), exp.DataType.build(TYPES[type_].sql, dialect="duckdb"))
+
+
+def _micros(name: str) -> exp.Expr:
+    return exp.Anonymous(this="epoch_us", expressions=[column(name)])
+
+
+def _order(name: str, type_: str) -> list[exp.Expr]:
+    """The order of the encoded keys, so that a B-tree grows at its end: a number's lowest byte comes first."""
+    if type_ == "string":
+        return [exp.Anonymous(this="strlen", expressions=[column(name)]), column(name)]
+    sizes = range(0, 32 if type_ == "int32" else 64, 8)
+    return [
+        exp.BitwiseAnd(
+            this=exp.Paren(this=exp.BitwiseRightShift(this=column(name), expression=exp.Literal.number(bits))),
+            expression=exp.Literal.number(255),
+        )
+        for bits in sizes
+    ]
+
+
+def micros(moment: dt.datetime) -> int:
+    """Since 1970."""
+    return (moment - EPOCH) // dt.timedelta(microseconds=1)

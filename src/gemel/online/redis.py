@@ -1,0 +1,279 @@
+"""Feast's Redis online store: a hash for each entity, with a field for each feature and one for each view's time.
+
+Commands are packed by hand and sent some thousands at a time; while the server works on them, the next are packed.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain, repeat
+from typing import Any
+
+from gemel.errors import BridgeError
+from gemel.online.config import RedisStore
+from gemel.online.encoding import (
+    Before,
+    decode_moment,
+    decode_time,
+    decode_value,
+    encode_moments,
+    encode_values,
+    key_prefix,
+    split_key,
+)
+from gemel.online.newest import Batch, Newest, OnlineView
+from gemel.online.store import Found, Progress, State
+
+SCANNED = 5_000  # keys an answer
+RECEIVED = 1 << 18  # bytes
+
+
+class Redis:
+    """One Redis server. Raises BridgeError: G531 without the client's package, G562 for the server."""
+
+    sort = False
+
+    def __init__(self, store: RedisStore) -> None:
+        self.store = store
+        self._project = store.project.encode()
+        self._states = b"gemel:" + self._project + b":materialized"
+        self._wire: Any = None
+        self._reader: Any = None
+
+    def state(self, view: str) -> State:
+        return State.parse(self._ask([(b"HGET", self._states, view.encode())])[0])
+
+    def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None:
+        known = self.state(view.name).seen_from(view.origin)
+        begun = known.begun(rows, view.origin)
+        # Kept before anything is written, so that whoever goes on after a kill knows which rows are ours.
+        self._keep(view.name, begun)
+        wanted: set[bytes] = set()
+        waiting = done = 0
+        with self._translated():
+            for batch in rows.batches:
+                keys = [key + self._project for key in batch.keys]
+                if self.store.scan:
+                    wanted.update(keys)
+                self._ask_moments(view.name, keys)
+                # While the server works on the commands before, and on that.
+                writes = _writes(view, batch, keys, self.store.key_ttl)
+                late = self._newer(len(keys), begun.last, waiting)
+                if late:
+                    writes = [each for index, each in enumerate(writes) if index not in late]
+                self._send(writes)
+                waiting = len(writes) * (2 if self.store.key_ttl else 1)
+                done += len(keys)
+                progress(done)
+            self._receive(waiting)
+        if self.store.scan:
+            self._remove(view, wanted, begun.last)
+        self._keep(view.name, known.done(rows, view.origin, until))
+
+    def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[Found | None]:
+        fields = (*(field_name(view, name) for name in features), _time_field(view))
+        found: list[Found | None] = []
+        for *values, moment in self._ask([(b"HMGET", key + self._project, *fields) for key in keys]):
+            if moment is None and not any(values):
+                found.append(None)
+                continue
+            decoded = {name: decode_value(value or b"") for name, value in zip(features, values, strict=True)}
+            found.append(Found(None if moment is None else decode_time(decode_moment(moment)), decoded))
+        return found
+
+    def close(self) -> None:
+        if self._wire is not None:
+            self._wire.disconnect()
+            self._wire = None
+
+    def _keep(self, view: str, state: State) -> None:
+        self._ask([(b"HSET", self._states, view.encode(), state.text().encode())])
+
+    def _ask_moments(self, view: str, keys: Sequence[bytes]) -> None:
+        """HGET of the view's time of each key, packed; what is the same in all of them is packed once."""
+        word = b"\r\n" + _bulk(_time_field(view))
+        pieces = zip(repeat(b"*3\r\n$4\r\nHGET\r\n"), *_headed(keys), repeat(word), strict=False)
+        self._send(chain.from_iterable(pieces))
+
+    def _newer(self, count: int, last: int | None, waiting: int) -> set[int]:
+        """Which of the keys hold what is newer than all of ours. Takes the answers to the commands before, too."""
+        self._receive(waiting)
+        moments = self._receive(count)
+        kept = {moment: decode_moment(moment) for moment in set(moments) if moment is not None}
+        late = {moment for moment, at in kept.items() if last is not None and at > last}
+        return {index for index, moment in enumerate(moments) if moment in late} if late else set()
+
+    def _remove(self, view: OnlineView, wanted: set[bytes], last: int | None) -> None:
+        """Entities that the feature table no longer has. Found by looking through the keys of these entities."""
+        field, ours = _time_field(view.name), [field_name(view.name, name) for name in view.features]
+        for keys in self._scan(view):
+            gone = [key for key in keys if key not in wanted]
+            moments = self._ask([(b"HGET", key, field) for key in gone])
+            gone = [
+                key
+                for key, moment in zip(gone, moments, strict=True)
+                if moment is not None and last is not None and decode_moment(moment) <= last
+            ]
+            # Redis forgets a hash without fields; what other views have of the entity stays.
+            self._ask([(b"HDEL", key, field, *ours) for key in gone])
+
+    def _scan(self, view: OnlineView) -> Iterator[list[bytes]]:
+        pattern = _escaped(key_prefix(list(view.entities))) + b"*" + _escaped(self._project)
+        cursor = b"0"
+        while True:
+            [(cursor, keys)] = self._ask([(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % SCANNED)])
+            yield [key for key in keys if self._is_ours(key, len(view.entities))]
+            if cursor == b"0":
+                return
+
+    def _is_ours(self, key: bytes, entities: int) -> bool:
+        """`shop` is also how `my_shop` ends."""
+        end = split_key(key, entities)
+        return end is not None and key[end:] == self._project
+
+    def _ask(self, commands: Sequence[Sequence[bytes]]) -> list[Any]:
+        with self._translated():
+            self._send([_bulks(command) for command in commands])
+            return self._receive(len(commands))
+
+    def _send(self, packed: Iterable[bytes]) -> None:
+        text = b"".join(packed)
+        if text:
+            self._open().send_packed_command([text])
+
+    def _receive(self, count: int) -> list[Any]:
+        """That many answers, all taken from the wire before the first error among them is raised.
+
+        hiredis reads them off the client's socket: the client itself takes ten times as long over each.
+        """
+        wire, reader = self._open(), self._reader
+        answers: list[Any] = []
+        while len(answers) < count:
+            answer = reader.gets()
+            if answer is False:
+                received = wire._sock.recv(RECEIVED)
+                if not received:
+                    raise ConnectionError("it closed the connection")
+                reader.feed(received)
+            else:
+                answers.append(answer)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise BridgeError("G562", f"{self._server} answers: {answer}")
+        return answers
+
+    def _open(self) -> Any:
+        if self._wire is None:
+            try:
+                import hiredis
+                import redis
+            except ModuleNotFoundError as error:
+                raise BridgeError(
+                    "G531",
+                    f"the Redis online store needs the Python package {error.name}",
+                    hint="install gemel's extra `redis`: pip install 'feast[redis]'",
+                ) from None
+            self._reader = hiredis.Reader()
+            try:
+                client = redis.Redis(**self.store.options)
+                wire: Any = client.connection_pool.make_connection()
+            except (TypeError, ValueError) as error:
+                raise BridgeError("G560", f"connection_string says what Redis does not know: {error}") from None
+            wire.connect()
+            self._wire = wire
+        return self._wire
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._drop()
+            raise self._error(error) from None
+        except BridgeError:
+            self._drop()  # answers may still be on the wire
+            raise
+        except Exception as error:
+            if not type(error).__module__.startswith("redis."):
+                raise
+            self._drop()
+            raise self._error(error) from None
+        except BaseException:
+            self._drop()  # Ctrl-C: answers may still be on the wire
+            raise
+
+    @property
+    def _server(self) -> str:
+        return f"the Redis server at {self.store.options['host']}:{self.store.options['port']}"
+
+    def _drop(self) -> None:
+        with suppress(Exception):
+            self.close()
+        self._wire = None
+
+    def _error(self, error: Exception) -> BridgeError:
+        return BridgeError(
+            "G562",
+            f"{self._server} failed: {' '.join(str(error).split())[:300]}",
+            hint="is it running, and is connection_string in feature_store.yaml right?",
+        )
+
+
+def field_name(view: str, feature: str) -> bytes:
+    """The four bytes under which Feast keeps a feature: the murmur hash of `view:feature`."""
+    import mmh3
+
+    return struct.pack("<I", mmh3.hash(f"{view}:{feature}", signed=False))
+
+
+def _time_field(view: str) -> bytes:
+    return b"_ts:" + view.encode()
+
+
+def _writes(view: OnlineView, batch: Batch, keys: Sequence[bytes], ttl: int | None) -> list[bytes]:
+    """An HSET for each entity row, packed; with a lifetime, an EXPIRE after each.
+
+    What is the same in every row is packed once: a word's end, the next field, and where its value begins.
+    """
+    head = b"*%d\r\n$4\r\nHSET\r\n" % (2 * len(view.features) + 4)
+    pieces: list[Iterable[bytes]] = [repeat(head), *_headed(keys)]
+    pieces.append(encode_moments(batch.moments, _before(_time_field(view.name))))
+    for name, type_ in view.features.items():
+        pieces.append(encode_values(type_, batch.columns[name], _before(field_name(view.name, name))))
+    pieces.append(repeat(b"\r\n"))
+    if ttl:
+        pieces.append(_bulks((b"EXPIRE", key, b"%d" % ttl)) for key in keys)
+    return list(map(b"".join, zip(*pieces, strict=False)))  # repeat() has no end
+
+
+def _before(field: bytes) -> Before:
+    """The end of the word before, the field, and the length of its value."""
+    field = b"\r\n" + _bulk(field)
+    return lambda size: b"%b$%d\r\n" % (field, size)
+
+
+def _headed(values: Sequence[bytes]) -> tuple[Iterable[bytes], Sequence[bytes]]:
+    """Each value's length as the wire has it before the value, and the values."""
+    return map(_HEADS.__getitem__, map(len, values)), values
+
+
+class _Heads(dict[int, bytes]):
+    def __missing__(self, length: int) -> bytes:
+        return b"$%d\r\n" % length
+
+
+_HEADS = _Heads((length, b"$%d\r\n" % length) for length in range(1000))
+
+
+def _bulks(words: Sequence[bytes]) -> bytes:
+    """A command as Redis wants it on the wire."""
+    return b"*%d\r\n" % len(words) + b"".join(map(_bulk, words))
+
+
+def _bulk(word: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(word), word)
+
+
+def _escaped(text: bytes) -> bytes:
+    """For a pattern of Redis, to which `*` and three others mean something."""
+    return b"".join(b"\\" + bytes((byte,)) if byte in b"*?[]\\^-" else bytes((byte,)) for byte in text)

@@ -1,0 +1,1 @@
+"""The proof: BI number = feature table = training set = online store."""

@@ -1,0 +1,1 @@
+"""SELECTs read for what their columns and rows come from."""

@@ -1,0 +1,343 @@
+"""The rows that are to be given features: read from wherever they are, as often as needed, always in one order.
+
+Only keys and times of a spine go through the engine. All its columns come out as they went in, types too.
+"""
+
+import hashlib
+import io
+import re
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gemel.compiler.features.cells import MOMENT
+from gemel.compiler.features.streams import ROW
+from gemel.errors import BridgeError, GemelError, WarehouseError, did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from gemel.engines.connections.duckdb import Scratch
+
+BATCH = 131_072
+"""Rows at a time, and in a row group of what is written."""
+
+FILES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".arrow": "arrow", ".feather": "arrow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spine:
+    """`told` names it for a manifest, `sha256` is of a file's bytes, or else of the rows as an Arrow stream."""
+
+    schema: "pyarrow.Schema"
+    rows: int
+    told: str
+    sha256: str
+    read: Callable[[Sequence[str]], Iterator["pyarrow.RecordBatch"]]
+    """Some of the columns, in batches of BATCH rows but for the last."""
+
+
+def read_spine(given: Any, scratch: "Scratch", *, temp: Path, texts: Sequence[str] = ()) -> Spine:
+    """A spine from a file's path, a SELECT, a pandas DataFrame, or anything that speaks Arrow.
+
+    `texts` names columns that are read from a CSV file as text, whatever they look like. Raises BridgeError (G550).
+    """
+    if isinstance(given, str) and not _is_file(given):
+        return _of_select(given, scratch, temp)
+    if isinstance(given, str | Path):
+        return _of_file(Path(given), scratch, temp, texts)
+    table = _table(given)
+    return _of_table(table, "a table", _hash(_slices(table)))
+
+
+def _is_file(text: str) -> bool:
+    return Path(text).suffix.lower() in FILES or not re.match(r"\s*(select|with|from)\s|\s*\(", text, re.IGNORECASE)
+
+
+def _of_file(path: Path, scratch: "Scratch", temp: Path, texts: Sequence[str]) -> Spine:
+    kind = FILES.get(path.suffix.lower())
+    if not path.is_file():
+        what = f"there is no spine {str(path)!r}"
+        if not kind and " " in str(path):
+            what = f"{str(path)[:80]!r} is neither a file that there is nor a SELECT"
+        raise BridgeError("G550", what, hint="name a file, or write a SELECT over the project's tables")
+    if kind is None:
+        raise BridgeError("G550", f"{path.name} is no kind of file that a spine can be", hint=f"one of {_KINDS}")
+    sha256 = file_hash(path)
+    if kind == "csv":
+        return _of_rows(_csv(path, scratch, texts), scratch, temp, str(path), sha256)
+    import pyarrow
+
+    try:
+        if kind == "parquet":
+            return _of_parquet(path, str(path), sha256)
+        with pyarrow.memory_map(str(path)) as file:
+            return _of_table(pyarrow.ipc.open_file(file).read_all(), str(path), sha256)
+    except (pyarrow.ArrowException, OSError) as error:
+        said = str(error).splitlines()[0]
+        raise BridgeError("G550", f"{path.name} cannot be read as {kind}: {said}", hint=f"one of {_KINDS}") from None
+
+
+_KINDS = ", ".join(FILES)
+
+
+def _of_select(sql: str, scratch: "Scratch", temp: Path) -> Spine:
+    text = sql.strip().rstrip(";")
+    if found := re.search(r"\{\{.*?(?:\}\}|$)|\{%", text):
+        named = re.search(r"['\"]([^'\"]+)['\"]\s*\)", found[0])
+        raise BridgeError(
+            "G550",
+            f"a spine's SELECT goes to the database as it is, which does not know {found[0][:80]}",
+            hint=f"write the table's name{f': {named[1]}, or its schema and a point before it' if named else ''}",
+        )
+    try:
+        is_select = scratch.is_select(text)
+    except GemelError as error:
+        raise BridgeError(
+            "G550",
+            f"the spine is no SQL: {error.message}",
+            hint="write one SELECT over the project's tables, or name a file",
+        ) from None
+    if not is_select:
+        raise BridgeError("G550", "a spine is one SELECT, and no other statement", hint="write only the SELECT")
+    try:
+        return _of_rows(text, scratch, temp, text, None)
+    except WarehouseError as error:
+        if error.hint and "--explain" in error.hint:
+            error.hint = "it is the spine's SELECT; tables and columns are named as in the database"
+        raise
+
+
+def _csv(path: Path, scratch: "Scratch", texts: Sequence[str]) -> str:
+    from sqlglot import exp
+
+    file = exp.Literal.string(str(path)).sql("duckdb")
+    found = {name for name, _ in scratch.describe(f"SELECT * FROM read_csv({file})")}
+    types = ", ".join(f"{exp.Literal.string(name).sql('duckdb')}: 'VARCHAR'" for name in texts if name in found)
+    return f"SELECT * FROM read_csv({file}{f', types = {{{types}}}' if types else ''})"
+
+
+def _of_rows(sql: str, scratch: "Scratch", temp: Path, told: str, sha256: str | None) -> Spine:
+    """What a SELECT gives, kept in a file: asked twice, it might come in another order."""
+    import pyarrow.parquet
+
+    file = temp / "spine.parquet"
+    schema, batches = scratch.stream(sql, size=BATCH)
+    _check_names(schema.names)
+    with pyarrow.parquet.ParquetWriter(file, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    spine = _of_parquet(file, told, "")
+    return Spine(spine.schema, spine.rows, told, sha256 or _hash(spine.read(spine.schema.names)), spine.read)
+
+
+def _of_parquet(path: Path, told: str, sha256: str) -> Spine:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+
+    def read(columns: Sequence[str]) -> Iterator["pyarrow.RecordBatch"]:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            yield from file.iter_batches(batch_size=BATCH, columns=list(columns))
+
+    return Spine(schema, rows, told, sha256, read)
+
+
+def _table(given: Any) -> "pyarrow.Table":
+    import pyarrow
+
+    try:
+        if type(given).__module__.startswith("pandas."):
+            return pyarrow.Table.from_pandas(given)
+        return given if isinstance(given, pyarrow.Table) else pyarrow.table(given)
+    except (pyarrow.ArrowException, TypeError, ValueError) as error:
+        said = str(error).splitlines()[0]
+        raise BridgeError(
+            "G550",
+            f"a {type(given).__name__} cannot be read as a spine: {said}",
+            hint="give a file's path, a SELECT, a pandas DataFrame or a pyarrow Table",
+        ) from None
+
+
+def _of_table(table: "pyarrow.Table", told: str, sha256: str) -> Spine:
+    return Spine(table.schema, table.num_rows, told, sha256, lambda columns: _slices(table.select(list(columns))))
+
+
+def _slices(table: "pyarrow.Table") -> Iterator["pyarrow.RecordBatch"]:
+    for start in range(0, table.num_rows, BATCH):
+        yield from table.slice(start, BATCH).combine_chunks().to_batches()
+
+
+def check_columns(
+    spine: Spine,
+    keys: Mapping[str, str],
+    inputs: Mapping[str, str],
+    features: Mapping[str, str],
+    *,
+    time_column: str = MOMENT,
+) -> None:
+    """Whether the features can be joined: `keys` are the entities with their types, `inputs` what on-demand features
+    are computed of with its types, `features` each with its view.
+
+    Raises BridgeError (G551, G552, G553, G554).
+    """
+    import pyarrow
+
+    _check_names(spine.schema.names)
+    needed = dict.fromkeys(inputs, "an input of the features") | dict.fromkeys(keys, "an entity of the features")
+    for name, what in (needed | {time_column: "the time of its rows"}).items():
+        if name not in spine.schema.names:
+            option = "; --time-column names another one" if name == time_column else ""
+            near = did_you_mean(name, spine.schema.names) or f"it has {', '.join(spine.schema.names)}"
+            raise BridgeError("G551", f"the spine has no column {name!r}, {what}", hint=near + option)
+    taken = {name.lower(): name for name in spine.schema.names}
+    for name, view in features.items():
+        if name.lower() in taken:
+            raise BridgeError(
+                "G552",
+                f"feature {view}.{name} has the name of the spine's column {taken[name.lower()]!r}",
+                hint="rename the column, or leave it away if it holds an older value of the feature",
+            )
+    for name, type_ in keys.items():
+        given = spine.schema.field(name).type
+        is_text = _is_text(given)
+        if not pyarrow.types.is_null(given) and not (is_text if type_ == "string" else _is_integer(given)):
+            raise BridgeError(
+                "G553", f"the spine's {name!r} is {given}, and the features' is {type_}", hint=_cast(given)
+            )
+    for name, type_ in inputs.items():
+        given = spine.schema.field(name).type
+        if not _can_be(given, type_):
+            raise BridgeError(
+                "G553", f"the spine's {name!r} is {given}, and the features' input is {type_}", hint=_cast(given)
+            )
+    time = spine.schema.field(time_column).type
+    if not (pyarrow.types.is_timestamp(time) or pyarrow.types.is_date(time)):
+        raise BridgeError(
+            "G554",
+            f"the spine's {time_column!r} is {time}, which is no time",
+            hint="make it a timestamp: pandas.to_datetime(...), or CAST(... AS TIMESTAMP); without a zone it is UTC",
+        )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.lower(), name)
+        if list(names).count(name) > 1 or other != name:
+            raise BridgeError(
+                "G552", f"the spine has the columns {other!r} and {name!r}, which SQL cannot tell apart",
+                hint="rename one of them",
+            )  # fmt: skip
+
+
+def _is_text(given: "pyarrow.DataType") -> bool:
+    import pyarrow
+
+    if pyarrow.types.is_dictionary(given):
+        return _is_text(given.value_type)
+    texts = (pyarrow.types.is_string, pyarrow.types.is_large_string, pyarrow.types.is_string_view)
+    return any(is_one(given) for is_one in texts)
+
+
+def _is_integer(given: "pyarrow.DataType") -> bool:
+    import pyarrow
+
+    return bool(pyarrow.types.is_integer(given))
+
+
+def _can_be(given: "pyarrow.DataType", type_: str) -> bool:
+    """Whether a column can come in as an input of a type without losing anything."""
+    import pyarrow
+
+    is_ = pyarrow.types
+    if is_.is_null(given):
+        return True
+    match type_:
+        case "int64":
+            return _is_integer(given)
+        case "float64":
+            return _is_integer(given) or is_.is_floating(given) or is_.is_decimal(given)
+        case "string":
+            return _is_text(given)
+        case "bool":
+            return bool(is_.is_boolean(given))
+        case _:
+            return bool(is_.is_timestamp(given) or is_.is_date(given))
+
+
+def _cast(given: "pyarrow.DataType") -> str:
+    import pyarrow
+
+    if pyarrow.types.is_floating(given):
+        return "pandas makes fractions of integers with gaps: take .astype('Int64'), or CAST(... AS BIGINT)"
+    return (
+        "cast the spine's column: .astype('int64') or .astype('str') in pandas, CAST(... AS BIGINT) or VARCHAR in SQL"
+    )
+
+
+def requests_of(
+    spine: Spine, keys: Mapping[str, str], inputs: Mapping[str, str], *, time_column: str = MOMENT
+) -> "pyarrow.RecordBatchReader":
+    """The spine's keys, inputs and times with the number of each row; times in UTC, without a zone."""
+    import pyarrow
+    import pyarrow.compute
+
+    moment = pyarrow.timestamp("us")
+    kinds = {
+        **{"int64": pyarrow.int64(), "float64": pyarrow.float64(), "string": pyarrow.string()},
+        **{"bool": pyarrow.bool_(), "timestamp": moment},
+    }
+    types = {name: pyarrow.string() if type_ == "string" else pyarrow.int64() for name, type_ in keys.items()}
+    types |= {name: kinds[type_] for name, type_ in inputs.items()}
+    schema = pyarrow.schema([(ROW, pyarrow.int64()), *types.items(), (MOMENT, moment)])
+
+    def batches() -> Iterator["pyarrow.RecordBatch"]:
+        row = 0
+        for batch in spine.read([*dict.fromkeys([*types, time_column])]):
+            counted = pyarrow.py_buffer(array("q", range(row, row + batch.num_rows)))
+            numbers = pyarrow.Array.from_buffers(pyarrow.int64(), batch.num_rows, [None, counted])
+            columns = [_cast_to(batch.column(name), type_) for name, type_ in types.items()]
+            columns.append(_cast_to(batch.column(time_column), moment))
+            yield pyarrow.record_batch([numbers, *columns], schema=schema)
+            row += batch.num_rows
+
+    return pyarrow.RecordBatchReader.from_batches(schema, batches())
+
+
+def _cast_to(column: "pyarrow.Array", type_: "pyarrow.DataType") -> "pyarrow.Array":
+    """Times lose what is below a microsecond, and fractions what a double cannot hold."""
+    import pyarrow
+
+    return column.cast(type_, safe=not (pyarrow.types.is_timestamp(type_) or pyarrow.types.is_floating(type_)))
+
+
+class _Hash(io.RawIOBase):
+    def __init__(self) -> None:
+        self.hash = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self.hash.update(content)
+        return len(memoryview(content))
+
+
+def _hash(batches: Iterator["pyarrow.RecordBatch"]) -> str:
+    import pyarrow
+
+    out, stream = _Hash(), None
+    for batch in batches:
+        plain = batch.replace_schema_metadata(None)
+        stream = stream or pyarrow.ipc.new_stream(out, plain.schema)
+        stream.write_batch(plain)
+    return out.hash.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,377 @@
+"""What we write online is what Feast writes and reads, and what is online is a function of the table and a moment."""
+
+import dataclasses
+import datetime as dt
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from urllib.parse import urlsplit
+
+import duckdb
+import pytest
+
+from gemel.errors import BridgeError
+from gemel.features.origins import Origin
+from gemel.online import encoding
+from gemel.online.config import OtherStore, RedisStore, SqliteStore, read_store
+from gemel.online.loader import materialize
+from gemel.online.newest import OnlineView
+from gemel.online.reading import read
+from gemel.online.store import open_store
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Feast, and when its objects are collected
+
+END = dt.datetime(2024, 2, 1, tzinfo=dt.UTC)
+HOSTILE = ["", "a", "ü🦆", "x" * 3000, "*?[a]\\", "a\x00b"]
+COLUMNS = {
+    "int32": [0, 1, -1, 127, 128, 2**31 - 1, -(2**31), None],
+    "int64": [0, 300, -5, 2**53 + 1, 2**63 - 1, -(2**63), None],
+    "float64": [0.0, -0.0, 1.5, 0.1, float("inf"), float("nan"), None],
+    "float32": [0.0, 0.5, -2.25, 0.10000000149011612, None],
+    "string": [*HOSTILE, None],
+    "bool": [True, False, None],
+    "timestamp": [0, 1_700_000_000_999_999, -1, None],
+}
+FIELDS = {
+    **{"int32": "int32_val", "int64": "int64_val", "float64": "double_val", "float32": "float_val"},
+    **{"string": "string_val", "bool": "bool_val", "timestamp": "unix_timestamp_val"},
+}
+
+
+@pytest.mark.parametrize("type_", COLUMNS)
+def test_values_are_the_bytes_of_feast_and_come_back(type_):
+    from feast.infra.online_stores.helpers import extract_text_and_num
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    column = COLUMNS[type_]
+    told = [value // 1_000_000 if type_ == "timestamp" and value is not None else value for value in column]
+    feasts = [Value() if value is None else Value(**{FIELDS[type_]: value}) for value in told]
+    ours = encoding.encode_values(type_, column)
+    assert ours == [value.SerializeToString() for value in feasts]
+    assert encoding.value_texts(type_, column) == [extract_text_and_num(value, False)[0] for value in feasts]
+    back = [encoding.decode_value(value) for value in ours]
+    if type_ == "timestamp":
+        back = [value if value is None else int(value.timestamp()) for value in back]
+    assert list(map(repr, back)) == list(map(repr, told))
+
+
+def test_keys_and_moments_are_the_bytes_of_feast():
+    from feast.infra.key_encoding_utils import serialize_entity_key
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    texts, numbers = HOSTILE, [0, -1, 5, -(2**63), 2**63 - 1, 7]
+    ours = encoding.encode_keys({"zone": "string", "area": "int64"}, [texts, numbers])
+    for key, text, number in zip(ours, texts, numbers, strict=True):
+        values = [Value(string_val=text), Value(int64_val=number)]
+        assert key == serialize_entity_key(EntityKey(join_keys=["zone", "area"], entity_values=values), 3)
+        assert encoding.split_key(key + b"shop", 2) == len(key)
+    assert encoding.encode_keys({"k": "int32"}, [[-3]]) == [
+        serialize_entity_key(EntityKey(join_keys=["k"], entity_values=[Value(int32_val=-3)]), 3)
+    ]
+    for moment in (0, 1_000_000, 1_700_000_000_123_456, -1_500_000):
+        stamp = Timestamp()
+        stamp.FromMicroseconds(moment)
+        assert encoding.encode_moments([moment]) == [stamp.SerializeToString()]
+        assert encoding.decode_moment(stamp.SerializeToString()) == moment
+
+
+class Place:
+    """A feature table of two entities and a store for it."""
+
+    def __init__(self, folder, config):
+        self.folder, self.config = folder, config
+        self.file = folder / "buying.parquet"
+        self.view = OnlineView(
+            "buying", {"zone": "string", "area": "int64"}, {"n": "int64", "f": "float64", "s": "string"}, self.file
+        )
+
+    def table(self, *rows):
+        """(zone, area, day of January, n) with more for the day of `created`."""
+        values = ", ".join(
+            f"({_sql(zone)}, {area}::bigint, timestamp '2024-01-01' + interval {day - 1} day, {n}::bigint, "
+            f"{n} / 4, 's{n}', timestamp '2024-01-01' + interval {(created or [day])[0] - 1} day)"
+            for zone, area, day, n, *created in rows
+        )
+        names = "zone, area, event_timestamp, n, f, s, created_timestamp"
+        where = "" if rows else " where false"
+        values = values or "('', 0, timestamp '2024-01-01', 0, 0.0, '', timestamp '2024-01-01')"
+        duckdb.sql(f"copy (select * from (values {values}) t({names}){where}) to '{self.file}'")
+        return self
+
+    def run(self, end=END):
+        store = open_store(self.config)
+        try:
+            return materialize(store, [self.view], end=end, folder=self.folder)
+        finally:
+            store.close()
+
+    def online(self, *keys):
+        """The `n` of each (zone, area); None for what is not online."""
+        store = open_store(self.config)
+        try:
+            rows = [{"zone": zone, "area": area} for zone, area in keys]
+            found = read(store, [(self.view, ["n"])], rows, now=END)
+            return [row and row.values["n"] for row in found]
+        finally:
+            store.close()
+
+
+def _sql(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def place(request, tmp_path):
+    if request.param == "sqlite":
+        yield Place(tmp_path, SqliteStore("shop", tmp_path / "online.db"))
+        return
+    import redis
+
+    url = urlsplit(request.getfixturevalue("needs_redis"))
+    project = f"gemel_test_{tmp_path.name}"
+    options = {"host": url.hostname, "port": url.port, "db": int(url.path[1:] or 0)}
+    yield Place(tmp_path, RedisStore(project, options))
+    client = redis.Redis(**options)
+    for key in [*client.scan_iter(f"*{project}"), f"gemel:{project}:materialized"]:
+        client.delete(key)
+    client.close()
+
+
+A, B, C = ("a", 1), ("ü*?[x]", -2), ("", 3)
+
+
+def test_the_newest_row_is_online_and_of_one_moment_the_one_made_later(place):
+    place.table((*A, 1, 10), (*A, 3, 30), (*A, 2, 20), (*B, 5, 50, 6), (*B, 5, 51, 7)).run()
+    assert place.online(A, B, C) == [30, 51, None]
+
+
+def test_corrections_late_rows_and_deletions_are_found(place):
+    place.table((*A, 3, 30), (*B, 3, 1), (*C, 3, 1)).run()
+    place.table((*A, 3, 31, 9), (*B, 2, 2), (*B, 3, 1), (*B, 4, 4)).run()
+    assert place.online(A, B, C) == [31, 4, None]
+    place.table((*A, 2, 2)).run()  # what was newer was a mistake
+    assert place.online(A, B) == [2, None]
+
+
+def test_time_does_not_go_back(place):
+    place.table((*A, 3, 30), (*A, 9, 90)).run(dt.datetime(2024, 1, 10, tzinfo=dt.UTC))
+    assert place.run(dt.datetime(2024, 1, 4, tzinfo=dt.UTC)) == dt.datetime(2024, 1, 10, tzinfo=dt.UTC)
+    assert place.online(A) == [90]
+
+
+def test_a_table_without_rows_empties_what_was_ours(place):
+    place.table((*A, 3, 30)).run()
+    place.table().run()
+    assert place.online(A) == [None]
+
+
+def _keep(store, config, state):
+    """What was written since was then written by somebody else."""
+    if isinstance(config, SqliteStore):
+        with sqlite3.connect(config.path) as con:
+            con.execute("update gemel_materialized set state = ?", [state.text()])
+        con.close()
+    else:
+        store._keep("buying", state)
+
+
+def test_what_somebody_pushed_later_stays(place):
+    place.table((*A, 3, 30), (*B, 3, 30)).run()
+    pushed = Place(place.folder, place.config).table((*A, 20, 99), (*B, 3, 30))
+    store = open_store(place.config)
+    before = store.state("buying")
+    pushed.run()
+    _keep(store, place.config, before)
+    store.close()
+    place.table((*B, 4, 40)).run()
+    assert place.online(A, B) == [99, 40]
+
+
+def test_another_target_replaces_all_that_the_one_before_brought_online(place):
+    dev, prod = (Origin(name, f'"shop"."{name}"."buying"') for name in ("dev", "prod"))
+    place.view = dataclasses.replace(place.view, origin=dev)
+    place.table((*A, 20, 1), (*B, 20, 1)).run()
+    place.view = dataclasses.replace(place.view, origin=prod)
+    place.table((*B, 3, 2)).run(dt.datetime(2024, 1, 10, tzinfo=dt.UTC))  # older than all of dev's
+    assert place.online(A, B) == [None, 2]
+    store = open_store(place.config)
+    assert store.state("buying").origin == prod
+    store.close()
+    # What is newer than prod's own was pushed since, as before.
+    pushed = Place(place.folder, place.config).table((*A, 20, 99))
+    pushed.view = dataclasses.replace(pushed.view, origin=prod)
+    store = open_store(place.config)
+    began = store.state("buying")
+    pushed.run()
+    _keep(store, place.config, began)
+    store.close()
+    place.table((*B, 4, 3)).run()
+    assert place.online(A, B) == [99, 3]
+
+
+def test_values_past_their_ttl_are_stale(place):
+    place.table((*A, 1, 10), (*B, 31, 31)).run()
+    view = OnlineView(**{**{name: getattr(place.view, name) for name in place.view.__slots__}, "ttl": dt.timedelta(2)})
+    store = open_store(place.config)
+    rows = read(store, [(view, ["n", "s"])], [dict(zip(view.entities, key, strict=True)) for key in (A, B)], now=END)
+    store.close()
+    assert [row.stale for row in rows] == [["n", "s"], []]
+    assert rows[0].moments["n"] == dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = {path!r}
+from test_online import *
+import gemel.online.newest as newest
+newest.BATCH = 100
+place = Place(Path({folder!r}), {config!r})
+calls, batches = 0, newest._batches
+def killing(*args):
+    for number, batch in enumerate(batches(*args)):
+        if number == {at}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield batch
+    if {at} == -1:
+        os.kill(os.getpid(), signal.SIGKILL)
+newest._batches = killing
+import gemel.online.sqlite as sqlite
+sqlite.COMMITTED = 100
+place.run()
+"""
+
+
+@pytest.mark.parametrize("at", [0, 3, -1])
+def test_killed_and_run_again_it_comes_to_the_same(place, at):
+    old = [("z", number, 2, number) for number in range(0, 700)]
+    new = [("z", number, 3, number + 1) for number in range(300, 1000)]
+    place.table(*old).run()
+    place.table(*new)
+    code = "from pathlib import Path\n" + KILLED.format(
+        path=sys.path, folder=str(place.folder), config=place.config, at=at
+    ).replace("PosixPath", "Path")
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    place.run()
+    keys = [("z", number) for number in range(1000)]
+    assert place.online(*keys) == [None] * 300 + [number + 1 for number in range(300, 1000)]
+
+
+def test_two_at_once_take_turns(place):
+    place.table(*(("z", number, 3, number) for number in range(3000)))
+    failed = []
+
+    def run():
+        try:
+            place.run()
+        except Exception as error:
+            failed.append(error)
+
+    both = [threading.Thread(target=run) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert not failed
+    assert place.online(*(("z", number) for number in range(3000))) == list(range(3000))
+
+
+def test_feast_reads_what_we_wrote_and_we_read_what_feast_wrote(place):
+    import pandas
+    from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
+    from feast.types import Float64, Int64, String
+
+    rows = [(*A, 3, 30), (*B, 4, 2**53 + 1), (*C, 5, -7)]
+    place.table(*rows).run()
+    if isinstance(place.config, SqliteStore):
+        online = {"type": "sqlite", "path": str(place.config.path)}
+    else:
+        options = place.config.options
+        address = f"{options['host']}:{options['port']},db={options['db']}"
+        online = {"type": "redis", "connection_string": address}
+    store = FeatureStore(
+        config=RepoConfig(
+            project=place.config.project,
+            provider="local",
+            registry=str(place.folder / "registry.db"),
+            online_store=online,
+            offline_store={"type": "duckdb"},
+            entity_key_serialization_version=3,
+        )
+    )
+    zone = Entity(name="zone", join_keys=["zone"], value_type=ValueType.STRING)
+    area = Entity(name="area", join_keys=["area"], value_type=ValueType.INT64)
+    view = FeatureView(
+        name="buying",
+        entities=[zone, area],
+        schema=[
+            *(Field(name="zone", dtype=String), Field(name="area", dtype=Int64)),
+            *(Field(name="n", dtype=Int64), Field(name="f", dtype=Float64), Field(name="s", dtype=String)),
+        ],
+        source=FileSource(
+            path=str(place.file), timestamp_field="event_timestamp", created_timestamp_column="created_timestamp"
+        ),
+    )
+    store.apply([zone, area, view])
+    entities = [{"zone": zone, "area": area} for zone, area in (A, B, C, ("gone", 1))]
+    found = store.get_online_features([f"buying:{name}" for name in "nfs"], entities).to_dict()
+    assert found["n"] == [30, 2**53 + 1, -7, None]
+    assert found["f"] == [7.5, (2**53 + 1) / 4, -1.75, None]
+    assert found["s"] == ["s30", f"s{2**53 + 1}", "s-7", None]
+
+    later = pandas.DataFrame([{"zone": "a", "area": 1, "event_timestamp": END, "n": 5, "f": 0.5, "s": "fünf"}])
+    store.write_to_online_store("buying", later.assign(created_timestamp=END))
+    ours = open_store(place.config)
+    [row] = read(ours, [(place.view, ["n", "f", "s"])], [{"zone": "a", "area": 1}])
+    ours.close()
+    assert (row.values, row.moments["n"]) == ({"n": 5, "f": 0.5, "s": "fünf"}, END)
+
+
+def config(tmp_path, text):
+    (tmp_path / "feature_store.yaml").write_text(text)
+    return read_store(tmp_path)
+
+
+def test_what_we_know_of_a_store_is_ours_and_all_else_is_feasts(tmp_path, monkeypatch):
+    monkeypatch.setenv("WHERE", "cache:6380,db=2,password=12")
+    assert config(tmp_path, "project: p\nonline_store: {type: sqlite, path: data/o.db}") == SqliteStore(
+        "p", tmp_path / "data/o.db"
+    )
+    assert config(
+        tmp_path, "project: p\nonline_store: {type: redis, connection_string: '${WHERE}', key_ttl_seconds: 60}"
+    ) == RedisStore("p", {"db": 2, "password": 12, "host": "cache", "port": 6380}, key_ttl=60)
+    for text, why in {
+        "online_store: {type: postgres}": "its online store is 'postgres'",
+        "online_store: {type: redis, redis_type: redis_cluster}": "its Redis store says `redis_type: redis_cluster`",
+        "online_store: {type: sqlite, vector_enabled: true}": "its SQLite store says `vector_enabled: True`",
+        "online_store: null": "it has no online store",
+        "batch_engine: {type: spark.engine}": "feature_store.yaml says `batch_engine:`",
+        "entity_key_serialization_version: 2": "its keys are not of version 3",
+    }.items():
+        assert config(tmp_path, f"project: p\n{text}") == OtherStore(why)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "- p", "online_store: {}", "project: p\nonline_store: {type: redis, connection_string: here}"]
+)
+def test_a_feature_store_yaml_that_cannot_be_meant_is_refused(tmp_path, text):
+    with pytest.raises(BridgeError) as refused:
+        config(tmp_path, text)
+    assert refused.value.code == "G560"
+
+
+def test_a_store_that_cannot_be_used_is_told(tmp_path):
+    (tmp_path / "online.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(BridgeError) as refused:
+        Place(tmp_path, SqliteStore("p", tmp_path / "online.db")).table((*A, 1, 1)).run()
+    assert refused.value.code == "G561"
+    with pytest.raises(BridgeError) as refused:
+        Place(tmp_path, RedisStore("p", {"host": "127.0.0.1", "port": 1})).run()
+    assert refused.value.code == "G562"
+    with pytest.raises(BridgeError) as refused:
+        encoding.decode_value(b"\xff\x01")
+    assert refused.value.code == "G563"

@@ -1,0 +1,357 @@
+"""`verify`: what it calls equal, and that one wrong value is told as exactly that one."""
+
+import dataclasses
+import datetime as dt
+
+import pytest
+from feature_shop import render
+
+from gemel.cli.verify import verdict, write_report
+from gemel.compiler import compile_query
+from gemel.compiler.question.parsing import make_query
+from gemel.dbt.nodes import Nodes
+from gemel.engines.connections.duckdb import Scratch
+from gemel.features.selection import choose
+from gemel.features.tables import DATA, Tables
+from gemel.online.store import Found
+from gemel.proof import parity
+from gemel.proof.report import Report
+from gemel.proof.sameness import same
+from gemel.training import training_set
+
+VIEW = """
+    feature_views:
+      - name: buying
+        entity: customer
+        schedule: day
+        delay: 2 hours
+        known_at: sale__settled_at
+        features:
+          - {metric: orders, windows: [1 day, 3 days, all]}
+          - {metric: return_rate, windows: [3 days]}
+          - {metric: northern_share, windows: [3 days]}
+          - {metric: returns_or_none, windows: [1 day]}
+          - {metric: average_amount, windows: [3 days]}
+          - {metric: median_amount, windows: [3 days]}
+          - {metric: regions, windows: [3 days, all]}
+          - {metric: revenue_ever}
+          - {metric: largest_ever}
+          - {metric: revenue_this_month}
+          - {dimension: customer__nick, as_of: current}
+          - {dimension: customer__rank}
+"""
+
+
+class Answer:
+    def __init__(self, cursor):
+        self.columns = tuple(column[0] for column in cursor.description)
+        self._rows = cursor.fetchall()
+
+    def rows(self):
+        return self._rows
+
+
+class Built:
+    """One feature view as `gemel build` leaves it, with an online store that is a dict."""
+
+    def __init__(self, shop, root, text=VIEW):
+        self.shop, self.root = shop, root
+        self.bound = shop.bound(text)
+        [self.view] = self.bound.views
+        self.types = shop.types(self.bound)
+        self.spoilt = {"served": lambda made: made, "exact": lambda made: made}
+        (root / "manifest.json").write_text("{}")
+        sql = render(
+            Tables(shop.graph).model(self.view, self.types["buying"], nodes=Nodes(None)), "2024-03-01 00:00:00"
+        )
+        shop.con.execute(f"create table buying as {sql}")
+        (root / DATA).mkdir(parents=True)
+        shop.con.execute(f"copy buying to '{root / DATA / 'buying.parquet'}'")
+        newest = "from buying qualify row_number() over (partition by customer order by event_timestamp desc) = 1"
+        answer = Answer(shop.con.execute(newest))
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows()]
+        self.online = {row["customer"]: row for row in rows}
+        self.pushed = {}
+        self.until = {"buying": dt.datetime(2024, 3, 1, tzinfo=dt.UTC)}
+
+    def verify(self, **more):
+        def ask_of(graph):
+            return lambda metrics, group_by, where: self.run(
+                compile_query(graph, make_query(metrics, group_by, where=where))
+            )
+
+        places = parity.Places(
+            ask=ask_of(self.shop.graph),
+            ask_of=ask_of,
+            train=self.train,
+            run=self.run,
+            relations={"buying": "memory.main.buying"},
+            root=self.root,
+            online=lambda view, keys: [self.served(key["customer"]) for key in keys],
+            until=self.until,
+            facts_until=dt.datetime(2024, 3, 1),
+        )
+        return parity.verify(self.shop.graph, [self.view], self.types, places, **more)
+
+    def served(self, customer):
+        row = self.online.get(customer)
+        return Found(self.pushed.get(customer, row["event_timestamp"]), row) if row else None
+
+    def train(self, names, spine, accuracy):
+        relations = {"buying": "memory.main.buying"}
+        source = training_set.Source(self.shop.graph, self.types, relations, frozenset({"memory"}), self.root)
+        chosen = choose(self.bound, names)
+        made = training_set.make(source, chosen, spine, lambda temp: Scratch(self.shop.con.cursor()), accuracy=accuracy)
+        return self.spoilt[accuracy](made.arrow())
+
+    def run(self, sql):
+        return Answer(self.shop.con.execute(sql))
+
+
+@pytest.fixture
+def built(shop, tmp_path):
+    shop.sell("a", "2024-01-02 10:00", 2, region="north", returned=True)
+    shop.sell("a", "2024-01-03 00:00", 3, region="south")
+    shop.sell("a", "2024-01-03 10:00", 4, settled="2024-01-08 10:00")
+    shop.sell("b", "2024-01-05 10:00", 5)
+    shop.sell(None, "2024-01-05 10:00", 6)
+    shop.con.execute("insert into customers values ('a', 'Ada', 1815), ('c', 'Cy', 1900)")
+    shop.con.execute(
+        "insert into ranks values ('a', 'tin', '2024-01-01', '2024-01-06'), ('a', 'gold', '2024-01-09', null)"
+    )
+    return Built(shop, tmp_path)
+
+
+def told(report):
+    return [str(difference) for difference in report.differences]
+
+
+def test_a_right_table_is_equal_in_every_feature_at_every_moment(built):
+    report = built.verify(moments=12)
+    assert told(report) == []
+    assert not report.failed()
+    assert all(count.compared == count.equal > 0 for count in report.counts.values())
+    assert len(report.moments["buying"]) > 5
+    assert verdict(report).endswith("all equal")
+
+
+def test_a_conversion_is_compared_with_what_bi_knew_at_the_moment(shop, tmp_path):
+    view = """
+    feature_views:
+      - name: buying
+        entity: customer
+        schedule: day
+        features: [{metric: sold_again, windows: [3 days, all]}, {metric: orders, windows: [1 day]}]
+    """
+    shop.sell("a", "2024-01-02 10:00", region="north")
+    shop.sell("a", "2024-01-03 10:00", region="south")
+    shop.sell("b", "2024-01-03 10:00", region="north")
+    built = Built(shop, tmp_path, view)
+    report = built.verify(at=[dt.datetime(2024, 1, day) for day in (3, 4, 5, 6)])
+    assert told(report) == [] and not report.failed()
+    rows = built.run("select customer, event_timestamp, sold_again_3d, sold_again_all from buying order by all").rows()
+    assert [(key, at.day, *values) for key, at, *values in rows if key == "a"] == [
+        *(("a", 3, 1, 1), ("a", 4, 2, 2), ("a", 5, 2, 2), ("a", 6, None, 2), ("a", 7, None, 2)),
+    ]
+
+
+def test_a_moment_can_be_named_and_one_after_the_last_row_is_the_last(built):
+    report = built.verify(at=[dt.datetime(2024, 1, 4, 1), dt.datetime(2030, 1, 1)])
+    assert report.moments["buying"] == [dt.datetime(2024, 1, 4, 1), dt.datetime(2024, 2, 2, 2)]
+    assert not report.failed()
+
+
+@pytest.mark.parametrize("moments", [1, 12])
+def test_a_value_changed_in_the_table_is_told_once(built, moments):
+    # Two rows further the same row is still the newest of customer b: still one wrong value.
+    where = "customer = 'b' and event_timestamp = '2024-01-09 02:00'"
+    assert built.run(f"select count(*) from buying where {where}").rows() == [(1,)]
+    built.shop.con.execute(f"update buying set orders_all = 7 where {where}")
+    report = built.verify(moments=moments)
+    assert report.wrong == 1
+    assert told(report)[0].startswith("different buying.orders_all  customer=b  2024-01-09 02:00")
+    assert "table=7" in told(report)[0]
+    assert report.failed() and not report.failed(threshold=1)
+
+
+def test_a_value_changed_in_the_copy_that_feast_reads_is_told_once(built):
+    copy = built.root / DATA / "buying.parquet"
+    built.shop.con.execute(f"create table changed as from '{copy}'")
+    built.shop.con.execute(
+        "update changed set nick = 'Eve' where customer = 'a' and event_timestamp = '2024-01-04 02:00'"
+    )
+    built.shop.con.execute(f"copy changed to '{copy}'")
+    assert told(built.verify()) == ["different buying.nick  customer=a  2024-01-04 02:00  table=Ada  copy=Eve"]
+
+
+def test_a_value_changed_online_is_told_once(built):
+    built.online["a"] = built.online["a"] | {"orders_all": 4}
+    assert told(built.verify()) == ["different buying.orders_all  customer=a  2024-02-02 02:00  table=3  online=4"]
+
+
+def spoil(made, name, value):
+    """A training set whose first value of a feature is another one."""
+    values = made.column(name).to_pylist()
+    place = made.column_names.index(name)
+    return made.set_column(place, name, [[value, *values[1:]]])
+
+
+@pytest.mark.parametrize(("accuracy", "right"), [("served", "table=1"), ("exact", "BI=1")])
+def test_a_value_changed_in_a_training_set_is_told_once(built, accuracy, right):
+    built.spoilt[accuracy] = lambda made: spoil(made, "orders_all", 9)
+    assert told(built.verify(at=[dt.datetime(2024, 1, 3, 5)])) == [
+        f"different buying.orders_all  customer=a  2024-01-03 02:00  {right}  {accuracy}=9"
+    ]
+
+
+def test_what_is_older_than_the_ttl_is_in_no_training_set_as_served(shop, tmp_path):
+    shop.sell("a", "2024-01-02 10:00")
+    shop.sell("b", "2024-01-02 10:00")
+    built = Built(shop, tmp_path, VIEW.replace("delay: 2 hours", "delay: 2 hours\n        ttl: 3 days"))
+    built.shop.con.execute("delete from buying where customer = 'a' and event_timestamp > '2024-01-10'")
+    report = built.verify(at=[dt.datetime(2024, 1, 13, 2), dt.datetime(2024, 1, 13, 3)])
+    assert not any("served" in each.values for each in report.differences)
+    # Said to be without a ttl, it should have been in there still.
+    built.view = dataclasses.replace(
+        built.bound.views[0], view=dataclasses.replace(built.bound.views[0].view, ttl=None)
+    )
+    report = built.verify(at=[dt.datetime(2024, 1, 13, 2), dt.datetime(2024, 1, 13, 3)])
+    assert {each.entity["customer"] for each in report.differences if "served" in each.values} == {"a"}
+
+
+def test_an_entity_that_is_not_online_is_missing_in_each_feature_that_has_a_value(built):
+    del built.online["a"]
+    assert [(each.kind, each.feature) for each in built.verify().differences] == [
+        ("missing", "orders_all"),
+        ("missing", "returns_or_none_1d"),
+        ("missing", "regions_all"),
+        ("missing", "revenue_ever"),
+        ("missing", "largest_ever"),
+        ("missing", "nick"),
+        ("missing", "rank"),
+    ]
+
+
+def test_rows_deleted_from_the_table_are_missing(built):
+    built.shop.con.execute("delete from buying where customer = 'a' and event_timestamp < '2024-01-06'")
+    report = built.verify(at=[dt.datetime(2024, 1, 4, 2)])
+    assert {
+        (each.kind, each.values.get("BI"), each.values["table"]) for each in report.differences if "BI" in each.values
+    } >= {
+        ("missing", 2, None),
+    }
+
+
+def test_a_row_left_out_lets_an_old_value_stand_which_is_extra(built):
+    built.shop.con.execute("delete from buying where customer = 'b' and event_timestamp = '2024-01-07 02:00'")
+    report = built.verify(at=[dt.datetime(2024, 1, 7, 2)])
+    assert "extra     buying.orders_1d  customer=b  2024-01-06 02:00  BI=nothing  table=1" in told(report)
+
+
+def test_a_row_that_is_there_twice_fails_even_with_the_right_values(built):
+    built.shop.con.execute("insert into buying from buying where customer = 'a' limit 1")
+    report = built.verify()
+    assert report.failed()
+    assert any("the table of buying has 2 rows for customer=a " in reason for reason in report.reasons)
+
+
+def test_nothing_to_compare_is_no_proof(built):
+    report = built.verify(at=[dt.datetime(2023, 1, 1)])
+    assert report.failed(threshold=1000)
+    assert report.reasons == ["nothing of buying was compared with BI: no entity has facts or rows at these moments"]
+    assert verdict(report).endswith("not enough to say that they agree")
+    assert Report().failed()
+
+
+def test_a_view_that_was_never_materialized_is_no_proof(built):
+    built.until = {"buying": None}
+    report = built.verify()
+    assert report.failed() and report.wrong == 0
+    assert report.reasons == ["buying was never materialized, so nothing of it is online"]
+
+
+def test_fractions_may_differ_in_their_last_digits_only(built):
+    built.online["b"] = built.online["b"] | {"average_amount_3d": None, "orders_all": 1}
+    assert same(0.1 + 0.2, 0.3, "float64")
+    assert not same(0.3000001, 0.3, "float64")
+    assert not same(3, 3.4, "int64")
+    assert same(float("nan"), float("nan"), "float64")
+    assert not same(None, 0, "int64")
+    assert same(dt.date(2024, 1, 1), dt.datetime(2024, 1, 1, tzinfo=dt.UTC), "timestamp")
+
+
+def test_a_row_that_was_pushed_since_is_counted_and_not_wrong(built, capsys):
+    built.online["a"] = built.online["a"] | {"orders_all": 99}
+    built.pushed["a"] = dt.datetime(2024, 2, 3)
+    assert built.verify().wrong == 1  # nobody may push to this view
+    pushed = dataclasses.replace(built.view.view, push="buying_push")
+    built.view = dataclasses.replace(built.view, view=pushed)
+    report = built.verify()
+    assert (report.wrong, report.json()["pushed"], report.failed()) == (0, {"buying": 1}, False)
+    write_report(report, format="table")
+    assert "buying: 1 entities online were pushed rows newer than the table's" in capsys.readouterr().err
+
+
+def test_keys_that_are_no_text_in_the_facts_are_texts_in_a_table(shop, tmp_path):
+    shop.con.execute("alter table sales alter customer type uuid using null")
+    customer = "5f0c1f4e-0000-4000-8000-000000000001"
+    shop.sell(customer, "2024-01-02 10:00", region="north")
+    shop.con.execute("create or replace table customers (customer uuid, nick varchar, born smallint)")
+    shop.con.execute("insert into customers values (?, 'Ada', 1815)", [customer])
+    view = VIEW.replace("          - {dimension: customer__rank}\n", "")
+    built = Built(shop, tmp_path, view)
+    assert built.types["buying"]["customer"] == "string"
+    report = built.verify()
+    assert told(report) == [] and not report.failed()
+
+
+def test_what_is_online_past_its_ttl_is_counted(shop, tmp_path, capsys):
+    shop.sell("a", "2024-01-02 10:00")
+    built = Built(shop, tmp_path, VIEW.replace("delay: 2 hours", "delay: 2 hours\n        ttl: 1 week"))
+    report = built.verify(moments=1)
+    assert report.json()["stale"] == {"buying": {"entities": 1, "online": 1, "ttl": "1 week"}}
+    assert not report.failed()
+    write_report(report, format="table")
+    assert "buying: 1 of 1 entities online are older than its ttl of 1 week" in capsys.readouterr().err
+
+
+def test_the_report_is_json_too(built):
+    built.online["a"] = built.online["a"] | {"orders_all": 4}
+    said = built.verify(moments=2).json()
+    assert (said["different"], said["missing"], said["extra"]) == (1, 0, 0)
+    assert said["differences"][0]["values"] == {"table": 3, "online": 4}
+    assert said["compared"] == said["equal"] + 1
+
+
+def test_a_table_without_rows_is_right_where_bi_has_no_facts(shop, tmp_path, capsys):
+    shop.sell("a", "2024-03-05 10:00")  # after the day up to which the table is built
+    built = Built(shop, tmp_path)
+    assert built.run("select count(*) from buying").rows() == [(0,)]
+    report = built.verify()
+    assert (report.reasons, report.failed(), report.compared) == ([], False, 0)
+    assert report.json()["without_facts"] == {"buying": "2024-02-29T00:00:00"}
+    write_report(report, format="table")
+    told = "buying: its table has no rows, and BI no facts before 2024-02-29 00:00: nothing to compare"
+    assert told in capsys.readouterr().err
+    assert verdict(report) == "19 features, 0 comparisons: 1 view without facts"
+
+
+@pytest.mark.parametrize("day", ["2020-01-01", "2024-02-28"])
+def test_a_table_without_rows_is_wrong_where_bi_has_numbers_of_whatever_age(shop, tmp_path, day):
+    shop.sell("a", f"{day} 10:00", settled=f"{day} 11:00")
+    built = Built(shop, tmp_path)
+    built.shop.con.execute("delete from buying")
+    report = built.verify(moments=1)
+    assert report.failed(threshold=1000) and not report.without_facts
+    assert report.reasons == [
+        "the table of buying has no rows, and BI has numbers for it: up to 2024-02-29 00:00 the metric of orders_1d "
+        "is 1 for customer=a"
+    ]
+
+
+def test_rows_in_the_copy_of_a_table_without_rows_are_told(built):
+    built.shop.con.execute("delete from sales")
+    built.shop.con.execute("delete from buying")
+    report = built.verify()
+    assert report.without_facts and report.failed()
+    assert {(each.kind, each.values["table"]) for each in report.differences} == {("extra", None)}

@@ -1,0 +1,464 @@
+"""Training sets: each row of a spine with its features, in order, whatever the spine is made of."""
+
+import datetime as dt
+import hashlib
+import json
+
+import duckdb
+import pandas
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+from feature_shop import MANIFEST, Shop, render
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gemel.compiler.names.graph import bind
+from gemel.dbt.nodes import Nodes
+from gemel.dbt.profile import Profile
+from gemel.dbt.semantic.reading import read_manifest
+from gemel.engines.connections.duckdb import Scratch, Warehouse
+from gemel.errors import GemelError
+from gemel.features.selection import choose
+from gemel.features.tables import Tables
+from gemel.training import training_set
+from gemel.training.training_set import make, manifest_path
+
+VIEWS = """
+    feature_views:
+      - name: buying
+        entity: customer
+        schedule: day
+        features:
+          - {metric: orders, windows: [1 day, all]}
+          - {metric: revenue, windows: [7 days]}
+          - {dimension: customer__nick, as_of: current}
+      - name: visiting
+        entity: [customer, shop]
+        schedule: day
+        ttl: 2 days
+        features: [{metric: orders, windows: [3 days], name: visits}]
+    feature_services:
+      - {name: churn, owner: ada, features: [buying.orders_all, buying.nick, visiting]}
+"""
+
+
+class Place:
+    """A shop's feature tables in its database, and training sets of them."""
+
+    def __init__(self, folder):
+        self.shop = Shop()
+        self.folder = folder
+        for customer, at, amount in [
+            ("a", "2024-01-02 10:00", 1),
+            ("a", "2024-01-03 00:00", 2),
+            ("b", "2024-01-09", 4),
+        ]:
+            self.shop.sell(customer, at, amount)
+        self.shop.con.execute("insert into customers values ('a', 'Ada', 1815)")
+        self.build()
+
+    def build(self, views=VIEWS):
+        self.bound = self.shop.bound(views)
+        types = self.shop.types(self.bound)
+        for view in self.bound.views:
+            sql = render(Tables(self.shop.graph).model(view, types[view.name], nodes=Nodes(None)), "2024-02-01")
+            self.shop.con.execute(f"create or replace table {view.name} as {sql}")
+        (self.folder / "manifest.json").write_text(json.dumps({"metadata": {"invocation_id": "i1"}}))
+        relations = {view.name: f"memory.main.{view.name}" for view in self.bound.views}
+        self.source = training_set.Source(self.shop.graph, types, relations, frozenset({"memory"}), self.folder)
+
+    def make(self, names, spine, *, accuracy="served", **more):
+        chosen = choose(self.bound, names.split())
+        open_scratch = lambda temp: Scratch(self.shop.con.cursor())  # noqa: E731
+        return make(self.source, chosen, spine, open_scratch, accuracy=accuracy, **more)
+
+    def rows(self, names, *requests, **more):
+        """The features of each (customer, moment) as tuples."""
+        spine = pa.table(
+            {
+                "customer": pa.array([customer for customer, _ in requests], pa.string()),
+                "shop": pa.array([1] * len(requests), pa.int64()),
+                "event_timestamp": pa.array([dt.datetime.fromisoformat(at) for _, at in requests], pa.timestamp("us")),
+            }
+        )
+        made = self.make(names, spine, **more).arrow()
+        return list(zip(*(made[name].to_pylist() for name in made.column_names[3:]), strict=True))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    place = Place(tmp_path_factory.mktemp("place"))
+    yield place
+    place.shop.con.close()
+
+
+@pytest.fixture
+def place(tmp_path):
+    place = Place(tmp_path)
+    yield place
+    place.shop.con.close()
+
+
+MOMENTS = [("a", f"2024-01-{at}") for at in ("02 23:59:59", "03 00:00", "03 12:00", "04 00:00", "09 00:00")]
+
+
+def test_served_is_the_newest_row_at_or_before_the_moment(shared):
+    # The sale at midnight of Jan 3 is in the row of Jan 4.
+    assert shared.rows("buying.orders_1d buying.orders_all", *MOMENTS) == [
+        *((None, None), (1, 1), (1, 1), (1, 2), (None, 2))
+    ]
+
+
+def test_dimensions_alone_need_no_facts(shared):
+    asked = [("a", "2024-01-05"), ("c", "2024-01-05"), (None, "2024-01-05")]
+    assert shared.rows("buying.nick", *asked, accuracy="exact") == [("Ada",), (None,), (None,)]
+
+
+def test_what_cannot_be_exact_is_told_with_the_features_that_can(place):
+    view = VIEWS.replace("{metric: revenue, windows: [7 days]}", "{metric: regions, windows: [7 days]}")
+    place.build(view.replace("metric: orders, windows: [3 days]", "metric: median_amount, windows: [3 days]"))
+    with pytest.raises(GemelError) as told:
+        place.rows("churn buying.regions_7d", ("a", "2024-01-05"), accuracy="exact")
+    assert told.value.code == "G556"
+    assert "buying.regions_7d, visiting.visits can be computed at the moments of the table" in told.value.message
+    assert told.value.hint == "use --accuracy served, or ask for the others: buying.orders_all,buying.nick"
+
+
+def test_exact_is_the_window_that_ends_at_the_moment(shared):
+    assert shared.rows("buying.orders_1d buying.orders_all", *MOMENTS, accuracy="exact") == [
+        *((1, 1), (1, 1), (1, 2), (1, 2), (None, 2))
+    ]
+
+
+def test_a_value_older_than_its_ttl_is_not_served(shared):
+    asked = [("b", "2024-01-10 00:00"), ("b", "2024-01-12 23:00"), ("b", "2024-01-13 00:00")]
+    assert shared.rows("visiting", *asked) == [(1,), (1,), (None,)]
+
+
+def test_a_row_within_its_ttl_to_the_last_instant_is_served(place):
+    place.shop.con.execute("delete from visiting where event_timestamp > '2024-01-10'")
+    asked = [("b", "2024-01-12 00:00:00"), ("b", "2024-01-12 00:00:01")]
+    assert place.rows("visiting", *asked) == [(1,), (None,)]
+
+
+def test_of_two_rows_for_one_moment_the_one_made_last_counts(place):
+    place.shop.con.execute(
+        "insert into buying "
+        "select buying.* replace (made as orders_all, created_timestamp + later as created_timestamp) "
+        "from buying, (values (7, interval 1 hour), (9, -interval 1 hour)) as runs (made, later) where customer = 'b'"
+    )
+    assert place.rows("buying.orders_all", ("b", "2024-01-10"), ("a", "2024-01-05")) == [(7,), (2,)]
+
+
+def test_rows_without_a_key_or_of_an_unknown_one_are_there_without_features(shared):
+    for accuracy in ("served",):
+        asked = [(None, "2024-01-05"), ("a", "2024-01-05"), ("zz", "2024-01-05")]
+        assert shared.rows("buying.orders_all", *asked, accuracy=accuracy) == [(None,), (2,), (None,)]
+
+
+@pytest.mark.parametrize("accuracy", ["served", "exact"])
+def test_an_empty_spine_gives_an_empty_set_with_all_columns(shared, accuracy):
+    assert shared.rows("churn", accuracy=accuracy) == []
+
+
+def test_other_columns_come_out_as_they_went_in_types_too(shared):
+    n = 300_000  # more than two batches
+    spine = pa.table(
+        {
+            "label": pa.array([n - i for i in range(n)], pa.uint32()),
+            "day": pa.array([dt.datetime(2024, 1, 4)] * n, pa.timestamp("ns", tz="America/New_York")),
+            "customer": pa.array(["a", "b", None] * (n // 3)).dictionary_encode(),
+            "tags": pa.array([["x"], None, []] * (n // 3), pa.list_(pa.large_string())),
+            "half": pa.array([1.5, None, 2.5] * (n // 3), pa.float32()),
+        }
+    )
+    made = shared.make("buying.orders_all", spine, time_column="day").arrow()
+    assert made.select(spine.column_names).equals(spine)
+    assert made.column_names == [*spine.column_names, "orders_all"]
+    assert made["orders_all"].to_pylist()[:3] == [2, None, None]
+
+
+def test_a_zoned_time_is_that_instant_and_a_plain_one_is_utc(shared):
+    plain = pa.array([dt.datetime(2024, 1, 4)], pa.timestamp("us"))
+    for zone, expected in (("UTC", 2), ("America/New_York", 2), ("Asia/Tokyo", 1)):
+        # Midnight by the clocks of that zone: in Tokyo it is still Jan 3 in UTC.
+        zoned = pa.compute.assume_timezone(plain, zone)
+        spine = pa.table({"customer": ["a"], "event_timestamp": zoned})
+        assert shared.make("buying.orders_all", spine).arrow()["orders_all"].to_pylist() == [expected]
+    for time in (plain, pa.array([dt.date(2024, 1, 4)])):
+        spine = pa.table({"customer": ["a"], "event_timestamp": time})
+        assert shared.make("buying.orders_all", spine).arrow()["orders_all"].to_pylist() == [2]
+
+
+SELECT = "select customer, sold_at + interval 1 day as event_timestamp, amount from sales order by amount desc"
+
+
+def test_a_spine_may_be_a_file_a_select_a_frame_or_a_table(shared, tmp_path):
+    table = shared.shop.con.cursor().sql(SELECT).to_arrow_table()
+    pq.write_table(table, tmp_path / "s.parquet")
+    pyarrow.feather.write_feather(table, tmp_path / "s.arrow", compression="uncompressed")
+    shared.shop.con.cursor().execute(f"copy ({SELECT}) to '{tmp_path / 's.csv'}'")
+    frame = table.to_pandas()
+    files = [tmp_path / "s.parquet", str(tmp_path / "s.arrow"), str(tmp_path / "s.csv")]
+    for spine in (*files, SELECT, f"{SELECT};", frame, table):
+        made = shared.make("buying.orders_all", spine).arrow()
+        assert made["customer"].to_pylist() == ["b", "a", "a"]
+        assert made["orders_all"].to_pylist() == [1, 2, 1]
+
+
+def test_the_index_of_a_frame_comes_back(shared):
+    frame = pandas.DataFrame(
+        {"customer": ["a", "b"], "event_timestamp": pandas.to_datetime(["2024-01-04", "2024-01-04"])}, index=[7, 3]
+    )
+    made = shared.make("buying.orders_all", frame).df()["orders_all"].fillna(-1)
+    assert made.to_dict() == {7: 2, 3: -1}
+
+
+def test_a_key_of_digits_in_a_csv_is_a_text_where_the_feature_has_texts(place, tmp_path):
+    place.shop.sell("007", "2024-01-02")
+    place.build()
+    (tmp_path / "s.csv").write_text("customer,event_timestamp\n007,2024-01-05\n")
+    made = place.make("buying.orders_all", tmp_path / "s.csv").arrow()
+    assert (made["customer"].to_pylist(), made["orders_all"].to_pylist()) == (["007"], [1])
+
+
+@pytest.mark.parametrize("accuracy", ["served", "exact"])
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_made_again_it_is_the_same_file_and_its_manifest_says_of_what(shared, tmp_path, accuracy, ending):
+    out = tmp_path / f"train.{ending}"
+    said = []
+    for _ in range(2):
+        made = shared.make("churn", SELECT.replace("customer,", "customer, shop,"), accuracy=accuracy, out=out)
+        said.append((out.read_bytes(), manifest_path(out).read_text()))
+    assert said[0] == said[1]
+    manifest = json.loads(said[0][1])
+    assert manifest["sha256"] == hashlib.sha256(said[0][0]).hexdigest()
+    assert (manifest["accuracy"], manifest["rows"], manifest["format"]) == (accuracy, 3, ending)
+    assert manifest["features"] == ["buying.orders_all", "buying.nick", "visiting.visits"]
+    assert manifest["dbt"]["invocation_id"] == "i1"
+    view = shared.bound.views[0]
+    assert manifest["definitions"]["buying"]["table"] == Tables(shared.shop.graph).digest(view)
+    assert manifest["columns"]["nick"] == "string"
+    # A day after the sale of Jan 2, 10:00: the row of that day does not have the sale of its midnight yet.
+    assert made.arrow()["orders_all"].to_pylist() == [1, 2, 1 if accuracy == "served" else 2]
+    assert {path.name for path in tmp_path.iterdir()} == {out.name, f"{out.name}.manifest.json"}
+
+
+def test_what_fails_leaves_the_old_file(shared, tmp_path):
+    out = tmp_path / "train.parquet"
+    out.write_bytes(b"old")
+    with pytest.raises(GemelError):
+        shared.make("buying", "select 'a' as customer, 1 as event_timestamp", out=out)
+    assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
+    assert out.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_what_fails_while_it_is_written_is_told_and_leaves_the_old_file(shared, tmp_path, monkeypatch, at):
+    out = tmp_path / "train.parquet"
+    out.write_bytes(b"old")
+    write, done = pq.ParquetWriter.write_batch, []
+
+    def full(writer, batch):
+        if len(done) == at:
+            raise OSError("no space left on device")
+        done.append(batch.num_rows)
+        write(writer, batch)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_batch", full)
+    n = 300_000  # three batches
+    days = pa.array([dt.datetime(2024, 1, 4)] * n, pa.timestamp("us"))
+    with pytest.raises(OSError, match="no space left"):
+        shared.make("buying.orders_all", pa.table({"customer": ["a"] * n, "event_timestamp": days}), out=out)
+    assert (len(done), [path.name for path in tmp_path.iterdir()]) == (at, ["train.parquet"])
+    assert out.read_bytes() == b"old"
+
+
+def test_only_values_that_repeat_have_a_dictionary_in_the_file(shared, tmp_path):
+    n, out = 200_000, tmp_path / "train.parquet"
+    start = dt.datetime(2024, 1, 4)
+    spine = pa.table(
+        {
+            "id": pa.array(range(n)),
+            "note": [f"note {i}" for i in range(n)],
+            "kind": pa.array(["x", "y"] * (n // 2)).dictionary_encode(),
+            "nothing": pa.nulls(n),
+            "customer": pa.array(["a", "b"] * (n // 2), pa.string_view()),
+            "event_timestamp": pa.array([start + dt.timedelta(seconds=i) for i in range(n)], pa.timestamp("ns")),
+        }
+    )
+    made = shared.make("buying.orders_all", spine, out=out).arrow()
+    assert made.select(spine.column_names).equals(spine)
+    for group in range(2):
+        columns = pq.read_metadata(out).row_group(group)
+        having = {columns.column(i).path_in_schema: columns.column(i).has_dictionary_page for i in range(7)}
+        assert [name for name, has in having.items() if not has] == ["id", "note", "event_timestamp"]
+
+
+NOW = "timestamp '2024-01-05' as event_timestamp"
+
+
+@pytest.mark.parametrize(
+    ("code", "names", "spine", "said"),
+    [
+        ("G204", "buyin", f"select 'a' as customer, {NOW}", "did you mean buying"),
+        ("G204", "buying.orders_al", f"select 'a' as customer, {NOW}", "did you mean buying.orders_all"),
+        ("G550", "buying", "labels.parquet", "there is no spine"),
+        ("G550", "buying", "selec 1", "'selec 1' is neither a file that there is nor a SELECT"),
+        ("G550", "buying", "select * from {{ ref('visits') }}", "write the table's name: visits"),
+        ("G204", "xyz", f"select 'a' as customer, {NOW}", "there are "),
+        ("G550", "buying", 7, "a int cannot be read"),
+        ("G550", "buying", "select 1; select 2", "one SELECT"),
+        ("G550", "buying", "select from where", "no SQL"),
+        ("G405", "buying", "select * from nothing", "nothing"),
+        ("G406", "buying", "select date '2024-01-01' + date '2024-01-02'", "it is the spine's SELECT"),
+        ("G551", "buying", f"select 'a' as custmer, {NOW}", "did you mean custmer"),
+        ("G551", "buying", "select 'a' as customer, now() as at", "--time-column"),
+        ("G552", "buying", f"select 'a' as customer, 3 as orders_all, {NOW}", "buying.orders_all has the name"),
+        ("G552", "buying", f"select 'a' as customer, 3 as Nick, {NOW}", "'Nick'"),
+        ("G552", "buying", pa.table([["a"], ["b"]], ["customer", "Customer"]), "cannot tell apart"),
+        ("G553", "buying", f"select 7 as customer, {NOW}", "VARCHAR"),
+        ("G553", "visiting", f"select 'a' as customer, '1' as shop, {NOW}", "BIGINT"),
+        ("G553", "visiting", f"select 'a' as customer, 1.0::double as shop, {NOW}", "Int64"),
+        ("G554", "buying", "select 'a' as customer, '2024-01-05' as event_timestamp", "no time"),
+        ("G554", "buying", "select 'a' as customer, null::timestamp as event_timestamp", "1 row"),
+    ],
+)
+def test_a_spine_that_cannot_be_meant_is_refused(shared, tmp_path, monkeypatch, code, names, spine, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GemelError) as error:
+        shared.make(names, spine)
+    assert (error.value.code, said in str(error.value)) == (code, True), str(error.value)
+
+
+def test_an_accuracy_a_format_or_a_place_that_there_is_not_is_refused(shared, tmp_path):
+    spine = f"select 'a' as customer, {NOW}"
+    for more in ({"accuracy": "roughly"}, {"out": tmp_path / "train.xlsx"}, {"out": tmp_path}):
+        with pytest.raises(GemelError) as error:
+            shared.make("buying", spine, **more)
+        assert error.value.code == "G558"
+    with pytest.raises(GemelError) as error:
+        shared.make("buying", spine, out=tmp_path / "none" / "train.parquet")
+    assert error.value.code == "G606"
+
+
+def test_a_dimension_with_two_rows_for_a_key_is_refused_rather_than_a_row_doubled(place):
+    place.shop.con.execute("insert into customers values ('a', 'Adam', 1900)")
+    with pytest.raises(GemelError) as error:
+        place.rows("buying", ("a", "2024-01-05"), accuracy="exact")
+    assert error.value.code == "G557"
+
+
+def test_two_features_of_one_name_are_refused(place):
+    place.build(VIEWS.replace("name: visits", "name: orders_1d").split("feature_services")[0])
+    with pytest.raises(GemelError) as error:
+        place.rows("buying visiting", ("a", "2024-01-05"))
+    assert error.value.code == "G555"
+    assert place.rows("buying.nick visiting", ("a", "2024-01-05")) == [("Ada", 2)]
+
+
+def test_a_damaged_parquet_file_is_said_to_be_one(shared, tmp_path):
+    (tmp_path / "s.parquet").write_bytes(b"PAR1 no PAR1")
+    with pytest.raises(GemelError) as error:
+        shared.make("buying", tmp_path / "s.parquet")
+    assert error.value.code == "G550"
+
+
+# --- against brute force ----------------------------------------------------------------------------------------
+
+DAYS = st.integers(0, 40).map(lambda hours: dt.datetime(2024, 1, 1) + dt.timedelta(hours=9 * hours))
+KEYS = st.sampled_from(["a", "b", "c", None])
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    table=st.lists(
+        st.tuples(KEYS, DAYS, st.integers(0, 2), st.integers(0, 99)), max_size=12, unique_by=lambda row: row[:3]
+    ),
+    spine=st.lists(st.tuples(KEYS, DAYS), max_size=10),
+    ttl=st.booleans(),
+)
+def test_served_is_what_looking_up_row_by_row_gives(shared, table, spine, ttl):
+    con = duckdb.connect()
+    columns = "customer text, event_timestamp timestamp, orders_all bigint, created_timestamp timestamp"
+    con.execute(f"create table buying ({columns})")
+    for key, at, made, value in table:
+        con.execute("insert into buying values (?, ?, ?, ?)", [key, at, value, dt.datetime(2024, 3, 1 + made)])
+    text = "feature_views:\n  - name: buying\n    entity: customer\n    schedule: day\n"
+    text += "    ttl: 3 days\n" if ttl else ""
+    bound = shared.shop.bound(text + "    features: [{metric: orders, windows: [all]}]\n")
+    types = {"buying": {"customer": "string", "orders_all": "int64"}}
+    source = training_set.Source(
+        shared.shop.graph, types, {"buying": "memory.main.buying"}, frozenset({"memory"}), shared.folder
+    )
+    given_rows = pa.table(
+        {
+            "customer": pa.array([key for key, _ in spine], pa.string()),
+            "event_timestamp": pa.array([at for _, at in spine], pa.timestamp("us")),
+        }
+    )
+    made = make(
+        source, choose(bound, ["buying"]), given_rows, lambda temp: Scratch(con.cursor()), accuracy="served"
+    ).arrow()
+    con.close()
+    assert made.select(["customer", "event_timestamp"]).equals(given_rows)
+    good_for = dt.timedelta(days=3) if ttl else None
+    assert made["orders_all"].to_pylist() == [newest(table, key, at, good_for) for key, at in spine]
+
+
+def newest(table, key, at, ttl):
+    known = [(time, made, value) for k, time, made, value in table if k is not None and k == key and time <= at]
+    if not known or (ttl and max(known)[0] < at - ttl):
+        return None
+    return max(known)[2]
+
+
+MANY = 300_000
+
+
+def many(place, folder):
+    """A shop of many facts in a file, as `shop`, and as many requests with a label each."""
+    at = "timestamp '2024-01-01' + interval (i * {} % 2500000) second"
+    place.shop.con.execute(
+        f"insert into sales select 10 + i, 'c' || i % 50000, 1, 'n', 1.5, false, {at.format(7919)}, null, null "
+        f"from range({MANY}) t(i)"
+    )
+    place.build()
+    spine = folder / "spine.parquet"
+    place.shop.con.execute(
+        f"copy (select i as id, 'c' || i * 31 % 50000 as customer, {at.format(104729)} as event_timestamp, "
+        f"'what somebody wrote of it ' || i as note from range({MANY}) t(i)) to '{spine}'"
+    )
+    place.shop.con.execute(f"attach '{folder / 'shop.duckdb'}' as shop; copy from database memory to shop; detach shop")
+    graph = bind(read_manifest(json.loads(json.dumps(MANIFEST).replace('"memory"', '"shop"'))))
+    source = training_set.Source(graph, place.source.types, {"buying": "shop.main.buying"}, frozenset({"shop"}), folder)
+    return source, spine
+
+
+def test_a_training_set_larger_than_memory_goes_through_the_disk(place, tmp_path):
+    source, spine = many(place, tmp_path)
+    chosen = choose(place.bound, ["buying.orders_1d", "buying.orders_all"])
+
+    def made(accuracy, **limits):
+        warehouse = Warehouse(Profile("", "", path=str(tmp_path / "shop.duckdb"), database="shop", settings=limits))
+        out = tmp_path / f"{accuracy}.parquet"
+        make(source, chosen, spine, warehouse.scratch, accuracy=accuracy, out=out)
+
+    little = {"memory_limit": "60MB", "threads": "1"}
+    for accuracy, limits in (
+        ("served", little | {"max_temp_directory_size": "0KB"}),
+        ("exact", {"memory_limit": "9MB"}),
+    ):
+        with pytest.raises(GemelError) as told:  # without the disk it is too little
+            made(accuracy, **limits)
+        assert (told.value.code, "out of memory" in told.value.message) == ("G407", True)
+        assert "memory_limit" in told.value.hint and not (tmp_path / f"{accuracy}.parquet").exists()
+    same = "count(*), count(*) filter (id = place - 1), count(note), sum(orders_1d), sum(orders_all)"
+    numbered = f"select {same} from (select *, row_number() over () as place from '{tmp_path / 'served.parquet'}')"
+    made("served", **little)
+    [found] = duckdb.sql(numbered).fetchall()
+    assert found[:3] == (MANY, MANY, MANY)
+    made("served")  # with all memory there is
+    assert duckdb.sql(numbered).fetchall() == [found]

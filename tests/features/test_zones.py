@@ -1,0 +1,137 @@
+"""Times with a zone: no fact may count hours before it happened because a session stands in New York."""
+
+import copy
+import json
+import os
+from textwrap import dedent
+
+import psycopg
+import pytest
+from feature_shop import COLUMNS, MANIFEST
+
+import gemel
+from gemel.compiler.names.graph import bind
+from gemel.dbt.semantic.reading import read_manifest
+from gemel.engines.connections.postgres import Server, Warehouse
+from gemel.errors import Problems
+from gemel.features.binding import bind_features
+from gemel.features.columns import Known, decide_types
+from gemel.features.sources import warehouse
+from gemel.features.tables import Tables
+from gemel.features.workspace import Workspace
+from gemel.spec.feature_views import parse_feature_views
+
+VIEW = """
+    feature_views:
+      - name: buying
+        entity: customer
+        schedule: hour
+        KNOWN
+        features: [{metric: orders, windows: [7 days]}]
+"""
+SETTLED = VIEW.replace("KNOWN", "known_at: sale__settled_at")
+SOLD = VIEW.replace("        KNOWN\n", "")
+
+
+def of_zoned(shop, column):
+    shop.con.execute(f"ALTER TABLE sales ALTER {column} TYPE TIMESTAMPTZ")
+    return shop
+
+
+def codes(shop, text, **known):
+    try:
+        decide_types(Tables(shop.graph), shop.bound(text), Known(shop.describe, **known))
+    except Problems as problems:
+        return [(error.code, error.message.split(",")[0], error.place.line) for error in problems.errors]
+    return []
+
+
+def test_facts_known_at_a_time_with_a_zone_are_refused(shop):
+    assert codes(shop, SETTLED) == []
+    told = [("G526", "feature view 'buying' reads sales.settled_at", 3)]
+    assert codes(of_zoned(shop, "settled_at"), SETTLED) == told
+    assert codes(shop, SOLD) == []  # which does not read it
+
+
+def test_so_is_the_facts_own_time(shop):
+    assert [code for code, *_ in codes(of_zoned(shop, "sold_at"), SOLD)] == ["G526"]
+
+
+def test_of_two_tables_that_one_view_reads_the_one_with_the_zone_is_named(shop):
+    """They are looked at together, and both have a column named `customer`."""
+    both = SETTLED.replace("]}]", "]}, {dimension: customer__nick, as_of: current}]")
+    assert codes(shop, both) == []
+    told = [("G526", "feature view 'buying' reads sales.settled_at", 3)]
+    assert codes(of_zoned(shop, "settled_at"), both) == told
+
+
+def test_a_session_in_utc_may_read_them(shop):
+    assert codes(of_zoned(shop, "settled_at"), SETTLED, is_utc=True) == []
+
+
+@pytest.mark.parametrize(
+    ("expr", "refused"),
+    [
+        ("settled_at AT TIME ZONE 'UTC'", False),
+        ("CAST(settled_at AS TIMESTAMP)", True),
+        ("to_timestamp(epoch(settled_at AT TIME ZONE 'UTC'))", True),
+    ],
+)
+def test_what_the_definition_converts_to_utc_has_no_zone(shop, expr, refused):
+    of_zoned(shop, "settled_at")
+    manifest = copy.deepcopy(MANIFEST)
+    next(d for d in manifest["semantic_models"][0]["dimensions"] if d["name"] == "settled_at")["expr"] = expr
+    shop.graph = bind(read_manifest(manifest))
+    assert [code for code, *_ in codes(shop, SETTLED)] == ["G526"] * refused
+
+
+@pytest.mark.parametrize(("settings", "refused"), [("", True), (", settings: {timezone: 'Etc/UTC'}", False)])
+def test_the_profile_tells_the_zone_of_dbts_sessions(shop, tmp_path, monkeypatch, settings, refused):
+    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "dbt_project.yml").write_text("name: shop\nprofile: shop\nmodel-paths: [models]\n")
+    target = f"{{type: duckdb, path: shop.duckdb{settings}}}"
+    (tmp_path / "profiles.yml").write_text(f"shop: {{target: dev, outputs: {{dev: {target}}}}}")
+    (tmp_path / "feature_views").mkdir()
+    (tmp_path / "feature_views/views.yml").write_text(dedent(SETTLED))
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target/semantic_manifest.json").write_text(json.dumps(MANIFEST).replace('"memory"', '"shop"'))
+    of_zoned(shop, "settled_at")
+    shop.con.execute(f"ATTACH '{tmp_path}/shop.duckdb' AS file")
+    shop.con.execute("COPY FROM DATABASE memory TO file")
+    shop.con.execute("DETACH file")
+    project = gemel.load(tmp_path)
+    workspace = Workspace(project, project.artifacts)
+    if not refused:
+        assert workspace.types()["buying"]["orders_7d"] == "int64"
+        return
+    with pytest.raises(Problems) as caught:
+        workspace.types()
+    assert [(error.code, "TimeZone: UTC" in error.hint) for error in caught.value.errors] == [("G526", True)]
+
+
+@pytest.mark.parametrize("expr", ["settled_at", "settled_at AT TIME ZONE 'UTC'", "to_timestamp(sale_id)"])
+def test_so_it_is_in_postgresql(needs_postgres, expr):
+    schema = f"gemel_zones_{os.getpid()}"
+    manifest = json.loads(json.dumps(MANIFEST).replace('"main"', f'"{schema}"'))
+    next(d for d in manifest["semantic_models"][0]["dimensions"] if d["name"] == "settled_at")["expr"] = expr
+    graph = bind(read_manifest(manifest), "postgres")
+    bound = bind_features(graph, parse_feature_views([("feature_views/shop.yml", dedent(SETTLED))]))
+    with psycopg.connect(needs_postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+        columns = COLUMNS.replace("settled_at timestamp", "settled_at timestamptz")
+        connection.execute(f"CREATE TABLE {schema}.sales ({columns})")
+        info = connection.info
+        options = {"host": info.host, "port": info.port, "user": info.user, "password": info.password}
+        try:
+            with Warehouse(Server(info.dbname, options)) as server:
+                known = Known(server.describe, server.catalogs(), kind=warehouse("postgres"))
+                if "AT TIME ZONE" in expr:
+                    assert decide_types(Tables(graph), bound, known)["buying"]["orders_7d"] == "int64"
+                    return
+                with pytest.raises(Problems) as caught:
+                    decide_types(Tables(graph), bound, known)
+        finally:
+            connection.execute(f"DROP SCHEMA {schema} CASCADE")
+    assert [error.code for error in caught.value.errors] == ["G526"]
+    assert "ALTER ROLE" in caught.value.errors[0].hint
