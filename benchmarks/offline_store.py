@@ -15,6 +15,7 @@ import duckdb
 from equal import check_order, check_rows
 from report import Report, Table, ratio
 from timing import clocked, median, peak_memory
+
 from training import VIEWS, make_tables
 
 if TYPE_CHECKING:

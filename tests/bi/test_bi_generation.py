@@ -8,7 +8,6 @@ import jinja2
 import pytest
 import yaml
 
-from compiler.shop import METRICS, MODELS, ORDERS, REVENUE, SPINE, over
 from gemel.bi.declared import read_declared
 from gemel.bi.generation import Engine, Taken, generate
 from gemel.compiler.names.graph import bind
@@ -16,6 +15,7 @@ from gemel.dbt.nodes import Nodes
 from gemel.errors import Problems, WarehouseError
 from gemel.files import compare, write
 from gemel.spec.manifest import Manifest, Percentile, SavedQuery
+from worlds.shop import METRICS, MODELS, ORDERS, REVENUE, SPINE, over
 
 DUCKDB = Engine("duckdb", "duckdb")
 BY_SEGMENT = SavedQuery("segments", ("orders", "revenue_per_order"), ("customer__segment", "metric_time__month"))

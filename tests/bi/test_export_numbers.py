@@ -12,8 +12,6 @@ import pytest
 import yaml
 
 from bi import tools
-from differential import market
-from differential.tables import script
 from gemel.bi.definitions import read_definitions
 from gemel.bi.exports.exported import Source
 from gemel.bi.exports.formats import export
@@ -26,6 +24,8 @@ from gemel.dbt.nodes import Nodes
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import GemelError
 from gemel.spec.manifest import Dimension
+from worlds import marketplace
+from worlds.tables import script
 
 READERS = {
     "osi": lambda text: tools.osi(yaml.safe_load_all(text)),
@@ -41,10 +41,11 @@ READERS = {
 @pytest.fixture(scope="module", params=[0, 3])
 def place(request):
     """A marketplace: its definitions, its rows, and what queries of it answer."""
-    raw = market.manifest(request.param)
+    raw = marketplace.manifest(request.param)
     graph = bind(read_manifest(raw))
     database = duckdb.connect()
-    database.execute("attach ':memory:' as market; use market;" + script(market.COLUMNS, market.world(request.param)))
+    tables = script(marketplace.COLUMNS, marketplace.world(request.param))
+    database.execute("attach ':memory:' as market; use market;" + tables)
     source = Source(graph, "market", "duckdb", lambda: read_definitions(raw, Nodes(None)), lambda sql: {}, str)
     known = {}
 

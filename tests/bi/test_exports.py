@@ -10,23 +10,6 @@ import pytest
 import yaml
 
 from bi.test_export_numbers import READERS
-from compiler.shop import (
-    AVERAGE,
-    BUYERS,
-    LARGEST,
-    LAST_AMOUNT,
-    METRICS,
-    MODELS,
-    ORDERS,
-    PRICED,
-    REVENUE,
-    SPINE,
-    model,
-    of,
-    over,
-    time,
-    word,
-)
 from gemel.bi.definitions import Definitions
 from gemel.bi.exports.exported import Source, View
 from gemel.bi.exports.formats import FORMATS, export
@@ -47,6 +30,23 @@ from gemel.spec.manifest import (
     Relation,
 )
 from gemel.spec.time import Window
+from worlds.shop import (
+    AVERAGE,
+    BUYERS,
+    LARGEST,
+    LAST_AMOUNT,
+    METRICS,
+    MODELS,
+    ORDERS,
+    PRICED,
+    REVENUE,
+    SPINE,
+    model,
+    of,
+    over,
+    time,
+    word,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs/exports.md").read_text()
 GOLD = "{{ Dimension('customer__segment') }} = 'gold'"

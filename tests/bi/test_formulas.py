@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from compiler.shop import BUYERS, GRAPH, ORDERS, REVENUE, Shop, model, of, over, time, with_metrics
 from gemel.bi.formulas import Formula, NoFormula, formula_of, formulas_of
 from gemel.bi.wide import plan_wide, widen
 from gemel.compiler import compile_query
@@ -18,6 +17,7 @@ from gemel.compiler.sql import dialects, lowering
 from gemel.errors import UnknownNameError
 from gemel.spec.manifest import Conversion, Derived, Dimension, Entity, Manifest, Measure, Metric, Ratio
 from gemel.spec.time import Window
+from worlds.shop import BUYERS, GRAPH, ORDERS, REVENUE, Shop, model, of, over, time, with_metrics
 
 DONE = "{{ Dimension('order__status') }} = 'done'"
 NORTH = "{{ Dimension('customer__region__region_name') }} = 'north'"

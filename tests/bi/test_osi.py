@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from bi.osi_schema import schema
-from differential import market
 from gemel.bi.definitions import read_definitions
 from gemel.bi.exports.exported import Source
 from gemel.bi.exports.formats import export
@@ -25,10 +24,11 @@ from gemel.compiler.question.parsing import make_query
 from gemel.dbt.nodes import Nodes
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import FormatError, Problems
+from worlds import marketplace
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "tests/compiler/example_manifest.json"
-MANIFESTS = sorted((ROOT / "tests/spec/manifests").glob("*.semantic.json"))
+MANIFESTS = sorted((ROOT / "tests/worlds/manifests").glob("*.semantic.json"))
 
 
 def exported(raw, format="osi", dialect="duckdb"):
@@ -80,8 +80,8 @@ def test_a_project_in_snowflake_says_its_metrics_in_snowflakes_words_too():
     [
         json.loads(EXAMPLE.read_text()),
         *(json.loads(f.read_text()) for f in MANIFESTS),
-        market.manifest(1),
-        market.manifest(7),
+        marketplace.manifest(1),
+        marketplace.manifest(7),
     ],
     ids=["example", *(f.stem for f in MANIFESTS), "market 1", "market 7"],
 )

@@ -14,7 +14,7 @@ from gemel.compiler.names.graph import bind
 from gemel.dbt.semantic.reading import read_manifest
 
 ROOT = Path(__file__).parents[2]
-MANIFESTS = ROOT / "tests" / "spec" / "manifests"
+MANIFESTS = ROOT / "tests" / "worlds" / "manifests"
 
 
 def test_nothing_is_said_of_good_definitions():

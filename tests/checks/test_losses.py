@@ -7,7 +7,7 @@ from gemel.dbt.semantic.reading import read_manifest
 from gemel.project import Project
 from gemel.spec.places import Places
 
-MANIFESTS = Path(__file__).parents[1] / "spec" / "manifests"
+MANIFESTS = Path(__file__).parents[1] / "worlds" / "manifests"
 
 
 def lost(tmp_path, manifest, yaml):

@@ -1,6 +1,6 @@
 import pytest
 
-from compiler.shop import Shop
+from worlds.shop import Shop
 
 
 @pytest.fixture

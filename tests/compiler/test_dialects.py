@@ -3,11 +3,11 @@
 import pytest
 from sqlglot import exp, parse_one
 
-from compiler.shop import flat, sql
 from gemel.compiler.sql.dialects import named, referred, speak, speak_apart
 from gemel.engines.rewrites import WITHOUT_FILTER
 from gemel.errors import QueryError
 from gemel.spec.manifest import Relation
+from worlds.shop import flat, sql
 
 FLIGHTS = Relation("flights", "marts", "warehouse", "flights")
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.shop import METRICS, MODELS, SPINE, Shop, flat, of, question, time
 from gemel.compiler import compile_query
 from gemel.compiler.names.graph import Graph, bind
 from gemel.spec.manifest import Conversion, Manifest, Metric
 from gemel.spec.time import Window
+from worlds.shop import METRICS, MODELS, SPINE, Shop, flat, of, question, time
 
 FOLLOWED = Metric("followed", Conversion(of("visits"), of("orders"), "customer", "conversions", Window(7, "day")))
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from compiler.shop import GRAPH
 from compiler.test_moments import view
 from gemel.compiler.features.moments import plan_features
 from gemel.compiler.sql.fingerprints import fingerprints
 from gemel.spec.time import parse_window
+from worlds.shop import GRAPH
 
 FEATURES = ("orders 7 days", "revenue 7 days", "average_amount 7 days", "done_share all", "buyers 7 days", "visits all")
 NEIGHBOURS = ("gold_orders 1 day", "filled_orders 7 days", "orders 28 days", "done_share 7 days", "customer__segment")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from compiler.shop import GRAPH, METRICS, MODELS, ORDERS, SPINE, model, of, over, time, with_metrics, word
 from gemel.compiler.names.graph import bind
 from gemel.errors import DefinitionError, QueryError, UnknownNameError
 from gemel.spec.manifest import Derived, Manifest, Measure, Metric, Relation, TimeSpine
+from worlds.shop import GRAPH, METRICS, MODELS, ORDERS, SPINE, model, of, over, time, with_metrics, word
 
 
 def graph(*models):

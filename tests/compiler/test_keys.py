@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.shop import GRAPH, question, with_metrics
 from gemel.compiler.names.graph import Attribute
 from gemel.compiler.names.keys import as_asked, make_having, make_keys, make_orders, make_span
 from gemel.compiler.names.terms import Key
 from gemel.compiler.question.parsing import parse_item, parse_order
 from gemel.errors import QueryError
 from gemel.spec.manifest import Dimension, Metric
+from worlds.shop import GRAPH, question, with_metrics
 
 
 def keys(items, metrics="orders", graph=GRAPH):

@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from compiler.shop import DONE, GRAPH, Shop, of, over, question, with_metrics
 from gemel.compiler import compile_query
 from gemel.compiler.question.parsing import make_query
 from gemel.errors import GemelError
 from gemel.spec.manifest import Derived, Measure, Metric, Ratio
 from gemel.spec.time import Window
+from worlds.shop import DONE, GRAPH, Shop, of, over, question, with_metrics
 
 ORDERS = Measure("orders", "orders", "count", "1", "ordered_at")
 

@@ -3,12 +3,12 @@
 import pytest
 from sqlglot import exp
 
-from compiler.shop import flat, sql
 from gemel.compiler.plan.algebra import Aggregate, Combine, Derive, Distinct, Filter, Named, Scan, Summary, Top
 from gemel.compiler.question.expressions import column, parse_expression
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.lowering import aggregate, lower
 from gemel.spec.manifest import Relation
+from worlds.shop import flat, sql
 
 ORDERS = Scan(Relation("orders"), "orders")
 BY_DATE = Aggregate(ORDERS, (Named("date", column("date", "orders")),), (Summary("n", "count", exp.Literal.number(1)),))

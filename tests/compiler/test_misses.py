@@ -2,11 +2,11 @@
 
 import pytest
 
-import ways
 from gemel.compiler.names.graph import bind
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.question.parsing import make_query
 from gemel.errors import GemelError
+from worlds import ways
 
 GRAPH = bind(ways.MANIFEST)
 

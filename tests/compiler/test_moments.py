@@ -7,8 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import worlds
-from compiler.shop import GRAPH, flat, moment, of, with_metrics
 from gemel.compiler.features.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
 from gemel.compiler.names.graph import bind
 from gemel.compiler.plan import rewrites
@@ -18,6 +16,8 @@ from gemel.spec.manifest import Conversion, Entity, Metric, Relation
 from gemel.spec.time import Window, parse_window
 from properties.asking import plain
 from reference import feature
+from worlds import drawn
+from worlds.shop import GRAPH, flat, moment, of, with_metrics
 
 
 def view(*features, until="2024-02-01", schedule="day", entities=("customer",), **more):
@@ -295,8 +295,8 @@ def test_month_long_windows_are_refused_with_a_count_of_days():
     assert error.value.hint == "count it in days, such as 60 days"
 
 
-WORLD = bind(worlds.MANIFEST)
-WAREHOUSE = worlds.Warehouse()
+WORLD = bind(drawn.MANIFEST)
+WAREHOUSE = drawn.Warehouse()
 ASKED = [
     "sales", "amount", "amount_average", "amount_max", "amount_min", "amounts_known", "large_sales",
     "amount_paid", "done_sales", "gold_amount", "amount_per_sale", "done_share", "sales_and_calls", "nested",
@@ -343,13 +343,13 @@ def views(draw):
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(words=views(), tables=worlds.worlds)
+@given(words=views(), tables=drawn.worlds)
 def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(words, tables):
     assert_newest(words, tables)
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(words=views(), tables=worlds.worlds)
+@given(words=views(), tables=drawn.worlds)
 def test_the_same_holds_where_no_window_frame_is_as_long_as_an_interval(words, tables):
     assert_newest(words, tables, ranges=False)
 
@@ -381,8 +381,8 @@ def is_metric(asked):
 def as_it_was(asked, tables, entity, at, known_at):
     """By entity, a feature at a moment: of a history, the version of just before it."""
     if is_metric(asked):
-        rows, path = tables | worlds.SPINE_ROWS, "customer__region" if entity == "region" else entity
-        return feature(worlds.MANIFEST, rows, asked.metric, path, at, asked.window, known_at)
+        rows, path = tables | drawn.SPINE_ROWS, "customer__region" if entity == "region" else entity
+        return feature(drawn.MANIFEST, rows, asked.metric, path, at, asked.window, known_at)
     # Of a day that is known as a day nothing counts before it is over.
     day = at.date() - dt.timedelta(days=1)
     return {

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import worlds
-from compiler.shop import COLUMNS, GRAPH, flat
 from compiler.test_moments import ASKED, STEPS, made
 from gemel.compiler.features.moments import FeatureQuery
 from gemel.compiler.features.requests import Kept, plan_parts, plan_requests
@@ -21,6 +19,8 @@ from gemel.spec.manifest import Relation
 from gemel.spec.time import floor, parse_window
 from properties.asking import plain
 from reference import feature
+from worlds import drawn
+from worlds.shop import COLUMNS, GRAPH, flat
 
 REQUESTS = Relation("requests")
 
@@ -214,11 +214,11 @@ def by_the_second(manifest):
     return dataclasses.replace(manifest, models=models)
 
 
-MANIFEST = by_the_second(worlds.MANIFEST)
-EXACT, BY_GRAIN = bind(MANIFEST), bind(worlds.MANIFEST)
-WAREHOUSE = worlds.Warehouse()
+MANIFEST = by_the_second(drawn.MANIFEST)
+EXACT, BY_GRAIN = bind(MANIFEST), bind(drawn.MANIFEST)
+WAREHOUSE = drawn.Warehouse()
 MOMENTS = st.builds(
-    lambda moment, shift: moment + dt.timedelta(seconds=shift), worlds.moments, st.sampled_from([0, 0, 1, -1, 1800])
+    lambda moment, shift: moment + dt.timedelta(seconds=shift), drawn.moments, st.sampled_from([0, 0, 1, -1, 1800])
 )
 ASKING = st.lists(st.tuples(st.sampled_from([1, 2, 9, None]), MOMENTS), min_size=1, max_size=8)
 
@@ -268,7 +268,7 @@ def by_definition(query, tables, requests, grain):
     for customer, asked in requests:
         moment = floor(asked - (dt.timedelta(hours=2) if query.delay else dt.timedelta()), grain)
         values = [
-            feature(MANIFEST, tables | worlds.SPINE_ROWS, f.metric, "customer", moment, f.window, query.known_at)
+            feature(MANIFEST, tables | drawn.SPINE_ROWS, f.metric, "customer", moment, f.window, query.known_at)
             for f in query.features
         ]
         yield tuple(plain(each.get(customer)) for each in values)
@@ -277,7 +277,7 @@ def by_definition(query, tables, requests, grain):
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     words=views(),
-    tables=worlds.worlds,
+    tables=drawn.worlds,
     requests=ASKING,
     drifting=st.booleans(),
     keep=st.booleans(),
@@ -291,7 +291,7 @@ def test_an_exact_feature_is_the_metric_over_the_facts_in_its_window(words, tabl
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(words=views(names=("sales", "amount_per_sale", "amount_max")), tables=worlds.worlds, requests=ASKING)
+@given(words=views(names=("sales", "amount_per_sale", "amount_max")), tables=drawn.worlds, requests=ASKING)
 def test_facts_that_are_known_by_the_day_are_those_of_days_that_are_over(words, tables, requests):
     query = dataclasses.replace(view(*words[0], **words[1] | {"schedule": "day"}))
     try:
@@ -303,7 +303,7 @@ def test_facts_that_are_known_by_the_day_are_those_of_days_that_are_over(words, 
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(words=views(), tables=worlds.worlds, request=st.tuples(st.sampled_from([1, 2]), MOMENTS))
+@given(words=views(), tables=drawn.worlds, request=st.tuples(st.sampled_from([1, 2]), MOMENTS))
 def test_what_is_known_at_or_after_a_moment_never_changes_a_feature(words, tables, request):
     query = view(*words[0], **words[1])
     clock = "paid_at" if query.known_at else "sold_at"

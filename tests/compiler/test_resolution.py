@@ -2,7 +2,6 @@
 
 import pytest
 
-from compiler.shop import DONE, GRAPH, of, question, with_metrics
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.names.terms import Formula, Leaf, Shifted, Trailing
 from gemel.compiler.plan.planning import cells_of
@@ -10,6 +9,7 @@ from gemel.compiler.question.expressions import DIALECT
 from gemel.errors import GemelError, UnknownNameError
 from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric, Ratio
 from gemel.spec.time import Window
+from worlds.shop import DONE, GRAPH, of, question, with_metrics
 
 GOLD = "{{ Dimension('customer__segment') }} = 'gold'"
 LARGE = "{{ Dimension('order__is_large') }}"

@@ -2,11 +2,11 @@
 
 import pytest
 
-from compiler.shop import DONE, GRAPH, flat, question, sql, untidied
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.plan import rewrites
 from gemel.compiler.plan.algebra import Aggregate, Combine
 from gemel.compiler.plan.planning import plan
+from worlds.shop import DONE, GRAPH, flat, question, sql, untidied
 
 QUESTIONS = [
     ("orders revenue", ""),

@@ -3,10 +3,10 @@
 import pytest
 from sqlglot import exp, parse_one
 
-from compiler.shop import AVERAGE, BUYERS, DONE, LAST_AMOUNT, ORDERS, flat, of, over, question, with_metrics
 from gemel.compiler import compile_query
 from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric
 from gemel.spec.time import Window
+from worlds.shop import AVERAGE, BUYERS, DONE, LAST_AMOUNT, ORDERS, flat, of, over, question, with_metrics
 
 WEEK, BEFORE = Window(7, "day"), Window(1, "day")
 

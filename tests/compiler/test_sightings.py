@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from compiler.shop import GRAPH, Shop
 from gemel.compiler import compile_query
 from gemel.compiler.plan.distinct import _lost
 from gemel.compiler.question.expressions import parse_expression
 from gemel.compiler.question.parsing import make_query
 from gemel.spec.time import Window
+from worlds.shop import GRAPH, Shop
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 import pytest
 
-from compiler.shop import GRAPH
 from gemel.compiler import compile_query
 from gemel.compiler.question.parsing import make_query, parse_metric
 from gemel.compiler.question.query import AskedMetric, Over
 from gemel.errors import QueryError
 from gemel.spec.time import Window
+from worlds.shop import GRAPH
 
 
 def ask(shop, metrics: list[str], group_by: str = "", **more):

@@ -6,8 +6,8 @@ A difference that none of these explains is a bug of somebody's.
 import re
 from collections.abc import Callable, Iterator
 
-from differential.questions import Asker, Question
 from gemel.spec.manifest import Conversion, Cumulative, Derived, Manifest, Metric, MetricInput, Ratio, Simple
+from worlds.questions import Asker, Question
 
 REFUSED_ON_PURPOSE = {"G320", "G324"}
 

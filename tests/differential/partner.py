@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from differential.questions import Question
+from worlds.questions import Question
 
 VARIABLE = "GEMEL_METRICFLOW_PYTHON"
 

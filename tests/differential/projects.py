@@ -11,11 +11,12 @@ from typing import Any
 
 import duckdb
 
-from differential import market, nasty_world
+from differential import nasty_world
 from differential.partner import MetricFlow
-from differential.tables import script
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.spec.manifest import Manifest
+from worlds import marketplace
+from worlds.tables import script
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -43,14 +44,14 @@ class Project:
 
 
 NAMES = ("nasty", "market", "flights")
-DRAWN = {"nasty": nasty_world, "market": market}
+DRAWN = {"nasty": nasty_world, "market": marketplace}
 
 
 def prepare(name: str, folder: Path, *, seed: int = 0) -> Project:
     """Parsed by dbt (the worked example also built) into a folder; the market's definitions are drawn by `seed`."""
     if name == "market":
         file = folder / f"market_{seed}.json"
-        file.write_text(json.dumps(market.manifest(seed)))
+        file.write_text(json.dumps(marketplace.manifest(seed)))
         return Project(name, file, read_manifest(json.loads(file.read_text())))
     source = {"nasty": HERE / "nasty", "flights": ROOT}[name]
     profile = {"nasty": "nasty", "flights": "gemel_flights"}[name]

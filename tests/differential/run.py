@@ -26,12 +26,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from differential.explained import REFUSED_ON_PURPOSE, explain, inputs
 from differential.partner import VARIABLE, MetricFlow, python
 from differential.projects import NAMES, Project, World, prepare
-from differential.questions import Asker, Question
 from gemel.compiler import compile_query
 from gemel.compiler.names.graph import Graph, bind
 from gemel.errors import GemelError
 from reference import evaluate
 from reference_world import Undefined
+from worlds.questions import Asker, Question
 
 WRONG = ("different", "different from the reference", "gemel refuses", "gemel breaks")
 

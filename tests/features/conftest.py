@@ -1,11 +1,5 @@
-"""The shop of feature_shop.py, open for one test."""
-
 import pytest
-from feature_shop import Shop
 
+from worlds.feature_shop import open_shop
 
-@pytest.fixture
-def shop():
-    shop = Shop()
-    yield shop
-    shop.con.close()
+shop = pytest.fixture(open_shop)

@@ -9,7 +9,8 @@ import time
 
 import duckdb
 import pytest
-from small_project import write_project
+
+from worlds.sales_project import write_project
 
 VIEWS = ("buying", "visiting")
 # What is there when a step has begun, in the order of the steps. A build is killed as soon as it is.

@@ -3,7 +3,6 @@
 from textwrap import dedent
 
 import pytest
-from feature_shop import MANIFEST, model
 
 from gemel.compiler.names.graph import bind
 from gemel.dbt.profile import Profile
@@ -15,6 +14,7 @@ from gemel.features.columns import Known, decide_types, read_recorded
 from gemel.features.infinities import endless_facts, endless_rows
 from gemel.features.tables import Tables
 from gemel.spec.feature_views import parse_feature_views
+from worlds.feature_shop import MANIFEST, model
 
 VIEW = """
     feature_views:

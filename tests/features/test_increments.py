@@ -6,12 +6,12 @@ from itertools import pairwise
 import duckdb
 import jinja2
 import pytest
-from feature_shop import Shop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gemel.dbt.nodes import Nodes
 from gemel.features.tables import Tables
+from worlds.feature_shop import Shop
 
 VIEW = """
     feature_views:

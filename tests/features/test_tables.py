@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 import yaml
-from feature_shop import Shop, days, render
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemel.features import tables
+from worlds.feature_shop import Shop, days, render
 
 ORDERS = """
     feature_views:

@@ -10,10 +10,10 @@ import sys
 
 import duckdb
 import pytest
-from small_project import forget_dbt, run_captured, write_project
 
 from gemel.cli import main
 from gemel.dbt.running import run_dbt
+from worlds.sales_project import forget_dbt, run_captured, write_project
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -7,17 +7,17 @@ from contextlib import redirect_stdout
 
 import psycopg
 import pytest
-import small_project
 
 import gemel as library
 from gemel.cli import main
+from worlds import sales_project
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 SCHEMA = f"gemel_whole_way_{os.getpid()}"
 
-FILES = small_project.FILES | {
+FILES = sales_project.FILES | {
     "models/days.sql": """
         select cast(day as date) as day
         from generate_series(date '2024-01-01', date '2024-01-31', interval '1 day') as days (day)
@@ -111,14 +111,14 @@ def built(server, needs_postgres, tmp_path_factory):
         "threads": 1,
     }
     files = FILES | {"profiles.yml": json.dumps({"shop": {"target": "dev", "outputs": {"dev": profile}}})}
-    root = small_project.write_project(tmp_path_factory.mktemp("shop"), files)
+    root = sales_project.write_project(tmp_path_factory.mktemp("shop"), files)
     with pytest.MonkeyPatch.context() as patched:
         prepare(patched, root, needs_postgres)
-        return root, small_project.run_captured("build")
+        return root, sales_project.run_captured("build")
 
 
 def prepare(patched, root, url):
-    small_project.forget_dbt(patched)
+    sales_project.forget_dbt(patched)
     patched.setenv("SHOP_PASSWORD", psycopg.conninfo.conninfo_to_dict(url).get("password") or "none")
     patched.chdir(root)
 

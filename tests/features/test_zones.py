@@ -7,7 +7,6 @@ from textwrap import dedent
 
 import psycopg
 import pytest
-from feature_shop import COLUMNS, MANIFEST
 
 import gemel
 from gemel.compiler.names.graph import bind
@@ -20,6 +19,7 @@ from gemel.features.sources import warehouse
 from gemel.features.tables import Tables
 from gemel.features.workspace import Workspace
 from gemel.spec.feature_views import parse_feature_views
+from worlds.feature_shop import COLUMNS, MANIFEST
 
 VIEW = """
     feature_views:

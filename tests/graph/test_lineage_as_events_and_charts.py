@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from market import ORDERS, market, table
 
 from gemel.graph import mermaid, openlineage
 from gemel.graph.openlineage import Namespaces, namespace, write_jobs, write_run
+from worlds.market import ORDERS, market, table
 
 SCHEMA = json.loads(Path(__file__).with_name("openlineage.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)

@@ -1,9 +1,9 @@
 """Who is made of whom, as the definitions say it: from the columns of a semantic model to those who read it."""
 
 import pytest
-from market import DEFINITIONS, edges, ids, market
 
 from gemel.errors import QueryError, UnknownNameError
+from worlds.market import DEFINITIONS, edges, ids, market
 
 
 @pytest.fixture(scope="module")

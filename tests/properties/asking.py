@@ -11,15 +11,15 @@ from typing import Any
 from hypothesis import reject
 from hypothesis import strategies as st
 
-import worlds
-from differential.questions import Asker, Question
 from gemel.compiler import compile_query
 from gemel.compiler.names.graph import bind
 from gemel.errors import QueryError
 from reference import evaluate
 from reference_world import Undefined
+from worlds import drawn
+from worlds.questions import Asker, Question
 
-DAYS = [str(day) for day in worlds.DAYS]
+DAYS = [str(day) for day in drawn.DAYS]
 
 # Said to be refused, with the reason and a way out: an offset above a filter on time and something else, or shown
 # by a period that does not hold whole steps of it.
@@ -37,10 +37,10 @@ class Place:
 
     def __post_init__(self) -> None:
         self.graph = bind(self.world.MANIFEST)
-        self.warehouse = worlds.Warehouse(self.world.COLUMNS)
+        self.warehouse = drawn.Warehouse(self.world.COLUMNS)
 
 
-SHOP = Place(worlds)
+SHOP = Place(drawn)
 
 
 def questions(*kinds: str) -> st.SearchStrategy[Question]:
@@ -50,31 +50,31 @@ def questions(*kinds: str) -> st.SearchStrategy[Question]:
 
 def asked(seed: int, *kinds: str) -> Question:
     """The question that a seed stands for."""
-    return Asker(worlds.MANIFEST, worlds.VALUES, DAYS, only=kinds).question(random.Random(seed))
+    return Asker(drawn.MANIFEST, drawn.VALUES, DAYS, only=kinds).question(random.Random(seed))
 
 
 def asked_of(seed: int, metric: str) -> Question:
     """The question that a seed stands for of one metric, or of it beside plain sales."""
-    asker = Asker(worlds.MANIFEST, worlds.VALUES, DAYS, only=("cumulative",))
+    asker = Asker(drawn.MANIFEST, drawn.VALUES, DAYS, only=("cumulative",))
     asker.public = [metric, metric, metric, "sales"]
     return asker.question(random.Random(seed))
 
 
-def by_sql(question: Question, tables: worlds.Tables, place: Place = SHOP) -> Answer:
+def by_sql(question: Question, tables: drawn.Tables, place: Place = SHOP) -> Answer:
     sql = compile_query(place.graph, question.for_gemel(), dialect=place.dialect)
     result = place.warehouse.holding(tables).execute(sql)
     return [column[0] for column in result.description], result.fetchall()
 
 
-def by_definition(question: Question, tables: worlds.Tables, place: Place = SHOP) -> Answer:
+def by_definition(question: Question, tables: drawn.Tables, place: Place = SHOP) -> Answer:
     """Rejects the example where the question has no meaning."""
     try:
-        return evaluate(place.world.MANIFEST, tables | worlds.SPINE_ROWS, question.for_gemel())
+        return evaluate(place.world.MANIFEST, tables | drawn.SPINE_ROWS, question.for_gemel())
     except Undefined:
         reject()
 
 
-def assert_same(question: Question, tables: worlds.Tables, place: Place = SHOP) -> None:
+def assert_same(question: Question, tables: drawn.Tables, place: Place = SHOP) -> None:
     """The same columns in the same order, the same rows, and in the order that was asked for."""
     columns, expected = by_definition(question, tables, place)
     unlimited = by_definition(question.without_limit(), tables, place)[1]

@@ -17,26 +17,26 @@ from hypothesis import HealthCheck, given, reject, settings
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import worlds
 from compiler.test_moments import assert_newest, views
 from gemel.compiler.names.graph import bind
 from gemel.compiler.sql.dialects import has_ranges
 from gemel.errors import QueryError
 from gemel.features.shapes import config_of
 from gemel.features.sources import WAREHOUSES
-from postgres_worlds import in_schema
+from worlds import drawn
+from worlds.postgres import in_schema
 
 
 class Engine(Protocol):
     """Takes a world's tables, and answers SQL."""
 
-    def holding(self, tables: worlds.Tables) -> "Engine": ...
+    def holding(self, tables: drawn.Tables) -> "Engine": ...
     def execute(self, sql: str) -> "Engine": ...
     def fetchall(self) -> list[tuple[Any, ...]]: ...
 
 
 def columns_of(table: str) -> list[tuple[str, str]]:
-    return [(name, kind) for name, kind in (each.split() for each in worlds.COLUMNS[table].split(", "))]
+    return [(name, kind) for name, kind in (each.split() for each in drawn.COLUMNS[table].split(", "))]
 
 
 _CLICKHOUSE = {
@@ -58,15 +58,15 @@ class ClickHouse:
         self._session = session.Session()
         self._settings = json.loads(config_of(WAREHOUSES["clickhouse"])["query_settings"])
         self._session.query("CREATE DATABASE IF NOT EXISTS main")
-        for table in worlds.COLUMNS:
+        for table in drawn.COLUMNS:
             columns = ", ".join(f"{name} Nullable({_CLICKHOUSE[kind]})" for name, kind in columns_of(table))
             self._session.query(f"CREATE TABLE main.{table} ({columns}) ENGINE = Memory")
 
-    def holding(self, tables: worlds.Tables) -> "ClickHouse":
+    def holding(self, tables: drawn.Tables) -> "ClickHouse":
         for table, rows in tables.items():
             self._session.query(f"TRUNCATE TABLE main.{table}")
             if rows:
-                values = ", ".join("(" + ", ".join(map(worlds.literal, row.values())) + ")" for row in rows)
+                values = ", ".join("(" + ", ".join(map(drawn.literal, row.values())) + ")" for row in rows)
                 self._session.query(f"INSERT INTO main.{table} ({', '.join(rows[0])}) VALUES {values}")
         return self
 
@@ -99,11 +99,11 @@ class Spark:
         self._session.sparkContext.setLogLevel("ERROR")
         self._session.sql("CREATE DATABASE IF NOT EXISTS main")
 
-    def holding(self, tables: worlds.Tables) -> "Spark":
+    def holding(self, tables: drawn.Tables) -> "Spark":
         for table, rows in tables.items():
             columns = columns_of(table)
             shown = ", ".join(f"CAST({name} AS {_SPARK[kind]}) AS {name}" for name, kind in columns)
-            values = ["(" + ", ".join(map(worlds.literal, row.values())) + ")" for row in rows]
+            values = ["(" + ", ".join(map(drawn.literal, row.values())) + ")" for row in rows]
             none = "(" + ", ".join("NULL" for _ in columns) + ")"
             source = f"VALUES {', '.join(values or [none])} AS t ({', '.join(name for name, _ in columns)})"
             where = "" if rows else " WHERE false"
@@ -127,11 +127,11 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=100)
     asked = parser.parse_args()
     kind, schema = ENGINES[asked.engine]
-    engine, graph = kind(), bind(in_schema(worlds.MANIFEST, schema), asked.engine)
+    engine, graph = kind(), bind(in_schema(drawn.MANIFEST, schema), asked.engine)
 
     @settings(max_examples=asked.examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(words=views(), tables=worlds.worlds)
-    def holds(words: Any, tables: worlds.Tables) -> None:
+    @given(words=views(), tables=drawn.worlds)
+    def holds(words: Any, tables: drawn.Tables) -> None:
         try:
             assert_newest(
                 words, tables, ranges=has_ranges(asked.engine), graph=graph, warehouse=engine, dialect=asked.engine

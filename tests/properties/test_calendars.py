@@ -15,7 +15,7 @@ from gemel.compiler.sql import dialects
 from gemel.compiler.sql.lowering import lower
 from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, floor, step
-from worlds import literal
+from worlds.drawn import literal
 
 FIRST = dt.datetime(2024, 1, 25)
 DAYS = [FIRST + dt.timedelta(days=number) for number in range(14)]

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-import worlds
-from differential.questions import Question
 from gemel.errors import QueryError
 from properties.asking import assert_same, by_sql, plain
+from worlds import drawn
+from worlds.questions import Question
 
 
-def world(**tables: list[dict[str, Any]]) -> worlds.Tables:
-    return {name: [] for name in worlds.COLUMNS} | worlds.SPINE_ROWS | tables
+def world(**tables: list[dict[str, Any]]) -> drawn.Tables:
+    return {name: [] for name in drawn.COLUMNS} | drawn.SPINE_ROWS | tables
 
 
 def sale(sold_at: str, amount: int = 10, **more: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def stock(on_day: str, level: int, color: str = "red", shop: int = 1) -> dict[st
     return {"stock_id": 0, "shop_id": shop, "on_day": dt.date.fromisoformat(on_day), "color": color, "level": level}
 
 
-def rows(question: Question, tables: worlds.Tables) -> list[tuple[Any, ...]]:
+def rows(question: Question, tables: drawn.Tables) -> list[tuple[Any, ...]]:
     """As the SQL gives them, once the reference evaluator has agreed; times as texts, in order."""
     assert_same(question, tables)
     found = [tuple(map(plain, row)) for row in by_sql(question, tables)[1]]
@@ -108,7 +108,7 @@ def test_a_filter_on_days_lays_months_on_a_spine_that_has_days():
 
 def test_the_first_custom_period_has_no_period_before_it_and_is_there_all_the_same_on_the_spine():
     found = rows(Question(("both_sprint_before",), ("metric_time__day",)), world(sales=[sale("2024-02-20 09:00")]))
-    assert len(found) == len(worlds.DAYS) and [row for row in found if row[1]] == [("2024-03-01T00", 1)]
+    assert len(found) == len(drawn.DAYS) and [row for row in found if row[1]] == [("2024-03-01T00", 1)]
 
 
 def test_a_conversion_of_a_week_ago_is_not_that_of_today():
@@ -169,7 +169,7 @@ def test_a_history_cannot_be_read_without_a_moment():
 def test_a_conversions_own_filter_on_a_channel_leaves_the_days_without_calls_where_they_are():
     tables = world(calls=[call("2024-03-01", "web"), call("2024-03-02", "app")])
     by_channel = Question(("web_call_to_sale_on_spine",), ("metric_time__day", "call__channel"))
-    assert len(rows(by_channel, tables)) == len(worlds.DAYS)
+    assert len(rows(by_channel, tables)) == len(drawn.DAYS)
 
 
 def test_a_cumulative_metrics_own_filter_on_time_bounds_the_spine_that_it_is_laid_on():
@@ -190,5 +190,5 @@ def test_values_are_filtered_by_a_metric_and_what_only_the_metric_has_is_a_value
 CUSTOMERS = ((1, "gold"), (2, "tin"), (3, "tin"))
 
 
-def values(question: Question, tables: worlds.Tables) -> list[tuple[Any, ...]]:
+def values(question: Question, tables: drawn.Tables) -> list[tuple[Any, ...]]:
     return sorted(by_sql(question, tables)[1], key=str)

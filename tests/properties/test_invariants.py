@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import worlds
-from differential.questions import Question
 from properties.asking import by_sql, plain
+from worlds import drawn
+from worlds.questions import Question
 
 ADDITIVE = {"sales": sum, "amount": sum, "amounts_known": sum, "amount_max": max, "amount_min": min}
 ITEMS = ("sale__status", "customer__segment", "customer__region__zone", "shop__manager", "shop", "sale__paid_at__month")
@@ -29,12 +29,12 @@ def total(values: list[Any], metric: str) -> Any:
     return ADDITIVE[metric](known) if known else None
 
 
-def column(question: Question, tables: worlds.Tables) -> list[Any]:
+def column(question: Question, tables: drawn.Tables) -> list[Any]:
     """The values of the last column."""
     return [row[-1] for row in by_sql(question, tables)[1]]
 
 
-@given(metric=metrics, items=items, tables=worlds.worlds)
+@given(metric=metrics, items=items, tables=drawn.worlds)
 def test_the_groups_add_up_to_the_total(metric, items, tables):
     groups = column(Question((metric,), tuple(items)), tables)
     assert total(groups, metric) == total(column(Question((metric,)), tables), metric)
@@ -43,7 +43,7 @@ def test_the_groups_add_up_to_the_total(metric, items, tables):
 @pytest.mark.parametrize(
     ("fine", "coarse"), [("day", "week"), ("day", "month"), ("month", "year"), ("day", "fiscal_month")]
 )
-@given(metric=metrics, tables=worlds.worlds)
+@given(metric=metrics, tables=drawn.worlds)
 def test_the_finer_grain_adds_up_to_the_coarser(fine, coarse, metric, tables):
     both = by_sql(Question((metric,), (f"metric_time__{coarse}", f"metric_time__{fine}")), tables)[1]
     periods: dict[Any, list[Any]] = {}
@@ -55,21 +55,21 @@ def test_the_finer_grain_adds_up_to_the_coarser(fine, coarse, metric, tables):
     }
 
 
-@given(metric=metrics, condition=st.sampled_from(CONDITIONS), tables=worlds.worlds)
+@given(metric=metrics, condition=st.sampled_from(CONDITIONS), tables=drawn.worlds)
 def test_a_filter_its_opposite_and_what_neither_knows_add_up(metric, condition, tables):
     parts = [condition, f"not ({condition})", f"({condition}) is null"]
     values = [value for part in parts for value in column(Question((metric,), where=(part,)), tables)]
     assert total(values, metric) == total(column(Question((metric,)), tables), metric)
 
 
-@given(metric=metrics, tables=worlds.worlds, seed=st.integers(0, 99))
+@given(metric=metrics, tables=drawn.worlds, seed=st.integers(0, 99))
 def test_the_order_of_the_rows_means_nothing(metric, tables, seed):
     question = Question((metric, "amount_median"), ("sale__status", "metric_time__week"))
     shuffled = {name: random.Random(seed).sample(rows, len(rows)) for name, rows in tables.items()}
     assert sorted(by_sql(question, tables)[1], key=repr) == sorted(by_sql(question, shuffled)[1], key=repr)
 
 
-@given(tables=worlds.worlds, items=items)
+@given(tables=drawn.worlds, items=items)
 def test_a_metric_says_the_same_in_company(tables, items):
     names = ("sales", "amount_per_sale", "buyers", "done_sales", "sales_filled")
     columns, rows = by_sql(Question(names, tuple(items)), tables)
@@ -81,7 +81,7 @@ def test_a_metric_says_the_same_in_company(tables, items):
             assert row[at] == alone.get(tuple(map(plain, row[: len(items)])), missing)
 
 
-@given(tables=worlds.worlds, items=items)
+@given(tables=drawn.worlds, items=items)
 def test_a_join_neither_loses_nor_multiplies_facts(tables, items):
     counts = column(Question(("sales",), tuple(items)), tables)
     assert sum(counts) == len(tables["sales"])

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-import worlds
 from properties.asking import asked, asked_of, assert_same, questions
+from worlds import drawn
 
 DISTINCT = (
     *("buyers_7d", "buyers_ever", "buyers_1m", "buyers_mtd", "done_buyers_2d", "buyers_yesterday"),
@@ -14,21 +14,21 @@ DISTINCT = (
 
 
 @pytest.mark.parametrize("kind", ["simple", "ratio", "derived", "cumulative", "conversion"])
-@given(seed=st.integers(0, 2**32), tables=worlds.worlds)
+@given(seed=st.integers(0, 2**32), tables=drawn.worlds)
 def test_the_sql_gives_what_the_definition_says(kind, seed, tables):
     question = asked(seed, kind)
     note(str(question))
     assert_same(question, tables)
 
 
-@given(question=questions(), tables=worlds.worlds)
+@given(question=questions(), tables=drawn.worlds)
 def test_metrics_of_every_kind_meet_in_one_query(question, tables):
     note(str(question))
     assert_same(question, tables)
 
 
 @pytest.mark.parametrize("metric", DISTINCT)
-@given(seed=st.integers(0, 2**32), tables=worlds.worlds)
+@given(seed=st.integers(0, 2**32), tables=drawn.worlds)
 def test_distinct_values_come_into_sight_and_go_as_the_definition_says(metric, seed, tables):
     question = asked_of(seed, metric)
     note(str(question))

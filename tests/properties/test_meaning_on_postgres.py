@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-import worlds
 from compiler.test_moments import assert_newest, views
-from postgres_worlds import Place
 from properties.asking import asked, assert_same, questions
+from worlds import drawn
+from worlds.postgres import Place
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def postgres(needs_postgres):
 
 @pytest.mark.parametrize("kind", ["simple", "ratio", "derived", "cumulative", "conversion"])
 def test_the_sql_gives_what_the_definition_says(kind, postgres):
-    @given(seed=st.integers(0, 2**32), tables=worlds.worlds)
+    @given(seed=st.integers(0, 2**32), tables=drawn.worlds)
     def holds(seed, tables):
         question = asked(seed, kind)
         note(str(question))
@@ -31,7 +31,7 @@ def test_the_sql_gives_what_the_definition_says(kind, postgres):
 
 
 def test_metrics_of_every_kind_meet_in_one_query(postgres):
-    @given(question=questions(), tables=worlds.worlds)
+    @given(question=questions(), tables=drawn.worlds)
     def holds(question, tables):
         note(str(question))
         assert_same(question, tables, postgres)
@@ -41,7 +41,7 @@ def test_metrics_of_every_kind_meet_in_one_query(postgres):
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["by frames", "by joins"])
 def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(ranges, postgres):
-    @given(words=views(), tables=worlds.worlds)
+    @given(words=views(), tables=drawn.worlds)
     def holds(words, tables):
         assert_newest(
             words, tables, ranges=ranges, graph=postgres.graph, warehouse=postgres.warehouse, dialect="postgres"

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.shop import Shop, with_metrics
 from gemel.compiler import compile_query
 from gemel.compiler.question.parsing import make_query
 from gemel.spec.manifest import Cumulative, Metric, MetricInput
 from gemel.spec.time import Window
+from worlds.shop import Shop, with_metrics
 
 
 @pytest.fixture(scope="module")

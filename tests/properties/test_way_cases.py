@@ -2,14 +2,14 @@
 
 import pytest
 
-import ways
-from compiler.shop import flat
-from differential.questions import Question
 from gemel.compiler import compile_query
 from gemel.errors import QueryError
 from properties.asking import assert_same, by_sql, plain
 from properties.test_ways import WAYS
-from ways import row
+from worlds import ways
+from worlds.questions import Question
+from worlds.shop import flat
+from worlds.ways import row
 
 
 def rows(question: Question, **tables: list[dict[str, object]]) -> list[tuple[object, ...]]:

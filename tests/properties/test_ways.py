@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-import ways
-from differential.questions import Asker, Question
 from gemel.spec.manifest import SemanticModel
 from properties.asking import DAYS, Place, assert_same
+from worlds import ways
+from worlds.questions import Asker, Question
 
 WAYS = Place(ways)
 

@@ -13,7 +13,7 @@ from gemel.dbt.semantic.reading import read_manifest
 from gemel.spec import cache
 from gemel.spec.cache import by_name, recall, remember
 
-MANIFESTS = Path(__file__).parent / "manifests"
+MANIFESTS = Path(__file__).parents[1] / "worlds" / "manifests"
 LATE = {
     "name": "late",
     "type": "derived",

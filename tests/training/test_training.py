@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
-from feature_shop import MANIFEST, Shop, render
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from gemel.features.selection import choose
 from gemel.features.tables import Tables
 from gemel.training import training_set
 from gemel.training.training_set import make, manifest_path
+from worlds.feature_shop import MANIFEST, Shop, render
 
 VIEWS = """
     feature_views:

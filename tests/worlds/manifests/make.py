@@ -1,6 +1,6 @@
 """Remakes the manifests in this folder: each dbt that is named parses the project beside this file.
 
-    python tests/spec/manifests/make.py 1.11=DBT 1.12=DBT 2=DBT
+    python tests/worlds/manifests/make.py 1.11=DBT 1.12=DBT 2=DBT
 
 DBT is the program of that version; README.md says how to get each.
 """

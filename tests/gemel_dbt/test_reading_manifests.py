@@ -23,7 +23,7 @@ from gemel.spec.manifest import (
 )
 from gemel.spec.time import Window
 
-FOLDER = Path(__file__).parent / "manifests"
+FOLDER = Path(__file__).parents[1] / "worlds" / "manifests"
 NAMES = ("dbt-1.11-legacy", "dbt-1.12-legacy", "dbt-1.12-newer", "dbt-2-newer")
 
 

@@ -197,6 +197,13 @@ class Shop:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def open_shop():
+    """The shop, open for one test: each folder that asks for it makes a fixture of this."""
+    shop = Shop()
+    yield shop
+    shop.con.close()
+
+
 def render(sql, until):
     """What dbt's Jinja makes of a generated model."""
     return jinja2.Template(sql).render(

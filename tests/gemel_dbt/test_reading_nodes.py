@@ -10,7 +10,7 @@ from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import ProjectError
 from gemel.spec.manifest import Relation
 
-FOLDER = Path(__file__).parent / "manifests"
+FOLDER = Path(__file__).parents[1] / "worlds" / "manifests"
 ORDERS = Relation("OrderFacts", "main_mart", "memory")
 
 

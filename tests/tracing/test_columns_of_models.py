@@ -1,13 +1,13 @@
 """A dbt model's SQL to what its columns and rows are made of; and, where that is not known, why."""
 
 import pytest
-from market import table
 
 from gemel.dbt.dag import Dag
 from gemel.graph.graph import Definitions, Lineage
 from gemel.graph.tables import DbtTables
 from gemel.graph.tree import tell
 from gemel.tracing.models import reader
+from worlds.market import table
 
 RAW = table("till.raw", kind="source", columns=("id", "documented"))
 ORDERS = table("orders", RAW.id, sql="select id, customer_id, amount, status, sold_at from market.till.raw")

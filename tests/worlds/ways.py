@@ -24,7 +24,7 @@ from gemel.spec.manifest import (
     SemanticModel,
 )
 from gemel.spec.time import Window
-from worlds import SPINES, Tables, days, simple, time, used, word
+from worlds.drawn import SPINES, Tables, days, simple, time, used, word
 
 COLUMNS = {
     "orders": "order_id int, billing_id int, shipping_id int, seller_id int, ordered_at date, amount int",

@@ -20,7 +20,10 @@ PYTHON = os.environ.get("GEMEL_METRICFLOW_PYTHON")
 pytestmark = pytest.mark.skipif(not PYTHON, reason="GEMEL_METRICFLOW_PYTHON names no Python that has MetricFlow")
 
 
-@pytest.fixture(params=sorted(HERE.glob("manifests/*.semantic.json")), ids=lambda file: file.name.split(".semantic")[0])
+@pytest.fixture(
+    params=sorted((HERE.parent / "worlds").glob("manifests/*.semantic.json")),
+    ids=lambda file: file.name.split(".semantic")[0],
+)
 def both(request):
     """One manifest, as we read it and as MetricFlow does."""
     text = request.param.read_text()

@@ -4,7 +4,6 @@ import dataclasses
 import datetime as dt
 
 import pytest
-from feature_shop import render
 
 from gemel.cli.verify import verdict, write_report
 from gemel.compiler import compile_query
@@ -18,6 +17,7 @@ from gemel.proof import parity
 from gemel.proof.report import Report
 from gemel.proof.sameness import same
 from gemel.training import training_set
+from worlds.feature_shop import render
 
 VIEW = """
     feature_views:

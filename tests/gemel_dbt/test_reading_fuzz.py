@@ -12,7 +12,7 @@ from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import GemelError
 from gemel.spec.manifest import Manifest
 
-FILES = sorted((Path(__file__).parent / "manifests").glob("*.semantic.json"))
+FILES = sorted((Path(__file__).parents[1] / "worlds" / "manifests").glob("*.semantic.json"))
 MANIFESTS = [json.loads(file.read_text()) for file in FILES]
 
 

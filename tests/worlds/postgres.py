@@ -1,12 +1,12 @@
-"""A PostgreSQL schema that holds one world's tables after another, as worlds.Warehouse does in DuckDB."""
+"""A PostgreSQL schema that holds one world's tables after another, as drawn.Warehouse does in DuckDB."""
 
 from dataclasses import replace
 
 import psycopg
 
-import worlds
 from gemel.compiler.names.graph import bind
 from gemel.spec.manifest import Manifest
+from worlds import drawn
 
 
 def in_schema(manifest: Manifest, schema: str | None) -> Manifest:
@@ -18,17 +18,17 @@ def in_schema(manifest: Manifest, schema: str | None) -> Manifest:
     )
 
 
-class Warehouse(worlds.Warehouse):
+class Warehouse(drawn.Warehouse):
     """Tables of worlds in a schema of their own, which goes with them."""
 
-    def __init__(self, url: str, schema: str, tables: dict[str, str] = worlds.COLUMNS) -> None:
+    def __init__(self, url: str, schema: str, tables: dict[str, str] = drawn.COLUMNS) -> None:
         self.connection = psycopg.connect(url, autocommit=True)
         self.schema = schema
         self.connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}")
         self.connection.execute(f"SET search_path = {schema}; SET synchronous_commit = off")
         for name, columns in tables.items():
             self.connection.execute(f"CREATE TABLE {name} ({columns.replace('double', 'double precision')})")
-        self._insert(worlds.SPINE_ROWS)
+        self._insert(drawn.SPINE_ROWS)
 
     def close(self) -> None:
         self.connection.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
@@ -41,6 +41,6 @@ class Place:
     dialect = "postgres"
 
     def __init__(self, url: str, schema: str) -> None:
-        self.world = worlds
-        self.graph = bind(in_schema(worlds.MANIFEST, schema), "postgres")
+        self.world = drawn
+        self.graph = bind(in_schema(drawn.MANIFEST, schema), "postgres")
         self.warehouse = Warehouse(url, schema)

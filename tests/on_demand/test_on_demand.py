@@ -4,13 +4,13 @@ import datetime as dt
 
 import pyarrow as pa
 import pytest
-from test_training import Place
 
 from gemel.errors import BridgeError, GemelError, Problems
 from gemel.features.selection import choose
 from gemel.on_demand.computing import compute, compute_all
 from gemel.online import answers
 from gemel.online.store import Found
+from training.test_training import Place
 
 VIEWS = """
     feature_views:
