@@ -19,6 +19,7 @@ import report
 
 README = Path(__file__).parent / "README.md"
 BENCHMARKS = {
+    "journeys": "journeys",
     "cold": "cold",
     "sql": "sql",
     "compile": "compilation",
