@@ -73,9 +73,12 @@ def measure(options: Namespace) -> Report:
         with chdir(project):
             for name, take in journeys(project).items():
                 goals = GOALS.get(name, {})
-                figures = counted(take).figures()
+                journey = counted(take)
+                figures = journey.figures()
                 table.rows.append([name, *(cell for key, value in figures.items() for cell in (value, goals.get(key)))])
                 options.say(str(table.rows[-1]))
+                for code, calls in journey.entered.most_common():
+                    options.say(f"  {calls:7,} {code.co_filename.removeprefix(SOURCE)[1:]} {code.co_qualname}")
     return Report([table])
 
 
