@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gemel.compiler.names.graph import Graph
     from gemel.compiler.question.parsing import Spelled
     from gemel.compiler.question.query import Query
+    from gemel.dbt.manifest import ManifestReader
     from gemel.dbt.profile import Target
     from gemel.engines.connections.opening import Result, Warehouse
     from gemel.expectations.outcomes import Outcome
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from gemel.graph.graph import Lineage
     from gemel.online.reading import OnlineRow
     from gemel.spec.feature_views import FeatureSpec
+    from gemel.spec.project import DbtProject
     from gemel.training.training_set import Accuracy, Format, TrainingSet
 
 
@@ -160,6 +162,20 @@ class Project:
         self._places = places
         self._kept: tuple[Stamp, Workspace] | None = None
 
+    @property
+    def dbt(self) -> "DbtProject":
+        """What dbt's manifest.json tells of the project; read again when dbt has written it anew.
+
+        Raises ProjectError (G602).
+        """
+        return self._manifests.read(self.artifacts)
+
+    @cached_property
+    def _manifests(self) -> "ManifestReader":
+        from gemel.dbt.manifest import ManifestReader
+
+        return ManifestReader()
+
     @cached_property
     def graph(self) -> "Graph":
         """The manifest with its names looked up."""
@@ -171,15 +187,10 @@ class Project:
     @cached_property
     def adapter(self) -> str:
         """What dbt calls the kind of warehouse that the project builds in: as its profile says, or its manifest."""
-        from gemel.dbt.nodes import Nodes
-
         if self._database is not None or self.dir is None:
             return "duckdb"
         target = self.profile_target()
-        if target is not None:
-            return target.kind
-        manifest = self.artifacts / "manifest.json" if self.artifacts else None
-        return Nodes(manifest).adapter or "duckdb"
+        return target.kind if target is not None else self.dbt.adapter or "duckdb"
 
     @property
     def database(self) -> "str | Path | duckdb.DuckDBPyConnection | None":

@@ -1,0 +1,223 @@
+"""dbt's manifest.json to a DbtProject: of every dbt, whatever else stands in it."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gemel.errors import ProjectError
+from gemel.spec.fields import Json
+from gemel.spec.manifest import Export, Relation
+from gemel.spec.project import DbtProject, Declaration, Exposure, Macro, Node, NodeKind, call
+
+MANIFEST = "manifest.json"
+"""The file's name, in the folder of dbt's artifacts."""
+
+_KINDS: dict[str, NodeKind] = {"model": "model", "seed": "seed", "snapshot": "snapshot", "source": "source"}
+
+
+class ManifestReader:
+    """Reads a manifest.json when it is asked for, and again only when dbt has written it anew."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[object, DbtProject] | None = None
+
+    def read(self, artifacts: Path | None) -> DbtProject:
+        """Of dbt's artifacts in a folder. Raises ProjectError (G602)."""
+        if artifacts is None:
+            return DbtProject()
+        file = artifacts / MANIFEST
+        try:
+            stat = file.stat()
+        except OSError:
+            return read_project(file)
+        identity = (file, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if self._kept is None or self._kept[0] != identity:
+            self._kept = (identity, read_project(file))
+        return self._kept[1]
+
+
+def read_project(file: Path) -> DbtProject:
+    """What a manifest.json tells; nothing where there is none. Raises ProjectError (G602) where the file is no JSON."""
+    try:
+        data = _object(json.loads(file.read_bytes()))
+    except FileNotFoundError:
+        return DbtProject()
+    except (OSError, ValueError, RecursionError) as error:
+        raise ProjectError("G602", f"cannot read {file}: {error}", hint="`dbt parse` writes it anew") from None
+    return parse_project(data)
+
+
+def parse_project(data: Json) -> DbtProject:
+    """The content of a manifest.json, already loaded. What is not as dbt writes it is passed over."""
+    metadata = _object(data.get("metadata"))
+    name = _text(metadata.get("project_name"))
+    exposures = [_exposure(item) for _, item in _items(data, "exposures")]
+    return DbtProject(
+        name=name,
+        adapter=_text(metadata.get("adapter_type")),
+        dbt_version=_text(metadata.get("dbt_version")),
+        invocation_id=_text(metadata.get("invocation_id")),
+        nodes=_nodes(data, name),
+        exposures=tuple(sorted(exposures, key=lambda each: each.name)),
+        saved_queries=tuple(sorted(_declarations(data, "saved_queries"), key=lambda each: each.name)),
+        semantic_models=tuple(sorted(_declarations(data, "semantic_models"), key=lambda each: each.name)),
+        metrics=dict(_metrics(data, name)),
+        macros={id: _macro(id, item) for id, item in _items(data, "macros")},
+        is_parsed=True,
+    )
+
+
+def _nodes(data: Json, own: str | None) -> dict[str, Node]:
+    """In one order, whichever dbt wrote them in: a partial parse puts what changed last."""
+    items = [
+        (id, item)
+        for id, item in sorted((*_items(data, "nodes"), *_items(data, "sources")), key=lambda each: each[0])
+        if item.get("resource_type") in _KINDS and _text(item.get("name"))
+    ]
+    owners = {str(group.get("name")): _owner(group.get("owner")) for _, group in _items(data, "groups")}
+    shared = Counter(_versioned(item) for _, item in items)
+    return {id: _node(id, item, owners, own=own, shared=shared) for id, item in items}
+
+
+def _node(id: str, item: Json, owners: Mapping[str, str | None], *, own: str | None, shared: Mapping[str, int]) -> Node:
+    config, package, meta = _object(item.get("config")), _text(item.get("package_name")), _meta(item)
+    version, full_name = item.get("version"), _versioned(item)
+    group = _text(item.get("group")) or _text(config.get("group"))
+    is_foreign = package != own and item["resource_type"] != "source"
+    return Node(
+        id=id,
+        kind=_KINDS[item["resource_type"]],
+        name=_name(item),
+        unique_name=f"{package}.{full_name}" if shared[full_name] > 1 and is_foreign else full_name,
+        relation=Relation(
+            _text(item.get("alias")) or _text(item.get("identifier")) or str(item["name"]),
+            schema=_text(item.get("schema")),
+            database=_text(item.get("database")),
+        ),
+        relation_name=_text(item.get("relation_name")),
+        package=package,
+        version=version if isinstance(version, str | int) else None,
+        # Sorted: dbt writes them in another order after a partial parse.
+        parents=tuple(sorted(_depends_on(item, "nodes"))),
+        macros=_depends_on(item, "macros"),
+        materialized=_text(config.get("materialized")),
+        language=_text(item.get("language")) or "sql",
+        compiled=_text(item.get("compiled_code")),
+        raw=_text(item.get("raw_code")),
+        file=_file(item),
+        columns={
+            str(column.get("name") or name).lower(): _text(column.get("data_type"))
+            for name, column in _items(item, "columns")
+        },
+        description=_text(item.get("description")),
+        owner=_owner(meta.get("owner")) or owners.get(group or ""),
+        group=group,
+        access=_text(item.get("access")),
+        checksum=_text(_object(item.get("checksum")).get("checksum")),
+        config=config,
+        meta=meta,
+    )
+
+
+def _name(item: Json) -> str:
+    return f"{item.get('source_name')}.{item['name']}" if item["resource_type"] == "source" else str(item["name"])
+
+
+def _versioned(item: Json) -> str:
+    version = item.get("version")
+    return _name(item) if version is None else f"{_name(item)}.v{version}"
+
+
+def _exposure(item: Json) -> Exposure:
+    return Exposure(
+        name=_text(item.get("name")) or "?",
+        type=_text(item.get("type")) or "exposure",
+        parents=_depends_on(item, "nodes"),
+        owner=_owner(item.get("owner")),
+        url=_text(item.get("url")),
+        label=_text(item.get("label")),
+        description=_text(item.get("description")),
+        maturity=_text(item.get("maturity")),
+        file=_file(item),
+        package=_text(item.get("package_name")),
+        meta=_meta(item),
+    )
+
+
+def _metrics(data: Json, own: str | None) -> Iterator[tuple[str, str]]:
+    for _, item in _items(data, "metrics"):
+        name, package = str(item.get("name")), _text(item.get("package_name"))
+        yield name.lower(), call("metric", name, package=package if package != own else None)
+
+
+def _macro(id: str, item: Json) -> Macro:
+    return Macro(id, _text(item.get("package_name")), str(item.get("macro_sql")), _depends_on(item, "macros"))
+
+
+def _declarations(data: Json, kind: str) -> Iterator[Declaration]:
+    for _, item in _items(data, kind):
+        if name := _text(item.get("name")):
+            exports = item.get("exports")
+            yield Declaration(
+                name.lower(),
+                _file(item) or "",
+                meta=_object(_object(item.get("config")).get("meta")),
+                exports=tuple(_export(each, item) for each in exports or () if isinstance(each, dict)),
+            )
+
+
+def _export(item: Json, query: Json) -> Export:
+    """As the export says it, else as the saved query's own config does, which dbt lets it inherit."""
+    rendered, shared = _object(item.get("config")), _object(query.get("config"))
+    unrendered = item.get("unrendered_config")
+    written = unrendered if isinstance(unrendered, dict) else rendered
+    return Export(
+        str(item.get("name")),
+        kind="view" if (rendered.get("export_as") or shared.get("export_as")) == "view" else "table",
+        schema=written.get("schema") or written.get("schema_name") or shared.get("schema"),
+        alias=written.get("alias"),
+        database=written.get("database"),
+    )
+
+
+def _items(data: Json, kind: str) -> Iterator[tuple[str, Json]]:
+    for id, item in _object(data.get(kind)).items():
+        if isinstance(item, dict):
+            yield id, item
+
+
+def _depends_on(item: Json, kind: str) -> tuple[str, ...]:
+    ids = _object(item.get("depends_on")).get(kind)
+    return tuple(dict.fromkeys(str(each) for each in ids)) if isinstance(ids, list) else ()
+
+
+def _meta(item: Json) -> Json:
+    return _object(item.get("meta")) | _object(_object(item.get("config")).get("meta"))
+
+
+def _owner(written: object) -> str | None:
+    """A text, or the name and e-mail addresses that dbt has people write."""
+    if isinstance(written, str):
+        return written.strip() or None
+    parts = _object(written)
+    emails = parts.get("email")
+    addresses = [each for each in (emails if isinstance(emails, list) else [emails]) if isinstance(each, str) and each]
+    name = _text(parts.get("name"))
+    if name and addresses:
+        return f"{name} <{', '.join(addresses)}>"
+    return name or ", ".join(addresses) or None
+
+
+def _file(item: Json) -> str | None:
+    path = _text(item.get("original_file_path"))
+    return path.replace("\\", "/") if path else None
+
+
+def _object(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
