@@ -59,7 +59,7 @@ STAGES = {
     "names": ["composites", "joins", "graph", "entities", "terms", "keys", "unreachable", "values", "resolution"],
     "plan": ["algebra", "facts", "parts", "distinct", "spines", "events", "planning", "steps", "rewrites"],
     "features": ["whole_windows", "cells", "histories", "moments", "streams", "requests"],
-    "sql": ["calendars", "lowering", "dialects", "fingerprints"],
+    "sql": ["calendars", "lowering", "dialects", "types", "fingerprints"],
 }
 ORDER = [(stage, module) for stage, modules in STAGES.items() for module in modules]
 
@@ -103,7 +103,7 @@ class Import:
 def test_every_module_has_a_place_in_the_tables_above():
     files = [path.relative_to(SOURCE).with_suffix("").parts for path in SOURCE.rglob("*.py")]
     assert {file[0] for file in files} <= LAYERS.keys(), "give the new one a row in LAYERS"
-    compiler = {file[1:] for file in files if file[0] == "compiler" and file[-1] != "__init__"}
+    compiler = {file[1:] for file in files if file[0] == "compiler" and file[-1] not in ("__init__", "compiled")}
     assert compiler == {*ORDER}, "give the new one a place in STAGES"
 
 
@@ -126,6 +126,29 @@ def test_a_stage_of_the_compiler_imports_only_earlier_stages():
                     target not in ORDER or ORDER.index(target) >= ORDER.index((stage, module))
                 ):
                     wrong.append(f"{found}, which comes later")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_plan_becomes_sql_only_in_compiled():
+    """`tidy`, `lower` and `speak` have one caller, so that what is put between them holds for every question."""
+    steps = {
+        "gemel.compiler.plan.rewrites.tidy": {"compiler.features.requests"},  # plans over the tidied parts of a view
+        "gemel.compiler.sql.lowering.lower": set(),
+        "gemel.compiler.sql.dialects.speak": set(),
+        "gemel.compiler.sql.dialects.speak_apart": set(),
+    }
+    used = [(found.module, found.target, str(found)) for found in IMPORTS]
+    for module, call in calls():
+        match call.func:
+            case ast.Attribute(value=ast.Name(id="dialects" | "lowering" | "rewrites" as name), attr=step):
+                stage = "plan" if name == "rewrites" else "sql"
+                place = f"src/gemel/{module.replace('.', '/')}.py:{call.lineno}"
+                used.append((module, f"gemel.compiler.{stage}.{name}.{step}", f"{place} calls {name}.{step}"))
+    wrong = [
+        f"{place}: take `compiled` or `compile_select` of gemel.compiler.compiled"
+        for module, target, place in used
+        if target in steps and module not in steps[target] | {"compiler.compiled"}
+    ]
     assert not wrong, "\n".join(wrong)
 
 
@@ -217,6 +240,15 @@ def imports_of(path: Path) -> Iterator[Import]:
             yield from walk(child, lazy)
 
     return walk(ast.parse(path.read_text()), lazy=False)
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Every call in the source, with the dotted name of its module."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                yield module, node
 
 
 def inner(target: str) -> list[str] | None:

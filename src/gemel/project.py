@@ -325,11 +325,11 @@ class Project:
 
     def answer(self, query: "Query", *, dialect: str | None = None) -> "Answer":
         """A Query that is already made, as an Answer."""
-        from gemel.compiler import compile_query
+        from gemel.compiler.compiled import Context, compile_query
 
         with self.placing():
             said = dialect if dialect is not None else self.dialect
-            sql = compile_query(self.graph, query, dialect=said, catalogs=self._catalogs(dialect))
+            sql = compile_query(self.graph, query, Context.naming(said, self._catalogs(dialect))).sql
         return Answer(sql, self, dialect=said)
 
     def training_set(
@@ -573,12 +573,13 @@ class Project:
 
     def test_sql(self, metrics: str | Sequence[str] = (), select: str | Sequence[str] = ()) -> list[tuple[str, str]]:
         """The names of the same tests, each with the SQL of the groups that fail it."""
-        from gemel.expectations.outcomes import compiled
+        from gemel.compiler.compiled import Context
+        from gemel.expectations.outcomes import compile_test
 
-        catalogs = self._catalogs(None)
+        context = Context.naming(self.dialect, self._catalogs(None))
         with self.placing():
             return [
-                (test.full_name, compiled(self.graph, test, dialect=self.dialect, catalogs=catalogs))
+                (test.full_name, compile_test(self.graph, test, context).sql)
                 for test in self._chosen_tests(metrics, select)
             ]
 

@@ -17,7 +17,7 @@ from gemel.bi.exports.exported import Source
 from gemel.bi.exports.formats import export
 from gemel.bi.exports.members import members
 from gemel.bi.exports.stars import make_stars
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
 from gemel.dbt.nodes import Nodes
@@ -52,7 +52,7 @@ def place(request):
     def ask(metric, item):
         if (metric, item) not in known:
             try:
-                sql = compile_query(graph, make_query([metric], [item] if item else []))
+                sql = compile_query(graph, make_query([metric], [item] if item else [])).sql
                 known[metric, item] = values(database, sql)
             except GemelError:
                 known[metric, item] = None

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from gemel.bi.formulas import Formula, NoFormula, formula_of, formulas_of
 from gemel.bi.wide import plan_wide, widen
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.sql import dialects, lowering
@@ -71,7 +71,7 @@ def both(metric, group_by):
     select = exp.select(*shown, exp.alias_(formula.expression, "value")).from_("shown")
     select = select.group_by(*keys) if keys else select
     over_view = f"WITH shown AS ({view(WITH_MORE, 'orders')}) {dialects.speak(select, 'duckdb')}"
-    return compile_query(WITH_MORE, make_query([metric], list(group_by))), over_view
+    return compile_query(WITH_MORE, make_query([metric], list(group_by))).sql, over_view
 
 
 def key(formula, item):

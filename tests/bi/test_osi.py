@@ -18,7 +18,7 @@ from gemel.bi.definitions import read_definitions
 from gemel.bi.exports.exported import Source
 from gemel.bi.exports.formats import export
 from gemel.bi.imports.osi import load_osi, read_osi
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
 from gemel.dbt.nodes import Nodes
@@ -243,7 +243,7 @@ def test_what_comes_of_another_tools_file_can_be_asked():
     for model in found.content["semantic_models"]:
         model["node_relation"] = {"alias": re.findall(r"'(\w+)'", model["model"])[0]}
     graph = bind(read_manifest({**found.content, "project_configuration": {}}))
-    sql = compile_query(graph, make_query(["net_sales", "big_share", "p90"], ["customers__region", "metric_time"]))
+    sql = compile_query(graph, make_query(["net_sales", "big_share", "p90"], ["customers__region", "metric_time"])).sql
     assert "LEFT JOIN dim_customers AS customers" in sql
 
 

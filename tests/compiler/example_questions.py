@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlglot import exp, parse_one
 
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.features.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
 from gemel.compiler.features.requests import plan_requests
 from gemel.compiler.names.graph import Graph, bind
@@ -173,7 +173,7 @@ def sql_of(name: str) -> str:
         return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
     question = dict(QUESTIONS[name])
     dialect = question.pop("dialect", "duckdb")
-    return compile_query(example(), make_query(**question), dialect=dialect)
+    return compile_query(example(), make_query(**question), Context.naming(dialect)).sql
 
 
 def parsed(name: str) -> exp.Expr:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import Graph, bind
 from gemel.spec.manifest import Conversion, Manifest, Metric
 from gemel.spec.time import Window
@@ -20,7 +20,7 @@ def visits_by(grain: str) -> Graph:
 
 
 def conversions(graph: Graph, group_by: str) -> str:
-    return compile_query(graph, question("followed", group_by))
+    return compile_query(graph, question("followed", group_by)).sql
 
 
 @pytest.fixture

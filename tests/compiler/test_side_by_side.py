@@ -3,7 +3,7 @@
 import pytest
 from sqlglot import exp, parse_one
 
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric
 from gemel.spec.time import Window
 from worlds.shop import AVERAGE, BUYERS, DONE, LAST_AMOUNT, ORDERS, flat, of, over, question, with_metrics
@@ -46,7 +46,7 @@ SPAN = {"start": "2024-01-03", "end": "2024-01-10"}
 
 
 def sql(metrics, group_by="metric_time", **more):
-    return compile_query(GRAPH, question(metrics, group_by, **more))
+    return compile_query(GRAPH, question(metrics, group_by, **more)).sql
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.compiler.plan.distinct import _lost
 from gemel.compiler.question.expressions import parse_expression
 from gemel.compiler.question.parsing import make_query
@@ -19,7 +19,7 @@ def shop():
 
 
 def ask(shop: Shop, metric: str, group_by: str) -> list[tuple[Any, ...]]:
-    return shop.run(compile_query(GRAPH, make_query([metric], group_by.split())))
+    return shop.run(compile_query(GRAPH, make_query([metric], group_by.split())).sql)
 
 
 def test_a_customer_counts_once_from_an_order_on_until_the_window_has_lost_the_last(shop):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.compiler.question.parsing import make_query, parse_metric
 from gemel.compiler.question.query import AskedMetric, Over
 from gemel.errors import QueryError
@@ -11,7 +11,7 @@ from worlds.shop import GRAPH
 
 
 def ask(shop, metrics: list[str], group_by: str = "", **more):
-    return shop.run(compile_query(GRAPH, make_query(metrics, group_by.split(), **more)))
+    return shop.run(compile_query(GRAPH, make_query(metrics, group_by.split(), **more)).sql)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_ratio_over_a_window_divides_the_windows_not_the_days(week):
 def test_the_columns_of_one_metric_over_several_windows_have_different_names(week):
     query = make_query(["orders", "orders[2 days]", "orders[month to date]", "orders[all]"], ["metric_time"])
     assert [asked.column for asked in query.metrics] == ["orders", "orders_2d", "orders_month_to_date", "orders_all"]
-    assert ("2024-01-05", None, 2, 3, 3) in week.run(compile_query(GRAPH, query))
+    assert ("2024-01-05", None, 2, 3, 3) in week.run(compile_query(GRAPH, query).sql)
 
 
 def test_all_time_needs_no_time_to_look_from_and_a_window_does(week):
@@ -75,7 +75,7 @@ def test_all_time_by_customer_holds_what_came_before_the_time_spine_began(week):
 
 
 def test_a_metric_and_its_window_take_one_pass_and_the_day_keeps_its_type(week):
-    sql = compile_query(GRAPH, make_query(["orders", "orders[7 days]"], ["metric_time"]))
+    sql = compile_query(GRAPH, make_query(["orders", "orders[7 days]"], ["metric_time"])).sql
     assert sql.count("FROM orders\n") == 1
     types = [week.connection.sql(sql).types[0] for sql in (sql, sql.replace("AS DATE", "AS TIMESTAMP"))]
     assert types == ["TIMESTAMP", "TIMESTAMP"]
@@ -85,7 +85,7 @@ def test_two_windowed_metrics_of_one_fact_take_one_pass(week):
     for window in ("7 days", "month to date", "all"):
         for group_by in ("metric_time", "metric_time customer"):
             query = make_query([f"orders[{window}]", f"revenue[{window}]"], group_by.split())
-            assert compile_query(GRAPH, query).count("FROM orders\n") == 1
+            assert compile_query(GRAPH, query).sql.count("FROM orders\n") == 1
 
 
 def test_a_metric_that_looks_over_time_already_takes_no_window(week):
@@ -114,7 +114,7 @@ def test_limit_and_result_filter_cut_groups_and_leave_the_total(week):
 
 
 def test_the_total_comes_last_whatever_the_order(week):
-    sql = compile_query(GRAPH, make_query(["orders"], ["customer"], order_by=["customer"], totals=True))
+    sql = compile_query(GRAPH, make_query(["orders"], ["customer"], order_by=["customer"], totals=True)).sql
     assert week.connection.execute(sql).fetchall()[-1] == (None, 3, True)
 
 

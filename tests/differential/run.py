@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from differential.explained import REFUSED_ON_PURPOSE, explain, inputs
 from differential.partner import VARIABLE, MetricFlow, python
 from differential.projects import NAMES, Project, World, prepare
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import Graph, bind
 from gemel.errors import GemelError
 from reference import evaluate
@@ -118,7 +118,7 @@ class Compiler:
         self._graph: Graph = bind(project.manifest)
 
     def __call__(self, world: World, question: Question) -> Answer:
-        result = world.database.execute(compile_query(self._graph, question.for_gemel()))
+        result = world.database.execute(compile_query(self._graph, question.for_gemel()).sql)
         return [column[0] for column in result.description], result.fetchall()
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 import pytest
 
 from gemel.cli.verify import verdict, write_report
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.compiler.question.parsing import make_query
 from gemel.dbt.nodes import Nodes
 from gemel.engines.connections.duckdb import Scratch
@@ -77,7 +77,7 @@ class Built:
     def verify(self, **more):
         def ask_of(graph):
             return lambda metrics, group_by, where: self.run(
-                compile_query(graph, make_query(metrics, group_by, where=where))
+                compile_query(graph, make_query(metrics, group_by, where=where)).sql
             )
 
         places = parity.Places(

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import bind
 from gemel.errors import QueryError
 from reference import evaluate
@@ -61,7 +61,7 @@ def asked_of(seed: int, metric: str) -> Question:
 
 
 def by_sql(question: Question, tables: drawn.Tables, place: Place = SHOP) -> Answer:
-    sql = compile_query(place.graph, question.for_gemel(), dialect=place.dialect)
+    sql = compile_query(place.graph, question.for_gemel(), Context.naming(place.dialect)).sql
     result = place.warehouse.holding(tables).execute(sql)
     return [column[0] for column in result.description], result.fetchall()
 

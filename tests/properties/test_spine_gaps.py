@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.compiler.question.parsing import make_query
 from gemel.spec.manifest import Cumulative, Metric, MetricInput
 from gemel.spec.time import Window
@@ -49,7 +49,7 @@ def test_every_day_that_the_spine_has_counts_the_distinct_customers_of_what_it_s
     naive = f"""select {shown}, count(distinct customer_id) from orders join days
         on ordered_at::date <= day and {SEES[window]} group by {shown}"""
     metric = "buyers_30h" if window == "30 hours" else f"buyers[{window}]"
-    sql = compile_query(GRAPH, make_query([metric], f"metric_time__day {keys}".split()))
+    sql = compile_query(GRAPH, make_query([metric], f"metric_time__day {keys}".split())).sql
     found, expected = shop.run(sql), shop.run(naive)
     shop.connection.execute("rollback")
     assert found == expected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import compile_query
 from gemel.errors import QueryError
 from properties.asking import assert_same, by_sql, plain
 from properties.test_ways import WAYS
@@ -103,7 +103,7 @@ def test_grouped_by_a_key_of_two_columns_there_are_two_and_no_join():
     question = by("shipments", "line")
     assert rows(question, shipments=shipments) == [(1, 1, 2), (7, None, 1)]
     assert by_sql(question, {}, WAYS)[0] == ["line__order_id", "line__line_no", "shipments"]
-    assert "JOIN" not in compile_query(WAYS.graph, question.for_gemel())
+    assert "JOIN" not in compile_query(WAYS.graph, question.for_gemel()).sql
 
 
 def test_a_column_of_a_key_can_be_grouped_filtered_and_ordered_by():
@@ -169,7 +169,7 @@ def test_a_period_in_which_nothing_happened_is_no_value():
 
 def test_the_sql_of_a_role_and_of_a_key_of_two_columns_is_what_one_would_write():
     question = by("shipments", "line__order", "line__order__billing_address__city")
-    assert flat(compile_query(WAYS.graph, question.for_gemel())) == flat("""
+    assert flat(compile_query(WAYS.graph, question.for_gemel()).sql) == flat("""
         SELECT
           line.order_id AS line__order,
           line__order__billing_address.city AS line__order__billing_address__city,

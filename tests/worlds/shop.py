@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.features.moments import FeatureQuery, plan_features
 from gemel.compiler.names.graph import Graph, bind
 from gemel.compiler.names.resolution import resolve
@@ -156,7 +156,7 @@ class Shop:
 
     def ask(self, metrics: str = "", group_by: str = "", /, **more: Any) -> list[tuple[Any, ...]]:
         """The rows, in order. Items stand with blanks between."""
-        return self.run(compile_query(GRAPH, question(metrics, group_by, **more)))
+        return self.run(compile_query(GRAPH, question(metrics, group_by, **more)).sql)
 
     def features(self, query: FeatureQuery, graph: Graph = GRAPH) -> list[tuple[Any, ...]]:
         select = lowering.lower(rewrites.tidy(plan_features(graph, query)), dialects.named())
@@ -179,7 +179,7 @@ def question(metrics: str = "", group_by: str = "", /, **more: Any) -> Query:
 
 
 def sql(metrics: str = "", group_by: str = "", /, dialect: str = "duckdb", **more: Any) -> str:
-    return compile_query(GRAPH, question(metrics, group_by, **more), dialect=dialect)
+    return compile_query(GRAPH, question(metrics, group_by, **more), Context.naming(dialect)).sql
 
 
 def flat(text: str) -> str:

@@ -11,7 +11,7 @@ from sqlglot.errors import SqlglotError
 
 from gemel.bi.consumers import Consumer, exposure
 from gemel.bi.declared import Declared, read_declared
-from gemel.bi.models import BiModel, natural_text, properties, unfit_columns, write_model
+from gemel.bi.models import BiModel, compile_model, properties, unfit_columns, write_model
 from gemel.bi.saved import saved_models
 from gemel.bi.wide import wide_model
 from gemel.bi.world import World, read_world
@@ -168,7 +168,7 @@ def _types(models: list[BiModel], engine: Engine, root: Path, problems: list[Gem
         if engine.describe is None:
             continue
         try:
-            told = dict(engine.describe(natural_text(model, engine.catalogs, engine.dialect)))
+            told = dict(engine.describe(compile_model(model, engine.catalogs, engine.dialect).sql))
         except WarehouseError:
             continue  # not built yet; `dbt build` will tell of anything else
         types[model.name] = {name: _spelled(type_, engine.dialect) for name, type_ in told.items()}

@@ -9,10 +9,9 @@ from typing import Any
 from sqlglot import exp
 
 from gemel.bi.declared import Built
-from gemel.compiler.plan import rewrites
+from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import identifier
-from gemel.compiler.sql import dialects, lowering
 from gemel.dbt.nodes import Nodes
 from gemel.errors import About, BiError, GemelError
 from gemel.files import LONGEST_NAME, headed, plain, told_apart
@@ -61,12 +60,9 @@ def write_model(model: BiModel, nodes: Nodes, dialect: str) -> Written:
     return Written(headed(".sql", model.source, f"{_config(model)}\n\n{sql}\n"), relations)
 
 
-def natural_text(model: BiModel, catalogs: frozenset[str] | None, dialect: str) -> str:
+def compile_model(model: BiModel, catalogs: frozenset[str] | None, dialect: str) -> Compiled:
     """The same rows, over the relations themselves: for the engine to say the types of the columns."""
-    tables = dialects.named(catalogs)
-    return dialects.speak(
-        lowering.lower(rewrites.tidy(model.plan), tables, ranges=dialects.has_ranges(dialect)), dialect
-    )
+    return compiled(model.plan, Context.naming(dialect, catalogs))
 
 
 def properties(model: BiModel, types: Mapping[str, str], dialect: str) -> Json:
@@ -121,8 +117,7 @@ def _referring(plan: Plan, nodes: Nodes, dialect: str) -> tuple[str, tuple[Relat
         mark = f"\0{relations.index(relation)}\0"
         return exp.Table(this=exp.Identifier(this=mark, quoted=False))
 
-    select = lowering.lower(rewrites.tidy(plan), table, ranges=dialects.has_ranges(dialect))
-    text = _kept_from_dbt(dialects.speak(select, dialect))
+    text = _kept_from_dbt(compiled(plan, Context(dialect, table)).sql)
     for number, relation in enumerate(relations):
         text = text.replace(f"\0{number}\0", f"{{{{ {nodes.ref(relation)} }}}}")
     return text, tuple(relations)

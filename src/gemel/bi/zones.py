@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from gemel.bi.models import BiModel
-from gemel.compiler.plan import rewrites
-from gemel.compiler.sql import dialects, lowering
+from gemel.compiler.compiled import Read, reads
+from gemel.compiler.sql import dialects
 from gemel.errors import WarehouseError
 from gemel.spec.manifest import Relation
 
@@ -36,24 +36,9 @@ class Zones:
         return next(self._read(model), next(iter(computed), None))
 
     def _read(self, model: BiModel) -> Iterator[str]:
-        relations: list[Relation] = []
-
-        def named(relation: Relation) -> exp.Table:
-            if relation not in relations:
-                relations.append(relation)
-            return exp.Table(this=exp.to_identifier(f"relation_{relations.index(relation)}", quoted=True))
-
-        select = lowering.lower(rewrites.tidy(model.plan), named, ranges=dialects.has_ranges(self.dialect))
-        places = {f"relation_{number}": relation for number, relation in enumerate(relations)}
-        for table in select.find_all(exp.Table):
-            relation = places.get(table.name)
-            if relation is None or table.parent_select is None:
-                continue
-            zoned = self._zoned(relation)
-            for read in table.parent_select.find_all(exp.Column) if zoned else ():
-                is_own = read.table in ("", table.alias_or_name)
-                if is_own and read.name.lower() in zoned and _is_cut(read):
-                    yield f"{relation.name}.{read.name}"
+        for read in reads(model.plan, self.dialect):
+            if read.column.lower() in self._zoned(read.relation) and _is_cut(read):
+                yield f"{read.relation.name}.{read.column}"
 
     def _zoned(self, relation: Relation) -> frozenset[str]:
         if relation not in self._columns:
@@ -66,13 +51,7 @@ class Zones:
         return self._columns[relation]
 
 
-def _is_cut(read: exp.Column) -> bool:
+def _is_cut(read: Read) -> bool:
     """Whether a time is taken apart as it is, and not after it was converted."""
-    node: exp.Expr | None = read
-    while node is not None and not isinstance(node, exp.Select):
-        if isinstance(node.parent, exp.AtTimeZone):
-            return False
-        node = node.parent
-        if isinstance(node, _CUTS):
-            return True
-    return False
+    taken = next((each for each in read.within if issubclass(each, (exp.AtTimeZone, *_CUTS))), None)
+    return taken is not None and not issubclass(taken, exp.AtTimeZone)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gemel.checks import joins, losses, metrics, names, questions, rows, tables, types
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.query import Query
 from gemel.errors import GemelError
@@ -47,10 +47,8 @@ RowRule = Callable[[Graph, tables.Tables, "Warehouse"], Iterator[GemelError]]
 def check(graph: Graph) -> list[GemelError]:
     """What is to be said of the definitions. Nothing is asked of a database."""
     found = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
-    return [
-        *found,
-        *questions.refused(graph, found, lambda query: compile_query(graph, query, dialect=graph.texts.dialect)),
-    ]
+    context = Context.naming(graph.texts.dialect)
+    return [*found, *questions.refused(graph, found, lambda query: compile_query(graph, query, context))]
 
 
 def check_yaml(graph: Graph, places: Places) -> list[GemelError]:
@@ -77,6 +75,7 @@ def _check_in(graph: Graph, warehouse: "Warehouse", of_rows: Sequence[RowRule]) 
     found += [finding for rule in of_rows for finding in rule(graph, known, warehouse)]
 
     def bind(query: Query) -> None:
-        warehouse.describe(compile_query(graph, query, dialect=warehouse.dialect, catalogs=warehouse.catalogs()))
+        context = Context.naming(warehouse.dialect, warehouse.catalogs())
+        warehouse.describe(compile_query(graph, query, context).sql)
 
     return [*found, *questions.refused(graph, found, bind)]

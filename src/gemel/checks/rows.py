@@ -8,10 +8,10 @@ from sqlglot import exp
 
 from gemel.checks.tables import Tables, keys_of, select_from, spine_column
 from gemel.checks.types import family
+from gemel.compiler.compiled import compile_select
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.plan.facts import truncated
 from gemel.compiler.question.expressions import column
-from gemel.compiler.sql import dialects
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.manifest import SemanticModel
 from gemel.spec.time import Window, finer, seconds
@@ -139,4 +139,4 @@ def _told(key: Iterable[object]) -> str:
 
 
 def _ask(warehouse: "Warehouse", select: exp.Select) -> list[tuple[Any, ...]]:
-    return warehouse.run(dialects.speak(select, warehouse.dialect)).rows()
+    return warehouse.run(compile_select(select, warehouse.dialect).sql).rows()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gemel.checks.metrics import about_measure, all_measures
+from gemel.compiler.compiled import compile_select
 from gemel.compiler.names.composites import components
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.expressions import Refused, column
@@ -114,9 +115,8 @@ def _readable(graph: Graph, texts: Texts) -> Texts:
 def _types(graph: Graph, warehouse: "Warehouse", relation: Relation, texts: Texts) -> dict[tuple[Relation, str], str]:
     if not texts:
         return {}
-    described = warehouse.describe(
-        dialects.speak(select_from(graph, warehouse, relation, list(texts)), warehouse.dialect)
-    )
+    select = select_from(graph, warehouse, relation, list(texts))
+    described = warehouse.describe(compile_select(select, warehouse.dialect).sql)
     return {(relation, text): kind for text, (_, kind) in zip(texts, described, strict=True)}
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
-from gemel.compiler.plan import rewrites
+from gemel.compiler.compiled import Context, compiled
 from gemel.compiler.plan.algebra import Plan
-from gemel.compiler.sql import dialects, lowering
+from gemel.compiler.sql import dialects
 from gemel.dbt.profile import duckdb_profile, read_target
 from gemel.dbt.running import Say, run_dbt_into, target_dir
 from gemel.diff.models import Node
@@ -57,9 +57,7 @@ class Asker:
     def sql(self, plan: Plan) -> str:
         dialect = self.project.warehouse.dialect
         used: dict[str, None] = {}
-        ranges = dialects.has_ranges(dialect)
-        select = lowering.lower(rewrites.tidy(plan), lambda relation: self._named(relation, used), ranges=ranges)
-        spoken = dialects.speak(select, dialect)
+        spoken = compiled(plan, Context(dialect, lambda relation: self._named(relation, used))).sql
         if not used:
             return spoken
         tree = parse_one(spoken, dialect=dialect)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gemel.compiler import compile_query
+from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import METRIC_TIME
 from gemel.compiler.question.query import AskedMetric, Item, Query
 from gemel.diff.meaning import Change
@@ -131,7 +131,7 @@ def _text(state: State, change: Change) -> str | None:
         return None
     query = Query(metrics=(AskedMetric(change.name),), group_by=(Item((METRIC_TIME,)),))
     try:
-        return compile_query(state.project.graph, query, dialect=state.project.dialect)
+        return compile_query(state.project.graph, query, Context.naming(state.project.dialect)).sql
     except GemelError as error:
         return str(error)
 

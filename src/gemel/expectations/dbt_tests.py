@@ -5,11 +5,11 @@ from pathlib import Path
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import Context
 from gemel.compiler.names.graph import Graph
 from gemel.dbt.nodes import Nodes
 from gemel.errors import GemelError, Problems
-from gemel.expectations.outcomes import spoken
-from gemel.expectations.plans import failures, judge
+from gemel.expectations.outcomes import compile_test
 from gemel.files import headed, tests_folder
 from gemel.spec.manifest import Relation
 from gemel.spec.metric_tests import MetricTest
@@ -32,7 +32,7 @@ def generate(
 
     for test in tests if folder else ():
         try:
-            sql = spoken(failures(judge(graph, test)), table, dialect)
+            sql = compile_test(graph, test, Context(dialect, table)).sql
         except GemelError as error:
             error.about = error.about or test.about
             problems.append(error)

@@ -3,19 +3,14 @@
 Tests that look at the same rows by the same groups are asked in one question, in which equal parts are computed once.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlglot import exp
-
+from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.names.graph import Graph
-from gemel.compiler.plan import rewrites
-from gemel.compiler.plan.algebra import Plan
-from gemel.compiler.sql import dialects, lowering
 from gemel.errors import GemelError, WarehouseError
 from gemel.expectations.plans import TESTED, Judged, batch, failures, judge
-from gemel.spec.manifest import Relation
 from gemel.spec.metric_tests import MetricTest
 
 if TYPE_CHECKING:
@@ -46,9 +41,9 @@ class Outcome:
     error: GemelError | None = None
 
 
-def compiled(graph: Graph, test: MetricTest, *, dialect: str, catalogs: frozenset[str] | None = None) -> str:
+def compile_test(graph: Graph, test: MetricTest, context: Context) -> Compiled:
     """The SQL of the groups that fail a test. Raises what `judge` raises."""
-    return _spoken(failures(judge(graph, test)), dialect, catalogs)
+    return compiled(failures(judge(graph, test)), context)
 
 
 def refused(graph: Graph, tests: Iterable[MetricTest], warehouse: "Warehouse | None") -> Iterator[GemelError]:
@@ -56,9 +51,10 @@ def refused(graph: Graph, tests: Iterable[MetricTest], warehouse: "Warehouse | N
     for test in tests:
         try:
             dialect = warehouse.dialect if warehouse else graph.texts.dialect
-            sql = compiled(graph, test, dialect=dialect, catalogs=warehouse.catalogs() if warehouse else None)
+            catalogs = warehouse.catalogs() if warehouse else None
+            failing = compile_test(graph, test, Context.naming(dialect, catalogs))
             if warehouse:
-                warehouse.describe(sql)
+                warehouse.describe(failing.sql)
         except GemelError as error:
             error.about = error.about or test.about
             yield error
@@ -86,8 +82,8 @@ def run(graph: Graph, tests: Iterable[MetricTest], warehouse: "Warehouse") -> li
 
 def _asked(several: Sequence[Judged], warehouse: "Warehouse") -> list[Outcome]:
     try:
-        sql = _spoken(batch(several), warehouse.dialect, warehouse.catalogs())
-        rows = warehouse.run(sql).rows()
+        asked = compiled(batch(several), Context.naming(warehouse.dialect, warehouse.catalogs()))
+        rows = warehouse.run(asked.sql).rows()
     except WarehouseError as error:
         if len(several) > 1:  # one that the engine refuses must not take the others with it
             return [outcome for each in several for outcome in _asked([each], warehouse)]
@@ -111,13 +107,3 @@ def _outcome(judged: Judged, rows: Sequence[tuple[Any, ...]]) -> Outcome:
 
 def _sortable(value: Any) -> Any:
     return "" if value is None else value if isinstance(value, int | float) else str(value)
-
-
-def _spoken(plan: Plan, dialect: str, catalogs: frozenset[str] | None) -> str:
-    return spoken(plan, dialects.named(catalogs), dialect)
-
-
-def spoken(plan: Plan, tables: Callable[[Relation], exp.Table], dialect: str) -> str:
-    """`tables` says how a relation is written."""
-    select = lowering.lower(rewrites.tidy(plan), tables, ranges=dialects.has_ranges(dialect))
-    return dialects.speak(select, dialect)

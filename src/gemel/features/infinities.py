@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import compile_select
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.expressions import column
@@ -65,5 +66,5 @@ def _count(warehouse: "Warehouse", table: exp.Expr, value: exp.Expr, words: Iter
     endless = [exp.cast(exp.Literal.string(word), time) for word in words]
     is_one = exp.In(this=exp.cast(value.copy(), time), expressions=endless)
     query = exp.select(exp.Count(this=exp.Star())).from_(table.copy()).where(is_one)
-    [(count,)] = warehouse.run(dialects.speak(query, warehouse.dialect)).rows()
+    [(count,)] = warehouse.run(compile_select(query, warehouse.dialect).sql).rows()
     return int(count)

@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import Context, compiled, framed
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.moments import plan_features
 from gemel.compiler.names.graph import Graph
-from gemel.compiler.plan import rewrites
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import copied, identifier, interval
-from gemel.compiler.sql import dialects, lowering
+from gemel.compiler.sql import dialects
 from gemel.compiler.sql.fingerprints import fingerprints
 from gemel.dbt.nodes import Nodes
 from gemel.errors import GemelError
@@ -75,25 +75,24 @@ class Tables:
             if lookback is None and kind.dialect == "duckdb":
                 said = self._duckdb(view)
                 outputs = shaped(_typed(exp.Select(expressions=[*said.outputs]), types, self._casts), kind).selects
-                spoken, relations = said.frame.filled(outputs), said.natural.relations
+                typed = _Text(said.frame.filled(outputs), said.natural.relations)
             else:
-                select, relations = self._lowered(view, kind)
-                select = _typed(select, types, self._casts)
-                if lookback is not None:
-                    select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
-                spoken = dialects.speak(shaped(select, kind), kind.dialect)
-            text = _Text(spoken, relations).filled(lambda relation: f"{{{{ {nodes.ref(relation)} }}}}")
+
+                def finish(select: exp.Select) -> exp.Select:
+                    select = _typed(_stamped(select), types, self._casts)
+                    if lookback is not None:
+                        select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
+                    return shaped(select, kind)
+
+                typed = _compiled(self._plan(view), kind, finish)
+            text = typed.filled(lambda relation: f"{{{{ {nodes.ref(relation)} }}}}")
             if lookback is not None:
                 text = text.replace("WITH ", f"WITH {_asked(kind)}, ", 1)
             return f"{_config(view, made, kind)}\n\n{text}\n"
 
     def natural(self, view: BoundView, catalogs: frozenset[str] | None, kind: Warehouse = DUCKDB) -> str:
         """The same table with no column cast, over the relations themselves: for the engine to say their types."""
-        if kind.dialect == "duckdb":
-            text = self._duckdb(view).natural
-        else:
-            select, relations = _lowered(view.plan, kind)
-            text = _Text(dialects.speak(select, kind.dialect), relations)
+        text = self._duckdb(view).natural if kind.dialect == "duckdb" else _compiled(view.plan, kind, _stamped)
         named, writer = dialects.named(catalogs), dialects.generator(kind.dialect)
         sql = text.filled(lambda relation: writer.generate(named(relation), copy=False))
         # An engine may read the times before dbt fills them in.
@@ -102,11 +101,6 @@ class Tables:
     def reads(self, view: BoundView) -> tuple[Relation, ...]:
         """The relations that the table is made of."""
         return self._duckdb(view).natural.relations
-
-    def tree(self, view: BoundView, kind: Warehouse) -> tuple[exp.Select, dict[str, Relation]]:
-        """The table with no column cast, and which relation each name in it stands for."""
-        select, relations = _lowered(view.plan, kind)
-        return select, {f"{{{{ {number} }}}}": relation for number, relation in enumerate(relations)}
 
     def digest(self, view: BoundView) -> str:
         """Twelve hex digits that change when what is computed does.
@@ -133,17 +127,17 @@ class Tables:
 
     def _duckdb(self, view: BoundView) -> "_Said":
         if view.name not in self._said:
-            select, relations = _lowered(view.plan, DUCKDB)
-            frame, outputs = dialects.speak_apart(select, DUCKDB.dialect)
-            self._said[view.name] = _Said(frame, outputs, _Text(frame.filled(outputs), relations))
+            parts = framed(view.plan, Context(DUCKDB.dialect, _Numbers().table, _stamped))
+            natural = _Text(parts.frame.filled(parts.outputs), parts.relations)
+            self._said[view.name] = _Said(parts.frame, parts.outputs, natural)
         return self._said[view.name]
 
-    def _lowered(self, view: BoundView, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, ...]]:
-        """The SELECT that dbt is to run: with a lookback, of the rows that a build asks for."""
+    def _plan(self, view: BoundView) -> Plan:
+        """What dbt is to compute: with a lookback, the rows that a build asks for."""
         if view.view.lookback is None:
-            return _lowered(view.plan, kind)
+            return view.plan
         within = (_bound("first_moment"), _bound("end_moment"))
-        return _lowered(plan_features(self.graph, view.query(timestamp(UNTIL), within=within)), kind)
+        return plan_features(self.graph, view.query(timestamp(UNTIL), within=within))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,16 +184,25 @@ def _bound(name: str) -> exp.Expr:
     return exp.Subquery(this=exp.select(name).from_("asked"))
 
 
-def _lowered(plan: Plan, kind: Warehouse) -> tuple[exp.Select, tuple[Relation, ...]]:
-    """The relations are those that `{{ 0 }}`, `{{ 1 }}` … stand for."""
-    relations: dict[Relation, int] = {}
+class _Numbers:
+    """Relations as `{{ 0 }}`, `{{ 1 }}` … in the order in which SQL first names them."""
 
-    def table(relation: Relation) -> exp.Table:
-        number = relations.setdefault(relation, len(relations))
+    def __init__(self) -> None:
+        self._seen: dict[Relation, int] = {}
+
+    def table(self, relation: Relation) -> exp.Table:
+        number = self._seen.setdefault(relation, len(self._seen))
         return exp.Table(this=exp.Identifier(this=f"{{{{ {number} }}}}", quoted=False))
 
-    select = lowering.lower(rewrites.tidy(plan), table, ranges=dialects.has_ranges(kind.dialect))
-    return select.select(exp.alias_(timestamp(_STARTED), CREATED), copy=False), tuple(relations)
+
+def _compiled(plan: Plan, kind: Warehouse, finish: Callable[[exp.Select], exp.Select]) -> _Text:
+    table = compiled(plan, Context(kind.dialect, _Numbers().table, finish))
+    return _Text(table.sql, table.relations)
+
+
+def _stamped(select: exp.Select) -> exp.Select:
+    """With the time at which dbt makes the row."""
+    return select.select(exp.alias_(timestamp(_STARTED), CREATED), copy=False)
 
 
 def _typed(select: exp.Select, types: Types, casts: Mapping[str, exp.DataType]) -> exp.Select:

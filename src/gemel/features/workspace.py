@@ -456,7 +456,7 @@ class Workspace:
 
     def _ask_of(self, graph: "Graph") -> parity.Ask:
         """The ordinary query over other definitions."""
-        from gemel.compiler import compile_query
+        from gemel.compiler.compiled import Context, compile_query
         from gemel.compiler.question.parsing import make_query
 
         def ask(
@@ -464,9 +464,8 @@ class Workspace:
         ) -> parity.Answer:
             warehouse = self.project.warehouse
             question = make_query(metrics, group_by, where=where)
-            return warehouse.run(
-                compile_query(graph, question, dialect=warehouse.dialect, catalogs=warehouse.catalogs())
-            )
+            context = Context.naming(warehouse.dialect, warehouse.catalogs())
+            return warehouse.run(compile_query(graph, question, context).sql)
 
         return ask
 

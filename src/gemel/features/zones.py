@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import compile_select, reads
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.sql import dialects
 from gemel.errors import BridgeError, GemelError
@@ -27,8 +28,8 @@ def zoned(
     tables: Tables, views: Sequence[BoundView], describe: Describe, catalogs: frozenset[str] | None, kind: Warehouse
 ) -> Iterator[GemelError]:
     """G526 for each time that views, whose relations are all there, read with its zone."""
-    reads = {view.name: tables.reads(view) for view in views}
-    relations = [*dict.fromkeys(relation for each in reads.values() for relation in each)]
+    read = {view.name: tables.reads(view) for view in views}
+    relations = [*dict.fromkeys(relation for each in read.values() for relation in each)]
     columns = _with_zones(relations, describe, catalogs, kind)
     types: dict[tuple[Relation, str], str] = {}
     named = dialects.named(catalogs)
@@ -44,13 +45,13 @@ def zoned(
         if key not in types:
             table = exp.alias_(named(relation), exp.to_identifier(relation.name, quoted=True), table=True)
             query = exp.select(exp.alias_(value.copy(), "moment")).from_(table)
-            [(_, types[key])] = describe(dialects.speak(query, kind.dialect))
+            [(_, types[key])] = describe(compile_select(query, kind.dialect).sql)
         return types[key]
 
     for view in views:
         found: dict[str, None] = {}
-        if any(columns[relation] for relation in reads[view.name]):
-            found |= dict.fromkeys(_read(*tables.tree(view, kind), columns))
+        if any(columns[relation] for relation in read[view.name]):
+            found |= dict.fromkeys(_unconverted(view, kind, columns))
         for relation, name, value in _computed(tables.graph, view):
             if type_of(relation, value) in ZONED:
                 found[f"{relation.name}.{name}"] = None
@@ -89,19 +90,12 @@ def _with_zones(
     return found
 
 
-def _read(
-    select: exp.Select, relations: Mapping[str, Relation], columns: Mapping[Relation, Mapping[str, str]]
-) -> Iterator[str]:
+def _unconverted(view: BoundView, kind: Warehouse, columns: Mapping[Relation, Mapping[str, str]]) -> Iterator[str]:
     """The columns with a zone that the SQL reads and does not convert: `sales.settled_at`."""
-    for table in select.find_all(exp.Table):
-        relation = relations.get(table.name)
-        if relation is None or not columns[relation] or table.parent_select is None:
-            continue
-        for read in table.parent_select.find_all(exp.Column):
-            column = columns[relation].get(read.name.lower())
-            is_own = read.table in ("", table.alias_or_name)
-            if column and is_own and not isinstance(read.parent, exp.AtTimeZone):
-                yield f"{relation.name}.{column}"
+    for read in reads(view.plan, kind.dialect):
+        column = columns[read.relation].get(read.column.lower())
+        if column and read.within[:1] != (exp.AtTimeZone,):
+            yield f"{read.relation.name}.{column}"
 
 
 def _computed(graph: Graph, view: BoundView) -> Iterator[tuple[Relation, str, exp.Expr]]:

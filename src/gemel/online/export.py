@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import compile_select
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.question.expressions import column
-from gemel.compiler.sql import dialects
 from gemel.features.tables import CREATED
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def export(
     types = {**keys, MOMENT: "timestamp", **features, CREATED: "timestamp"}
     utc = until.astimezone(dt.UTC).replace(tzinfo=None)
     rows = newest_rows(table, tuple(keys), utc).subquery("newest")
-    sql = dialects.speak(exp.select(*(column(name) for name in types)).from_(rows), warehouse.dialect)
+    sql = compile_select(exp.select(*(column(name) for name in types)).from_(rows), warehouse.dialect).sql
     schema = pyarrow.schema([(name, _arrow(type_)) for name, type_ in types.items()])
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(".half")

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import Context, compiled
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.requests import Kept, plan_parts, plan_requests
 from gemel.compiler.features.streams import ROW
 from gemel.compiler.names.graph import Graph
-from gemel.compiler.plan import rewrites
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import column, conjunction, equal, identifier, interval
-from gemel.compiler.sql import dialects, lowering
+from gemel.compiler.sql import dialects
 from gemel.errors import BridgeError
 from gemel.features.selection import Choice, Chosen
 from gemel.features.tables import CREATED, Tables
@@ -264,8 +264,7 @@ def _kept(scratch: "Scratch", facts: Relation) -> tuple[Kept, frozenset[str]]:
 
 
 def _sql(source: Source, plan: Plan) -> str:
-    tables = dialects.named(source.catalogs | {"temp"})
-    return dialects.speak(lowering.lower(rewrites.tidy(plan), tables), "duckdb")
+    return compiled(plan, Context.naming("duckdb", source.catalogs | {"temp"})).sql
 
 
 def _requests() -> exp.Table:

@@ -19,9 +19,9 @@ from gemel.bi.exports.texts import bare, spoken
 from gemel.bi.formulas import Formula, Input, formulas_of
 from gemel.bi.wide import Seen, Wide, plan_wide, widen
 from gemel.bi.yaml_text import commented, dump
+from gemel.compiler.compiled import Context, compiled
 from gemel.compiler.names.graph import LISTED_HOPS
-from gemel.compiler.sql.dialects import named, speak
-from gemel.compiler.sql.lowering import lower
+from gemel.compiler.sql.dialects import named
 from gemel.errors import QueryError
 
 TOOL = "Superset"
@@ -84,7 +84,7 @@ def _wide(source: Source, star: Star, formulas: Sequence[Formula]) -> Wide:
 
 def _sql(source: Source, wide: Wide) -> str:
     tables = named(frozenset()) if source.dialect == "duckdb" else named()
-    return speak(lower(plan_wide(source.graph, wide), tables), source.dialect)
+    return compiled(plan_wide(source.graph, wide), Context(source.dialect, tables)).sql
 
 
 def _dataset(source: Source, star: Star) -> dict[str, Any]:
