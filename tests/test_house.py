@@ -21,7 +21,7 @@ LAYERS = {
     "engines": {"errors", "dbt"},
     "compiler": {"errors", "spec", "engines"},
     "whole_files": {"errors"},
-    "files": {"errors", "spec", "compiler"},
+    "files": {"errors", "spec", "compiler", "engines"},
     "checks": {"errors", "spec", "compiler", "engines"},
     "expectations": {"errors", "spec", "dbt", "compiler", "engines", "files"},
     "on_demand": {"errors", "spec", "compiler", "features"},
@@ -32,7 +32,7 @@ LAYERS = {
     "feast": {"errors", "engines"},  # loaded by Feast only
     "bi": {"errors", "spec", "dbt", "engines", "compiler", "files"},
     "tracing": {"spec", "dbt", "graph"},
-    "graph": {"errors", "spec", "dbt", "compiler", "features", "on_demand", "tracing"},
+    "graph": {"errors", "spec", "dbt", "compiler", "engines", "features", "on_demand", "tracing"},
     "project": {"errors", "spec", "dbt", "engines", "compiler", "checks", "expectations", "features", "online"}
     | {"training", "bi", "graph"},
     "diff": {"errors", "spec", "dbt", "engines", "compiler", "features", "on_demand", "tracing", "project"},

@@ -14,15 +14,13 @@ import yaml
 from sqlglot import exp
 
 from gemel.compiler.question.expressions import identifier
+from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError, Place, Problems, ProjectError
 from gemel.spec.places import dbt_paths, model_paths
 
 VIEWS = PurePosixPath("feature_views")
 DATA = VIEWS / "data"
 """Where dbt puts a copy of each feature table as Parquet, for Feast's DuckDB offline store."""
-
-LONGEST_NAME = {"postgres": 63, "redshift": 127}
-"""By adapter, in bytes; PostgreSQL cuts longer names off, and says so to nobody."""
 
 Files = Mapping[str, str | None]
 """Texts by path below the project's folder; None for one that waits for dbt to say where tables are."""
@@ -119,14 +117,14 @@ def read_yaml(path: Path) -> Any:
         return None
 
 
-def told_apart(names: Sequence[str], dialect: str) -> str:
+def told_apart(names: Sequence[str], engine: Engine) -> str:
     """What dbt's `unique` test groups by, so that no two rows have the same of all: the columns as a row, or where
     there are no rows of columns, as a text."""
-    if len(names) == 1 and dialect != "snowflake":
+    dialect, quoted = engine.dialect, engine.has(Capability.UPPER_CASE_NAMES)
+    if len(names) == 1 and not quoted:
         return str(identifier(names[0]).sql(dialect))
-    if dialect in ("duckdb", "postgres"):
+    if engine.has(Capability.ROWS):
         return f"({', '.join(identifier(name).sql(dialect) for name in names)})"
-    quoted = dialect == "snowflake"
     columns = [exp.column(exp.to_identifier(name, quoted=quoted or None)) for name in names]
     texts = [exp.cast(name, exp.DataType.Type.VARCHAR) for name in columns]
     blank = exp.Literal.string(" ")

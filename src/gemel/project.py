@@ -200,9 +200,9 @@ class Project:
     @property
     def dialect(self) -> str:
         """What the warehouse speaks, and definitions are written in."""
-        from gemel.compiler.sql.dialects import dialect_of
+        from gemel.engines.lookup import by_adapter
 
-        return dialect_of(self.adapter)
+        return by_adapter(self.adapter).dialect
 
     def profile_target(self) -> "Target | None":
         """What profiles.yml says of the project's target; None without a profile that can be read."""
@@ -496,16 +496,14 @@ class Project:
 
     def _uri(self) -> str:
         """The warehouse as SQLAlchemy says it, without a password. Raises FormatError (G726)."""
-        from gemel.dbt.profile import duckdb_profile
+        from gemel.engines.lookup import by_adapter
 
         if isinstance(self._database, str | Path):
             return f"duckdb:///{Path(self._database).resolve()}"
         target = self.profile_target()
-        if target is not None and self.dir is not None and target.kind == "duckdb":
-            return f"duckdb:///{duckdb_profile(target, self.dir).path}"
-        if target is not None and target.kind == "postgres":
-            said = target.rendered()
-            return f"postgresql://{said.get('user')}@{said.get('host')}:{said.get('port', 5432)}/{target.database}"
+        uri = by_adapter(target.kind).uri if target is not None else None
+        if target is not None and self.dir is not None and uri is not None:
+            return uri(target, self.dir)
         raise FormatError(
             "G726", "the profile does not tell where Superset finds the warehouse", hint="say it with --uri"
         )

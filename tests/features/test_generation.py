@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from gemel.dbt.nodes import Nodes
+from gemel.engines.duckdb import DUCKDB
+from gemel.engines.stores import TargetSettings
 from gemel.errors import Problems
 from gemel.features import generation
 from gemel.features.columns import Known
 from gemel.features.repository import store_yaml
-from gemel.features.sources import DUCKDB, Written
 
 VIEWS = """
     feature_views:
@@ -72,7 +73,7 @@ def write(shop, root, text=VIEWS):
 
 
 def store():
-    return store_yaml("shop", DUCKDB, Written(None, "duckdb"))
+    return store_yaml("shop", DUCKDB, TargetSettings(None, "duckdb"))
 
 
 def test_what_is_written_once_is_up_to_date(shop, tmp_path):

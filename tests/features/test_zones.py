@@ -12,10 +12,10 @@ import gemel
 from gemel.compiler.names.graph import bind
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.postgres import Server, Warehouse
+from gemel.engines.postgres import POSTGRES
 from gemel.errors import Problems
 from gemel.features.binding import bind_features
 from gemel.features.columns import Known, decide_types
-from gemel.features.sources import warehouse
 from gemel.features.tables import Tables
 from gemel.features.workspace import Workspace
 from gemel.spec.feature_views import parse_feature_views
@@ -125,7 +125,7 @@ def test_so_it_is_in_postgresql(needs_postgres, expr):
         options = {"host": info.host, "port": info.port, "user": info.user, "password": info.password}
         try:
             with Warehouse(Server(info.dbname, options)) as server:
-                known = Known(server.describe, server.catalogs(), kind=warehouse("postgres"))
+                known = Known(server.describe, server.catalogs(), engine=POSTGRES)
                 if "AT TIME ZONE" in expr:
                     assert decide_types(Tables(graph), bound, known)["buying"]["orders_7d"] == "int64"
                     return

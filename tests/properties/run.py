@@ -20,9 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from compiler.test_moments import assert_newest, views
 from gemel.compiler.names.graph import bind
 from gemel.compiler.sql.dialects import has_ranges
+from gemel.engines.clickhouse import CLICKHOUSE
 from gemel.errors import QueryError
-from gemel.features.shapes import config_of
-from gemel.features.sources import WAREHOUSES
 from worlds import drawn
 from worlds.postgres import in_schema
 
@@ -56,7 +55,7 @@ class ClickHouse:
         from chdb import session
 
         self._session = session.Session()
-        self._settings = json.loads(config_of(WAREHOUSES["clickhouse"])["query_settings"])
+        self._settings = json.loads(dict(CLICKHOUSE.model_config)["query_settings"])
         self._session.query("CREATE DATABASE IF NOT EXISTS main")
         for table in drawn.COLUMNS:
             columns = ", ".join(f"{name} Nullable({_CLICKHOUSE[kind]})" for name, kind in columns_of(table))

@@ -13,8 +13,9 @@ from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import identifier
 from gemel.dbt.nodes import Nodes
+from gemel.engines.lookup import by_adapter, by_dialect
 from gemel.errors import About, BiError, GemelError
-from gemel.files import LONGEST_NAME, headed, plain, told_apart
+from gemel.files import headed, plain, told_apart
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Relation
 
@@ -71,7 +72,7 @@ def properties(model: BiModel, types: Mapping[str, str], dialect: str) -> Json:
     if model.keys:
         test = {
             "name": f"{model.name}_has_one_row_for_each_{model.each}",
-            "arguments": {"column_name": told_apart(model.keys, dialect)},
+            "arguments": {"column_name": told_apart(model.keys, by_dialect(dialect))},
         }
         tests.append({"unique": test})
     return {
@@ -85,7 +86,7 @@ def properties(model: BiModel, types: Mapping[str, str], dialect: str) -> Json:
 
 def unfit_columns(model: BiModel, adapter: str) -> Iterator[GemelError]:
     """G704 for each column whose name the warehouse or dbt would not keep as it is."""
-    longest = LONGEST_NAME.get(adapter)
+    longest = by_adapter(adapter).longest_name
     for column in model.columns:
         if not column.name.isidentifier() or not column.name.isascii():
             why = "which is no name of a column"

@@ -43,6 +43,7 @@ def tells_openlineage(job: str) -> Callable[[Callable[..., Any]], Callable[..., 
 
 def namespaces(project: "Project") -> "Namespaces":
     """The warehouse that the project's profile names, and the project itself."""
+    from gemel.engines.lookup import by_adapter
     from gemel.errors import GemelError
     from gemel.graph.openlineage import Namespaces, namespace
     from gemel.spec.places import project_name
@@ -52,7 +53,7 @@ def namespaces(project: "Project") -> "Namespaces":
         settings = target.rendered() if target else {}
     except GemelError:
         settings = {}
-    return Namespaces(namespace(project.adapter, settings), project_name(project.dir))
+    return Namespaces(namespace(by_adapter(project.adapter), settings), project_name(project.dir))
 
 
 def _told(file: Path, job: str, project: "Project", work: Callable[[], Any], *, views: Sequence[str]) -> Any:

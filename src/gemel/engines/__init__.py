@@ -1,1 +1,1 @@
-"""Connections to where the data is."""
+"""The engines: a file each, what they share, and connections to those that can be asked."""

@@ -13,16 +13,15 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from gemel.compiler.question.expressions import identifier
+from gemel.engines.duckdb import DUCKDB
+from gemel.engines.engine import Engine
 from gemel.errors import WarehouseError
 from gemel.features.columns import Describe
 
 Columns = dict[str, str]
 
-UNSCALED = {"snowflake": ("NUMBER", "DECIMAL", "NUMERIC")}
-"""Types that dbt's catalog tells without their scale, so that they may have fractions."""
 
-
-def describer(artifacts: Path, dialect: str) -> Describe:
+def describer(artifacts: Path, engine: Engine) -> Describe:
     """Describes SELECTs, in DuckDB's dialect, over the tables of which dbt has written the types down."""
     tables = {(schema, name): columns for schema, name, columns in _tables(artifacts)}
 
@@ -33,10 +32,10 @@ def describer(artifacts: Path, dialect: str) -> Describe:
             for (schema, name), columns in tables.items():
                 place = exp.table_(identifier(name), db=identifier(schema))
                 typed = ", ".join(
-                    f"{identifier(each).sql('duckdb')} {_type(kind, dialect)}" for each, kind in columns.items()
+                    f"{identifier(each).sql(DUCKDB.dialect)} {_type(kind, engine)}" for each, kind in columns.items()
                 )
-                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema).sql('duckdb')}")
-                connection.execute(f"CREATE TABLE {place.sql('duckdb')} ({typed})")
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema).sql(DUCKDB.dialect)}")
+                connection.execute(f"CREATE TABLE {place.sql(DUCKDB.dialect)} ({typed})")
             try:
                 found = connection.execute(f"DESCRIBE {sql}").fetchall()
             except duckdb.Error as error:
@@ -70,10 +69,10 @@ def _nodes(file: Path) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _type(kind: str, dialect: str) -> str:
-    if kind.upper() in UNSCALED.get(dialect, ()):
+def _type(kind: str, engine: Engine) -> str:
+    if kind.upper() in engine.unscaled_types:
         return "DECIMAL(38, 9)"
     try:
-        return str(exp.DataType.build(kind, dialect=dialect).sql("duckdb"))
+        return str(exp.DataType.build(kind, dialect=engine.dialect).sql(DUCKDB.dialect))
     except SqlglotError:
         return "STRUCT(unknown INTEGER)"  # no feature, and no key

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from gemel.engines.duckdb import DUCKDB
+from gemel.engines.engine import Engine
 from gemel.errors import BridgeError, GemelError, Problems, WarehouseError
 from gemel.features.binding import Bound, BoundView
 from gemel.features.shapes import type_name
-from gemel.features.sources import DUCKDB, Warehouse
 from gemel.features.tables import Tables, Types
 from gemel.features.types import KEYS, LARGE, TYPES, from_engine
 from gemel.features.zones import zoned
@@ -34,7 +35,7 @@ class Known:
     describe: Describe | None = None
     catalogs: frozenset[str] | None = None
     recorded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    kind: Warehouse = DUCKDB
+    engine: Engine = DUCKDB
     is_asked: bool = True
     is_utc: bool = False
 
@@ -45,7 +46,7 @@ def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]
     told = _described(tables, bound, known)
     if known.describe is not None and known.is_asked and not known.is_utc:
         there = [view for view in bound.views if told.get(view.name)]
-        problems.extend(zoned(tables, there, known.describe, known.catalogs, known.kind))
+        problems.extend(zoned(tables, there, known.describe, known.catalogs, known.engine))
     types: dict[str, Types] = {
         view.name: _view_types(view, told.get(view.name, {}), known, problems) for view in bound.views
     }
@@ -142,10 +143,10 @@ def _described(tables: Tables, bound: Bound, known: Known) -> dict[str, dict[str
     """What the engine says, by view. It looks at one view while we write the next."""
     if known.describe is None:
         return {}
-    kind = known.kind if known.is_asked else DUCKDB
-    with _taking_turns(), ThreadPoolExecutor(max_workers=1) as engine:
+    engine = known.engine if known.is_asked else DUCKDB
+    with _taking_turns(), ThreadPoolExecutor(max_workers=1) as thread:
         asked = {
-            view.name: engine.submit(_described_one, known, view, tables.natural(view, known.catalogs, kind))
+            view.name: thread.submit(_described_one, known, view, tables.natural(view, known.catalogs, engine))
             for view in bound.views
         }
     return {name: each.result() for name, each in asked.items()}
@@ -174,10 +175,10 @@ def _described_one(known: Known, view: BoundView, sql: str) -> dict[str, str]:
         raise
 
 
-def read_recorded(content: object, kind: Warehouse = DUCKDB) -> dict[str, dict[str, str]]:
+def read_recorded(content: object, engine: Engine = DUCKDB) -> dict[str, dict[str, str]]:
     """The types in properties that were generated before: `{"carrier_punctuality": {"carrier": "string"}}`."""
     # Where two types have one name there, the wider one is meant.
-    by_sql = {type_name(name, kind): name for name in TYPES}
+    by_sql = {type_name(name, engine): name for name in TYPES}
     models = content.get("models") if isinstance(content, dict) else None
     return {
         str(model.get("name")): {

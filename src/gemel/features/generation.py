@@ -5,11 +5,14 @@ from pathlib import Path
 
 from gemel.compiler.names.graph import Graph
 from gemel.dbt.nodes import Nodes
+from gemel.engines.duckdb import DUCKDB
+from gemel.engines.engine import Capability, Engine
+from gemel.engines.stores import Table
 from gemel.errors import GemelError, Problems
 from gemel.features import repository
 from gemel.features.binding import Bound
 from gemel.features.columns import Known, decide_types, read_recorded
-from gemel.features.sources import DUCKDB, Table, Warehouse, table
+from gemel.features.sources import table
 from gemel.features.tables import Tables, exposures, properties
 from gemel.files import DATA, VIEWS, Change, Files, headed, models_folder, read_yaml
 from gemel.files import compare as compare_files
@@ -26,7 +29,7 @@ def generate(
 
     Raises Problems where a type is not known, or where the warehouse cannot say a view.
     """
-    kind = known.kind
+    engine = known.engine
     tables = Tables(graph)
     types = decide_types(tables, bound, known)
     problems: list[GemelError] = []
@@ -35,7 +38,7 @@ def generate(
     for view in bound.views:
         file = view.view.place.file if view.view.place else f"{VIEWS}/"
         try:
-            text = tables.model(view, types[view.name], nodes=nodes, kind=kind)
+            text = tables.model(view, types[view.name], nodes=nodes, engine=engine)
         except GemelError as error:
             problems.append(error)
             continue
@@ -43,13 +46,13 @@ def generate(
     if problems:
         raise Problems(problems)
     if bound.views:
-        files[f"{folder}/_feature_views.yml"] = headed(".yml", f"{VIEWS}/", properties(tables, bound, types, kind))
+        files[f"{folder}/_feature_views.yml"] = headed(".yml", f"{VIEWS}/", properties(tables, bound, types, engine))
         computed = compute_all(bound.on_demand, types)
-        places = places_of(bound, nodes, kind)
+        places = places_of(bound, nodes, engine)
         written = (
             None
             if len(places) < len(bound.views)
-            else repository.definitions(tables, bound, types, computed, project=project, kind=kind, places=places)
+            else repository.definitions(tables, bound, types, computed, project=project, engine=engine, places=places)
         )
         files[f"{VIEWS}/definitions.py"] = written and headed(".py", f"{VIEWS}/", written)
         files[f"{DATA}/.gitignore"] = "*\n!.gitignore\n"
@@ -58,12 +61,12 @@ def generate(
     return files
 
 
-def places_of(bound: Bound, nodes: Nodes, kind: Warehouse) -> dict[str, Table]:
+def places_of(bound: Bound, nodes: Nodes, engine: Engine) -> dict[str, Table]:
     """Where the tables of the views are, of those that dbt knows of; a copied one is where we put it."""
-    if kind.is_copied:
-        return {view.name: Table("", "", view.name) for view in bound.views}
+    if engine.has(Capability.COPIED):
+        return {view.name: Table("", "", view.name, view.name) for view in bound.views}
     named = {view.name: nodes.relation_name(view.name) for view in bound.views}
-    return {name: table(relation, kind) for name, relation in named.items() if relation}
+    return {name: table(relation, engine) for name, relation in named.items() if relation}
 
 
 def compare(root: Path, files: Files) -> list[Change]:
@@ -85,6 +88,6 @@ def write(root: Path, files: Files, *, store: Callable[[], str]) -> list[Change]
     return changes
 
 
-def recorded_types(root: Path, kind: Warehouse = DUCKDB) -> dict[str, dict[str, str]]:
+def recorded_types(root: Path, engine: Engine = DUCKDB) -> dict[str, dict[str, str]]:
     """The types of the feature tables as they were generated last."""
-    return read_recorded(read_yaml(root / models_folder(root, "features") / "_feature_views.yml"), kind)
+    return read_recorded(read_yaml(root / models_folder(root, "features") / "_feature_views.yml"), engine)

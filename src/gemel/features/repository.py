@@ -10,9 +10,11 @@ import yaml
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.moments import sight
 from gemel.compiler.names.graph import Graph
+from gemel.engines.engine import Capability, Engine
+from gemel.engines.stores import FEAST, Table, TargetSettings
 from gemel.features.binding import Bound, BoundService, BoundView, Column, as_asked
 from gemel.features.python_text import WIDTH, bracket, call, listed, literal, tags
-from gemel.features.sources import Table, Warehouse, Written
+from gemel.features.sources import store_of
 from gemel.features.tables import CREATED, DATA, Tables, Types
 from gemel.features.types import TYPES
 from gemel.on_demand.computing import Computed
@@ -23,13 +25,13 @@ from gemel.spec.time import Window
 REGISTRY, ONLINE = "registry.db", "online_store.db"
 
 
-def store_yaml(project: str, kind: Warehouse, settings: Written) -> str:
+def store_yaml(project: str, engine: Engine, settings: TargetSettings) -> str:
     """`feature_store.yaml`: the warehouse's offline store, SQLite online. Paths are relative to the file, as Feast
     takes them.
 
     Feast's default offline store loses rows, so another one is always named.
     """
-    offline = {name: value for name, value in kind.settings(settings).items() if value is not None}
+    offline = {name: value for name, value in store_of(engine).settings(settings).items() if value is not None}
     content = {
         "project": project,
         "provider": "local",
@@ -48,19 +50,19 @@ def definitions(
     computed: Sequence[Computed],
     *,
     project: str,
-    kind: Warehouse,
+    engine: Engine,
     places: Mapping[str, Table],
 ) -> str:
     """`definitions.py`, without the header. `project` is dbt's name of the project, for its unique ids.
 
-    `places` says where each view's table is, in a warehouse of `kind`.
+    `places` says where each view's table is, in `engine`.
     """
     keys = {entity: types[view.name][entity] for view in bound.views for entity in view.view.entities}
-    blocks = ["\n".join(_imports(bound, types, computed, kind))]
-    blocks += ['TABLES = Path(__file__).resolve().parent / "data"'] if kind.is_copied else []
+    blocks = ["\n".join(_imports(bound, types, computed, engine))]
+    blocks += ['TABLES = Path(__file__).resolve().parent / "data"'] if engine.has(Capability.COPIED) else []
     blocks += [_entity(tables.graph, entity, type_) for entity, type_ in keys.items()]
     for view in bound.views:
-        blocks.append(_source(tables, view, project, kind, places[view.name]))
+        blocks.append(_source(tables, view, project, engine, places[view.name]))
         if view.view.push:
             blocks.append(_push_source(view, view.view.push))
         blocks.append(_view(tables, view, types[view.name], project))
@@ -73,23 +75,24 @@ def definitions(
     return f"# ruff: noqa: E501\n{text}" if long else text  # descriptions are not broken over lines
 
 
-def _imports(bound: Bound, types: Mapping[str, Types], computed: Sequence[Computed], kind: Warehouse) -> Iterator[str]:
+def _imports(bound: Bound, types: Mapping[str, Types], computed: Sequence[Computed], engine: Engine) -> Iterator[str]:
     kinds = [type_ for view in bound.views for type_ in types[view.name].values()]
     kinds += [type_ for each in computed for _, type_ in each.bound.view.inputs]
     kinds += [type_ for each in computed for type_ in each.types().values()]
     used = sorted({TYPES[type_].feast for type_ in kinds})
     service = ["FeatureService"] if bound.services else []
     yield "from datetime import timedelta"
-    if kind.is_copied:
+    if engine.has(Capability.COPIED):
         yield "from pathlib import Path"
     yield ""
-    source = [kind.source] if kind.module == "feast" else []
+    store = store_of(engine)
+    source = [store.source] if store.module == FEAST else []
     pushed = ["PushSource"] if any(view.view.push for view in bound.views) else []
     asked = ["RequestSource"] if computed else []
     names = ["Entity", *service, "FeatureView", "Field", *pushed, *asked, "ValueType", *source]
-    yield _import("feast", names)
+    yield _import(FEAST, names)
     if not source:
-        yield _import(kind.module, [kind.source])
+        yield _import(store.module, [store.source])
     if computed:
         yield "from feast.on_demand_feature_view import on_demand_feature_view"
     yield _import("feast.types", used)
@@ -113,16 +116,16 @@ def _entity(graph: Graph, name: str, type_: str) -> str:
     )
 
 
-def _source(tables: Tables, view: BoundView, project: str, kind: Warehouse, table: Table) -> str:
+def _source(tables: Tables, view: BoundView, project: str, engine: Engine, table: Table) -> str:
+    store = store_of(engine)
     copied = f"A copy of dbt's table {view.name}, made whenever dbt builds it."
     return f"{view.name}_source = " + call(
-        kind.source,
+        store.source,
         name=literal(f"{view.name}_source"),
-        # Feast resolves a relative path against whatever directory it runs in, so that of a file is made absolute.
-        **kind.arguments(table),
+        **store.arguments(table),
         timestamp_field=literal(MOMENT),
         created_timestamp_column=literal(CREATED),
-        description=literal(copied if kind.is_copied else f"dbt's table {view.name}."),
+        description=literal(copied if engine.has(Capability.COPIED) else f"dbt's table {view.name}."),
         tags=tags({"dbt": f"model.{project}.{view.name}", "definition": tables.digest(view)}),
         owner=literal(view.view.owner) if view.view.owner else None,
     )

@@ -18,12 +18,13 @@ from gemel.compiler.question.expressions import copied, identifier, interval
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.fingerprints import fingerprints
 from gemel.dbt.nodes import Nodes
+from gemel.engines.duckdb import DUCKDB
+from gemel.engines.engine import Capability, Engine
 from gemel.errors import GemelError
 from gemel.features.binding import UNTIL, Bound, BoundService, BoundView, timestamp
 from gemel.features.origins import NOTE
 from gemel.features.shapes import CREATED as CREATED
-from gemel.features.shapes import config_of, moment_sql, moment_type, refuse_unkept, shaped, type_name
-from gemel.features.sources import DUCKDB, Warehouse
+from gemel.features.shapes import moment_sql, moment_type, refuse_unkept, shaped, type_name
 from gemel.features.types import TYPES
 from gemel.files import DATA as DATA
 from gemel.files import plain, to_yaml, told_apart
@@ -62,19 +63,19 @@ class Tables:
         self.graph = graph
         self._said: dict[str, _Said] = {}
         self._digests: dict[str, str] = {}
-        self._casts = {each.name: exp.DataType.build(each.sql, dialect="duckdb") for each in TYPES.values()}
+        self._casts = {each.name: exp.DataType.build(each.sql, dialect=DUCKDB.dialect) for each in TYPES.values()}
 
-    def model(self, view: BoundView, types: Types, *, nodes: Nodes, kind: Warehouse = DUCKDB) -> str:
-        """The body of `models/features/<view>.sql`, without the header, for a warehouse of `kind`.
+    def model(self, view: BoundView, types: Types, *, nodes: Nodes, engine: Engine = DUCKDB) -> str:
+        """The body of `models/features/<view>.sql`, without the header, for `engine`.
 
         `nodes` knows what `ref()` takes. Raises QueryError (G327) and BridgeError (G58x) for what cannot be said there.
         """
         made, lookback = self.digest(view), view.view.lookback
         with _at(view):
-            refuse_unkept(view, kind)
-            if lookback is None and kind.dialect == "duckdb":
+            refuse_unkept(view, engine)
+            if lookback is None and engine.dialect == DUCKDB.dialect:
                 said = self._duckdb(view)
-                outputs = shaped(_typed(exp.Select(expressions=[*said.outputs]), types, self._casts), kind).selects
+                outputs = shaped(_typed(exp.Select(expressions=[*said.outputs]), types, self._casts), engine).selects
                 typed = _Text(said.frame.filled(outputs), said.natural.relations)
             else:
 
@@ -82,18 +83,20 @@ class Tables:
                     select = _typed(_stamped(select), types, self._casts)
                     if lookback is not None:
                         select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
-                    return shaped(select, kind)
+                    return shaped(select, engine)
 
-                typed = _compiled(self._plan(view), kind, finish)
+                typed = _compiled(self._plan(view), engine, finish)
             text = typed.filled(lambda relation: f"{{{{ {nodes.ref(relation)} }}}}")
             if lookback is not None:
-                text = text.replace("WITH ", f"WITH {_asked(kind)}, ", 1)
-            return f"{_config(view, made, kind)}\n\n{text}\n"
+                text = text.replace("WITH ", f"WITH {_asked(engine)}, ", 1)
+            return f"{_config(view, made, engine)}\n\n{text}\n"
 
-    def natural(self, view: BoundView, catalogs: frozenset[str] | None, kind: Warehouse = DUCKDB) -> str:
+    def natural(self, view: BoundView, catalogs: frozenset[str] | None, engine: Engine = DUCKDB) -> str:
         """The same table with no column cast, over the relations themselves: for the engine to say their types."""
-        text = self._duckdb(view).natural if kind.dialect == "duckdb" else _compiled(view.plan, kind, _stamped)
-        named, writer = dialects.named(catalogs), dialects.generator(kind.dialect)
+        text = (
+            self._duckdb(view).natural if engine.dialect == DUCKDB.dialect else _compiled(view.plan, engine, _stamped)
+        )
+        named, writer = dialects.named(catalogs), dialects.generator(engine.dialect)
         sql = text.filled(lambda relation: writer.generate(named(relation), copy=False))
         # An engine may read the times before dbt fills them in.
         return sql.replace(UNTIL, "2000-01-01").replace(_STARTED, "2000-01-01")
@@ -175,9 +178,9 @@ def _at(view: BoundView) -> Iterator[None]:
         raise
 
 
-def _asked(kind: Warehouse) -> str:
-    step = interval(Window(1, "microsecond")).sql(kind.dialect)
-    return _ASKED.replace("(MOMENT)", f"({moment_sql(kind)})").replace("MICROSECOND", step)
+def _asked(engine: Engine) -> str:
+    step = interval(Window(1, "microsecond")).sql(engine.dialect)
+    return _ASKED.replace("(MOMENT)", f"({moment_sql(engine)})").replace("MICROSECOND", step)
 
 
 def _bound(name: str) -> exp.Expr:
@@ -195,8 +198,8 @@ class _Numbers:
         return exp.Table(this=exp.Identifier(this=f"{{{{ {number} }}}}", quoted=False))
 
 
-def _compiled(plan: Plan, kind: Warehouse, finish: Callable[[exp.Select], exp.Select]) -> _Text:
-    table = compiled(plan, Context(kind.dialect, _Numbers().table, finish))
+def _compiled(plan: Plan, engine: Engine, finish: Callable[[exp.Select], exp.Select]) -> _Text:
+    table = compiled(plan, Context(engine.dialect, _Numbers().table, finish))
     return _Text(table.sql, table.relations)
 
 
@@ -221,7 +224,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _config(view: BoundView, made: str, kind: Warehouse) -> str:
+def _config(view: BoundView, made: str, engine: Engine) -> str:
     """dbt's settings of the model, Python between its double braces."""
     settings = {"materialized": '"table"'}
     if view.view.lookback is not None:
@@ -229,10 +232,10 @@ def _config(view: BoundView, made: str, kind: Warehouse) -> str:
             "materialized": '"incremental"',
             "incremental_strategy": '"append"',
             "on_schema_change": '"sync_all_columns"',
-            "pre_hook": json.dumps(_forgets(view, made, view.view.lookback, kind)),
+            "pre_hook": json.dumps(_forgets(view, made, view.view.lookback, engine)),
         }
-    settings |= config_of(kind)
-    if kind.is_copied:
+    settings |= dict(engine.model_config)
+    if engine.has(Capability.COPIED):
         copy = (
             f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' "
             f"(FORMAT parquet, KV_METADATA {{{NOTE}}})"
@@ -242,17 +245,17 @@ def _config(view: BoundView, made: str, kind: Warehouse) -> str:
     return f"{{{{ config(\n{lines}\n) }}}}"
 
 
-def _forgets(view: BoundView, made: str, lookback: Window, kind: Warehouse) -> str:
+def _forgets(view: BoundView, made: str, lookback: Window, engine: Engine) -> str:
     """What takes the rows away that the build makes again, in one transaction with it.
 
     Of another definition those are all, which a backfill of some of the time must not leave half done.
     """
-    moment = moment_sql(kind)
+    moment = moment_sql(engine)
     part = f"{moment} >= '{_FROM}' AND {moment} < '{_TO}'"
-    tail = f"{moment} > (SELECT MAX({moment}) FROM {{{{ this }}}}) - {interval(lookback).sql(kind.dialect)}"
+    tail = f"{moment} > (SELECT MAX({moment}) FROM {{{{ this }}}}) - {interval(lookback).sql(engine.dialect)}"
     told = f"{view.name} was built by another definition: build all of it, without gemel_from, before a part"
     unlike = f"CASE WHEN {DEFINITION} <> '{made}' THEN error('{told}') ELSE true END"
-    if not kind.is_copied:
+    if not engine.has(Capability.ERROR):
         # PostgreSQL has no error() of its own: a text that is no boolean ends the statement, and tells the text. It
         # looks at conditions in whatever order, so that all rows are looked at in a SELECT of their own.
         error = f"CASE WHEN {DEFINITION} <> '{made}' THEN CAST('{told}' || LEFT({DEFINITION}, 0) AS BOOLEAN) END"
@@ -266,13 +269,13 @@ def _forgets(view: BoundView, made: str, lookback: Window, kind: Warehouse) -> s
 
 def _keys(view: BoundView) -> str:
     """What a row is told apart by, as SQL: `carrier, event_timestamp`; `"order"` where the word is SQL's own."""
-    writer = dialects.generator("duckdb")
+    writer = dialects.generator(DUCKDB.dialect)
     return ", ".join(writer.generate(identifier(name), copy=False) for name in (*view.view.entities, MOMENT))
 
 
-def properties(tables: Tables, bound: Bound, types: Mapping[str, Types], kind: Warehouse = DUCKDB) -> str:
+def properties(tables: Tables, bound: Bound, types: Mapping[str, Types], engine: Engine = DUCKDB) -> str:
     """`_feature_views.yml`: what dbt and its readers should know of each table, and the tests that guard it."""
-    return to_yaml({"models": [_model(tables, view, types[view.name], kind) for view in bound.views]})
+    return to_yaml({"models": [_model(tables, view, types[view.name], engine) for view in bound.views]})
 
 
 def exposures(bound: Bound) -> str:
@@ -280,39 +283,39 @@ def exposures(bound: Bound) -> str:
     return to_yaml({"exposures": [_exposure(service) for service in bound.services]})
 
 
-def _model(tables: Tables, view: BoundView, types: Types, kind: Warehouse) -> dict[str, Any]:
+def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dict[str, Any]:
     spec = view.view
 
     def named(type_: str) -> str:
-        return type_name(type_, kind)
+        return type_name(type_, engine)
 
     columns: list[dict[str, Any]] = [
         {"name": entity, "description": plain(_entity_text(tables.graph, entity)), "data_type": named(types[entity])}
-        | ({"quote": True} if kind.dialect == "snowflake" or identifier(entity).quoted else {})
+        | ({"quote": True} if engine.has(Capability.UPPER_CASE_NAMES) or identifier(entity).quoted else {})
         | _TESTED
         for entity in spec.entities
     ]
     moment = f"The moment, in UTC: the row holds what was known before it, {_lag(view)}."
-    columns.append({"name": MOMENT, "description": moment, "data_type": moment_type(kind)} | _TESTED)
+    columns.append({"name": MOMENT, "description": moment, "data_type": moment_type(engine)} | _TESTED)
     for column in view.columns:
         described = {"description": plain(column.description)} if column.description else {}
         columns.append({"name": column.name, **described, "data_type": named(types[column.name])})
     created = "When dbt made the row, in UTC. Of two rows for one moment the later one counts."
-    columns.append({"name": CREATED, "description": created, "data_type": moment_type(kind)} | _TESTED)
+    columns.append({"name": CREATED, "description": created, "data_type": moment_type(engine)} | _TESTED)
     if spec.lookback is not None:
         told = "The hash of the definition that made the row."
         columns.append({"name": DEFINITION, "description": told, "data_type": named("string")} | _TESTED)
     unique = {
         "unique": {
             "name": f"{view.name}_has_one_row_for_each_moment",
-            "arguments": {"column_name": told_apart((*view.view.entities, MOMENT), kind.dialect)},
+            "arguments": {"column_name": told_apart((*view.view.entities, MOMENT), engine)},
         }
     }
     return {
         "name": view.name,
         "description": plain(spec.description or f"Features of {' and '.join(spec.entities)}."),
         "config": {"meta": {"gemel": {"feature_view": view.name, "definition": tables.digest(view)}}},
-        "data_tests": [unique, *_freshness(view, kind)],
+        "data_tests": [unique, *_freshness(view, engine)],
         "columns": columns,
     }
 
@@ -320,7 +323,7 @@ def _model(tables: Tables, view: BoundView, types: Types, kind: Warehouse) -> di
 _TESTED = {"data_tests": ["not_null"]}
 
 
-def _freshness(view: BoundView, kind: Warehouse) -> list[dict[str, Any]]:
+def _freshness(view: BoundView, engine: Engine) -> list[dict[str, Any]]:
     """That the newest row is new enough, in words of the tests that dbt has: 1 is the value of `MAX(...) >= ...`."""
     allowed = view.view.freshness
     if allowed is None:
@@ -330,7 +333,7 @@ def _freshness(view: BoundView, kind: Warehouse) -> list[dict[str, Any]]:
     one, zero = exp.Literal.number(1), exp.Literal.number(0)
     fresh = exp.case().when(exp.GTE(this=newest, expression=oldest), one).else_(zero)
     table = exp.Table(this=exp.Identifier(this=f"{{{{ ref('{view.name}') }}}}", quoted=False))
-    told = exp.Subquery(this=exp.select(fresh).from_(table)).sql(kind.dialect)
+    told = exp.Subquery(this=exp.select(fresh).from_(table)).sql(engine.dialect)
     arguments = {"column_name": "1", "values": [told], "quote": False}
     return [{"accepted_values": {"name": f"{view.name}_is_fresh", "arguments": arguments}}]
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gemel.compiler.features.cells import MOMENT
 from gemel.dbt.nodes import Nodes
 from gemel.engines.connections.opening import is_utc
+from gemel.engines.engine import Capability, Engine
+from gemel.engines.lookup import by_adapter
+from gemel.engines.stores import TargetSettings
 from gemel.errors import BridgeError, GemelError, Problems, ProjectError, UnknownNameError, WarehouseError, did_you_mean
 from gemel.features import generation, repository
 from gemel.features.binding import Bound, BoundView, bind_features
@@ -19,7 +22,7 @@ from gemel.features.catalog import describer
 from gemel.features.columns import Known, decide_types
 from gemel.features.infinities import endless_facts, endless_rows
 from gemel.features.origins import Origins
-from gemel.features.sources import Warehouse, Written, check_store, warehouse
+from gemel.features.sources import check_store, store_of
 from gemel.features.tables import DATA, Tables, Types
 from gemel.features.types import TYPES
 from gemel.files import VIEWS, Change
@@ -132,9 +135,11 @@ class Workspace:
             return ()  # a table that is not there, or SQL that does not bind, is told by itself
 
     @cached_property
-    def kind(self) -> Warehouse:
-        """What kind of warehouse the project builds in. Raises BridgeError (G580) for one that Feast does not know."""
-        return warehouse(self.project.adapter)
+    def engine(self) -> Engine:
+        """What the project builds in. Raises BridgeError (G580) for what Feast has no offline store for."""
+        engine = by_adapter(self.project.adapter)
+        store_of(engine)
+        return engine
 
     @property
     def _nodes(self) -> Nodes:
@@ -142,7 +147,7 @@ class Workspace:
 
     def is_placed(self) -> bool:
         """Whether dbt has told where every feature table is; `dbt parse` tells it of new ones."""
-        return not self.views() or len(generation.places_of(self.bound, self._nodes, self.kind)) == len(self.views())
+        return not self.views() or len(generation.places_of(self.bound, self._nodes, self.engine)) == len(self.views())
 
     def files(self) -> dict[str, str | None]:
         """Every generated file's text, by path. The database is let go of again.
@@ -171,11 +176,13 @@ class Workspace:
     def write(self) -> list[Change]:
         files = self.files()
         if self.views():
-            check_store(self.repo, self.kind)
+            check_store(self.repo, self.engine)
         return generation.write(self.root, files, store=self._store_yaml)
 
     def _store_yaml(self) -> str:
-        return repository.store_yaml(self.name, self.kind, Written(self.project.profile_target(), self.kind.adapter))
+        return repository.store_yaml(
+            self.name, self.engine, TargetSettings(self.project.profile_target(), self.engine.name)
+        )
 
     def stale(self) -> list[Change]:
         return generation.compare(self.root, self.files())
@@ -289,7 +296,7 @@ class Workspace:
         moment = (end.replace(tzinfo=dt.UTC) if end.tzinfo is None else end) if end else dt.datetime.now(dt.UTC)
         chosen = [view for view in asked if view.view.online]
         types = self.types()
-        for view in chosen if not self.kind.is_copied else ():
+        for view in chosen if not self.engine.has(Capability.COPIED) else ():
             progress(f"reading {view.name}")
             self._export(view, types[view.name], moment)
         self._release()
@@ -302,12 +309,12 @@ class Workspace:
 
     def _why_not_read(self) -> str | None:
         """Why our loader cannot read the tables; None where it can."""
-        if self.kind.is_copied:
+        if self.engine.has(Capability.COPIED):
             return None
         try:
             self.project.warehouse.catalogs()
         except GemelError:
-            return f"gemel cannot ask a {self.kind.adapter} warehouse yet"
+            return f"gemel cannot ask a {self.engine.name} warehouse yet"
         return None
 
     def _export(self, view: BoundView, types: Types, moment: dt.datetime) -> None:
@@ -337,7 +344,7 @@ class Workspace:
             return Origins(None, {})
 
     def _check_copies(self, views: Iterable[BoundView]) -> None:
-        for view in views if self.kind.is_copied else ():
+        for view in views if self.engine.has(Capability.COPIED) else ():
             self._origins.check_copy(view, self.root / DATA / f"{view.name}.parquet")
 
     def _until(self) -> dict[str, dt.datetime | None]:
@@ -433,7 +440,7 @@ class Workspace:
                     until=until,
                     facts_until=self._facts_until(),
                     dialect=self.project.warehouse.dialect,
-                    are_copied=self.kind.is_copied,
+                    are_copied=self.engine.has(Capability.COPIED),
                 )
                 return parity.verify(
                     self.project.graph, self.views(), source.types, places, at=at, moments=moments, say=say
@@ -541,18 +548,18 @@ class Workspace:
         return (self.repo / "feature_store.yaml").is_file()
 
     def _known(self) -> Known:
-        recorded = generation.recorded_types(self.root, self.kind)
+        recorded = generation.recorded_types(self.root, self.engine)
         try:
             warehouse = self.project.warehouse
         except GemelError:
-            if self.kind.is_copied and not recorded:
+            if self.engine.has(Capability.COPIED) and not recorded:
                 raise
-            if self.kind.is_copied:
+            if self.engine.has(Capability.COPIED):
                 return Known(recorded=recorded)  # no profile here, as on a machine that only checks
-            described = describer(self.artifacts, self.kind.dialect)
-            return Known(described, frozenset(), recorded, self.kind, is_asked=False)
+            described = describer(self.artifacts, self.engine)
+            return Known(described, frozenset(), recorded, self.engine, is_asked=False)
         utc = is_utc(warehouse, self.project.profile_target())
-        return Known(warehouse.describe, warehouse.catalogs(), recorded, self.kind, is_utc=utc)
+        return Known(warehouse.describe, warehouse.catalogs(), recorded, self.engine, is_utc=utc)
 
     def _release(self) -> None:
         """Let go of the database, so that dbt can write to it."""

@@ -11,9 +11,10 @@ from sqlglot import exp
 from gemel.compiler.compiled import compile_select, reads
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.sql import dialects
+from gemel.engines.duckdb import DUCKDB
+from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError, GemelError
 from gemel.features.binding import BoundView, known_times
-from gemel.features.sources import Warehouse
 from gemel.features.tables import Tables
 from gemel.spec.manifest import Relation
 
@@ -25,33 +26,28 @@ ZONED = ("TIMESTAMP WITH TIME ZONE", "TIME WITH TIME ZONE")
 
 
 def zoned(
-    tables: Tables, views: Sequence[BoundView], describe: Describe, catalogs: frozenset[str] | None, kind: Warehouse
+    tables: Tables, views: Sequence[BoundView], describe: Describe, catalogs: frozenset[str] | None, engine: Engine
 ) -> Iterator[GemelError]:
     """G526 for each time that views, whose relations are all there, read with its zone."""
     read = {view.name: tables.reads(view) for view in views}
     relations = [*dict.fromkeys(relation for each in read.values() for relation in each)]
-    columns = _with_zones(relations, describe, catalogs, kind)
+    columns = _with_zones(relations, describe, catalogs, engine)
     types: dict[tuple[Relation, str], str] = {}
     named = dialects.named(catalogs)
-    way = (
-        "give the profile's target `settings: {TimeZone: UTC}`"
-        if kind.dialect == "duckdb"
-        else "have dbt's role start in UTC (`ALTER ROLE ... SET timezone = 'UTC'`)"
-    )
 
     def type_of(relation: Relation, value: exp.Expr) -> str:
         """Of something that is computed, asked once."""
-        key = (relation, value.sql("duckdb"))
+        key = (relation, value.sql(DUCKDB.dialect))
         if key not in types:
             table = exp.alias_(named(relation), exp.to_identifier(relation.name, quoted=True), table=True)
             query = exp.select(exp.alias_(value.copy(), "moment")).from_(table)
-            [(_, types[key])] = describe(compile_select(query, kind.dialect).sql)
+            [(_, types[key])] = describe(compile_select(query, engine.dialect).sql)
         return types[key]
 
     for view in views:
         found: dict[str, None] = {}
         if any(columns[relation] for relation in read[view.name]):
-            found |= dict.fromkeys(_unconverted(view, kind, columns))
+            found |= dict.fromkeys(_unconverted(view, engine, columns))
         for relation, name, value in _computed(tables.graph, view):
             if type_of(relation, value) in ZONED:
                 found[f"{relation.name}.{name}"] = None
@@ -61,38 +57,39 @@ def zoned(
                 "G526",
                 f"feature view {view.name!r} reads {told}, a time with a zone: in which hour it is, the zone of dbt's "
                 "session decides, which is not known to be UTC",
-                hint=f"write `{column} AT TIME ZONE 'UTC'` where it is read (`expr:`, or the dbt model), or {way}",
+                hint=f"write `{column} AT TIME ZONE 'UTC'` where it is read (`expr:`, or the dbt model), or "
+                + engine.utc_hint,
                 place=view.view.place,
             )
 
 
 def _with_zones(
-    relations: Sequence[Relation], describe: Describe, catalogs: frozenset[str] | None, kind: Warehouse
+    relations: Sequence[Relation], describe: Describe, catalogs: frozenset[str] | None, engine: Engine
 ) -> dict[Relation, dict[str, str]]:
     """The columns of each relation that have a zone, by their names in lower case.
 
-    DuckDB is asked of many at once, which mostly have none: one question of all costs a fifth of one of each.
+    An engine that can is asked of many at once, which mostly have none.
     """
     named, found = dialects.named(catalogs), dict[Relation, dict[str, str]]()
-    many = TOGETHER if kind.dialect == "duckdb" else 1
+    many = TOGETHER if engine.has(Capability.WIDE_DESCRIBE) else 1
     for first in range(0, len(relations), many):
         some = relations[first : first + many]
         asked = [exp.alias_(named(relation), f"t{number}", table=True) for number, relation in enumerate(some)]
         together = exp.select("*").from_(asked[0], copy=False)
         for other in asked[1:]:
             together.append("joins", exp.Join(this=other, kind="CROSS"))
-        if all(type_ not in ZONED for _, type_ in describe(together.sql(kind.dialect))):
+        if all(type_ not in ZONED for _, type_ in describe(together.sql(engine.dialect))):
             found |= {relation: {} for relation in some}
             continue
         for relation in some:
-            described = describe(exp.select("*").from_(named(relation)).sql(kind.dialect))
+            described = describe(exp.select("*").from_(named(relation)).sql(engine.dialect))
             found[relation] = {name.lower(): name for name, type_ in described if type_ in ZONED}
     return found
 
 
-def _unconverted(view: BoundView, kind: Warehouse, columns: Mapping[Relation, Mapping[str, str]]) -> Iterator[str]:
+def _unconverted(view: BoundView, engine: Engine, columns: Mapping[Relation, Mapping[str, str]]) -> Iterator[str]:
     """The columns with a zone that the SQL reads and does not convert: `sales.settled_at`."""
-    for read in reads(view.plan, kind.dialect):
+    for read in reads(view.plan, engine.dialect):
         column = columns[read.relation].get(read.column.lower())
         if column and read.within[:1] != (exp.AtTimeZone,):
             yield f"{read.relation.name}.{column}"

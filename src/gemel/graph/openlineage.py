@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gemel.engines.engine import Engine
 from gemel.graph.graph import DIRECT, TABLES, Lineage, Node, Why
 from gemel.tracing.columns import stronger
 
@@ -21,17 +22,6 @@ PRODUCER = "https://pypi.org/project/gemel"
 _SPEC = "https://openlineage.io/spec"
 _PASSED = ("measure", "dimension", "entity")
 _MAKES = (*TABLES, "metric", "saved_query", "bi_view", "feature_view", "feature_service", "exposure")
-_ADDRESSES: Mapping[str, tuple[str, ...]] = {
-    "duckdb": ("path",),
-    "postgres": ("host", "port"),
-    "redshift": ("host", "port"),
-    "clickhouse": ("host", "port"),
-    "trino": ("host", "port"),
-    "snowflake": ("account",),
-    "databricks": ("host",),
-    "athena": ("region_name",),
-    "bigquery": (),
-}
 
 State = Literal["START", "COMPLETE", "FAIL"]
 Json = dict[str, Any]
@@ -45,10 +35,10 @@ class Namespaces:
     project: str
 
 
-def namespace(kind: str, settings: Mapping[str, Any]) -> str:
-    """`duckdb://shop.duckdb`, `postgres://localhost:5432`: of a kind of warehouse and the settings of its profile."""
-    parts = [str(settings[key]) for key in _ADDRESSES.get(kind, ()) if settings.get(key)]
-    return f"{kind}://{':'.join(parts)}" if parts else kind
+def namespace(engine: Engine, settings: Mapping[str, Any]) -> str:
+    """`duckdb://shop.duckdb`, `postgres://localhost:5432`: of an engine and the settings of dbt's target."""
+    parts = [str(settings[key]) for key in engine.address if settings.get(key)]
+    return f"{engine.name}://{':'.join(parts)}" if parts else engine.name
 
 
 def write_jobs(lineage: Lineage, nodes: Iterable[Node], spaces: Namespaces, *, now: dt.datetime) -> Iterator[Json]:

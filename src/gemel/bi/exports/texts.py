@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from gemel.engines.rewrites import accented
+from gemel.engines.adaptation import adapt
+from gemel.engines.lookup import by_dialect
 
 ANSI = "ansi"
 """Standard SQL: what PostgreSQL takes of it, which has no function of its own for what is written here."""
@@ -17,7 +18,7 @@ def spoken(tree: exp.Expr, dialect: str, naming: Naming) -> str:
     """The text of an expression, on one line. Raises QueryError (G327) for what the engine cannot say."""
     engine = "postgres" if dialect == ANSI else dialect
     select = exp.Select(expressions=[exp.alias_(tree.copy(), "said")])
-    accented(select, engine)
+    adapt(select, by_dialect(engine))
     said = select.selects[0].this
 
     def named(node: exp.Expr) -> exp.Expr:

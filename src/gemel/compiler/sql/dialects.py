@@ -1,4 +1,4 @@
-"""A lowered SELECT to the SQL text of an engine. Only this module and `accents`, its rewrites, name one."""
+"""A lowered SELECT to the SQL text of an engine. What is special about one stands in `gemel.engines`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from sqlglot import Dialect, exp
 from sqlglot.generator import Generator
 
 from gemel.compiler.question.expressions import identifier
-from gemel.engines.rewrites import WITHOUT_RANGES, accented
+from gemel.engines.adaptation import adapt
+from gemel.engines.engine import Capability
+from gemel.engines.lookup import by_dialect
 from gemel.errors import QueryError, did_you_mean
 from gemel.spec.manifest import Relation
 
@@ -51,7 +53,7 @@ def _ready(select: exp.Select, dialect: str) -> Generator:
     if engine is None:
         known = [name for name in Dialect.classes if name]
         raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, known))
-    accented(select, dialect)
+    adapt(select, by_dialect(dialect))
     plain = engine().generator()
     for node in _to_put_on_one_line(select):
         _on_one_line(node, plain)
@@ -61,7 +63,7 @@ def _ready(select: exp.Select, dialect: str) -> Generator:
 def say(expression: exp.Expr, dialect: str) -> str:
     """The text of one output of a SELECT, on one line. Raises QueryError (G327) for what the engine cannot say."""
     select = exp.Select(expressions=[exp.alias_(expression.copy(), "said")])
-    accented(select, dialect)
+    adapt(select, by_dialect(dialect))
     return str(select.selects[0].this.sql(dialect))
 
 
@@ -107,14 +109,9 @@ def _kept(text: str, writer: Generator) -> str:
     return text.replace("\n", writer.SENTINEL_LINE_BREAK) if "\n" in text else text
 
 
-def dialect_of(adapter: str) -> str:
-    """What the warehouse of a dbt adapter speaks: mostly what the adapter is called."""
-    return {"sqlserver": "tsql", "synapse": "tsql"}.get(adapter, adapter if Dialect.get(adapter) else "duckdb")
-
-
 def has_ranges(dialect: str) -> bool:
     """Whether the engine's window frames can be as long as an interval."""
-    return dialect not in WITHOUT_RANGES
+    return by_dialect(dialect).has(Capability.RANGES)
 
 
 def named(catalogs: frozenset[str] | None = None) -> Callable[[Relation], exp.Table]:

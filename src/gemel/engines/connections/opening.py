@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gemel.dbt.profile import Target, duckdb_profile, not_asked
+from gemel.dbt.profile import Target, not_asked
+from gemel.engines.lookup import by_adapter, every
 from gemel.errors import GemelError
 
 if TYPE_CHECKING:
@@ -71,18 +72,11 @@ class Warehouse(Protocol):
 
 def open_target(target: Target, project_dir: Path) -> Warehouse:
     """Raises ProjectError (G604) and WarehouseError (G404) where the profile does not name one that can be asked."""
-    match target.kind:
-        case "duckdb":
-            from gemel.engines.connections import duckdb
-
-            return duckdb.Warehouse(duckdb_profile(target, project_dir))
-        case "postgres":
-            from gemel.engines.connections import postgres
-
-            return postgres.Warehouse(postgres.read_server(target))
-        case _:
-            target.rendered()  # what is wrong there is said first
-            raise not_asked(target, "duckdb", "postgres")
+    engine = by_adapter(target.kind)
+    if engine.connect is None:
+        target.rendered()  # what is wrong there is said first
+        raise not_asked(target, *(each.name for each in every() if each.connect))
+    return engine.connect(target, project_dir)
 
 
 def is_utc(warehouse: Warehouse, target: Target | None) -> bool:

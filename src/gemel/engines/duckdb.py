@@ -1,0 +1,45 @@
+"""DuckDB, which has all that the compiler writes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gemel.dbt.profile import Target, duckdb_profile
+from gemel.engines.engine import COMMON, Capability, Engine
+from gemel.engines.stores import FEAST, FeastStore
+
+if TYPE_CHECKING:
+    from gemel.engines.connections.duckdb import Warehouse
+
+
+def _connect(target: Target, project_dir: Path) -> "Warehouse":
+    from gemel.engines.connections.duckdb import Warehouse
+
+    return Warehouse(duckdb_profile(target, project_dir))
+
+
+DUCKDB = Engine(
+    dialect="duckdb",
+    adapters=("duckdb",),
+    capabilities=COMMON
+    | {
+        Capability.ISODOW,
+        Capability.SERIES,
+        Capability.ROWS,
+        Capability.LOOKBACK,
+        Capability.ERROR,
+        Capability.WIDE_DESCRIBE,
+        Capability.COPIED,
+    },
+    rewrites=(),
+    address=("path",),
+    feast=FeastStore(
+        "FileSource",
+        FEAST,
+        # Feast resolves a relative path against whatever directory it runs in, so the path is made absolute.
+        lambda table: {"path": f'str(TABLES / "{table.name}.parquet")'},
+        lambda _: {"type": "gemel.feast.DuckDBOfflineStore"},
+    ),
+    utc_hint="give the profile's target `settings: {TimeZone: UTC}`",
+    connect=_connect,
+    uri=lambda target, project_dir: f"duckdb:///{duckdb_profile(target, project_dir).path}",
+)

@@ -1,0 +1,80 @@
+"""What gemel has to know of a kind of database. Each has a value, in a file of its own beside this one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gemel.dbt.profile import Target
+from gemel.engines.rewrites import Rewrite, asof_to_join
+from gemel.engines.stores import FeastStore
+
+if TYPE_CHECKING:
+    from gemel.engines.connections.opening import Warehouse
+
+
+class Capability(Enum):
+    """A fact about an engine on which something depends besides its own rewrites."""
+
+    RANGES = "window frames are as long as an interval; elsewhere facts are joined to the moments that see them"
+    ISODOW = "EXTRACT has the day of the week, from 1 for Monday"
+    MONDAY_WEEKS = "a time that is truncated to its week is a Monday"
+    SERIES = "a series of times is generated, for a feature at every step"
+    PERCENTILES = "exact percentiles are aggregates"
+    APPROXIMATE_PERCENTILES = "approximate percentiles are aggregates"
+    ROWS = "several columns are one value: (a, b)"
+    UPPER_CASE_NAMES = "a name without quotes is kept in upper case, and Feast asks for a name as it is"
+    LOOKBACK = "dbt removes rows and makes them again in one transaction, and our tests run it"
+    ERROR = "error('text') ends a statement, and only where the condition before it holds"
+    WIDE_DESCRIBE = "many tables are described by one question, which costs a fifth of one question for each"
+    COPIED = "Feast reads a copy of each feature table, as Parquet"
+    ZONED_TIMES = "Feast compares times that have a zone, and a time without one is of the session's"
+    ZONED_MOMENTS = "the same of a row's own moments; sessions have any zone, and UTC is named: AT TIME ZONE 'UTC'"
+
+
+COMMON = frozenset(
+    {
+        Capability.RANGES,
+        Capability.MONDAY_WEEKS,
+        Capability.PERCENTILES,
+        Capability.APPROXIMATE_PERCENTILES,
+    }
+)
+"""What most engines can, and what is taken to be so of an engine that has no value here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One kind of database.
+
+    `dialect` is sqlglot's name of its SQL, `adapters` are dbt's names of the database, the first of them the usual one.
+    `rewrites` make a lowered SELECT one that the engine takes, in this order.
+    `longest_name` is in bytes. `unscaled_types` are those that dbt's catalog lists without their scale, so that their
+    values may have fractions. `model_config` is what the dbt config of a feature table has besides, Python by name.
+    `address` names the settings of dbt's target that tell the database from others, for OpenLineage.
+    `utc_hint` says how dbt's sessions are kept in UTC.
+    `connect` opens the database that a target names, in a project's folder; None where gemel only writes for it.
+    `uri` is the same database for SQLAlchemy, without a password.
+    """
+
+    dialect: str
+    adapters: tuple[str, ...] = ()
+    capabilities: frozenset[Capability] = COMMON
+    rewrites: tuple[Rewrite, ...] = (asof_to_join,)
+    longest_name: int | None = None
+    unscaled_types: frozenset[str] = frozenset()
+    model_config: tuple[tuple[str, str], ...] = ()
+    address: tuple[str, ...] = ()
+    feast: FeastStore | None = None
+    utc_hint: str = "have dbt's sessions start in UTC"
+    connect: "Callable[[Target, Path], Warehouse] | None" = None
+    uri: Callable[[Target, Path], str] | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it: dbt's name."""
+        return self.adapters[0] if self.adapters else self.dialect
+
+    def has(self, capability: Capability) -> bool:
+        return capability in self.capabilities

@@ -1,0 +1,77 @@
+"""PostgreSQL."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gemel.dbt.profile import Target
+from gemel.engines.engine import COMMON, Capability, Engine
+from gemel.engines.rewrites import asof_to_join, each_node, type_nulls, unzoned_truncation
+from gemel.engines.stores import CONTRIB, FeastStore, Settings, TargetSettings, in_sql
+
+if TYPE_CHECKING:
+    from gemel.engines.connections.postgres import Warehouse
+
+
+def _connect(target: Target, _: Path) -> "Warehouse":
+    from gemel.engines.connections.postgres import Warehouse, read_server
+
+    return Warehouse(read_server(target))
+
+
+def _uri(target: Target, _: Path) -> str:
+    given = target.rendered()
+    return f"postgresql://{given.get('user')}@{given.get('host')}:{given.get('port', 5432)}/{target.database}"
+
+
+def _store(given: TargetSettings) -> Settings:
+    return {
+        "type": "postgres",
+        "host": given.plain("host"),
+        "port": int(given.get("port") or 5432),
+        "database": given.plain("dbname", "database"),
+        "db_schema": given.get("schema") or "public",
+        "user": given.plain("user"),
+        "password": given.secret("password", "pass"),
+        # Feast's own default refuses a server without TLS, where dbt's takes it if it is there.
+        "sslmode": given.get("sslmode") or "prefer",
+    }
+
+
+_WHOLE_PARTS = frozenset({"YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "ISODOW", "DOY"})
+
+
+@each_node
+def whole_part(node: exp.Expr) -> exp.Expr:
+    """A part of a time is a whole number, not a numeric."""
+    if isinstance(node, exp.Extract) and isinstance(node.this, exp.Var) and node.this.name in _WHOLE_PARTS:
+        return exp.cast(node, "bigint")
+    return node
+
+
+@each_node
+def bare_series(node: exp.Expr) -> exp.Expr:
+    """A set among the outputs makes a row of each of its members."""
+    return node.this if isinstance(node, exp.Explode) and isinstance(node.this, exp.GenerateSeries) else node
+
+
+POSTGRES = Engine(
+    dialect="postgres",
+    adapters=("postgres",),
+    capabilities=COMMON - {Capability.APPROXIMATE_PERCENTILES}
+    | {
+        Capability.ISODOW,
+        Capability.SERIES,
+        Capability.ROWS,
+        Capability.LOOKBACK,
+        Capability.ZONED_MOMENTS,
+    },
+    rewrites=(asof_to_join, unzoned_truncation, whole_part, bare_series, type_nulls),
+    longest_name=63,  # longer names are cut off, and nobody is told
+    address=("host", "port"),
+    feast=FeastStore("PostgreSQLSource", f"{CONTRIB}.postgres_offline_store.postgres_source", in_sql, _store),
+    utc_hint="have dbt's role start in UTC (`ALTER ROLE ... SET timezone = 'UTC'`)",
+    connect=_connect,
+    uri=_uri,
+)

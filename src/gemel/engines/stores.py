@@ -1,0 +1,82 @@
+"""Feast's side of an engine: the source that names a feature table, and the offline store that reads it.
+
+Nothing here imports Feast; what it takes is read in its own `feast.infra.offline_stores`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gemel.dbt.profile import Target
+
+FEAST = "feast"
+CONTRIB = "feast.infra.offline_stores.contrib"
+
+Arguments = dict[str, str]
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Where dbt builds a feature table, as the engine keeps the names; `sql` is all of them as SQL needs them."""
+
+    database: str
+    schema: str
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeastStore:
+    """The class of the Feast source and the module that has it.
+
+    `arguments` tell the source which table it is, as Python text. `settings` tell `feature_store.yaml` how to reach the
+    database, from the target of dbt's profile.
+    """
+
+    source: str
+    module: str
+    arguments: Callable[[Table], Arguments]
+    settings: Callable[["TargetSettings"], Settings]
+
+
+class TargetSettings:
+    """The settings of a target, for a file that is committed: plain ones as they are, secrets as `${VARIABLE}`."""
+
+    def __init__(self, target: Target | None, adapter: str) -> None:
+        self._target = target
+        self._settings = target.rendered() if target else {}
+        self._prefix = adapter.upper()
+
+    def get(self, *names: str) -> Any:
+        """The first of these settings that there is; None without any."""
+        return next((self._settings[name] for name in names if self._settings.get(name) not in (None, "")), None)
+
+    def plain(self, *names: str) -> Any:
+        """As `get`; a variable to be filled in where the profile does not say it."""
+        value = self.get(*names)
+        return value if value is not None else f"${{{self._prefix}_{names[0].upper()}}}"
+
+    def secret(self, *names: str) -> str:
+        """The variable that the profile takes it from, or one to be set."""
+        variables = [self._target.variable(name) for name in names] if self._target else []
+        return f"${{{next(filter(None, variables), f'{self._prefix}_{names[0].upper()}')}}}"
+
+
+def in_sql(table: Table) -> Arguments:
+    """All names in one text, with the quotes that SQL needs."""
+    return {"table": repr(table.sql) if '"' in table.sql else f'"{table.sql}"'}
+
+
+def dotted(table: Table) -> Arguments:
+    """All names in one text, without quotes."""
+    return quoted(table=".".join(filter(None, (table.database, table.schema, table.name))))
+
+
+def split(table: Table) -> Arguments:
+    """Each name as an argument of its own."""
+    return quoted(database=table.database, schema=table.schema, table=table.name)
+
+
+def quoted(**arguments: str) -> Arguments:
+    return {name: f'"{value}"' for name, value in arguments.items() if value}

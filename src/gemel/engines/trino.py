@@ -1,0 +1,38 @@
+"""Trino."""
+
+from sqlglot import exp
+
+from gemel.engines.engine import COMMON, Capability, Engine
+from gemel.engines.rewrites import asof_to_join, each_node, is_true_to_coalesce
+from gemel.engines.stores import CONTRIB, FeastStore, Settings, TargetSettings, in_sql
+
+
+def _store(given: TargetSettings) -> Settings:
+    return {
+        "type": "trino",
+        "host": given.plain("host"),
+        "port": int(given.get("port") or 8080),
+        "catalog": given.plain("database"),
+        "user": given.plain("user"),
+        "http-scheme": given.get("http_scheme") or "http",
+        "connector": {"type": given.plain("connector")},
+        "dataset": given.get("schema"),
+    }
+
+
+@each_node
+def weeks_in_days(node: exp.Expr) -> exp.Expr:
+    """An interval has no weeks."""
+    if isinstance(node, exp.Interval) and node.text("unit") == "WEEK" and isinstance(node.this, exp.Literal):
+        return exp.Interval(this=exp.Literal.string(str(7 * int(node.this.name))), unit=exp.var("DAY"))
+    return node
+
+
+TRINO = Engine(
+    dialect="trino",
+    adapters=("trino",),
+    capabilities=COMMON - {Capability.PERCENTILES},
+    rewrites=(asof_to_join, is_true_to_coalesce, weeks_in_days),
+    address=("host", "port"),
+    feast=FeastStore("TrinoSource", f"{CONTRIB}.trino_offline_store.trino_source", in_sql, _store),
+)

@@ -1,0 +1,67 @@
+"""What is noted of each engine: that it can be found, fits together, and is used."""
+
+import re
+from pathlib import Path
+
+import pytest
+from sqlglot import Dialect
+
+import gemel.engines.rewrites
+from gemel.engines.duckdb import DUCKDB
+from gemel.engines.engine import Capability, Engine
+from gemel.engines.lookup import NAMES, by_adapter, by_dialect, every
+
+ENGINES = pytest.mark.parametrize("engine", every(), ids=lambda each: each.dialect)
+SOURCE = Path(gemel.engines.rewrites.__file__).parent.parent
+
+
+@ENGINES
+def test_an_engine_is_found_by_its_dialect_and_by_each_of_its_adapters(engine):
+    assert Dialect.get(engine.dialect)
+    assert by_dialect(engine.dialect) is engine
+    assert [by_adapter(each) for each in engine.adapters] == [engine] * len(engine.adapters)
+    assert engine.name == engine.adapters[0]
+
+
+def test_every_file_of_an_engine_is_listed_under_its_name():
+    shared = {"__init__", "adaptation", "engine", "lookup", "others", "rewrites", "stores", "types"}
+    files = {file.stem for file in (SOURCE / "engines").glob("*.py")} - shared
+    assert files == set(NAMES)
+    assert len({each.dialect for each in every()}) == len(every())
+
+
+@pytest.mark.parametrize("capability", Capability, ids=lambda each: each.name)
+def test_every_capability_is_had_by_some_engine_not_by_all_and_asked_for_somewhere(capability):
+    having = [engine for engine in every() if engine.has(capability)]
+    assert 0 < len(having) < len(every())
+    asked = rf"(has\(|need not in |return |\()Capability\.{capability.name}\b"
+    files = [file for file in SOURCE.rglob("*.py") if file.parent.name != "engines" or file.stem == "adaptation"]
+    assert any(re.search(asked, file.read_text()) for file in files)
+
+
+@ENGINES
+def test_an_engine_rewrites_asof_joins_unless_it_has_them(engine):
+    assert (gemel.engines.rewrites.asof_to_join in engine.rewrites) == (engine is not DUCKDB)
+    assert len(set(engine.rewrites)) == len(engine.rewrites)
+
+
+def test_an_engine_that_feast_copies_from_or_that_can_be_asked_has_what_that_takes():
+    for engine in every():
+        assert not engine.has(Capability.COPIED) or engine.feast
+        assert not (engine.connect or engine.uri) or (engine.connect and engine.uri)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "dialect"),
+    [("sqlserver", "tsql"), ("synapse", "tsql"), ("tsql", "tsql"), ("teradata", "teradata"), ("vertica", "duckdb")],
+)
+def test_an_adapter_speaks_its_dialect_and_one_that_is_unheard_of_speaks_as_duckdb(adapter, dialect):
+    assert by_adapter(adapter).dialect == dialect
+    assert by_adapter(adapter).feast is by_adapter(adapter).connect is None
+    if dialect != DUCKDB.dialect:
+        assert by_adapter(adapter) == by_dialect(dialect)
+
+
+def test_an_engine_of_which_nothing_is_noted_has_what_most_engines_have():
+    assert by_dialect("teradata") == Engine("teradata")
+    assert by_dialect("teradata").has(Capability.RANGES) and not by_dialect("teradata").has(Capability.SERIES)
