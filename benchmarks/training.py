@@ -23,6 +23,7 @@ from gemel.engines.connections.duckdb import Warehouse
 from gemel.features.binding import Bound, bind_features
 from gemel.features.selection import choose
 from gemel.spec.feature_views import parse_feature_views
+from gemel.spec.project import DbtProject
 from gemel.training import training_set
 
 THREADS = 2
@@ -163,11 +164,10 @@ def by_gemel(folder: Path, what: str, spine: Path, out: Path) -> None:
     types = {
         view.name: {"account": "int64"} | {column.name: "int64" for column in view.columns} for view in bound.views
     }
-    (folder / "manifest.json").write_text("{}")
     relations = {view.name: f"bench.main.{view.name}" for view in bound.views}
     profile = Profile("bench", "bench", str(folder / f"{what}.duckdb"), "bench", settings={"threads": str(THREADS)})
     warehouse = Warehouse(profile)
-    source = training_set.Source(graph, types, relations, warehouse.catalogs(), folder)
+    source = training_set.Source(graph, types, relations, warehouse.catalogs(), DbtProject())
     chosen = choose(bound, [view.name for view in bound.views])
     training_set.make(source, chosen, spine, warehouse.scratch, accuracy=what, out=out)
 

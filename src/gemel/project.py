@@ -393,18 +393,16 @@ class Project:
 
     def _bi_files(self, spec: "FeatureSpec | None", engine: "Engine") -> dict[str, str]:
         from gemel.bi.generation import Taken, generate
-        from gemel.dbt.nodes import Nodes
 
         if self.dir is None or self.artifacts is None:
             return {}
-        nodes = Nodes(self.artifacts / "manifest.json")
         views = spec.views if spec else ()
         services = spec.services if spec else ()
         taken = Taken(
             {view.name: "a feature view's" for view in views}, {each.name: "a feature service's" for each in services}
         )
         with self.placing():
-            return generate(self.graph, nodes, engine, root=self.dir, taken=taken)
+            return generate(self.graph, self.dbt, engine, root=self.dir, taken=taken)
 
     def _unfit_for_bi(self, engine: "Engine | None") -> Iterator[GemelError]:
         """What keeps the models for BI tools from being generated, besides what is wrong with their questions."""
@@ -418,9 +416,8 @@ class Project:
     def bi_models(self) -> int:
         """How many dbt models for BI tools the definitions ask for."""
         from gemel.bi.declared import read_declared
-        from gemel.dbt.nodes import Nodes
 
-        declared = read_declared(Nodes(self.artifacts / "manifest.json" if self.artifacts else None))
+        declared = read_declared(self.dbt)
         return len(declared.views) + sum(len(query.exports) for query in declared.queries)
 
     def _engine(self) -> "Engine":
@@ -471,21 +468,18 @@ class Project:
         """Those that are asked for and that dbt knows of, by semantic model."""
         from gemel.bi.declared import read_declared
         from gemel.bi.exports.exported import View
-        from gemel.dbt.nodes import Nodes
         from gemel.dbt.semantic.models import parse_relation
 
-        nodes = Nodes(self.artifacts / "manifest.json" if self.artifacts else None)
-        named = [(view, nodes.relation_name(view.name)) for view in read_declared(nodes).views]
+        dbt = self.dbt
+        named = [(view, dbt.relation_name(view.export.name)) for view in read_declared(dbt).views]
         return {view.model: View(parse_relation(name), view.hops) for view, name in named if name}
 
     def _definitions(self) -> "Definitions":
         """As they stand in YAML."""
         from gemel.bi.definitions import read_definitions
-        from gemel.dbt.nodes import Nodes
 
         assert self.file is not None
-        content = json.loads(self.file.read_bytes())
-        return read_definitions(content, Nodes(self.artifacts / "manifest.json" if self.artifacts else None))
+        return read_definitions(json.loads(self.file.read_bytes()), self.dbt)
 
     def _types(self, select: str) -> dict[str, str]:
         """The columns that a SELECT has, each with its type in DuckDB's words; none without a warehouse to ask."""
@@ -584,15 +578,18 @@ class Project:
     def metric_test_files(self) -> dict[str, str]:
         """What `gemel generate` writes of the tests, as texts by path: dbt's singular tests. None where the project has
         no folder for them. Raises Problems."""
-        from gemel.dbt.nodes import Nodes
         from gemel.expectations.dbt_tests import generate
 
         if self.dir is None or self.artifacts is None or not self.metric_tests:
             return {}
-        nodes, places = Nodes(self.artifacts / "manifest.json"), Places(self.dir)
         with self.placing():
             return generate(
-                self.graph, self.metric_tests, nodes=nodes, places=places, root=self.dir, dialect=self.dialect
+                self.graph,
+                self.metric_tests,
+                dbt=self.dbt,
+                places=Places(self.dir),
+                root=self.dir,
+                dialect=self.dialect,
             )
 
     def _chosen_tests(self, metrics: str | Sequence[str], select: str | Sequence[str]) -> "list[MetricTest]":

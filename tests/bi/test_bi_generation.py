@@ -1,6 +1,5 @@
 """What is generated for BI tools, from the definitions of the compiler's shop and a manifest.json beside them."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import yaml
 from gemel.bi.declared import read_declared
 from gemel.bi.generation import Engine, Taken, generate
 from gemel.compiler.names.graph import bind
-from gemel.dbt.nodes import Nodes
+from gemel.dbt.manifest import parse_project
 from gemel.errors import Problems, WarehouseError
 from gemel.files import compare, write
 from gemel.spec.manifest import Manifest, Percentile, SavedQuery
+from gemel.spec.project import DbtProject
 from worlds.shop import METRICS, MODELS, ORDERS, REVENUE, SPINE, over
 
 DUCKDB = Engine("duckdb", "duckdb")
@@ -72,11 +72,10 @@ class Made:
             },
         }
         (root / "dbt_project.yml").write_text("name: shop\n")
-        (root / "manifest.json").write_text(json.dumps(data))
+        self.dbt = parse_project(data)
 
     def files(self, engine=DUCKDB, taken=None):
-        nodes = Nodes(self.root / "manifest.json")
-        return generate(self.graph, nodes, engine, root=self.root, taken=taken or Taken())
+        return generate(self.graph, self.dbt, engine, root=self.root, taken=taken or Taken())
 
     def sql(self, name, engine=DUCKDB):
         return self.files(engine)[f"models/bi/{name}.sql"]
@@ -484,6 +483,6 @@ def test_a_time_that_is_converted_where_it_is_read_has_no_zone_any_more(tmp_path
     made.files(Engine("postgres", "postgres", zoned_table))
 
 
-def test_what_is_declared_is_read_from_a_manifest_that_says_nothing(tmp_path):
-    assert read_declared(Nodes(None)) == read_declared(Nodes(tmp_path / "none.json"))
-    assert read_declared(Nodes(None)).queries == ()
+def test_what_is_declared_is_read_from_a_manifest_that_says_nothing():
+    assert read_declared(DbtProject()) == read_declared(parse_project({"saved_queries": {"a": {"name": 1}, "b": []}}))
+    assert read_declared(DbtProject()).queries == ()

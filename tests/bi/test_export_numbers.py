@@ -20,10 +20,10 @@ from gemel.bi.exports.stars import make_stars
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
-from gemel.dbt.nodes import Nodes
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import GemelError
 from gemel.spec.manifest import Dimension
+from gemel.spec.project import DbtProject
 from worlds import marketplace
 from worlds.tables import script
 
@@ -46,7 +46,7 @@ def place(request):
     database = duckdb.connect()
     tables = script(marketplace.COLUMNS, marketplace.world(request.param))
     database.execute("attach ':memory:' as market; use market;" + tables)
-    source = Source(graph, "market", "duckdb", lambda: read_definitions(raw, Nodes(None)), lambda sql: {}, str)
+    source = Source(graph, "market", "duckdb", lambda: read_definitions(raw, DbtProject()), lambda sql: {}, str)
     known = {}
 
     def ask(metric, item):

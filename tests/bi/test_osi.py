@@ -21,9 +21,9 @@ from gemel.bi.imports.osi import load_osi, read_osi
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
-from gemel.dbt.nodes import Nodes
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import FormatError, Problems
+from gemel.spec.project import DbtProject
 from worlds import marketplace
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def exported(raw, format="osi", dialect="duckdb"):
         bind(read_manifest(raw), dialect),
         "shop",
         dialect,
-        lambda: read_definitions(raw, Nodes(None)),
+        lambda: read_definitions(raw, DbtProject()),
         lambda sql: {},
         str,
     )

@@ -7,13 +7,13 @@ import sys
 import pytest
 import yaml
 
-from gemel.dbt.nodes import Nodes
 from gemel.engines.duckdb import DUCKDB
 from gemel.engines.stores import TargetSettings
 from gemel.errors import Problems
 from gemel.features import generation
 from gemel.features.columns import Known
 from gemel.features.repository import store_yaml
+from gemel.spec.project import DbtProject
 
 VIEWS = """
     feature_views:
@@ -65,7 +65,7 @@ VIEWS = """
 def files(shop, root, text=VIEWS):
     (root / "dbt_project.yml").write_text("model-paths: [models]\n")
     known = Known(shop.describe, recorded=generation.recorded_types(root))
-    return generation.generate(shop.graph, shop.bound(text), known, root=root, project="shop", nodes=Nodes(None))
+    return generation.generate(shop.graph, shop.bound(text), known, root=root, project="shop", dbt=DbtProject())
 
 
 def write(shop, root, text=VIEWS):
@@ -141,7 +141,7 @@ def test_without_a_database_the_same_files_are_written(shop, tmp_path):
     generation.write(tmp_path, first, store=store)
     known = Known(recorded=generation.recorded_types(tmp_path))
     assert (
-        generation.generate(shop.graph, shop.bound(VIEWS), known, root=tmp_path, project="shop", nodes=Nodes(None))
+        generation.generate(shop.graph, shop.bound(VIEWS), known, root=tmp_path, project="shop", dbt=DbtProject())
         == first
     )
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gemel.dbt.nodes import Nodes
 from gemel.features.tables import Tables
+from gemel.spec.project import DbtProject
 from worlds.feature_shop import Shop
 
 VIEW = """
@@ -46,7 +46,7 @@ class Table:
         bound = self.shop.bound(text)
         [self.view] = bound.views
         types = self.shop.types(bound)["buying"]
-        self.model = Tables(self.shop.graph).model(self.view, types, nodes=Nodes(None))
+        self.model = Tables(self.shop.graph).model(self.view, types, dbt=DbtProject())
         self.there = False
 
     def build(self, until, **variables):

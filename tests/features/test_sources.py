@@ -7,7 +7,7 @@ import pytest
 import sqlglot
 import yaml
 
-from gemel.dbt.nodes import Nodes
+from gemel.dbt.catalog import read_types
 from gemel.dbt.profile import Target
 from gemel.engines.lookup import by_adapter, every
 from gemel.engines.stores import TargetSettings
@@ -18,6 +18,8 @@ from gemel.features.columns import Known, decide_types
 from gemel.features.repository import store_yaml
 from gemel.features.sources import check_store, store_of, table
 from gemel.features.tables import Tables
+from gemel.spec.manifest import Relation
+from gemel.spec.project import DbtProject, Node
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Feast's own, when it is imported
 
@@ -56,11 +58,9 @@ RELATIONS = {
 """As each adapter writes a table's name in dbt's manifest."""
 
 
-def nodes(tmp_path, adapter, relation):
-    node = {"relation_name": relation, "resource_type": "model"}
-    manifest = {"metadata": {"project_name": "shop", "adapter_type": adapter}, "nodes": {"model.shop.buying": node}}
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    return Nodes(tmp_path / "manifest.json")
+def dbt_of(adapter, relation):
+    table = Node("model.shop.buying", "model", "buying", "buying", Relation("buying"), relation, package="shop")
+    return DbtProject("shop", adapter, nodes={table.id: table})
 
 
 def files(shop, tmp_path, adapter, text=VIEWS, relation=None):
@@ -69,8 +69,8 @@ def files(shop, tmp_path, adapter, text=VIEWS, relation=None):
     types = decide_types(Tables(shop.graph), bound, Known(shop.describe))
     (tmp_path / "dbt_project.yml").write_text("model-paths: [models]\n")
     known = Known(recorded=types, engine=by_adapter(adapter))
-    told = nodes(tmp_path, adapter, relation or RELATIONS[adapter])
-    return generation.generate(shop.graph, bound, known, root=tmp_path, project="shop", nodes=told)
+    dbt = dbt_of(adapter, relation or RELATIONS[adapter])
+    return generation.generate(shop.graph, bound, known, root=tmp_path, project="shop", dbt=dbt)
 
 
 @pytest.mark.parametrize(
@@ -284,11 +284,16 @@ def test_types_of_a_warehouse_that_cannot_be_asked_are_those_that_dbt_has_writte
         for name, columns in (("sales", sales), ("customers", people))
     }
     (tmp_path / "catalog.json").write_text(json.dumps({"nodes": catalog, "sources": {}}))
-    manifest = {"model.shop.customers": {"schema": "main", "name": "customers", "columns": {"born": {"name": "born"}}}}
-    (tmp_path / "manifest.json").write_text(json.dumps({"nodes": manifest, "sources": {}}))
+    id = "model.shop.customers"
+    customers = Node(id, "model", "customers", "customers", Relation("customers", "main"), columns={"born": None})
+    dbt = DbtProject("shop", nodes={id: customers})
     text = VIEWS.replace(", dtype: float64", "").replace("{dimension: customer__nick", "{dimension: customer__born")
     known = Known(
-        describer(tmp_path, by_adapter("snowflake")), frozenset(), {}, by_adapter("snowflake"), is_asked=False
+        describer(read_types(tmp_path, dbt), by_adapter("snowflake")),
+        frozenset(),
+        {},
+        by_adapter("snowflake"),
+        is_asked=False,
     )
     types = decide_types(Tables(shop.graph), shop.bound(text), known)["buying"]
     assert (types["customer"], types["orders_7d"], types["born"]) == ("string", "int64", "timestamp")
@@ -299,7 +304,7 @@ def test_types_of_a_warehouse_that_cannot_be_asked_are_those_that_dbt_has_writte
         decide_types(
             Tables(shop.graph),
             shop.bound(text),
-            known := Known(describer(tmp_path, by_adapter("snowflake")), is_asked=False),
+            known := Known(describer(read_types(tmp_path, dbt), by_adapter("snowflake")), is_asked=False),
         )
     assert "dbt docs generate" in str(caught.value) and known.describe
 

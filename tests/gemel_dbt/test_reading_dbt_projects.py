@@ -102,8 +102,13 @@ def test_a_name_that_two_packages_have_is_told_apart():
     dbt = project(("model.shop.orders", {}), ("model.till.orders", {"schema": "till"}), ("model.till.days", {}))
     assert [each.unique_name for each in dbt.nodes.values()] == ["orders", "days", "till.orders"]
     assert dbt.ref(Relation("orders", "till", "shop")) == "ref('till', 'orders')"
-    assert dbt.model("orders").id == "model.shop.orders"
-    assert dbt.model("days") is None  # a model of another package's
+
+
+def test_a_model_of_ones_own_is_found_by_its_name():
+    names = {"relation_name": '"shop"."main"."orders"'}
+    dbt = project(("model.shop.orders", names), ("model.till.days", names), ("seed.shop.lines", names))
+    assert dbt.relation_name("orders") == '"shop"."main"."orders"'
+    assert [dbt.relation_name(name) for name in ("days", "lines", "gone")] == [None, None, None]
 
 
 def test_case_matters_only_where_two_places_differ_in_nothing_else():

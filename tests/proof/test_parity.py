@@ -8,7 +8,6 @@ import pytest
 from gemel.cli.verify import verdict, write_report
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.question.parsing import make_query
-from gemel.dbt.nodes import Nodes
 from gemel.engines.connections.duckdb import Scratch
 from gemel.features.selection import choose
 from gemel.features.tables import DATA, Tables
@@ -16,6 +15,7 @@ from gemel.online.store import Found
 from gemel.proof import parity
 from gemel.proof.report import Report
 from gemel.proof.sameness import same
+from gemel.spec.project import DbtProject
 from gemel.training import training_set
 from worlds.feature_shop import render
 
@@ -60,10 +60,7 @@ class Built:
         [self.view] = self.bound.views
         self.types = shop.types(self.bound)
         self.spoilt = {"served": lambda made: made, "exact": lambda made: made}
-        (root / "manifest.json").write_text("{}")
-        sql = render(
-            Tables(shop.graph).model(self.view, self.types["buying"], nodes=Nodes(None)), "2024-03-01 00:00:00"
-        )
+        sql = render(Tables(shop.graph).model(self.view, self.types["buying"], dbt=DbtProject()), "2024-03-01 00:00:00")
         shop.con.execute(f"create table buying as {sql}")
         (root / DATA).mkdir(parents=True)
         shop.con.execute(f"copy buying to '{root / DATA / 'buying.parquet'}'")
@@ -99,7 +96,7 @@ class Built:
 
     def train(self, names, spine, accuracy):
         relations = {"buying": "memory.main.buying"}
-        source = training_set.Source(self.shop.graph, self.types, relations, frozenset({"memory"}), self.root)
+        source = training_set.Source(self.shop.graph, self.types, relations, frozenset({"memory"}), DbtProject())
         chosen = choose(self.bound, names)
         made = training_set.make(source, chosen, spine, lambda temp: Scratch(self.shop.con.cursor()), accuracy=accuracy)
         return self.spoilt[accuracy](made.arrow())

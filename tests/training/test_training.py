@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gemel.compiler.names.graph import bind
-from gemel.dbt.nodes import Nodes
 from gemel.dbt.profile import Profile
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Scratch, Warehouse
 from gemel.errors import GemelError
 from gemel.features.selection import choose
 from gemel.features.tables import Tables
+from gemel.spec.project import DbtProject
 from gemel.training import training_set
 from gemel.training.training_set import make, manifest_path
 from worlds.feature_shop import MANIFEST, Shop, render
@@ -47,9 +47,8 @@ VIEWS = """
 class Place:
     """A shop's feature tables in its database, and training sets of them."""
 
-    def __init__(self, folder):
+    def __init__(self):
         self.shop = Shop()
-        self.folder = folder
         for customer, at, amount in [
             ("a", "2024-01-02 10:00", 1),
             ("a", "2024-01-03 00:00", 2),
@@ -63,11 +62,11 @@ class Place:
         self.bound = self.shop.bound(views)
         types = self.shop.types(self.bound)
         for view in self.bound.views:
-            sql = render(Tables(self.shop.graph).model(view, types[view.name], nodes=Nodes(None)), "2024-02-01")
+            sql = render(Tables(self.shop.graph).model(view, types[view.name], dbt=DbtProject()), "2024-02-01")
             self.shop.con.execute(f"create or replace table {view.name} as {sql}")
-        (self.folder / "manifest.json").write_text(json.dumps({"metadata": {"invocation_id": "i1"}}))
+        dbt = DbtProject(invocation_id="i1")
         relations = {view.name: f"memory.main.{view.name}" for view in self.bound.views}
-        self.source = training_set.Source(self.shop.graph, types, relations, frozenset({"memory"}), self.folder)
+        self.source = training_set.Source(self.shop.graph, types, relations, frozenset({"memory"}), dbt)
 
     def make(self, names, spine, *, accuracy="served", **more):
         chosen = choose(self.bound, names.split())
@@ -88,15 +87,15 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    place = Place(tmp_path_factory.mktemp("place"))
+def shared():
+    place = Place()
     yield place
     place.shop.con.close()
 
 
 @pytest.fixture
-def place(tmp_path):
-    place = Place(tmp_path)
+def place():
+    place = Place()
     yield place
     place.shop.con.close()
 
@@ -391,7 +390,7 @@ def test_served_is_what_looking_up_row_by_row_gives(shared, table, spine, ttl):
     bound = shared.shop.bound(text + "    features: [{metric: orders, windows: [all]}]\n")
     types = {"buying": {"customer": "string", "orders_all": "int64"}}
     source = training_set.Source(
-        shared.shop.graph, types, {"buying": "memory.main.buying"}, frozenset({"memory"}), shared.folder
+        shared.shop.graph, types, {"buying": "memory.main.buying"}, frozenset({"memory"}), DbtProject()
     )
     given_rows = pa.table(
         {
@@ -433,7 +432,8 @@ def many(place, folder):
     )
     place.shop.con.execute(f"attach '{folder / 'shop.duckdb'}' as shop; copy from database memory to shop; detach shop")
     graph = bind(read_manifest(json.loads(json.dumps(MANIFEST).replace('"memory"', '"shop"'))))
-    source = training_set.Source(graph, place.source.types, {"buying": "shop.main.buying"}, frozenset({"shop"}), folder)
+    relations = {"buying": "shop.main.buying"}
+    source = training_set.Source(graph, place.source.types, relations, frozenset({"shop"}), DbtProject())
     return source, spine
 
 

@@ -7,12 +7,12 @@ import duckdb
 import jinja2
 
 from gemel.compiler.names.graph import bind
-from gemel.dbt.nodes import Nodes
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.features.binding import bind_features
 from gemel.features.columns import Known, decide_types
 from gemel.features.tables import Tables
 from gemel.spec.feature_views import parse_feature_views
+from gemel.spec.project import DbtProject
 
 
 def model(name, entities, dimensions, measures=(), time=None):
@@ -191,7 +191,7 @@ class Shop:
         """The rows of the one view in `text`, as dicts, by entity and moment."""
         bound = self.bound(text)
         [view] = bound.views
-        sql = render(Tables(self.graph).model(view, self.types(bound)[view.name], nodes=Nodes(None)), until)
+        sql = render(Tables(self.graph).model(view, self.types(bound)[view.name], dbt=DbtProject()), until)
         cursor = self.con.execute(f"select * from ({sql}) order by {', '.join(view.view.entities)}, event_timestamp")
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

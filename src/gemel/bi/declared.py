@@ -5,39 +5,23 @@ semantic_manifest.json fills an export's schema with the target's own, and has n
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any
 
 from gemel.bi.consumers import Consumer, read_consumers
-from gemel.dbt.nodes import Nodes
 from gemel.errors import About, BiError, GemelError, did_you_mean
 from gemel.spec.fields import Json
-
-Materialized = Literal["table", "view"]
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """How dbt is to build a model: what its config says, None where that is dbt's own matter."""
-
-    materialized: Materialized
-    alias: str | None = None
-    schema: str | None = None
-    database: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredExport:
-    name: str
-    built: Built
+from gemel.spec.manifest import Export
+from gemel.spec.project import DbtProject, Declaration
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredQuery:
-    """What a saved query is to become, and who uses it. `file` is where it is written."""
+    """What a saved query is to become, and who uses it. `file` is where it is written; an export has None where a
+    setting is dbt's own matter."""
 
     name: str
     file: str
-    exports: tuple[DeclaredExport, ...]
+    exports: tuple[Export, ...]
     consumers: tuple[Consumer, ...]
 
 
@@ -47,8 +31,7 @@ class DeclaredView:
 
     model: str
     file: str
-    name: str
-    built: Built
+    export: Export
     hops: int | None
     consumers: tuple[Consumer, ...]
 
@@ -62,53 +45,29 @@ class Declared:
     problems: tuple[GemelError, ...] = field(default=(), compare=False)
 
 
-def read_declared(nodes: Nodes) -> Declared:
-    """Raises ProjectError (G602) where manifest.json is none."""
+def read_declared(dbt: DbtProject) -> Declared:
     problems: list[GemelError] = []
-    queries = [_query(item, problems) for item in _items(nodes.data, "saved_queries")]
-    views = [_view(item, problems) for item in _items(nodes.data, "semantic_models")]
+    queries = [_query(each, problems) for each in dbt.saved_queries]
+    views = [_view(each, problems) for each in dbt.semantic_models]
     return Declared(
-        tuple(sorted((query for query in queries if query.exports or query.consumers), key=lambda each: each.name)),
-        tuple(sorted((view for view in views if view), key=lambda each: each.name)),
+        tuple(query for query in queries if query.exports or query.consumers),
+        tuple(sorted((view for view in views if view), key=lambda each: each.export.name)),
         tuple(problems),
     )
 
 
-def _items(data: Json, kind: str) -> Iterator[Json]:
-    found = data.get(kind)
-    for item in found.values() if isinstance(found, dict) else ():
-        if isinstance(item, dict) and isinstance(item.get("name"), str):
-            yield item
-
-
-def _query(item: Json, problems: list[GemelError]) -> DeclaredQuery:
-    name = item["name"].lower()
-    meta = _meta(item)
-    problems += _unknown(meta, ("consumers",), About("saved_query", name))
-    exports = item.get("exports")
+def _query(query: Declaration, problems: list[GemelError]) -> DeclaredQuery:
+    meta, about = _meta(query), About("saved_query", query.name)
+    problems += _unknown(meta, ("consumers",), about)
     return DeclaredQuery(
-        name,
-        _file(item),
-        tuple(_export(each, item) for each in exports or () if isinstance(each, dict)),
-        tuple(read_consumers(meta.get("consumers"), About("saved_query", name), problems)),
+        query.name, query.file, query.exports, tuple(read_consumers(meta.get("consumers"), about, problems))
     )
 
 
-def _export(item: Json, query: Json) -> DeclaredExport:
-    """As the export says it, else as the saved query's own config does, which dbt lets it inherit."""
-    rendered, shared = _object(item.get("config")), _object(query.get("config"))
-    written = item.get("unrendered_config")
-    told = written if isinstance(written, dict) else rendered
-    schema = told.get("schema") or told.get("schema_name") or shared.get("schema")
-    kind = rendered.get("export_as") or shared.get("export_as")
-    built = Built("view" if kind == "view" else "table", told.get("alias"), schema, told.get("database"))
-    return DeclaredExport(str(item.get("name")), built)
-
-
-def _view(item: Json, problems: list[GemelError]) -> DeclaredView | None:
-    model = item["name"].lower()
+def _view(declaration: Declaration, problems: list[GemelError]) -> DeclaredView | None:
+    model = declaration.name
     about = About("semantic_model", model)
-    meta = _meta(item)
+    meta = _meta(declaration)
     problems += _unknown(meta, ("wide_view", "consumers"), about)
     asked = meta.get("wide_view", False)
     consumers = tuple(read_consumers(meta.get("consumers"), about, problems))
@@ -125,13 +84,14 @@ def _view(item: Json, problems: list[GemelError]) -> DeclaredView | None:
     problems += unfit
     if unfit:
         return None
-    built = Built(
-        cast(Materialized, said.get("materialized", "view")),
-        said.get("alias"),
-        said.get("schema"),
-        said.get("database"),
+    export = Export(
+        said.get("name") or f"{model}_wide",
+        kind="table" if said.get("materialized") == "table" else "view",
+        schema=said.get("schema"),
+        alias=said.get("alias"),
+        database=said.get("database"),
     )
-    return DeclaredView(model, _file(item), said.get("name") or f"{model}_wide", built, said.get("hops"), consumers)
+    return DeclaredView(model, declaration.file, export, said.get("hops"), consumers)
 
 
 _SETTINGS = ("name", "schema", "alias", "database", "materialized", "hops")
@@ -163,14 +123,7 @@ def _refused(about: About, told: str, hint: str) -> GemelError:
     return BiError("G705", f"{about.kind.replace('_', ' ')} {about.name!r}: {told}", hint=hint, about=about)
 
 
-def _meta(item: Json) -> Json:
+def _meta(declaration: Declaration) -> Json:
     """`meta: {gemel: ...}` of a definition's config."""
-    return _object(_object(_object(item.get("config")).get("meta")).get("gemel"))
-
-
-def _file(item: Json) -> str:
-    return str(item.get("original_file_path") or "").replace("\\", "/")
-
-
-def _object(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
+    said = declaration.meta.get("gemel")
+    return said if isinstance(said, dict) else {}

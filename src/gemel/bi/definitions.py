@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gemel.dbt.nodes import Nodes
 from gemel.dbt.semantic.models import read_relation
 from gemel.spec.fields import Json, objects
+from gemel.spec.project import DbtProject
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Definitions:
     saved_queries: Mapping[str, Json]
 
 
-def read_definitions(manifest: Json, nodes: Nodes) -> Definitions:
+def read_definitions(manifest: Json, dbt: DbtProject) -> Definitions:
     """`manifest` is the content of a semantic_manifest.json that could be read."""
-    models = {_name(item): _model(item, nodes) for item in objects(manifest, "semantic_models")}
+    models = {_name(item): _model(item, dbt) for item in objects(manifest, "semantic_models")}
     made = {
         measure["name"]: model
         for model in models.values()
@@ -51,11 +51,11 @@ def _params(item: Json) -> Json:
     return item.get("type_params") or {}
 
 
-def _model(item: Json, nodes: Nodes) -> Json:
+def _model(item: Json, dbt: DbtProject) -> Json:
     relation = read_relation(item.get("node_relation") or {}, of="a semantic model")
     rest = {key: value for key, value in item.items() if key not in ("node_relation", "name", "description")}
     found: Json = _plain({"name": item["name"], "description": item.get("description")})
-    return {**found, "model": nodes.ref(relation), **_plain(rest)}
+    return {**found, "model": dbt.ref(relation), **_plain(rest)}
 
 
 def _metric(item: Json, items: Mapping[str, Json]) -> Json:

@@ -2,9 +2,9 @@
 their properties and the exposures of who uses them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -14,13 +14,13 @@ from gemel.bi.declared import Declared, read_declared
 from gemel.bi.models import BiModel, compile_model, properties, unfit_columns, write_model
 from gemel.bi.saved import saved_models
 from gemel.bi.wide import wide_model
-from gemel.bi.world import World, read_world
 from gemel.bi.zones import Describe, Zones
 from gemel.compiler.names.graph import Graph
-from gemel.dbt.nodes import Nodes
 from gemel.errors import BiError, GemelError, Problems, WarehouseError
 from gemel.files import headed, models_folder, read_yaml, to_yaml
 from gemel.spec.fields import Json
+from gemel.spec.manifest import Relation
+from gemel.spec.project import DbtProject
 
 Types = Mapping[str, Mapping[str, str]]
 
@@ -41,34 +41,34 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Names that other generated files have, with what has them: `{"buying": "feature view"}`."""
+    """Names that are not free, with what has them: `{"buying": "a feature view's"}`."""
 
     models: Mapping[str, str] = field(default_factory=dict)
     exposures: Mapping[str, str] = field(default_factory=dict)
 
 
-def generate(graph: Graph, nodes: Nodes, engine: Engine, *, root: Path, taken: Taken) -> dict[str, str]:
+def generate(graph: Graph, dbt: DbtProject, engine: Engine, *, root: Path, taken: Taken) -> dict[str, str]:
     """Every generated file's text by its path below `root`. Raises Problems (G70x) with all that cannot be made."""
-    declared = read_declared(nodes)
+    declared = read_declared(dbt)
     folder = models_folder(root, "bi")
-    world = read_world(nodes, folder)
+    taken = _taken(dbt, folder, taken)
     problems: list[GemelError] = [*declared.problems]
     models = list(_models(graph, declared, engine, problems))
-    problems += _unfit(models, engine, world, taken)
+    problems += _unfit(models, engine, taken)
     files: dict[str, str] = {}
     for model in models if not problems else ():
         try:
-            written = write_model(model, nodes, engine.dialect)
+            written = write_model(model, dbt, engine.dialect)
         except GemelError as error:
             error.about = model.about
             problems.append(error)
             continue
         files[f"{folder}/{model.name}.sql"] = written.text
-        if (circle := world.circle(model.name, written.reads)) is not None:
+        if (circle := _circle(dbt, model.name, written.reads)) is not None:
             told = f"dbt model {model.name!r} would be made of itself: {' -> '.join(circle)}"
             hint = "what is generated cannot be asked by the saved query, or seen by the wide view, that it is made of"
             problems.append(BiError("G703", told, hint=hint, about=model.about))
-    exposures = list(_exposures(graph, declared, models, world, taken, problems))
+    exposures = list(_exposures(graph, declared, models, dbt, taken, problems))
     types = _types(models, engine, root, problems) if not problems else {}
     if problems:
         raise Problems(dict.fromkeys(problems))
@@ -81,6 +81,32 @@ def generate(graph: Graph, nodes: Nodes, engine: Engine, *, root: Path, taken: T
         sources = dict.fromkeys((*(each.file for each in declared.queries), *(each.file for each in declared.views)))
         files[f"{folder}/_bi.yml"] = headed(".yml", ", ".join(sources), to_yaml(content))
     return files
+
+
+def _taken(dbt: DbtProject, folder: PurePosixPath, others: Taken) -> Taken:
+    """The names that the project itself has besides, but for what was generated into `folder`."""
+    own = [node for node in dbt.nodes.values() if node.package == dbt.name and node.kind != "source"]
+    exposures = [each for each in dbt.exposures if each.package == dbt.name and each.file != f"{folder}/_bi.yml"]
+    models = {node.name: f"in {node.file}" for node in own if node.file != f"{folder}/{node.name}.sql"}
+    return Taken(
+        models | {**others.models}, {each.name: f"in {each.file}" for each in exposures} | {**others.exposures}
+    )
+
+
+def _circle(dbt: DbtProject, model: str, relations: Iterable[Relation]) -> list[str] | None:
+    """How a generated model would come to be made of itself: `scorecard -> summary -> scorecard`; None if not."""
+    own = f"model.{dbt.name}.{model}"
+    ways = [[node.id] for node in map(dbt.node_at, relations) if node is not None]
+    seen = {way[0] for way in ways}
+    while ways:
+        way = ways.pop()
+        if way[-1] == own:
+            return [model, *(each.rpartition(".")[2] for each in way)]
+        parents = dbt.nodes[way[-1]].parents if way[-1] in dbt.nodes else ()
+        ahead = [parent for parent in parents if parent not in seen]
+        seen.update(ahead)
+        ways += [[*way, parent] for parent in ahead]
+    return None
 
 
 def _models(graph: Graph, declared: Declared, engine: Engine, problems: list[GemelError]) -> Iterator[BiModel]:
@@ -97,7 +123,7 @@ def _models(graph: Graph, declared: Declared, engine: Engine, problems: list[Gem
                 problems.append(error)
 
 
-def _unfit(models: list[BiModel], engine: Engine, world: World, taken: Taken) -> Iterator[GemelError]:
+def _unfit(models: list[BiModel], engine: Engine, taken: Taken) -> Iterator[GemelError]:
     """What keeps dbt from building the models, seen before anything is written."""
     first: dict[str, BiModel] = {}
     for model in models:
@@ -106,7 +132,7 @@ def _unfit(models: list[BiModel], engine: Engine, world: World, taken: Taken) ->
             told = f"{model.name[:100]!r} would be the name of a dbt model, which it cannot be"
             hint = "name it in letters, digits and underscores; `alias:` can say another name for the table"
             yield BiError("G701", told, hint=hint, about=model.about)
-        other = taken.models.get(model.name) or world.names.get(model.name)
+        other = taken.models.get(model.name)
         if model.name in first:
             other = f"generated from {first[model.name].source} too"
         first.setdefault(model.name, model)
@@ -120,7 +146,7 @@ def _exposures(
     graph: Graph,
     declared: Declared,
     models: list[BiModel],
-    world: World,
+    dbt: DbtProject,
     taken: Taken,
     problems: list[GemelError],
 ) -> Iterator[Json]:
@@ -133,7 +159,7 @@ def _exposures(
         for consumer in consumers:
             known = first.setdefault(consumer.name, consumer)
             reads.setdefault(consumer.name, []).append((kind, name))
-            other = taken.exposures.get(consumer.name) or world.exposures.get(consumer.name)
+            other = taken.exposures.get(consumer.name)
             if other is not None:
                 told, hint = f"consumer {consumer.name!r} has the name of an exposure, {other}", "rename one of them"
             elif known != consumer:
@@ -146,7 +172,7 @@ def _exposures(
     for name, consumer in first.items():
         refs = [f"ref('{model.name}')" for model in models for read in reads[name] if read == _kind_and_name(model)]
         metrics = [metric for kind, read in reads[name] if kind == "saved_queries" for metric in saved.get(read, ())]
-        calls = [world.metrics[metric] for metric in metrics if metric in world.metrics]
+        calls = [dbt.metrics[metric] for metric in metrics if metric in dbt.metrics]
         meta: dict[str, list[str]] = {}
         for kind, read in reads[name]:
             meta.setdefault(kind, []).append(read)
@@ -173,7 +199,7 @@ def _types(models: list[BiModel], engine: Engine, root: Path, problems: list[Gem
             continue  # not built yet; `dbt build` will tell of anything else
         types[model.name] = {name: _spelled(type_, engine.dialect) for name, type_ in told.items()}
         cut = zones.cut(model, told) if zones else None
-        if cut is not None and not (engine.is_utc and model.built.materialized == "table"):
+        if cut is not None and not (engine.is_utc and model.export.kind == "table"):
             problems.append(_unsure(model, cut, engine))
     return types
 
@@ -190,7 +216,7 @@ def _spelled(type_: str, dialect: str) -> str:
 
 def _unsure(model: BiModel, time: str, engine: Engine) -> GemelError:
     told = f"{model.name!r} reads {time}, a time with a zone, which"
-    if model.built.materialized == "view":
+    if model.export.kind == "view":
         told, way = f"{told} each reader of a view cuts in the zone of its own session", "export it as a table, in UTC"
     elif engine.dialect == "duckdb":
         told, way = (

@@ -8,16 +8,15 @@ from typing import Any
 
 from sqlglot import exp
 
-from gemel.bi.declared import Built
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import identifier
-from gemel.dbt.nodes import Nodes
 from gemel.engines.lookup import by_adapter, by_dialect
 from gemel.errors import About, BiError, GemelError
 from gemel.files import headed, plain, told_apart
 from gemel.spec.fields import Json
-from gemel.spec.manifest import Relation
+from gemel.spec.manifest import Export, Relation
+from gemel.spec.project import DbtProject
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +31,22 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class BiModel:
-    """A dbt model that is to be generated, from `source`, a file. No two of its rows have the same of all `keys`, which
-    tell one `each` from another."""
+    """A dbt model that is to be generated as `export`, from `source`, a file. No two of its rows have the same of all
+    `keys`, which tell one `each` from another."""
 
-    name: str
     source: str
     plan: Plan
-    built: Built
+    export: Export
     description: str
     columns: tuple[Column, ...]
     keys: tuple[str, ...]
     meta: Mapping[str, Any]
     about: About
     each: str = "group"
+
+    @property
+    def name(self) -> str:
+        return self.export.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,9 @@ class Written:
     reads: tuple[Relation, ...]
 
 
-def write_model(model: BiModel, nodes: Nodes, dialect: str) -> Written:
+def write_model(model: BiModel, dbt: DbtProject, dialect: str) -> Written:
     """Raises QueryError (G327) for what the engine cannot say."""
-    sql, relations = _referring(model.plan, nodes, dialect)
+    sql, relations = _referring(model.plan, dbt, dialect)
     return Written(headed(".sql", model.source, f"{_config(model)}\n\n{sql}\n"), relations)
 
 
@@ -108,7 +110,7 @@ def sentence(text: str) -> str:
     return flat if flat.endswith((".", "!", "?")) else f"{flat}."
 
 
-def _referring(plan: Plan, nodes: Nodes, dialect: str) -> tuple[str, tuple[Relation, ...]]:
+def _referring(plan: Plan, dbt: DbtProject, dialect: str) -> tuple[str, tuple[Relation, ...]]:
     relations: list[Relation] = []
 
     def table(relation: Relation) -> exp.Table:
@@ -120,7 +122,7 @@ def _referring(plan: Plan, nodes: Nodes, dialect: str) -> tuple[str, tuple[Relat
 
     text = _kept_from_dbt(compiled(plan, Context(dialect, table)).sql)
     for number, relation in enumerate(relations):
-        text = text.replace(f"\0{number}\0", f"{{{{ {nodes.ref(relation)} }}}}")
+        text = text.replace(f"\0{number}\0", f"{{{{ {dbt.ref(relation)} }}}}")
     return text, tuple(relations)
 
 
@@ -131,12 +133,12 @@ def _kept_from_dbt(sql: str) -> str:
 
 def _config(model: BiModel) -> str:
     """dbt's settings of the model: where it goes is said as far as the definition says it."""
-    built = model.built
+    export = model.export
     settings = {
-        "materialized": built.materialized,
-        "alias": built.alias if built.alias != model.name else None,
-        "schema": built.schema,
-        "database": built.database,
+        "materialized": export.kind,
+        "alias": export.alias if export.alias != export.name else None,
+        "schema": export.schema,
+        "database": export.database,
     }
     told = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items() if value]
     return f"{{{{ config({', '.join(told)}) }}}}"

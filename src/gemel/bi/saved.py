@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gemel.bi.declared import DeclaredExport, DeclaredQuery
+from gemel.bi.declared import DeclaredQuery
 from gemel.bi.models import BiModel, Column, sentence
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.resolution import resolve
@@ -12,7 +12,7 @@ from gemel.compiler.plan.planning import plan
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
 from gemel.errors import About, GemelError
-from gemel.spec.manifest import Metric, SavedQuery
+from gemel.spec.manifest import Export, Metric, SavedQuery
 
 
 def saved_models(graph: Graph, declared: DeclaredQuery) -> Iterator[BiModel]:
@@ -38,13 +38,12 @@ def as_query(saved: SavedQuery) -> Query:
 
 
 def _model(
-    saved: SavedQuery, declared: DeclaredQuery, export: DeclaredExport, planned: Plan, columns: tuple[Column, ...]
+    saved: SavedQuery, declared: DeclaredQuery, export: Export, planned: Plan, columns: tuple[Column, ...]
 ) -> BiModel:
     return BiModel(
-        name=export.name,
         source=declared.file,
         plan=planned,
-        built=export.built,
+        export=export,
         description=saved.description or saved.label or f"The saved query {saved.name}.",
         columns=columns,
         keys=tuple(column.name for column in columns if "metric" not in column.meta),

@@ -74,10 +74,9 @@ def wide_model(graph: Graph, declared: DeclaredView, dialect: str) -> BiModel:
     columns += [_input_column(each, wide.formulas) for each in wide.formulas.inputs]
     meta = {"wide_view_of": declared.model, "metrics": said, "metrics_without_formula": unsaid}
     return BiModel(
-        name=declared.name,
         source=declared.file,
         plan=plan_wide(graph, wide),
-        built=declared.built,
+        export=declared.export,
         description=_text(model, said),
         columns=tuple(columns),
         keys=tuple(each.name for each in wide.seen if key is not None and _is_of(each, key)),

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gemel.dbt.nodes import Nodes
 from gemel.errors import GemelError
 
 if TYPE_CHECKING:
@@ -14,10 +13,9 @@ if TYPE_CHECKING:
 
 def newest(project: "Project") -> dict[str, dt.datetime]:
     """By view's name, in UTC. One whose table was not built, or has no rows, is left out."""
-    nodes = Nodes(project.artifacts / "manifest.json" if project.artifacts else None)
-    found = {}
+    dbt, found = project.dbt, {}
     for view in project.features.views:
-        relation = nodes.relation_name(view.name)
+        relation = dbt.relation_name(view.name)
         if relation is None:
             continue
         table = exp.to_table(relation, dialect=project.dialect)

@@ -7,28 +7,28 @@ from sqlglot import exp
 
 from gemel.compiler.compiled import Context
 from gemel.compiler.names.graph import Graph
-from gemel.dbt.nodes import Nodes
 from gemel.errors import GemelError, Problems
 from gemel.expectations.outcomes import compile_test
 from gemel.files import headed, tests_folder
 from gemel.spec.manifest import Relation
 from gemel.spec.metric_tests import MetricTest
 from gemel.spec.places import Places
+from gemel.spec.project import DbtProject
 
 
 def generate(
-    graph: Graph, tests: Iterable[MetricTest], *, nodes: Nodes, places: Places, root: Path, dialect: str
+    graph: Graph, tests: Iterable[MetricTest], *, dbt: DbtProject, places: Places, root: Path, dialect: str
 ) -> dict[str, str]:
     """The text of each test's file, by its path below `root`; none where the project has no folder for tests.
 
-    `nodes` knows what `ref()` takes. Raises Problems of the tests that cannot be asked, or not in the warehouse's SQL.
+    `dbt` knows what `ref()` takes. Raises Problems of the tests that cannot be asked, or not in the warehouse's SQL.
     """
     folder = tests_folder(root)
     files: dict[str, str] = {}
     problems: list[GemelError] = []
 
     def table(relation: Relation) -> exp.Table:
-        return exp.Table(this=exp.Identifier(this=f"{{{{ {nodes.ref(relation)} }}}}", quoted=False))
+        return exp.Table(this=exp.Identifier(this=f"{{{{ {dbt.ref(relation)} }}}}", quoted=False))
 
     for test in tests if folder else ():
         try:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gemel.compiler.names.graph import Graph
-from gemel.dbt.nodes import Nodes
 from gemel.engines.duckdb import DUCKDB
 from gemel.engines.engine import Capability, Engine
 from gemel.engines.stores import Table
@@ -18,12 +17,13 @@ from gemel.files import DATA, VIEWS, Change, Files, headed, models_folder, read_
 from gemel.files import compare as compare_files
 from gemel.files import write as write_files
 from gemel.on_demand.computing import compute_all
+from gemel.spec.project import DbtProject
 
 STORE = f"{VIEWS}/feature_store.yaml"
 
 
 def generate(
-    graph: Graph, bound: Bound, known: Known, *, root: Path, project: str, nodes: Nodes
+    graph: Graph, bound: Bound, known: Known, *, root: Path, project: str, dbt: DbtProject
 ) -> dict[str, str | None]:
     """Every generated file's text by its path below `root`; None for one that waits for dbt to say where tables are.
 
@@ -38,7 +38,7 @@ def generate(
     for view in bound.views:
         file = view.view.place.file if view.view.place else f"{VIEWS}/"
         try:
-            text = tables.model(view, types[view.name], nodes=nodes, engine=engine)
+            text = tables.model(view, types[view.name], dbt=dbt, engine=engine)
         except GemelError as error:
             problems.append(error)
             continue
@@ -48,7 +48,7 @@ def generate(
     if bound.views:
         files[f"{folder}/_feature_views.yml"] = headed(".yml", f"{VIEWS}/", properties(tables, bound, types, engine))
         computed = compute_all(bound.on_demand, types)
-        places = places_of(bound, nodes, engine)
+        places = places_of(bound, dbt, engine)
         written = (
             None
             if len(places) < len(bound.views)
@@ -61,11 +61,11 @@ def generate(
     return files
 
 
-def places_of(bound: Bound, nodes: Nodes, engine: Engine) -> dict[str, Table]:
+def places_of(bound: Bound, dbt: DbtProject, engine: Engine) -> dict[str, Table]:
     """Where the tables of the views are, of those that dbt knows of; a copied one is where we put it."""
     if engine.has(Capability.COPIED):
         return {view.name: Table("", "", view.name, view.name) for view in bound.views}
-    named = {view.name: nodes.relation_name(view.name) for view in bound.views}
+    named = {view.name: dbt.relation_name(view.name) for view in bound.views}
     return {name: table(relation, engine) for name, relation in named.items() if relation}
 
 

@@ -17,7 +17,6 @@ from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import copied, identifier, interval
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.fingerprints import fingerprints
-from gemel.dbt.nodes import Nodes
 from gemel.engines.duckdb import DUCKDB
 from gemel.engines.engine import Capability, Engine
 from gemel.errors import GemelError
@@ -29,6 +28,7 @@ from gemel.features.types import TYPES
 from gemel.files import DATA as DATA
 from gemel.files import plain, to_yaml, told_apart
 from gemel.spec.manifest import Relation
+from gemel.spec.project import DbtProject
 from gemel.spec.time import Window
 
 DEFINITION = "definition"
@@ -65,10 +65,10 @@ class Tables:
         self._digests: dict[str, str] = {}
         self._casts = {each.name: exp.DataType.build(each.sql, dialect=DUCKDB.dialect) for each in TYPES.values()}
 
-    def model(self, view: BoundView, types: Types, *, nodes: Nodes, engine: Engine = DUCKDB) -> str:
+    def model(self, view: BoundView, types: Types, *, dbt: DbtProject, engine: Engine = DUCKDB) -> str:
         """The body of `models/features/<view>.sql`, without the header, for `engine`.
 
-        `nodes` knows what `ref()` takes. Raises QueryError (G327) and BridgeError (G58x) for what cannot be said there.
+        `dbt` knows what `ref()` takes. Raises QueryError (G327) and BridgeError (G58x) for what cannot be said there.
         """
         made, lookback = self.digest(view), view.view.lookback
         with _at(view):
@@ -86,7 +86,7 @@ class Tables:
                     return shaped(select, engine)
 
                 typed = _compiled(self._plan(view), engine, finish)
-            text = typed.filled(lambda relation: f"{{{{ {nodes.ref(relation)} }}}}")
+            text = typed.filled(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}")
             if lookback is not None:
                 text = text.replace("WITH ", f"WITH {_asked(engine)}, ", 1)
             return f"{_config(view, made, engine)}\n\n{text}\n"

@@ -1,7 +1,6 @@
 """One project's features: what is declared, bound, generated, built and online, for the commands to work on."""
 
 import datetime as dt
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gemel.compiler.features.cells import MOMENT
-from gemel.dbt.nodes import Nodes
+from gemel.dbt.catalog import read_types
+from gemel.dbt.manifest import MANIFEST
 from gemel.engines.connections.opening import is_utc
 from gemel.engines.engine import Capability, Engine
 from gemel.engines.lookup import by_adapter
@@ -31,6 +31,7 @@ from gemel.online.export import export
 from gemel.proof import parity
 from gemel.proof.report import Report
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
+from gemel.spec.project import DbtProject
 from gemel.spec.time import seconds
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Opened(Protocol):
 
     @property
     def adapter(self) -> str: ...
+    @property
+    def dbt(self) -> DbtProject: ...
     def profile_target(self) -> "Target | None": ...
     @property
     def graph(self) -> "Graph": ...
@@ -141,23 +144,19 @@ class Workspace:
         store_of(engine)
         return engine
 
-    @property
-    def _nodes(self) -> Nodes:
-        return Nodes(self.artifacts / "manifest.json")
-
     def is_placed(self) -> bool:
         """Whether dbt has told where every feature table is; `dbt parse` tells it of new ones."""
-        return not self.views() or len(generation.places_of(self.bound, self._nodes, self.engine)) == len(self.views())
+        return not self.views() or len(generation.places_of(self.bound, self.project.dbt, self.engine)) == len(
+            self.views()
+        )
 
     def files(self) -> dict[str, str | None]:
         """Every generated file's text, by path. The database is let go of again.
 
         Raises BridgeError (G534) without dbt's manifest.json: only that tells what `ref()` calls a table.
         """
-        if not (self.artifacts / "manifest.json").is_file():
-            raise BridgeError(
-                "G534", f"dbt has left no {self.artifacts / 'manifest.json'}", hint="run `dbt parse`, which writes it"
-            )
+        if not self.project.dbt.is_parsed:
+            raise self._unparsed("run `dbt parse`, which writes it")
         files: dict[str, str | None] = {}
         try:
             if self.views() or self.bound.services:
@@ -167,7 +166,7 @@ class Workspace:
                     self._known(),
                     root=self.root,
                     project=self.name,
-                    nodes=self._nodes,
+                    dbt=self.project.dbt,
                 )
             return files | self.project.bi_files(self.spec) | self.project.metric_test_files()
         finally:
@@ -212,16 +211,10 @@ class Workspace:
 
     def relations(self) -> dict[str, str]:
         """Each feature table's name in the database, as dbt knows it. Raises BridgeError (G534)."""
-        file = self.artifacts / "manifest.json"
-        try:
-            nodes = json.loads(file.read_bytes())["nodes"]
-        except (OSError, ValueError, KeyError):
-            raise BridgeError("G534", f"dbt has left no {file}", hint="`gemel build` runs dbt") from None
-        found = {
-            view.name: str(node["relation_name"])
-            for view in self.views()
-            if (node := nodes.get(f"model.{self.name}.{view.name}")) and node.get("relation_name")
-        }
+        dbt = self.project.dbt
+        if not dbt.is_parsed:
+            raise self._unparsed("`gemel build` runs dbt")
+        found = {view.name: name for view in self.views() if (name := dbt.relation_name(view.name))}
         for view in self.views():
             if view.name not in found:
                 raise BridgeError(
@@ -231,6 +224,9 @@ class Workspace:
                     place=view.view.place,
                 )
         return found
+
+    def _unparsed(self, hint: str) -> BridgeError:
+        return BridgeError("G534", f"dbt has left no {self.artifacts / MANIFEST}", hint=hint)
 
     @contextmanager
     def _reading_tables(self) -> Iterator[None]:
@@ -480,7 +476,7 @@ class Workspace:
         from gemel.training.training_set import Source
 
         catalogs = self.project.warehouse.catalogs()
-        return Source(self.project.graph, self.types(), self.relations(), catalogs, self.artifacts)
+        return Source(self.project.graph, self.types(), self.relations(), catalogs, self.project.dbt)
 
     def _train(
         self,
@@ -556,7 +552,7 @@ class Workspace:
                 raise
             if self.engine.has(Capability.COPIED):
                 return Known(recorded=recorded)  # no profile here, as on a machine that only checks
-            described = describer(self.artifacts, self.engine)
+            described = describer(read_types(self.artifacts, self.project.dbt), self.engine)
             return Known(described, frozenset(), recorded, self.engine, is_asked=False)
         utc = is_utc(warehouse, self.project.profile_target())
         return Known(warehouse.describe, warehouse.catalogs(), recorded, self.engine, is_utc=utc)

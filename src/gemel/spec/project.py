@@ -132,9 +132,10 @@ class DbtProject:
             return call("ref", relation.node or relation.name)
         return call("ref", node.name, package=node.package if node.package != self.name else None, version=node.version)
 
-    def model(self, name: str) -> Node | None:
-        """A model of the project's own package; None where dbt has not seen it."""
-        return self.nodes.get(f"model.{self.name}.{name}")
+    def relation_name(self, model: str) -> str | None:
+        """A model of the project's own package as the engine's SQL names it; None where dbt has not seen it."""
+        node = self.nodes.get(f"model.{self.name}.{model}")
+        return node.relation_name if node else None
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:

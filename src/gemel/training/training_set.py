@@ -30,6 +30,7 @@ from gemel.on_demand.computing import Computed, compute
 from gemel.on_demand.sql import sql_of, taken_in
 from gemel.on_demand.terms import Reference
 from gemel.spec.manifest import Relation
+from gemel.spec.project import DbtProject
 from gemel.training.exactness import check_exact, exact_query
 from gemel.training.spine import Spine, check_columns, file_hash, read_spine, requests_of
 from gemel.whole_files import write_rows, write_text
@@ -49,13 +50,13 @@ STREAMS = 8
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where features come from. `relations` are the tables' names, `artifacts` is where dbt left its manifest.json."""
+    """Where features come from. `relations` are the tables' names, `dbt` is the project that they are of."""
 
     graph: Graph
     types: Mapping[str, Mapping[str, str]]
     relations: Mapping[str, str]
     catalogs: frozenset[str]
-    artifacts: Path
+    dbt: DbtProject
 
 
 class TrainingSet:
@@ -341,7 +342,7 @@ def _manifest(
         "features": [f"{view}.{name}" for view, name in choice.features()],
         **({"inputs": choice.inputs()} if choice.on_demand else {}),
         "definitions": definitions,
-        "dbt": _invocation(source.artifacts),
+        "dbt": _invocation(source.dbt),
         "columns": {field.name: str(field.type) for field in schema},
     }
 
@@ -351,7 +352,6 @@ def _definitions(tables: Tables, each: Chosen) -> dict[str, Any]:
     return {"table": tables.digest(each.view), "features": {name: made[name] for name in each.columns}}
 
 
-def _invocation(artifacts: Path) -> dict[str, Any]:
+def _invocation(dbt: DbtProject) -> dict[str, Any]:
     """The run of dbt that the tables' names are of."""
-    metadata = json.loads((artifacts / "manifest.json").read_bytes()).get("metadata", {})
-    return {name: metadata.get(name) for name in ("invocation_id", "dbt_version", "project_name")}
+    return {"invocation_id": dbt.invocation_id, "dbt_version": dbt.dbt_version, "project_name": dbt.name}
