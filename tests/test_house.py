@@ -24,7 +24,7 @@ LAYERS = {
     "files": {"errors", "spec", "compiler", "engines"},
     "checks": {"errors", "spec", "compiler", "engines"},
     "expectations": {"errors", "spec", "dbt", "compiler", "engines", "files"},
-    "on_demand": {"errors", "spec", "compiler", "features"},
+    "on_demand": {"errors", "spec", "compiler", "engines", "features"},
     "features": {"errors", "spec", "dbt", "compiler", "engines", "files", "on_demand", "online", "training", "proof"},
     "online": {"errors", "spec", "compiler", "engines", "features", "on_demand"},
     "training": {"errors", "spec", "compiler", "engines", "features", "on_demand", "whole_files"},
@@ -79,6 +79,21 @@ HEAVY: dict[str, set[str]] = {
     "pandas": set(),
     "pyarrow": set(),
 }
+
+# What names an engine besides its own file, and why. Exports, in bi/exports, write a tool's own SQL.
+ENGINES_NAMED = {
+    "bi/generation": "to become a capability",
+    "bi/imports/expressions": "reads ANSI SQL as PostgreSQL's",
+    "bi/imports/osi": "OSI's names of dialects",
+    "bi/imports/tables": "OSI's names of dialects",
+    "cli/exporting": "formats of other tools, listed without importing their exports",
+    "dbt/profile": "to move beside DuckDB's connection",
+    "diff/asking": "to become a capability",
+    "project": "to become a capability",
+}
+
+# Words that are an engine's name, too.
+NO_ENGINES = {"materialize": "what gemel and Feast do", "sqlite": "Feast's online store"}
 
 # Paths and hosts of one machine have no place in a repository.
 MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(tmp|root|work|home|Users|opt|mnt|private)/[\w.]|\b[A-Z]:\\Users\\")
@@ -150,6 +165,22 @@ def test_a_plan_becomes_sql_only_in_compiled():
         if target in steps and module not in steps[target] | {"compiler.compiled"}
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_only_an_engines_own_file_names_it():
+    from gemel.engines.lookup import every
+
+    names = {name for engine in every() for name in (engine.dialect, *engine.adapters)} - NO_ENGINES.keys()
+    name = re.compile(rf"({'|'.join(names)})(://.*)?")
+    naming: dict[str, list[int]] = {}
+    for path in SOURCE.rglob("*.py"):
+        module = path.relative_to(SOURCE).with_suffix("").as_posix()
+        texts = [each for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, ast.Constant)]
+        lines = [each.lineno for each in texts if isinstance(each.value, str) and name.fullmatch(each.value)]
+        if lines and not module.startswith(("engines/", "bi/exports/")):
+            naming[module] = lines
+    assert naming.keys() - ENGINES_NAMED.keys() == set(), f"ask what the engine can do instead: {naming}"
+    assert ENGINES_NAMED.keys() - naming.keys() == set(), "these name none any more"
 
 
 def test_what_is_slow_to_import_is_imported_late():

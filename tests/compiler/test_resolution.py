@@ -5,7 +5,7 @@ import pytest
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.names.terms import Formula, Leaf, Shifted, Trailing
 from gemel.compiler.plan.planning import cells_of
-from gemel.compiler.question.expressions import DIALECT
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import GemelError, UnknownNameError
 from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric, Ratio
 from gemel.spec.time import Window

@@ -18,8 +18,9 @@ from gemel.compiler.names.joins import FARTHEST_HOPS
 from gemel.compiler.names.terms import PerEntity, Predicate
 from gemel.compiler.plan.algebra import Derive, Named
 from gemel.compiler.plan.facts import Facts
-from gemel.compiler.question.expressions import DIALECT, bound, conjunction, parenthesized, present
+from gemel.compiler.question.expressions import bound, conjunction, parenthesized, present
 from gemel.compiler.sql.dialects import say
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, BiError, QueryError
 from gemel.spec.manifest import Dimension, Entity, SemanticModel
 

@@ -8,6 +8,7 @@ from gemel.checks.names import elements
 from gemel.compiler.names.graph import Graph, inputs
 from gemel.compiler.names.keys import metric_grain
 from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.manifest import Cumulative, Derived, Measure, Metric, Simple
 from gemel.spec.time import GRAINS, coarsest, finer
@@ -103,7 +104,7 @@ def _divisors(tree: exp.Expr) -> list[str]:
     """What is divided by, without what is not 0 by itself: a number, a NULLIF."""
     divisors = (node.expression.unnest() for node in tree.find_all(exp.Div, exp.IntDiv, exp.Mod))
     sure = (exp.Literal, exp.Nullif)
-    return list(dict.fromkeys(each.sql("duckdb") for each in divisors if not isinstance(each, sure)))
+    return list(dict.fromkeys(each.sql(DIALECT) for each in divisors if not isinstance(each, sure)))
 
 
 def time_spines(graph: Graph) -> Iterator[GemelError]:

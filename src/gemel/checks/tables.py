@@ -12,6 +12,7 @@ from gemel.compiler.names.composites import components
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.expressions import Refused, column
 from gemel.compiler.sql import dialects
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, GemelError
 from gemel.spec.manifest import Entity, Measure, Relation
 
@@ -67,7 +68,7 @@ def flag_of(graph: Graph, measure: Measure) -> str | None:
 
 
 def spine_column(name: str) -> str:
-    return column(name).sql("duckdb")
+    return column(name).sql(DIALECT)
 
 
 def select_from(graph: Graph, warehouse: "Warehouse", relation: Relation, texts: list[str]) -> exp.Select:

@@ -17,6 +17,7 @@ from gemel.compiler.question.query import Query
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.lowering import Tables, lower
 from gemel.compiler.sql.types import settled_type
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import QueryError
 from gemel.spec.manifest import Relation
 
@@ -33,7 +34,7 @@ class Context:
     finish: Callable[[exp.Select], exp.Select] | None = None
 
     @staticmethod
-    def naming(dialect: str = "duckdb", catalogs: frozenset[str] | None = None) -> "Context":
+    def naming(dialect: str = DIALECT, catalogs: frozenset[str] | None = None) -> "Context":
         """Relations by their names. With `catalogs`, a database that is not among them is left out."""
         return Context(dialect, dialects.named(catalogs))
 

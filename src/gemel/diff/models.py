@@ -10,9 +10,9 @@ from typing import Any
 from sqlglot import exp, parse
 from sqlglot.errors import SqlglotError
 
-from gemel.compiler.question.expressions import DIALECT
 from gemel.dbt.profile import read_yaml
 from gemel.dbt.rendering import UNKNOWN, Opaque, render
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import ProjectError
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Relation

@@ -15,6 +15,7 @@ from gemel.compiler.question.query import Query
 from gemel.diff.asking import Asker
 from gemel.diff.meaning import Change
 from gemel.engines.connections.duckdb import translated
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import GemelError, ProjectError
 from gemel.features.binding import BoundView, feature_query, timestamp
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
@@ -249,7 +250,7 @@ class _Compared:
         order += [exp.Ordered(this=exp.column(f"k{place}"), nulls_first=True) for place in range(len(self.keys))]
         select = select.order_by(*order)
         with translated():
-            return self.connection.sql((select.limit(limit) if limit else select).sql("duckdb")).to_arrow_table()
+            return self.connection.sql((select.limit(limit) if limit else select).sql(DIALECT)).to_arrow_table()
 
     def _pairs(self, value: str) -> exp.Select:
         """Each group that has a value in either state: `k0, …, old, new, difference, relative, moved`."""
@@ -298,7 +299,7 @@ class _Compared:
 
     def _rows(self, select: exp.Select) -> list[tuple[Any, ...]]:
         with translated():
-            return self.connection.execute(select.sql("duckdb")).fetchall()
+            return self.connection.execute(select.sql(DIALECT)).fetchall()
 
 
 def _number(value: Any) -> float | None:

@@ -10,6 +10,7 @@ from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.terms import Formula, Key, Leaf, PerEntity, Predicate, Term, Trailing
 from gemel.compiler.question.expressions import Refused
 from gemel.diff.models import Models
+from gemel.engines.duckdb import DIALECT
 from gemel.spec.manifest import Dimension, Entity, Measure, Relation, SemanticModel
 from gemel.tracing.digests import digest, repr_of
 
@@ -195,4 +196,4 @@ def sql_of(tree: exp.Expr) -> str:
     told = tree.transform(plain)
     while isinstance(told, exp.Paren):
         told = told.this
-    return str(told.sql("duckdb", comments=False, normalize_functions="upper"))
+    return str(told.sql(DIALECT, comments=False, normalize_functions="upper"))

@@ -1,4 +1,4 @@
-"""DuckDB, which has all that the compiler writes."""
+"""DuckDB, which has all that the compiler writes, and in which gemel computes what it computes by itself."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,10 @@ from gemel.engines.stores import FEAST, FeastStore
 if TYPE_CHECKING:
     from gemel.engines.connections.duckdb import Warehouse
 
+DIALECT = "duckdb"
+"""The SQL that definitions and filters are read in unless their project's warehouse speaks another one, that types are
+named in, and that scratch databases, Parquet files and Feast's offline store are asked in."""
+
 
 def _connect(target: Target, project_dir: Path) -> "Warehouse":
     from gemel.engines.connections.duckdb import Warehouse
@@ -18,8 +22,8 @@ def _connect(target: Target, project_dir: Path) -> "Warehouse":
 
 
 DUCKDB = Engine(
-    dialect="duckdb",
-    adapters=("duckdb",),
+    dialect=DIALECT,
+    adapters=(DIALECT,),
     capabilities=COMMON
     | {
         Capability.ISODOW,

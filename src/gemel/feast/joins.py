@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
 from gemel.feast.relations import Relation, aliased
 
@@ -130,15 +131,18 @@ def _typed(view: View, feature: Feature, n: int) -> exp.Expr:
     if feature.type is None or feature.type == built:
         return value
     if feature.type not in _INTEGERS or not (built in _FRACTIONS or built.startswith("DECIMAL")):
-        return exp.cast(value, feature.type, dialect="duckdb")
+        return exp.cast(value, feature.type, dialect=DIALECT)
     told = f"feature {view.name}:{feature.name} is {feature.type} by its view, and holds a fraction in its source"
     case = exp.Case()
     if built in _FRACTIONS:
-        case = case.when(exp.func("ISNAN", value, dialect="duckdb"), exp.null())
+        case = case.when(exp.func("ISNAN", value, dialect=DIALECT), exp.null())
     return (
         case.when(value.is_(exp.null()), exp.null())
-        .when(value.eq(exp.func("TRUNC", value, dialect="duckdb")), exp.cast(value, feature.type, dialect="duckdb"))
-        .else_(exp.func("ERROR", exp.Literal.string(told), dialect="duckdb"))
+        .when(
+            value.eq(exp.func("TRUNC", value, dialect=DIALECT)),
+            exp.cast(value, feature.type, dialect=DIALECT),
+        )
+        .else_(exp.func("ERROR", exp.Literal.string(told), dialect=DIALECT))
     )
 
 
@@ -148,7 +152,7 @@ def _key(view: View, n: int, rows: Mapping[str, str], *, left: bool) -> exp.Expr
     types = rows[mine], view.types[theirs]
     column = _column(mine) if left else _source(theirs)
     if types[0] == '"NULL"':
-        return exp.cast(column, types[1], dialect="duckdb") if left else column
+        return exp.cast(column, types[1], dialect=DIALECT) if left else column
     kinds = tuple(_kind(type_) for type_ in types)
     if kinds[0] == kinds[1]:
         return column
@@ -162,7 +166,7 @@ def _key(view: View, n: int, rows: Mapping[str, str], *, left: bool) -> exp.Expr
     if kinds[0 if left else 1] == "an integer":
         return column
     whole = exp.TryCast(this=column, to=exp.DataType.build("BIGINT"))
-    return exp.Case().when(column.copy().eq(exp.func("TRUNC", column.copy(), dialect="duckdb")), whole)
+    return exp.Case().when(column.copy().eq(exp.func("TRUNC", column.copy(), dialect=DIALECT)), whole)
 
 
 def _kind(type_: str) -> str:
@@ -179,7 +183,7 @@ def _is_fine(view: View) -> bool:
 
 
 def _huge(value: exp.Expr) -> exp.Expr:
-    return exp.cast(value, "HUGEINT", dialect="duckdb")
+    return exp.cast(value, "HUGEINT", dialect=DIALECT)
 
 
 def _number(value: int) -> exp.Expr:

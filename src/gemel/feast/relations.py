@@ -13,6 +13,7 @@ from feast.repo_config import RepoConfig
 from sqlglot import exp
 
 from gemel.engines.connections.duckdb import translated
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, WarehouseError, did_you_mean
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def relation_of(source: DataSource, config: RepoConfig) -> Relation:
 
     match source:
         case DuckDBSource(table=str(table)):
-            return Relation(source.name, exp.to_table(table, dialect="duckdb"), _database(source.database, config))
+            return Relation(source.name, exp.to_table(table, dialect=DIALECT), _database(source.database, config))
         case DuckDBSource(query=str(query)):
             return Relation(source.name, verbatim(query), _database(source.database, config))
         case FileSource() if source.file_format is None or isinstance(source.file_format, ParquetFormat):
@@ -97,9 +98,9 @@ def opened(database: Path | None, *, write: bool = False) -> "Iterator[duckdb.Du
                         "G401", f"the DuckDB file {database} does not exist", hint="`dbt build` makes it"
                     )
                 # Under its own name, as DuckDB would: views inside the file may say `shop.main.sales`.
-                name = exp.to_identifier(database.name.split(".")[0], quoted=True).sql("duckdb")
+                name = exp.to_identifier(database.name.split(".")[0], quoted=True).sql(DIALECT)
                 read_only = "" if write else "(READ_ONLY)"
-                connection.execute(f"ATTACH {exp.Literal.string(str(database)).sql('duckdb')} AS {name} {read_only}")
+                connection.execute(f"ATTACH {exp.Literal.string(str(database)).sql(DIALECT)} AS {name} {read_only}")
                 connection.execute(f"USE {name}")
             yield connection
     finally:
@@ -108,14 +109,14 @@ def opened(database: Path | None, *, write: bool = False) -> "Iterator[duckdb.Du
 
 def run(connection: "duckdb.DuckDBPyConnection", select: exp.Expr) -> "pyarrow.Table":
     with translated():
-        return connection.sql(select.sql("duckdb")).to_arrow_table()
+        return connection.sql(select.sql(DIALECT)).to_arrow_table()
 
 
 def described(connection: "duckdb.DuckDBPyConnection", relation: Relation) -> dict[str, str]:
     """The columns and DuckDB's types of them."""
     select = exp.select("*").from_(aliased(relation.tree, "source"))
     with translated():
-        return {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {select.sql('duckdb')}").fetchall()}
+        return {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {select.sql(DIALECT)}").fetchall()}
 
 
 def columns_of(relation: Relation) -> dict[str, str]:

@@ -8,6 +8,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.repo_config import RepoConfig
 from sqlglot import exp
 
+from gemel.engines.duckdb import DIALECT
 from gemel.feast.joins import ROWS
 from gemel.feast.relations import opened, run
 from gemel.feast.rows import EntityRows
@@ -29,7 +30,7 @@ class QueryJob(RetrievalJob):
 
     def to_sql(self) -> str:
         """A statement for each feature view."""
-        return ";\n\n".join(select.sql("duckdb", pretty=True) for select, _ in self._queries)
+        return ";\n\n".join(select.sql(DIALECT, pretty=True) for select, _ in self._queries)
 
     def _to_arrow_internal(self, timeout: int | None = None) -> "pyarrow.Table":
         [(select, database)] = self._queries

@@ -11,6 +11,7 @@ from feast.repo_config import RepoConfig
 from feast.utils import _get_requested_feature_views_to_features_dict
 from sqlglot import exp
 
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, did_you_mean
 from gemel.feast.joins import Feature, View
 from gemel.feast.relations import aliased, columns_of, opened, relation_of, run
@@ -77,7 +78,7 @@ def rows_between(config: RepoConfig, feature_views: Sequence[FeatureView], start
     for view in (_view(config, each, {}, full_feature_names=False) for each in feature_views):
         moment = exp.column(view.moment, quoted=True)
         keys = [exp.column(own, quoted=True).as_(name, quoted=True) for name, own in view.keys]
-        time = exp.cast(moment, "TIMESTAMPTZ", dialect="duckdb").as_("event_timestamp")
+        time = exp.cast(moment, "TIMESTAMPTZ", dialect=DIALECT).as_("event_timestamp")
         select = exp.select(*keys, time).distinct().from_(aliased(view.relation.tree, "source"))
         with opened(view.relation.database) as connection:
             found.append(run(connection, select.where(*within(moment, view.types[view.moment], start, end))))
@@ -100,9 +101,9 @@ def within(moment: exp.Expr, type_: str, start: dt.datetime | None, end: dt.date
             time = (
                 moment
                 if type_ in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
-                else exp.cast(moment, kind, dialect="duckdb")
+                else exp.cast(moment, kind, dialect=DIALECT)
             )
-            yield condition(this=time.copy(), expression=exp.cast(text, kind, dialect="duckdb"))
+            yield condition(this=time.copy(), expression=exp.cast(text, kind, dialect=DIALECT))
 
 
 def _view(config: RepoConfig, view: FeatureView, features: Mapping[str, None], *, full_feature_names: bool) -> View:

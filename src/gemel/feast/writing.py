@@ -13,6 +13,7 @@ from feast.repo_config import RepoConfig
 from sqlglot import exp
 
 from gemel.engines.connections.duckdb import translated
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
 from gemel.feast.relations import opened, relation_of
 from gemel.feast.source import DuckDBSource
@@ -70,8 +71,8 @@ def _write_table(
     if not target.table:
         raise BridgeError("G545", f"source {target.name!r} is a query, which nothing can be written to")
     relation = relation_of(target, config)
-    place = relation.tree.sql("duckdb")
-    batch = exp.select("*").from_(BATCH).sql("duckdb")
+    place = relation.tree.sql(DIALECT)
+    batch = exp.select("*").from_(BATCH).sql(DIALECT)
     with opened(relation.database, write=True) as connection, translated():
         connection.register(BATCH, table)
         if not replace:

@@ -6,7 +6,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from gemel.compiler.question.expressions import identifier
-from gemel.engines.duckdb import DUCKDB
+from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Engine
 from gemel.errors import WarehouseError
 from gemel.features.columns import Describe
@@ -22,10 +22,10 @@ def describer(tables: Mapping[tuple[str, str], Mapping[str, str]], engine: Engin
             for (schema, name), columns in tables.items():
                 place = exp.table_(identifier(name), db=identifier(schema))
                 typed = ", ".join(
-                    f"{identifier(each).sql(DUCKDB.dialect)} {_type(kind, engine)}" for each, kind in columns.items()
+                    f"{identifier(each).sql(DIALECT)} {_type(kind, engine)}" for each, kind in columns.items()
                 )
-                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema).sql(DUCKDB.dialect)}")
-                connection.execute(f"CREATE TABLE {place.sql(DUCKDB.dialect)} ({typed})")
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema).sql(DIALECT)}")
+                connection.execute(f"CREATE TABLE {place.sql(DIALECT)} ({typed})")
             try:
                 found = connection.execute(f"DESCRIBE {sql}").fetchall()
             except duckdb.Error as error:
@@ -40,6 +40,6 @@ def _type(kind: str, engine: Engine) -> str:
     if kind.upper() in engine.unscaled_types:
         return "DECIMAL(38, 9)"
     try:
-        return str(exp.DataType.build(kind, dialect=engine.dialect).sql(DUCKDB.dialect))
+        return str(exp.DataType.build(kind, dialect=engine.dialect).sql(DIALECT))
     except SqlglotError:
         return "STRUCT(unknown INTEGER)"  # no feature, and no key

@@ -12,6 +12,7 @@ from typing import Any
 from sqlglot import exp
 
 from gemel.dbt.profile import Target
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, GemelError
 from gemel.features.binding import BoundView
 
@@ -51,7 +52,7 @@ def read_origin(file: Path) -> Origin | None:
     query = exp.select("key", "value").from_(exp.Table(this=metadata))
     found: dict[str, str] = {}
     with suppress(duckdb.Error), duckdb.connect() as con:
-        rows = con.execute(query.sql("duckdb")).fetchall()
+        rows = con.execute(query.sql(DIALECT)).fetchall()
         found = {bytes(key).decode(): bytes(value).decode() for key, value in rows}
     return Origin.parse({"target": found.get("gemel_target"), "relation": found.get("gemel_relation")})
 

@@ -3,6 +3,7 @@
 from sqlglot import exp
 
 from gemel.compiler.features.cells import MOMENT
+from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError
 from gemel.features.binding import BoundView
@@ -61,4 +62,4 @@ def type_name(type_: str, engine: Engine) -> str:
     """What the warehouse calls a feature's type."""
     if engine.has(Capability.COPIED):
         return TYPES[type_].sql
-    return str(exp.DataType.build(TYPES[type_].sql, dialect="duckdb").sql(engine.dialect))
+    return str(exp.DataType.build(TYPES[type_].sql, dialect=DIALECT).sql(engine.dialect))

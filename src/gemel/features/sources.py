@@ -6,7 +6,7 @@ import yaml
 from sqlglot import exp
 
 from gemel.compiler.question.expressions import identifier
-from gemel.engines.duckdb import DUCKDB
+from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability, Engine
 from gemel.engines.lookup import every
 from gemel.engines.stores import FeastStore, Table, TargetSettings
@@ -36,7 +36,7 @@ def table(relation_name: str, engine: Engine) -> Table:
         return part.name if part.args.get("quoted") else folded(part.name)
 
     database, schema, own = (name(parsed.args.get(part)) for part in ("catalog", "db", "this"))
-    sql = ".".join(identifier(part).sql(DUCKDB.dialect) for part in (database, schema, own) if part)
+    sql = ".".join(identifier(part).sql(DIALECT) for part in (database, schema, own) if part)
     return Table(database, schema, own, sql)
 
 

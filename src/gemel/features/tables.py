@@ -17,7 +17,7 @@ from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import copied, identifier, interval
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.fingerprints import fingerprints
-from gemel.engines.duckdb import DUCKDB
+from gemel.engines.duckdb import DIALECT, DUCKDB
 from gemel.engines.engine import Capability, Engine
 from gemel.errors import GemelError
 from gemel.features.binding import UNTIL, Bound, BoundService, BoundView, timestamp
@@ -63,7 +63,7 @@ class Tables:
         self.graph = graph
         self._said: dict[str, _Said] = {}
         self._digests: dict[str, str] = {}
-        self._casts = {each.name: exp.DataType.build(each.sql, dialect=DUCKDB.dialect) for each in TYPES.values()}
+        self._casts = {each.name: exp.DataType.build(each.sql, dialect=DIALECT) for each in TYPES.values()}
 
     def model(self, view: BoundView, types: Types, *, dbt: DbtProject, engine: Engine = DUCKDB) -> str:
         """The body of `models/features/<view>.sql`, without the header, for `engine`.
@@ -130,7 +130,7 @@ class Tables:
 
     def _duckdb(self, view: BoundView) -> "_Said":
         if view.name not in self._said:
-            parts = framed(view.plan, Context(DUCKDB.dialect, _Numbers().table, _stamped))
+            parts = framed(view.plan, Context(DIALECT, _Numbers().table, _stamped))
             natural = _Text(parts.frame.filled(parts.outputs), parts.relations)
             self._said[view.name] = _Said(parts.frame, parts.outputs, natural)
         return self._said[view.name]
@@ -269,7 +269,7 @@ def _forgets(view: BoundView, made: str, lookback: Window, engine: Engine) -> st
 
 def _keys(view: BoundView) -> str:
     """What a row is told apart by, as SQL: `carrier, event_timestamp`; `"order"` where the word is SQL's own."""
-    writer = dialects.generator(DUCKDB.dialect)
+    writer = dialects.generator(DIALECT)
     return ", ".join(writer.generate(identifier(name), copy=False) for name in (*view.view.entities, MOMENT))
 
 

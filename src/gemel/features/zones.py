@@ -11,7 +11,7 @@ from sqlglot import exp
 from gemel.compiler.compiled import compile_select, reads
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.sql import dialects
-from gemel.engines.duckdb import DUCKDB
+from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError, GemelError
 from gemel.features.binding import BoundView, known_times
@@ -37,7 +37,7 @@ def zoned(
 
     def type_of(relation: Relation, value: exp.Expr) -> str:
         """Of something that is computed, asked once."""
-        key = (relation, value.sql(DUCKDB.dialect))
+        key = (relation, value.sql(DIALECT))
         if key not in types:
             table = exp.alias_(named(relation), exp.to_identifier(relation.name, quoted=True), table=True)
             query = exp.select(exp.alias_(value.copy(), "moment")).from_(table)

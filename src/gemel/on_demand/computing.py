@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from gemel.compiler.question.expressions import Refused, column
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, GemelError, Problems
 from gemel.on_demand.binding import BoundOnDemand
 from gemel.on_demand.grammar import typed
@@ -57,7 +58,7 @@ class Computed:
         """Twelve hex digits that change when what is computed does; `sources` are those of the features it takes."""
         terms = {feature: self.terms[feature]} if feature else self.terms
         taken = {each for term in terms.values() for each in walk(term) if isinstance(each, Reference)}
-        told = {name: sql_of(term, lambda each: column(each.name)).sql("duckdb") for name, term in terms.items()}
+        told = {name: sql_of(term, lambda each: column(each.name)).sql(DIALECT) for name, term in terms.items()}
         told |= {each.name: f"{each.type} {sources.get(each.name, '')}" for each in taken}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 

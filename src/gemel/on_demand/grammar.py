@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from gemel.compiler.question.expressions import Refused, parse_expression
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import did_you_mean
 from gemel.on_demand.operations import PARTS, STEPS, as_float, operation
 from gemel.on_demand.terms import NULL, Constant, Operation, Parameter, Reference, Type, Typed
@@ -320,7 +321,7 @@ class _Typing:
         return operation("case", *parts, default, type=default.type)
 
     def cast(self, tree: exp.Expr) -> Typed:
-        written = tree.args["to"].sql("duckdb").lower()
+        written = tree.args["to"].sql(DIALECT).lower()
         word = {"text": "varchar"}.get(written, written)
         if word not in WORDS:
             raise Mistyped(f"{_shown(tree)}: cast takes {', '.join(WORDS)}, not {written}")
@@ -462,7 +463,7 @@ def _settled(terms: list[Typed]) -> list[Typed]:
 
 
 def _shown(tree: exp.Expr) -> str:
-    text = tree.sql("duckdb")
+    text = tree.sql(DIALECT)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from gemel.engines.duckdb import DIALECT
 from gemel.on_demand.terms import Constant, Operation, Term, Type, Typed
 
 Build = Callable[..., exp.Expr]
@@ -39,11 +40,11 @@ class Spelling:
 
 
 def _cast(value: exp.Expr, type_: str) -> exp.Expr:
-    return exp.Cast(this=value, to=exp.DataType.build(type_, dialect="duckdb"))
+    return exp.Cast(this=value, to=exp.DataType.build(type_, dialect=DIALECT))
 
 
 def _try_cast(value: exp.Expr, type_: str) -> exp.Expr:
-    return exp.TryCast(this=value, to=exp.DataType.build(type_, dialect="duckdb"))
+    return exp.TryCast(this=value, to=exp.DataType.build(type_, dialect=DIALECT))
 
 
 def _huge(value: exp.Expr) -> exp.Expr:

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from sqlglot import exp
 
+from gemel.engines.duckdb import DIALECT
 from gemel.on_demand.operations import OPERATIONS, SQL_TYPES, no_nan
 from gemel.on_demand.terms import Constant, Operation, Parameter, Reference, Term, Type
 
@@ -27,7 +28,7 @@ def sql_of(term: Term, take: Callable[[Reference], exp.Expr]) -> exp.Expr:
 
 def taken_in(value: exp.Expr, type_: Type) -> exp.Expr:
     """A column as the expressions see it: of one type, without NaN, times to the second."""
-    typed = exp.cast(value, SQL_TYPES[type_], dialect="duckdb")
+    typed = exp.cast(value, SQL_TYPES[type_], dialect=DIALECT)
     match type_:
         case "float64":
             return no_nan(typed)
@@ -40,14 +41,14 @@ def taken_in(value: exp.Expr, type_: Type) -> exp.Expr:
 def _constant(value: object, type_: Type) -> exp.Expr:
     match value:
         case None:
-            return exp.cast(exp.null(), SQL_TYPES[type_], dialect="duckdb")
+            return exp.cast(exp.null(), SQL_TYPES[type_], dialect=DIALECT)
         case bool():
             return exp.true() if value else exp.false()
         case dt.datetime():
             text = exp.Literal.string(value.strftime("%Y-%m-%d %H:%M:%S"))
-            return exp.cast(text, "TIMESTAMP", dialect="duckdb")
+            return exp.cast(text, "TIMESTAMP", dialect=DIALECT)
         case int() | float():
             # From a text, so that no DECIMAL stands in between.
-            return exp.cast(exp.Literal.string(repr(value)), SQL_TYPES[type_], dialect="duckdb")
+            return exp.cast(exp.Literal.string(repr(value)), SQL_TYPES[type_], dialect=DIALECT)
         case _:
             return exp.Literal.string(str(value))

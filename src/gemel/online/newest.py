@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.question.expressions import column
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
 from gemel.features.origins import Origin
 from gemel.features.tables import CREATED
@@ -77,8 +78,8 @@ def newest(view: OnlineView, until: dt.datetime, *, sort: bool = False) -> Itera
     with tempfile.TemporaryDirectory(prefix="gemel-") as folder:
         con = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder})
         try:
-            (entities, last), *_ = con.execute(_extent(view, until).sql("duckdb")).fetchall()
-            yield Newest(entities, last, _batches(view, con, _rows(view, until, sort).sql("duckdb")))
+            (entities, last), *_ = con.execute(_extent(view, until).sql(DIALECT)).fetchall()
+            yield Newest(entities, last, _batches(view, con, _rows(view, until, sort).sql(DIALECT)))
         except duckdb.Error as error:
             first = str(error).splitlines()[0]
             raise BridgeError(
@@ -135,7 +136,7 @@ def _source(view: OnlineView, until: dt.datetime) -> exp.Select:
 def _typed(name: str, type_: str) -> exp.Expr:
     if type_ == "timestamp":
         return _micros(name)
-    return exp.cast(column(name), exp.DataType.build(TYPES[type_].sql, dialect="duckdb"))
+    return exp.cast(column(name), exp.DataType.build(TYPES[type_].sql, dialect=DIALECT))
 
 
 def _micros(name: str) -> exp.Expr:

@@ -20,6 +20,7 @@ from gemel.compiler.names.graph import METRIC_TIME, Graph, inputs
 from gemel.compiler.plan.distinct import Back
 from gemel.compiler.question.expressions import column as sql_column
 from gemel.compiler.question.parsing import parse_item
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
 from gemel.features.binding import BoundView, Column, as_asked
 from gemel.features.tables import DATA
@@ -73,7 +74,7 @@ class Places:
     online: Online | None = None
     until: Mapping[str, dt.datetime | None] | None = None
     facts_until: dt.datetime | None = None
-    dialect: str = "duckdb"
+    dialect: str = DIALECT
     are_copied: bool = True
 
 
@@ -396,7 +397,7 @@ def _compare_copy(table: _Table, report: Report) -> None:
         .where(exp.or_(*differ))
         .limit(MOST_ROWS)
     )
-    rows = table.places.run(query.sql("duckdb")).rows()
+    rows = table.places.run(query.sql(DIALECT)).rows()
     for row in rows:
         left, right = row[: len(row) // 2], row[len(row) // 2 :]
         known = left if left[len(table.keys)] is not None else right
@@ -417,7 +418,7 @@ def _tell_twins(table: _Table, relation: exp.Expr, name: str, report: Report) ->
     rows = exp.Count(this=exp.Star())
     query = exp.select(*keys, rows).from_(relation.copy()).group_by(*keys)
     query = query.having(exp.GT(this=rows.copy(), expression=exp.Literal.number(1))).limit(1)
-    for *entity, moment, count in table.places.run(query.sql("duckdb")).rows():
+    for *entity, moment, count in table.places.run(query.sql(DIALECT)).rows():
         who = ", ".join(f"{key}={value}" for key, value in zip(table.keys, entity, strict=True))
         report.reasons.append(f"{name} has {count} rows for {who} at {moment:%Y-%m-%d %H:%M}")
 

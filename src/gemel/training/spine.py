@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.streams import ROW
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, GemelError, WarehouseError, did_you_mean
 
 if TYPE_CHECKING:
@@ -113,9 +114,9 @@ def _of_select(sql: str, scratch: "Scratch", temp: Path) -> Spine:
 def _csv(path: Path, scratch: "Scratch", texts: Sequence[str]) -> str:
     from sqlglot import exp
 
-    file = exp.Literal.string(str(path)).sql("duckdb")
+    file = exp.Literal.string(str(path)).sql(DIALECT)
     found = {name for name, _ in scratch.describe(f"SELECT * FROM read_csv({file})")}
-    types = ", ".join(f"{exp.Literal.string(name).sql('duckdb')}: 'VARCHAR'" for name in texts if name in found)
+    types = ", ".join(f"{exp.Literal.string(name).sql(DIALECT)}: 'VARCHAR'" for name in texts if name in found)
     return f"SELECT * FROM read_csv({file}{f', types = {{{types}}}' if types else ''})"
 
 

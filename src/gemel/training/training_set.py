@@ -22,6 +22,7 @@ from gemel.compiler.names.graph import Graph
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import column, conjunction, equal, identifier, interval
 from gemel.compiler.sql import dialects
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
 from gemel.features.selection import Choice, Chosen
 from gemel.features.tables import CREATED, Tables
@@ -115,7 +116,7 @@ def make(
                 joined = _exact(scratch, source, chosen, inputs)
             case _:
                 assert_never(accuracy)
-        schema, found = scratch.stream(_answer(joined, choice, computed).sql("duckdb"), size=64 * 2048)
+        schema, found = scratch.stream(_answer(joined, choice, computed).sql(DIALECT), size=64 * 2048)
         columns = _widened(rows.schema, schema)
         batches = _side_by_side(rows, found, columns)
         table = None
@@ -150,7 +151,7 @@ def _format(out: Path | None, format: Format | None) -> Format:
 def _check_times(scratch: "Scratch", time_column: str) -> None:
     """A row without a time would get NULL features, which a model takes for a fact: that nothing had happened."""
     without = exp.select(exp.Count(this=exp.Star())).from_(_requests()).where(column(MOMENT).is_(exp.null()))
-    [(count,)] = scratch.rows(without.sql("duckdb"))
+    [(count,)] = scratch.rows(without.sql(DIALECT))
     if count:
         raise BridgeError(
             "G554",
@@ -172,7 +173,7 @@ def _served(source: Source, chosen: Sequence[Chosen], inputs: Iterable[str], rep
     moment = column(MOMENT, "requests")
     for each in chosen:
         view = each.view.view
-        table: exp.Expr = exp.maybe_parse(source.relations[view.name], into=exp.Table, dialect="duckdb")
+        table: exp.Expr = exp.maybe_parse(source.relations[view.name], into=exp.Table, dialect=DIALECT)
         if view.name in repeated:
             table = exp.Subquery(this=_made_last(table, view.entities))
         table.set("alias", exp.TableAlias(this=identifier(view.name)))
@@ -193,7 +194,7 @@ def _repeated(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> l
     found = []
     for each in chosen:
         ends = exp.NEQ(this=exp.Min(this=column(CREATED)), expression=exp.Max(this=column(CREATED)))
-        [(several,)] = scratch.rows(f"SELECT {ends.sql('duckdb')} FROM {source.relations[each.view.name]}")
+        [(several,)] = scratch.rows(f"SELECT {ends.sql(DIALECT)} FROM {source.relations[each.view.name]}")
         if several:
             found.append(each.view.name)
     return found
@@ -215,7 +216,7 @@ def _made_last(table: exp.Expr, keys: Sequence[str]) -> exp.Select:
 
 def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen], inputs: Collection[str]) -> exp.Select:
     """Make a table of each view's features, and the query that brings them together."""
-    [(asked,)] = scratch.rows(exp.select(exp.Count(this=exp.Star())).from_(_requests()).sql("duckdb"))
+    [(asked,)] = scratch.rows(exp.select(exp.Count(this=exp.Star())).from_(_requests()).sql(DIALECT))
     for each in chosen:
         name = each.view.name
         plain = exact_query(each, source.types[name])
@@ -257,15 +258,15 @@ def _made(table: str, alias: str) -> exp.Expr:
 def _kept(scratch: "Scratch", facts: Relation) -> tuple[Kept, frozenset[str]]:
     """What is known of the facts in a table; and the columns that are fractions."""
     table = dialects.named(frozenset({"temp"}))(facts)
-    described = scratch.describe(exp.select("*").from_(table).sql("duckdb"))
+    described = scratch.describe(exp.select("*").from_(table).sql(DIALECT))
     is_full = [equal(exp.Count(this=exp.Star()), exp.Count(this=column(name))) for name, _ in described]
-    [row] = scratch.rows(exp.select(*is_full).from_(table).sql("duckdb"))
+    [row] = scratch.rows(exp.select(*is_full).from_(table).sql(DIALECT))
     full = frozenset(name for (name, _), is_so in zip(described, row, strict=True) if is_so)
     return Kept(facts, full), frozenset(name for name, type_ in described if type_ in ("DOUBLE", "FLOAT"))
 
 
 def _sql(source: Source, plan: Plan) -> str:
-    return compiled(plan, Context.naming("duckdb", source.catalogs | {"temp"})).sql
+    return compiled(plan, Context.naming(DIALECT, source.catalogs | {"temp"})).sql
 
 
 def _requests() -> exp.Table:
@@ -283,7 +284,7 @@ def _answer(joined: exp.Select, choice: Choice, computed: Sequence[Computed]) ->
         query = query.select(*features, copy=False)
     for view, (_, names) in zip(computed, choice.on_demand, strict=True):
         values = ((name, sql_of(view.terms[name], _taken), TYPES[view.terms[name].type].sql) for name in names)
-        query = query.select(*(exp.alias_(exp.cast(v, t, dialect="duckdb"), identifier(n)) for n, v, t in values))
+        query = query.select(*(exp.alias_(exp.cast(v, t, dialect=DIALECT), identifier(n)) for n, v, t in values))
     return query.order_by(column(ROW, "joined"), copy=False)
 
 

@@ -38,6 +38,7 @@ from gemel.compiler.plan.facts import truncated
 from gemel.compiler.plan.planning import cell_names, cells_of
 from gemel.compiler.question.expressions import column, conjunction, equal, interval, substitute
 from gemel.compiler.question.parsing import parse_item
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, BridgeError, did_you_mean
 from gemel.spec.manifest import Cumulative, Dimension, Metric
 from gemel.spec.time import GRAINS, SECONDS, Window, finer, seconds
@@ -379,4 +380,4 @@ def _turns(graph: Graph, query: FeatureQuery, facts: Plan, keys: tuple[str, ...]
 
 
 def typed(value: exp.Expr, type_: str | None) -> exp.Expr:
-    return exp.cast(value, exp.DataType.build(type_, dialect="duckdb")) if type_ else value
+    return exp.cast(value, exp.DataType.build(type_, dialect=DIALECT)) if type_ else value

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from gemel.compiler.names.composites import composites
 from gemel.compiler.names.joins import FARTHEST_HOPS, Hop, Ways
-from gemel.compiler.question.expressions import DIALECT, Texts
+from gemel.compiler.question.expressions import Texts
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.cache import by_name
 from gemel.spec.manifest import (

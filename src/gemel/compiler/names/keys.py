@@ -7,9 +7,10 @@ from sqlglot import exp
 
 from gemel.compiler.names.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.names.terms import Key, Span
-from gemel.compiler.question.expressions import DIALECT, Refused, parse_expression, too_far
+from gemel.compiler.question.expressions import Refused, parse_expression, too_far
 from gemel.compiler.question.functions import reaching
 from gemel.compiler.question.query import Item, Order, Query
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import GemelError, QueryError, did_you_mean
 from gemel.spec.manifest import Dimension, Entity, Metric
 from gemel.spec.time import DATE_PARTS, GRAINS, coarsest, finer, floor, is_standard, step

@@ -14,12 +14,9 @@ from sqlglot.errors import SqlglotError
 from gemel.compiler.question.functions import reaching
 from gemel.compiler.question.parsing import parse_reference
 from gemel.compiler.question.query import Item, MetricItem
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import QueryError
 from gemel.spec.time import Window
-
-DIALECT = "duckdb"
-"""The one canonical dialect of the compiler, in which definitions and filters are read unless their project's
-warehouse speaks another one."""
 
 # Words that an engine may not take as a bare name; quoting one too many costs only looks.
 RESERVED = frozenset(

@@ -7,6 +7,8 @@ import re
 
 from sqlglot import ErrorLevel, exp
 
+from gemel.engines.duckdb import DIALECT
+
 REACHES: dict[str, str] = {
     "reads files": "read_.* .*_scan(_dumb)? sniff_csv glob parquet_.* query query_table which_secret shell",
     "reads the settings and catalog of the database": "getenv getvariable current_setting current_.*_id current_query "
@@ -56,7 +58,7 @@ def reaching(tree: exp.Expr) -> str | None:
     for node in tree.walk():
         for kinds, what in _BY_KIND:
             if isinstance(node, kinds):
-                return f"{node.sql('duckdb', unsupported_level=ErrorLevel.IGNORE)[:60]} {what}"
+                return f"{node.sql(DIALECT, unsupported_level=ErrorLevel.IGNORE)[:60]} {what}"
         if isinstance(node, exp.Anonymous):
             name = node.name.lower()
             for pattern, what in _BY_NAME:

@@ -12,6 +12,7 @@ from sqlglot.generator import Generator
 from gemel.compiler.plan.algebra import Aggregate, AsOf, Combine, Derive, Filter, Lookup, Moments, Plan, Scan, columns
 from gemel.compiler.question.expressions import copied
 from gemel.compiler.sql import dialects
+from gemel.engines.duckdb import DIALECT
 from gemel.spec.manifest import Relation
 
 
@@ -26,7 +27,7 @@ def fingerprints(plan: Plan) -> dict[str, str]:
             tables[rows.right.alias] = (rows.right, rows.on)
         rows = rows.input
     assert isinstance(rows.source, AsOf)
-    teller = _Teller(rows.source, tables, dialects.generator("duckdb"))
+    teller = _Teller(rows.source, tables, dialects.generator(DIALECT))
     return {output.name: teller.output(output.value) for output in plan.outputs}
 
 

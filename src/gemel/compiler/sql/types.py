@@ -2,6 +2,8 @@
 
 from sqlglot import exp
 
+from gemel.engines.duckdb import DIALECT
+
 WHOLE, TRUTH = "BIGINT", "BOOLEAN"
 
 
@@ -13,6 +15,6 @@ def settled_type(output: exp.Expr) -> str | None:
         case exp.Boolean() | exp.Predicate() | exp.Not() | exp.Connector():
             return TRUTH
         case exp.Cast(to=exp.DataType() as type_):
-            return str(type_.sql("duckdb"))
+            return str(type_.sql(DIALECT))
         case _:
             return None
