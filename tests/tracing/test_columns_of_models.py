@@ -20,11 +20,11 @@ def made(sql, *, dialect="duckdb", parents=(ORDERS, CUSTOMERS), **more):
     model = table("mart", *(each.id for each in parents), **more)
     every = {each.id: each for each in (RAW, ORDERS, CUSTOMERS, *parents, model)}
     tables = DbtTables(Dag(every, written=True), {}, {}, frozenset(), reader(dialect))
-    return tables.made(model)
+    return tables.relation(model)
 
 
 def column(found, name):
-    return set(found.columns[name])
+    return set(found.columns[name].uses)
 
 
 def orders(*names, why="identity"):
@@ -37,7 +37,7 @@ def test_a_column_that_is_handed_on_and_one_that_is_computed():
     assert column(found, "double") == orders("amount", why="transformation")
     assert column(found, "state") == orders("status", why="transformation")
     assert column(found, "one") == set()
-    assert set(found.rows) == {("rows:orders", "rows")}
+    assert set(found.rows.uses) == {("rows:orders", "rows")}
 
 
 def test_what_decides_by_rows_is_no_part_of_a_value():
@@ -48,7 +48,7 @@ def test_what_decides_by_rows_is_no_part_of_a_value():
     )
     assert column(found, "revenue") == orders("amount", why="aggregation")
     assert column(found, "country") == {("column:customers.country", "identity")}
-    assert set(found.rows) == {
+    assert set(found.rows.uses) == {
         ("rows:orders", "rows"),
         ("rows:customers", "rows"),
         ("column:orders.customer_id", "join"),
@@ -79,7 +79,7 @@ def test_through_ctes_and_stars_of_known_columns():
     )
     assert list(found.columns) == ["id", "customer_id", "amount", "status", "sold_at", "country"]
     assert column(found, "amount") == orders("amount")
-    assert {("column:orders.customer_id", "join"), ("column:customers.customer_id", "join")} <= set(found.rows)
+    assert {("column:orders.customer_id", "join"), ("column:customers.customer_id", "join")} <= set(found.rows.uses)
 
 
 def test_a_star_without_some_columns_and_with_another_in_place():
@@ -91,7 +91,7 @@ def test_a_star_without_some_columns_and_with_another_in_place():
 def test_a_star_over_a_source_of_unknown_columns_hands_on_whatever_is_asked_for():
     found = made("with s as (select * from market.till.raw) select *, a + b as c from s", parents=(RAW,))
     assert column(found, "c") == {("column:till.raw.a", "transformation"), ("column:till.raw.b", "transformation")}
-    assert set(found.rest("anything")) == {("column:till.raw.anything", "identity")}
+    assert set(found.rest("anything").uses) == {("column:till.raw.anything", "identity")}
     assert column(found, "documented") == {("column:till.raw.documented", "identity")}
 
 
@@ -99,7 +99,7 @@ def test_a_bare_column_of_one_of_two_unknown_tables_is_said_to_be_lost():
     other = table("till.other", kind="source")
     found = made("select a from market.till.raw join market.till.other on true", parents=(RAW, other))
     assert column(found, "a") == {("source:till.raw", "table"), ("source:till.other", "table")}
-    assert found.lost == {"a": "a is of raw or other, whose columns are not known"}
+    assert found.gaps == {"a": "a is of raw or other, whose columns are not known"}
 
 
 def test_a_union_is_stacked_by_place_and_a_distinct_one_decides_by_every_column():
@@ -107,10 +107,10 @@ def test_a_union_is_stacked_by_place_and_a_distinct_one_decides_by_every_column(
     assert column(found, "id") == orders("id") | {("column:customers.customer_id", "identity")}
     assert column(found, "amount") == orders("amount")
     found = made("select id from market.main.orders union select customer_id from market.main.customers")
-    assert ("column:orders.id", "group_by") in found.rows
+    assert ("column:orders.id", "group_by") in found.rows.uses
     found = made("select id from market.main.orders except select customer_id from market.main.customers")
     assert column(found, "id") == orders("id")
-    assert ("column:customers.customer_id", "filter") in found.rows
+    assert ("column:customers.customer_id", "filter") in found.rows.uses
 
 
 def test_selects_inside_expressions_and_filters():
@@ -120,7 +120,7 @@ def test_selects_inside_expressions_and_filters():
     )
     assert ("column:customers.name", "aggregation") in column(found, "who")
     assert ("column:orders.customer_id", "filter") in column(found, "who")
-    assert ("column:customers.customer_id", "filter") in found.rows
+    assert ("column:customers.customer_id", "filter") in found.rows.uses
 
 
 def test_a_recursive_cte_comes_back_to_what_it_began_with():
@@ -136,7 +136,7 @@ def test_an_alias_used_again_and_groups_by_place_or_by_all():
     found = made("select amount * 2 as twice, twice + 1 as more from market.main.orders")
     assert column(found, "more") == orders("amount", why="transformation")
     found = made("select status, sum(amount) as total from market.main.orders group by all")
-    assert ("column:orders.status", "group_by") in found.rows
+    assert ("column:orders.status", "group_by") in found.rows.uses
 
 
 def test_functions_and_values_in_from_have_columns_of_what_they_take():
@@ -146,12 +146,14 @@ def test_functions_and_values_in_from_have_columns_of_what_they_take():
 
 
 def test_the_order_of_rows_counts_where_there_is_a_limit():
-    assert ("column:orders.sold_at", "sort") not in made("select id from market.main.orders order by sold_at").rows
-    assert ("column:orders.sold_at", "sort") in made("select id from market.main.orders order by sold_at limit 1").rows
+    assert ("column:orders.sold_at", "sort") not in made("select id from market.main.orders order by sold_at").rows.uses
+    assert ("column:orders.sold_at", "sort") in made(
+        "select id from market.main.orders order by sold_at limit 1"
+    ).rows.uses
     ranked = "select id from market.main.orders qualify row_number() over (order by sold_at) = 1"
-    assert ("column:orders.sold_at", "filter") in made(ranked).rows
+    assert ("column:orders.sold_at", "filter") in made(ranked).rows.uses
     first = "select distinct on (customer_id) amount from market.main.orders order by customer_id, sold_at"
-    assert set(made(first).rows) == {
+    assert set(made(first).rows.uses) == {
         ("rows:orders", "rows"),
         ("column:orders.customer_id", "group_by"),
         ("column:orders.customer_id", "sort"),
@@ -167,38 +169,38 @@ def test_a_window_by_name_is_what_its_name_stands_for():
         "window a as (partition by status), b as (a order by sold_at) qualify rank() over b = 1"
     )
     assert orders("status", "sold_at", why="window") <= column(found, "s")
-    assert orders("status", "sold_at", why="filter") <= set(found.rows)
+    assert orders("status", "sold_at", why="filter") <= set(found.rows.uses)
 
 
 def test_joins_that_name_no_columns_or_give_none():
     found = made("select amount, name from market.main.orders natural join market.main.customers")
     keys = {("column:orders.customer_id", "join"), ("column:customers.customer_id", "join")}
-    assert set(found.rows) == {("rows:orders", "rows"), ("rows:customers", "rows")} | keys
+    assert set(found.rows.uses) == {("rows:orders", "rows"), ("rows:customers", "rows")} | keys
     for join in (
         "semi join market.main.customers c on c.customer_id = o.customer_id and c.country = 'FR'",
         "anti join market.main.customers c using (customer_id)",
     ):
         found = made(f"select * from market.main.orders o {join}")
-        assert {("rows:customers", "rows")} | keys <= set(found.rows)
+        assert {("rows:customers", "rows")} | keys <= set(found.rows.uses)
         assert [*found.columns] == ["id", "customer_id", "amount", "status", "sold_at"]
     assert ("column:customers.country", "join") in made(
         "select o.id from market.main.orders o semi join market.main.customers on country = 'FR'"
-    ).rows
+    ).rows.uses
 
 
 def test_a_natural_join_of_unknown_columns_is_said_to_be_lost():
     other = table("till.other", kind="source")
     found = made("select id from market.main.orders natural join market.till.other", parents=(ORDERS, other))
-    assert ("source:till.other", "table") in found.rows
-    assert found.notes == ("a NATURAL JOIN is by the columns that its tables share, and not all are known",)
+    assert ("source:till.other", "table") in found.rows.uses
+    assert found.gaps == {"": "a NATURAL JOIN is by the columns that its tables share, and not all are known"}
 
 
 def test_a_whole_row_as_a_value_is_made_of_all_its_columns():
     found = made("select c as customer from market.main.customers c")
     assert column(found, "customer") >= {(f"column:customers.{name}", "identity") for name in ("name", "country")}
     found = made("select r as row from market.till.raw r", parents=(RAW,))
-    assert ("column:till.raw.documented", "identity") in found.columns["row"]
-    assert ("column:till.raw.r", "identity") not in found.columns["row"]
+    assert ("column:till.raw.documented", "identity") in found.columns["row"].uses
+    assert ("column:till.raw.r", "identity") not in found.columns["row"].uses
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def test_what_dbt_has_not_compiled_is_read_where_only_refs_stand_in_it():
     )
     found = made(None, raw=raw)
     assert column(found, "id") == orders("id")
-    assert ("column:orders.amount", "filter") in found.rows
+    assert ("column:orders.amount", "filter") in found.rows.uses
     source = made(None, raw="select a from {{ source('till', 'raw') }}", parents=(RAW,))
     assert column(source, "a") == {("column:till.raw.a", "identity")}
 
@@ -269,7 +271,7 @@ def test_what_cannot_be_followed_says_why(more, reason):
 
 
 def test_a_table_that_dbt_does_not_know_is_told():
-    assert made("select a from elsewhere.secret").notes == ("it reads elsewhere.secret, which dbt does not know of",)
+    assert made("select a from elsewhere.secret").gaps == {"": "it reads elsewhere.secret, which dbt does not know of"}
 
 
 def test_a_column_that_the_sql_does_not_make_is_told():
@@ -287,6 +289,6 @@ def test_models_stand_on_each_other_hundreds_deep():
     tables = DbtTables(
         Dag({each.id: each for each in (RAW, *chain)}, written=True), {}, {}, frozenset(), reader("duckdb")
     )
-    assert tables.made(chain[-1]).columns == {"a": (("column:m398.a", "identity"),)}
+    assert {*tables.relation(chain[-1]).columns["a"].uses} == {("column:m398.a", "identity")}
     lineage = Lineage(Definitions({}, ()), tables)
     assert len(list(tell(lineage, lineage.find("m399.a"), sides=("up",)))) == 403

@@ -17,7 +17,8 @@ from gemel.features.binding import BoundService, BoundView, as_asked, feature_qu
 from gemel.on_demand.binding import BoundOnDemand
 from gemel.spec.feature_views import MetricFeature
 from gemel.spec.manifest import Dimension, Entity, Metric, MetricInput, SavedQuery, SemanticModel
-from gemel.tracing.digests import digest, repr_of
+from gemel.tracing.derivations import digest
+from gemel.tracing.expressions import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def _view(models: Models, node: Node, found: Mapping[Part, Definition]) -> Defin
     query = ("saved query", str(node.meta.get("saved_query")))
     if query in found:
         meaning = found[query].meaning
-        return Definition(digest(meaning, node.materialized), {OWN: str(node.materialized), query: meaning})
+        return Definition(digest(meaning, str(node.materialized)), {OWN: str(node.materialized), query: meaning})
     return _node(models, node)
 
 
@@ -146,7 +147,7 @@ def _use_text(teller: Teller, used: MetricInput) -> str:
 def _filter_text(teller: Teller, text: str) -> str:
     try:
         template = teller.graph.texts.filter(text)
-        return f"{repr_of(template.tree)} of {', '.join(map(str, template.references))}"
+        return f"{text_of(template.tree)} of {', '.join(map(str, template.references))}"
     except GemelError:
         return " ".join(text.split())
 

@@ -12,7 +12,8 @@ from gemel.compiler.question.expressions import Refused
 from gemel.diff.models import Models
 from gemel.engines.duckdb import DIALECT
 from gemel.spec.manifest import Dimension, Entity, Measure, Relation, SemanticModel
-from gemel.tracing.digests import digest, repr_of
+from gemel.tracing.derivations import digest
+from gemel.tracing.expressions import text_of
 
 Part = tuple[str, str]
 """`("measure", "late_departures")`: a kind of definition and a name; kind "" is the definition's own text."""
@@ -52,12 +53,12 @@ class Teller:
             case PerEntity():
                 return f"PerEntity({self.tell((value.term, value.attributes))})"
             case Predicate():
-                return f"{repr_of(value.template.tree)} of {self.tell(value.operands)} {value.outer}"
+                return f"{text_of(value.template.tree)} of {self.tell(value.operands)} {value.outer}"
             case Key():
                 spine = self.spines() if value.grain in self.graph.custom_grains else ""
                 return f"Key({value.grain}, {value.part}, {value.component}, {value.is_metric_time}{spine})"
             case exp.Expr():
-                return repr_of(value)
+                return text_of(value)
             case tuple():
                 return f"({', '.join(map(self.tell, value))})"
             case _ if is_dataclass(value):
@@ -76,7 +77,7 @@ class Teller:
         )
         told = [self.tell(inputs[name]) for name in used]
         beside = sorted(self.tell(term) for name, term in inputs.items() if name not in used)
-        return f"Formula({repr_of(renamed)}; {'; '.join(told)}; beside {beside})"
+        return f"Formula({text_of(renamed)}; {'; '.join(told)}; beside {beside})"
 
     def measure(self, measure: Measure) -> str:
         model = self.graph.models[measure.model]

@@ -12,7 +12,7 @@ from gemel.compiler.question.parsing import parse_item, parse_order
 from gemel.compiler.question.query import Item, MetricItem
 from gemel.dbt.dag import Dag, by_place, place_of
 from gemel.errors import GemelError
-from gemel.graph.graph import Definitions, Edge, Gap, Node, Why
+from gemel.graph.graph import Definitions, Edge, Gap, Node
 from gemel.spec.manifest import (
     Conversion,
     Cumulative,
@@ -28,7 +28,8 @@ from gemel.spec.manifest import (
     SemanticModel,
     Simple,
 )
-from gemel.tracing.columns import bearing
+from gemel.tracing.derivations import Why
+from gemel.tracing.expressions import bearing
 
 
 def define(graph: Graph, dag: Dag) -> "Defined":
@@ -191,7 +192,7 @@ def columns_of(tree: exp.Expr) -> list[tuple[str, Why]]:
         return [(tree.name.lower(), "identity")]
     if isinstance(tree, exp.Tuple):  # a composite key
         return [(column.name.lower(), "identity") for column in tree.find_all(exp.Column)]
-    tree = flag_of(tree)
+    tree = flag_of(tree.unnest())
     found = dict.fromkeys((column.name.lower(), bearing(column, tree)) for column in tree.find_all(exp.Column))
     return list(found)
 

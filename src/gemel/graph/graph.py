@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from gemel.tracing.derivations import DIRECT, Why
+
 Kind = Literal[
     "source",
     "seed",
@@ -27,26 +29,6 @@ Kind = Literal[
 """`rows` are which rows a table has, apart from what stands in them. `input` is what a request brings."""
 
 TABLES: tuple[Kind, ...] = ("source", "seed", "snapshot", "model")
-
-Why = Literal[
-    "identity",
-    "transformation",
-    "aggregation",
-    "join",
-    "filter",
-    "group_by",
-    "sort",
-    "window",
-    "conditional",
-    "rows",
-    "part",
-    "table",
-]
-"""OpenLineage's words for how a column bears on another, and three more: that a table has rows at all (`rows`), that a
-whole has a part (`part`), and that all of a table may bear on it, as its SQL could not be resolved (`table`)."""
-
-DIRECT: frozenset[Why] = frozenset({"identity", "transformation", "aggregation", "part", "table"})
-"""Those by which a value is made of another one; the others decide which values it is made of, and in what order."""
 
 VALUE: frozenset[Why] = DIRECT | {"conditional", "window"}
 """Those by which a value changes on the same rows."""

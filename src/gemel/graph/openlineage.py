@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gemel.engines.engine import Engine
-from gemel.graph.graph import DIRECT, TABLES, Lineage, Node, Why
-from gemel.tracing.columns import stronger
+from gemel.graph.graph import TABLES, Lineage, Node
+from gemel.tracing.derivations import DIRECT, Why, compose
 
 PRODUCER = "https://pypi.org/project/gemel"
 _SPEC = "https://openlineage.io/spec"
@@ -185,7 +185,7 @@ class _Datasets:
             seen.add((source, why))
             if source.startswith(tuple(f"{kind}:" for kind in _PASSED)) or self._is_inlined(source):
                 edges = self._lineage.parents(source)
-                waiting += [(e.source, e.why if e.why == "rows" else stronger(e.why, why)) for e in edges]
+                waiting += [(e.source, compose(e.why, why)) for e in edges]
             else:
                 found[source, why] = None
         return found

@@ -2,26 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from gemel.dbt.dag import Dag, Table
-from gemel.graph.graph import TABLES, Edge, Gap, Node, Why
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What the columns and the rows of a table are made of: ids of nodes, each with how it bears on them.
-
-    `rest` says it of a column that is not among `columns`, where those are not all. `missed` says why the whole is not
-    known by columns; `lost` says it of single columns, and `notes` tell what else is not known.
-    """
-
-    columns: Mapping[str, tuple[tuple[str, Why], ...]] = field(default_factory=dict)
-    rows: tuple[tuple[str, Why], ...] = ()
-    missed: str | None = None
-    lost: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    rest: Callable[[str], Iterable[tuple[str, Why]]] | None = field(default=None, compare=False)
+from gemel.graph.graph import TABLES, Edge, Gap, Node
+from gemel.tracing.derivations import Derivation
+from gemel.tracing.relations import Relation
 
 
 class DbtTables:
@@ -37,7 +22,7 @@ class DbtTables:
         ours: Mapping[str, Node],
         used: Mapping[str, Iterable[str]],
         features: frozenset[str],
-        resolve: Callable[["DbtTables", Table], Made],
+        resolve: Callable[["DbtTables", Table], Relation],
     ) -> None:
         self.dag = dag
         self._ours = ours
@@ -47,7 +32,7 @@ class DbtTables:
         self._children = dag.children()
         self._named = {table.name: table for table in dag.tables.values() if table.id not in ours}
         self._tables_of = {node.id: dag.tables[id] for id, node in ours.items()}
-        self._made: dict[str, Made] = {}
+        self._relations: dict[str, Relation] = {}
         self._edges: dict[str, dict[str, list[Edge]]] = {}
 
     def node(self, id: str) -> Node | None:
@@ -93,11 +78,9 @@ class DbtTables:
         table = self._table(id)
         if table is None:
             return ()
-        made = self.made(table)
-        if made.missed is not None:
-            return tuple(Edge(self.id_of(parent), id, "table") for parent in self.parents(table))
-        found = made.rows if kind == "rows" else self._of_column(made, name.rpartition(".")[2])
-        return tuple(Edge(source, id, why) for source, why in found)
+        relation = self.relation(table)
+        found = relation.rows if kind == "rows" else relation.get(name.rpartition(".")[2])
+        return tuple(Edge(source, id, why) for source, why in found.uses) if found is not None else ()
 
     def out_of(self, id: str) -> tuple[Edge, ...]:
         table = self._table(id) or self._tables_of.get(id)
@@ -121,13 +104,13 @@ class DbtTables:
         table = self._named.get(name)
         if table is None:
             return self._used.get(name, ())
-        made = self.made(table)
+        relation = self.relation(table)
         asked = [*table.columns, *self._used.get(name, ())]
-        if made.missed is not None or made.rest is not None or table.kind in ("source", "seed"):
+        if relation.rest is not None:
             below = [self.dag.tables[child] for child in self._children.get(table.id, ())]
             sources = [source for child in below for source in self._edges_by_source(child)]
             asked += [each.removeprefix(f"column:{name}.") for each in sources if each.startswith(f"column:{name}.")]
-        return tuple(dict.fromkeys((*made.columns, *asked)))
+        return tuple(dict.fromkeys((*relation.names, *asked)))
 
     def gaps(self, id: str) -> tuple[Gap, ...]:
         kind, _, name = id.partition(":")
@@ -136,43 +119,37 @@ class DbtTables:
             owner = name.rpartition(".")[0] if kind == "column" else name
             loose = kind in ("column", "rows") and owner in self._used
             return (Gap(f"model:{owner}", "no manifest.json of dbt's tells of it: run `dbt parse`"),) if loose else ()
-        made = self.made(table)
-        if made.missed is not None:
-            return (Gap(self.id_of(table), made.missed),)
-        found = [Gap(self.id_of(table), note) for note in made.notes]
+        relation = self.relation(table)
+        if relation.missed is not None:
+            return (Gap(self.id_of(table), relation.missed),)
+        found = [Gap(self.id_of(table), relation.gaps[""])] if "" in relation.gaps else []
         column = name.rpartition(".")[2] if kind == "column" else None
-        if column is not None and column in made.lost:
-            found.insert(0, Gap(id, made.lost[column]))
+        if column is not None and column in relation.gaps:
+            found.insert(0, Gap(id, relation.gaps[column]))
         elif column is not None and table.kind in ("model", "snapshot") and not self._has(table, column):
             found.insert(0, Gap(id, "its table's SQL has no column of that name"))
         return tuple(found)
 
     def _has(self, table: Table, column: str) -> bool:
         """Whether a table's SQL makes a column; some of a snapshot's are dbt's own."""
-        made = self.made(table)
         own = table.kind == "snapshot" and column.startswith("dbt_")
-        return own or made.rest is not None or column in made.columns
+        return own or self.relation(table).get(column) is not None
 
-    def made(self, table: Table) -> Made:
-        """What a table is made of; nothing for a source or a seed, which are where lineage begins."""
+    def relation(self, table: Table) -> Relation:
+        """What a table is derived from; nothing for a source or a seed, which are where lineage begins."""
         waiting = [table]
         while waiting:  # not by calls: models stand on each other hundreds deep
             each = waiting[-1]
             begins = each.kind in ("source", "seed") or each.id in self._ours
-            above = [] if begins or each.id in self._made else [p for p in self.parents(each) if p.id not in self._made]
+            above = [] if begins else [p for p in self.parents(each) if p.id not in self._relations]
             above = [parent for parent in above if parent not in waiting]
             if above:
                 waiting += above
                 continue
             waiting.pop()
-            if each.id not in self._made:
-                self._made[each.id] = Made() if begins else self._resolve(self, each)
-        return self._made[table.id]
-
-    def _of_column(self, made: Made, name: str) -> Iterable[tuple[str, Why]]:
-        if name in made.columns:
-            return made.columns[name]
-        return made.rest(name) if made.rest else ()
+            if each.id not in self._relations:
+                self._relations[each.id] = _BEGINNING if begins else self._resolve(self, each)
+        return self._relations[table.id]
 
     def parents(self, table: Table) -> list[Table]:
         return [self.dag.tables[id] for id in table.parents if id in self.dag.tables]
@@ -193,3 +170,7 @@ class DbtTables:
                     for edge in self.into(id):
                         found[edge.source].append(edge)
         return self._edges[table.id]
+
+
+_NOTHING = Derivation("")
+_BEGINNING = Relation({}, _NOTHING, _NOTHING, lambda name: _NOTHING)

@@ -6,30 +6,35 @@ Where it cannot be followed, the reason is kept, and the model comes of its pare
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from sqlglot import exp, maybe_parse, parse
 from sqlglot.errors import SqlglotError
 
 from gemel.dbt.dag import Table
-from gemel.graph.tables import DbtTables, Made
-from gemel.tracing.columns import Deps, Relation, Unresolved, resolve_select
+from gemel.graph.tables import DbtTables
+from gemel.tracing.derivations import Derivation
+from gemel.tracing.queries import trace
+from gemel.tracing.relations import Relation, Unreadable, of_table
 
 
-def reader(dialect: str) -> Callable[[DbtTables, Table], Made]:
+def reader(dialect: str) -> Callable[[DbtTables, Table], Relation]:
     """What follows a model's SQL, which is of that dialect."""
     everywhere: dict[str, Table] = {}
 
-    def resolve(tables: DbtTables, table: Table) -> Made:
+    def resolve(tables: DbtTables, table: Table) -> Relation:
         if not everywhere:
             everywhere.update({name: each for each in tables.dag.tables.values() for name in _places(each)[:2]})
         try:
-            return _Model(tables, table, dialect, everywhere).made()
-        except Unresolved as unresolved:
-            return Made(missed=str(unresolved))
+            return _Model(tables, table, dialect, everywhere).relation()
+        except Unreadable as unreadable:
+            reason = str(unreadable)
         except SqlglotError as error:
-            return Made(missed=f"its SQL cannot be followed: {_first_line(error)}")
+            reason = f"its SQL cannot be followed: {_first_line(error)}"
         except RecursionError:
-            return Made(missed="its SQL is nested too deep")
+            reason = "its SQL is nested too deep"
+        whole = Derivation("", tuple(("table", tables.id_of(each)) for each in tables.parents(table)))
+        return Relation({}, whole, whole, lambda name: whole, missed=reason)
 
     return resolve
 
@@ -41,41 +46,37 @@ class _Model:
         self._tables = tables
         self._table = table
         self._dialect = dialect
-        self._notes: dict[str, None] = {}
+        self._notes: dict[str, str] = {}
         self._everywhere = everywhere
         self._parents = {name: each for each in tables.parents(table) for name in _names(each, dialect)}
 
-    def made(self) -> Made:
-        relation = resolve_select(self._tree(), self._relation)
-        return Made(
-            columns={name: tuple(deps) for name, deps in relation.columns.items()},
-            rows=tuple(relation.rows),
-            lost={name: reason for name, reason in relation.lost.items() if name},
-            notes=(*self._notes, *((relation.lost[""],) if "" in relation.lost else ())),
-            rest=relation.rest,
-        )
+    def relation(self) -> Relation:
+        relation = trace(self._tree(), self._opened)
+        if relation.missed is not None:
+            raise Unreadable(relation.missed)
+        return replace(relation, gaps={**relation.gaps, **self._notes})
 
     def _tree(self) -> exp.Expr:
         if self._table.language != "sql":
-            raise Unresolved(f"it is a {self._table.language.capitalize()} model")
+            raise Unreadable(f"it is a {self._table.language.capitalize()} model")
         sql = self._table.sql or self._plain()
         try:
             statements = [each for each in parse(sql, dialect=self._dialect) if each is not None]
         except (SqlglotError, ValueError) as error:
-            raise Unresolved(f"its SQL cannot be parsed: {_first_line(error)}") from None
+            raise Unreadable(f"its SQL cannot be parsed: {_first_line(error)}") from None
         if len(statements) != 1:
-            raise Unresolved(f"its SQL is {len(statements)} statements")
+            raise Unreadable(f"its SQL is {len(statements)} statements")
         return statements[0]
 
     def _plain(self) -> str:
         """What the user wrote, with its `ref()` and `source()` as names, where nothing else is left to compile."""
         raw = self._table.raw
         if not raw:
-            raise Unresolved("target/manifest.json has no SQL of it: run `dbt compile`")
+            raise Unreadable("target/manifest.json has no SQL of it: run `dbt compile`")
         text = _LITERAL_BLOCKS.sub(" ", raw)
         text = _CALL.sub(self._called, text)
         if "{{" in text or "{%" in text:
-            raise Unresolved("it is not compiled, and has more than ref() and source() in it: run `dbt compile`")
+            raise Unreadable("it is not compiled, and has more than ref() and source() in it: run `dbt compile`")
         return text
 
     def _called(self, match: re.Match[str]) -> str:
@@ -90,27 +91,20 @@ class _Model:
                 return parent.relation or f"__dbt__cte__{parent.name}"
         return match[0]
 
-    def _relation(self, node: exp.Table) -> Relation | None:
+    def _opened(self, node: exp.Table) -> Relation | None:
         """A table of dbt's, by its columns as far as they are known."""
         text = _text(node, self._dialect)
         found = self._parents.get(text) or self._everywhere.get(text)
         if found is None and not isinstance(node.this, exp.Func):
-            self._notes[f"it reads {text}, which dbt does not know of"] = None
+            self._notes.setdefault("", f"it reads {text}, which dbt does not know of")
         if found is None or found is self._table:
             return None
-        tables, whole = self._tables, found
-
-        def rest(name: str) -> Deps:
-            return {(tables.id_of(whole, name), "identity"): None}
-
-        made = tables.made(found)
-        closed = bool(made.columns) and made.rest is None and made.missed is None
-        known = made.columns if closed else dict.fromkeys((*made.columns, *found.columns))
-        return Relation(
-            columns={name: rest(name) for name in known},
-            rows={(tables.rows_of(found), "rows"): None},
-            rest=None if closed else rest,
-            wholes={(tables.id_of(found), "table"): None},
+        tables, table = self._tables, found
+        relation = tables.relation(table)
+        closed = bool(relation.names) and relation.rest is None
+        names = relation.names if closed else dict.fromkeys((*relation.names, *table.columns))
+        return of_table(
+            tables.id_of(table), tables.rows_of(table), lambda name: tables.id_of(table, name), names, closed=closed
         )
 
 

@@ -1,0 +1,240 @@
+"""One SELECT: its sources, the items of its list, and what decides on its rows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from sqlglot import exp
+
+from gemel.dbt.rendering import UNKNOWN
+from gemel.tracing.derivations import Derivation
+from gemel.tracing.expressions import Expression, read_expression, root_of
+from gemel.tracing.relations import (
+    TWICE,
+    Part,
+    Relation,
+    Unreadable,
+    Unresolved,
+    all_parts,
+    anything,
+    joined,
+    open_wholes,
+)
+from gemel.tracing.scopes import Scope
+
+Source = Callable[[exp.Expr, Scope], Relation]
+"""An item of FROM to its relation."""
+
+
+def select(tree: exp.Select, scope: Scope, source: Source) -> Relation:
+    """`scope` is its own, and empty. Raises Unreadable."""
+    beside: list[Relation] = []
+    joins = list(_read_from(tree, scope, source, beside))
+    expressions = [read_expression(each.unalias()) for each in tree.expressions]
+    items = _Items(scope)
+    for item, expression in zip(tree.expressions, expressions, strict=True):
+        items.add(item, expression)
+    if tree.args.get("exclude") or tree.args.get("pivots"):
+        raise Unreadable("columns are taken out of its whole list")
+    sources = [*scope.sources.values(), *beside]
+    for each in sources:
+        if each.missed or "" in each.gaps:
+            scope.gaps.setdefault("", each.missed or each.gaps[""])
+    parts: list[Part] = [*all_parts("identity", (each.rows for each in sources)), *joins]
+    deciding = list(_deciding(tree, scope, expressions, items))
+    if len(parts) == 1 and not deciding:
+        rows = sources[0].rows  # whatever is computed beside
+    else:
+        rows = Derivation(f"rows {len(sources)}", (*parts, *deciding))
+    relation = joined(sources, items.columns, rows, items.rest if items.open else None, items.wholes)
+    return replace(relation, gaps=scope.gaps)
+
+
+# --- FROM -----------------------------------------------------------------------------------------------------
+
+
+def _read_from(tree: exp.Expr, scope: Scope, source: Source, beside: list[Relation]) -> Iterator[Part]:
+    """Fill the sources; what the joins make of their rows. The tables of SEMI and ANTI joins, whose columns nobody
+    sees, go `beside`."""
+    from_ = tree.args.get("from_")
+    items = [*_items(from_.this)] if from_ is not None else []
+    items += [item for join in tree.args.get("joins") or () for item in _items(join.this, join)]
+    items += [(each, None) for each in tree.args.get("laterals") or ()]
+    for node, join in items:
+        relation = source(node, scope)
+        name = _name(node) or f"#{len(scope.sources)}"
+        inner = scope
+        if join is not None:
+            yield from _joined_by(join, relation, scope)
+        if join is not None and str(join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
+            beside.append(relation)
+            inner = replace(scope, sources={**scope.sources, name: relation})
+        else:
+            scope.sources[name] = relation
+        for key in ("on", "match_condition"):
+            if join is not None and isinstance(condition := join.args.get(key), exp.Expr):
+                yield "join", inner.derive_or_all(condition)
+
+
+def _items(node: exp.Expr, join: exp.Expr | None = None) -> Iterator[tuple[exp.Expr, exp.Expr | None]]:
+    """A source with the join that brings it, and those that hang on it; brackets around a join mean nothing."""
+    if isinstance(node, exp.Subquery) and not isinstance(node.this, exp.Query) and not node.alias:
+        yield from _items(node.this, join)
+    else:
+        yield node, join
+    if not (isinstance(node, exp.Subquery) and node.alias):
+        for inner in node.args.get("joins") or ():
+            yield from _items(inner.this, inner)
+
+
+def _name(node: exp.Expr) -> str:
+    pivots = node.args.get("pivots") or ()
+    name = next((each.alias for each in pivots if each.alias), node.alias)
+    if not name and isinstance(node, exp.Table) and not isinstance(node.this, exp.Func):
+        name = node.name
+    return str(name).lower()
+
+
+def _joined_by(join: exp.Expr, relation: Relation, scope: Scope) -> Iterator[Part]:
+    """How a join finds its rows, apart from its condition; the columns that it makes one become keys."""
+    method, side, kind = (str(join.args.get(key) or "").upper() for key in ("method", "side", "kind"))
+    yield "identity", Derivation(f"join {method} {side} {kind}")
+    sources = list(scope.sources.values())
+    names = [each.name.lower() for each in join.args.get("using") or ()]
+    if method == "NATURAL":
+        if any(each.rest is not None for each in (*sources, relation)):
+            scope.gaps.setdefault("", "a NATURAL JOIN is by the columns that its tables share, and not all are known")
+            yield "join", anything("natural", (*sources, relation))
+        names = [name for name in relation.columns if any(name in each.columns for each in sources)]
+    for name in names:
+        left = scope.keys.get(name) or next((each for source in sources if (each := source.get(name))), None)
+        sides = [each for each in (left, relation.get(name)) if each is not None]
+        yield from all_parts("join", sides)
+        if side == "FULL":
+            scope.keys[name] = Derivation("coalesce", all_parts("identity", sides))
+        elif kind not in ("SEMI", "ANTI") and sides:
+            scope.keys[name] = sides[-1] if side == "RIGHT" else sides[0]
+
+
+# --- the SELECT list ------------------------------------------------------------------------------------------
+
+
+class _Items:
+    """The columns, as they are added. `open` are those of stars over tables of unknown columns, by name, and `wholes`
+    what each of those is."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.columns: dict[str, Derivation] = {}
+        self.open: list[Callable[[str], Derivation | None]] = []
+        self.wholes: list[Derivation] = []
+
+    def rest(self, name: str) -> Derivation | None:
+        found = [each for get in self.open if (each := get(name)) is not None]
+        return Derivation("", all_parts("identity", found)) if found else None
+
+    def add(self, item: exp.Expr, expression: Expression) -> None:
+        """Raises Unreadable."""
+        star = item.this if isinstance(item, exp.Column) else item
+        if isinstance(star, exp.Star):
+            self._add_star(star, item.text("table").lower())
+            return
+        for leaf, _ in expression.leaves:
+            if isinstance(leaf, exp.Columns) or (isinstance(leaf, exp.Star) and leaf.parent is item):
+                raise Unreadable("COLUMNS() chooses its columns by a pattern")
+        name = item.alias_or_name.lower() or item.sql().lower()
+        if name.startswith(UNKNOWN):  # `{{ dbt_utils.star(…) }}`: nobody knows how many
+            whole = self.scope.everything(name)
+            self.open.append(lambda asked: Derivation(asked, (("identity", whole),)))
+            self.wholes.append(whole)
+            return
+        try:
+            derivation = self.scope.derive_read(expression)
+        except Unreadable:
+            raise
+        except Unresolved as unresolved:
+            derivation = self.scope.everything(expression.text)
+            self.scope.gaps[name] = str(unresolved)
+        named = [root[0].name.lower() for leaf, _ in expression.leaves if (root := root_of(leaf)) is not None]
+        for each in [alias.name.lower() for alias in item.expressions] if isinstance(item, exp.Aliases) else [name]:
+            self._put(each, derivation)
+            if each not in named:  # else it is a column of that name wherever it is named again
+                self.scope.aliases.setdefault(each, derivation)
+
+    def _put(self, name: str, derivation: Derivation) -> None:
+        self.columns[f"{name}{TWICE}{len(self.columns)}" if name in self.columns else name] = derivation
+
+    def _add_star(self, star: exp.Star, table: str) -> None:
+        if star.args.get("ilike"):
+            raise Unreadable("a pattern chooses its columns")
+        scope = self.scope
+        relations = [scope.named(table)] if table else list(scope.sources.values())
+        keys = {} if table else dict(scope.keys)
+        left_out = {each.name.lower() for each in star.args.get("except_") or ()}
+        names = {each.this.name.lower(): each.alias.lower() for each in star.args.get("rename") or ()}
+        replaced = {each.alias.lower(): scope.derive_or_all(each.this) for each in star.args.get("replace") or ()}
+        merged: set[str] = set()
+        for relation in relations:
+            for name, each in relation.columns.items():
+                if name not in left_out and name not in merged:
+                    self._put(names.get(name, name), replaced.get(name) or keys.get(name) or each)
+                    merged |= {name} & keys.keys()
+            for name, reason in relation.gaps.items():
+                scope.gaps.setdefault(name, reason)
+        open_ = [each for each in relations if each.rest is not None]
+        if not open_:
+            return
+        olds = {new: name for name, new in names.items()}
+
+        def rest(name: str) -> Derivation | None:
+            old = olds.get(name, name)
+            if name in left_out or (old == name and name in names):
+                return None
+            if old in replaced or old in keys:
+                return replaced.get(old) or keys[old]
+            # A column of one of several tables: nobody knows of which.
+            return open_[0].get(old) if len(open_) == 1 else anything(name, open_)
+
+        for name in (*names.values(), *replaced):
+            if name not in self.columns and (derivation := rest(name)) is not None:
+                self._put(name, derivation)
+        self.open.append(rest)
+        self.wholes.append(
+            Derivation(f"star {sorted(left_out)}", all_parts("identity", (each.whole for each in open_)))
+        )
+
+
+# --- rows -----------------------------------------------------------------------------------------------------
+
+
+def _deciding(tree: exp.Expr, scope: Scope, expressions: list[Expression], items: _Items) -> Iterator[Part]:
+    """What decides which rows there are, apart from FROM."""
+    for key in ("where", "prewhere", "connect", "match", "having", "qualify", "sample"):
+        if isinstance(clause := tree.args.get(key), exp.Expr):
+            yield "filter", scope.derive_or_all(clause)
+    outputs = [*items.columns.values(), *open_wholes(scope.sources.values() if items.open else ())]
+    group = tree.args.get("group")
+    if group is not None:
+        yield "identity", Derivation(f"group {sorted(key for key, value in group.args.items() if value)}")
+        yield from all_parts("group_by", (scope.key(each, items.columns) for each in group.expressions))
+        for key in ("grouping_sets", "cube", "rollup"):
+            for each in group.args.get(key) or ():
+                yield "group_by", scope.derive_or_all(each)
+        if group.args.get("all"):
+            plain = [each for each in expressions if not each.aggregates]
+            yield from all_parts("group_by", (scope.derive_or_all(each.tree) for each in plain))
+    elif any(each.aggregates for each in expressions):
+        yield "identity", Derivation("one group")
+    for each in expressions:
+        for call in each.multipliers:
+            yield "join", scope.derive_or_all(call)
+    distinct, order = tree.args.get("distinct"), tree.args.get("order")
+    first = distinct.args.get("on") if distinct is not None else None
+    if distinct is not None and first is None:
+        yield from (("identity", Derivation("distinct")), *all_parts("group_by", outputs))
+    elif first is not None:
+        yield "identity", Derivation("distinct on")
+        yield from all_parts("group_by", (scope.key(each, items.columns) for each in first.expressions))
+    cuts = [each for key in ("limit", "offset") if (each := tree.args.get(key)) is not None]
+    if order is not None and (cuts or first is not None or isinstance(tree.parent, exp.Array)):
+        yield from all_parts("sort", (scope.key(each, items.columns) for each in order.expressions))
+    yield from all_parts("sort", (scope.derive_or_all(each) for each in cuts))
