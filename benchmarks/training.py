@@ -22,6 +22,7 @@ from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Warehouse
 from gemel.features.binding import Bound, bind_features
 from gemel.features.selection import choose
+from gemel.run import Runner
 from gemel.spec.feature_views import parse_feature_views
 from gemel.spec.project import DbtProject
 from gemel.training import training_set
@@ -169,7 +170,7 @@ def by_gemel(folder: Path, what: str, spine: Path, out: Path) -> None:
     warehouse = Warehouse(profile)
     source = training_set.Source(graph, types, relations, warehouse.catalogs(), DbtProject())
     chosen = choose(bound, [view.name for view in bound.views])
-    training_set.make(source, chosen, spine, warehouse.scratch, accuracy=what, out=out)
+    training_set.make(source, chosen, spine, Runner(warehouse).scratch, accuracy=what, out=out)
 
 
 def definitions(what: str) -> tuple[Graph, Bound]:

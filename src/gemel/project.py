@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gemel.bi.definitions import Definitions
     from gemel.bi.exports.exported import Exported, View
     from gemel.bi.generation import Engine
+    from gemel.compiler.compiled import Compiled
     from gemel.compiler.names.graph import Graph
     from gemel.compiler.question.parsing import Spelled
     from gemel.compiler.question.query import Query
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from gemel.features.workspace import Workspace
     from gemel.graph.graph import Lineage
     from gemel.online.reading import OnlineRow
+    from gemel.run import Runner
     from gemel.spec.feature_views import FeatureSpec
     from gemel.spec.project import DbtProject
     from gemel.training.training_set import Accuracy, Format, TrainingSet
@@ -254,6 +256,13 @@ class Project:
             raise ProjectError("G605", "no database is named", hint="say which DuckDB file with --database")
         return open_target(read_target(self.dir, target=self.target, profiles_dir=self.profiles_dir), self.dir)
 
+    @property
+    def runner(self) -> "Runner":
+        """The warehouse, asked on behalf of the project's owner."""
+        from gemel.run import Runner
+
+        return Runner(self.warehouse)
+
     def close(self) -> None:
         """Let go of the database: while a DuckDB file is open, no other process can write to it. The next question
         opens it again. An open connection that was given stays its owner's."""
@@ -329,8 +338,7 @@ class Project:
 
         with self.placing():
             said = dialect if dialect is not None else self.dialect
-            sql = compile_query(self.graph, query, Context.naming(said, self._catalogs(dialect))).sql
-        return Answer(sql, self, dialect=said)
+            return Answer(compile_query(self.graph, query, Context.naming(said, self._catalogs(dialect))), self)
 
     def training_set(
         self,
@@ -422,12 +430,11 @@ class Project:
 
     def _engine(self) -> "Engine":
         from gemel.bi.generation import Engine
-        from gemel.engines.connections.opening import is_utc
 
         try:
             warehouse, target = self.warehouse, self.profile_target()
-            utc = is_utc(warehouse, target)
-            return Engine(self.adapter, self.dialect, warehouse.describe, warehouse.catalogs(), is_utc=utc)
+            utc = self.runner.is_utc(target)
+            return Engine(self.adapter, self.dialect, self.runner.describe, warehouse.catalogs(), is_utc=utc)
         except GemelError:
             return Engine(self.adapter, self.dialect)
 
@@ -481,10 +488,10 @@ class Project:
         assert self.file is not None
         return read_definitions(json.loads(self.file.read_bytes()), self.dbt)
 
-    def _types(self, select: str) -> dict[str, str]:
+    def _types(self, select: "Compiled") -> dict[str, str]:
         """The columns that a SELECT has, each with its type in DuckDB's words; none without a warehouse to ask."""
         try:
-            return dict(self.warehouse.describe(select))
+            return dict(self.runner.describe(select))
         except GemelError:
             return {}
 
@@ -557,7 +564,7 @@ class Project:
         from gemel.expectations.outcomes import run
 
         with self.placing():
-            outcomes = run(self.graph, self._chosen_tests(metrics, select), self.warehouse)
+            outcomes = run(self.graph, self._chosen_tests(metrics, select), self.runner)
         for outcome in outcomes:
             if outcome.error is not None:
                 self._place(outcome.error)
@@ -623,7 +630,7 @@ class Project:
             from gemel.expectations.outcomes import refused
 
             reachable = not skip_dw and not any(each.code in UNREACHABLE for each in found)
-            found += refused(self.graph, tests, self.warehouse if reachable else None)
+            found += refused(self.graph, tests, self.runner if reachable else None)
         found += (*unread, *(lost_metric_tests(self._places) if self._places else ()))
         for each in found:
             self._place(each)
@@ -639,8 +646,8 @@ class Project:
             yield from checks.check_yaml(graph, self._places)
         if not skip_dw:
             try:
-                self.warehouse.describe("SELECT 1")
-                warehouse = self.warehouse
+                self.runner.check_connection()
+                warehouse = self.runner
             except GemelError as unreachable:
                 yield unreachable
         if warehouse is None:
@@ -714,22 +721,20 @@ class Project:
 class Answer:
     """A compiled question. It is run once, when the first of its rows, columns or tables is asked for."""
 
-    def __init__(self, sql: str, project: Project, *, dialect: str) -> None:
-        self.sql = sql
+    def __init__(self, compiled: "Compiled", project: Project) -> None:
+        self.compiled = compiled
         self._project = project
-        self._dialect = dialect
+
+    @property
+    def sql(self) -> str:
+        """The SQL text, which is not run for it."""
+        return self.compiled.sql
 
     @cached_property
     def result(self) -> "Result":
         """The warehouse's answer. Raises WarehouseError (G4xx), and QueryError (G342) for another engine's SQL."""
-        if self._dialect != self._project.dialect:
-            raise QueryError(
-                "G342",
-                f"this SQL is {self._dialect}'s, and the rows are in {self._project.dialect}",
-                hint="take the answer's .sql, or leave the dialect away",
-            )
         with self._project.placing():
-            return self._project.warehouse.run(self.sql)
+            return self._project.runner.rows(self.compiled)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -456,9 +456,9 @@ def test_a_time_that_each_session_cuts_otherwise_is_refused(tmp_path):
     assert refused[0].startswith("G709 ") and "each reader of a view" in refused[0]
 
 
-def zoned_table(sql):
+def zoned_table(table):
     """A table of orders whose times have a zone, which PostgreSQL's SQL takes away in the session's zone."""
-    zone = " WITH TIME ZONE" if sql == "SELECT * FROM orders" else ""
+    zone = " WITH TIME ZONE" if table.sql.split() == ["SELECT", "*", "FROM", "orders"] else ""
     return tuple((name, f"TIMESTAMP{zone}") for name in ("ordered_at", "metric_time__month"))
 
 

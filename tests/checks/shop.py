@@ -8,6 +8,7 @@ from gemel.compiler.names.graph import bind
 from gemel.dbt.profile import Profile
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Warehouse
+from gemel.run import Runner
 
 SALES = """
 name: sales
@@ -64,7 +65,7 @@ def said_in(folder, *metrics, tables="", check=checks.check_in, **definitions):
     with duckdb.connect(str(file)) as connection:
         connection.execute(TABLES + tables)
     with Warehouse(Profile("", "", path=str(file), database="shop")) as warehouse:
-        return told(check(graph_of(*metrics, **definitions), warehouse))
+        return told(check(graph_of(*metrics, **definitions), Runner(warehouse)))
 
 
 def told(findings):

@@ -5,6 +5,7 @@ from typing import Any
 from gemel.compiler.names.graph import Graph, bind
 from gemel.dbt.semantic.reading import read_what_can_be
 from gemel.expectations.outcomes import Outcome, run
+from gemel.run import Runner
 from gemel.spec.metric_tests import read_metric_tests
 
 COLUMNS = "sale_id int, region varchar(9), channel varchar(9), amount int, price double precision, sold_at timestamp"
@@ -64,7 +65,7 @@ def outcomes(warehouse: Any, tests: dict[str, Any], schema: str | None = None) -
     graph = graph_of(tests, warehouse.dialect, schema)
     read, problems = read_metric_tests(graph.metrics.values())
     assert [str(problem) for problem in problems] == []
-    return {outcome.test.full_name: outcome for outcome in run(graph, read, warehouse)}
+    return {outcome.test.full_name: outcome for outcome in run(graph, read, Runner(warehouse))}
 
 
 def told(outcome: Outcome) -> list[tuple[Any, ...]]:

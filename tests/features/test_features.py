@@ -4,6 +4,7 @@ from textwrap import dedent
 
 import pytest
 
+from gemel.compiler.compiled import compile_table
 from gemel.compiler.names.graph import bind
 from gemel.dbt.profile import Profile
 from gemel.dbt.semantic.reading import read_manifest
@@ -13,6 +14,7 @@ from gemel.features.binding import bind_features
 from gemel.features.columns import Known, decide_types, read_recorded
 from gemel.features.infinities import endless_facts, endless_rows
 from gemel.features.tables import Tables
+from gemel.run import Runner
 from gemel.spec.feature_views import parse_feature_views
 from worlds.feature_shop import MANIFEST, model
 
@@ -233,7 +235,7 @@ def test_keys_that_need_not_fit_into_64_bits_are_refused(shop, kind):
 
 
 def test_facts_known_before_all_time_are_told_and_those_never_known_are_not(shop):
-    warehouse = Warehouse(Profile("", "", path=":memory:", database="memory"), shop.con)
+    warehouse = Runner(Warehouse(Profile("", "", path=":memory:", database="memory"), shop.con))
     views = shop.bound(LONE).views
     shop.sell("a", "2024-01-02 10:00")
     shop.sell("a", "infinity")
@@ -245,10 +247,10 @@ def test_facts_known_before_all_time_are_told_and_those_never_known_are_not(shop
 
 
 def test_an_infinite_time_in_a_feature_table_is_told_of_its_column(shop):
-    warehouse = Warehouse(Profile("", "", path=":memory:", database="memory"), shop.con)
+    warehouse = Runner(Warehouse(Profile("", "", path=":memory:", database="memory"), shop.con))
     [view] = shop.bound(LONE).views
     shop.con.execute("create table buying as select timestamp 'infinity' as event_timestamp, 1 as orders_7d")
-    built = dict(warehouse.describe("select * from buying"))
+    built = dict(warehouse.describe(compile_table("buying", "duckdb")))
     [told] = endless_rows(view, built, "memory.main.buying", warehouse)
     assert "'event_timestamp' of feature view 'buying' is infinite in its table, 1 times" in str(told)
     shop.con.execute("update buying set event_timestamp = '9999-12-31'")

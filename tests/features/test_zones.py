@@ -18,6 +18,7 @@ from gemel.features.binding import bind_features
 from gemel.features.columns import Known, decide_types
 from gemel.features.tables import Tables
 from gemel.features.workspace import Workspace
+from gemel.run import Runner
 from gemel.spec.feature_views import parse_feature_views
 from worlds.feature_shop import COLUMNS, MANIFEST
 
@@ -125,7 +126,7 @@ def test_so_it_is_in_postgresql(needs_postgres, expr):
         options = {"host": info.host, "port": info.port, "user": info.user, "password": info.password}
         try:
             with Warehouse(Server(info.dbname, options)) as server:
-                known = Known(server.describe, server.catalogs(), engine=POSTGRES)
+                known = Known(Runner(server).describe, server.catalogs(), engine=POSTGRES)
                 if "AT TIME ZONE" in expr:
                     assert decide_types(Tables(graph), bound, known)["buying"]["orders_7d"] == "int64"
                     return

@@ -15,6 +15,7 @@ from gemel.online.store import Found
 from gemel.proof import parity
 from gemel.proof.report import Report
 from gemel.proof.sameness import same
+from gemel.run import ScratchRunner
 from gemel.spec.project import DbtProject
 from gemel.training import training_set
 from worlds.feature_shop import render
@@ -74,7 +75,7 @@ class Built:
     def verify(self, **more):
         def ask_of(graph):
             return lambda metrics, group_by, where: self.run(
-                compile_query(graph, make_query(metrics, group_by, where=where)).sql
+                compile_query(graph, make_query(metrics, group_by, where=where))
             )
 
         places = parity.Places(
@@ -98,11 +99,16 @@ class Built:
         relations = {"buying": "memory.main.buying"}
         source = training_set.Source(self.shop.graph, self.types, relations, frozenset({"memory"}), DbtProject())
         chosen = choose(self.bound, names)
-        made = training_set.make(source, chosen, spine, lambda temp: Scratch(self.shop.con.cursor()), accuracy=accuracy)
+        made = training_set.make(
+            source, chosen, spine, lambda temp: ScratchRunner(Scratch(self.shop.con.cursor())), accuracy=accuracy
+        )
         return self.spoilt[accuracy](made.arrow())
 
-    def run(self, sql):
-        return Answer(self.shop.con.execute(sql))
+    def run(self, compiled):
+        return Answer(self.shop.con.execute(compiled.sql))
+
+    def rows(self, text):
+        return self.shop.con.execute(text).fetchall()
 
 
 @pytest.fixture
@@ -146,7 +152,7 @@ def test_a_conversion_is_compared_with_what_bi_knew_at_the_moment(shop, tmp_path
     built = Built(shop, tmp_path, view)
     report = built.verify(at=[dt.datetime(2024, 1, day) for day in (3, 4, 5, 6)])
     assert told(report) == [] and not report.failed()
-    rows = built.run("select customer, event_timestamp, sold_again_3d, sold_again_all from buying order by all").rows()
+    rows = built.rows("select customer, event_timestamp, sold_again_3d, sold_again_all from buying order by all")
     assert [(key, at.day, *values) for key, at, *values in rows if key == "a"] == [
         *(("a", 3, 1, 1), ("a", 4, 2, 2), ("a", 5, 2, 2), ("a", 6, None, 2), ("a", 7, None, 2)),
     ]
@@ -162,7 +168,7 @@ def test_a_moment_can_be_named_and_one_after_the_last_row_is_the_last(built):
 def test_a_value_changed_in_the_table_is_told_once(built, moments):
     # Two rows further the same row is still the newest of customer b: still one wrong value.
     where = "customer = 'b' and event_timestamp = '2024-01-09 02:00'"
-    assert built.run(f"select count(*) from buying where {where}").rows() == [(1,)]
+    assert built.rows(f"select count(*) from buying where {where}") == [(1,)]
     built.shop.con.execute(f"update buying set orders_all = 7 where {where}")
     report = built.verify(moments=moments)
     assert report.wrong == 1
@@ -323,7 +329,7 @@ def test_the_report_is_json_too(built):
 def test_a_table_without_rows_is_right_where_bi_has_no_facts(shop, tmp_path, capsys):
     shop.sell("a", "2024-03-05 10:00")  # after the day up to which the table is built
     built = Built(shop, tmp_path)
-    assert built.run("select count(*) from buying").rows() == [(0,)]
+    assert built.rows("select count(*) from buying") == [(0,)]
     report = built.verify()
     assert (report.reasons, report.failed(), report.compared) == ([], False, 0)
     assert report.json()["without_facts"] == {"buying": "2024-02-29T00:00:00"}

@@ -20,6 +20,7 @@ from gemel.engines.connections.duckdb import Scratch, Warehouse
 from gemel.errors import GemelError
 from gemel.features.selection import choose
 from gemel.features.tables import Tables
+from gemel.run import Runner, ScratchRunner
 from gemel.spec.project import DbtProject
 from gemel.training import training_set
 from gemel.training.training_set import make, manifest_path
@@ -70,7 +71,7 @@ class Place:
 
     def make(self, names, spine, *, accuracy="served", **more):
         chosen = choose(self.bound, names.split())
-        open_scratch = lambda temp: Scratch(self.shop.con.cursor())  # noqa: E731
+        open_scratch = lambda temp: ScratchRunner(Scratch(self.shop.con.cursor()))  # noqa: E731
         return make(self.source, chosen, spine, open_scratch, accuracy=accuracy, **more)
 
     def rows(self, names, *requests, **more):
@@ -399,7 +400,11 @@ def test_served_is_what_looking_up_row_by_row_gives(shared, table, spine, ttl):
         }
     )
     made = make(
-        source, choose(bound, ["buying"]), given_rows, lambda temp: Scratch(con.cursor()), accuracy="served"
+        source,
+        choose(bound, ["buying"]),
+        given_rows,
+        lambda temp: ScratchRunner(Scratch(con.cursor())),
+        accuracy="served",
     ).arrow()
     con.close()
     assert made.select(["customer", "event_timestamp"]).equals(given_rows)
@@ -442,7 +447,9 @@ def test_a_training_set_larger_than_memory_goes_through_the_disk(place, tmp_path
     chosen = choose(place.bound, ["buying.orders_1d", "buying.orders_all"])
 
     def made(accuracy, **limits):
-        warehouse = Warehouse(Profile("", "", path=str(tmp_path / "shop.duckdb"), database="shop", settings=limits))
+        warehouse = Runner(
+            Warehouse(Profile("", "", path=str(tmp_path / "shop.duckdb"), database="shop", settings=limits))
+        )
         out = tmp_path / f"{accuracy}.parquet"
         make(source, chosen, spine, warehouse.scratch, accuracy=accuracy, out=out)
 

@@ -181,8 +181,8 @@ class Shop:
     def bound(self, text):
         return bind_features(self.graph, self.spec(text))
 
-    def describe(self, sql):
-        return tuple((name, kind) for name, kind, *_ in self.con.execute(f"DESCRIBE {sql}").fetchall())
+    def describe(self, table):
+        return tuple((name, kind) for name, kind, *_ in self.con.execute(f"DESCRIBE {table.sql}").fetchall())
 
     def types(self, bound):
         return decide_types(Tables(self.graph), bound, Known(self.describe))

@@ -194,7 +194,7 @@ def _types(models: list[BiModel], engine: Engine, root: Path, problems: list[Gem
         if engine.describe is None:
             continue
         try:
-            told = dict(engine.describe(compile_model(model, engine.catalogs, engine.dialect).sql))
+            told = dict(engine.describe(compile_model(model, engine.catalogs, engine.dialect)))
         except WarehouseError:
             continue  # not built yet; `dbt build` will tell of anything else
         types[model.name] = {name: _spelled(type_, engine.dialect) for name, type_ in told.items()}

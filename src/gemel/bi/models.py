@@ -3,10 +3,8 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-from sqlglot import exp
 
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
@@ -111,19 +109,9 @@ def sentence(text: str) -> str:
 
 
 def _referring(plan: Plan, dbt: DbtProject, dialect: str) -> tuple[str, tuple[Relation, ...]]:
-    relations: list[Relation] = []
-
-    def table(relation: Relation) -> exp.Table:
-        if relation not in relations:
-            relations.append(relation)
-        # No text of a user's can have the mark in it: engines take none with a NUL.
-        mark = f"\0{relations.index(relation)}\0"
-        return exp.Table(this=exp.Identifier(this=mark, quoted=False))
-
-    text = _kept_from_dbt(compiled(plan, Context(dialect, table)).sql)
-    for number, relation in enumerate(relations):
-        text = text.replace(f"\0{number}\0", f"{{{{ {dbt.ref(relation)} }}}}")
-    return text, tuple(relations)
+    found = compiled(plan, Context.marking(dialect))
+    kept = replace(found, sql=_kept_from_dbt(found.sql))
+    return kept.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql, found.relations
 
 
 def _kept_from_dbt(sql: str) -> str:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from gemel.bi.models import BiModel
-from gemel.compiler.compiled import Read, reads
+from gemel.compiler.compiled import Compiled, Read, compile_select, reads
 from gemel.compiler.sql import dialects
 from gemel.errors import WarehouseError
+from gemel.run import Described
 from gemel.spec.manifest import Relation
 
-Describe = Callable[[str], tuple[tuple[str, str], ...]]
-"""SQL to the names and types of its columns, in DuckDB's words. Raises WarehouseError."""
+Describe = Callable[[Compiled], Described]
+"""SQL to the names and types of its columns. Raises WarehouseError."""
 
 _ZONED = ("TIMESTAMP WITH TIME ZONE", "TIME WITH TIME ZONE")
 _CUTS = (exp.TimestampTrunc, exp.TsOrDsToDate, exp.Extract, exp.Cast)
@@ -42,9 +43,9 @@ class Zones:
 
     def _zoned(self, relation: Relation) -> frozenset[str]:
         if relation not in self._columns:
-            table = dialects.named(self.catalogs)(relation).sql(self.dialect)
+            whole = exp.select("*").from_(dialects.named(self.catalogs)(relation))
             try:
-                told = self.describe(f"SELECT * FROM {table}")
+                told = self.describe(compile_select(whole, self.dialect))
             except WarehouseError:
                 told = ()  # not built yet
             self._columns[relation] = frozenset(name.lower() for name, type_ in told if type_ in _ZONED)

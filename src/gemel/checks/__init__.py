@@ -5,17 +5,14 @@ each with what provokes it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from gemel.checks import joins, losses, metrics, names, questions, rows, tables, types
 from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.query import Query
 from gemel.errors import GemelError
+from gemel.run import Runner
 from gemel.spec.places import Places
-
-if TYPE_CHECKING:
-    from gemel.engines.connections.opening import Warehouse
 
 OF_DEFINITIONS = (
     names.reserved,
@@ -41,7 +38,7 @@ OF_TYPES = (types.times, types.join_keys, types.aggregates)
 OF_YAML = (losses.fills,)
 """What the YAML says that the manifest does not."""
 
-RowRule = Callable[[Graph, tables.Tables, "Warehouse"], Iterator[GemelError]]
+RowRule = Callable[[Graph, tables.Tables, Runner], Iterator[GemelError]]
 
 
 def check(graph: Graph) -> list[GemelError]:
@@ -56,18 +53,18 @@ def check_yaml(graph: Graph, places: Places) -> list[GemelError]:
     return [finding for rule in OF_YAML for finding in rule(graph, places)]
 
 
-def check_in(graph: Graph, warehouse: "Warehouse") -> list[GemelError]:
+def check_in(graph: Graph, warehouse: Runner) -> list[GemelError]:
     """What is to be said of the definitions and of the tables that they speak of; of rows, only those of time spines
     are read."""
     return _check_in(graph, warehouse, (rows.time_spines,))
 
 
-def check_rows_in(graph: Graph, warehouse: "Warehouse") -> list[GemelError]:
+def check_rows_in(graph: Graph, warehouse: Runner) -> list[GemelError]:
     """As `check_in`, and of the tables' rows."""
     return _check_in(graph, warehouse, (rows.time_spines, rows.keys))
 
 
-def _check_in(graph: Graph, warehouse: "Warehouse", of_rows: Sequence[RowRule]) -> list[GemelError]:
+def _check_in(graph: Graph, warehouse: Runner, of_rows: Sequence[RowRule]) -> list[GemelError]:
     found = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
     known = tables.look_up(graph, warehouse)
     found += known.problems
@@ -76,6 +73,6 @@ def _check_in(graph: Graph, warehouse: "Warehouse", of_rows: Sequence[RowRule]) 
 
     def bind(query: Query) -> None:
         context = Context.naming(warehouse.dialect, warehouse.catalogs())
-        warehouse.describe(compile_query(graph, query, context).sql)
+        warehouse.describe(compile_query(graph, query, context))
 
     return [*found, *questions.refused(graph, found, bind)]

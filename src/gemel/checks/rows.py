@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
@@ -13,14 +13,12 @@ from gemel.compiler.names.graph import Graph
 from gemel.compiler.plan.facts import truncated
 from gemel.compiler.question.expressions import column
 from gemel.errors import About, DefinitionError, GemelError
+from gemel.run import Runner
 from gemel.spec.manifest import SemanticModel
 from gemel.spec.time import Window, finer, seconds
 
-if TYPE_CHECKING:
-    from gemel.engines.connections.opening import Warehouse
 
-
-def time_spines(graph: Graph, tables: Tables, warehouse: "Warehouse") -> Iterator[GemelError]:
+def time_spines(graph: Graph, tables: Tables, warehouse: Runner) -> Iterator[GemelError]:
     """A time that a spine has twice counts twice; one that it lacks is missing in every result. Spines finer than
     an hour are long, and are not looked at."""
     for spine in graph.spines:
@@ -69,7 +67,7 @@ def _day(moment: dt.date) -> str:
     return str(moment).removesuffix(" 00:00:00")
 
 
-def keys(graph: Graph, tables: Tables, warehouse: "Warehouse") -> Iterator[GemelError]:
+def keys(graph: Graph, tables: Tables, warehouse: Runner) -> Iterator[GemelError]:
     """A key that others join by has one row for each value; in a history, one for each value and moment."""
     joined = {(hop.entity, hop.model) for model in graph.models for hop in graph.ways.hops(model)}
     for entity, name in sorted(joined):
@@ -90,7 +88,7 @@ def keys(graph: Graph, tables: Tables, warehouse: "Warehouse") -> Iterator[Gemel
             )
 
 
-def _twice(graph: Graph, warehouse: "Warehouse", model: SemanticModel, texts: list[str]) -> str | None:
+def _twice(graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str]) -> str | None:
     """The value that has most rows. Tables cut into partitions meet partition by partition."""
     parts = [dimension.expr for dimension in model.dimensions if dimension.is_partition]
     columns = [column(f"c{place}", "keys") for place in range(len(texts) + len(parts))]
@@ -110,7 +108,7 @@ def _twice(graph: Graph, warehouse: "Warehouse", model: SemanticModel, texts: li
     return None
 
 
-def _overlap(graph: Graph, warehouse: "Warehouse", model: SemanticModel, texts: list[str]) -> str | None:
+def _overlap(graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str]) -> str | None:
     """A value of which one row holds longer than the next one starts."""
     edges = {dimension.validity: dimension.expr for dimension in model.dimensions if dimension.validity}
     if set(edges) != {"start", "end"}:
@@ -138,5 +136,5 @@ def _told(key: Iterable[object]) -> str:
     return ", ".join(str(part)[:60] for part in key)
 
 
-def _ask(warehouse: "Warehouse", select: exp.Select) -> list[tuple[Any, ...]]:
-    return warehouse.run(compile_select(select, warehouse.dialect).sql).rows()
+def _ask(warehouse: Runner, select: exp.Select) -> list[tuple[Any, ...]]:
+    return warehouse.rows(compile_select(select, warehouse.dialect)).rows()

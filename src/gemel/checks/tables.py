@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -14,10 +13,8 @@ from gemel.compiler.question.expressions import Refused, column
 from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, GemelError
+from gemel.run import Runner
 from gemel.spec.manifest import Entity, Measure, Relation
-
-if TYPE_CHECKING:
-    from gemel.engines.connections.opening import Warehouse
 
 Texts = dict[str, About]
 """SQL expressions over one table, each with the first definition that says it."""
@@ -35,7 +32,7 @@ class Tables:
         return self.types.get((relation, text))
 
 
-def look_up(graph: Graph, warehouse: "Warehouse") -> Tables:
+def look_up(graph: Graph, warehouse: Runner) -> Tables:
     """One question a table; where it is refused, one for each expression."""
     types: dict[tuple[Relation, str], str] = {}
     problems: list[GemelError] = []
@@ -71,7 +68,7 @@ def spine_column(name: str) -> str:
     return column(name).sql(DIALECT)
 
 
-def select_from(graph: Graph, warehouse: "Warehouse", relation: Relation, texts: list[str]) -> exp.Select:
+def select_from(graph: Graph, warehouse: Runner, relation: Relation, texts: list[str]) -> exp.Select:
     """`SELECT <text> AS c0, ... FROM <relation>`, for expressions that can be read."""
     values = [exp.alias_(graph.texts.over(relation.name, text).copy(), f"c{i}") for i, text in enumerate(texts)]
     table = dialects.named(warehouse.catalogs())(relation)
@@ -113,16 +110,16 @@ def _readable(graph: Graph, texts: Texts) -> Texts:
     return kept
 
 
-def _types(graph: Graph, warehouse: "Warehouse", relation: Relation, texts: Texts) -> dict[tuple[Relation, str], str]:
+def _types(graph: Graph, warehouse: Runner, relation: Relation, texts: Texts) -> dict[tuple[Relation, str], str]:
     if not texts:
         return {}
     select = select_from(graph, warehouse, relation, list(texts))
-    described = warehouse.describe(compile_select(select, warehouse.dialect).sql)
+    described = warehouse.describe(compile_select(select, warehouse.dialect))
     return {(relation, text): kind for text, (_, kind) in zip(texts, described, strict=True)}
 
 
 def _one_by_one(
-    graph: Graph, warehouse: "Warehouse", relation: Relation, texts: Texts, types: dict[tuple[Relation, str], str]
+    graph: Graph, warehouse: Runner, relation: Relation, texts: Texts, types: dict[tuple[Relation, str], str]
 ) -> Iterator[tuple[str | None, GemelError]]:
     """Each expression that is refused; or with no expression, the table, which then is what is missing."""
     try:

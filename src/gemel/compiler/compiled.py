@@ -3,10 +3,10 @@
 What holds for every question, whoever asks it in whichever way, has its place between them.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.resolution import resolve
@@ -31,12 +31,28 @@ class Context:
 
     dialect: str
     tables: Tables
-    finish: Callable[[exp.Select], exp.Select] | None = None
+    finish: "Finish | None" = None
 
     @staticmethod
     def naming(dialect: str = DIALECT, catalogs: frozenset[str] | None = None) -> "Context":
         """Relations by their names. With `catalogs`, a database that is not among them is left out."""
         return Context(dialect, dialects.named(catalogs))
+
+    @staticmethod
+    def marking(dialect: str, finish: "Finish | None" = None) -> "Context":
+        """Relations as marks, which `Compiled.with_names` replaces by names."""
+        marks: dict[Relation, int] = {}
+
+        def table(relation: Relation) -> exp.Table:
+            mark = _MARK.format(marks.setdefault(relation, len(marks)))
+            return exp.Table(this=exp.Identifier(this=mark, quoted=False))
+
+        return Context(dialect, table, finish)
+
+
+Finish = Callable[[exp.Select], exp.Select]
+_MARK = "\ufdd0{}\ufdd1"
+"""Of characters that Unicode keeps out of texts. NUL would do for engines, and BigQuery's SQL has it escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,30 @@ class Compiled:
     dialect: str
     columns: tuple[Column, ...] = ()
     relations: tuple[Relation, ...] = ()
+
+    def with_names(self, name: Callable[[Relation], str]) -> "Compiled":
+        """Of what was compiled with marks: the same with names for relations, as `{{ ref('flights') }}`."""
+        text = self.sql
+        for number, relation in enumerate(self.relations):
+            text = text.replace(_MARK.format(number), name(relation))
+        return replace(self, sql=text)
+
+    def with_values(self, values: Mapping[str, str]) -> "Compiled":
+        """The same with texts in place of dbt's templates, by these: `{"{{ run_started_at }}": "2000-01-01"}`."""
+        text = self.sql
+        for template, value in values.items():
+            text = text.replace(template, value)
+        return replace(self, sql=text)
+
+    def with_queries(self, queries: Mapping[str, exp.Query]) -> "Compiled":
+        """The same with more queries in front, by the names under which it reads them."""
+        tree = parse_one(self.sql, dialect=self.dialect)
+        ctes = [
+            exp.CTE(this=query, alias=exp.TableAlias(this=exp.to_identifier(name))) for name, query in queries.items()
+        ]
+        own = tree.args.get("with_")
+        tree.set("with_", exp.With(expressions=[*ctes, *(own.expressions if own else ())]))
+        return replace(self, sql=tree.sql(self.dialect, pretty=True))
 
 
 def compiled(plan: Plan, context: Context) -> Compiled:
@@ -77,9 +117,19 @@ def compile_query(graph: Graph, query: Query, context: Context | None = None) ->
 
 
 def compile_select(select: exp.Select, dialect: str) -> Compiled:
-    """A SELECT that is no plan: a check's count of keys, the rows of a built table."""
-    columns = tuple(Column(each.alias_or_name) for each in select.selects)
+    """A SELECT that is no plan: a check's count of keys, the newest row of a built table."""
+    columns = tuple(Column(each.alias_or_name, settled_type(each)) for each in select.selects)
     return Compiled(dialects.speak(select, dialect), dialect, columns)
+
+
+def compile_table(name: str, dialect: str) -> Compiled:
+    """All of a table, by the name that dbt gives it: `"shop"."main"."orders"`."""
+    return compile_select(exp.select("*").from_(exp.to_table(name, dialect=dialect)), dialect)
+
+
+def keep_text(sql: str, dialect: str) -> Compiled:
+    """The project owner's own SQL as it is written: the SELECT of a spine. Its text must not come from a client."""
+    return Compiled(sql, dialect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +137,21 @@ class Framed:
     """A plan's SQL with room for its outputs, so that they can be written as they are and cast without doing the rest
     twice. Each of `outputs` has its value as finished text."""
 
-    frame: dialects.Frame
     outputs: tuple[exp.Expr, ...]
-    relations: tuple[Relation, ...]
+    _frame: dialects.Frame
+    _whole: Compiled
+
+    def filled(self, outputs: Iterable[exp.Expr]) -> Compiled:
+        """The SQL with these outputs."""
+        return replace(self._whole, sql=self._frame.filled(outputs))
 
 
 def framed(plan: Plan, context: Context) -> Framed:
     """As `compiled`, in two parts."""
     select, relations = _lowered(plan, context)
+    columns = tuple(Column(each.alias_or_name, settled_type(each)) for each in select.selects)
     frame, outputs = dialects.speak_apart(select, context.dialect)
-    return Framed(frame, outputs, relations)
+    return Framed(outputs, frame, Compiled("", context.dialect, columns, relations))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
-from gemel.compiler.compiled import Context, compiled
+from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.sql import dialects
 from gemel.dbt.profile import duckdb_profile, read_target
@@ -52,22 +52,14 @@ class Asker:
 
     def table(self, plan: Plan) -> "pyarrow.Table":
         """The rows of a plan over this state's definitions. Raises WarehouseError, and ProjectError (G763)."""
-        return self.project.warehouse.run(self.sql(plan)).arrow()
+        return self.project.runner.rows(self.compiled(plan)).arrow()
 
-    def sql(self, plan: Plan) -> str:
+    def compiled(self, plan: Plan) -> Compiled:
         dialect = self.project.warehouse.dialect
         used: dict[str, None] = {}
-        spoken = compiled(plan, Context(dialect, lambda relation: self._named(relation, used))).sql
-        if not used:
-            return spoken
-        tree = parse_one(spoken, dialect=dialect)
-        ctes = [
-            exp.CTE(this=query, alias=exp.TableAlias(this=exp.to_identifier(_cte(self.state.models.nodes[id]))))
-            for id, query in self._closure(used).items()
-        ]
-        own = tree.args.get("with_")
-        tree.set("with_", exp.With(expressions=[*ctes, *(own.expressions if own else ())]))
-        return tree.sql(dialect, pretty=True)
+        found = compiled(plan, Context(dialect, lambda relation: self._named(relation, used)))
+        queries = {_cte(self.state.models.nodes[id]): query for id, query in self._closure(used).items()}
+        return found.with_queries(queries) if queries else found
 
     def _named(self, relation: Relation, used: dict[str, None]) -> exp.Table:
         node = self.state.models.at(relation)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import compile_select
 from gemel.compiler.features.moments import plan_features
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.plan import planning
@@ -14,10 +15,9 @@ from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.query import Query
 from gemel.diff.asking import Asker
 from gemel.diff.meaning import Change
-from gemel.engines.connections.duckdb import translated
-from gemel.engines.duckdb import DIALECT
 from gemel.errors import GemelError, ProjectError
 from gemel.features.binding import BoundView, feature_query, timestamp
+from gemel.run import open_empty
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
 
 if TYPE_CHECKING:
@@ -180,24 +180,22 @@ class _Compared:
     """Two results side by side, in a database of their own in memory."""
 
     def __init__(self, tables: Sequence["pyarrow.Table"], keys: tuple[str, ...], values: Sequence[str]) -> None:
-        import duckdb
-
         if tables[0].column_names != tables[1].column_names:
             told = f"the states answer with {', '.join(tables[0].column_names)} and {', '.join(tables[1].column_names)}"
             raise ProjectError("G764", told, hint="choose --group-by items that both states have under one name")
         self.keys = keys
-        self.connection = duckdb.connect(config={"python_enable_replacements": False})
+        self._scratch = open_empty()
         names = {name: f"k{place}" for place, name in enumerate(keys)}
         self.values = {name: f"v{place}" for place, name in enumerate(values)}
         self._types = [{name: table.schema.field(name).type for name in values} for table in tables]
         for name, table in zip(("b", "a"), tables, strict=True):
-            self.connection.register(name, table.rename_columns([(names | self.values)[n] for n in table.column_names]))
+            self._scratch.register(name, table.rename_columns([(names | self.values)[n] for n in table.column_names]))
 
     def __enter__(self) -> "_Compared":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.connection.close()
+        self._scratch.close()
 
     def moved(self, kind: str, name: str, value: str, examples: int) -> Moved:
         pairs = self._pairs(value)
@@ -249,8 +247,8 @@ class _Compared:
         order = [exp.Ordered(this=each, desc=True, nulls_first=True) for each in (exp.column("moved"), size)]
         order += [exp.Ordered(this=exp.column(f"k{place}"), nulls_first=True) for place in range(len(self.keys))]
         select = select.order_by(*order)
-        with translated():
-            return self.connection.sql((select.limit(limit) if limit else select).sql(DIALECT)).to_arrow_table()
+        shown = compile_select(select.limit(limit) if limit else select, self._scratch.dialect)
+        return self._scratch.arrow(shown)
 
     def _pairs(self, value: str) -> exp.Select:
         """Each group that has a value in either state: `k0, …, old, new, difference, relative, moved`."""
@@ -298,8 +296,7 @@ class _Compared:
         return all(types.is_integer(k) or types.is_floating(k) or types.is_decimal(k) for k in kinds)
 
     def _rows(self, select: exp.Select) -> list[tuple[Any, ...]]:
-        with translated():
-            return self.connection.execute(select.sql(DIALECT)).fetchall()
+        return self._scratch.rows(compile_select(select, self._scratch.dialect))
 
 
 def _number(value: Any) -> float | None:

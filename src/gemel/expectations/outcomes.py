@@ -5,16 +5,14 @@ Tests that look at the same rows by the same groups are asked in one question, i
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.names.graph import Graph
 from gemel.errors import GemelError, WarehouseError
 from gemel.expectations.plans import TESTED, Judged, batch, failures, judge
+from gemel.run import Runner
 from gemel.spec.metric_tests import MetricTest
-
-if TYPE_CHECKING:
-    from gemel.engines.connections.opening import Warehouse
 
 Status = Literal["pass", "warn", "fail", "error"]
 
@@ -46,7 +44,7 @@ def compile_test(graph: Graph, test: MetricTest, context: Context) -> Compiled:
     return compiled(failures(judge(graph, test)), context)
 
 
-def refused(graph: Graph, tests: Iterable[MetricTest], warehouse: "Warehouse | None") -> Iterator[GemelError]:
+def refused(graph: Graph, tests: Iterable[MetricTest], warehouse: Runner | None) -> Iterator[GemelError]:
     """Why tests cannot be asked; what the warehouse says of their SQL too, where there is one."""
     for test in tests:
         try:
@@ -54,19 +52,19 @@ def refused(graph: Graph, tests: Iterable[MetricTest], warehouse: "Warehouse | N
             catalogs = warehouse.catalogs() if warehouse else None
             failing = compile_test(graph, test, Context.naming(dialect, catalogs))
             if warehouse:
-                warehouse.describe(failing.sql)
+                warehouse.describe(failing)
         except GemelError as error:
             error.about = error.about or test.about
             yield error
 
 
-def run(graph: Graph, tests: Iterable[MetricTest], warehouse: "Warehouse") -> list[Outcome]:
+def run(graph: Graph, tests: Iterable[MetricTest], warehouse: Runner) -> list[Outcome]:
     """The outcomes, in the tests' order. Raises WarehouseError where the warehouse is not there at all."""
     found: dict[MetricTest, Outcome] = {}
     alike: dict[object, list[Judged]] = {}
     asked = list(tests)
     if asked:
-        warehouse.describe("SELECT 1")  # where it is missing, that is one error, and not one for each test
+        warehouse.check_connection()  # where it is missing, that is one error, and not one for each test
     for test in asked:
         try:
             judged = judge(graph, test)
@@ -80,10 +78,10 @@ def run(graph: Graph, tests: Iterable[MetricTest], warehouse: "Warehouse") -> li
     return [found[test] for test in asked]
 
 
-def _asked(several: Sequence[Judged], warehouse: "Warehouse") -> list[Outcome]:
+def _asked(several: Sequence[Judged], warehouse: Runner) -> list[Outcome]:
     try:
         asked = compiled(batch(several), Context.naming(warehouse.dialect, warehouse.catalogs()))
-        rows = warehouse.run(asked.sql).rows()
+        rows = warehouse.rows(asked).rows()
     except WarehouseError as error:
         if len(several) > 1:  # one that the engine refuses must not take the others with it
             return [outcome for each in several for outcome in _asked([each], warehouse)]

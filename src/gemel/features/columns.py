@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from gemel.compiler.compiled import Compiled
 from gemel.engines.duckdb import DUCKDB
 from gemel.engines.engine import Engine
 from gemel.errors import BridgeError, GemelError, Problems, WarehouseError
@@ -19,8 +20,9 @@ from gemel.features.shapes import type_name
 from gemel.features.tables import Tables, Types
 from gemel.features.types import KEYS, LARGE, TYPES, from_engine
 from gemel.features.zones import zoned
+from gemel.run import Described
 
-Describe = Callable[[str], tuple[tuple[str, str], ...]]
+Describe = Callable[[Compiled], Described]
 """SQL to the names and types of its columns, as the engine sees them. Raises WarehouseError."""
 
 
@@ -163,11 +165,11 @@ def _taking_turns() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _described_one(known: Known, view: BoundView, sql: str) -> dict[str, str]:
+def _described_one(known: Known, view: BoundView, table: Compiled) -> dict[str, str]:
     """Nothing where there is no database, or not these tables in it."""
     assert known.describe is not None
     try:
-        return dict(known.describe(sql))
+        return dict(known.describe(table))
     except WarehouseError as error:
         nothing_yet = error.code in ("G401", "G405")  # no file, or no such table in it
         if nothing_yet or (error.code in ("G403", "G404") and view.name in known.recorded):

@@ -5,7 +5,6 @@ version it is fine, and as a feature's value it is not.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -16,15 +15,13 @@ from gemel.compiler.question.expressions import column
 from gemel.compiler.sql import dialects
 from gemel.errors import BridgeError, GemelError
 from gemel.features.binding import BoundView, known_times
+from gemel.run import Runner
 from gemel.spec.manifest import Relation
-
-if TYPE_CHECKING:
-    from gemel.engines.connections.opening import Warehouse
 
 _HINT = "make it NULL in the dbt model"
 
 
-def endless_facts(graph: Graph, views: Iterable[BoundView], warehouse: "Warehouse") -> Iterator[GemelError]:
+def endless_facts(graph: Graph, views: Iterable[BoundView], warehouse: Runner) -> Iterator[GemelError]:
     """G537 for each view whose facts are known at `'-infinity'`. Their tables have to be there."""
     named = dialects.named(warehouse.catalogs())
     counted: dict[tuple[Relation, str], int] = {}
@@ -43,9 +40,7 @@ def endless_facts(graph: Graph, views: Iterable[BoundView], warehouse: "Warehous
                 )
 
 
-def endless_rows(
-    view: BoundView, built: Mapping[str, str], relation: str, warehouse: "Warehouse"
-) -> Iterator[BridgeError]:
+def endless_rows(view: BoundView, built: Mapping[str, str], relation: str, warehouse: Runner) -> Iterator[BridgeError]:
     """G537 for each time of a feature table that no reader of it can read. `built` are its columns' types."""
     table = exp.maybe_parse(relation, into=exp.Table, dialect=warehouse.dialect)
     for name in (MOMENT, *(each.name for each in view.columns)):
@@ -61,10 +56,10 @@ def endless_rows(
             )
 
 
-def _count(warehouse: "Warehouse", table: exp.Expr, value: exp.Expr, words: Iterable[str]) -> int:
+def _count(warehouse: Runner, table: exp.Expr, value: exp.Expr, words: Iterable[str]) -> int:
     time = exp.DataType.Type.TIMESTAMP
     endless = [exp.cast(exp.Literal.string(word), time) for word in words]
     is_one = exp.In(this=exp.cast(value.copy(), time), expressions=endless)
     query = exp.select(exp.Count(this=exp.Star())).from_(table.copy()).where(is_one)
-    [(count,)] = warehouse.run(compile_select(query, warehouse.dialect).sql).rows()
+    [(count,)] = warehouse.rows(compile_select(query, warehouse.dialect)).rows()
     return int(count)

@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import compile_select
 from gemel.dbt.profile import Target
-from gemel.engines.duckdb import DIALECT
-from gemel.errors import BridgeError, GemelError
+from gemel.errors import BridgeError, GemelError, WarehouseError
 from gemel.features.binding import BoundView
+from gemel.run import open_empty
 
 NOTE = "gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}'"
 """What dbt writes into a Parquet copy, as DuckDB's KV_METADATA."""
@@ -46,13 +47,11 @@ class Origin:
 
 def read_origin(file: Path) -> Origin | None:
     """Of a Parquet copy; None where it does not say."""
-    import duckdb
-
     metadata = exp.Anonymous(this="parquet_kv_metadata", expressions=[exp.Literal.string(str(file))])
     query = exp.select("key", "value").from_(exp.Table(this=metadata))
     found: dict[str, str] = {}
-    with suppress(duckdb.Error), duckdb.connect() as con:
-        rows = con.execute(query.sql(DIALECT)).fetchall()
+    with suppress(WarehouseError), open_empty() as empty:
+        rows = empty.rows(compile_select(query, empty.dialect))
         found = {bytes(key).decode(): bytes(value).decode() for key, value in rows}
     return Origin.parse({"target": found.get("gemel_target"), "relation": found.get("gemel_relation")})
 

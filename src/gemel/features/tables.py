@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
 
-from gemel.compiler.compiled import Context, compiled, framed
+from gemel.compiler.compiled import Compiled, Context, Framed, compiled, framed
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.moments import plan_features
 from gemel.compiler.names.graph import Graph
@@ -61,7 +60,7 @@ class Tables:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._said: dict[str, _Said] = {}
+        self._framed: dict[str, tuple[Framed, Compiled]] = {}
         self._digests: dict[str, str] = {}
         self._casts = {each.name: exp.DataType.build(each.sql, dialect=DIALECT) for each in TYPES.values()}
 
@@ -74,9 +73,9 @@ class Tables:
         with _at(view):
             refuse_unkept(view, engine)
             if lookback is None and engine.dialect == DUCKDB.dialect:
-                said = self._duckdb(view)
-                outputs = shaped(_typed(exp.Select(expressions=[*said.outputs]), types, self._casts), engine).selects
-                typed = _Text(said.frame.filled(outputs), said.natural.relations)
+                frame, _ = self._duckdb(view)
+                outputs = shaped(_typed(exp.Select(expressions=[*frame.outputs]), types, self._casts), engine).selects
+                typed = frame.filled(outputs)
             else:
 
                 def finish(select: exp.Select) -> exp.Select:
@@ -85,25 +84,26 @@ class Tables:
                         select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
                     return shaped(select, engine)
 
-                typed = _compiled(self._plan(view), engine, finish)
-            text = typed.filled(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}")
+                typed = compiled(self._plan(view), Context.marking(engine.dialect, finish))
+            text = typed.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
             if lookback is not None:
                 text = text.replace("WITH ", f"WITH {_asked(engine)}, ", 1)
             return f"{_config(view, made, engine)}\n\n{text}\n"
 
-    def natural(self, view: BoundView, catalogs: frozenset[str] | None, engine: Engine = DUCKDB) -> str:
+    def natural(self, view: BoundView, catalogs: frozenset[str] | None, engine: Engine = DUCKDB) -> Compiled:
         """The same table with no column cast, over the relations themselves: for the engine to say their types."""
-        text = (
-            self._duckdb(view).natural if engine.dialect == DUCKDB.dialect else _compiled(view.plan, engine, _stamped)
-        )
+        if engine.dialect == DUCKDB.dialect:
+            _, found = self._duckdb(view)
+        else:
+            found = compiled(view.plan, Context.marking(engine.dialect, _stamped))
         named, writer = dialects.named(catalogs), dialects.generator(engine.dialect)
-        sql = text.filled(lambda relation: writer.generate(named(relation), copy=False))
+        found = found.with_names(lambda relation: writer.generate(named(relation), copy=False))
         # An engine may read the times before dbt fills them in.
-        return sql.replace(UNTIL, "2000-01-01").replace(_STARTED, "2000-01-01")
+        return found.with_values({UNTIL: "2000-01-01", _STARTED: "2000-01-01"})
 
     def reads(self, view: BoundView) -> tuple[Relation, ...]:
         """The relations that the table is made of."""
-        return self._duckdb(view).natural.relations
+        return self._duckdb(view)[1].relations
 
     def digest(self, view: BoundView) -> str:
         """Twelve hex digits that change when what is computed does.
@@ -111,8 +111,8 @@ class Tables:
         Feast does not see a changed formula under an unchanged name; this, among the tags, shows it.
         """
         if view.name not in self._digests:
-            text = self._duckdb(view).natural.filled(lambda relation: relation.node or relation.name)
-            self._digests[view.name] = _hash(text)
+            found = self._duckdb(view)[1].with_names(lambda relation: relation.node or relation.name)
+            self._digests[view.name] = _hash(found.sql)
         return self._digests[view.name]
 
     def digests(self, view: BoundView) -> dict[str, str]:
@@ -128,12 +128,12 @@ class Tables:
             if column in columns
         }
 
-    def _duckdb(self, view: BoundView) -> "_Said":
-        if view.name not in self._said:
-            parts = framed(view.plan, Context(DIALECT, _Numbers().table, _stamped))
-            natural = _Text(parts.frame.filled(parts.outputs), parts.relations)
-            self._said[view.name] = _Said(parts.frame, parts.outputs, natural)
-        return self._said[view.name]
+    def _duckdb(self, view: BoundView) -> tuple[Framed, Compiled]:
+        """The table in DuckDB's words: apart, for its columns to be cast, and whole with no column cast."""
+        if view.name not in self._framed:
+            frame = framed(view.plan, Context.marking(DIALECT, _stamped))
+            self._framed[view.name] = frame, frame.filled(frame.outputs)
+        return self._framed[view.name]
 
     def _plan(self, view: BoundView) -> Plan:
         """What dbt is to compute: with a lookback, the rows that a build asks for."""
@@ -141,29 +141,6 @@ class Tables:
             return view.plan
         within = (_bound("first_moment"), _bound("end_moment"))
         return plan_features(self.graph, view.query(timestamp(UNTIL), within=within))
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """SQL in which `{{ 0 }}`, `{{ 1 }}` … stand for relations."""
-
-    text: str
-    relations: tuple[Relation, ...]
-
-    def filled(self, told: Callable[[Relation], str]) -> str:
-        text = self.text
-        for number, relation in enumerate(self.relations):
-            text = text.replace(f"{{{{ {number} }}}}", told(relation))
-        return text
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """A table in DuckDB's words: whole with no column cast, and apart, for its columns to be cast."""
-
-    frame: dialects.Frame
-    outputs: tuple[exp.Expr, ...]
-    natural: _Text
 
 
 @contextmanager
@@ -185,22 +162,6 @@ def _asked(engine: Engine) -> str:
 
 def _bound(name: str) -> exp.Expr:
     return exp.Subquery(this=exp.select(name).from_("asked"))
-
-
-class _Numbers:
-    """Relations as `{{ 0 }}`, `{{ 1 }}` … in the order in which SQL first names them."""
-
-    def __init__(self) -> None:
-        self._seen: dict[Relation, int] = {}
-
-    def table(self, relation: Relation) -> exp.Table:
-        number = self._seen.setdefault(relation, len(self._seen))
-        return exp.Table(this=exp.Identifier(this=f"{{{{ {number} }}}}", quoted=False))
-
-
-def _compiled(plan: Plan, engine: Engine, finish: Callable[[exp.Select], exp.Select]) -> _Text:
-    table = compiled(plan, Context(engine.dialect, _Numbers().table, finish))
-    return _Text(table.sql, table.relations)
 
 
 def _stamped(select: exp.Select) -> exp.Select:

@@ -8,10 +8,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gemel.compiler.compiled import compile_table
 from gemel.compiler.features.cells import MOMENT
 from gemel.dbt.catalog import read_types
 from gemel.dbt.manifest import MANIFEST
-from gemel.engines.connections.opening import is_utc
 from gemel.engines.engine import Capability, Engine
 from gemel.engines.lookup import by_adapter
 from gemel.engines.stores import TargetSettings
@@ -30,6 +30,7 @@ from gemel.online import feast
 from gemel.online.export import export
 from gemel.proof import parity
 from gemel.proof.report import Report
+from gemel.run import OpenScratch, Runner
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
 from gemel.spec.project import DbtProject
 from gemel.spec.time import seconds
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
     from gemel.compiler.names.graph import Graph
     from gemel.dbt.profile import Target
-    from gemel.engines.connections.duckdb import Scratch
     from gemel.engines.connections.opening import Warehouse as Database
     from gemel.features.selection import Chosen
     from gemel.online.answers import Find
@@ -64,6 +64,8 @@ class Opened(Protocol):
     def graph(self) -> "Graph": ...
     @property
     def warehouse(self) -> "Database": ...
+    @property
+    def runner(self) -> Runner: ...
     def metric_test_files(self) -> dict[str, str]: ...
     def query(
         self, metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]
@@ -133,7 +135,7 @@ class Workspace:
         """Facts that are known at no time that a table can have (G537): their rows are read."""
         try:
             with self._reading_tables():
-                return tuple(endless_facts(self.project.graph, self.views(), self.project.warehouse))
+                return tuple(endless_facts(self.project.graph, self.views(), self.project.runner))
         except WarehouseError:
             return ()  # a table that is not there, or SQL that does not bind, is told by itself
 
@@ -192,9 +194,9 @@ class Workspace:
         relations = self.relations()
         for name, types in self.types().items():
             with self._reading_tables():
-                built = dict(self.project.warehouse.describe(f"SELECT * FROM {relations[name]}"))
+                built = dict(self.project.runner.describe(compile_table(relations[name], self.engine.dialect)))
                 [view] = self.named([name])
-                problems.extend(endless_rows(view, built, relations[name], self.project.warehouse))
+                problems.extend(endless_rows(view, built, relations[name], self.project.runner))
             for column, type_ in types.items():
                 if built.get(column) != TYPES[type_].sql:
                     problems.append(
@@ -317,7 +319,7 @@ class Workspace:
         online = self._online_view(view, types)
         relation = self.relations()[view.name]
         with self._reading_tables():
-            export(self.project.warehouse, relation, online.entities, online.features, online.file, until=moment)
+            export(self.project.runner, relation, online.entities, online.features, online.file, until=moment)
 
     def _online_view(self, view: BoundView, types: Types) -> "OnlineView":
         from gemel.online.newest import OnlineView
@@ -424,11 +426,11 @@ class Workspace:
         until = self._until() if self._is_applied() else {}
         try:
             source = self._source()
-            with self._reading_tables(), self.project.warehouse.scratches() as open_scratch:
+            with self._reading_tables(), self.project.runner.scratches() as open_scratch:
                 places = parity.Places(
                     ask=self.project.query,
                     ask_of=self._ask_of,
-                    run=self.project.warehouse.run,
+                    run=self.project.runner.rows,
                     relations=source.relations,
                     root=self.root,
                     train=partial(self._train, source, open_scratch),
@@ -468,7 +470,7 @@ class Workspace:
             warehouse = self.project.warehouse
             question = make_query(metrics, group_by, where=where)
             context = Context.naming(warehouse.dialect, warehouse.catalogs())
-            return warehouse.run(compile_query(graph, question, context).sql)
+            return self.project.runner.rows(compile_query(graph, question, context))
 
         return ask
 
@@ -481,7 +483,7 @@ class Workspace:
     def _train(
         self,
         source: "Source",
-        open_scratch: "Callable[[Path], Scratch]",
+        open_scratch: OpenScratch,
         names: Sequence[str],
         spine: "pyarrow.Table",
         accuracy: "Accuracy",
@@ -514,7 +516,7 @@ class Workspace:
                     source,
                     choice,
                     spine,
-                    self.project.warehouse.scratch,
+                    self.project.runner.scratch,
                     accuracy=accuracy,
                     time_column=time_column,
                     out=out,
@@ -554,8 +556,8 @@ class Workspace:
                 return Known(recorded=recorded)  # no profile here, as on a machine that only checks
             described = describer(read_types(self.artifacts, self.project.dbt), self.engine)
             return Known(described, frozenset(), recorded, self.engine, is_asked=False)
-        utc = is_utc(warehouse, self.project.profile_target())
-        return Known(warehouse.describe, warehouse.catalogs(), recorded, self.engine, is_utc=utc)
+        utc = self.project.runner.is_utc(self.project.profile_target())
+        return Known(self.project.runner.describe, warehouse.catalogs(), recorded, self.engine, is_utc=utc)
 
     def _release(self) -> None:
         """Let go of the database, so that dbt can write to it."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlglot import exp
 
-from gemel.compiler.compiled import compile_select, reads
+from gemel.compiler.compiled import Compiled, compile_select, reads
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
@@ -16,9 +16,10 @@ from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError, GemelError
 from gemel.features.binding import BoundView, known_times
 from gemel.features.tables import Tables
+from gemel.run import Described
 from gemel.spec.manifest import Relation
 
-Describe = Callable[[str], tuple[tuple[str, str], ...]]
+Describe = Callable[[Compiled], Described]
 
 TOGETHER = 50
 
@@ -41,7 +42,7 @@ def zoned(
         if key not in types:
             table = exp.alias_(named(relation), exp.to_identifier(relation.name, quoted=True), table=True)
             query = exp.select(exp.alias_(value.copy(), "moment")).from_(table)
-            [(_, types[key])] = describe(compile_select(query, engine.dialect).sql)
+            [(_, types[key])] = describe(compile_select(query, engine.dialect))
         return types[key]
 
     for view in views:
@@ -78,11 +79,11 @@ def _with_zones(
         together = exp.select("*").from_(asked[0], copy=False)
         for other in asked[1:]:
             together.append("joins", exp.Join(this=other, kind="CROSS"))
-        if all(type_ not in ZONED for _, type_ in describe(together.sql(engine.dialect))):
+        if all(type_ not in ZONED for _, type_ in describe(compile_select(together, engine.dialect))):
             found |= {relation: {} for relation in some}
             continue
         for relation in some:
-            described = describe(exp.select("*").from_(named(relation)).sql(engine.dialect))
+            described = describe(compile_select(exp.select("*").from_(named(relation)), engine.dialect))
             found[relation] = {name.lower(): name for name, type_ in described if type_ in ZONED}
     return found
 

@@ -4,7 +4,6 @@ import datetime as dt
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -12,9 +11,7 @@ from gemel.compiler.compiled import compile_select
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.question.expressions import column
 from gemel.features.tables import CREATED
-
-if TYPE_CHECKING:
-    from gemel.engines.connections.opening import Warehouse
+from gemel.run import Runner
 
 
 def newest_rows(relation: exp.Table, keys: tuple[str, ...], until: dt.datetime | None) -> exp.Select:
@@ -32,7 +29,7 @@ def newest_rows(relation: exp.Table, keys: tuple[str, ...], until: dt.datetime |
 
 
 def export(
-    warehouse: "Warehouse",
+    warehouse: Runner,
     relation: str,
     keys: Mapping[str, str],
     features: Mapping[str, str],
@@ -48,13 +45,13 @@ def export(
     types = {**keys, MOMENT: "timestamp", **features, CREATED: "timestamp"}
     utc = until.astimezone(dt.UTC).replace(tzinfo=None)
     rows = newest_rows(table, tuple(keys), utc).subquery("newest")
-    sql = compile_select(exp.select(*(column(name) for name in types)).from_(rows), warehouse.dialect).sql
+    found = compile_select(exp.select(*(column(name) for name in types)).from_(rows), warehouse.dialect)
     schema = pyarrow.schema([(name, _arrow(type_)) for name, type_ in types.items()])
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(".half")
     count = 0
     with parquet.ParquetWriter(half, schema) as writer:
-        for batch in warehouse.batches(sql):
+        for batch in warehouse.batches(found):
             columns = zip(zip(*batch, strict=True), schema.types, strict=True)
             arrays = [pyarrow.array(values, type=kind) for values, kind in columns]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))

@@ -9,21 +9,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import compile_select
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.question.expressions import column
 from gemel.engines.duckdb import DIALECT
-from gemel.errors import BridgeError
+from gemel.errors import BridgeError, WarehouseError
 from gemel.features.origins import Origin
 from gemel.features.tables import CREATED
 from gemel.features.types import TYPES
 from gemel.online.encoding import EPOCH, encode_keys
-
-if TYPE_CHECKING:
-    import duckdb
+from gemel.run import ScratchRunner, open_empty
 
 BATCH = 5_000  # entities
 MEMORY = "600MB"
@@ -69,28 +68,26 @@ def newest(view: OnlineView, until: dt.datetime, *, sort: bool = False) -> Itera
 
     Raises BridgeError (G533) where the table's copy is missing or cannot be read.
     """
-    import duckdb
-
     if not view.file.is_file():
         raise BridgeError(
             "G533", f"the table of {view.name!r} has no Parquet copy at {view.file}", hint="`dbt build` writes it"
         )
     with tempfile.TemporaryDirectory(prefix="gemel-") as folder:
-        con = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder})
         try:
-            (entities, last), *_ = con.execute(_extent(view, until).sql(DIALECT)).fetchall()
-            yield Newest(entities, last, _batches(view, con, _rows(view, until, sort).sql(DIALECT)))
-        except duckdb.Error as error:
-            first = str(error).splitlines()[0]
+            with open_empty(temp=Path(folder), memory=MEMORY) as empty:
+                [(entities, last)] = empty.rows(compile_select(_extent(view, until), empty.dialect))
+                yield Newest(entities, last, _batches(view, empty, _rows(view, until, sort)))
+        except WarehouseError as error:
             raise BridgeError(
-                "G533", f"the Parquet copy of {view.name!r} cannot be read: {first}", hint="`dbt build` writes it anew"
+                "G533",
+                f"the Parquet copy of {view.name!r} cannot be read: {error.message}",
+                hint="`dbt build` writes it anew",
             ) from None
-        finally:
-            con.close()
 
 
-def _batches(view: OnlineView, con: "duckdb.DuckDBPyConnection", sql: str) -> Iterator[Batch]:
-    for found in con.sql(sql).to_arrow_reader(BATCH):
+def _batches(view: OnlineView, empty: ScratchRunner, rows: exp.Select) -> Iterator[Batch]:
+    _, batches = empty.stream(compile_select(rows, empty.dialect), size=BATCH)
+    for found in batches:
         columns = [each.to_pylist() for each in found.columns]
         count = len(view.entities)
         yield Batch(

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import Compiled, compile_select
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.histories import own_row
 from gemel.compiler.features.moments import sight
@@ -67,7 +68,7 @@ class Places:
 
     ask: Ask
     ask_of: Callable[[Graph], Ask]
-    run: Callable[[str], Answer]
+    run: Callable[[Compiled], Answer]
     relations: Mapping[str, str]
     root: Path
     train: Train
@@ -133,8 +134,8 @@ class _Table:
         self.places = places
         self.relation = exp.maybe_parse(places.relations[view.name], into=exp.Table, dialect=places.dialect)
 
-    def _ask(self, query: exp.Query) -> Answer:
-        return self.places.run(query.sql(self.places.dialect))
+    def _ask(self, query: exp.Select) -> Answer:
+        return self.places.run(compile_select(query, self.places.dialect))
 
     def key(self, place: int, value: Any) -> Any:
         """An entity of an answer as the table has it: a UUID is a text there."""
@@ -397,7 +398,7 @@ def _compare_copy(table: _Table, report: Report) -> None:
         .where(exp.or_(*differ))
         .limit(MOST_ROWS)
     )
-    rows = table.places.run(query.sql(DIALECT)).rows()
+    rows = table.places.run(compile_select(query, table.places.dialect)).rows()
     for row in rows:
         left, right = row[: len(row) // 2], row[len(row) // 2 :]
         known = left if left[len(table.keys)] is not None else right
@@ -418,7 +419,7 @@ def _tell_twins(table: _Table, relation: exp.Expr, name: str, report: Report) ->
     rows = exp.Count(this=exp.Star())
     query = exp.select(*keys, rows).from_(relation.copy()).group_by(*keys)
     query = query.having(exp.GT(this=rows.copy(), expression=exp.Literal.number(1))).limit(1)
-    for *entity, moment, count in table.places.run(query.sql(DIALECT)).rows():
+    for *entity, moment, count in table.places.run(compile_select(query, table.places.dialect)).rows():
         who = ", ".join(f"{key}={value}" for key, value in zip(table.keys, entity, strict=True))
         report.reasons.append(f"{name} has {count} rows for {who} at {moment:%Y-%m-%d %H:%M}")
 

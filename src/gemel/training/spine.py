@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlglot import exp
+
+from gemel.compiler.compiled import keep_text
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.streams import ROW
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, GemelError, WarehouseError, did_you_mean
+from gemel.run import ScratchRunner
 
 if TYPE_CHECKING:
     import pyarrow
 
-    from gemel.engines.connections.duckdb import Scratch
 
 BATCH = 131_072
 """Rows at a time, and in a row group of what is written."""
@@ -40,7 +43,7 @@ class Spine:
     """Some of the columns, in batches of BATCH rows but for the last."""
 
 
-def read_spine(given: Any, scratch: "Scratch", *, temp: Path, texts: Sequence[str] = ()) -> Spine:
+def read_spine(given: Any, scratch: ScratchRunner, *, temp: Path, texts: Sequence[str] = ()) -> Spine:
     """A spine from a file's path, a SELECT, a pandas DataFrame, or anything that speaks Arrow.
 
     `texts` names columns that are read from a CSV file as text, whatever they look like. Raises BridgeError (G550).
@@ -57,7 +60,7 @@ def _is_file(text: str) -> bool:
     return Path(text).suffix.lower() in FILES or not re.match(r"\s*(select|with|from)\s|\s*\(", text, re.IGNORECASE)
 
 
-def _of_file(path: Path, scratch: "Scratch", temp: Path, texts: Sequence[str]) -> Spine:
+def _of_file(path: Path, scratch: ScratchRunner, temp: Path, texts: Sequence[str]) -> Spine:
     kind = FILES.get(path.suffix.lower())
     if not path.is_file():
         what = f"there is no spine {str(path)!r}"
@@ -84,7 +87,7 @@ def _of_file(path: Path, scratch: "Scratch", temp: Path, texts: Sequence[str]) -
 _KINDS = ", ".join(FILES)
 
 
-def _of_select(sql: str, scratch: "Scratch", temp: Path) -> Spine:
+def _of_select(sql: str, scratch: ScratchRunner, temp: Path) -> Spine:
     text = sql.strip().rstrip(";")
     if found := re.search(r"\{\{.*?(?:\}\}|$)|\{%", text):
         named = re.search(r"['\"]([^'\"]+)['\"]\s*\)", found[0])
@@ -111,21 +114,19 @@ def _of_select(sql: str, scratch: "Scratch", temp: Path) -> Spine:
         raise
 
 
-def _csv(path: Path, scratch: "Scratch", texts: Sequence[str]) -> str:
-    from sqlglot import exp
-
+def _csv(path: Path, scratch: ScratchRunner, texts: Sequence[str]) -> str:
     file = exp.Literal.string(str(path)).sql(DIALECT)
-    found = {name for name, _ in scratch.describe(f"SELECT * FROM read_csv({file})")}
+    found = {name for name, _ in scratch.describe(keep_text(f"SELECT * FROM read_csv({file})", scratch.dialect))}
     types = ", ".join(f"{exp.Literal.string(name).sql(DIALECT)}: 'VARCHAR'" for name in texts if name in found)
     return f"SELECT * FROM read_csv({file}{f', types = {{{types}}}' if types else ''})"
 
 
-def _of_rows(sql: str, scratch: "Scratch", temp: Path, told: str, sha256: str | None) -> Spine:
+def _of_rows(sql: str, scratch: ScratchRunner, temp: Path, told: str, sha256: str | None) -> Spine:
     """What a SELECT gives, kept in a file: asked twice, it might come in another order."""
     import pyarrow.parquet
 
     file = temp / "spine.parquet"
-    schema, batches = scratch.stream(sql, size=BATCH)
+    schema, batches = scratch.stream(keep_text(sql, scratch.dialect), size=BATCH)
     _check_names(schema.names)
     with pyarrow.parquet.ParquetWriter(file, schema) as writer:
         for batch in batches:

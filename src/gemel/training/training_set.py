@@ -6,7 +6,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from sqlglot import exp
 
-from gemel.compiler.compiled import Context, compiled
+from gemel.compiler.compiled import Compiled, Context, compile_select, compiled
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.requests import Kept, plan_parts, plan_requests
 from gemel.compiler.features.streams import ROW
@@ -30,6 +30,7 @@ from gemel.features.types import TYPES
 from gemel.on_demand.computing import Computed, compute
 from gemel.on_demand.sql import sql_of, taken_in
 from gemel.on_demand.terms import Reference
+from gemel.run import OpenScratch, ScratchRunner
 from gemel.spec.manifest import Relation
 from gemel.spec.project import DbtProject
 from gemel.training.exactness import check_exact, exact_query
@@ -39,7 +40,6 @@ from gemel.whole_files import write_rows, write_text
 if TYPE_CHECKING:
     import pyarrow
 
-    from gemel.engines.connections.duckdb import Scratch
 
 Accuracy = Literal["served", "exact"]
 Format = Literal["parquet", "arrow"]
@@ -87,7 +87,7 @@ def make(
     source: Source,
     choice: Choice,
     spine: Any,
-    open_scratch: Callable[[Path], "Scratch"],
+    open_scratch: OpenScratch,
     *,
     accuracy: Accuracy,
     time_column: str = MOMENT,
@@ -116,7 +116,9 @@ def make(
                 joined = _exact(scratch, source, chosen, inputs)
             case _:
                 assert_never(accuracy)
-        schema, found = scratch.stream(_answer(joined, choice, computed).sql(DIALECT), size=64 * 2048)
+        schema, found = scratch.stream(
+            compile_select(_answer(joined, choice, computed), scratch.dialect), size=64 * 2048
+        )
         columns = _widened(rows.schema, schema)
         batches = _side_by_side(rows, found, columns)
         table = None
@@ -148,10 +150,10 @@ def _format(out: Path | None, format: Format | None) -> Format:
     return found
 
 
-def _check_times(scratch: "Scratch", time_column: str) -> None:
+def _check_times(scratch: ScratchRunner, time_column: str) -> None:
     """A row without a time would get NULL features, which a model takes for a fact: that nothing had happened."""
     without = exp.select(exp.Count(this=exp.Star())).from_(_requests()).where(column(MOMENT).is_(exp.null()))
-    [(count,)] = scratch.rows(without.sql(DIALECT))
+    [(count,)] = scratch.rows(compile_select(without, scratch.dialect))
     if count:
         raise BridgeError(
             "G554",
@@ -189,12 +191,13 @@ def _served(source: Source, chosen: Sequence[Chosen], inputs: Iterable[str], rep
     return query
 
 
-def _repeated(scratch: "Scratch", source: Source, chosen: Sequence[Chosen]) -> list[str]:
+def _repeated(scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen]) -> list[str]:
     """The views whose tables were not made all at once: only there can one moment have rows of several runs."""
     found = []
     for each in chosen:
         ends = exp.NEQ(this=exp.Min(this=column(CREATED)), expression=exp.Max(this=column(CREATED)))
-        [(several,)] = scratch.rows(f"SELECT {ends.sql(DIALECT)} FROM {source.relations[each.view.name]}")
+        table = exp.to_table(source.relations[each.view.name], dialect=scratch.dialect)
+        [(several,)] = scratch.rows(compile_select(exp.select(ends).from_(table), scratch.dialect))
         if several:
             found.append(each.view.name)
     return found
@@ -214,21 +217,22 @@ def _made_last(table: exp.Expr, keys: Sequence[str]) -> exp.Select:
 # --- exact ------------------------------------------------------------------------------------------------------
 
 
-def _exact(scratch: "Scratch", source: Source, chosen: Sequence[Chosen], inputs: Collection[str]) -> exp.Select:
+def _exact(scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen], inputs: Collection[str]) -> exp.Select:
     """Make a table of each view's features, and the query that brings them together."""
-    [(asked,)] = scratch.rows(exp.select(exp.Count(this=exp.Star())).from_(_requests()).sql(DIALECT))
+    count = exp.select(exp.Count(this=exp.Star())).from_(_requests())
+    [(asked,)] = scratch.rows(compile_select(count, scratch.dialect))
     for each in chosen:
         name = each.view.name
         plain = exact_query(each, source.types[name])
         facts = Relation(f"facts_{name}", schema="main", database="temp")
         kept, drifting = None, frozenset[str]()
         if summed := plan_parts(source.graph, plain):
-            scratch.make(facts.name, _sql(source, summed))
+            scratch.into(facts.name, _compiled(source, summed))
             kept, drifting = _kept(scratch, facts)
         plan = plan_requests(
             source.graph, plain, REQUESTS, drifting=drifting, kept=kept, streams=min(scratch.threads(), STREAMS)
         )
-        made = scratch.make(f"exact_{name}", _sql(source, plan))
+        made = scratch.into(f"exact_{name}", _compiled(source, plan))
         if kept:
             scratch.drop(facts.name)
         if made != asked:
@@ -255,18 +259,18 @@ def _made(table: str, alias: str) -> exp.Expr:
     return exp.alias_(made, identifier(alias), table=True)
 
 
-def _kept(scratch: "Scratch", facts: Relation) -> tuple[Kept, frozenset[str]]:
+def _kept(scratch: ScratchRunner, facts: Relation) -> tuple[Kept, frozenset[str]]:
     """What is known of the facts in a table; and the columns that are fractions."""
     table = dialects.named(frozenset({"temp"}))(facts)
-    described = scratch.describe(exp.select("*").from_(table).sql(DIALECT))
+    described = scratch.describe(compile_select(exp.select("*").from_(table), scratch.dialect))
     is_full = [equal(exp.Count(this=exp.Star()), exp.Count(this=column(name))) for name, _ in described]
-    [row] = scratch.rows(exp.select(*is_full).from_(table).sql(DIALECT))
+    [row] = scratch.rows(compile_select(exp.select(*is_full).from_(table), scratch.dialect))
     full = frozenset(name for (name, _), is_so in zip(described, row, strict=True) if is_so)
     return Kept(facts, full), frozenset(name for name, type_ in described if type_ in ("DOUBLE", "FLOAT"))
 
 
-def _sql(source: Source, plan: Plan) -> str:
-    return compiled(plan, Context.naming(DIALECT, source.catalogs | {"temp"})).sql
+def _compiled(source: Source, plan: Plan) -> Compiled:
+    return compiled(plan, Context.naming(ScratchRunner.dialect, source.catalogs | {"temp"}))
 
 
 def _requests() -> exp.Table:

@@ -8,6 +8,7 @@ from sqlglot import exp
 from gemel.bi.definitions import Definitions
 from gemel.bi.exports.stars import Refusal, Star, make_stars, restrict
 from gemel.bi.exports.texts import spoken
+from gemel.compiler.compiled import Compiled
 from gemel.compiler.names.graph import Graph
 from gemel.errors import About, FormatError, QueryError
 from gemel.spec.manifest import Relation
@@ -32,7 +33,7 @@ class Source:
     project: str
     dialect: str
     definitions: Callable[[], Definitions]
-    types: Callable[[str], Mapping[str, str]]
+    types: Callable[[Compiled], Mapping[str, str]]
     uri: Callable[[], str]
     views: Mapping[str, View] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from gemel.bi.exports.exported import Source
 from gemel.bi.exports.stars import ROW, Field, Star
+from gemel.compiler.compiled import compile_select
 from gemel.compiler.question.expressions import free, identifier
 from gemel.compiler.sql.dialects import named
 
@@ -83,7 +84,7 @@ def kinds(source: Source, star: Star) -> dict[tuple[str, str], Kind]:
             continue
         outputs = [exp.alias_(each.raw.copy(), f"c{number}") for number, each in enumerate(fields)]
         rows = exp.alias_(named()(table.relation), identifier(table.name), table=True)
-        types = source.types(exp.Select(expressions=outputs).from_(rows).sql(source.dialect))
+        types = source.types(compile_select(exp.Select(expressions=outputs).from_(rows), source.dialect))
         for number, each in enumerate(fields):
             word = types.get(f"c{number}")
             if word is not None and not each.grain:

@@ -19,7 +19,7 @@ from gemel.bi.exports.texts import bare, spoken
 from gemel.bi.formulas import Formula, Input, formulas_of
 from gemel.bi.wide import Seen, Wide, plan_wide, widen
 from gemel.bi.yaml_text import commented, dump
-from gemel.compiler.compiled import Context, compiled
+from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.names.graph import LISTED_HOPS
 from gemel.compiler.sql.dialects import named
 from gemel.errors import QueryError
@@ -82,16 +82,16 @@ def _wide(source: Source, star: Star, formulas: Sequence[Formula]) -> Wide:
     return replace(wide, formulas=replace(wide.formulas, inputs=inputs))
 
 
-def _sql(source: Source, wide: Wide) -> str:
+def _compiled(source: Source, wide: Wide) -> Compiled:
     tables = named(frozenset()) if source.dialect == "duckdb" else named()
-    return compiled(plan_wide(source.graph, wide), Context(source.dialect, tables)).sql
+    return compiled(plan_wide(source.graph, wide), Context(source.dialect, tables))
 
 
 def _dataset(source: Source, star: Star) -> dict[str, Any]:
     formulas = _formulas(source, star)
     wide = _wide(source, star, formulas)
-    sql = _sql(source, wide)
-    types = source.types(sql)
+    found = _compiled(source, wide)
+    types = source.types(found)
     built = source.views.get(star.facts.model.name)
     name = built.relation.name if built else f"{star.facts.model.name}_metrics"
     return present(
@@ -100,7 +100,7 @@ def _dataset(source: Source, star: Star) -> dict[str, Any]:
             "main_dttm_col": next((each.name for each in wide.seen if _is(each, wide)), None),
             "description": one_line(star.facts.model.description),
             "schema": (built.relation if built else star.facts.relation).schema,
-            "sql": None if built else sql,
+            "sql": None if built else found.sql,
             "uuid": str(uuid.uuid5(_NAMES, f"{source.project}.{star.facts.model.name}")),
             "columns": [_column(each, types) for each in wide.seen]
             + [_aggregated(each, types) for each in wide.formulas.inputs],

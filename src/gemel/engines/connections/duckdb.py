@@ -144,6 +144,16 @@ class Result:
         return installed("polars").from_arrow(self.arrow())
 
 
+def open_empty(temp: Path | None, memory: str | None) -> "Scratch":
+    """A DuckDB over nothing. What does not fit into `memory` goes into the folder `temp`."""
+    import duckdb
+
+    given = {"temp_directory": str(temp) if temp else None, "memory_limit": memory}
+    config: dict[str, Any] = {**_SAFE, **{name: value for name, value in given.items() if value is not None}}
+    with translated():
+        return Scratch(duckdb.connect(config=config))
+
+
 class Scratch:
     """A connection of its own to the same databases, in which tables can be made. They are gone when it is closed.
 
@@ -174,6 +184,17 @@ class Scratch:
         self._connection.unregister(f"{table}_given")
         return count
 
+    def declare(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
+        """An empty table with columns of these types."""
+        typed = ", ".join(f"{_quoted(name)} {kind}" for name, kind in columns.items())
+        with translated():
+            self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
+            self._connection.execute(f"CREATE TABLE {_quoted(schema)}.{_quoted(table)} ({typed})")
+
+    def register(self, table: str, rows: "pyarrow.Table") -> None:
+        """An Arrow table under a name, where it is."""
+        self._connection.register(table, rows)
+
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
         """As Warehouse.describe."""
         with translated():
@@ -183,6 +204,10 @@ class Scratch:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Plain Python values, a tuple a row."""
         return _interruptible(self._connection, lambda: self._connection.execute(sql).fetchall())
+
+    def arrow(self, sql: str) -> "pyarrow.Table":
+        """A pyarrow Table."""
+        return _interruptible(self._connection, lambda: self._connection.sql(sql).to_arrow_table())
 
     def stream(self, sql: str, *, size: int) -> tuple["pyarrow.Schema", Iterator["pyarrow.RecordBatch"]]:
         """The rows in batches of `size`, one result at a time."""
@@ -254,14 +279,16 @@ def _interruptible(connection: "duckdb.DuckDBPyConnection", work: Callable[[], T
     return answer
 
 
+_SAFE: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
+
+
 def _connect(profile: Profile, settings: Mapping[str, str] | None = None) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
     _check_file(profile.path, profile)
     for attachment in profile.attach:
         _check_file(attachment.path, profile)
-    safe: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
-    connection = duckdb.connect(":memory:", config={**safe, **(settings or {})})
+    connection = duckdb.connect(":memory:", config={**_SAFE, **(settings or {})})
     for extension in profile.extensions:
         connection.load_extension(extension)
     # Times with a zone are shown and cut in UTC, wherever this runs, unless the profile says otherwise.
