@@ -101,7 +101,7 @@ def touched_by(state, sql, expression="1"):
             {"src.at_time", "src.id", "u.d", "u.e"},
         ),
         (
-            "with b as (select at_time, id from {{ ref('src') }} union select d, e from {{ ref('u') }}) select * from b",
+            "with b as (select at_time, id from {{ ref('src') }} union select d, e from {{ ref('u') }}) from b",
             {"src.at_time", "src.id", "u.d", "u.e"},
         ),
     ],

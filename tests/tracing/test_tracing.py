@@ -2,12 +2,12 @@
 
 import duckdb
 import pytest
-from gemel.tracing.derivations import Digests
-from gemel.tracing.queries import trace
-from gemel.tracing.relations import of_table
 from sqlglot import exp, parse_one
 
 from gemel.dbt.rendering import UNKNOWN, Opaque, render
+from gemel.tracing.derivations import Digests
+from gemel.tracing.queries import trace
+from gemel.tracing.relations import of_table
 
 TABLES = """
     create table t as from (values (1, 'a', 10, [1, 2]), (2, 'b', 20, [3]), (2, null, 5, [])) as t (id, name, n, list);
