@@ -16,7 +16,7 @@ from report import Report, Table, ratio
 from sqlglot import exp
 from timing import clocked, median, peak_memory
 
-from gemel.compiler.features.moments import plan_features
+from gemel.compiler.features.moments import cast_features, plan_features
 from gemel.compiler.names.graph import bind
 from gemel.compiler.plan import rewrites
 from gemel.compiler.sql import dialects, lowering
@@ -94,10 +94,10 @@ def generated() -> str:
     text += "".join(f"      - {{metric: {name}, windows: [{windows}]}}\n" for name in METRICS)
     [view] = bind_features(graph, parse_feature_views([("views.yml", text)])).views
     types = {name: "DOUBLE" if name.startswith(("average", "late_rate")) else "BIGINT"
-             for name in (column.name for column in view.columns)}  # fmt: skip
+             for name in view.feature_names}  # fmt: skip
     types |= {name: "BIGINT" for name in types if name.endswith(("numerator", "denominator"))}
     until = exp.cast(exp.Literal.string(UNTIL), exp.DataType.Type.TIMESTAMP)
-    plan = rewrites.tidy(plan_features(graph, view.query(until, types)))
+    plan = rewrites.tidy(cast_features(plan_features(graph, view, until=until), types))
     return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
 
 

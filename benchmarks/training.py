@@ -20,7 +20,8 @@ from gemel.compiler.names.graph import Graph, bind
 from gemel.dbt.profile import Profile
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Warehouse
-from gemel.features.binding import Bound, bind_features
+from gemel.features.binding import bind_features
+from gemel.features.bound import Bound
 from gemel.features.selection import choose
 from gemel.run import Runner
 from gemel.spec.feature_views import parse_feature_views
@@ -162,9 +163,7 @@ def served_by_hand(spine: Path, out: Path) -> str:
 
 def by_gemel(folder: Path, what: str, spine: Path, out: Path) -> None:
     graph, bound = definitions(what)
-    types = {
-        view.name: {"account": "int64"} | {column.name: "int64" for column in view.columns} for view in bound.views
-    }
+    types = {view.name: dict.fromkeys(("account", *view.feature_names), "int64") for view in bound.views}
     relations = {view.name: f"bench.main.{view.name}" for view in bound.views}
     profile = Profile("bench", "bench", str(folder / f"{what}.duckdb"), "bench", settings={"threads": str(THREADS)})
     warehouse = Warehouse(profile)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gemel.dbt.profile import Target
     from gemel.engines.connections.opening import Result, Warehouse
     from gemel.expectations.outcomes import Outcome
-    from gemel.features.binding import Bound
+    from gemel.features.bound import Bound
     from gemel.features.stamps import Stamp
     from gemel.features.workspace import Workspace
     from gemel.graph.graph import Lineage
@@ -220,7 +220,8 @@ class Project:
     @cached_property
     def features(self) -> "Bound":
         """The feature views and services of `feature_views/*.yml`, bound to the metrics. Raises Problems (G5xx)."""
-        from gemel.features.binding import Bound, bind_features
+        from gemel.features.binding import bind_features
+        from gemel.features.bound import Bound
         from gemel.spec.feature_views import read_feature_views
 
         if self.dir is None:

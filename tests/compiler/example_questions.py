@@ -8,13 +8,14 @@ from typing import Any
 from sqlglot import exp, parse_one
 
 from gemel.compiler.compiled import Context, compile_query
-from gemel.compiler.features.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
+from gemel.compiler.features.moments import cast_features, plan_features
 from gemel.compiler.features.requests import plan_requests
 from gemel.compiler.names.graph import Graph, bind
 from gemel.compiler.plan import rewrites
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.sql import dialects, lowering
 from gemel.dbt.semantic.reading import read_manifest
+from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.manifest import Relation
 from gemel.spec.time import parse_window
 
@@ -110,27 +111,27 @@ def window(text: str) -> Any:
     return parse_window(text)
 
 
-FEATURE_TABLES: dict[str, FeatureQuery] = {
-    "features_of_a_carrier": FeatureQuery(
+FEATURE_TABLES: dict[str, FeatureView] = {
+    "features_of_a_carrier": FeatureView(
+        name="features_of_a_carrier",
         entities=("carrier",),
         schedule="day",
         known_at="flight__outcome_known_at",
         delay=window("2 hours"),
-        until=UNTIL,
         features=(
-            MetricFeature("flights_1d", "flights", window("1 day"), "bigint"),
-            MetricFeature("flights_7d", "flights", window("7 days"), "bigint"),
-            MetricFeature("late_rate_7d", "late_rate", window("7 days"), "double"),
-            MetricFeature("average_departure_delay_7d", "average_departure_delay", window("7 days"), "double"),
-            DimensionFeature("carrier__name", "carrier__name", "varchar"),
+            MetricFeature("flights_1d", "flights", window("1 day")),
+            MetricFeature("flights_7d", "flights", window("7 days")),
+            MetricFeature("late_rate_7d", "late_rate", window("7 days")),
+            MetricFeature("average_departure_delay_7d", "average_departure_delay", window("7 days")),
+            DimensionFeature("carrier__name", "carrier__name"),
         ),
     ),
-    "features_at_every_hour": FeatureQuery(
+    "features_at_every_hour": FeatureView(
+        name="features_at_every_hour",
         entities=("origin",),
         schedule="hour",
         known_at="flight__outcome_known_at",
-        until=UNTIL,
-        every_step=True,
+        ttl=window("3 hours"),
         features=(
             MetricFeature("departures_3h", "departures", window("3 hours")),
             MetricFeature("longest_departure_delay_all", "longest_departure_delay", None),
@@ -140,21 +141,32 @@ FEATURE_TABLES: dict[str, FeatureQuery] = {
 }
 
 
-REQUESTS: dict[str, FeatureQuery] = {
-    "features_at_any_moment": FeatureQuery(
+REQUESTS: dict[str, FeatureView] = {
+    "features_at_any_moment": FeatureView(
+        name="features_at_any_moment",
         entities=("carrier",),
         schedule="day",
         known_at="flight__outcome_known_at",
         delay=window("2 hours"),
-        until=None,
         features=(
-            MetricFeature("flights_7d", "flights", window("7 days"), "bigint"),
-            MetricFeature("flights_all", "flights", None, "bigint"),
-            MetricFeature("late_rate_7d", "late_rate", window("7 days"), "double"),
-            MetricFeature("longest_departure_delay_28d", "longest_departure_delay", window("28 days"), "bigint"),
-            DimensionFeature("carrier__name", "carrier__name", "varchar"),
+            MetricFeature("flights_7d", "flights", window("7 days")),
+            MetricFeature("flights_all", "flights", None),
+            MetricFeature("late_rate_7d", "late_rate", window("7 days")),
+            MetricFeature("longest_departure_delay_28d", "longest_departure_delay", window("28 days")),
+            DimensionFeature("carrier__name", "carrier__name"),
         ),
     ),
+}
+
+
+TYPES = {
+    "flights_1d": "bigint",
+    "flights_7d": "bigint",
+    "flights_all": "bigint",
+    "late_rate_7d": "double",
+    "average_departure_delay_7d": "double",
+    "longest_departure_delay_28d": "bigint",
+    "carrier__name": "varchar",
 }
 
 
@@ -165,11 +177,11 @@ def example() -> Graph:
 
 def sql_of(name: str) -> str:
     if name in FEATURE_TABLES:
-        plan = rewrites.tidy(plan_features(example(), FEATURE_TABLES[name]))
+        plan = rewrites.tidy(cast_features(plan_features(example(), FEATURE_TABLES[name], until=UNTIL), TYPES))
         return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
     if name in REQUESTS:
         requests = Relation("requests", schema="main", database="temp")
-        plan = rewrites.tidy(plan_requests(example(), REQUESTS[name], requests))
+        plan = rewrites.tidy(cast_features(plan_requests(example(), REQUESTS[name], requests=requests), TYPES))
         return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
     question = dict(QUESTIONS[name])
     dialect = question.pop("dialect", "duckdb")

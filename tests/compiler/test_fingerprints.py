@@ -2,11 +2,9 @@
 
 import pytest
 
-from compiler.test_moments import view
-from gemel.compiler.features.moments import plan_features
+from compiler.test_moments import planned, view
 from gemel.compiler.sql.fingerprints import fingerprints
 from gemel.spec.time import parse_window
-from worlds.shop import GRAPH
 
 FEATURES = ("orders 7 days", "revenue 7 days", "average_amount 7 days", "done_share all", "buyers 7 days", "visits all")
 NEIGHBOURS = ("gold_orders 1 day", "filled_orders 7 days", "orders 28 days", "done_share 7 days", "customer__segment")
@@ -16,8 +14,8 @@ def of(feature, *beside, **more):
     return told(feature, *beside, **more)[feature.replace(" ", "_")]
 
 
-def told(*features, **more):
-    return fingerprints(plan_features(GRAPH, view(*features, **more)))
+def told(*features, until="2024-02-01", **more):
+    return fingerprints(planned(view(*features, **more), until=until))
 
 
 @pytest.mark.parametrize("feature", FEATURES)

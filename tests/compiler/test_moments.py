@@ -7,11 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gemel.compiler.features.moments import DimensionFeature, FeatureQuery, MetricFeature, plan_features
+from gemel.compiler.features.moments import cast_features, plan_features
 from gemel.compiler.names.graph import bind
 from gemel.compiler.plan import rewrites
 from gemel.compiler.sql import dialects, lowering
 from gemel.errors import GemelError
+from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.manifest import Conversion, Entity, Metric, Relation
 from gemel.spec.time import Window, parse_window
 from properties.asking import plain
@@ -19,16 +20,16 @@ from reference import feature
 from worlds import drawn
 from worlds.shop import GRAPH, flat, moment, of, with_metrics
 
+DAY = Window(1, "day")
 
-def view(*features, until="2024-02-01", schedule="day", entities=("customer",), **more):
+
+def view(*features, schedule="day", entities=("customer",), **more):
     """Features as `"orders 2 days"`, `"orders all"`, or a dimension's name."""
-    return FeatureQuery(
-        entities=entities,
-        schedule=schedule,
-        until=moment(until),
-        features=tuple(made(text) for text in features),
-        **more,
-    )
+    return FeatureView("shown", entities, schedule, tuple(map(made, features)), **more)
+
+
+def planned(view, graph=GRAPH, *, until="2024-02-01"):
+    return plan_features(graph, view, until=moment(until))
 
 
 def made(text):
@@ -40,8 +41,8 @@ def made(text):
     return MetricFeature(text.replace(" ", "_"), name, None if window == "all" else parse_window(window))
 
 
-def text_of(query):
-    return flat(dialects.speak(lowering.lower(rewrites.tidy(plan_features(GRAPH, query)), dialects.named()), "duckdb"))
+def text_of(plan):
+    return flat(dialects.speak(lowering.lower(rewrites.tidy(plan), dialects.named()), "duckdb"))
 
 
 def test_a_fact_at_midnight_is_first_seen_a_day_later(shop):
@@ -58,7 +59,7 @@ def test_a_fact_at_midnight_is_first_seen_a_day_later(shop):
 def test_a_fact_leaves_a_window_when_it_is_as_old_as_the_window(shop):
     shop.order(1, "2024-01-01 00:00", 10)
     shop.order(1, "2024-01-03 12:00", 5)
-    assert shop.features(view("revenue 3 days", until="2024-01-05")) == [
+    assert shop.features(view("revenue 3 days"), until="2024-01-05") == [
         (1, "2024-01-02", 10),
         (1, "2024-01-04", 15),  # [Jan 1, Jan 4) holds the midnight of Jan 1
         (1, "2024-01-05", 5),
@@ -68,8 +69,8 @@ def test_a_fact_leaves_a_window_when_it_is_as_old_as_the_window(shop):
 def test_rows_stand_only_where_a_value_changes_or_at_every_step(shop):
     shop.order(1, "2024-01-01 12:00")
     changes = [(1, "2024-01-02", 1), (1, "2024-01-05", None)]
-    assert shop.features(view("orders 3 days", until="2024-01-06")) == changes
-    assert shop.features(view("orders 3 days", until="2024-01-06", every_step=True)) == [
+    assert shop.features(view("orders 3 days"), until="2024-01-06") == changes
+    assert shop.features(view("orders 3 days", ttl=DAY), until="2024-01-06") == [
         (1, "2024-01-02", 1),
         (1, "2024-01-03", 1),
         (1, "2024-01-04", 1),
@@ -88,7 +89,7 @@ def test_nothing_after_the_end_is_seen_nor_a_step_that_is_not_over(shop):
     shop.order(1, "2024-01-01 10:00")
     shop.order(1, "2024-01-02 10:00")
     for until in ("2024-01-02 00:00", "2024-01-02 11:00", "2024-01-02 23:59"):
-        assert shop.features(view("orders all", until=until)) == [(1, "2024-01-02", 1)]
+        assert shop.features(view("orders all"), until=until) == [(1, "2024-01-02", 1)]
 
 
 def test_a_fact_without_an_entity_or_a_time_is_nobodys(shop):
@@ -112,8 +113,8 @@ def test_a_delay_moves_the_moment_and_not_the_content(shop):
 def test_with_a_delay_the_last_step_is_there_only_once_the_delay_has_passed(shop):
     shop.order(1, "2024-01-01 12:00")
     late = {"delay": parse_window("2 hours")}
-    assert shop.features(view("orders all", until="2024-01-02 01:59", **late)) == []
-    assert shop.features(view("orders all", until="2024-01-02 02:00", **late)) == [(1, "2024-01-02 02:00", 1)]
+    assert shop.features(view("orders all", **late), until="2024-01-02 01:59") == []
+    assert shop.features(view("orders all", **late), until="2024-01-02 02:00") == [(1, "2024-01-02 02:00", 1)]
 
 
 def test_facts_count_from_when_they_are_known(shop):
@@ -125,7 +126,7 @@ def test_facts_count_from_when_they_are_known(shop):
 def test_an_average_is_put_together_from_sums_and_counts(shop):
     for at, amount in [("2024-01-01", 10), ("2024-01-01", 20), ("2024-01-02", 60), ("2024-01-02", None)]:
         shop.order(1, at, amount)
-    assert shop.features(view("average_amount 2 days", until="2024-01-03")) == [
+    assert shop.features(view("average_amount 2 days"), until="2024-01-03") == [
         (1, "2024-01-02", 15.0),
         (1, "2024-01-03", 30.0),
     ]
@@ -138,8 +139,7 @@ def test_a_ratio_is_of_its_windows_sums_and_its_sides_can_be_had(shop):
     features = [made("done_share all")]
     for side in ("numerator", "denominator"):
         features.append(MetricFeature(side, "done_share", None, part=side))
-    query = FeatureQuery(entities=("customer",), schedule="day", until=moment("2024-02-01"), features=tuple(features))
-    assert shop.features(query) == [
+    assert shop.features(FeatureView("shown", ("customer",), "day", tuple(features))) == [
         (1, "2024-01-02", 0.5, 1, 2),
         (1, "2024-01-03", 1 / 3, 1, 3),
     ]
@@ -181,7 +181,7 @@ def test_a_conversion_counts_from_when_it_happens_until_its_base_event_leaves(sh
     shop.visit(1, "2024-01-01 10:00")
     shop.visit(1, "2024-01-05 10:00")
     shop.order(1, "2024-01-03 10:00")
-    assert shop.features(view("bought 4 days", "bought_rate 4 days", "bought all", until="2024-01-12"), BOUGHT) == [
+    assert shop.features(view("bought 4 days", "bought_rate 4 days", "bought all"), BOUGHT, until="2024-01-12") == [
         (1, "2024-01-02", None, None, None),
         (1, "2024-01-04", 1, 1.0, 1),
         (1, "2024-01-06", None, None, 1),  # the visit of Jan 1 has left, and its order with it
@@ -192,7 +192,7 @@ def test_a_conversion_counts_from_when_it_happens_until_its_base_event_leaves(sh
 def test_a_conversion_that_comes_after_its_base_event_has_left_is_never_seen(shop):
     shop.visit(1, "2024-01-01 10:00")
     shop.order(1, "2024-01-04 10:00")
-    assert [row[2:] for row in shop.features(view("bought 2 days", until="2024-01-12"), BOUGHT)] == [(None,)] * 3
+    assert [row[2:] for row in shop.features(view("bought 2 days"), BOUGHT, until="2024-01-12")] == [(None,)] * 3
 
 
 def test_a_conversion_without_a_price_is_one_of_which_no_price_is_counted(shop):
@@ -211,7 +211,7 @@ def test_a_conversion_without_a_price_is_one_of_which_no_price_is_counted(shop):
 )
 def test_conversions_that_are_no_features(feature, known_at, said):
     with pytest.raises(GemelError) as error:
-        plan_features(BOUGHT, view(feature, known_at=known_at))
+        planned(view(feature, known_at=known_at), BOUGHT)
     assert said in str(error.value) or error.value.code == "G516"
 
 
@@ -229,15 +229,13 @@ def test_an_entity_is_reached_over_others(shop):
 
 
 def test_several_windows_take_one_scan():
-    text = text_of(view("orders 1 day", "orders 7 days", "revenue 7 days", "done_share all"))
+    text = text_of(planned(view("orders 1 day", "orders 7 days", "revenue 7 days", "done_share all")))
     assert text.count("FROM orders ") == 1
 
 
 def test_a_type_is_cast_to():
-    query = view()
-    typed = MetricFeature("n", "orders", None, "bigint")
-    text = text_of(FeatureQuery(entities=query.entities, schedule="day", until=query.until, features=(typed,)))
-    assert "AS BIGINT) AS n" in text
+    text = text_of(cast_features(planned(view("orders all")), {"orders_all": "bigint"}))
+    assert "AS BIGINT) AS orders_all" in text
 
 
 @pytest.mark.parametrize(
@@ -263,15 +261,14 @@ def test_a_type_is_cast_to():
 )
 def test_what_has_no_meaning_as_a_feature_is_refused(code, query):
     with pytest.raises(GemelError) as error:
-        plan_features(GRAPH, query)
+        planned(query)
     assert error.value.code == code
 
 
 def test_a_side_of_what_is_no_ratio_is_refused():
-    query = view()
     wrong = MetricFeature("n", "orders", None, part="numerator")
     with pytest.raises(GemelError, match="G513"):
-        plan_features(GRAPH, FeatureQuery(entities=("customer",), schedule="day", until=query.until, features=(wrong,)))
+        planned(FeatureView("shown", ("customer",), "day", (wrong,)))
 
 
 def test_an_entity_that_is_reached_in_two_ways_is_refused():
@@ -286,12 +283,12 @@ def test_an_entity_that_is_reached_in_two_ways_is_refused():
     ]
     graph = bind(dataclasses.replace(GRAPH.manifest, models=(*more, dataclasses.replace(visits, entities=entities))))
     with pytest.raises(GemelError, match=r"G571 .* in 2 ways: orders -> "):
-        plan_features(graph, view("orders all", entities=("region",)))
+        planned(view("orders all", entities=("region",)), graph)
 
 
 def test_month_long_windows_are_refused_with_a_count_of_days():
     with pytest.raises(GemelError) as error:
-        plan_features(GRAPH, view("orders 2 months"))
+        planned(view("orders 2 months"))
     assert error.value.hint == "count it in days, such as 60 days"
 
 
@@ -338,7 +335,7 @@ def views(draw):
         "schedule": schedule,
         "until": draw(st.sampled_from(["2024-03-02 00:00", "2024-03-05 09:30", "2024-04-20 00:00"])),
         "known_at": draw(st.sampled_from([None, "sale__paid_at"])) if of_sales else None,
-        "every_step": draw(st.booleans()) and schedule == "day",
+        "ttl": DAY if draw(st.booleans()) and schedule == "day" else None,
     }
 
 
@@ -355,16 +352,18 @@ def test_the_same_holds_where_no_window_frame_is_as_long_as_an_interval(words, t
 
 
 def assert_newest(words, tables, *, ranges=True, graph=WORLD, warehouse=WAREHOUSE, dialect="duckdb"):
-    query = view(*words[0], **words[1])
+    until = words[1]["until"]
+    query = view(*words[0], **{name: word for name, word in words[1].items() if name != "until"})
     (entity,) = query.entities
-    select = lowering.lower(rewrites.tidy(plan_features(graph, query)), dialects.named(), ranges=ranges)
+    plan = rewrites.tidy(planned(query, graph, until=until))
+    select = lowering.lower(plan, dialects.named(), ranges=ranges)
     rows = warehouse.holding(tables).execute(dialects.speak(select, dialect)).fetchall()
     found = {(row[0], row[1]): tuple(map(plain, row[2:])) for row in rows}
     assert len(found) == len(rows)
     holders = ("customers",) if entity == "region" else ("sales", "calls")
     keys = {row[f"{entity}_id"] for name in holders for row in tables[name] if f"{entity}_id" in row} - {None}
     assert {key[0] for key in found} <= keys
-    for at in steps(words[1]["until"], words[1]["schedule"]):
+    for at in steps(until, query.schedule):
         expected = [as_it_was(f, tables, entity, at, query.known_at) for f in query.features]
         for key in keys:
             newest = max((known[1] for known in found if known[0] == key and known[1] <= at), default=None)

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compiler.test_moments import ASKED, STEPS, made
-from gemel.compiler.features.moments import FeatureQuery
+from compiler.test_moments import ASKED, STEPS, view
 from gemel.compiler.features.requests import Kept, plan_parts, plan_requests
 from gemel.compiler.names.graph import bind
 from gemel.compiler.plan import rewrites
@@ -25,11 +24,6 @@ from worlds.shop import COLUMNS, GRAPH, flat
 REQUESTS = Relation("requests")
 
 
-def view(*features, schedule="day", entities=("customer",), **more):
-    """Features as `"orders 2 days"`, `"orders all"`, or a dimension's name."""
-    return FeatureQuery(entities=entities, schedule=schedule, until=None, features=tuple(map(made, features)), **more)
-
-
 def text_of(graph, plan):
     return dialects.speak(lowering.lower(rewrites.tidy(plan), dialects.named()), "duckdb")
 
@@ -39,7 +33,7 @@ def at(shop, query, *requests, drifting=()):
     shop.connection.execute("create table requests (__row bigint, customer int, event_timestamp timestamp)")
     for row, request in enumerate(requests):
         shop.connection.execute("insert into requests values (?, ?, ?::timestamp)", [row, *request])
-    sql = text_of(GRAPH, plan_requests(GRAPH, query, REQUESTS, drifting=drifting))
+    sql = text_of(GRAPH, plan_requests(GRAPH, query, requests=REQUESTS, drifting=drifting))
     rows = sorted(shop.connection.execute(sql).fetchall())
     assert [row[0] for row in rows] == [*range(len(requests))]
     return [row[1:] if len(row) > 2 else row[1] for row in rows]
@@ -113,7 +107,7 @@ def test_the_types_of_what_is_summed_can_be_asked(shop):
 
 def test_several_windows_take_one_scan_one_sort_and_no_join_of_facts():
     features = ("orders 1 day", "orders 7 days", "revenue 7 days", "done_share all")
-    text = flat(text_of(GRAPH, plan_requests(GRAPH, view(*features), REQUESTS)))
+    text = flat(text_of(GRAPH, plan_requests(GRAPH, view(*features), requests=REQUESTS)))
     assert (text.count("FROM orders "), text.count("ORDER BY"), text.count("ASOF")) == (1, 1, 0)
 
 
@@ -130,7 +124,7 @@ def test_many_facts_on_several_threads_are_summed_in_their_order(streams):
             "timestamp '2024-01-01' + to_seconds(hash(i + 9) % 8640000) as event_timestamp from range(100000) r(i)"
         )
         asked = view("orders 3 days", "revenue 3 days", "revenue all")
-        sql = text_of(GRAPH, plan_requests(GRAPH, asked, REQUESTS, streams=streams))
+        sql = text_of(GRAPH, plan_requests(GRAPH, asked, requests=REQUESTS, streams=streams))
         by_hand = """
             with daily as (
               select customer_id, date_trunc('day', ordered_at) + interval 1 day as seen, count(*) as n,
@@ -150,7 +144,7 @@ def test_rows_that_do_not_come_in_order_are_refused_and_not_summed(shop):
         "create table requests as select 0 as __row, 1 as customer, now()::timestamp event_timestamp"
     )
     shop.order(1, "2024-01-01")
-    sql = text_of(GRAPH, plan_requests(GRAPH, view("orders all"), REQUESTS))
+    sql = text_of(GRAPH, plan_requests(GRAPH, view("orders all"), requests=REQUESTS))
     assert len(shop.connection.execute(sql).fetchall()) == 1
     order = "ORDER BY\n    customer,\n    event_timestamp"
     backwards = sql.replace(order, f"{order} DESC")
@@ -164,7 +158,8 @@ def test_facts_without_a_value_are_counted_apart_unless_there_are_none(shop):
     asked = view("orders 1 day", "revenue 1 day")
     full = frozenset({"orders", "revenue"})
     some, none = (
-        text_of(GRAPH, plan_requests(GRAPH, asked, REQUESTS, kept=kept)) for kept in (Kept(table), Kept(table, full))
+        text_of(GRAPH, plan_requests(GRAPH, asked, requests=REQUESTS, kept=kept))
+        for kept in (Kept(table), Kept(table, full))
     )
     assert "COUNT(ordered.revenue)" in some
     assert "COUNT(" not in none
@@ -180,7 +175,7 @@ def test_keys_of_other_types_than_the_requests_go_into_one_stream_with_them(shop
     shop.connection.execute("create table requests (__row bigint, customer hugeint, event_timestamp timestamp)")
     for row, request in enumerate(asked):
         shop.connection.execute("insert into requests values (?, ?, ?::timestamp)", [row, *request])
-    sql = text_of(GRAPH, plan_requests(GRAPH, view("revenue 1 day"), REQUESTS, streams=4))
+    sql = text_of(GRAPH, plan_requests(GRAPH, view("revenue 1 day"), requests=REQUESTS, streams=4))
     assert sorted(shop.connection.execute(sql).fetchall()) == [(row, row + 1) for row in range(29)]
 
 
@@ -195,7 +190,7 @@ def test_keys_of_other_types_than_the_requests_go_into_one_stream_with_them(shop
 )
 def test_what_is_no_feature_is_refused_here_too(code, feature):
     with pytest.raises(GemelError) as error:
-        plan_requests(GRAPH, view(feature), REQUESTS)
+        plan_requests(GRAPH, view(feature), requests=REQUESTS)
     assert error.value.code == code
 
 
@@ -254,7 +249,7 @@ def answered(graph, query, tables, requests, drifting=(), keep=False, streams=1)
     plan = plan_requests(
         graph,
         query,
-        Relation("requests", schema="main", database="temp"),
+        requests=Relation("requests", schema="main", database="temp"),
         drifting=drifting,
         kept=kept(database, graph, query) if keep else None,
         streams=streams,

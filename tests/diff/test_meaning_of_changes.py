@@ -9,7 +9,7 @@ from gemel.diff.meaning import compare
 from gemel.diff.models import Models
 from gemel.diff.report import why
 from gemel.diff.states import State
-from gemel.features.binding import Bound
+from gemel.features.bound import Bound
 from gemel.project import load
 
 SHOP = {

@@ -76,7 +76,7 @@ class Table:
 
     def rows(self):
         """Without when they were made."""
-        names = ", ".join(("customer", "event_timestamp", *(column.name for column in self.view.columns)))
+        names = ", ".join(("customer", "event_timestamp", *self.view.feature_names))
         return self.shop.con.execute(f"select {names} from buying order by all").fetchall()
 
 

@@ -215,9 +215,7 @@ def test_what_is_older_than_the_ttl_is_in_no_training_set_as_served(shop, tmp_pa
     report = built.verify(at=[dt.datetime(2024, 1, 13, 2), dt.datetime(2024, 1, 13, 3)])
     assert not any("served" in each.values for each in report.differences)
     # Said to be without a ttl, it should have been in there still.
-    built.view = dataclasses.replace(
-        built.bound.views[0], view=dataclasses.replace(built.bound.views[0].view, ttl=None)
-    )
+    built.view = dataclasses.replace(built.bound.views[0], ttl=None)
     report = built.verify(at=[dt.datetime(2024, 1, 13, 2), dt.datetime(2024, 1, 13, 3)])
     assert {each.entity["customer"] for each in report.differences if "served" in each.values} == {"a"}
 
@@ -287,8 +285,7 @@ def test_a_row_that_was_pushed_since_is_counted_and_not_wrong(built, capsys):
     built.online["a"] = built.online["a"] | {"orders_all": 99}
     built.pushed["a"] = dt.datetime(2024, 2, 3)
     assert built.verify().wrong == 1  # nobody may push to this view
-    pushed = dataclasses.replace(built.view.view, push="buying_push")
-    built.view = dataclasses.replace(built.view, view=pushed)
+    built.view = dataclasses.replace(built.view, push="buying_push")
     report = built.verify()
     assert (report.wrong, report.json()["pushed"], report.failed()) == (0, {"buying": 1}, False)
     write_report(report, format="table")

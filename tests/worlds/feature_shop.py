@@ -192,7 +192,7 @@ class Shop:
         bound = self.bound(text)
         [view] = bound.views
         sql = render(Tables(self.graph).model(view, self.types(bound)[view.name], dbt=DbtProject()), until)
-        cursor = self.con.execute(f"select * from ({sql}) order by {', '.join(view.view.entities)}, event_timestamp")
+        cursor = self.con.execute(f"select * from ({sql}) order by {', '.join(view.entities)}, event_timestamp")
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

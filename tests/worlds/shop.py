@@ -7,7 +7,7 @@ import duckdb
 from sqlglot import exp
 
 from gemel.compiler.compiled import Context, compile_query
-from gemel.compiler.features.moments import FeatureQuery, plan_features
+from gemel.compiler.features.moments import plan_features
 from gemel.compiler.names.graph import Graph, bind
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.plan import rewrites
@@ -15,6 +15,7 @@ from gemel.compiler.plan.planning import plan
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
 from gemel.compiler.sql import dialects, lowering
+from gemel.spec.feature_views import FeatureView
 from gemel.spec.manifest import (
     Cumulative,
     Derived,
@@ -158,8 +159,9 @@ class Shop:
         """The rows, in order. Items stand with blanks between."""
         return self.run(compile_query(GRAPH, question(metrics, group_by, **more)).sql)
 
-    def features(self, query: FeatureQuery, graph: Graph = GRAPH) -> list[tuple[Any, ...]]:
-        select = lowering.lower(rewrites.tidy(plan_features(graph, query)), dialects.named())
+    def features(self, view: FeatureView, graph: Graph = GRAPH, *, until: str = "2024-02-01") -> list[tuple[Any, ...]]:
+        plan = plan_features(graph, view, until=moment(until))
+        select = lowering.lower(rewrites.tidy(plan), dialects.named())
         return self.run(dialects.speak(select, "duckdb"))
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:

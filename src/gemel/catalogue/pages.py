@@ -28,7 +28,7 @@ from gemel.spec.metric_tests import MetricTest
 from gemel.spec.places import project_name
 
 if TYPE_CHECKING:
-    from gemel.features.binding import BoundView
+    from gemel.features.bound import BoundView
     from gemel.project import Project
 
 Fact = tuple[str, Value]
@@ -86,7 +86,7 @@ class Pages:
                 self._tables[node.name] = node.id
         self._views = {view.name: view for view in project.features.views}
         self._on_demand = {view.name: view for view in project.features.on_demand}
-        self._services = {service.service.name: service for service in project.features.services}
+        self._services = {service.name: service for service in project.features.services}
         self._measures = {
             metric.definition.measure.name: metric.definition.measure
             for metric in self._graph.metrics.values()
@@ -248,8 +248,7 @@ class Pages:
             sql = None
         return Page(query.label, tuple(facts), sql=sql)
 
-    def _feature_view(self, bound: "BoundView") -> Page:
-        view = bound.view
+    def _feature_view(self, view: "BoundView") -> Page:
         facts: list[Fact] = [
             ("Of", ", ".join(view.entities)),
             ("Rows", f"one each {view.schedule}"),
@@ -265,7 +264,7 @@ class Pages:
         newest = self._numbers.newest.get(view.name)
         facts += [("Newest row", f"{newest:%Y-%m-%d %H:%M} UTC")] if newest else []
         facts += [("Defined in", Code(str(view.place)))] if view.place else []
-        features = [f"feature:{view.name}.{column.name}" for column in bound.columns]
+        features = [f"feature:{view.name}.{each}" for each in view.feature_names]
         return Page(
             None,
             tuple(facts),
@@ -278,24 +277,24 @@ class Pages:
         view, _, feature = name.partition(".")
         facts: list[Fact] = [("Feature view", self._link(f"feature_view:{view}"))]
         if view in self._on_demand:
-            expressions = dict((each.name, each) for each, _ in self._on_demand[view].expressions)
+            expressions = dict((each.name, each) for each, _ in self._on_demand[view].expressions())
             return Page(None, (*facts, ("Is", Code(expressions[feature].expr)), ("Computed", "when it is asked for")))
-        column = next(each for each in self._views[view].columns if each.name == feature)
-        match column.feature:
-            case MetricFeature() as made:
+        made = next(each for each in self._views[view].features if each.name == feature)
+        match made:
+            case MetricFeature():
                 own = "as the metric says" if made.own else "all time up to the moment"
                 facts.append(("Metric", self._link(f"metric:{made.metric}")))
-                facts += [("Part", column.part)] if column.part else []
+                facts += [("Part", made.part)] if made.part else []
                 facts.append(("Window", f"the {made.window} before the moment" if made.window else own))
-            case DimensionFeature() as made:
+            case DimensionFeature():
                 facts.append(("Dimension", made.dimension))
                 facts.append(("As of", "now" if made.current else "the moment"))
-        facts += [("Type", column.dtype)] if column.dtype else []
-        facts += [("Defined in", Code(str(column.feature.place)))] if column.feature.place else []
+        facts += [("Type", made.dtype)] if made.dtype else []
+        facts += [("Defined in", Code(str(made.place)))] if made.place else []
         return Page(None, tuple(facts))
 
     def _feature_service(self, name: str) -> Page:
-        service = self._services[name].service
+        service = self._services[name]
         facts: list[Fact] = (
             [("Tags", ", ".join(f"{key}: {value}" for key, value in service.tags))] if service.tags else []
         )

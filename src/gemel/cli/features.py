@@ -77,8 +77,8 @@ def backfill(project: "Project", *, start: dt.datetime, end: dt.datetime | None,
         raise click.UsageError(f"--end {end} is not after --start {start}")
     with waiting("dbt build"):
         dbt_build(project, "build", "--select", *(view.name for view in chosen), "--vars", json.dumps(variables))
-    parts = [view.name for view in chosen if view.view.lookback is not None]
-    whole = [view.name for view in chosen if view.view.lookback is None]
+    parts = [view.name for view in chosen if view.lookback is not None]
+    whole = [view.name for view in chosen if view.lookback is None]
     if parts:
         say(f"made again from {start}{f' to {end}' if end else ' on'}: {', '.join(parts)}")
     if whole:

@@ -96,23 +96,23 @@ def feature_views(project: "Project", *, search: str | None, **output: Any) -> N
     rows = [
         (
             bound.name,
-            ", ".join(bound.view.entities),
-            bound.view.schedule,
-            bound.view.known_at,
-            ", ".join(column.name for column in bound.columns if column.part is None),
-            bound.view.description,
+            ", ".join(bound.entities),
+            bound.schedule,
+            bound.known_at,
+            ", ".join(bound.declared_names),
+            bound.description,
         )
         for bound in project.features.views
     ]
-    entities = {bound.name: bound.view.entities for bound in project.features.views}
+    entities = {bound.name: bound.entities for bound in project.features.views}
     rows += [
         (
             bound.name,
             ", ".join(dict.fromkeys(entity for source, _ in bound.sources for entity in entities[source])),
             "on demand",
             None,
-            ", ".join(bound.features),
-            bound.view.description,
+            ", ".join(bound.feature_names),
+            bound.description,
         )
         for bound in project.features.on_demand
     ]
@@ -127,12 +127,14 @@ def feature_services(project: "Project", *, search: str | None, **output: Any) -
     """Every feature service: what a model takes of which views."""
     rows = [
         (
-            bound.service.name,
+            bound.name,
             ", ".join(
-                view if names is None else f"{view}.{name}" for view, names in bound.taken() for name in names or ("",)
+                view.name if names is None else f"{view.name}.{name}"
+                for view, names in bound.taken
+                for name in names or ("",)
             ),
-            bound.service.owner,
-            bound.service.description,
+            bound.owner,
+            bound.description,
         )
         for bound in project.features.services
     ]

@@ -13,7 +13,7 @@ from gemel.diff.models import Models, Node
 from gemel.diff.states import State
 from gemel.diff.telling import OWN, Part, Teller, element_text, sql_of
 from gemel.errors import About, GemelError
-from gemel.features.binding import BoundService, BoundView, as_asked, feature_query, timestamp
+from gemel.features.bound import BoundService, BoundView
 from gemel.on_demand.binding import BoundOnDemand
 from gemel.spec.feature_views import MetricFeature
 from gemel.spec.manifest import Dimension, Entity, Metric, MetricInput, SavedQuery, SemanticModel
@@ -57,7 +57,7 @@ def definitions(state: State) -> dict[Part, Definition]:
     for on_demand in state.features.on_demand:
         found |= _on_demand(on_demand, found)
     for service in state.features.services:
-        found["feature service", service.service.name] = _service(state, service, found)
+        found["feature service", service.name] = _service(service, found)
     for name, exposure in models.exposures.items():
         found["exposure", name] = _exposure(models, exposure, found)
     return found
@@ -179,29 +179,26 @@ def _saved_query(root: Teller, query: SavedQuery, found: Mapping[Part, Definitio
     return Definition(digest(own, *meaning, *metrics.values()), parts, _words(query), about)
 
 
-def _features(root: Teller, bound: BoundView) -> dict[Part, Definition]:
+def _features(root: Teller, view: BoundView) -> dict[Part, Definition]:
     """A view's features, and the view of them."""
-    view = bound.view
-    asked = feature_query(view, bound.columns, timestamp("2000-01-01"), {})
     own = f"{view.entities} {view.schedule} {view.known_at} {view.delay} {view.ttl} {view.online}"
     found: dict[Part, Definition] = {}
-    for column in bound.columns:
-        if column.part is not None:
-            continue
-        teller, about = root.fresh(), About("feature_view", view.name, column.name)
+    for feature in view.features:
+        teller, about = root.fresh(), About("feature_view", view.name, feature.name)
         parts: dict[Part, str] = {}
-        if isinstance(column.feature, MetricFeature):
-            taken = as_asked(column.feature, column.name)
-            back = sight(root.graph, taken)
-            told = f"{column.feature.metric} {back} {column.dtype}"
-            meaning = [str(back), teller.term(feature_term(root.graph, asked, taken))]
-            parts["metric", column.feature.metric] = ""
+        if isinstance(feature, MetricFeature):
+            if feature.part is not None:
+                continue
+            back = sight(root.graph, feature)
+            told = f"{feature.metric} {back} {feature.dtype}"
+            meaning = [str(back), teller.term(feature_term(root.graph, view, feature))]
+            parts["metric", feature.metric] = ""
         else:
-            told = f"{column.feature.dimension} {column.feature.current} {column.dtype}"
-            meaning = [teller.own_dimension(view.entities, column.feature.dimension)]
+            told = f"{feature.dimension} {feature.current} {feature.dtype}"
+            meaning = [teller.own_dimension(view.entities, feature.dimension)]
         parts |= {OWN: told, ("feature view", view.name): own, **teller.parts}
-        found["feature", f"{view.name}.{column.name}"] = Definition(
-            digest(own, str(column.dtype), *meaning), parts, column.feature.description or "", about
+        found["feature", f"{view.name}.{feature.name}"] = Definition(
+            digest(own, str(feature.dtype), *meaning), parts, feature.description or "", about
         )
     inner = {part: each.meaning for part, each in found.items()}
     kept = f"{own} {view.lookback} {view.freshness} {view.push}"
@@ -215,32 +212,30 @@ def _features(root: Teller, bound: BoundView) -> dict[Part, Definition]:
 def _on_demand(bound: BoundOnDemand, found: Mapping[Part, Definition]) -> dict[Part, Definition]:
     """The features of an on-demand view, and the view."""
     made: dict[Part, Definition] = {}
-    for feature, parsed in bound.expressions:
+    for feature, parsed in bound.expressions():
         taken = _taken(found, (name for name in parsed.names if "." in name))
         own = sql_of(parsed.tree)
         about = About("feature_view", bound.name, feature.name)
         made["feature", f"{bound.name}.{feature.name}"] = Definition(
             digest(own, *taken.values()), {OWN: own, **taken}, feature.description or "", about
         )
-    own = repr(sorted(bound.view.inputs))
+    own = repr(sorted(bound.inputs))
     parts = {part: each.meaning for part, each in made.items()}
-    about, words = About("feature_view", bound.name), bound.view.description or ""
+    about, words = About("feature_view", bound.name), bound.description or ""
     made["feature view", bound.name] = Definition(digest(own, *parts.values()), {OWN: own, **parts}, words, about)
     return made
 
 
-def _service(state: State, bound: BoundService, found: Mapping[Part, Definition]) -> Definition:
-    columns: dict[str, Iterable[str]] = {view.name: view.features for view in state.features.on_demand}
-    columns |= {view.name: [c.name for c in view.columns if c.part is None] for view in state.features.views}
+def _service(bound: BoundService, found: Mapping[Part, Definition]) -> Definition:
     names = [
-        f"{view}.{feature}"
-        for view, features in bound.taken()
-        for feature in (features if features is not None else columns[view])
+        f"{view.name}.{feature}"
+        for view, features in bound.taken
+        for feature in (features if features is not None else view.declared_names)
     ]
     taken = _taken(found, names)
     own = repr(sorted(names))
-    words = f"{bound.service.description or ''} {bound.service.owner}"
-    about = About("feature_service", bound.service.name)
+    words = f"{bound.description or ''} {bound.owner}"
+    about = About("feature_service", bound.name)
     return Definition(digest(own, *taken.values()), {OWN: own, **taken}, words, about)
 
 

@@ -16,9 +16,11 @@ from gemel.compiler.question.query import Query
 from gemel.diff.asking import Asker
 from gemel.diff.meaning import Change
 from gemel.errors import GemelError, ProjectError
-from gemel.features.binding import BoundView, feature_query, timestamp
+from gemel.features.bound import BoundView
+from gemel.features.times import timestamp
 from gemel.run import open_empty
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
+from gemel.spec.time import Window
 
 if TYPE_CHECKING:
     import pyarrow
@@ -118,7 +120,7 @@ def feature_numbers(
         old, new = bound
         if old is None or new is None:  # an on-demand view, whose values depend on requests
             continue
-        if (old.view.entities, old.view.schedule) != (new.view.entities, new.view.schedule):
+        if (old.entities, old.schedule) != (new.entities, new.schedule):
             for name in names:
                 yield Moved("feature", f"{view}.{name}", why="its view is about other entities, or of another schedule")
             continue
@@ -150,20 +152,20 @@ def _plan(asker: Asker, query: Query) -> Plan:
 
 def _features(asker: Asker, bound: BoundView, names: Sequence[str], times: Times) -> Plan:
     """At every step, so that a row that only one state needs is no difference."""
-    columns = [column for column in bound.columns if column.name in names]
-    if all(isinstance(column.feature, DimensionFeature) for column in columns):  # facts make the rows
-        columns += [next(c for c in bound.columns if isinstance(c.feature, MetricFeature))]
-    query = feature_query(bound.view, columns, timestamp(str(times.until)), {})
+    features = [feature for feature in bound.features if feature.name in names]
+    if all(isinstance(feature, DimensionFeature) for feature in features):  # facts make the rows
+        features += [next(each for each in bound.features if isinstance(each, MetricFeature))]
     within = None
     if times.start or times.end:
         end = times.end + dt.timedelta(microseconds=1) if times.end else dt.datetime(9999, 12, 31)
         within = (timestamp(str(times.start or dt.datetime(1, 1, 1))), timestamp(str(end)))
-    return plan_features(asker.state.project.graph, replace(query, every_step=True, within=within))
+    view = replace(bound, features=tuple(features), ttl=Window(1, bound.schedule))  # what expires is made at every step
+    return plan_features(asker.state.project.graph, view, until=timestamp(str(times.until)), within=within)
 
 
 def _valued(table: "pyarrow.Table", views: Iterable[BoundView], names: Sequence[str]) -> "pyarrow.Table":
     """Without the features that only made the rows."""
-    others = {column.name for view in views for column in view.columns} - {*names}
+    others = {name for view in views for name in view.feature_names} - {*names}
     return table.drop_columns([name for name in table.column_names if name in others])
 
 

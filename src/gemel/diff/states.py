@@ -13,7 +13,8 @@ from gemel.dbt.profile import find_profiles, read_yaml
 from gemel.dbt.running import Say, run_dbt_into, target_dir
 from gemel.diff.models import Models, read_models
 from gemel.errors import GemelError, ProjectError, did_you_mean
-from gemel.features.binding import Bound, bind_features
+from gemel.features.binding import bind_features
+from gemel.features.bound import Bound
 from gemel.project import Project, load_to_validate
 from gemel.spec.feature_views import read_feature_views
 

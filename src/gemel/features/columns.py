@@ -15,7 +15,7 @@ from gemel.compiler.compiled import Compiled
 from gemel.engines.duckdb import DUCKDB
 from gemel.engines.engine import Engine
 from gemel.errors import BridgeError, GemelError, Problems, WarehouseError
-from gemel.features.binding import Bound, BoundView
+from gemel.features.bound import Bound, BoundView
 from gemel.features.shapes import type_name
 from gemel.features.tables import Tables, Types
 from gemel.features.types import KEYS, LARGE, TYPES, from_engine
@@ -54,7 +54,7 @@ def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]
     }
     keys: dict[str, tuple[str, str]] = {}
     for view in bound.views:
-        for entity in view.view.entities:
+        for entity in view.entities:
             type_ = types[view.name].get(entity)
             first, other = keys.setdefault(entity, (view.name, type_ or ""))
             if type_ and other and type_ != other:
@@ -63,7 +63,7 @@ def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]
                         "G524",
                         f"entity {entity!r} is {type_} in feature view {view.name!r} and {other} in {first!r}",
                         hint="Feast has one entity of a name; cast the columns to one type in the dbt models",
-                        place=view.view.place,
+                        place=view.place,
                     )
                 )
     if problems:
@@ -79,7 +79,7 @@ def unknown_only(error: Problems) -> bool:
 def _view_types(view: BoundView, told: Mapping[str, str], known: Known, problems: list[GemelError]) -> dict[str, str]:
     recorded = known.recorded.get(view.name, {})
     types: dict[str, str] = {}
-    for entity in view.view.entities:
+    for entity in view.entities:
         type_ = from_engine(told[entity]) if entity in told else recorded.get(entity)
         if told.get(entity, "").upper() in LARGE:
             problems.append(
@@ -87,7 +87,7 @@ def _view_types(view: BoundView, told: Mapping[str, str], known: Known, problems
                     "G524",
                     f"entity {entity!r} is {told[entity]}, and a key in Feast's stores is a text or a BIGINT",
                     hint="cast the column in the dbt model: to BIGINT where its values fit, or to VARCHAR",
-                    place=view.view.place,
+                    place=view.place,
                 )
             )
         elif type_ in KEYS:
@@ -98,7 +98,7 @@ def _view_types(view: BoundView, told: Mapping[str, str], known: Known, problems
                     "G524",
                     f"entity {entity!r} is {told.get(entity, type_)}, which cannot be a key in Feast's stores",
                     hint="keys are texts or integers; cast the column in the dbt model",
-                    place=view.view.place,
+                    place=view.place,
                 )
             )
         else:
@@ -107,29 +107,30 @@ def _view_types(view: BoundView, told: Mapping[str, str], known: Known, problems
                     "G523",
                     f"nothing tells the type of entity {entity!r} in feature view {view.name!r} yet",
                     hint=_build(known),
-                    place=view.view.place,
+                    place=view.place,
                 )
             )
-    for column in view.columns:
-        type_ = column.dtype or (from_engine(told[column.name]) if column.name in told else recorded.get(column.name))
+    for feature in view.features:
+        name = feature.name
+        type_ = feature.dtype or (from_engine(told[name]) if name in told else recorded.get(name))
         if type_:
-            types[column.name] = type_
-        elif column.name in told:
+            types[name] = type_
+        elif name in told:
             problems.append(
                 BridgeError(
                     "G524",
-                    f"{column.name!r} is {told[column.name]}, which cannot be a feature as it is",
+                    f"{name!r} is {told[name]}, which cannot be a feature as it is",
                     hint=f"say what to cast it to with `dtype:`, one of {', '.join(TYPES)}",
-                    place=column.feature.place,
+                    place=feature.place,
                 )
             )
         else:
             problems.append(
                 BridgeError(
                     "G523",
-                    f"nothing tells the type of {column.name!r} in feature view {view.name!r} yet",
+                    f"nothing tells the type of {name!r} in feature view {view.name!r} yet",
                     hint=f"{_build(known)}, or say `dtype:`",
-                    place=column.feature.place,
+                    place=feature.place,
                 )
             )
     return types

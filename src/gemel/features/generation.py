@@ -9,7 +9,7 @@ from gemel.engines.engine import Capability, Engine
 from gemel.engines.stores import Table
 from gemel.errors import GemelError, Problems
 from gemel.features import repository
-from gemel.features.binding import Bound
+from gemel.features.bound import Bound
 from gemel.features.columns import Known, decide_types, read_recorded
 from gemel.features.sources import table
 from gemel.features.tables import Tables, exposures, properties
@@ -36,7 +36,7 @@ def generate(
     folder = models_folder(root, "features")
     files: dict[str, str | None] = {}
     for view in bound.views:
-        file = view.view.place.file if view.view.place else f"{VIEWS}/"
+        file = view.place.file if view.place else f"{VIEWS}/"
         try:
             text = tables.model(view, types[view.name], dbt=dbt, engine=engine)
         except GemelError as error:

@@ -14,7 +14,8 @@ from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.expressions import column
 from gemel.compiler.sql import dialects
 from gemel.errors import BridgeError, GemelError
-from gemel.features.binding import BoundView, known_times
+from gemel.features.bound import BoundView
+from gemel.features.times import known_times
 from gemel.run import Runner
 from gemel.spec.manifest import Relation
 
@@ -36,14 +37,14 @@ def endless_facts(graph: Graph, views: Iterable[BoundView], warehouse: Runner) -
                     f"feature view {view.name!r} has facts that are known at '-infinity' ({relation.name}.{name}, "
                     f"{count:,} of them), before which there is no moment",
                     hint=_HINT,
-                    place=view.view.place,
+                    place=view.place,
                 )
 
 
 def endless_rows(view: BoundView, built: Mapping[str, str], relation: str, warehouse: Runner) -> Iterator[BridgeError]:
     """G537 for each time of a feature table that no reader of it can read. `built` are its columns' types."""
     table = exp.maybe_parse(relation, into=exp.Table, dialect=warehouse.dialect)
-    for name in (MOMENT, *(each.name for each in view.columns)):
+    for name in (MOMENT, *view.feature_names):
         if not built.get(name, "").startswith("TIMESTAMP"):
             continue
         count = _count(warehouse, table, column(name), ("-infinity", "infinity"))
@@ -52,7 +53,7 @@ def endless_rows(view: BoundView, built: Mapping[str, str], relation: str, wareh
                 "G537",
                 f"{name!r} of feature view {view.name!r} is infinite in its table, {count:,} times",
                 hint=f"{_HINT} that it comes from",
-                place=view.view.place,
+                place=view.place,
             )
 
 

@@ -14,7 +14,7 @@ from sqlglot import exp
 from gemel.compiler.compiled import compile_select
 from gemel.dbt.profile import Target
 from gemel.errors import BridgeError, GemelError, WarehouseError
-from gemel.features.binding import BoundView
+from gemel.features.bound import BoundView
 from gemel.run import open_empty
 
 NOTE = "gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}'"
@@ -77,7 +77,7 @@ class Origins:
                 f"the Parquet copy of {view.name!r} is of {theirs}, and {ours} is asked",
                 hint="targets share feature_views/data/: `gemel build` makes it this one's; or name the other one with "
                 "--target",
-                place=view.view.place,
+                place=view.place,
             )
 
     def check_online(self, view: BoundView, theirs: Origin | None) -> None:
@@ -89,7 +89,7 @@ class Origins:
                 f"what is online of {view.name!r} is of {theirs}, and {ours} is asked",
                 hint="`gemel features materialize` brings this one online in its place; or name the other one with "
                 "--target. For both at once, let feature_store.yaml name its store by a ${VARIABLE}",
-                place=view.view.place,
+                place=view.place,
             )
 
     def _may_be(self, ours: Origin | None, theirs: Origin | None) -> bool:

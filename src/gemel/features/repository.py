@@ -12,14 +12,15 @@ from gemel.compiler.features.moments import sight
 from gemel.compiler.names.graph import Graph
 from gemel.engines.engine import Capability, Engine
 from gemel.engines.stores import FEAST, Table, TargetSettings
-from gemel.features.binding import Bound, BoundService, BoundView, Column, as_asked
-from gemel.features.python_text import WIDTH, bracket, call, listed, literal, tags
+from gemel.features.bound import Bound, BoundService, BoundView
+from gemel.features.descriptions import describe
+from gemel.features.on_demand_text import on_demand_view, request_source
 from gemel.features.sources import store_of
 from gemel.features.tables import CREATED, DATA, Tables, Types
 from gemel.features.types import TYPES
 from gemel.on_demand.computing import Computed
-from gemel.on_demand.definition import on_demand_view, request_source
-from gemel.spec.feature_views import MetricFeature
+from gemel.python_text import WIDTH, bracket, call, listed, literal, tags
+from gemel.spec.feature_views import Feature, MetricFeature
 from gemel.spec.time import Window
 
 REGISTRY, ONLINE = "registry.db", "online_store.db"
@@ -57,18 +58,18 @@ def definitions(
 
     `places` says where each view's table is, in `engine`.
     """
-    keys = {entity: types[view.name][entity] for view in bound.views for entity in view.view.entities}
+    keys = {entity: types[view.name][entity] for view in bound.views for entity in view.entities}
     blocks = ["\n".join(_imports(bound, types, computed, engine))]
     blocks += ['TABLES = Path(__file__).resolve().parent / "data"'] if engine.has(Capability.COPIED) else []
     blocks += [_entity(tables.graph, entity, type_) for entity, type_ in keys.items()]
     for view in bound.views:
         blocks.append(_source(tables, view, project, engine, places[view.name]))
-        if view.view.push:
-            blocks.append(_push_source(view, view.view.push))
+        if view.push:
+            blocks.append(_push_source(view, view.push))
         blocks.append(_view(tables, view, types[view.name], project))
     views = {view.name: view for view in bound.views}
     for each in computed:
-        blocks += [request_source(each), on_demand_view(each, tables.digests_of(views, each.bound.sources))]
+        blocks += [request_source(each), on_demand_view(each, tables.digests_of(views, each.view.sources))]
     blocks += [_service(service, project) for service in bound.services]
     text = "\n\n".join(blocks) + "\n"
     long = any(len(line) > WIDTH for line in text.splitlines())
@@ -77,7 +78,7 @@ def definitions(
 
 def _imports(bound: Bound, types: Mapping[str, Types], computed: Sequence[Computed], engine: Engine) -> Iterator[str]:
     kinds = [type_ for view in bound.views for type_ in types[view.name].values()]
-    kinds += [type_ for each in computed for _, type_ in each.bound.view.inputs]
+    kinds += [type_ for each in computed for _, type_ in each.view.inputs]
     kinds += [type_ for each in computed for type_ in each.types().values()]
     used = sorted({TYPES[type_].feast for type_ in kinds})
     service = ["FeatureService"] if bound.services else []
@@ -87,7 +88,7 @@ def _imports(bound: Bound, types: Mapping[str, Types], computed: Sequence[Comput
     yield ""
     store = store_of(engine)
     source = [store.source] if store.module == FEAST else []
-    pushed = ["PushSource"] if any(view.view.push for view in bound.views) else []
+    pushed = ["PushSource"] if any(view.push for view in bound.views) else []
     asked = ["RequestSource"] if computed else []
     names = ["Entity", *service, "FeatureView", "Field", *pushed, *asked, "ValueType", *source]
     yield _import(FEAST, names)
@@ -127,7 +128,7 @@ def _source(tables: Tables, view: BoundView, project: str, engine: Engine, table
         created_timestamp_column=literal(CREATED),
         description=literal(copied if engine.has(Capability.COPIED) else f"dbt's table {view.name}."),
         tags=tags({"dbt": f"model.{project}.{view.name}", "definition": tables.digest(view)}),
-        owner=literal(view.view.owner) if view.view.owner else None,
+        owner=literal(view.owner) if view.owner else None,
     )
 
 
@@ -139,63 +140,61 @@ def _push_source(view: BoundView, name: str) -> str:
         description=literal(
             f"Rows of {view.name} that are newer than its table; they are served until it has newer ones."
         ),
-        owner=literal(view.view.owner) if view.view.owner else None,
+        owner=literal(view.owner) if view.owner else None,
     )
 
 
 def _view(tables: Tables, view: BoundView, types: Types, project: str) -> str:
-    spec = view.view
-    keys = [call("Field", name=literal(e), dtype=TYPES[types[e]].feast) for e in spec.entities]
+    keys = [call("Field", name=literal(e), dtype=TYPES[types[e]].feast) for e in view.entities]
     made = tables.digests(view)
-    fields = [_field(tables.graph, column, types[column.name], project, made[column.name]) for column in view.columns]
+    fields = [_field(tables.graph, each, types[each.name], project, made[each.name]) for each in view.features]
     return f"{view.name}_view = " + call(
         "FeatureView",
-        name=literal(spec.name),
-        entities=f"[{', '.join(f'{entity}_entity' for entity in spec.entities)}]",
-        ttl=_timedelta(spec.ttl),
+        name=literal(view.name),
+        entities=f"[{', '.join(f'{entity}_entity' for entity in view.entities)}]",
+        ttl=_timedelta(view.ttl),
         schema=listed([*keys, *fields]),
-        source=f"{view.name}_push_source" if spec.push else f"{view.name}_source",
-        online=str(spec.online),
-        description=literal(" ".join(spec.description.split())) if spec.description else None,
+        source=f"{view.name}_push_source" if view.push else f"{view.name}_source",
+        online=str(view.online),
+        description=literal(" ".join(view.description.split())) if view.description else None,
         tags=tags(
             {
-                **dict(spec.tags),
+                **dict(view.tags),
                 "dbt": f"model.{project}.{view.name}",
-                "schedule": spec.schedule,
-                "known_at": spec.known_at,
-                "delay": str(spec.delay) if spec.delay else None,
+                "schedule": view.schedule,
+                "known_at": view.known_at,
+                "delay": str(view.delay) if view.delay else None,
                 "definition": tables.digest(view),
             }
         ),
-        owner=literal(spec.owner) if spec.owner else None,
+        owner=literal(view.owner) if view.owner else None,
     )
 
 
-def _field(graph: Graph, column: Column, type_: str, project: str, definition: str) -> str:
-    feature = column.feature
+def _field(graph: Graph, feature: Feature, type_: str, project: str, definition: str) -> str:
     if isinstance(feature, MetricFeature):
-        back = sight(graph, as_asked(feature))
+        back = sight(graph, feature)
         window = f"{back} to date" if isinstance(back, str) else str(back or "all time")
         told: dict[str, str | None] = {
             "dbt": f"metric.{project}.{feature.metric}",
             "metric": feature.metric,
             "window": window,
         }
-        told["part"] = column.part
+        told["part"] = feature.part
     else:
         told = {"dimension": feature.dimension, "as_of": "current" if feature.current else None}
+    text = describe(graph, feature)
     return call(
         "Field",
-        name=literal(column.name),
+        name=literal(feature.name),
         dtype=TYPES[type_].feast,
-        description=literal(column.description) if column.description else None,
+        description=literal(text) if text else None,
         tags=tags({**told, "definition": definition}),
     )
 
 
-def _service(bound: BoundService, project: str) -> str:
-    service = bound.service
-    taken = [f"{name}_view{_selection(names) if names else ''}" for name, names in bound.taken()]
+def _service(service: BoundService, project: str) -> str:
+    taken = [f"{view.name}_view{_selection(names) if names else ''}" for view, names in service.taken]
     return f"{service.name}_service = " + call(
         "FeatureService",
         name=literal(service.name),

@@ -1,11 +1,12 @@
 """Which features are asked for by the names of services, views and single features, and what has to be looked up."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gemel.errors import BridgeError, UnknownNameError, did_you_mean
-from gemel.features.binding import Bound, BoundView
+from gemel.features.bound import Bound, BoundView
 from gemel.on_demand.binding import BoundOnDemand
+from gemel.spec.feature_views import FeatureView
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,11 @@ class Chosen:
 
     view: BoundView
     columns: tuple[str, ...]
+
+    def alone(self) -> FeatureView:
+        """The view with nothing but these features."""
+        by_name = {feature.name: feature for feature in self.view.features}
+        return replace(self.view, features=tuple(by_name[name] for name in self.columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +46,11 @@ class Choice:
         return tuple(Chosen(self.views[name], tuple(names)) for name, names in columns.items())
 
     def entities(self) -> list[str]:
-        return list(dict.fromkeys(entity for each in self.needed() for entity in each.view.view.entities))
+        return list(dict.fromkeys(entity for each in self.needed() for entity in each.view.entities))
 
     def inputs(self) -> dict[str, str]:
         """What has to come with a request, and of which type."""
-        return {name: type_ for view, _ in self.on_demand for name, type_ in view.view.inputs}
+        return {name: type_ for view, _ in self.on_demand for name, type_ in view.inputs}
 
 
 _NAMES = "name a service, a view or `view.feature`"
@@ -54,17 +60,16 @@ def choose(bound: Bound, names: Sequence[str]) -> Choice:
     """The features that services, views and `view.feature` name. Raises UnknownNameError (G204), BridgeError (G555)."""
     views = {view.name: view for view in bound.views}
     on_demand = {view.name: view for view in bound.on_demand}
-    services = {service.service.name: service for service in bound.services}
-    every = {view.name: tuple(column.name for column in view.columns) for view in bound.views}
-    every |= {view.name: view.features for view in bound.on_demand}
+    services = {service.name: service for service in bound.services}
+    every = {name: view.feature_names for name, view in (views | on_demand).items()}
     taken: dict[str, dict[str, None]] = {}
     for name in names:
         if not isinstance(name, str):
             raise BridgeError("G555", f"a name is a text, not {name!r}", hint=_NAMES)
         view, _, feature = name.partition(".")
         if name in services:
-            for owner, columns in services[name].taken():
-                taken.setdefault(owner, {}).update(dict.fromkeys(columns or every[owner]))
+            for owner, columns in services[name].taken:
+                taken.setdefault(owner.name, {}).update(dict.fromkeys(columns or owner.feature_names))
         elif view in every and (not feature or feature in every[view]):
             taken.setdefault(view, {}).update(dict.fromkeys((feature,) if feature else every[view]))
         else:
@@ -96,7 +101,7 @@ def _check_names(choice: Choice) -> None:
         raise BridgeError("G555", "no feature is named", hint=_NAMES)
     taken = dict.fromkeys(choice.entities(), "an entity") | {name: f"a feature of {o}" for name, o in owners.items()}
     for view, _ in choice.on_demand:
-        for name, type_ in view.view.inputs:
+        for name, type_ in view.inputs:
             if taken.setdefault(name, f"an input of type {type_}") != f"an input of type {type_}":
                 raise BridgeError(
                     "G555",

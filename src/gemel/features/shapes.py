@@ -6,7 +6,7 @@ from gemel.compiler.features.cells import MOMENT
 from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError
-from gemel.features.binding import BoundView
+from gemel.features.bound import BoundView
 from gemel.features.types import TYPES
 
 CREATED = "created_timestamp"
@@ -14,22 +14,22 @@ CREATED = "created_timestamp"
 
 def refuse_unkept(view: BoundView, engine: Engine) -> None:
     """Raises BridgeError (G581, G582) for what the warehouse would not keep."""
-    if view.view.lookback is not None and not engine.has(Capability.LOOKBACK):
+    if view.lookback is not None and not engine.has(Capability.LOOKBACK):
         raise BridgeError(
             "G581",
             f"feature view {view.name!r} has a lookback, which makes rows again in one transaction, and in "
             f"{engine.name} that is not sure",
             hint="leave `lookback` away: the table is then built whole, which is always right",
-            place=view.view.place,
+            place=view.place,
         )
     longest = engine.longest_name
-    for name in (view.name, *(column.name for column in view.columns)):
+    for name in (view.name, *view.feature_names):
         if longest is not None and len(name.encode()) > longest:
             raise BridgeError(
                 "G582",
                 f"{name!r} is longer than the {longest} bytes that {engine.name} keeps of a name",
                 hint="give the view or the feature a shorter `name:`",
-                place=view.view.place,
+                place=view.place,
             )
 
 

@@ -10,7 +10,6 @@ from sqlglot import exp
 
 from gemel.compiler.compiled import Compiled, Context, Framed, compiled, framed
 from gemel.compiler.features.cells import MOMENT
-from gemel.compiler.features.moments import plan_features
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import copied, identifier, interval
@@ -19,10 +18,13 @@ from gemel.compiler.sql.fingerprints import fingerprints
 from gemel.engines.duckdb import DIALECT, DUCKDB
 from gemel.engines.engine import Capability, Engine
 from gemel.errors import GemelError
-from gemel.features.binding import UNTIL, Bound, BoundService, BoundView, timestamp
+from gemel.features.bound import Bound, BoundService, BoundView
+from gemel.features.descriptions import describe
 from gemel.features.origins import NOTE
+from gemel.features.plans import plan_table
 from gemel.features.shapes import CREATED as CREATED
 from gemel.features.shapes import moment_sql, moment_type, refuse_unkept, shaped, type_name
+from gemel.features.times import UNTIL, timestamp
 from gemel.features.types import TYPES
 from gemel.files import DATA as DATA
 from gemel.files import plain, to_yaml, told_apart
@@ -69,7 +71,7 @@ class Tables:
 
         `dbt` knows what `ref()` takes. Raises QueryError (G327) and BridgeError (G58x) for what cannot be said there.
         """
-        made, lookback = self.digest(view), view.view.lookback
+        made, lookback = self.digest(view), view.lookback
         with _at(view):
             refuse_unkept(view, engine)
             if lookback is None and engine.dialect == DUCKDB.dialect:
@@ -137,10 +139,10 @@ class Tables:
 
     def _plan(self, view: BoundView) -> Plan:
         """What dbt is to compute: with a lookback, the rows that a build asks for."""
-        if view.view.lookback is None:
+        if view.lookback is None:
             return view.plan
         within = (_bound("first_moment"), _bound("end_moment"))
-        return plan_features(self.graph, view.query(timestamp(UNTIL), within=within))
+        return plan_table(self.graph, view, within)
 
 
 @contextmanager
@@ -149,7 +151,7 @@ def _at(view: BoundView) -> Iterator[None]:
     try:
         yield
     except GemelError as error:
-        error.place = error.place or view.view.place
+        error.place = error.place or view.place
         if error.code == "G327":
             error.hint = "leave it out of the view; DuckDB and PostgreSQL can say it"
         raise
@@ -188,12 +190,12 @@ def _hash(text: str) -> str:
 def _config(view: BoundView, made: str, engine: Engine) -> str:
     """dbt's settings of the model, Python between its double braces."""
     settings = {"materialized": '"table"'}
-    if view.view.lookback is not None:
+    if view.lookback is not None:
         settings = {
             "materialized": '"incremental"',
             "incremental_strategy": '"append"',
             "on_schema_change": '"sync_all_columns"',
-            "pre_hook": json.dumps(_forgets(view, made, view.view.lookback, engine)),
+            "pre_hook": json.dumps(_forgets(view, made, view.lookback, engine)),
         }
     settings |= dict(engine.model_config)
     if engine.has(Capability.COPIED):
@@ -231,7 +233,7 @@ def _forgets(view: BoundView, made: str, lookback: Window, engine: Engine) -> st
 def _keys(view: BoundView) -> str:
     """What a row is told apart by, as SQL: `carrier, event_timestamp`; `"order"` where the word is SQL's own."""
     writer = dialects.generator(DIALECT)
-    return ", ".join(writer.generate(identifier(name), copy=False) for name in (*view.view.entities, MOMENT))
+    return ", ".join(writer.generate(identifier(name), copy=False) for name in (*view.entities, MOMENT))
 
 
 def properties(tables: Tables, bound: Bound, types: Mapping[str, Types], engine: Engine = DUCKDB) -> str:
@@ -245,8 +247,6 @@ def exposures(bound: Bound) -> str:
 
 
 def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dict[str, Any]:
-    spec = view.view
-
     def named(type_: str) -> str:
         return type_name(type_, engine)
 
@@ -254,27 +254,28 @@ def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dic
         {"name": entity, "description": plain(_entity_text(tables.graph, entity)), "data_type": named(types[entity])}
         | ({"quote": True} if engine.has(Capability.UPPER_CASE_NAMES) or identifier(entity).quoted else {})
         | _TESTED
-        for entity in spec.entities
+        for entity in view.entities
     ]
     moment = f"The moment, in UTC: the row holds what was known before it, {_lag(view)}."
     columns.append({"name": MOMENT, "description": moment, "data_type": moment_type(engine)} | _TESTED)
-    for column in view.columns:
-        described = {"description": plain(column.description)} if column.description else {}
-        columns.append({"name": column.name, **described, "data_type": named(types[column.name])})
+    for feature in view.features:
+        text = describe(tables.graph, feature)
+        described = {"description": plain(text)} if text else {}
+        columns.append({"name": feature.name, **described, "data_type": named(types[feature.name])})
     created = "When dbt made the row, in UTC. Of two rows for one moment the later one counts."
     columns.append({"name": CREATED, "description": created, "data_type": moment_type(engine)} | _TESTED)
-    if spec.lookback is not None:
+    if view.lookback is not None:
         told = "The hash of the definition that made the row."
         columns.append({"name": DEFINITION, "description": told, "data_type": named("string")} | _TESTED)
     unique = {
         "unique": {
             "name": f"{view.name}_has_one_row_for_each_moment",
-            "arguments": {"column_name": told_apart((*view.view.entities, MOMENT), engine)},
+            "arguments": {"column_name": told_apart((*view.entities, MOMENT), engine)},
         }
     }
     return {
         "name": view.name,
-        "description": plain(spec.description or f"Features of {' and '.join(spec.entities)}."),
+        "description": plain(view.description or f"Features of {' and '.join(view.entities)}."),
         "config": {"meta": {"gemel": {"feature_view": view.name, "definition": tables.digest(view)}}},
         "data_tests": [unique, *_freshness(view, engine)],
         "columns": columns,
@@ -286,7 +287,7 @@ _TESTED = {"data_tests": ["not_null"]}
 
 def _freshness(view: BoundView, engine: Engine) -> list[dict[str, Any]]:
     """That the newest row is new enough, in words of the tests that dbt has: 1 is the value of `MAX(...) >= ...`."""
-    allowed = view.view.freshness
+    allowed = view.freshness
     if allowed is None:
         return []
     newest = exp.Max(this=exp.column(MOMENT))
@@ -300,8 +301,8 @@ def _freshness(view: BoundView, engine: Engine) -> list[dict[str, Any]]:
 
 
 def _lag(view: BoundView) -> str:
-    delay = view.view.delay
-    by = f"by {view.view.known_at}" if view.view.known_at else "by the time that facts are reported under"
+    delay = view.delay
+    by = f"by {view.known_at}" if view.known_at else "by the time that facts are reported under"
     return f"{by}, and was there {delay} later" if delay else by
 
 
@@ -311,22 +312,14 @@ def _entity_text(graph: Graph, name: str) -> str:
     return next((e.description for e in found if e.description), f"The {name}.")
 
 
-def _exposure(bound: BoundService) -> dict[str, Any]:
-    service = bound.service
-    features = [
-        f"{view.name}.{name}"
-        for view, names in bound.views
-        for name in names or [column.name for column in view.columns]
-    ]
-    features += [f"{view.name}.{name}" for view, names in bound.on_demand for name in names or view.features]
-    tables = dict.fromkeys(view.name for view, _ in bound.views)
-    tables |= dict.fromkeys(source for view, _ in bound.on_demand for source, _ in view.sources)
+def _exposure(service: BoundService) -> dict[str, Any]:
+    features = [f"{view.name}.{name}" for view, names in service.taken for name in names or view.feature_names]
     owner = {"email": service.owner} if "@" in service.owner else {"name": service.owner}
     return {
         "name": service.name,
         "type": "ml",
         "description": plain(service.description or f"The features of {service.name}."),
         "owner": owner,
-        "depends_on": [f"ref('{table}')" for table in tables],
+        "depends_on": [f"ref('{table}')" for table in service.tables()],
         "config": {"meta": {"gemel": {"feature_service": service.name, "features": features}}},
     }

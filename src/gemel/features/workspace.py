@@ -17,7 +17,8 @@ from gemel.engines.lookup import by_adapter
 from gemel.engines.stores import TargetSettings
 from gemel.errors import BridgeError, GemelError, Problems, ProjectError, UnknownNameError, WarehouseError, did_you_mean
 from gemel.features import generation, repository
-from gemel.features.binding import Bound, BoundView, bind_features
+from gemel.features.binding import bind_features
+from gemel.features.bound import Bound, BoundView
 from gemel.features.catalog import describer
 from gemel.features.columns import Known, decide_types
 from gemel.features.infinities import endless_facts, endless_rows
@@ -223,7 +224,7 @@ class Workspace:
                     "G534",
                     f"dbt does not know the table of feature view {view.name!r}",
                     hint="run `gemel generate`, then `dbt build`; `gemel build` does both",
-                    place=view.view.place,
+                    place=view.place,
                 )
         return found
 
@@ -238,7 +239,7 @@ class Workspace:
         except WarehouseError as error:
             missing = [view for view in self.views() if re.search(rf"\b{view.name}\b", error.message)]
             if error.code == "G405" and missing:
-                view = missing[0].view
+                view = missing[0]
                 error.place = error.place or view.place
                 error.hint = f"the table of feature view {view.name!r} is not there: `gemel build` makes it, or " + (
                     f"`dbt build --select {view.name}`"
@@ -284,15 +285,15 @@ class Workspace:
 
         asked = self.named(views)
         for each in asked if views else ():
-            if not each.view.online:
+            if not each.online:
                 raise BridgeError("G564", f"{each.name!r} is not online", hint="remove `online: false` from it")
-        self._check_copies(view for view in asked if view.view.online)
+        self._check_copies(view for view in asked if view.online)
         why = self.store.why if isinstance(self.store, OtherStore) else self._why_not_read()
         if why is not None or isinstance(self.store, OtherStore):
             say(f"Feast materializes, because {why}")
             return feast.materialize(self.repo, end=end, views=views)
         moment = (end.replace(tzinfo=dt.UTC) if end.tzinfo is None else end) if end else dt.datetime.now(dt.UTC)
-        chosen = [view for view in asked if view.view.online]
+        chosen = [view for view in asked if view.online]
         types = self.types()
         for view in chosen if not self.engine.has(Capability.COPIED) else ():
             progress(f"reading {view.name}")
@@ -326,10 +327,10 @@ class Workspace:
 
         return OnlineView(
             view.name,
-            {entity: types[entity] for entity in view.view.entities},
-            {column.name: types[column.name] for column in view.columns},
+            {entity: types[entity] for entity in view.entities},
+            {name: types[name] for name in view.feature_names},
             self.root / DATA / f"{view.name}.parquet",
-            dt.timedelta(seconds=seconds(view.view.ttl)) if view.view.ttl else None,
+            dt.timedelta(seconds=seconds(view.ttl)) if view.ttl else None,
             self._origins.of(view),
         )
 
@@ -540,7 +541,7 @@ class Workspace:
         from gemel.features.selection import Chosen
 
         with self._finding(types) as find:
-            return find(Chosen(view, tuple(column.name for column in view.columns)), keys)
+            return find(Chosen(view, view.feature_names), keys)
 
     def _is_applied(self) -> bool:
         return (self.repo / "feature_store.yaml").is_file()

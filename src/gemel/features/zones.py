@@ -14,8 +14,9 @@ from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError, GemelError
-from gemel.features.binding import BoundView, known_times
+from gemel.features.bound import BoundView
 from gemel.features.tables import Tables
+from gemel.features.times import known_times
 from gemel.run import Described
 from gemel.spec.manifest import Relation
 
@@ -60,7 +61,7 @@ def zoned(
                 "session decides, which is not known to be UTC",
                 hint=f"write `{column} AT TIME ZONE 'UTC'` where it is read (`expr:`, or the dbt model), or "
                 + engine.utc_hint,
-                place=view.view.place,
+                place=view.place,
             )
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from gemel.compiler.names.graph import Graph
 from gemel.dbt.dag import Dag
-from gemel.features.binding import Bound
+from gemel.features.bound import Bound
 from gemel.graph.definitions import define
 from gemel.graph.graph import Edge, Lineage
 from gemel.graph.readers import define_readers

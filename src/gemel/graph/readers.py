@@ -3,16 +3,17 @@
 from collections.abc import Iterable
 
 from gemel.compiler.features.histories import own_row
+from gemel.compiler.features.moments import known_at, side
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute
 from gemel.dbt.dag import Exposure, Table
 from gemel.errors import GemelError, Place
-from gemel.features.binding import Bound, BoundService, BoundView, Column, known_at
+from gemel.features.bound import Bound, BoundService, BoundView
+from gemel.features.descriptions import describe
 from gemel.graph.definitions import Defined
 from gemel.graph.graph import Node
 from gemel.on_demand.binding import BoundOnDemand
-from gemel.spec.feature_views import DimensionFeature, MetricFeature
-from gemel.spec.manifest import Ratio
+from gemel.spec.feature_views import DimensionFeature, Feature, MetricFeature
 
 
 def define_readers(defined: Defined, bound: Bound) -> dict[str, Node]:
@@ -22,32 +23,29 @@ def define_readers(defined: Defined, bound: Bound) -> dict[str, Node]:
     for on_demand in bound.on_demand:
         _on_demand(defined, on_demand)
     for service in bound.services:
-        _service(defined, bound, service)
+        _service(defined, service)
     ours = {table.id: node for table in defined.dag.tables.values() if (node := _ours(defined, table)) is not None}
     for exposure in defined.dag.exposures:
         _exposure(defined, exposure, ours)
     return ours
 
 
-def _on_demand(defined: Defined, bound: BoundOnDemand) -> None:
-    view = bound.view
+def _on_demand(defined: Defined, view: BoundOnDemand) -> None:
     id = defined.add(Node("feature_view", view.name, view.description, view.owner, _file(view.place)))
     for name, type_ in view.inputs:
         defined.add(Node("input", f"{view.name}.{name}", f"What a request brings, a {type_}."))
-    for feature, parsed in bound.expressions:
+    for feature, parsed in view.expressions():
         made = defined.add(Node("feature", f"{view.name}.{feature.name}", feature.description), feature.name)
         defined.link(made, id, "part")
         for used in parsed.names:
             defined.link(f"feature:{used}" if "." in used else f"input:{view.name}.{used}", made, "transformation")
 
 
-def _service(defined: Defined, bound: Bound, service: BoundService) -> None:
-    features = {view.name: tuple(column.name for column in view.columns) for view in bound.views}
-    features |= {view.name: view.features for view in bound.on_demand}
-    spec = service.service
-    id = defined.add(Node("feature_service", spec.name, spec.description, spec.owner, _file(spec.place)))
-    for view, taken in service.taken():
-        defined.link([f"feature:{view}.{name}" for name in taken or features[view]], id, "part")
+def _service(defined: Defined, service: BoundService) -> None:
+    about = (service.name, service.description, service.owner, _file(service.place))
+    id = defined.add(Node("feature_service", *about))
+    for view, names in service.taken:
+        defined.link([f"feature:{view.name}.{name}" for name in names or view.feature_names], id, "part")
 
 
 def _file(place: Place | None) -> str | None:
@@ -55,39 +53,38 @@ def _file(place: Place | None) -> str | None:
 
 
 def _view(defined: Defined, view: BoundView) -> None:
-    spec = view.view
-    id = defined.add(Node("feature_view", spec.name, spec.description, spec.owner, _file(spec.place)))
-    for column in view.columns:
-        made = defined.add(Node("feature", f"{spec.name}.{column.name}", column.description), column.name)
+    id = defined.add(Node("feature_view", view.name, view.description, view.owner, _file(view.place)))
+    for feature in view.features:
+        text = describe(defined.graph, feature)
+        made = defined.add(Node("feature", f"{view.name}.{feature.name}", text), feature.name)
         defined.link(made, id, "part")
         try:
-            _feature(defined, view, column, made)
+            _feature(defined, view, feature, made)
         except GemelError as error:
             defined.miss(made, error.message)
 
 
-def _feature(defined: Defined, view: BoundView, column: Column, id: str) -> None:
+def _feature(defined: Defined, view: BoundView, feature: Feature, id: str) -> None:
     graph = defined.graph
-    match column.feature:
-        case MetricFeature() as feature:
+    match feature:
+        case MetricFeature():
             metric = graph.metrics[feature.metric]
-            sides = metric.definition if isinstance(metric.definition, Ratio) else None
-            part = getattr(sides, column.part) if sides and column.part else None
+            part = side(graph, feature) if feature.part else None
             defined.link(defined.metric(part.name if part else metric.name), id, "aggregation")
             if part:
                 defined.link_filters((*metric.filters, *part.filters), defined.homes([part.name]), id)
             measures = graph.measures(graph.metrics[part.name] if part else metric)
             for measure in measures:
-                known = known_at(graph, view.view, measure)
+                known = known_at(graph, view, measure)
                 if known is not None:
                     defined.link_seen(known, id, "window")
-                for entity in view.view.entities:
+                for entity in view.entities:
                     segments = entity_item(graph, entity, metric).segments
                     found: Attribute | None = graph.plain_attribute(measure.model, segments)
                     if found is not None:
                         defined.link_seen(found, id, "group_by")
         case DimensionFeature(dimension=dimension):
-            row = own_row(graph, view.view.entities, dimension)
+            row = own_row(graph, view.entities, dimension)
             defined.link(defined.dimension(row.model.name, row.dimension.name), id, "identity")
             rows = f"rows:{defined.table(row.model.relation)}"
             defined.link([f"entity:{row.model.name}.{row.entity}", rows], id, "join")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gemel.compiler.question.expressions import Refused
 from gemel.errors import BridgeError, GemelError, did_you_mean
 from gemel.on_demand.grammar import Parsed, Ungrammatical, parse
-from gemel.spec.feature_views import OnDemandFeature, OnDemandView
+from gemel.spec.feature_views import OnDemandFeature, OnDemandView, values_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +19,15 @@ class Source:
     unread: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BoundOnDemand:
-    """An on-demand view whose names are all found. `sources` are what it takes of each feature view."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundOnDemand(OnDemandView):
+    """An on-demand view whose names are all found: its features, `parsed`, and what it takes of each feature view."""
 
-    view: OnDemandView
-    expressions: tuple[tuple[OnDemandFeature, Parsed], ...]
+    parsed: tuple[Parsed, ...]
     sources: tuple[tuple[str, tuple[str, ...]], ...]
 
-    @property
-    def name(self) -> str:
-        return self.view.name
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        return tuple(feature.name for feature in self.view.features)
+    def expressions(self) -> Iterator[tuple[OnDemandFeature, Parsed]]:
+        return zip(self.features, self.parsed, strict=True)
 
 
 def bind_on_demand(view: OnDemandView, views: Mapping[str, Source], problems: list[GemelError]) -> BoundOnDemand | None:
@@ -58,7 +52,11 @@ def bind_on_demand(view: OnDemandView, views: Mapping[str, Source], problems: li
         source, dot, column = name.partition(".")
         if dot:
             taken.setdefault(source, []).append(column)
-    return BoundOnDemand(view, tuple(parsed), tuple((name, tuple(columns)) for name, columns in taken.items()))
+    return BoundOnDemand(
+        **values_of(view),
+        parsed=tuple(each for _, each in parsed),
+        sources=tuple((name, tuple(columns)) for name, columns in taken.items()),
+    )
 
 
 def _unknown(

@@ -23,19 +23,19 @@ _WIDE: Mapping[str, str] = {"int32": "int64", "float32": "float64"}
 class Computed:
     """An on-demand view and the term of each of its features."""
 
-    bound: BoundOnDemand
+    view: BoundOnDemand
     terms: Mapping[str, Typed]
 
     @property
     def name(self) -> str:
-        return self.bound.name
+        return self.view.name
 
     def types(self) -> dict[str, str]:
         return {name: term.type for name, term in self.terms.items()}
 
     def python(self, name: str) -> str:
         """The text of a function of that name, from columns to columns."""
-        return function_of(name, self.terms, {feature.name: feature.expr for feature in self.bound.view.features})
+        return function_of(name, self.terms, {feature.name: feature.expr for feature in self.view.features})
 
     def values(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """The features of rows, computed by the very Python that Feast runs. `columns` are of inputs by their names,
@@ -47,11 +47,11 @@ class Computed:
 
     def taken(self) -> list[str]:
         """What all of it is computed of: inputs, and features as `view.feature`."""
-        return list(dict.fromkeys(name for _, parsed in self.bound.expressions for name in parsed.names))
+        return list(dict.fromkeys(name for parsed in self.view.parsed for name in parsed.names))
 
     def uses(self, feature: str) -> list[tuple[str, str]]:
         """The features of views, (view, feature), that one of these is computed of."""
-        parsed = next(parsed for each, parsed in self.bound.expressions if each.name == feature)
+        parsed = next(parsed for each, parsed in self.view.expressions() if each.name == feature)
         return [(view, name) for view, dot, name in (each.partition(".") for each in parsed.names) if dot]
 
     def digest(self, sources: Mapping[str, str], feature: str | None = None) -> str:
@@ -76,23 +76,23 @@ def compute_all(views: Iterable[BoundOnDemand], types: Mapping[str, Mapping[str,
     return made
 
 
-def compute(bound: BoundOnDemand, types: Mapping[str, Mapping[str, str]]) -> Computed:
+def compute(view: BoundOnDemand, types: Mapping[str, Mapping[str, str]]) -> Computed:
     """`types` are those of every feature view's columns. Raises Problems (G592)."""
-    names: dict[str, Type] = {name: cast(Type, type_) for name, type_ in bound.view.inputs}
-    for view, columns in bound.sources:
+    names: dict[str, Type] = {name: cast(Type, type_) for name, type_ in view.inputs}
+    for source, columns in view.sources:
         for name in columns:
-            type_ = types[view][name]
-            names[f"{view}.{name}"] = cast(Type, _WIDE.get(type_, type_))
+            type_ = types[source][name]
+            names[f"{source}.{name}"] = cast(Type, _WIDE.get(type_, type_))
     terms: dict[str, Typed] = {}
     problems: list[GemelError] = []
-    for feature, parsed in bound.expressions:
+    for feature, parsed in view.expressions():
         try:
             terms[feature.name] = typed(parsed, names, cast("Type | None", feature.dtype))
         except Refused as refused:
             problems.append(_mistyped(feature, refused))
     if problems:
         raise Problems(problems)
-    return Computed(bound, terms)
+    return Computed(view, terms)
 
 
 def _mistyped(feature: OnDemandFeature, refused: Refused) -> GemelError:

@@ -9,10 +9,10 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
-from gemel.features.python_text import bracket, literal
 from gemel.on_demand import runtime
 from gemel.on_demand.operations import OPERATIONS
 from gemel.on_demand.terms import Constant, Operation, Parameter, Reference, Type, Typed, walk
+from gemel.python_text import bracket, literal
 
 INWARDS: Mapping[Type, str] = {
     "int64": "whole",

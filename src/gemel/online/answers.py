@@ -27,8 +27,7 @@ def answer(
     _check(name, [*choice.entities(), *inputs], rows)
     brought = {each: [given(row[each], type_, each) for row in rows] for each, type_ in inputs.items()}
     found = {
-        each.view.name: find(each, [{key: row[key] for key in each.view.view.entities} for row in rows])
-        for each in needed
+        each.view.name: find(each, [{key: row[key] for key in each.view.entities} for row in rows]) for each in needed
     }
 
     def rows_of(tables: Sequence[Chosen]) -> list[OnlineRow]:
@@ -59,7 +58,7 @@ def _check(name: str, wanted: Sequence[str], rows: Sequence[Mapping[str, Any]]) 
 
 
 def _ttl(chosen: Chosen) -> dt.timedelta | None:
-    ttl = chosen.view.view.ttl
+    ttl = chosen.view.ttl
     return dt.timedelta(seconds=seconds(ttl)) if ttl else None
 
 
@@ -72,7 +71,7 @@ def _add(
 ) -> None:
     """A feature is as old as the oldest that it is computed of, and stale if one of them is."""
     columns = dict(inputs)
-    for source, features in computed.bound.sources:
+    for source, features in computed.view.sources:
         columns |= {f"{source}.{name}": [row.values[name] for row in sources[source]] for name in features}
     values = computed.values({name: columns[name] for name in computed.taken()})
     for name in names:

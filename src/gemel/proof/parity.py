@@ -15,7 +15,7 @@ from sqlglot import exp
 from gemel.compiler.compiled import Compiled, compile_select
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.histories import own_row
-from gemel.compiler.features.moments import sight
+from gemel.compiler.features.moments import side, sight
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import METRIC_TIME, Graph, inputs
 from gemel.compiler.plan.distinct import Back
@@ -23,7 +23,7 @@ from gemel.compiler.question.expressions import column as sql_column
 from gemel.compiler.question.parsing import parse_item
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
-from gemel.features.binding import BoundView, Column, as_asked
+from gemel.features.bound import BoundView
 from gemel.features.tables import DATA
 from gemel.online.export import newest_rows
 from gemel.online.store import Found
@@ -31,10 +31,10 @@ from gemel.proof.hindsight import to_ask
 from gemel.proof.rehearsal import Train, rehearse
 from gemel.proof.report import Report, Stale
 from gemel.proof.sameness import kind, same, to_moment
-from gemel.spec.feature_views import DimensionFeature, MetricFeature
-from gemel.spec.manifest import Cumulative, Ratio, Simple
+from gemel.spec.feature_views import DimensionFeature, Feature, MetricFeature
+from gemel.spec.manifest import Cumulative, Simple
 from gemel.spec.time import Window, floor, seconds, step
-from gemel.training.exactness import exact_columns
+from gemel.training.exactness import exact_features
 
 MOST_ROWS = 10_000  # of a table that differs from its copy; more than that need not be told one by one
 
@@ -96,8 +96,8 @@ def verify(
     report = Report()
     for view in views:
         table = _Table(view, types[view.name], places)
-        for column in view.columns:
-            report.count(view.name, column.name)
+        for feature in view.features:
+            report.count(view.name, feature.name)
         if table.ends() == (None, None):
             _compare_empty(graph, table, report)
             say(f"{view.name}: compared with BI, as a table without rows")
@@ -115,7 +115,7 @@ def verify(
         say(f"{view.name}: compared with training sets, served and exact")
         if places.are_copied:
             _compare_copy(table, report)
-        if places.online is not None and view.view.online:
+        if places.online is not None and view.online:
             _compare_online(table, places.online, (places.until or {}).get(view.name), report)
             say(f"{view.name}: compared with the online store")
     if not report.counts:
@@ -129,7 +129,7 @@ class _Table:
     def __init__(self, view: BoundView, types: Mapping[str, str], places: Places) -> None:
         self.view = view
         self.name = view.name
-        self.keys = view.view.entities
+        self.keys = view.entities
         self.types = types
         self.places = places
         self.relation = exp.maybe_parse(places.relations[view.name], into=exp.Table, dialect=places.dialect)
@@ -163,9 +163,9 @@ class _Table:
         first, last = self.ends()
         if first is None or last is None:
             return []
-        lag = _length(self.view.view.delay)
+        lag = _length(self.view.delay)
         step = (last - first) / count
-        picked = [floor(last - step * back - lag, self.view.view.schedule) + lag for back in range(count)]
+        picked = [floor(last - step * back - lag, self.view.schedule) + lag for back in range(count)]
         return sorted({moment for moment in picked if moment >= first})
 
 
@@ -186,15 +186,15 @@ def _compare_empty(graph: Graph, table: _Table, report: Report) -> None:
     """A table without rows is right where no fact of any of its features is known."""
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     until = table.places.facts_until or now
-    moment = floor(until - _length(table.view.view.delay), table.view.view.schedule)
-    for columns, known, _ in _bi(graph, table, moment, (), reach=lambda feature: None):
+    moment = floor(until - _length(table.view.delay), table.view.schedule)
+    for features, known, _ in _bi(graph, table, moment, (), reach=lambda feature: None):
         for key, values in known.items():
-            for column, value in zip(columns, values, strict=True):
+            for feature, value in zip(features, values, strict=True):
                 if value is not None:
                     who = ", ".join(f"{name}={each}" for name, each in zip(table.keys, key, strict=True))
                     report.reasons.append(
                         f"the table of {table.name} has no rows, and BI has numbers for it: up to "
-                        f"{moment:%Y-%m-%d %H:%M} the metric of {column.name} is {value} for {who}"
+                        f"{moment:%Y-%m-%d %H:%M} the metric of {feature.name} is {value} for {who}"
                     )
                     return
     report.without_facts[table.name] = moment
@@ -204,15 +204,15 @@ def _compare_empty(graph: Graph, table: _Table, report: Report) -> None:
 
 def _look(graph: Graph, table: _Table, asked: dt.datetime) -> _Seen:
     stored = table.as_of(asked)
-    lag = _length(table.view.view.delay)
-    moment = floor(asked - lag, table.view.view.schedule)
+    lag = _length(table.view.delay)
+    moment = floor(asked - lag, table.view.schedule)
     bi: dict[Key, dict[str, Any]] = {key: {} for key in stored}
-    for columns, known, nothing in _bi(graph, table, moment, stored):
+    for features, known, nothing in _bi(graph, table, moment, stored):
         # An entity that has had no facts yet has no row, whatever its dimensions say.
-        facts = isinstance(columns[0].feature, MetricFeature)
+        facts = isinstance(features[0], MetricFeature)
         for key in known.keys() | stored.keys() if facts else stored.keys():
             values = known.get(key, nothing)
-            bi.setdefault(key, {}).update(zip((column.name for column in columns), values, strict=True))
+            bi.setdefault(key, {}).update(zip((feature.name for feature in features), values, strict=True))
     return _Seen(asked, moment + lag, stored, bi)
 
 
@@ -229,10 +229,10 @@ def _compare_bi(table: _Table, seen: _Seen, report: Report) -> int:
 
 def _compare_served(table: _Table, seen: Sequence[_Seen], report: Report) -> None:
     """A training set as served has the table's newest row, unless it is older than the ttl."""
-    ttl = table.view.view.ttl
+    ttl = table.view.ttl
     asked = [(key, each.asked) for each in seen for key in each.stored]
     rows = [row for each in seen for row in each.stored.values()]
-    served = rehearse(table.places.train, table.view, table.view.columns, asked, "served")
+    served = rehearse(table.places.train, table.view, table.view.features, asked, "served")
     for (key, moment), row, features in zip(asked, rows, served, strict=True):
         expired = ttl is not None and moment > row[MOMENT] + _length(ttl)
         for name, value in features.items():
@@ -242,11 +242,11 @@ def _compare_served(table: _Table, seen: Sequence[_Seen], report: Report) -> Non
 
 def _compare_exact(graph: Graph, table: _Table, seen: Sequence[_Seen], report: Report) -> None:
     """At a moment of the schedule an exact training set has BI's value, of each entity that has had facts."""
-    columns = exact_columns(graph, table.view)
+    exact = exact_features(graph, table.view)
     asked = [(key, each.scheduled) for each in seen for key in each.stored]
-    if not columns:
+    if not exact:
         return
-    found = rehearse(table.places.train, table.view, columns, asked, "exact")
+    found = rehearse(table.places.train, table.view, exact, asked, "exact")
     sides = [(each.bi[key], row) for each in seen for key, row in each.stored.items()]
     for (key, _), (bi, row), features in zip(asked, sides, found, strict=True):
         for name, value in features.items():
@@ -270,23 +270,23 @@ def _bi(
     moment: dt.datetime,
     stored: Iterable[Key],
     reach: Callable[[MetricFeature], Back] | None = None,
-) -> Iterator[tuple[list[Column], dict[Key, Row], Row]]:
-    """Columns, their values by entity, and the value of an entity without facts: one query for each window.
+) -> Iterator[tuple[list[Feature], dict[Key, Row], Row]]:
+    """Features, their values by entity, and the value of an entity without facts: one query for each window.
 
     `reach` says how far back a feature sees, if not over its own window.
     """
-    spec = table.view.view
-    reach = reach or (lambda feature: sight(graph, as_asked(feature)))
-    questions: dict[tuple[dt.datetime | None, tuple[str, ...], tuple[str, ...]], list[tuple[Column, str]]] = {}
-    for column in table.view.columns:
-        if isinstance(column.feature, MetricFeature):
-            metric, filters = _plain_metric(graph, column)
-            since = _since(reach(column.feature), moment, spec.schedule)
-            questions.setdefault((since, filters, _entities(graph, table, metric)), []).append((column, metric))
+    spec = table.view
+    reach = reach or (lambda feature: sight(graph, feature))
+    questions: dict[tuple[dt.datetime | None, tuple[str, ...], tuple[str, ...]], list[tuple[Feature, str]]] = {}
+    for feature in spec.features:
+        if isinstance(feature, MetricFeature):
+            metric, filters = _plain_metric(graph, feature)
+            since = _since(reach(feature), moment, spec.schedule)
+            questions.setdefault((since, filters, _entities(graph, table, metric)), []).append((feature, metric))
         else:
-            values = _dimension(graph, table, column.feature, moment)
-            place = table.keys.index(parse_item(column.feature.dimension).segments[0])
-            yield [column], {key: (values[key[place]],) for key in stored if key[place] in values}, (None,)
+            values = _dimension(graph, table, feature, moment)
+            place = table.keys.index(parse_item(feature.dimension).segments[0])
+            yield [feature], {key: (values[key[place]],) for key in stored if key[place] in values}, (None,)
     known = "__".join(parse_item(spec.known_at).segments) if spec.known_at else METRIC_TIME
     time = f"{{{{ TimeDimension('{known}', '{spec.schedule}') }}}}"
     for (since, filters, entities), asked in questions.items():
@@ -306,7 +306,7 @@ def _bi(
         ]
         order = [metrics.index(metric) for _, metric in asked]
         yield (
-            [column for column, _ in asked],
+            [feature for feature, _ in asked],
             {key: tuple(row[index] for index in order) for key, row in found.items()},
             tuple(empty[index] for index in order),
         )
@@ -355,17 +355,16 @@ def _since(back: Back, moment: dt.datetime, schedule: str) -> dt.datetime | None
             return floor(moment - _length(Window(1, schedule)), back)
 
 
-def _plain_metric(graph: Graph, column: Column) -> tuple[str, tuple[str, ...]]:
+def _plain_metric(graph: Graph, feature: MetricFeature) -> tuple[str, tuple[str, ...]]:
     """The metric to ask for, and the filters it has as a side of a ratio."""
-    assert isinstance(column.feature, MetricFeature)
-    metric = graph.metric(column.feature.metric)
-    if column.feature.own and isinstance(metric.definition, Cumulative):
+    metric = graph.metric(feature.metric)
+    if feature.own and isinstance(metric.definition, Cumulative):
         used = metric.definition.input
-        return used.name, (*metric.filters, *used.filters)
-    if column.part is None or not isinstance(metric.definition, Ratio):
+    elif feature.part is not None:
+        used = side(graph, feature)
+    else:
         return metric.name, ()
-    side = getattr(metric.definition, column.part)
-    return side.name, (*metric.filters, *side.filters)
+    return used.name, (*metric.filters, *used.filters)
 
 
 def _by_key(table: _Table, answer: Answer) -> dict[Key, Row]:
@@ -386,7 +385,7 @@ def _compare_copy(table: _Table, report: Report) -> None:
             "G533", f"the table of {table.name!r} has no Parquet copy at {path}", hint="`dbt build` writes it"
         )
     keys = (*table.keys, MOMENT)
-    names = [column.name for column in table.view.columns]
+    names = table.view.feature_names
     copy = exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[exp.Literal.string(str(path))]))
     both = {"t": exp.alias_(table.relation.copy(), "t", table=True), "f": exp.alias_(copy, "f", table=True)}
     same = [exp.EQ(this=sql_column(key, "t"), expression=sql_column(key, "f")) for key in keys]
@@ -432,19 +431,19 @@ def _compare_online(table: _Table, online: Online, until: dt.datetime | None, re
     if not stored:
         report.reasons.append(f"{table.name} has no row up to {until:%Y-%m-%d %H:%M}, where it is online to")
         return
-    ttl = table.view.view.ttl
+    ttl = table.view.ttl
     if ttl is not None:
         oldest = dt.datetime.now(dt.UTC).replace(tzinfo=None) - _length(ttl)
         stale = sum(row[MOMENT] < oldest for row in stored.values())
         report.stale[table.name] = Stale(stale, len(stored), str(ttl))
     entities = [dict(zip(table.keys, key, strict=True)) for key in stored]
     for (key, row), served in zip(stored.items(), online(table.view, entities), strict=True):
-        if table.view.view.push and served and served.moment and to_moment(served.moment) > to_moment(row[MOMENT]):
+        if table.view.push and served and served.moment and to_moment(served.moment) > to_moment(row[MOMENT]):
             report.pushed[table.name] = report.pushed.get(table.name, 0) + 1
             continue
-        for column in table.view.columns:
-            value = served.values.get(column.name) if served is not None else None
-            _tell(table, column.name, key, row[MOMENT], {"table": row[column.name], "online": value}, report)
+        for name in table.view.feature_names:
+            value = served.values.get(name) if served is not None else None
+            _tell(table, name, key, row[MOMENT], {"table": row[name], "online": value}, report)
 
 
 def _length(window: Window | None) -> dt.timedelta:

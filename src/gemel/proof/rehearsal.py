@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gemel.compiler.features.cells import MOMENT
-from gemel.features.binding import BoundView, Column
+from gemel.features.bound import BoundView
+from gemel.spec.feature_views import Feature
 from gemel.training.training_set import Accuracy
 
 if TYPE_CHECKING:
@@ -19,16 +20,13 @@ Asked = tuple[tuple[Any, ...], dt.datetime]
 
 
 def rehearse(
-    train: Train, view: BoundView, columns: Sequence[Column], asked: Sequence[Asked], accuracy: Accuracy
+    train: Train, view: BoundView, features: Sequence[Feature], asked: Sequence[Asked], accuracy: Accuracy
 ) -> list[dict[str, Any]]:
     """The features of each entity at its moment, in the order asked."""
     import pyarrow
 
-    keys = {entity: [key[place] for key, _ in asked] for place, entity in enumerate(view.view.entities)}
+    keys = {entity: [key[place] for key, _ in asked] for place, entity in enumerate(view.entities)}
     times = pyarrow.array([moment for _, moment in asked], pyarrow.timestamp("us"))
-    made = train(
-        [f"{view.name}.{column.name}" for column in columns],
-        pyarrow.table({**keys, MOMENT: times}),
-        accuracy,
-    )
-    return list(made.select([column.name for column in columns]).to_pylist())
+    names = [feature.name for feature in features]
+    made = train([f"{view.name}.{name}" for name in names], pyarrow.table({**keys, MOMENT: times}), accuracy)
+    return list(made.select(names).to_pylist())

@@ -1,26 +1,18 @@
 """Which features can be computed at any moment, and which only at those of their view's table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from gemel.compiler.features.moments import FeatureQuery
 from gemel.compiler.features.requests import plan_parts
 from gemel.compiler.names.graph import Graph
 from gemel.errors import BridgeError, GemelError
-from gemel.features.binding import BoundView, Column, feature_query
+from gemel.features.bound import BoundView
 from gemel.features.selection import Chosen
-from gemel.features.types import TYPES
+from gemel.spec.feature_views import Feature
 
 
-def exact_query(each: Chosen, types: Mapping[str, str]) -> FeatureQuery:
-    """What is taken of a view, as the compiler takes it."""
-    by_name = {column.name: column for column in each.view.columns}
-    sql = {name: TYPES[type_].sql for name, type_ in types.items()}
-    return feature_query(each.view.view, [by_name[name] for name in each.columns], None, sql)
-
-
-def exact_columns(graph: Graph, view: BoundView) -> list[Column]:
-    """The features that can be computed at any moment."""
-    return [column for column in view.columns if _is_exact(graph, view, column.name)]
+def exact_features(graph: Graph, view: BoundView) -> list[Feature]:
+    """Those that can be computed at any moment."""
+    return [feature for feature in view.features if _is_exact(graph, view, feature.name)]
 
 
 def check_exact(graph: Graph, chosen: Sequence[Chosen]) -> None:
@@ -39,7 +31,7 @@ def check_exact(graph: Graph, chosen: Sequence[Chosen]) -> None:
 
 def _is_exact(graph: Graph, view: BoundView, name: str) -> bool:
     try:
-        plan_parts(graph, exact_query(Chosen(view, (name,)), {}))
+        plan_parts(graph, Chosen(view, (name,)).alone())
     except GemelError as error:
         if error.code != "G556":
             raise

@@ -16,6 +16,7 @@ from sqlglot import exp
 
 from gemel.compiler.compiled import Compiled, Context, compile_select, compiled
 from gemel.compiler.features.cells import MOMENT
+from gemel.compiler.features.moments import cast_features
 from gemel.compiler.features.requests import Kept, plan_parts, plan_requests
 from gemel.compiler.features.streams import ROW
 from gemel.compiler.names.graph import Graph
@@ -33,7 +34,7 @@ from gemel.on_demand.terms import Reference
 from gemel.run import OpenScratch, ScratchRunner
 from gemel.spec.manifest import Relation
 from gemel.spec.project import DbtProject
-from gemel.training.exactness import check_exact, exact_query
+from gemel.training.exactness import check_exact
 from gemel.training.spine import Spine, check_columns, file_hash, read_spine, requests_of
 from gemel.whole_files import write_rows, write_text
 
@@ -100,7 +101,7 @@ def make(
     kind = _format(out, format)
     chosen, inputs = choice.needed(), choice.inputs()
     computed = [compute(view, source.types) for view, _ in choice.on_demand]
-    keys = {entity: source.types[each.view.name][entity] for each in chosen for entity in each.view.view.entities}
+    keys = {entity: source.types[each.view.name][entity] for each in chosen for entity in each.view.entities}
     owners = {name: view for view, name in choice.features()}
     with tempfile.TemporaryDirectory(prefix="gemel-") as folder, open_scratch(Path(folder)) as scratch:
         texts = [name for name, type_ in (keys | inputs).items() if type_ == "string"]
@@ -174,7 +175,7 @@ def _served(source: Source, chosen: Sequence[Chosen], inputs: Iterable[str], rep
     query = query.from_(exp.alias_(_requests(), "requests", table=True), copy=False)
     moment = column(MOMENT, "requests")
     for each in chosen:
-        view = each.view.view
+        view = each.view
         table: exp.Expr = exp.maybe_parse(source.relations[view.name], into=exp.Table, dialect=DIALECT)
         if view.name in repeated:
             table = exp.Subquery(this=_made_last(table, view.entities))
@@ -223,16 +224,16 @@ def _exact(scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen], inp
     [(asked,)] = scratch.rows(compile_select(count, scratch.dialect))
     for each in chosen:
         name = each.view.name
-        plain = exact_query(each, source.types[name])
+        plain = each.alone()
         facts = Relation(f"facts_{name}", schema="main", database="temp")
         kept, drifting = None, frozenset[str]()
         if summed := plan_parts(source.graph, plain):
             scratch.into(facts.name, _compiled(source, summed))
             kept, drifting = _kept(scratch, facts)
-        plan = plan_requests(
-            source.graph, plain, REQUESTS, drifting=drifting, kept=kept, streams=min(scratch.threads(), STREAMS)
-        )
-        made = scratch.into(f"exact_{name}", _compiled(source, plan))
+        streams = min(scratch.threads(), STREAMS)
+        plan = plan_requests(source.graph, plain, requests=REQUESTS, drifting=drifting, kept=kept, streams=streams)
+        types = {feature: TYPES[source.types[name][feature]].sql for feature in each.columns}
+        made = scratch.into(f"exact_{name}", _compiled(source, cast_features(plan, types)))
         if kept:
             scratch.drop(facts.name)
         if made != asked:
@@ -240,7 +241,7 @@ def _exact(scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen], inp
                 "G557",
                 f"{made - asked:,} rows would come out twice: a dimension of {name} has two rows for one key",
                 hint="`gemel validate --data` tells which keys are not unique",
-                place=each.view.view.place,
+                place=each.view.place,
             )
     made_of = [(f"exact_{each.view.name}", each.view.name) for each in chosen]
     if inputs or not chosen:  # else any of them will do: each has a row for each request
@@ -336,9 +337,9 @@ def _manifest(
     """All that is needed to make the set again, and nothing that differs when it is."""
     tables = Tables(source.graph)
     definitions = {each.view.name: _definitions(tables, each) for each in choice.needed()}
-    for view, (_, names) in zip(computed, choice.on_demand, strict=True):
-        sources = tables.digests_of(choice.views, view.bound.sources)
-        definitions[view.name] = {"features": {name: view.digest(sources, name) for name in names}}
+    for made, (view, names) in zip(computed, choice.on_demand, strict=True):
+        sources = tables.digests_of(choice.views, view.sources)
+        definitions[view.name] = {"features": {name: made.digest(sources, name) for name in names}}
     return {
         "gemel": version("gemel"),
         "accuracy": accuracy,

@@ -5,8 +5,7 @@ schedule's steps, each under the first moment that can see it (its step's end), 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -40,76 +39,40 @@ from gemel.compiler.question.expressions import column, conjunction, equal, inte
 from gemel.compiler.question.parsing import parse_item
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, BridgeError, did_you_mean
-from gemel.spec.manifest import Cumulative, Dimension, Metric
+from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
+from gemel.spec.manifest import Cumulative, Dimension, Measure, Metric, MetricInput, Ratio
 from gemel.spec.time import GRAINS, SECONDS, Window, finer, seconds
 
+Within = tuple[exp.Expr, exp.Expr]
+"""Only the rows from the first moment on and before the second."""
 
-@dataclass(frozen=True, slots=True)
-class MetricFeature:
-    """A metric over the last `window` (None: all time), cast to SQL type `type`. `part` takes one side of a ratio.
 
-    `own` takes the window that a cumulative metric defines.
+def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: Within | None = None) -> Derive:
+    """Columns: the entities, `event_timestamp`, then the features in order, each of the type that comes out.
+
+    `until` is the time after which nothing is known yet. Raises BridgeError (G51x) for what has no meaning as a
+    feature, or none yet.
     """
-
-    column: str
-    metric: str
-    window: Window | None
-    type: str | None = None
-    part: Literal["numerator", "denominator"] | None = None
-    own: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DimensionFeature:
-    """A dimension of the entity as it is now: `carrier__name`."""
-
-    column: str
-    dimension: str
-    type: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureQuery:
-    """What one feature view holds: `features` of `entities` at the moments of `schedule` (hour, day, week …).
-
-    `known_at` names the time dimension at which facts become known (None: each measure's own time). `delay` moves
-    the moment, not the content. `every_step` asks for a row at every step, not only where a value changes. `within`
-    keeps only the rows from its first moment on and before its second. `until` is the time after which nothing is known
-    yet: an SQL expression, or None to look at all facts.
-    """
-
-    entities: tuple[str, ...]
-    schedule: str
-    features: tuple[MetricFeature | DimensionFeature, ...]
-    until: exp.Expr | None
-    known_at: str | None = None
-    delay: Window | None = None
-    every_step: bool = False
-    within: tuple[exp.Expr, exp.Expr] | None = None
-
-
-def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
-    """Columns: the entities, `event_timestamp`, then the features in order. Raises BridgeError (G51x) for what has
-    no meaning as a feature, or none yet."""
-    metrics = [feature for feature in query.features if isinstance(feature, MetricFeature)]
+    metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
     if not metrics:
         raise BridgeError("G511", "a feature view needs at least one metric, whose facts make its rows")
-    step = _step(query.schedule)
-    terms = _terms(graph, query, metrics)
+    step = _step(view.schedule)
+    terms = _terms(graph, view, metrics)
     backs = {feature: sight(graph, feature) for feature in metrics}
-    bounds = Bounds(_needed_since(graph, query, backs.values()), _floor(query))
+    latest = _floor(view, until)
+    bounds = Bounds(_needed_since(graph, view, within, backs.values()), latest)
     cells = cells_by_source(terms.values(), lambda source, name: cell_of(graph, source, name, step, bounds))
     seen_over = ((cells[part], backs[each]) for each, term in terms.items() for part in sources_of(term))
     looks = {(cell.name, back): (cell, back) for cell, back in seen_over}.values()
     steps = [plan for cell in cells.values() for plan in cell.steps()]
-    keys = query.entities
+    keys = view.entities
     facts = _together(steps, keys)
     changed = [plan for cell, back in looks if (plan := cell.changes(back, step)) is not None]
     windows = tuple(dict.fromkeys(back for back in backs.values() if back is not None))
     turns: tuple[Plan, ...] = ()
-    if not query.every_step:
-        turns = (*_turns(graph, query, facts, keys), *(plan for cell in cells.values() for plan in cell.turns()))
-    moments = Moments(facts, keys, MOMENT, windows, _floor(query), step, query.every_step, turns)
+    if not view.every_step:
+        turns = (*_turns(graph, view, facts), *(plan for cell in cells.values() for plan in cell.turns()))
+    moments = Moments(facts, keys, MOMENT, windows, latest, step, view.every_step, turns)
     values = dict.fromkeys(value for cell, back in looks for value in cell.looks(back))
     together = _together([*steps, *changed], keys) if changed else facts
     seen = AsOf(moments, together, step, tuple(values))
@@ -119,19 +82,28 @@ def plan_features(graph: Graph, query: FeatureQuery) -> Plan:
             rows = _gathered(cell, cell.summary, moments, back, rows)
     outputs = [Named(key, column(key, "features")) for key in keys]
     moment: exp.Expr = column(MOMENT, "features")
-    if query.delay:
-        moment = exp.Add(this=moment, expression=interval(query.delay))
+    if view.delay:
+        moment = exp.Add(this=moment, expression=interval(view.delay))
     outputs.append(Named(MOMENT, moment))
-    if query.within:
-        first, end = query.within
+    if within:
+        first, end = within
         rows = Filter(rows, conjunction([exp.GTE(this=moment, expression=first), exp.LT(this=moment, expression=end)]))
-    for feature in query.features:
+    for feature in view.features:
         if isinstance(feature, MetricFeature):
             value = over_window(terms[feature], cells, backs[feature])
         else:
-            rows, value = with_dimension(graph, query, feature, rows)
-        outputs.append(Named(feature.column, typed(value, feature.type)))
+            rows, value = with_dimension(graph, view, feature, rows)
+        outputs.append(Named(feature.name, value))
     return Derive(rows, tuple(outputs))
+
+
+def cast_features(plan: Derive, types: Mapping[str, str]) -> Derive:
+    """With each column that has one of its SQL type."""
+    cast = {name: exp.DataType.build(type_, dialect=DIALECT) for name, type_ in types.items()}
+    outputs = (
+        Named(each.name, exp.cast(each.value, cast[each.name])) if each.name in cast else each for each in plan.outputs
+    )
+    return replace(plan, outputs=tuple(outputs))
 
 
 def _together(results: Sequence[Plan], keys: tuple[str, ...]) -> Plan:
@@ -153,42 +125,50 @@ def sight(graph: Graph, feature: MetricFeature) -> Back:
     return feature.window
 
 
+def side(graph: Graph, feature: MetricFeature) -> MetricInput:
+    """What a ratio has on the side that a feature takes of it. Raises BridgeError (G513)."""
+    metric = graph.metric(feature.metric)
+    if not isinstance(metric.definition, Ratio):
+        raise BridgeError("G513", f"metric {metric.name!r} is no ratio, so it has no {feature.part}")
+    return metric.definition.numerator if feature.part == "numerator" else metric.definition.denominator
+
+
 def _step(schedule: str) -> Window:
     if schedule not in SECONDS:
         raise BridgeError("G512", f"no schedule {schedule!r}", hint=f"one of {', '.join(SECONDS)}")
     return Window(1, schedule)
 
 
-def _terms(graph: Graph, query: FeatureQuery, features: Iterable[MetricFeature]) -> dict[MetricFeature, Term]:
+def _terms(graph: Graph, view: FeatureView, features: Iterable[MetricFeature]) -> dict[MetricFeature, Term]:
     """By feature; a metric over several windows is one term."""
     made: dict[object, Term] = {}
     terms: dict[MetricFeature, Term] = {}
     for feature in features:
         asked = (feature.metric, feature.part, feature.own)
         if asked in made:
-            _check_window(graph, query, feature)
+            _check_window(graph, view, feature)
         else:
-            made[asked] = feature_term(graph, query, feature)
+            made[asked] = feature_term(graph, view, feature)
         terms[feature] = made[asked]
     return terms
 
 
-def feature_term(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> Term:
+def feature_term(graph: Graph, view: FeatureView, feature: MetricFeature) -> Term:
     """The feature's metric, placed in time by when its facts become known."""
     metric = graph.metric(feature.metric)
-    _check_window(graph, query, feature)
+    _check_window(graph, view, feature)
     filters: Filters = ()
     if feature.own:
         metric, filters = _accumulated(graph, metric)
     _check_meaning(graph, metric)
-    items = (entity_item(graph, entity, metric) for entity in query.entities)
+    items = (entity_item(graph, entity, metric) for entity in view.entities)
     keys = tuple(make_key(graph, item, [metric]) for item in items)
     term = Scope(graph, keys, None, [metric]).term(metric, filters)
     if feature.part is not None:
         if not isinstance(term, Formula) or feature.part not in dict(term.inputs):
             raise BridgeError("G513", f"metric {metric.name!r} is no ratio, so it has no {feature.part}")
         term = dict(term.inputs)[feature.part]
-    return _known(graph, query, term)
+    return _known(graph, view, term)
 
 
 def _accumulated(graph: Graph, metric: Metric) -> tuple[Metric, Filters]:
@@ -205,16 +185,16 @@ def _accumulated(graph: Graph, metric: Metric) -> tuple[Metric, Filters]:
     return graph.input_metric(used, by=metric.name), tuple(inherited)
 
 
-def _check_window(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> None:
+def _check_window(graph: Graph, view: FeatureView, feature: MetricFeature) -> None:
     window = sight(graph, feature)
     if window is None:
         return
     if isinstance(window, str):
-        if window not in GRAINS or finer(window, query.schedule):
+        if window not in GRAINS or finer(window, view.schedule):
             raise BridgeError(
                 "G514",
                 f"metric {feature.metric!r} is accumulated over the {window} to date, which the schedule "
-                f"({query.schedule}) does not divide",
+                f"({view.schedule}) does not divide",
                 hint="choose a finer schedule" if window in GRAINS else "accumulate over a standard grain",
             )
         return
@@ -224,10 +204,10 @@ def _check_window(graph: Graph, query: FeatureQuery, feature: MetricFeature) -> 
             f"a window of {window} is not always equally long, which features cannot have yet",
             hint=f"count it in days, such as {30 * window.count} days",
         )
-    if window.count < 1 or seconds(window) % seconds(Window(1, query.schedule)):
+    if window.count < 1 or seconds(window) % seconds(Window(1, view.schedule)):
         raise BridgeError(
             "G515",
-            f"a window of {window} is not a whole number of steps of the schedule ({query.schedule})",
+            f"a window of {window} is not a whole number of steps of the schedule ({view.schedule})",
             hint="choose a finer schedule, or a window that is a multiple of it",
         )
 
@@ -254,17 +234,17 @@ def _check_meaning(graph: Graph, metric: Metric) -> None:
         _check_meaning(graph, graph.input_metric(used, by=metric.name))
 
 
-def _known(graph: Graph, query: FeatureQuery, term: Term) -> Term:
+def _known(graph: Graph, view: FeatureView, term: Term) -> Term:
     if isinstance(term, Formula):
-        return replace(term, inputs=tuple((handle, _known(graph, query, t)) for handle, t in term.inputs))
+        return replace(term, inputs=tuple((handle, _known(graph, view, t)) for handle, t in term.inputs))
     if isinstance(term, Converted):
         for event in (term.base, term.conversion):
             _check_filters(event)
-            if query.known_at is not None and _known_at(graph, query, event).element != event.time.element:
+            if view.known_at is not None and _known_at(graph, view, event).element != event.time.element:
                 raise BridgeError(
                     "G517",
                     f"a conversion follows an event by their own times, {event.measure.name!r} by "
-                    f"{event.time.element.name!r}, and the view's facts become known at {query.known_at!r}",
+                    f"{event.time.element.name!r}, and the view's facts become known at {view.known_at!r}",
                     hint="put the feature into a view without `known_at`, or give both measures that time "
                     "(agg_time_dimension)",
                     about=About("semantic_model", event.measure.model, event.measure.name),
@@ -272,7 +252,7 @@ def _known(graph: Graph, query: FeatureQuery, term: Term) -> Term:
         return term
     assert isinstance(term, Leaf)
     _check_filters(term)
-    return replace(term, time=_known_at(graph, query, term), spine=False)
+    return replace(term, time=_known_at(graph, view, term), spine=False)
 
 
 def _check_filters(leaf: Leaf) -> None:
@@ -300,47 +280,57 @@ def cells_by_source(
     return {source: make(source, names[source]) for source in sources}
 
 
-def _known_at(graph: Graph, query: FeatureQuery, leaf: Leaf) -> Attribute:
-    if query.known_at is None:
+def _known_at(graph: Graph, view: FeatureView, leaf: Leaf) -> Attribute:
+    if view.known_at is None:
         return leaf.time
-    segments = parse_item(query.known_at).segments
-    found = graph.attribute(leaf.measure.model, segments)
-    if found is None or not isinstance(found.element, Dimension) or not found.element.is_time:
-        prefix = (graph.ways.prefixes(leaf.measure.model) or (leaf.measure.model,))[0]
-        times = [f"{prefix}__{d.name}" for d in graph.models[leaf.measure.model].dimensions if d.is_time]
+    found = known_at(graph, view, leaf.measure)
+    if found is None:
+        times = time_names(graph, leaf.measure)
         raise BridgeError(
             "G516",
-            f"known_at {query.known_at!r} is not a time dimension that measure {leaf.measure.name!r} has",
-            hint=did_you_mean(query.known_at, times) or f"one of {', '.join(times)}",
+            f"known_at {view.known_at!r} is not a time dimension that measure {leaf.measure.name!r} has",
+            hint=did_you_mean(view.known_at, times) or f"one of {', '.join(times)}",
         )
     return found
 
 
-def _needed_since(graph: Graph, query: FeatureQuery, backs: Iterable[Back]) -> exp.Expr | None:
+def known_at(graph: Graph, view: FeatureView, measure: Measure) -> Attribute | None:
+    """The time dimension at which a measure's facts become known to a view; None where the model has none so named."""
+    if view.known_at is None:
+        return Attribute(measure.model, (), graph.time_dimension(measure))
+    found = graph.attribute(measure.model, parse_item(view.known_at).segments)
+    return found if found and isinstance(found.element, Dimension) and found.element.is_time else None
+
+
+def time_names(graph: Graph, measure: Measure) -> list[str]:
+    """The time dimensions of a measure's facts, as `known_at` names them."""
+    prefix = (graph.ways.prefixes(measure.model) or (measure.model,))[0]
+    return [f"{prefix}__{each.name}" for each in graph.models[measure.model].dimensions if each.is_time]
+
+
+def _needed_since(graph: Graph, view: FeatureView, within: Within | None, backs: Iterable[Back]) -> exp.Expr | None:
     """From when on facts tell the rows that are wanted; None where any fact may.
 
     What looks back over all time needs them all, and so does an entity's first moment, with which rows of every step
     begin, and those of a history.
     """
     windows = [back for back in backs if isinstance(back, Window)]
-    if query.within is None or query.every_step or len(windows) < len([*backs]):
+    if within is None or view.every_step or len(windows) < len([*backs]):
         return None
-    dimensions = [each.dimension for each in query.features if isinstance(each, DimensionFeature)]
-    if any(own_row(graph, query.entities, each).edges for each in dimensions):
+    if any(isinstance(each, DimensionFeature) and has_history(graph, view, each) for each in view.features):
         return None
-    since = query.within[0]
-    for window in (*filter(None, [query.delay]), max(windows, key=seconds), _step(query.schedule)):
+    since = within[0]
+    for window in (*filter(None, [view.delay]), max(windows, key=seconds), _step(view.schedule)):
         since = exp.Sub(this=since, expression=interval(window))
     return since
 
 
-def _floor(query: FeatureQuery) -> exp.Expr:
+def _floor(view: FeatureView, until: exp.Expr) -> exp.Expr:
     """The last moment of the schedule whose facts are all known."""
-    assert query.until is not None
-    until: exp.Expr = query.until.copy()
-    if query.delay:
-        until = exp.Sub(this=until, expression=interval(query.delay))
-    return truncated(until, query.schedule, None)
+    known = until.copy()
+    if view.delay:
+        known = exp.Sub(this=known, expression=interval(view.delay))
+    return truncated(known, view.schedule, None)
 
 
 def over_window(term: Term, cells: Mapping[Leaf | Converted, Cell], back: Back) -> exp.Expr:
@@ -350,9 +340,14 @@ def over_window(term: Term, cells: Mapping[Leaf | Converted, Cell], back: Back) 
     return cells[term].value(back)
 
 
-def with_dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:
+def has_history(graph: Graph, view: FeatureView, feature: DimensionFeature) -> bool:
+    """Whether a dimension is taken as of each moment, from a table that keeps its versions."""
+    return bool(own_row(graph, view.entities, feature.dimension).edges)
+
+
+def with_dimension(graph: Graph, view: FeatureView, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:
     """The entity's own row, looked up by its key; of a history, the version of just before the moment."""
-    own = own_row(graph, query.entities, feature.dimension)
+    own = own_row(graph, view.entities, feature.dimension)
     joined = rows
     while isinstance(joined, Lookup) and joined.right != own.table:
         joined = joined.input
@@ -362,22 +357,18 @@ def with_dimension(graph: Graph, query: FeatureQuery, feature: DimensionFeature,
     return rows, own.column(graph, own.dimension)
 
 
-def _turns(graph: Graph, query: FeatureQuery, facts: Plan, keys: tuple[str, ...]) -> tuple[Plan, ...]:
+def _turns(graph: Graph, view: FeatureView, facts: Plan) -> tuple[Plan, ...]:
     """The moments at which a dimension's history turns, of the entities that have facts by then."""
-    each = tuple(Named(key, column(key, "facts")) for key in keys)
+    each = tuple(Named(key, column(key, "facts")) for key in view.entities)
     first = Summary("first_moment", "min", column(MOMENT, "facts"))
     since = Scan(Aggregate(Scan(facts, "facts"), each, (first,)), "since")
     found: dict[Plan, None] = {}
-    for feature in query.features:
+    for feature in view.features:
         if isinstance(feature, DimensionFeature):
-            own = own_row(graph, query.entities, feature.dimension)
-            for turn in own.turns(graph, _step(query.schedule)):
+            own = own_row(graph, view.entities, feature.dimension)
+            for turn in own.turns(graph, _step(view.schedule)):
                 met_ = Join(since, own.table, equal(column(own.entity, "since"), own.key), "inner")
                 rows = Filter(met_, exp.GT(this=turn, expression=column(first.name, "since")))
-                names = [Named(key, column(key, "since")) for key in keys]
+                names = [Named(key, column(key, "since")) for key in view.entities]
                 found[Distinct(rows, (*names, Named(MOMENT, turn.copy())))] = None
     return tuple(found)
-
-
-def typed(value: exp.Expr, type_: str | None) -> exp.Expr:
-    return exp.cast(value, exp.DataType.build(type_, dialect=DIALECT)) if type_ else value

@@ -15,17 +15,13 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from gemel.compiler.features.cells import MOMENT, Bounds, Cell, cell_of
-from gemel.compiler.features.histories import own_row
 from gemel.compiler.features.moments import (
-    DimensionFeature,
-    FeatureQuery,
-    MetricFeature,
     cells_by_source,
     feature_term,
+    has_history,
     over_window,
     sight,
     sources_of,
-    typed,
     with_dimension,
 )
 from gemel.compiler.features.streams import ROW, Known, difference, moment_of, over, plan_sums
@@ -47,6 +43,7 @@ from gemel.compiler.plan.parts import is_of_rows, of_one
 from gemel.compiler.plan.rewrites import tidy
 from gemel.compiler.question.expressions import column, equal, interval, present
 from gemel.errors import About, BridgeError
+from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.manifest import Dimension, Relation
 from gemel.spec.time import Window, finer
 
@@ -63,21 +60,21 @@ class Kept:
 
 def plan_requests(
     graph: Graph,
-    query: FeatureQuery,
-    requests: Relation,
+    view: FeatureView,
     *,
+    requests: Relation,
     drifting: Collection[str] = (),
     kept: Kept | None = None,
     streams: int = 1,
-) -> Plan:
+) -> Derive:
     """Columns: `__row`, then the features in order; one row for each row of `requests`, in no order.
 
     `requests` has the columns `__row`, the entities and `event_timestamp`. `drifting` names the columns of
-    `plan_parts` that are fractions. Running sums go in as many `streams` as there are threads for them. `until` and
-    `every_step` of the query are not looked at. Raises BridgeError (G51x).
+    `plan_parts` that are fractions. Running sums go in as many `streams` as there are threads for them. A `ttl`
+    is not looked at. Raises BridgeError (G51x).
     """
-    terms, cells = _resolved(graph, query)
-    keys = query.entities
+    terms, cells = _resolved(graph, view)
+    keys = view.entities
     looks = dict.fromkeys(
         look
         for feature, term in terms.items()
@@ -90,37 +87,37 @@ def plan_requests(
     rows: Plan = Scan(requests, "requests")
     if running:
         facts = _known(cells, keys, kept)
-        sums = plan_sums(query, requests, facts=facts, looks=running, streams=streams)
-        if framed or len(terms) < len(query.features):
+        sums = plan_sums(view, requests, facts=facts, looks=running, streams=streams)
+        if framed or len(terms) < len(view.features):
             rows = _looked_up(rows, sums, "sums")
         else:  # every request is among the sums
             rows, values = Scan(sums, "sums"), [Named(ROW, column(ROW, "sums"))]
         values += [difference(look, facts) for look in running]
     if framed:
-        rows = _looked_up(rows, _frames(query, requests, _known(cells, keys, kept), framed), "frames")
+        rows = _looked_up(rows, _frames(view, requests, _known(cells, keys, kept), framed), "frames")
         values += [Named(look.name, column(look.name, "frames")) for look in framed]
-    if any(_has_history(graph, query, feature) for feature in query.features):
-        values.append(Named(MOMENT, moment_of(query)))
+    if any(isinstance(each, DimensionFeature) and has_history(graph, view, each) for each in view.features):
+        values.append(Named(MOMENT, moment_of(view)))
     rows = Scan(Derive(rows, tuple(values)), "features")
     outputs = [Named(ROW, column(ROW, "features"))]
-    for feature in query.features:
+    for feature in view.features:
         if isinstance(feature, MetricFeature):
             value = over_window(terms[feature], cells, sight(graph, feature))
         else:
-            rows, value = with_dimension(graph, query, feature, rows)
-        outputs.append(Named(feature.column, typed(value, feature.type)))
+            rows, value = with_dimension(graph, view, feature, rows)
+        outputs.append(Named(feature.name, value))
     return Derive(rows, tuple(outputs))
 
 
-def plan_parts(graph: Graph, query: FeatureQuery) -> Plan | None:
+def plan_parts(graph: Graph, view: FeatureView) -> Plan | None:
     """What is summed of the facts, for an engine to say its types; None of dimensions alone, which need no facts."""
-    cells = _resolved(graph, query)[1]
-    return _facts(cells, query.entities) if cells else None
+    cells = _resolved(graph, view)[1]
+    return _facts(cells, view.entities) if cells else None
 
 
-def _resolved(graph: Graph, query: FeatureQuery) -> tuple[dict[MetricFeature, Term], Cells]:
-    metrics = [feature for feature in query.features if isinstance(feature, MetricFeature)]
-    terms = {feature: feature_term(graph, query, feature) for feature in metrics}
+def _resolved(graph: Graph, view: FeatureView) -> tuple[dict[MetricFeature, Term], Cells]:
+    metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
+    terms = {feature: feature_term(graph, view, feature) for feature in metrics}
     cells = cells_by_source(
         terms.values(), lambda source, name: cell_of(graph, source, name, _grain(graph, source), Bounds())
     )
@@ -134,11 +131,6 @@ def _resolved(graph: Graph, query: FeatureQuery) -> tuple[dict[MetricFeature, Te
                 about=About("metric", feature.metric),
             )
     return terms, cells
-
-
-def _has_history(graph: Graph, query: FeatureQuery, feature: MetricFeature | DimensionFeature) -> bool:
-    """Whether a feature is looked up as of the moment."""
-    return isinstance(feature, DimensionFeature) and bool(own_row(graph, query.entities, feature.dimension).edges)
 
 
 def _facts(cells: Cells, keys: tuple[str, ...]) -> Plan:
@@ -167,14 +159,14 @@ def _known(cells: Cells, keys: tuple[str, ...], kept: Kept | None) -> Known:
     return Known(rows, keys, counts, ones & counts, kept.full if kept else frozenset(), bool(single))
 
 
-def _frames(query: FeatureQuery, requests: Relation, facts: Known, looks: Iterable[Windowed]) -> Plan:
+def _frames(view: FeatureView, requests: Relation, facts: Known, looks: Iterable[Windowed]) -> Plan:
     """By request, what is gathered over the frame of facts before it. Requests stand among the facts."""
     looks = list(looks)
     parts = tuple(dict.fromkeys(look.value for look in looks))
     of_facts = [Named(ROW, exp.null()), *(Named(name, column(name, "known")) for name in (*facts.keys, MOMENT, *parts))]
     of_requests = [
         *(Named(name, column(name, "requests")) for name in (ROW, *facts.keys)),
-        Named(MOMENT, moment_of(query)),
+        Named(MOMENT, moment_of(view)),
         *(Named(part, exp.null()) for part in parts),
     ]
     stacked = Stack(

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from gemel.compiler.features.cells import MOMENT
-from gemel.compiler.features.moments import FeatureQuery
 from gemel.compiler.plan.algebra import Aggregate, Derive, Filter, Named, Plan, Scan, Stack, Summary, Top, Windowed
 from gemel.compiler.plan.distinct import Back
 from gemel.compiler.question.expressions import column, equal, interval, present
+from gemel.spec.feature_views import FeatureView
 from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, seconds
 
@@ -51,7 +51,7 @@ class Known:
 
 
 def plan_sums(
-    query: FeatureQuery, requests: Relation, facts: Known, looks: Iterable[Windowed], streams: int
+    view: FeatureView, requests: Relation, facts: Known, looks: Iterable[Windowed], streams: int
 ) -> Aggregate:
     """By request, the running sums at both ends of each window, and how many facts they are of.
 
@@ -61,7 +61,7 @@ def plan_sums(
     looks = list(looks)
     parts = tuple(dict.fromkeys(look.value for look in looks))
     backs = {look.back: number for number, look in enumerate({look.back: look for look in looks}.values(), _NOW + 1)}
-    rows = _timeline(query, requests, facts, parts, backs)
+    rows = _timeline(view, requests, facts, parts, backs)
     if streams == 1:
         ends: Plan = _stream(Stack(rows, "timeline"), facts, parts)
     else:
@@ -94,7 +94,7 @@ are quicker to put in order than the windows' seconds."""
 
 
 def _timeline(
-    query: FeatureQuery, requests: Relation, facts: Known, parts: Iterable[str], backs: Mapping[Back, int]
+    view: FeatureView, requests: Relation, facts: Known, parts: Iterable[str], backs: Mapping[Back, int]
 ) -> tuple[Plan, ...]:
     carried = [part for part in parts if part not in facts.ones]
     names = (ROW, *facts.keys, MOMENT, END, *carried)
@@ -102,8 +102,8 @@ def _timeline(
     of_facts |= {ROW: exp.null(), END: exp.Literal.number(_FACT)}
     rows: list[Plan] = [Derive(facts.rows, tuple(Named(name, of_facts[name]) for name in names))]
     for number, moment in (
-        (_NOW, moment_of(query)),
-        *((number, _before(query, back)) for back, number in backs.items()),
+        (_NOW, moment_of(view)),
+        *((number, _before(view, back)) for back, number in backs.items()),
     ):
         edge: dict[str, exp.Expr] = {name: column(name, "requests") for name in (ROW, *facts.keys)}
         edge |= {part: exp.null() for part in carried} | {MOMENT: moment, END: exp.Literal.number(number)}
@@ -148,11 +148,11 @@ def _stream(rows: Plan, facts: Known, parts: Iterable[str]) -> Derive:
     return Derive(Filter(summed, _in_order("running", present(column(ROW, "running")))), tuple(found))
 
 
-def _before(query: FeatureQuery, back: Back) -> exp.Expr:
+def _before(view: FeatureView, back: Back) -> exp.Expr:
     """The moment at which a window begins."""
     if not isinstance(back, Window):
         return exp.cast(exp.Literal.string("-infinity"), exp.DataType.Type.TIMESTAMP)
-    return exp.Sub(this=moment_of(query), expression=interval(back))
+    return exp.Sub(this=moment_of(view), expression=interval(back))
 
 
 def _so_far() -> exp.Window:
@@ -187,9 +187,9 @@ def _in_order(alias: str, then: exp.Expr) -> exp.Expr:
     return exp.case().when(column("is_astray", alias), refused).else_(then)
 
 
-def moment_of(query: FeatureQuery) -> exp.Expr:
+def moment_of(view: FeatureView) -> exp.Expr:
     moment: exp.Expr = column(MOMENT, "requests")
-    return exp.Sub(this=moment, expression=interval(query.delay)) if query.delay else moment
+    return exp.Sub(this=moment, expression=interval(view.delay)) if view.delay else moment
 
 
 def _now(name: str) -> str:

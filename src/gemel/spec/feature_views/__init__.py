@@ -6,9 +6,9 @@ beside this package says the same to editors; a test holds the two equal.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
@@ -22,6 +22,7 @@ from gemel.spec.feature_views.views import (
     Feature,
     FeatureView,
     MetricFeature,
+    Part,
     read_view,
 )
 
@@ -38,9 +39,11 @@ __all__ = [
     "MetricFeature",
     "OnDemandFeature",
     "OnDemandView",
+    "Part",
     "ServiceFeature",
     "parse_feature_views",
     "read_feature_views",
+    "values_of",
 ]
 
 SCHEMA = Path(__file__).parent.with_suffix(".schema.json")
@@ -97,6 +100,11 @@ def parse_feature_views(files: Iterable[tuple[str, str]]) -> FeatureSpec:
     if problems:
         raise Problems(sorted(problems, key=_by_place))
     return FeatureSpec(tuple(views), tuple(services), tuple(on_demand))
+
+
+def values_of(item: FeatureView | OnDemandView | FeatureService) -> dict[str, Any]:
+    """What it consists of by field, for a kind that extends it."""
+    return {each.name: getattr(item, each.name) for each in fields(item)}
 
 
 def _each(

@@ -36,6 +36,14 @@ class OnDemandView:
     tags: tuple[tuple[str, str], ...] = ()
     place: Place | None = field(default=None, compare=False)
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def declared_names(self) -> tuple[str, ...]:
+        return self.feature_names
+
 
 def read_on_demand_view(document: Document, node: yaml.Node) -> OnDemandView:
     """Raises Refused."""

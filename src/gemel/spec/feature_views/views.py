@@ -19,9 +19,12 @@ METRIC_KEYS = ("metric", "windows", "name", "dtype", "description")
 DIMENSION_KEYS = ("dimension", "as_of", "name", "dtype", "description")
 
 
+Part = Literal["numerator", "denominator"]
+
+
 @dataclass(frozen=True, slots=True)
 class MetricFeature:
-    """A metric over one trailing window; no window is all time, or the metric's `own`."""
+    """A metric over one trailing window; no window is all time, or the metric's `own`. `part` is a side of a ratio."""
 
     name: str
     metric: str
@@ -29,6 +32,7 @@ class MetricFeature:
     dtype: str | None = None
     description: str | None = None
     own: bool = False
+    part: Part | None = None
     place: Place | None = field(default=None, compare=False)
 
 
@@ -71,6 +75,21 @@ class FeatureView:
     owner: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
     place: Place | None = field(default=None, compare=False)
+
+    @property
+    def every_step(self) -> bool:
+        """Whether there is a row at every step, not only where a value changes: what expires has to be made again."""
+        return self.ttl is not None
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def declared_names(self) -> tuple[str, ...]:
+        """Without the sides of ratios, which no view declares by itself."""
+        sides = {each.name for each in self.features if isinstance(each, MetricFeature) and each.part}
+        return tuple(name for name in self.feature_names if name not in sides)
 
 
 def read_view(document: Document, node: yaml.Node) -> FeatureView:

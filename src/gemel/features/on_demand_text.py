@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from gemel.features.python_text import call, listed, literal, tags
 from gemel.features.types import TYPES
 from gemel.on_demand.computing import Computed
+from gemel.python_text import call, listed, literal, tags
 
 
 def request_source(computed: Computed) -> str:
-    view = computed.bound.view
+    view = computed.view
     return f"{view.name}_request = " + call(
         "RequestSource",
         name=literal(f"{view.name}_request"),
@@ -24,8 +24,8 @@ def on_demand_view(computed: Computed, sources: Mapping[str, str]) -> str:
     Python mode, for all rows at once: in pandas mode integers beside NULLs lose digits, and as a singleton Feast
     cannot run it offline.
     """
-    view = computed.bound.view
-    taken = [f"{name}_view[{listed(map(literal, columns))}]" for name, columns in computed.bound.sources]
+    view = computed.view
+    taken = [f"{name}_view[{listed(map(literal, columns))}]" for name, columns in computed.view.sources]
     decorator = call(
         "on_demand_feature_view",
         name=literal(view.name),
@@ -47,7 +47,7 @@ def on_demand_view(computed: Computed, sources: Mapping[str, str]) -> str:
 
 
 def _told(computed: Computed, sources: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
-    for feature in computed.bound.view.features:
+    for feature in computed.view.features:
         yield f"{feature.name}.expr", _flat(feature.expr)
         yield f"{feature.name}.description", _flat(feature.description) if feature.description else None
         yield f"{feature.name}.definition", computed.digest(sources, feature.name)

@@ -1,0 +1,45 @@
+"""What people read of a feature, where its view says nothing."""
+
+from gemel.compiler.features.moments import side, sight
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.plan.distinct import Back
+from gemel.spec.feature_views import DimensionFeature, Feature, MetricFeature
+from gemel.spec.manifest import Metric
+from gemel.spec.time import Window
+
+
+def describe(graph: Graph, feature: Feature) -> str | None:
+    """What the view says of it, or what the metric or dimension says, with the window."""
+    match feature:
+        case MetricFeature(part=None):
+            metric = graph.metric(feature.metric)
+            return feature.description or f"{_sentence(metric)} Taken over {over(sight(graph, feature))}."
+        case MetricFeature(part=part):
+            return f"The {part} of {feature.name.removesuffix(f'__{part}')}: {side(graph, feature).name}."
+        case DimensionFeature():
+            return feature.description or _dimension_text(graph, feature)
+
+
+def over(back: Back) -> str:
+    """`the last 7 days`"""
+    match back:
+        case Window():
+            return f"the last {back}"
+        case None:
+            return "all time before"
+        case _:
+            return f"the {back} to date"
+
+
+def _sentence(metric: Metric) -> str:
+    text = " ".join((metric.description or metric.label or metric.name).split())
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _dimension_text(graph: Graph, feature: DimensionFeature) -> str | None:
+    entity, _, name = feature.dimension.partition("__")
+    for model in graph.ways.keyed(entity):
+        found = graph.dimension(model, name)
+        if found is not None and found.description:
+            return " ".join(found.description.split())
+    return None

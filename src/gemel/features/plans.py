@@ -1,0 +1,98 @@
+"""The plan of a feature view's table, and which of its features are to blame where there is none."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gemel.compiler.features.moments import Within, known_at, plan_features, time_names
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.plan.algebra import Plan
+from gemel.errors import BridgeError, GemelError, Place, did_you_mean
+from gemel.features.times import UNTIL, timestamp
+from gemel.spec.feature_views import DimensionFeature, Feature, FeatureView, MetricFeature
+from gemel.spec.manifest import Dimension
+from gemel.spec.time import finer
+
+
+def plan_table(graph: Graph, view: FeatureView, within: Within | None = None) -> Plan:
+    """What computes the table up to `UNTIL`. Raises BridgeError (G51x, G522) for what has no meaning."""
+    plan = plan_features(graph, view, until=timestamp(UNTIL), within=within)
+    for feature in _metrics(view):
+        _check_grain(graph, view, feature)
+    return plan
+
+
+def refusals(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
+    """What is wrong with the features, each tried by itself so that each error knows its place."""
+    nowhere = _known_nowhere(graph, view)
+    if nowhere is not None:  # told once, and not at each metric
+        yield nowhere
+        view = replace(view, known_at=None)
+    healthy: MetricFeature | None = None
+    seen: set[str] = set()
+    for feature in _metrics(view):
+        error = _refusal(graph, view, (feature,))
+        if error is not None and error.code == "G522" and nowhere is not None:
+            error = None  # of another time than the one that is meant
+        if error is None:
+            healthy = feature
+        elif str(error) not in seen:  # the windows of one metric share its place, and mostly its fault
+            seen.add(str(error))
+            yield error
+    for each in view.features:
+        if isinstance(each, DimensionFeature) and healthy is not None:
+            error = _refusal(graph, view, (healthy, each))
+            if error is not None:
+                yield error
+
+
+def _known_nowhere(graph: Graph, view: FeatureView) -> GemelError | None:
+    """A `known_at` that the facts of none of the metrics have."""
+    if view.known_at is None:
+        return None
+    names = sorted({feature.metric for feature in _metrics(view) if feature.metric in graph.metrics})
+    try:
+        measures = [measure for name in names for measure in graph.measures(graph.metrics[name])]
+        if not measures or any(known_at(graph, view, measure) for measure in measures):
+            return None
+    except GemelError:
+        return None  # told where it is planned
+    times = dict.fromkeys(name for measure in measures for name in time_names(graph, measure))
+    return BridgeError(
+        "G516",
+        f"known_at {view.known_at!r} is not a time dimension of the facts of feature view {view.name!r}",
+        hint=did_you_mean(view.known_at, times) or f"one of {', '.join(times)}",
+        place=view.known_at_place,
+    )
+
+
+def _refusal(graph: Graph, view: FeatureView, features: tuple[Feature, ...]) -> GemelError | None:
+    try:
+        plan_table(graph, replace(view, features=features))
+    except GemelError as error:
+        return at(error, features[-1].place)
+    return None
+
+
+def at(error: GemelError, place: Place | None) -> GemelError:
+    """The error at the line of `feature_views/` that asked for it, which is where a user starts."""
+    error.place = place or error.place
+    return error
+
+
+def _check_grain(graph: Graph, view: FeatureView, feature: MetricFeature) -> None:
+    """A day counted at its first hour would be known before it has happened."""
+    for measure in graph.measures(graph.metric(feature.metric)):
+        attribute = known_at(graph, view, measure)
+        grain = attribute.element.grain if attribute and isinstance(attribute.element, Dimension) else None
+        if grain and finer(view.schedule, graph.grain_of(grain)):
+            raise BridgeError(
+                "G522",
+                f"the facts of metric {feature.metric!r} are known by {grain}, and the view's schedule is by "
+                f"{view.schedule}: what happened late in a {grain} would be told at its start",
+                hint=f"use `schedule: {grain}`, or a finer time dimension as known_at",
+                place=feature.place,
+            )
+
+
+def _metrics(view: FeatureView) -> list[MetricFeature]:
+    return [feature for feature in view.features if isinstance(feature, MetricFeature)]
