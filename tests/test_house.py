@@ -23,7 +23,7 @@ LAYERS = {
     "run": {"errors", "spec", "dbt", "engines", "compiler"},
     "whole_files": {"errors"},
     "python_text": set(),
-    "files": {"errors", "spec", "compiler", "engines"},
+    "files": {"errors", "spec", "dbt", "compiler", "engines"},
     "checks": {"errors", "run", "spec", "compiler", "engines"},
     "expectations": {"errors", "run", "spec", "dbt", "compiler", "engines", "files"},
     "on_demand": {"errors", "spec", "compiler", "engines", "python_text"},

@@ -14,9 +14,9 @@ import yaml
 from sqlglot import exp
 
 from gemel.compiler.question.expressions import identifier
+from gemel.dbt.project_file import paths
 from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError, Place, Problems, ProjectError
-from gemel.spec.places import dbt_paths, model_paths
 
 VIEWS = PurePosixPath("feature_views")
 DATA = VIEWS / "data"
@@ -78,13 +78,13 @@ def write(root: Path, files: Files, changes: Sequence[Change], *, once: Mapping[
 
 def models_folder(root: Path, name: str) -> PurePosixPath:
     """`models/features`, under the first of the project's model paths."""
-    return PurePosixPath((model_paths(root) or ["models"])[0]) / name
+    return PurePosixPath((paths(root, "model") or ["models"])[0]) / name
 
 
 def tests_folder(root: Path) -> PurePosixPath | None:
     """`tests/metrics`, under the first of the project's test paths; None where it has none."""
-    paths = dbt_paths(root, "test-paths", default="tests")
-    return PurePosixPath(paths[0]) / "metrics" if paths else None
+    folders = paths(root, "test")
+    return PurePosixPath(folders[0]) / "metrics" if folders else None
 
 
 def headed(suffix: str, source: str, text: str) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from gemel.dbt.project_file import find_project, places, project_name
 from gemel.dbt.running import Say, artifacts_dir, semantic_manifest, user_cache
 from gemel.dbt.semantic.reading import read_what_can_be
 from gemel.errors import About, BridgeError, FormatError, GemelError, Place, Problems, ProjectError, QueryError
@@ -95,7 +96,7 @@ def load_to_validate(
         raise ProjectError("G601", f"there is no {given}", hint="name a dbt project's directory")
     if given.is_file():
         given, manifest = given.parent, manifest or given
-    folder = project_dir(given)
+    folder = find_project(given)
     profiles = str(profiles_dir) if profiles_dir else None
     if manifest is not None:
         file = Path(manifest).expanduser()
@@ -112,24 +113,17 @@ def load_to_validate(
             hint="run it in one, use --project-dir, or --manifest FILE with --database FILE",
         )
     read, problems = _read(file, cache / "definitions.jsonl")
-    places = Places(folder) if folder else None
     return Project(
         read,
         folder,
         database=database,
         target=target,
         profiles_dir=profiles,
-        places=places,
+        places=places(folder) if folder else None,
         problems=problems,
         artifacts=artifacts,
         file=file,
     )
-
-
-def project_dir(path: Path) -> Path | None:
-    """The nearest directory at or above `path` that holds a dbt_project.yml."""
-    start = path.resolve()
-    return next((each for each in (start, *start.parents) if (each / "dbt_project.yml").is_file()), None)
 
 
 class Project:
@@ -163,6 +157,11 @@ class Project:
         self._database = database
         self._places = places
         self._kept: tuple[Stamp, Workspace] | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """What dbt calls the project; `project` of a manifest file that stands alone."""
+        return project_name(self.dir)
 
     @property
     def dbt(self) -> "DbtProject":
@@ -463,7 +462,7 @@ class Project:
         with self.placing():
             source = Source(
                 self.graph,
-                self._name(),
+                self.name,
                 self.dialect,
                 self._definitions,
                 self._types,
@@ -509,14 +508,6 @@ class Project:
         raise FormatError(
             "G726", "the profile does not tell where Superset finds the warehouse", hint="say it with --uri"
         )
-
-    def _name(self) -> str:
-        """What dbt calls the project."""
-        from gemel.dbt.profile import read_yaml
-
-        if self.dir is None:
-            return "project"
-        return str(read_yaml(self.dir / "dbt_project.yml").get("name") or self.dir.name)
 
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric that can be asked for, by name."""
@@ -595,7 +586,7 @@ class Project:
                 self.graph,
                 self.metric_tests,
                 dbt=self.dbt,
-                places=Places(self.dir),
+                places=places(self.dir),
                 root=self.dir,
                 dialect=self.dialect,
             )

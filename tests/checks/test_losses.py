@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+from gemel.dbt.project_file import places
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.project import Project
-from gemel.spec.places import Places
 
 MANIFESTS = Path(__file__).parents[1] / "worlds" / "manifests"
 
@@ -15,7 +15,7 @@ def lost(tmp_path, manifest, yaml):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "core.yml").write_text((MANIFESTS / "project" / yaml).read_text())
     read = read_manifest(json.loads((MANIFESTS / f"{manifest}.semantic.json").read_text()))
-    found = Project(read, tmp_path, places=Places(tmp_path)).validate(skip_dw=True)
+    found = Project(read, tmp_path, places=places(tmp_path)).validate(skip_dw=True)
     return [str(finding).splitlines()[0] for finding in found if finding.code == "G158"]
 
 

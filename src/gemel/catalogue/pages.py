@@ -25,7 +25,6 @@ from gemel.spec.manifest import (
     Simple,
 )
 from gemel.spec.metric_tests import MetricTest
-from gemel.spec.places import project_name
 
 if TYPE_CHECKING:
     from gemel.features.bound import BoundView
@@ -43,7 +42,7 @@ def gather(project: "Project", numbers: Numbers) -> Content:
     whole = lineage.upstream(*lineage.definitions.nodes.values(), *tables.values())
     nodes = tuple(sorted((node for node in whole.nodes if node.kind != "rows"), key=lambda node: node.name))
     pages = Pages(project, numbers, nodes)
-    name = project_name(project.dir) if project.dir else "Catalogue"
+    name = project.name if project.dir else "Catalogue"
     return Content(name, nodes, _edges(whole, tables), {node.id: pages.of(node) for node in nodes}, whole.gaps)
 
 

@@ -46,14 +46,13 @@ def namespaces(project: "Project") -> "Namespaces":
     from gemel.engines.lookup import by_adapter
     from gemel.errors import GemelError
     from gemel.graph.openlineage import Namespaces, namespace
-    from gemel.spec.places import project_name
 
     target = project.profile_target()
     try:
         settings = target.rendered() if target else {}
     except GemelError:
         settings = {}
-    return Namespaces(namespace(by_adapter(project.adapter), settings), project_name(project.dir))
+    return Namespaces(namespace(by_adapter(project.adapter), settings), project.name)
 
 
 def _told(file: Path, job: str, project: "Project", work: Callable[[], Any], *, views: Sequence[str]) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gemel.dbt.project_file import read_project_file, read_yaml
 from gemel.errors import Place, ProjectError, WarehouseError, did_you_mean
 
 
@@ -96,7 +97,7 @@ def read_profile(project_dir: Path, *, target: str | None = None, profiles_dir: 
 
 def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: str | None = None) -> Target:
     """What profiles.yml says of `target`, or of the profile's default. Raises ProjectError (G604)."""
-    project = read_yaml(project_dir / "dbt_project.yml")
+    project = read_project_file(project_dir)
     file = find_profiles(project_dir, profiles_dir)
     profiles = read_yaml(file)
     name = _render(os.environ.get("DBT_PROFILE") or project.get("profile"), file)
@@ -144,30 +145,6 @@ def find_profiles(project_dir: Path, profiles_dir: str | None = None) -> Path:
         f"there is no profiles.yml in {' or '.join(str(place) for place in dict.fromkeys(places))}",
         hint="say where it is with --profiles-dir, or name a database file with --database",
     )
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    """A YAML file that must hold an object; ProjectError (G604) for anything else."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
-    except FileNotFoundError:
-        raise ProjectError(
-            "G601", f"there is no {file}", hint="run it in a dbt project, or use --project-dir"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError("G604", f"cannot read it: {error}", place=Place(str(file))) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = Place(str(file), mark.line + 1, mark.column + 1) if mark else Place(str(file))
-        raise ProjectError("G604", f"not YAML: {getattr(error, 'problem', None) or error}", place=place) from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ProjectError("G604", "it should hold keys and values", place=Place(str(file)))
-    return content
 
 
 def duckdb_profile(target: Target, project_dir: Path) -> Profile:

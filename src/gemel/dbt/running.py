@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from gemel.dbt.manifest import MANIFEST
 from gemel.dbt.profile import Target, read_target
+from gemel.dbt.project_file import PROJECT_FILE, paths, places, target_path, yaml_files
 from gemel.dbt.targets import find_target, is_of, note
 from gemel.errors import Place, Problems, ProjectError
-from gemel.spec.places import Places, yaml_files
 
 Say = Callable[[str], None]
 """Takes one line for the person who waits."""
@@ -53,7 +54,7 @@ def semantic_manifest(
         return manifest
     if target and meant is None:
         read_target(project_dir, target=target, profiles_dir=profiles_dir)  # says what is wrong
-    twins = Places(project_dir).refused_twins()
+    twins = places(project_dir).refused_twins()
     if twins:  # dbt would take one of them silently
         raise Problems(twins)
     shared = target_dir(project_dir) / "semantic_manifest.json"
@@ -85,11 +86,7 @@ def _folder(shared: Path, target: str | None, meant: Target | None) -> Path:
 
 def target_dir(project_dir: Path) -> Path:
     """Where dbt writes its artifacts: DBT_TARGET_PATH, `target-path` of dbt_project.yml, or `target`."""
-    said = os.environ.get("DBT_TARGET_PATH")
-    if not said:
-        match = re.search(r"^target-path:\s*[\"']?([^\"'#\n]+)", _read(project_dir / "dbt_project.yml"), re.MULTILINE)
-        said = match[1].strip() if match and "{{" not in match[1] else "target"
-    return project_dir / said
+    return project_dir / (os.environ.get("DBT_TARGET_PATH") or target_path(project_dir))
 
 
 def user_cache(path: Path) -> Path:
@@ -111,8 +108,25 @@ def is_fresh(manifest: Path, project_dir: Path) -> bool:
     except OSError:
         return False
     files = yaml_files(project_dir)
-    watched = [project_dir / "dbt_project.yml", *files, *{file.parent for file in files}]
+    watched = [project_dir / PROJECT_FILE, *files, *{file.parent for file in files}]
     return all(_changed(path) <= written for path in watched)
+
+
+def is_parsed(artifacts: Path, project_dir: Path) -> bool:
+    """Whether no file that dbt reads, nor a folder of them, changed since it wrote the manifest.json in `artifacts`."""
+    try:
+        written = (artifacts / MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return False
+    return all(_changed(path) <= written for path in _read_by_dbt(project_dir))
+
+
+def _read_by_dbt(project_dir: Path) -> Iterator[Path]:
+    yield project_dir / PROJECT_FILE
+    for kind in ("model", "seed", "snapshot", "macro", "analysis", "test"):
+        for path in paths(project_dir, kind):
+            for root, _, files in os.walk(project_dir / path):
+                yield from (Path(root), *(Path(root) / name for name in files))
 
 
 def run_dbt_into(
@@ -212,7 +226,7 @@ def _blamed(message: str, project_dir: Path) -> Place | None:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    texts = {file: _read(file) for file in [project_dir / "dbt_project.yml", *yaml_files(project_dir)]}
+    texts = {file: _read(file) for file in [project_dir / PROJECT_FILE, *yaml_files(project_dir)]}
     for file, text in texts.items():
         try:
             yaml.compose(text, Loader=loader)

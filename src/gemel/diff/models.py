@@ -10,7 +10,7 @@ from typing import Any
 from sqlglot import exp, parse
 from sqlglot.errors import SqlglotError
 
-from gemel.dbt.profile import read_yaml
+from gemel.dbt.project_file import variables
 from gemel.dbt.rendering import UNKNOWN, Opaque, render
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import ProjectError
@@ -34,8 +34,7 @@ def read_models(manifest: Path | None, folder: Path | None, dialect: str) -> "Mo
         data = json.loads(manifest.read_bytes())
     except (OSError, ValueError) as error:
         raise ProjectError("G602", f"cannot read {manifest}: {error}", hint="`dbt parse` writes it anew") from None
-    variables = read_yaml(folder / "dbt_project.yml").get("vars") if folder else None
-    return Models(data, dialect=dialect, variables=variables if isinstance(variables, dict) else {})
+    return Models(data, dialect=dialect, variables=variables(folder) if folder else {})
 
 
 @dataclass(frozen=True, slots=True)

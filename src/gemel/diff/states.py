@@ -9,8 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gemel.dbt.profile import find_profiles, read_yaml
-from gemel.dbt.running import Say, run_dbt_into, target_dir
+from gemel.dbt.manifest import MANIFEST
+from gemel.dbt.profile import find_profiles
+from gemel.dbt.project_file import is_project, packages_dir
+from gemel.dbt.running import Say, is_parsed, run_dbt_into, target_dir
 from gemel.diff.models import Models, read_models
 from gemel.errors import GemelError, ProjectError, did_you_mean
 from gemel.features.binding import bind_features
@@ -39,15 +41,12 @@ def current_state(project: Project, *, say: Say = lambda line: None) -> State:
     if project.dir is None:
         return State("these definitions", project, Models({}), Bound((), ()))
     assert project.artifacts is not None
-    folder = project.dir
-    manifest = project.artifacts / "manifest.json"
-    if not _is_fresh(manifest, project.dir):
+    folder, artifacts = project.dir, project.artifacts
+    if not is_parsed(artifacts, folder):
         say("dbt's manifest is older than the project's files: running dbt parse")
-        run_dbt_into(
-            project.artifacts, ["parse"], project.dir, target=project.target, profiles_dir=project.profiles_dir
-        )
-        project = _loaded(project, project.dir, project.artifacts)
-    models = read_models(manifest, folder, project.dialect)
+        run_dbt_into(artifacts, ["parse"], folder, target=project.target, profiles_dir=project.profiles_dir)
+        project = _loaded(project, folder, artifacts)
+    models = read_models(artifacts / MANIFEST, folder, project.dialect)
     dirty = _uncommitted(folder)
     name = f"the files as they are ({dirty} not committed)" if dirty else "the files as they are"
     return State(name, project, models, project.features, project.dir)
@@ -68,7 +67,7 @@ def base_state(project: Project, base: str, *, say: Say = lambda line: None) -> 
     path = Path(base).expanduser()
     if path.is_file():
         return _saved(project, base, path)
-    if (path / "dbt_project.yml").is_file():
+    if is_project(path):
         return _directory(project, base, path.resolve(), say)
     if (path / "semantic_manifest.json").is_file():
         return _saved(project, base, path / "semantic_manifest.json")
@@ -96,7 +95,7 @@ def _saved(project: Project, base: str, file: Path) -> State:
 
 
 def _beside(file: Path, dialect: str) -> tuple[Models, tuple[str, ...]]:
-    beside = file.with_name("manifest.json")
+    beside = file.with_name(MANIFEST)
     if not beside.is_file():
         return Models({}, dialect=dialect), (f"dbt models are not compared: there is no manifest.json beside {file}",)
     return read_models(beside, None, dialect), ()
@@ -105,7 +104,7 @@ def _beside(file: Path, dialect: str) -> tuple[Models, tuple[str, ...]]:
 def _directory(project: Project, base: str, folder: Path, say: Say) -> State:
     with _reading(base):
         artifacts = target_dir(folder)
-        if not _is_fresh(artifacts / "manifest.json", folder):
+        if not is_parsed(artifacts, folder):
             say(f"{base}: running dbt parse")
             run_dbt_into(artifacts, ["parse"], folder, target=project.target, profiles_dir=_profiles(project, folder))
         return _state(base, project, folder, artifacts)
@@ -122,12 +121,12 @@ def _revision(project: Project, base: str, say: Say) -> State:
     checkout, artifacts = folder / "project", folder / f"target-{project.target or 'default'}"
     if not checkout.exists():
         _check_out(project.dir, commit, checkout, name=name)
-    if not (checkout / "dbt_project.yml").is_file():
+    if not is_project(checkout):
         shutil.rmtree(folder, ignore_errors=True)
         raise _without_project(name)
     with _reading(name):
         _lend_packages(project.dir, checkout)
-        if not (artifacts / "manifest.json").is_file():
+        if not (artifacts / MANIFEST).is_file():
             say(f"{name}: running dbt parse")
             profiles = _profiles(project, checkout)
             run_dbt_into(artifacts, ["parse"], checkout, target=project.target, profiles_dir=profiles)
@@ -137,9 +136,7 @@ def _revision(project: Project, base: str, say: Say) -> State:
 def _state(name: str, project: Project, folder: Path, artifacts: Path) -> State:
     before = _loaded(project, folder, artifacts)
     _refuse_problems(before)
-    return State(
-        name, before, read_models(artifacts / "manifest.json", folder, before.dialect), before.features, folder
-    )
+    return State(name, before, read_models(artifacts / MANIFEST, folder, before.dialect), before.features, folder)
 
 
 def _loaded(project: Project, folder: Path, artifacts: Path) -> Project:
@@ -274,41 +271,10 @@ def _uncommitted(folder: Path) -> int:
 
 def _lend_packages(project: Path, checkout: Path) -> None:
     """The packages installed at hand, where the checkout has none: they are in no commit."""
-    installed = _packages_path(project)
-    wanted = checkout / _packages_path(checkout).relative_to(checkout)
+    installed, wanted = packages_dir(project), packages_dir(checkout)
     if installed.is_dir() and not wanted.exists():
         wanted.parent.mkdir(parents=True, exist_ok=True)
         try:
             wanted.symlink_to(installed.resolve(), target_is_directory=True)
         except OSError:
             shutil.copytree(installed, wanted)
-
-
-def _packages_path(folder: Path) -> Path:
-    said = read_yaml(folder / "dbt_project.yml").get("packages-install-path")
-    return folder / (said if isinstance(said, str) and not Path(said).is_absolute() else "dbt_packages")
-
-
-_WATCHED = ("model", "seed", "snapshot", "macro", "analysis", "test")
-
-
-def _is_fresh(manifest: Path, folder: Path) -> bool:
-    """Whether no file that dbt reads, nor a folder of them, changed since it wrote the manifest."""
-    try:
-        written = manifest.stat().st_mtime_ns
-    except OSError:
-        return False
-    return all(changed <= written for changed in _changes(folder))
-
-
-def _changes(folder: Path) -> Iterator[int]:
-    settings = read_yaml(folder / "dbt_project.yml")
-    yield (folder / "dbt_project.yml").stat().st_mtime_ns
-    for kind in _WATCHED:
-        said = settings.get(f"{kind}-paths")
-        paths = said if isinstance(said, list) else ["analyses" if kind == "analysis" else f"{kind}s"]
-        for path in paths:
-            for root, _, files in os.walk(folder / str(path)):
-                for each in (Path(root), *(Path(root) / name for name in files)):
-                    with suppress(OSError):
-                        yield each.stat().st_mtime_ns

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gemel.dbt.manifest import MANIFEST
 from gemel.files import VIEWS
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -11,7 +12,7 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 def stamp(root: Path, artifacts: Path) -> Stamp:
     """For the project at `root`; `artifacts` is where each run of dbt leaves its manifest.json."""
-    return tuple(_stamped((artifacts / "manifest.json", *sorted((root / VIEWS).glob("*.y*ml")))))
+    return tuple(_stamped((artifacts / MANIFEST, *sorted((root / VIEWS).glob("*.y*ml")))))
 
 
 def _stamped(files: Iterable[Path]) -> Iterator[tuple[str, int, int]]:

@@ -12,6 +12,7 @@ from gemel.compiler.compiled import compile_table
 from gemel.compiler.features.cells import MOMENT
 from gemel.dbt.catalog import read_types
 from gemel.dbt.manifest import MANIFEST
+from gemel.dbt.project_file import variables
 from gemel.engines.engine import Capability, Engine
 from gemel.engines.lookup import by_adapter
 from gemel.engines.stores import TargetSettings
@@ -57,6 +58,8 @@ class Opened(Protocol):
     dir: Path | None
 
     @property
+    def name(self) -> str: ...
+    @property
     def adapter(self) -> str: ...
     @property
     def dbt(self) -> DbtProject: ...
@@ -92,13 +95,6 @@ class Workspace:
     def repo(self) -> Path:
         """The Feast repository."""
         return self.root / VIEWS
-
-    @cached_property
-    def name(self) -> str:
-        """dbt's name of the project, for its unique ids."""
-        from gemel.dbt.profile import read_yaml
-
-        return str(read_yaml(self.root / "dbt_project.yml").get("name") or self.root.name)
 
     @cached_property
     def spec(self) -> FeatureSpec:
@@ -168,7 +164,7 @@ class Workspace:
                     self.bound,
                     self._known(),
                     root=self.root,
-                    project=self.name,
+                    project=self.project.name,
                     dbt=self.project.dbt,
                 )
             return files | self.project.bi_files(self.spec) | self.project.metric_test_files()
@@ -183,7 +179,7 @@ class Workspace:
 
     def _store_yaml(self) -> str:
         return repository.store_yaml(
-            self.name, self.engine, TargetSettings(self.project.profile_target(), self.engine.name)
+            self.project.name, self.engine, TargetSettings(self.project.profile_target(), self.engine.name)
         )
 
     def stale(self) -> list[Change]:
@@ -449,11 +445,9 @@ class Workspace:
 
     def _facts_until(self) -> dt.datetime | None:
         """The dbt variable `gemel_until` of dbt_project.yml; None is now."""
-        from gemel.dbt.profile import read_yaml
-
-        variables = read_yaml(self.root / "dbt_project.yml").get("vars") or {}
-        own = variables.get(self.name)
-        said = (own if isinstance(own, dict) else variables).get("gemel_until", variables.get("gemel_until"))
+        written = variables(self.root)
+        own = written.get(self.project.name)
+        said = (own if isinstance(own, dict) else written).get("gemel_until", written.get("gemel_until"))
         try:
             found = dt.datetime.fromisoformat(str(said))
         except ValueError:

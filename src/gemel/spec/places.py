@@ -5,7 +5,7 @@ positions that PyYAML keeps. dbt's manifest.json would tell the file too, but is
 may be stale or missing, and has no lines.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +32,11 @@ _MENTIONS = frozenset({"type_params", "query_params", "config", "numerator", "de
 
 
 class Places:
-    """The places in one project directory. Files are read once."""
+    """The places in one project directory: in the files of `definitions`, and in feature views. Files are read once."""
 
-    def __init__(self, project_dir: Path | str) -> None:
-        self.project_dir = Path(project_dir)
+    def __init__(self, project_dir: Path, definitions: Callable[[], Sequence[Path]]) -> None:
+        self.project_dir = project_dir
+        self._definitions = definitions
         self._texts: dict[Path, str] | None = None
         self._trees: dict[Path, Any] = {}
         self._indexes: dict[Path, dict[tuple[str, str], MappingNode]] = {}
@@ -68,7 +69,7 @@ class Places:
 
         first: dict[About, Place] = {}
         found = []
-        for file in yaml_files(self.project_dir):
+        for file in self._definitions():
             tree = self._tree(file)
             sections = tree.value if isinstance(tree, yaml.MappingNode) else []
             for key, value in sections:
@@ -129,7 +130,7 @@ class Places:
         """Every YAML file's text in lower case, as names are."""
         if self._texts is None:
             self._texts = {}
-            for file in [*yaml_files(self.project_dir), *_yaml_under(self.project_dir / "feature_views")]:
+            for file in [*self._definitions(), *yaml_under(self.project_dir / "feature_views")]:
                 self._texts[file] = _text_of(file).lower()
         return self._texts
 
@@ -149,46 +150,8 @@ class Places:
         return Place(shown, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
-def yaml_files(project_dir: Path) -> list[Path]:
-    """Every YAML file that dbt reads definitions from: under the model paths, and in installed packages."""
-    roots = [project_dir, *sorted((project_dir / "dbt_packages").glob("*"))]
-    return [file for root in roots for path in model_paths(root) for file in _yaml_under(root / path)]
-
-
-def model_paths(project_dir: Path) -> list[str]:
-    """`model-paths` of dbt_project.yml; dbt's own default where it says nothing that can be read."""
-    return dbt_paths(project_dir, "model-paths", default="models")
-
-
-def dbt_paths(project_dir: Path, key: str, *, default: str) -> list[str]:
-    """A list of folders in dbt_project.yml, `default` where it says none; nothing where it cannot be read."""
-    project = _project(project_dir)
-    if project is None:
-        return []
-    paths = project.get(key)
-    return [str(path) for path in paths] if isinstance(paths, list) else [default]
-
-
-def project_name(project_dir: Path | None) -> str:
-    """What dbt calls the project; `gemel` where there is none, or none that can be read."""
-    project = _project(project_dir) if project_dir else None
-    name = project.get("name") if project else None
-    return name if isinstance(name, str) and name else "gemel"
-
-
-def _project(project_dir: Path) -> dict[str, Any] | None:
-    """What dbt_project.yml says; None where it cannot be read."""
-    import yaml
-
-    try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        project = yaml.load((project_dir / "dbt_project.yml").read_text(encoding="utf-8"), Loader=loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return None
-    return project if isinstance(project, dict) else {}
-
-
-def _yaml_under(folder: Path) -> list[Path]:
+def yaml_under(folder: Path) -> list[Path]:
+    """Every YAML file in a folder, and in those below it."""
     if not folder.is_dir():
         return []
     return sorted(file for file in folder.rglob("*.y*ml") if file.suffix in (".yml", ".yaml") and file.is_file())
