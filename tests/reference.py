@@ -20,17 +20,8 @@ from itertools import groupby
 from typing import Any
 
 from gemel.compiler.question.query import Query
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    Manifest,
-    Measure,
-    Metric,
-    MetricInput,
-    Ratio,
-    Simple,
-)
+from gemel.spec.manifest import Manifest
+from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, Ratio, Simple
 from gemel.spec.time import Window, coarsest
 from reference_values import Filter, Ref, after, expression, minus, truncate
 from reference_world import Fact, Row, Undefined, World, element_of

@@ -8,20 +8,8 @@ from typing import Any
 from sqlglot import exp
 
 from gemel.compiler.question.query import Item, MetricItem
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    Dimension,
-    Entity,
-    Manifest,
-    Measure,
-    Metric,
-    MetricInput,
-    Ratio,
-    SemanticModel,
-    Simple,
-)
+from gemel.spec.manifest import Dimension, Entity, Manifest, SemanticModel
+from gemel.spec.metrics import Measure, Metric, MetricInput
 from gemel.spec.time import DATE_PARTS, Window, coarsest, is_standard
 from reference_values import Filter, Ref, date_part, expression, minus, parse, parse_filter, rank, to_ref, truncate
 
@@ -94,18 +82,10 @@ class World:
     # names
 
     def measures(self, metric: Metric) -> list[Measure]:
-        match metric.definition:
-            case Simple(measure):
-                return [measure]
-            case Ratio(numerator, denominator):
-                inputs: Sequence[MetricInput] = (numerator, denominator)
-            case Derived(_, inputs):
-                pass
-            case Cumulative() as cumulative:
-                inputs = (cumulative.input,)
-            case Conversion() as conversion:
-                inputs = (conversion.base, conversion.conversion)
-        return [measure for used in inputs for measure in self.measures(self.metrics[used.name])]
+        definition = metric.definition
+        if definition.measure:
+            return [definition.measure]
+        return [measure for used in definition.inputs for measure in self.measures(self.metrics[used.name])]
 
     def grain_of(self, measure: Measure) -> str:
         return element_of(self.models[measure.model], measure.time_dimension).grain

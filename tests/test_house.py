@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -97,6 +98,9 @@ HEAVY: dict[str, set[str]] = {
 
 # The libraries that talk to an engine.
 DRIVERS = {"duckdb", "psycopg"}
+
+# Who may name a type of metric: where it is defined, read, and taken apart. Others ask `gemel.spec.metrics.Definition`.
+METRIC_TYPES = {"spec.metrics", "dbt.semantic.metrics", "compiler.names.resolution"}
 
 # Paths and hosts of one machine have no place in a repository.
 MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(tmp|root|work|home|Users|opt|mnt|private)/[\w.]|\b[A-Z]:\\Users\\")
@@ -201,6 +205,30 @@ def test_heavy_libraries_are_imported_inside_functions():
         for found in IMPORTS
         if not found.lazy and found.module not in HEAVY.get(found.target.split(".")[0], {found.module})
     ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_metric_type_is_added_in_three_places():
+    from gemel.spec.metrics import MetricDefinition
+
+    types = {type_.__name__ for type_ in get_args(MetricDefinition)}
+    words = {name.lower() for name in types}
+    wrong = [
+        f"{found}: ask its definition"
+        for found in IMPORTS
+        if found.target.startswith("gemel.spec.metrics.")
+        and found.target.rpartition(".")[2] in types
+        and found.module not in METRIC_TYPES
+    ]
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Compare(left=ast.Attribute(attr="type"), comparators=[ast.Constant(value=word)]) if (
+                    word in words
+                ):
+                    wrong.append(
+                        f"{path.relative_to(ROOT)}:{node.lineno} asks whether it is {word!r}: ask its definition"
+                    )
     assert not wrong, "\n".join(wrong)
 
 

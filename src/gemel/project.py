@@ -14,8 +14,9 @@ from gemel.dbt.running import Say, artifacts_dir, semantic_manifest, user_cache
 from gemel.dbt.semantic.reading import read_what_can_be
 from gemel.errors import About, BridgeError, FormatError, GemelError, Place, Problems, ProjectError, QueryError
 from gemel.spec.cache import recall, remember
-from gemel.spec.manifest import Dimension, Entity, Manifest, Metric, SavedQuery
+from gemel.spec.manifest import Dimension, Entity, Manifest, SavedQuery
 from gemel.spec.metric_tests import MetricTest, lost_metric_tests, read_metric_tests
+from gemel.spec.metrics import Metric
 from gemel.spec.places import Places
 from gemel.spec.time import GRAINS
 

@@ -13,7 +13,8 @@ from gemel.compiler.names.graph import bind
 from gemel.dbt.manifest import parse_project
 from gemel.errors import Problems, WarehouseError
 from gemel.files import compare, write
-from gemel.spec.manifest import Manifest, Percentile, SavedQuery
+from gemel.spec.manifest import Manifest, SavedQuery
+from gemel.spec.metrics import Percentile
 from gemel.spec.project import DbtProject
 from worlds.shop import METRICS, MODELS, ORDERS, REVENUE, SPINE, over
 

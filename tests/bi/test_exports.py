@@ -16,19 +16,8 @@ from gemel.bi.exports.formats import FORMATS, export
 from gemel.cli.exporting import FORMATS as OFFERED
 from gemel.compiler.names.graph import bind
 from gemel.errors import FormatError
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    Dimension,
-    Entity,
-    Manifest,
-    Measure,
-    Metric,
-    Percentile,
-    Ratio,
-    Relation,
-)
+from gemel.spec.manifest import Dimension, Entity, Manifest, Relation
+from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, Percentile, Ratio
 from gemel.spec.time import Window
 from worlds.shop import (
     AVERAGE,

@@ -15,7 +15,8 @@ from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.sql import dialects, lowering
 from gemel.errors import UnknownNameError
-from gemel.spec.manifest import Conversion, Derived, Dimension, Entity, Manifest, Measure, Metric, Ratio
+from gemel.spec.manifest import Dimension, Entity, Manifest
+from gemel.spec.metrics import Conversion, Derived, Measure, Metric, Ratio
 from gemel.spec.time import Window
 from worlds.shop import BUYERS, GRAPH, ORDERS, REVENUE, Shop, model, of, over, time, with_metrics
 

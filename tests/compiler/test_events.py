@@ -6,7 +6,8 @@ import pytest
 
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import Graph, bind
-from gemel.spec.manifest import Conversion, Manifest, Metric
+from gemel.spec.manifest import Manifest
+from gemel.spec.metrics import Conversion, Metric
 from gemel.spec.time import Window
 from worlds.shop import METRICS, MODELS, SPINE, Shop, flat, of, question, time
 

@@ -4,7 +4,8 @@ import pytest
 
 from gemel.compiler.names.graph import bind
 from gemel.errors import DefinitionError, QueryError, UnknownNameError
-from gemel.spec.manifest import Derived, Manifest, Measure, Metric, Relation, TimeSpine
+from gemel.spec.manifest import Manifest, Relation, TimeSpine
+from gemel.spec.metrics import Derived, Measure, Metric
 from worlds.shop import GRAPH, METRICS, MODELS, ORDERS, SPINE, model, of, over, time, with_metrics, word
 
 

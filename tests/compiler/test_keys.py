@@ -10,7 +10,8 @@ from gemel.compiler.names.keys import as_asked, make_having, make_keys, make_ord
 from gemel.compiler.names.terms import Key
 from gemel.compiler.question.parsing import parse_item, parse_order
 from gemel.errors import QueryError
-from gemel.spec.manifest import Dimension, Metric
+from gemel.spec.manifest import Dimension
+from gemel.spec.metrics import Metric
 from worlds.shop import GRAPH, question, with_metrics
 
 

@@ -7,7 +7,7 @@ import pytest
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.question.parsing import make_query
 from gemel.errors import GemelError
-from gemel.spec.manifest import Derived, Measure, Metric, Ratio
+from gemel.spec.metrics import Derived, Measure, Metric, Ratio
 from gemel.spec.time import Window
 from worlds.shop import DONE, GRAPH, Shop, of, over, question, with_metrics
 

@@ -13,7 +13,8 @@ from gemel.compiler.plan import rewrites
 from gemel.compiler.sql import dialects, lowering
 from gemel.errors import GemelError
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
-from gemel.spec.manifest import Conversion, Entity, Metric, Relation
+from gemel.spec.manifest import Entity, Relation
+from gemel.spec.metrics import Conversion, Metric
 from gemel.spec.time import Window, parse_window
 from properties.asking import plain
 from reference import feature

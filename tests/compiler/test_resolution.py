@@ -7,7 +7,7 @@ from gemel.compiler.names.terms import Formula, Leaf, Shifted, Trailing
 from gemel.compiler.plan.planning import cells_of
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import GemelError, UnknownNameError
-from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric, Ratio
+from gemel.spec.metrics import Conversion, Cumulative, Derived, Metric, Ratio
 from gemel.spec.time import Window
 from worlds.shop import DONE, GRAPH, of, question, with_metrics
 

@@ -4,7 +4,7 @@ import pytest
 from sqlglot import exp, parse_one
 
 from gemel.compiler.compiled import compile_query
-from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric
+from gemel.spec.metrics import Conversion, Cumulative, Derived, Metric
 from gemel.spec.time import Window
 from worlds.shop import AVERAGE, BUYERS, DONE, LAST_AMOUNT, ORDERS, flat, of, over, question, with_metrics
 

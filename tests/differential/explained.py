@@ -6,7 +6,8 @@ A difference that none of these explains is a bug of somebody's.
 import re
 from collections.abc import Callable, Iterator
 
-from gemel.spec.manifest import Conversion, Cumulative, Derived, Manifest, Metric, MetricInput, Ratio, Simple
+from gemel.spec.manifest import Manifest
+from gemel.spec.metrics import Conversion, Cumulative, Metric, MetricInput, Simple
 from worlds.questions import Asker, Question
 
 REFUSED_ON_PURPOSE = {"G320", "G324"}
@@ -39,7 +40,7 @@ class Look:
     def walk(self, metric: Metric, above: tuple[MetricInput, ...]) -> Iterator[tuple[Metric, tuple[MetricInput, ...]]]:
         """Every metric below one, with the inputs that led to it."""
         yield metric, above
-        for used in inputs(metric):
+        for used in metric.definition.inputs:
             yield from self.walk(self.metrics[used.name], (*above, used))
 
     def is_clock(self, name: str) -> bool:
@@ -54,28 +55,11 @@ class Look:
 
     @property
     def offset(self) -> bool:
-        return any(moved(used) for _, above in self.parts for used in above)
+        return any(used.moved for _, above in self.parts for used in above)
 
     @property
     def cumulative(self) -> bool:
         return any(isinstance(metric.definition, Cumulative) for metric, _ in self.parts)
-
-
-def inputs(metric: Metric) -> tuple[MetricInput, ...]:
-    match metric.definition:
-        case Ratio(numerator, denominator):
-            return numerator, denominator
-        case Derived(_, used):
-            return used
-        case Cumulative() as cumulative:
-            return (cumulative.input,)
-        case Conversion() as conversion:
-            return conversion.base, conversion.conversion
-    return ()
-
-
-def moved(used: MetricInput) -> bool:
-    return bool(used.offset_window or used.offset_to_grain)
 
 
 def last_day(question: Question, look: Look) -> bool:
@@ -104,7 +88,7 @@ def filtered_input(question: Question, look: Look) -> bool:
 
 
 def nested_offset(question: Question, look: Look) -> bool:
-    above = any(moved(used) and inputs(look.metrics[used.name]) for _, chain in look.parts for used in chain)
+    above = any(used.moved and look.metrics[used.name].definition.inputs for _, chain in look.parts for used in chain)
     return above and bool(look.filters)
 
 
@@ -155,14 +139,14 @@ def custom_offset(question: Question, look: Look) -> bool:
 
 def moved_conversion(question: Question, look: Look) -> bool:
     return any(
-        moved(used) and isinstance(look.metrics[used.name].definition, Conversion)
+        used.moved and isinstance(look.metrics[used.name].definition, Conversion)
         for _, chain in look.parts
         for used in chain
     )
 
 
 def beside_itself(question: Question, look: Look) -> bool:
-    names = [[used.handle for used in inputs(metric)] for metric, _ in look.parts if inputs(metric)]
+    names = [[used.handle for used in metric.definition.inputs] for metric, _ in look.parts if metric.definition.inputs]
     return not question.group_by and any(len(set(handles)) < len(handles) for handles in names)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from differential.explained import REFUSED_ON_PURPOSE, explain, inputs
+from differential.explained import REFUSED_ON_PURPOSE, explain
 from differential.partner import VARIABLE, MetricFlow, python
 from differential.projects import NAMES, Project, World, prepare
 from gemel.compiler.compiled import compile_query
@@ -99,7 +99,7 @@ def simpler_ones(question: Question, asker: Asker) -> Iterator[Question]:
         others = question.metrics[:place] + question.metrics[place + 1 :]
         if others:
             yield replace(question, metrics=others)
-        for used in inputs(asker.metrics[name]):
+        for used in asker.metrics[name].definition.inputs:
             if used.name not in others and not asker.metrics[used.name].private:
                 yield replace(question, metrics=(*others, used.name))
     if question.order_by or question.limit is not None:

@@ -7,18 +7,8 @@ import pytest
 
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import About, Problems, ProjectError
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    MetricInput,
-    NonAdditive,
-    Percentile,
-    Ratio,
-    Relation,
-    Simple,
-    TimeSpine,
-)
+from gemel.spec.manifest import Relation, TimeSpine
+from gemel.spec.metrics import Conversion, Cumulative, Derived, MetricInput, NonAdditive, Percentile, Ratio, Simple
 from gemel.spec.time import Window
 
 

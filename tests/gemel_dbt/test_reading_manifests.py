@@ -7,20 +7,8 @@ from pathlib import Path
 import pytest
 
 from gemel.dbt.semantic.reading import read_manifest
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    Export,
-    Manifest,
-    MetricInput,
-    NonAdditive,
-    Percentile,
-    Ratio,
-    Relation,
-    Simple,
-    TimeSpine,
-)
+from gemel.spec.manifest import Export, Manifest, Relation, TimeSpine
+from gemel.spec.metrics import Conversion, Cumulative, Derived, MetricInput, NonAdditive, Percentile, Ratio, Simple
 from gemel.spec.time import Window
 
 FOLDER = Path(__file__).parents[1] / "worlds" / "manifests"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gemel.dbt.semantic.reading import read_manifest
-from gemel.spec.manifest import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, Ratio, Simple
+from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, Ratio, Simple
 from gemel.spec.time import Window
 
 HERE = Path(__file__).parent

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.question.parsing import make_query
-from gemel.spec.manifest import Cumulative, Metric, MetricInput
+from gemel.spec.metrics import Cumulative, Metric, MetricInput
 from gemel.spec.time import Window
 from worlds.shop import Shop, with_metrics
 

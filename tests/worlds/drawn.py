@@ -11,23 +11,18 @@ from typing import Any
 import duckdb
 from hypothesis import strategies as st
 
-from gemel.spec.manifest import (
+from gemel.spec.manifest import Dimension, Entity, Manifest, Relation, SemanticModel, TimeSpine
+from gemel.spec.metrics import (
     Conversion,
     Cumulative,
     Derived,
-    Dimension,
-    Entity,
-    Manifest,
     Measure,
     Metric,
     MetricInput,
     NonAdditive,
     Percentile,
     Ratio,
-    Relation,
-    SemanticModel,
     Simple,
-    TimeSpine,
 )
 from gemel.spec.time import Window
 

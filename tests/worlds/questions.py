@@ -7,18 +7,8 @@ from typing import Any
 
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    Dimension,
-    Manifest,
-    Measure,
-    Metric,
-    Ratio,
-    SemanticModel,
-    Simple,
-)
+from gemel.spec.manifest import Dimension, Manifest, SemanticModel
+from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, Ratio, Simple
 
 JOINABLE = {"primary": ("primary", "unique", "natural"), "natural": ("primary", "unique")}
 

@@ -16,22 +16,8 @@ from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
 from gemel.compiler.sql import dialects, lowering
 from gemel.spec.feature_views import FeatureView
-from gemel.spec.manifest import (
-    Cumulative,
-    Derived,
-    Dimension,
-    Entity,
-    Manifest,
-    Measure,
-    Metric,
-    MetricInput,
-    NonAdditive,
-    Ratio,
-    Relation,
-    SemanticModel,
-    Simple,
-    TimeSpine,
-)
+from gemel.spec.manifest import Dimension, Entity, Manifest, Relation, SemanticModel, TimeSpine
+from gemel.spec.metrics import Cumulative, Derived, Measure, Metric, MetricInput, NonAdditive, Ratio, Simple
 from gemel.spec.time import Window
 
 COLUMNS = {

@@ -9,20 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    Dimension,
-    Entity,
-    Manifest,
-    Measure,
-    Metric,
-    NonAdditive,
-    Ratio,
-    Relation,
-    SemanticModel,
-)
+from gemel.spec.manifest import Dimension, Entity, Manifest, Relation, SemanticModel
+from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, NonAdditive, Ratio
 from gemel.spec.time import Window
 from worlds.drawn import SPINES, Tables, days, simple, time, used, word
 

@@ -7,12 +7,12 @@ formula therefore needs no filter, and a group in which no row counts has the va
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, assert_never
+from typing import Literal
 
 from sqlglot import exp
 
 from gemel.compiler.names import terms
-from gemel.compiler.names.graph import Attribute, Graph, inputs
+from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.resolution import Scope
 from gemel.compiler.names.terms import Leaf, PerEntity, Term
 from gemel.compiler.plan.parts import summary
@@ -20,7 +20,8 @@ from gemel.compiler.plan.planning import is_nothing
 from gemel.compiler.question.expressions import column, filled, free, substitute
 from gemel.compiler.sql.lowering import aggregate
 from gemel.errors import GemelError
-from gemel.spec.manifest import Conversion, Cumulative, Derived, Dimension, Measure, Metric, Ratio, Simple
+from gemel.spec.manifest import Dimension
+from gemel.spec.metrics import Measure, Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +102,7 @@ def time_of(graph: Graph, model: str) -> Dimension | None:
 def _is_what_its_name_says(graph: Graph, measure: Measure) -> bool:
     """Whoever adds up a column named as a metric takes it for the metric: it must not be without its filter, say."""
     metric = graph.metrics.get(measure.name)
-    match metric:
-        case None:
-            return True
-        case Metric(definition=Simple(measure=meant), filters=()):
-            return meant == measure
-        case _:
-            return False
+    return metric is None or (metric.definition.measure == measure and not metric.filters)
 
 
 def _readers(graph: Graph, model: str) -> list[Metric]:
@@ -149,7 +144,8 @@ def _order(graph: Graph, metric: Metric) -> tuple[int, str]:
 
 
 def _depth(graph: Graph, metric: Metric) -> int:
-    return 1 + max((_depth(graph, graph.input_metric(used, by=metric.name)) for used in inputs(metric)), default=0)
+    inner = (graph.input_metric(used, by=metric.name) for used in metric.definition.inputs)
+    return 1 + max((_depth(graph, each) for each in inner), default=0)
 
 
 def _formula(graph: Graph, metric: Metric, columns: _Columns) -> Formula | NoFormula:
@@ -170,25 +166,11 @@ def _formula(graph: Graph, metric: Metric, columns: _Columns) -> Formula | NoFor
 
 def _no_aggregate(graph: Graph, metric: Metric) -> str | None:
     """Why a metric's own definition is more than aggregates of the rows of a group."""
-    match metric.definition:
-        case Cumulative(window=window, grain_to_date=grain):
-            over = f"{window}" if window else f"the {grain} to date" if grain else "all time before"
-            return f"{metric.name} accumulates over {over}, and a group has only its own rows"
-        case Conversion():
-            return f"{metric.name} matches events with later ones, which are in other rows"
-        case Simple(measure=measure, join_to_timespine=spine):
-            if measure.non_additive is not None:
-                return f"{metric.name} counts only the rows at one end of {measure.non_additive.dimension}"
-            return f"{metric.name} is shown for times without rows, too" if spine else None
-        case Ratio() | Derived():
-            for used in inputs(metric):
-                if used.offset_window or used.offset_to_grain:
-                    moved = used.offset_window or f"the start of the {used.offset_to_grain}"
-                    return f"{metric.name} looks at {used.name} at another time ({moved})"
-            reasons = (_no_aggregate(graph, graph.input_metric(used, by=metric.name)) for used in inputs(metric))
-            return next((reason for reason in reasons if reason), None)
-        case _:
-            assert_never(metric.definition)
+    definition = metric.definition
+    if definition.beyond_rows is not None:
+        return f"{metric.name} {definition.beyond_rows}"
+    reasons = (_no_aggregate(graph, graph.input_metric(used, by=metric.name)) for used in definition.inputs)
+    return next((reason for reason in reasons if reason), None)
 
 
 def _no_one_time(graph: Graph, metric: Metric) -> str | None:

@@ -12,7 +12,8 @@ from gemel.compiler.plan.planning import plan
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
 from gemel.errors import About, GemelError
-from gemel.spec.manifest import Export, Metric, SavedQuery
+from gemel.spec.manifest import Export, SavedQuery
+from gemel.spec.metrics import Metric
 
 
 def saved_models(graph: Graph, declared: DeclaredQuery) -> Iterator[BiModel]:

@@ -10,21 +10,9 @@ from gemel.errors import About, GemelError
 from gemel.files import models_folder
 from gemel.graph.graph import TABLES, Node, Part
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    Dimension,
-    Entity,
-    Measure,
-    Metric,
-    MetricInput,
-    Ratio,
-    SavedQuery,
-    SemanticModel,
-    Simple,
-)
+from gemel.spec.manifest import Dimension, Entity, SavedQuery, SemanticModel
 from gemel.spec.metric_tests import MetricTest
+from gemel.spec.metrics import Measure, Metric, MetricInput, Sql
 
 if TYPE_CHECKING:
     from gemel.features.bound import BoundView
@@ -86,11 +74,7 @@ class Pages:
         self._views = {view.name: view for view in project.features.views}
         self._on_demand = {view.name: view for view in project.features.on_demand}
         self._services = {service.name: service for service in project.features.services}
-        self._measures = {
-            metric.definition.measure.name: metric.definition.measure
-            for metric in self._graph.metrics.values()
-            if isinstance(metric.definition, Simple)
-        }
+        self._measures = {measure.name: measure for measure in self._graph.manifest.measures}
         self._tests: dict[str, list[MetricTest]] = {}
         for test in project.metric_tests:
             self._tests.setdefault(test.metric, []).append(test)
@@ -142,7 +126,10 @@ class Pages:
 
     def _metric(self, metric: Metric) -> Page:
         series = self._numbers.series.get(metric.name)
-        facts: list[Fact] = [("Type", metric.type), *self._meaning(metric)]
+        facts: list[Fact] = [
+            ("Type", metric.type),
+            *((title, self._value(value)) for title, value in metric.definition.facts),
+        ]
         facts += [("Filter", Code(text)) for text in metric.filters]
         facts += [("Test", _told(test)) for test in self._tests.get(metric.name, ())]
         facts += self._place(About("metric", metric.name))
@@ -157,34 +144,23 @@ class Pages:
             sql, title = None, error.message
         return Page(metric.label, tuple(facts), (), sql, title, series, self._groups_of(metric))
 
-    def _meaning(self, metric: Metric) -> list[Fact]:
-        match metric.definition:
-            case Simple(measure=measure, fill_nulls_with=fill):
-                filled: list[Fact] = [("No facts are", str(fill))] if fill is not None else []
-                return [("Measure", self._link(f"measure:{measure.name}")), ("Is", Code(_aggregate(measure))), *filled]
-            case Ratio(numerator, denominator):
-                return [("Numerator", self._input(numerator)), ("Denominator", self._input(denominator))]
-            case Derived(expr, inputs):
-                return [("Expression", Code(expr)), ("Of", tuple(map(self._input, inputs)))]
-            case Cumulative(input=used, window=window, grain_to_date=grain):
-                over = f"the last {window}" if window else f"the {grain} to date" if grain else "all time up to then"
-                return [("Of", self._input(used)), ("Over", over)]
-            case Conversion(base=base, conversion=conversion, entity=entity, calculation=calculation, window=window):
-                within = str(window) if window else "any time"
-                return [
-                    ("From", self._input(base)),
-                    ("To", self._input(conversion)),
-                    ("By", entity),
-                    ("Within", within),
-                    ("Tells", calculation.replace("_", " ")),
-                ]
+    def _value(self, value: str | Measure | MetricInput | tuple[MetricInput, ...]) -> Value:
+        match value:
+            case Measure(name=name):
+                return self._link(f"measure:{name}")
+            case MetricInput():
+                return self._input(value)
+            case tuple():
+                return tuple(map(self._input, value))
+            case Sql():
+                return Code(value)
+            case str():
+                return value
 
     def _input(self, used: MetricInput) -> Value:
-        match self._graph.metrics.get(used.name):
-            case Metric(private=True, definition=Simple(measure=measure)):
-                link = self._link(f"measure:{measure.name}")
-            case _:
-                link = self._link(f"metric:{used.name}")
+        metric = self._graph.metrics.get(used.name)
+        measure = metric.bare_measure if metric else None
+        link = self._link(f"measure:{measure.name}" if measure else f"metric:{used.name}")
         words = [f"as {used.alias}"] if used.alias else []
         words += [f"{used.offset_window} before"] if used.offset_window else []
         words += [f"at the start of the {used.offset_to_grain}"] if used.offset_to_grain else []
@@ -203,7 +179,7 @@ class Pages:
         model = self._graph.models[measure.model]
         time = self._dimension_ids.get((measure.model, measure.time_dimension))
         facts: list[Fact] = [
-            ("Is", Code(_aggregate(measure))),
+            ("Is", Code(measure.aggregate)),
             ("Semantic model", model.name),
             ("Table", self._table(model)),
             ("Time", Link(time) if time else measure.time_dimension),
@@ -323,13 +299,6 @@ class Pages:
     def _place(self, about: About) -> list[Fact]:
         place = self._project.place(about)
         return [("Defined in", Code(f"{place.file}:{place.line}"))] if place else []
-
-
-def _aggregate(measure: Measure) -> str:
-    words = measure.agg.replace("_", " ")
-    if measure.percentile:
-        words = f"{'discrete ' if measure.percentile.discrete else ''}percentile {measure.percentile.fraction:g}"
-    return f"{words} of {measure.expr}"
 
 
 def _told(test: MetricTest) -> Value:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gemel.errors import GemelError
-from gemel.spec.manifest import Measure, Metric
+from gemel.spec.metrics import Measure, Metric
 from gemel.spec.time import coarsest, finer, floor, step
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from gemel.compiler.names.graph import LISTED_HOPS, Graph
 from gemel.compiler.names.joins import Hop
 from gemel.errors import About, DefinitionError, GemelError
-from gemel.spec.manifest import Simple
 
 TYPING_ERROR = 0.85
 """How like another a name is that was probably meant to be it: carier, carrier."""
@@ -127,8 +126,7 @@ def unreached(graph: Graph) -> Iterator[GemelError]:
 
 def _homes(graph: Graph) -> list[str]:
     """The models that have facts, which metrics count."""
-    simple = (metric.definition for metric in graph.metrics.values())
-    return list(dict.fromkeys(each.measure.model for each in simple if isinstance(each, Simple)))
+    return list(dict.fromkeys(measure.model for measure in graph.manifest.measures))
 
 
 def _elements(graph: Graph, hop: Hop) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from gemel.compiler.names.graph import Graph
 from gemel.errors import About, DefinitionError, GemelError
-from gemel.spec.manifest import Simple
 from gemel.spec.places import Places
 
 
@@ -12,7 +11,7 @@ def fills(graph: Graph, places: Places) -> Iterator[GemelError]:
     """dbt-core 1.12 loses `fill_nulls_with` of the newer YAML: what should be 0 is NULL."""
     for name, place in places.metrics_that_say("fill_nulls_with").items():
         metric = graph.metrics.get(name)
-        if metric and isinstance(metric.definition, Simple) and metric.definition.fill_nulls_with is None:
+        if metric and metric.definition.measure and metric.definition.fill_nulls_with is None:
             yield DefinitionError(
                 "G158",
                 f"metric {name!r} says fill_nulls_with, and dbt left it out of its manifest: nothing is filled",

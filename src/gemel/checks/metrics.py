@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from gemel.checks.names import elements
-from gemel.compiler.names.graph import Graph, inputs
+from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.keys import metric_grain
 from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, DefinitionError, GemelError
-from gemel.spec.manifest import Cumulative, Derived, Measure, Metric, Simple
-from gemel.spec.time import GRAINS, coarsest, finer
+from gemel.spec.metrics import Measure, Metric
+from gemel.spec.time import GRAINS, Window, coarsest, finer
 
 
 def cycles(graph: Graph) -> Iterator[GemelError]:
@@ -40,7 +40,7 @@ def cycles(graph: Graph) -> Iterator[GemelError]:
 
 
 def _inner(graph: Graph, name: str) -> Iterator[str]:
-    return iter([used.name for used in inputs(graph.metrics[name]) if used.name in graph.metrics])
+    return iter([used.name for used in graph.metrics[name].definition.inputs if used.name in graph.metrics])
 
 
 def expressions(graph: Graph) -> Iterator[GemelError]:
@@ -48,7 +48,7 @@ def expressions(graph: Graph) -> Iterator[GemelError]:
     for model in graph.models.values():
         for element in elements(model):
             yield from _unreadable(graph, element.expr, About("semantic_model", model.name, element.name))
-    for measure in all_measures(graph):
+    for measure in graph.manifest.measures:
         yield from _unreadable(graph, measure.expr, about_measure(graph, measure))
 
 
@@ -65,7 +65,7 @@ def unused_inputs(graph: Graph) -> Iterator[GemelError]:
     """An input that is not in the expression still brings its groups into the result, with no value."""
     for metric, tree in _derived(graph):
         used = {node.name.lower() for node in tree.find_all(exp.Column)}
-        for item in inputs(metric):
+        for item in metric.definition.inputs:
             if item.handle.lower() not in used:
                 yield DefinitionError(
                     "G151",
@@ -88,7 +88,7 @@ def divisions(graph: Graph) -> Iterator[GemelError]:
                 about=About("metric", metric.name),
                 severity="note",
             )
-    for measure in all_measures(graph):
+    for measure in graph.manifest.measures:
         for divisor in _divisors(_read(graph, measure.expr)):
             yield DefinitionError(
                 "G157",
@@ -110,14 +110,15 @@ def _divisors(tree: exp.Expr) -> list[str]:
 def time_spines(graph: Graph) -> Iterator[GemelError]:
     """A metric that is accumulated, moved in time or filled needs a time spine, at each grain it can be asked at."""
     for metric in graph.metrics.values():
-        why = _looks_at_a_spine(graph, metric)
+        # Reading made a private measure of what another metric has on the spine, which tells it.
+        why = None if metric.private and metric.definition.measure else metric.definition.on_spine
         measures = _measures(graph, metric)
         if not why or not measures:
             continue
         try:
             own = coarsest([graph.time_dimension(measure).grain or "day" for measure in measures])
             # Accumulating goes step by step at the facts' own grain, whatever grain is asked for.
-            is_stepwise = isinstance(metric.definition, Cumulative)
+            is_stepwise = metric.definition.accumulated is not None
             asked = own if is_stepwise else graph.grain_of(metric_grain(graph, metric))
         except GemelError:
             continue  # told where the measure is
@@ -138,14 +139,11 @@ def time_spines(graph: Graph) -> Iterator[GemelError]:
 def fine_windows(graph: Graph) -> Iterator[GemelError]:
     """A window of hours over facts by day sees the whole day, whatever its name says."""
     for metric in graph.metrics.values():
-        if not isinstance(metric.definition, Cumulative):
-            continue
-        window, to_date = metric.definition.window, metric.definition.grain_to_date
-        unit = to_date or (window.unit if window else None)
+        back = metric.definition.back
+        unit, over = (back.unit, str(back)) if isinstance(back, Window) else (back, f"the {back} to date")
         for measure in _measures(graph, metric):
             time = graph.dimension(measure.model, measure.time_dimension)
             if unit in GRAINS and time is not None and time.grain and finer(unit, time.grain):
-                over = window or f"the {to_date} to date"
                 yield DefinitionError(
                     "G159",
                     f"metric {metric.name!r} is accumulated over {over}, and its facts are known by {time.grain}: "
@@ -156,27 +154,10 @@ def fine_windows(graph: Graph) -> Iterator[GemelError]:
                 )
 
 
-def _looks_at_a_spine(graph: Graph, metric: Metric) -> str | None:
-    match metric.definition:
-        case Simple(join_to_timespine=True) if not metric.private:
-            return "has a row for every time (join_to_timespine)"
-        case Cumulative():
-            return "is accumulated"
-        case _ if any(used.offset_window or used.offset_to_grain for used in inputs(metric)):
-            return "looks at another time"
-        case _:
-            return None
-
-
-def all_measures(graph: Graph) -> list[Measure]:
-    simple = (metric.definition for metric in graph.metrics.values())
-    return list(dict.fromkeys(each.measure for each in simple if isinstance(each, Simple)))
-
-
 def about_measure(graph: Graph, measure: Measure) -> About:
     """A measure of the newer YAML is the metric that says it."""
     metric = graph.metrics.get(measure.name)
-    if metric and isinstance(metric.definition, Simple) and metric.definition.measure == measure:
+    if metric and metric.definition.measure == measure:
         return About("metric", metric.name)
     return About("semantic_model", measure.model, measure.name)
 
@@ -191,7 +172,7 @@ def _measures(graph: Graph, metric: Metric) -> tuple[Measure, ...]:
 
 def _derived(graph: Graph) -> Iterator[tuple[Metric, exp.Expr]]:
     for metric in graph.metrics.values():
-        if isinstance(metric.definition, Derived):
+        if metric.definition.expr is not None:
             yield metric, _read(graph, metric.definition.expr)
 
 

@@ -7,12 +7,13 @@ is refused, each of its metrics is asked for by itself, so that what is told is 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from gemel.compiler.names.graph import METRIC_TIME, Graph, inputs
+from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.compiler.names.keys import metric_grain
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
 from gemel.errors import About, GemelError
-from gemel.spec.manifest import Metric, SavedQuery
+from gemel.spec.manifest import SavedQuery
+from gemel.spec.metrics import Metric
 
 TOGETHER = 10
 
@@ -61,7 +62,7 @@ def _askable(graph: Graph, wrong: set[About]) -> list[Metric]:
 
     def look(metric: Metric) -> bool:
         if metric.name not in known:
-            inner = [look(graph.metrics[used.name]) for used in inputs(metric)]
+            inner = [look(graph.metrics[used.name]) for used in metric.definition.inputs]
             known[metric.name] = all(inner) and About("metric", metric.name) not in wrong
             if known[metric.name]:
                 order.append(metric)

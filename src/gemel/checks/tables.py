@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from gemel.checks.metrics import about_measure, all_measures
+from gemel.checks.metrics import about_measure
 from gemel.compiler.compiled import compile_select
 from gemel.compiler.names.composites import components
 from gemel.compiler.names.graph import Graph
@@ -14,7 +14,8 @@ from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, GemelError
 from gemel.run import Runner
-from gemel.spec.manifest import Entity, Measure, Relation
+from gemel.spec.manifest import Entity, Relation
+from gemel.spec.metrics import Measure
 
 Texts = dict[str, About]
 """SQL expressions over one table, each with the first definition that says it."""
@@ -87,7 +88,7 @@ def _texts(graph: Graph) -> dict[Relation, Texts]:
                 add(model.relation, text, About("semantic_model", model.name, entity.name))
         for dimension in model.dimensions:
             add(model.relation, dimension.expr, About("semantic_model", model.name, dimension.name))
-    for measure in all_measures(graph):
+    for measure in graph.manifest.measures:
         relation = graph.models[measure.model].relation
         flag = flag_of(graph, measure)
         for text in (measure.expr,) if flag is None else (measure.expr, flag):

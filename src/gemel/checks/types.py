@@ -4,7 +4,7 @@ words, and others would answer."""
 from collections.abc import Iterator
 from typing import Literal
 
-from gemel.checks.metrics import about_measure, all_measures
+from gemel.checks.metrics import about_measure
 from gemel.checks.tables import Tables, flag_of, keys_of, spine_column
 from gemel.compiler.names.graph import Graph
 from gemel.errors import About, DefinitionError, GemelError
@@ -84,7 +84,7 @@ def join_keys(graph: Graph, tables: Tables) -> Iterator[GemelError]:
 
 def aggregates(graph: Graph, tables: Tables) -> Iterator[GemelError]:
     """Texts have no sum and no average, and only what is true or false is counted by sum_boolean."""
-    for measure in all_measures(graph):
+    for measure in graph.manifest.measures:
         relation = graph.models[measure.model].relation
         flag = flag_of(graph, measure)
         kind = tables.type(relation, flag or measure.expr)

@@ -1,10 +1,10 @@
 """Every definition of a state by kind and name: what it means, as a digest, and what it is made of."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from gemel.compiler.features.moments import feature_term, sight
-from gemel.compiler.names.graph import METRIC_TIME, Graph, inputs
+from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.names.terms import Metrics
 from gemel.compiler.question.parsing import make_query
@@ -16,7 +16,8 @@ from gemel.errors import About, GemelError
 from gemel.features.bound import BoundService, BoundView
 from gemel.on_demand.binding import BoundOnDemand
 from gemel.spec.feature_views import MetricFeature
-from gemel.spec.manifest import Dimension, Entity, Metric, MetricInput, SavedQuery, SemanticModel
+from gemel.spec.manifest import Dimension, Entity, SavedQuery, SemanticModel
+from gemel.spec.metrics import Metric, MetricInput
 from gemel.tracing.derivations import digest
 from gemel.tracing.expressions import text_of
 
@@ -128,11 +129,11 @@ def _own_text(teller: Teller, metric: Metric) -> str:
     """What is written of the metric itself: private metrics, which reading made, belong to it."""
     told = [metric.type, str(metric.time_granularity), *sorted(_filter_text(teller, f) for f in metric.filters)]
     definition = metric.definition
-    for name in ("expr", "window", "grain_to_date", "period_agg", "entity", "calculation", "constant_properties"):
-        value = getattr(definition, name, None)
-        told.append(teller.expr(value) if name == "expr" and isinstance(value, str) else str(value))
-    told += [str(getattr(definition, name, None)) for name in ("fill_nulls_with", "join_to_timespine")]
-    for used in inputs(metric):
+    for each in fields(definition):
+        value = getattr(definition, each.name)
+        if value not in (definition.measure, definition.inputs, *definition.inputs):
+            told.append(f"{each.name} {teller.expr(value) if each.name == 'expr' else value}")
+    for used in definition.inputs:
         inner = teller.graph.metrics.get(used.name)
         private = _own_text(teller, inner) if inner and inner.private else used.name
         told.append(f"{private} {_use_text(teller, used)}")
@@ -153,7 +154,7 @@ def _filter_text(teller: Teller, text: str) -> str:
 
 
 def _made_of(graph: Graph, metric: Metric) -> Iterator[str]:
-    for used in inputs(metric):
+    for used in metric.definition.inputs:
         inner = graph.metrics.get(used.name)
         if inner is not None and inner.private:
             yield from _made_of(graph, inner)

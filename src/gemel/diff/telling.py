@@ -11,7 +11,8 @@ from gemel.compiler.names.terms import Formula, Key, Leaf, PerEntity, Predicate,
 from gemel.compiler.question.expressions import Refused
 from gemel.diff.models import Models
 from gemel.engines.duckdb import DIALECT
-from gemel.spec.manifest import Dimension, Entity, Measure, Relation, SemanticModel
+from gemel.spec.manifest import Dimension, Entity, Relation, SemanticModel
+from gemel.spec.metrics import Measure
 from gemel.tracing.derivations import digest
 from gemel.tracing.expressions import text_of
 

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import get_args
 
-from gemel.compiler.features.moments import side
 from gemel.compiler.names.graph import Graph
 from gemel.errors import BridgeError, GemelError, Problems, did_you_mean
 from gemel.features.bound import Bound, BoundView
@@ -20,10 +18,8 @@ from gemel.spec.feature_views import (
     FeatureSpec,
     FeatureView,
     MetricFeature,
-    Part,
     values_of,
 )
-from gemel.spec.manifest import Ratio
 
 
 def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
@@ -119,8 +115,8 @@ def _columns(graph: Graph, feature: Feature) -> Iterator[Feature]:
         case MetricFeature():
             metric = graph.metric(feature.metric)
             yield replace(feature, dtype=feature.dtype or certain(graph, metric))
-            for part in get_args(Part) if isinstance(metric.definition, Ratio) else ():
+            for part, used in metric.definition.sides.items():
                 one = replace(feature, name=f"{feature.name}__{part}", part=part, description=None)
-                yield replace(one, dtype=certain(graph, graph.metrics[side(graph, one).name]))
+                yield replace(one, dtype=certain(graph, graph.metrics[used.name]))
         case DimensionFeature():
             yield feature

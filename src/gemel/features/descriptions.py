@@ -4,7 +4,7 @@ from gemel.compiler.features.moments import side, sight
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.plan.distinct import Back
 from gemel.spec.feature_views import DimensionFeature, Feature, MetricFeature
-from gemel.spec.manifest import Metric
+from gemel.spec.metrics import Metric
 from gemel.spec.time import Window
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from gemel.compiler.features.moments import has_history
-from gemel.compiler.names.graph import Graph, inputs
+from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.parsing import parse_item
 from gemel.errors import BridgeError, GemelError
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
-from gemel.spec.manifest import Metric
+from gemel.spec.metrics import Metric
 
 
 def leaks(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
@@ -50,5 +50,5 @@ def _said(graph: Graph, view: FeatureView, metric: Metric) -> Iterator[tuple[str
             taken = all(known is not None and not known.hops and known.element == own for known, own in found)
         if not taken:
             yield metric.name, said
-    for used in inputs(metric):
+    for used in metric.definition.inputs:
         yield from _said(graph, view, graph.input_metric(used, by=metric.name))

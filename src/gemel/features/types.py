@@ -9,7 +9,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.expressions import Refused
-from gemel.spec.manifest import Conversion, Cumulative, Derived, Metric, Ratio, Simple
+from gemel.spec.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +60,14 @@ def from_engine(described: str) -> str | None:
 
 def certain(graph: Graph, metric: Metric) -> str | None:
     """The type that a metric has by its definition alone, whatever the columns are; None where they decide."""
-    match metric.definition:
-        case Cumulative(input=used):
-            return certain(graph, graph.input_metric(used, by=metric.name))
-        case Ratio() | Derived() | Conversion(calculation="conversion_rate"):
-            return "float64"
-        case Conversion():
-            return "int64"
-        case Simple(measure=measure) if measure.agg == "average":
-            return "float64"
-        case Simple(measure=measure) if measure.agg in ("count", "count_distinct"):
-            return "int64"
-        case Simple(measure=measure) if measure.agg in ("sum", "min", "max"):
-            return "int64" if _is_integer(graph, measure.expr) else None
-        case _:
-            return None
+    definition = metric.definition
+    if definition.dtype is not None:
+        return definition.dtype
+    if definition.measure is not None:
+        keeps = definition.measure.agg in ("sum", "min", "max")
+        return "int64" if keeps and _is_integer(graph, definition.measure.expr) else None
+    types = {certain(graph, graph.input_metric(used, by=metric.name)) for used in definition.inputs}
+    return types.pop() if len(types) == 1 else None
 
 
 def _is_integer(graph: Graph, expr: str) -> bool:

@@ -13,21 +13,8 @@ from gemel.compiler.question.query import Item, MetricItem
 from gemel.dbt.dag import Dag, by_place, place_of
 from gemel.errors import GemelError
 from gemel.graph.graph import Definitions, Edge, Gap, Node
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    Dimension,
-    Entity,
-    Measure,
-    Metric,
-    MetricInput,
-    Ratio,
-    Relation,
-    SavedQuery,
-    SemanticModel,
-    Simple,
-)
+from gemel.spec.manifest import Dimension, Entity, Relation, SavedQuery, SemanticModel
+from gemel.spec.metrics import Measure, Metric, MetricInput
 from gemel.tracing.derivations import Why
 from gemel.tracing.expressions import bearing
 
@@ -38,10 +25,10 @@ def define(graph: Graph, dag: Dag) -> "Defined":
     # By name: dbt writes definitions in another order after each partial parse.
     for model in sorted(graph.models.values(), key=_name):
         _model(defined, model)
-    for measure in sorted(defined.measures(), key=_name):
+    for measure in sorted(graph.manifest.measures, key=_name):
         _measure(defined, measure)
     for metric in sorted(graph.metrics.values(), key=_name):
-        if not defined.is_bare(metric):
+        if metric.bare_measure is None:
             _metric(defined, metric)
     for query in sorted(graph.saved_queries.values(), key=_name):
         _saved_query(defined, query)
@@ -110,21 +97,10 @@ class Defined:
     def dimension(self, model: str, name: str) -> str:
         return self._dimensions[model, name]
 
-    def measures(self) -> tuple[Measure, ...]:
-        """Every measure that a metric is made of. dbt has no use for others."""
-        simple = (m.definition for m in self.graph.metrics.values() if isinstance(m.definition, Simple))
-        return tuple({each.measure.name: each.measure for each in simple}.values())
-
-    def is_bare(self, metric: Metric) -> bool:
-        """A measure as an input, for which reading made a metric that nobody wrote."""
-        return metric.private and metric.name.startswith("_") and isinstance(metric.definition, Simple)
-
     def metric(self, name: str) -> str:
         """The node of a metric, or of the measure that stands for it."""
-        metric = self.graph.metrics[name]
-        if self.is_bare(metric) and isinstance(metric.definition, Simple):
-            return f"measure:{metric.definition.measure.name}"
-        return f"metric:{name}"
+        measure = self.graph.metrics[name].bare_measure
+        return f"metric:{name}" if measure is None else f"measure:{measure.name}"
 
     def homes(self, metrics: Iterable[str]) -> list[str]:
         """The models whose facts metrics count."""
@@ -252,30 +228,20 @@ def _metric(defined: Defined, metric: Metric) -> None:
 
 
 def _definition(defined: Defined, metric: Metric, id: str) -> None:
-    match metric.definition:
-        case Simple(measure=measure, fill_nulls_with=fill, join_to_timespine=spine):
-            defined.link(f"measure:{measure.name}", id, "identity" if fill is None else "transformation")
-            if spine:
-                _spine(defined, metric, id)
-        case Ratio(numerator, denominator):
-            _inputs(defined, (numerator, denominator), id, "transformation")
-        case Derived(inputs=inputs):
-            _inputs(defined, inputs, id, "transformation")
-            if any(used.offset_window or used.offset_to_grain for used in inputs):
-                _spine(defined, metric, id)
-        case Cumulative(input=used):
-            _inputs(defined, (used,), id, "aggregation")
-            _spine(defined, metric, id)
-        case Conversion(base=base, conversion=conversion, entity=entity, constant_properties=properties):
-            _inputs(defined, (base, conversion), id, "aggregation")
-            for side, place in ((base, 0), (conversion, 1)):
-                for home in defined.homes([side.name]):
-                    for name in (entity, *(pair[place] for pair in properties)):
-                        items = [parse_item(name)]
-                        if defined.graph.dimension(home, name) is not None:
-                            defined.link(defined.dimension(home, name), id, "join")
-                        else:
-                            defined.link_items(items, [home], id, "join")
+    definition = metric.definition
+    if definition.measure is not None:
+        why: Why = "identity" if definition.fill_nulls_with is None else "transformation"
+        defined.link(f"measure:{definition.measure.name}", id, why)
+    _inputs(defined, definition.inputs, id, "transformation" if definition.is_formula else "aggregation")
+    if definition.on_spine:
+        _spine(defined, metric, id)
+    for used, elements in definition.matched:
+        for home in defined.homes([used.name]):
+            for name in elements:
+                if defined.graph.dimension(home, name) is not None:
+                    defined.link(defined.dimension(home, name), id, "join")
+                else:
+                    defined.link_items([parse_item(name)], [home], id, "join")
 
 
 def _inputs(defined: Defined, inputs: Iterable[MetricInput], id: str, why: Why) -> None:
@@ -289,7 +255,7 @@ def _inputs(defined: Defined, inputs: Iterable[MetricInput], id: str, why: Why) 
 
 def _bare_filters(defined: Defined, used: MetricInput) -> Iterator[str]:
     metric = defined.graph.metrics[used.name]
-    if defined.is_bare(metric):
+    if metric.bare_measure is not None:
         yield from metric.filters
 
 

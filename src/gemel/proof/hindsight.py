@@ -9,8 +9,8 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import replace
 
-from gemel.compiler.names.graph import METRIC_TIME, Graph, inputs
-from gemel.spec.manifest import Conversion, Metric
+from gemel.compiler.names.graph import METRIC_TIME, Graph
+from gemel.spec.metrics import Metric
 
 
 def to_ask(graph: Graph, metrics: Iterable[str], moment: dt.datetime, schedule: str) -> Graph | None:
@@ -19,10 +19,9 @@ def to_ask(graph: Graph, metrics: Iterable[str], moment: dt.datetime, schedule: 
     changed: dict[str, Metric] = {}
     for name in metrics:
         for metric in _made_of(graph, name):
-            if isinstance(metric.definition, Conversion):
-                counted = metric.definition.conversion
-                known = replace(counted, filters=(*counted.filters, before))
-                changed[metric.name] = replace(metric, definition=replace(metric.definition, conversion=known))
+            known = metric.definition.filtered_later(before)
+            if known is not metric.definition:
+                changed[metric.name] = replace(metric, definition=known)
         if graph.metrics[name].private:
             changed[name] = replace(changed.get(name, graph.metrics[name]), private=False)
     if not changed:
@@ -33,5 +32,5 @@ def to_ask(graph: Graph, metrics: Iterable[str], moment: dt.datetime, schedule: 
 def _made_of(graph: Graph, name: str) -> Iterable[Metric]:
     metric = graph.metrics[name]
     yield metric
-    for used in inputs(metric):
+    for used in metric.definition.inputs:
         yield from _made_of(graph, used.name)

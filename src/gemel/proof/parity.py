@@ -17,7 +17,7 @@ from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.histories import own_row
 from gemel.compiler.features.moments import side, sight
 from gemel.compiler.names.entities import entity_item
-from gemel.compiler.names.graph import METRIC_TIME, Graph, inputs
+from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.compiler.plan.distinct import Back
 from gemel.compiler.question.expressions import column as sql_column
 from gemel.compiler.question.parsing import parse_item
@@ -32,7 +32,6 @@ from gemel.proof.rehearsal import Train, rehearse
 from gemel.proof.report import Report, Stale
 from gemel.proof.sameness import kind, same, to_moment
 from gemel.spec.feature_views import DimensionFeature, Feature, MetricFeature
-from gemel.spec.manifest import Cumulative, Simple
 from gemel.spec.time import Window, floor, seconds, step
 from gemel.training.exactness import exact_features
 
@@ -319,10 +318,10 @@ def _entities(graph: Graph, table: _Table, metric: str) -> tuple[str, ...]:
 
 def _counts_values(graph: Graph, name: str) -> bool:
     """Whether a metric is made of a count of distinct values that nothing stands in for."""
-    metric = graph.metrics[name]
-    if isinstance(metric.definition, Simple):
-        return metric.definition.measure.agg == "count_distinct" and metric.definition.fill_nulls_with is None
-    return any(_counts_values(graph, used.name) for used in inputs(metric))
+    definition = graph.metrics[name].definition
+    if definition.measure is not None:
+        return definition.measure.agg == "count_distinct" and definition.fill_nulls_with is None
+    return any(_counts_values(graph, used.name) for used in definition.inputs)
 
 
 def _dimension(graph: Graph, table: _Table, feature: DimensionFeature, moment: dt.datetime) -> dict[Any, Any]:
@@ -358,11 +357,10 @@ def _since(back: Back, moment: dt.datetime, schedule: str) -> dt.datetime | None
 def _plain_metric(graph: Graph, feature: MetricFeature) -> tuple[str, tuple[str, ...]]:
     """The metric to ask for, and the filters it has as a side of a ratio."""
     metric = graph.metric(feature.metric)
-    if feature.own and isinstance(metric.definition, Cumulative):
-        used = metric.definition.input
-    elif feature.part is not None:
+    used = metric.definition.accumulated if feature.own else None
+    if feature.part is not None:
         used = side(graph, feature)
-    else:
+    if used is None:
         return metric.name, ()
     return used.name, (*metric.filters, *used.filters)
 

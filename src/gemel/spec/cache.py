@@ -16,11 +16,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, overload
 
-from gemel.spec import manifest as values
-from gemel.spec.manifest import Manifest, Metric
+from gemel.spec import manifest, metrics
+from gemel.spec.manifest import Manifest
+from gemel.spec.metrics import Metric
 
 _CLASSES: tuple[type[Any], ...] = (
-    *(each for each in vars(values).values() if isinstance(each, type) and is_dataclass(each)),
+    *(each for each in (vars(metrics) | vars(manifest)).values() if isinstance(each, type) and is_dataclass(each)),
 )
 _NUMBERS = {each: number for number, each in enumerate(_CLASSES)}
 _PARTS = {each: attrgetter(*(field.name for field in fields(each))) for each in _CLASSES}

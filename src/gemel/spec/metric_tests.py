@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn
 
 from gemel.errors import About, DefinitionError, GemelError, did_you_mean
 from gemel.spec.fields import shown
-from gemel.spec.manifest import Metric
+from gemel.spec.metrics import Metric
 from gemel.spec.places import Places, Trail
 
 COMPARISONS = ("equals", "at_least", "at_most", "more_than", "less_than")

@@ -18,7 +18,8 @@ from gemel.compiler.plan.algebra import Lookup, Plan, Scan
 from gemel.compiler.plan.facts import Facts, stepped
 from gemel.compiler.question.expressions import substitute
 from gemel.errors import GemelError
-from gemel.spec.manifest import Dimension, Entity, Metric, Relation, SemanticModel
+from gemel.spec.manifest import Dimension, Entity, Relation, SemanticModel
+from gemel.spec.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True)

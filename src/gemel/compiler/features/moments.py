@@ -13,7 +13,7 @@ from gemel.compiler.features.cells import MOMENT, Bounds, Cell, Counted, cell_of
 from gemel.compiler.features.histories import own_row
 from gemel.compiler.features.whole_windows import met, plan_gathered
 from gemel.compiler.names.entities import entity_item
-from gemel.compiler.names.graph import Attribute, Graph, inputs
+from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.keys import make_key
 from gemel.compiler.names.resolution import Filters, Given, Scope
 from gemel.compiler.names.terms import Converted, Formula, Leaf, PerEntity, Term
@@ -40,7 +40,8 @@ from gemel.compiler.question.parsing import parse_item
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, BridgeError, did_you_mean
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
-from gemel.spec.manifest import Cumulative, Dimension, Measure, Metric, MetricInput, Ratio
+from gemel.spec.manifest import Dimension
+from gemel.spec.metrics import Measure, Metric, MetricInput
 from gemel.spec.time import GRAINS, SECONDS, Window, finer, seconds
 
 Within = tuple[exp.Expr, exp.Expr]
@@ -120,17 +121,16 @@ def _gathered(cell: Counted, summary: Summary, moments: Moments, back: Back, row
 def sight(graph: Graph, feature: MetricFeature) -> Back:
     """How far back a feature looks: over its window, over all time, or as its cumulative metric says."""
     definition = graph.metric(feature.metric).definition
-    if feature.own and isinstance(definition, Cumulative):
-        return definition.window or definition.grain_to_date
-    return feature.window
+    return definition.back if feature.own and definition.accumulated else feature.window
 
 
 def side(graph: Graph, feature: MetricFeature) -> MetricInput:
     """What a ratio has on the side that a feature takes of it. Raises BridgeError (G513)."""
     metric = graph.metric(feature.metric)
-    if not isinstance(metric.definition, Ratio):
+    used = metric.definition.sides.get(feature.part or "")
+    if used is None:
         raise BridgeError("G513", f"metric {metric.name!r} is no ratio, so it has no {feature.part}")
-    return metric.definition.numerator if feature.part == "numerator" else metric.definition.denominator
+    return used
 
 
 def _step(schedule: str) -> Window:
@@ -173,14 +173,14 @@ def feature_term(graph: Graph, view: FeatureView, feature: MetricFeature) -> Ter
 
 def _accumulated(graph: Graph, metric: Metric) -> tuple[Metric, Filters]:
     """What a cumulative metric accumulates, with its filters."""
-    if not isinstance(metric.definition, Cumulative):
+    used = metric.definition.accumulated
+    if used is None:
         raise BridgeError(
             "G570",
             f"metric {metric.name!r} has no window of its own",
             hint="give the feature `windows:`, such as [7 days] or [all time]",
         )
     graph.measures(metric)  # refuses a circle
-    used = metric.definition.input
     inherited = [Given(text, outer=True) for text in (*metric.filters, *used.filters)]
     return graph.input_metric(used, by=metric.name), tuple(inherited)
 
@@ -216,21 +216,22 @@ def _check_meaning(graph: Graph, metric: Metric) -> None:
     """Raises BridgeError (G517) for a metric that looks over time by its own definition."""
     graph.measures(metric)  # refuses a circle
     about = About("metric", metric.name)
-    if isinstance(metric.definition, Cumulative):
+    definition = metric.definition
+    if definition.accumulated:
         raise BridgeError(
             "G517",
             f"metric {metric.name!r} is accumulated over a window of its own, which the feature's would replace",
             hint="leave `windows:` away to have its own; of a ratio, take the metrics that are accumulated",
             about=about,
         )
-    if any(used.offset_window or used.offset_to_grain for used in inputs(metric)):
+    if any(used.moved for used in definition.inputs):
         raise BridgeError(
             "G517",
             f"metric {metric.name!r} compares with another time, which is no feature yet",
             hint="take the metrics that it is made of, over windows of two lengths",
             about=about,
         )
-    for used in inputs(metric):
+    for used in definition.inputs:
         _check_meaning(graph, graph.input_metric(used, by=metric.name))
 
 

@@ -4,7 +4,7 @@ from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.joins import FARTHEST_HOPS, Hop
 from gemel.compiler.question.query import Item
 from gemel.errors import About, BridgeError
-from gemel.spec.manifest import Metric
+from gemel.spec.metrics import Metric
 
 
 def entity_item(graph: Graph, entity: str, metric: Metric) -> Item:

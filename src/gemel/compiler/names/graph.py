@@ -9,22 +9,8 @@ from gemel.compiler.question.expressions import Texts
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.cache import by_name
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    Dimension,
-    Entity,
-    Manifest,
-    Measure,
-    Metric,
-    MetricInput,
-    Ratio,
-    SavedQuery,
-    SemanticModel,
-    Simple,
-    TimeSpine,
-)
+from gemel.spec.manifest import Dimension, Entity, Manifest, SavedQuery, SemanticModel, TimeSpine
+from gemel.spec.metrics import Measure, Metric, MetricInput
 from gemel.spec.time import GRAINS, finer
 
 METRIC_TIME = "metric_time"
@@ -117,8 +103,9 @@ class Graph:
             raise DefinitionError(
                 "G102", f"metrics refer to each other in a circle: {circle}", about=About("metric", metric.name)
             )
-        if isinstance(metric.definition, Simple):
-            return (metric.definition.measure,)
+        definition = metric.definition
+        if definition.measure is not None:
+            return (definition.measure,)
         if len(above) > 150:  # far from where Python stops
             raise DefinitionError(
                 "G341",
@@ -127,7 +114,7 @@ class Graph:
                 about=About("metric", above[0]),
             )
         if metric.name not in self._leaves:
-            inner = [self.input_metric(used, by=metric.name) for used in inputs(metric)]
+            inner = [self.input_metric(used, by=metric.name) for used in definition.inputs]
             found = [measure for each in inner for measure in self._measures(each, (*above, metric.name))]
             self._leaves[metric.name] = tuple(dict.fromkeys(found))
         return self._leaves[metric.name]
@@ -308,21 +295,6 @@ def bind(manifest: Manifest, dialect: str = DIALECT) -> Graph:
         _dimensions={model.name: {d.name: d for d in model.dimensions} for model in manifest.models},
         texts=texts,
     )
-
-
-def inputs(metric: Metric) -> tuple[MetricInput, ...]:
-    """The metrics that a metric is made of; none for a simple one."""
-    match metric.definition:
-        case Ratio(numerator, denominator):
-            return (numerator, denominator)
-        case Derived(inputs=used):
-            return used
-        case Cumulative(input=used):
-            return (used,)
-        case Conversion(base=base, conversion=conversion):
-            return (base, conversion)
-        case Simple():
-            return ()
 
 
 def _tie(segments: tuple[str, ...], found: list[Attribute]) -> QueryError:

@@ -12,7 +12,8 @@ from gemel.compiler.question.functions import reaching
 from gemel.compiler.question.query import Item, Order, Query
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import GemelError, QueryError, did_you_mean
-from gemel.spec.manifest import Dimension, Entity, Metric
+from gemel.spec.manifest import Dimension, Entity
+from gemel.spec.metrics import Metric
 from gemel.spec.time import DATE_PARTS, GRAINS, coarsest, finer, floor, is_standard, step
 
 

@@ -30,18 +30,8 @@ from gemel.compiler.names.values import resolve_values
 from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, column, divide, guarded
 from gemel.compiler.question.query import Item, MetricItem, Over, Query
 from gemel.errors import About, DefinitionError, QueryError, did_you_mean
-from gemel.spec.manifest import (
-    Conversion,
-    Cumulative,
-    Derived,
-    Entity,
-    Measure,
-    Metric,
-    MetricInput,
-    PeriodAgg,
-    Ratio,
-    Simple,
-)
+from gemel.spec.manifest import Entity
+from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, PeriodAgg, Ratio, Simple
 from gemel.spec.time import Window, coarsest, finer
 
 
@@ -199,7 +189,7 @@ class Scope:
     def _input(self, metric: Metric, used: MetricInput, filters: Filters) -> Term:
         inner = self.graph.input_metric(used, by=metric.name)
         filters = (*_outer(used.filters), *filters)
-        if used.offset_window or used.offset_to_grain:
+        if used.moved:
             return self._shifted(metric, used, inner, filters)
         return self.term(inner, filters)
 
@@ -239,7 +229,7 @@ class Scope:
 
     def _cumulative(self, metric: Metric, cumulative: Cumulative, filters: Filters) -> Term:
         inner = self.graph.input_metric(cumulative.input, by=metric.name)
-        if not isinstance(inner.definition, Simple):
+        if inner.definition.measure is None:
             raise DefinitionError(
                 "G107",
                 f"cumulative metric {metric.name!r} accumulates {inner.name!r}, which is {_a(inner.type)} metric",
@@ -301,7 +291,7 @@ class Scope:
         base_metric = self.graph.input_metric(conversion.base, by=metric.name)
         conversion_metric = self.graph.input_metric(conversion.conversion, by=metric.name)
         for inner in (base_metric, conversion_metric):
-            if not isinstance(inner.definition, Simple):
+            if inner.definition.measure is None:
                 raise DefinitionError(
                     "G107",
                     f"conversion metric {metric.name!r} counts {inner.name!r}, which is {_a(inner.type)} metric",

@@ -10,7 +10,8 @@ from sqlglot import exp
 from gemel.compiler.names.graph import METRIC_TIME, Attribute
 from gemel.compiler.question.expressions import Template
 from gemel.compiler.question.query import MetricItem
-from gemel.spec.manifest import Measure, PeriodAgg, SemanticModel
+from gemel.spec.manifest import SemanticModel
+from gemel.spec.metrics import Measure, PeriodAgg
 from gemel.spec.time import Window
 
 TOTAL = "is_total"

@@ -3,7 +3,7 @@
 from gemel.compiler.names.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.names.terms import Key
 from gemel.errors import GemelError, QueryError, UnknownNameError, did_you_mean
-from gemel.spec.manifest import Measure, Metric, Simple
+from gemel.spec.metrics import Measure, Metric
 
 
 def unreachable(graph: Graph, metric: Metric, measure: Measure, key: Key) -> GemelError:
@@ -44,7 +44,7 @@ def _roles(wanted: Attribute, reached: dict[tuple[str, ...], Attribute]) -> list
 
 def _many(graph: Graph, asked: str, model: str, entity: str) -> QueryError:
     """A join would count each row as often as it has partners; a metric of them has one value for each."""
-    over = [m.name for m in graph.metrics.values() if not m.private and isinstance(m.definition, Simple)]
+    over = [m.name for m in graph.metrics.values() if not m.private and m.definition.measure]
     own = next((name for name in over if graph.measures(graph.metrics[name])[0].model == model), None)
     return QueryError(
         "G333",

@@ -28,7 +28,8 @@ from gemel.compiler.plan.facts import Facts, filtered, stepped, truncated, withi
 from gemel.compiler.plan.parts import gather, in_sight, parts, summary, whole
 from gemel.compiler.question.expressions import bound, column, conjunction, equal, filled, interval, present
 from gemel.errors import QueryError
-from gemel.spec.manifest import PeriodAgg, TimeSpine
+from gemel.spec.manifest import TimeSpine
+from gemel.spec.metrics import PeriodAgg
 from gemel.spec.time import DATE_PARTS, GRAINS, Window, finer, floor, is_standard, step
 
 Condition = Callable[[exp.Expr], exp.Expr]

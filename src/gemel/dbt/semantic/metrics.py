@@ -19,7 +19,7 @@ from gemel.spec.fields import (
     shown,
     text,
 )
-from gemel.spec.manifest import (
+from gemel.spec.metrics import (
     Conversion,
     Cumulative,
     Derived,

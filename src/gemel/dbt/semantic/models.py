@@ -6,17 +6,8 @@ from typing import cast
 from gemel.dbt.semantic.state import Definitions
 from gemel.errors import About, DefinitionError
 from gemel.spec.fields import Json, choice, expression, name_of, object_at, objects, optional_text, shown, text, texts
-from gemel.spec.manifest import (
-    Aggregation,
-    Dimension,
-    Entity,
-    EntityType,
-    Measure,
-    NonAdditive,
-    Percentile,
-    Relation,
-    SemanticModel,
-)
+from gemel.spec.manifest import Dimension, Entity, EntityType, Relation, SemanticModel
+from gemel.spec.metrics import Aggregation, Measure, NonAdditive, Percentile
 from gemel.spec.time import GRAINS
 
 

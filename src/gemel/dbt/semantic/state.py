@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from gemel.errors import About, DefinitionError, GemelError, did_you_mean
 from gemel.spec.fields import Json, plural, shown
-from gemel.spec.manifest import Measure, Metric, SemanticModel
+from gemel.spec.manifest import SemanticModel
+from gemel.spec.metrics import Measure, Metric
 from gemel.spec.time import GRAINS
 
 T = TypeVar("T")

@@ -22,7 +22,6 @@ from gemel.spec.feature_views.views import (
     Feature,
     FeatureView,
     MetricFeature,
-    Part,
     read_view,
 )
 
@@ -39,7 +38,6 @@ __all__ = [
     "MetricFeature",
     "OnDemandFeature",
     "OnDemandView",
-    "Part",
     "ServiceFeature",
     "parse_feature_views",
     "read_feature_views",

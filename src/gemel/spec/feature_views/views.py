@@ -19,9 +19,6 @@ METRIC_KEYS = ("metric", "windows", "name", "dtype", "description")
 DIMENSION_KEYS = ("dimension", "as_of", "name", "dtype", "description")
 
 
-Part = Literal["numerator", "denominator"]
-
-
 @dataclass(frozen=True, slots=True)
 class MetricFeature:
     """A metric over one trailing window; no window is all time, or the metric's `own`. `part` is a side of a ratio."""
@@ -32,7 +29,7 @@ class MetricFeature:
     dtype: str | None = None
     description: str | None = None
     own: bool = False
-    part: Part | None = None
+    part: str | None = None
     place: Place | None = field(default=None, compare=False)
 
 
