@@ -15,8 +15,8 @@ from timing import clocked, median
 
 import gemel
 from gemel.compiler.names.graph import bind
+from gemel.dbt.semantic.cache import remember
 from gemel.dbt.semantic.reading import read_manifest
-from gemel.spec.cache import remember
 
 SIZES = (500, 1_000, 2_000, 5_000)
 TURNS = 3

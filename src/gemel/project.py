@@ -1,7 +1,6 @@
 """What a user holds: a dbt project that can be asked."""
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gemel.dbt.project_file import find_project, places, project_name
 from gemel.dbt.running import Say, artifacts_dir, semantic_manifest, user_cache
-from gemel.dbt.semantic.reading import read_what_can_be
+from gemel.dbt.semantic.file import read_file
 from gemel.errors import About, BridgeError, FormatError, GemelError, Place, Problems, ProjectError, QueryError
-from gemel.spec.cache import recall, remember
 from gemel.spec.manifest import Dimension, Entity, Manifest, SavedQuery
 from gemel.spec.metric_tests import MetricTest, lost_metric_tests, read_metric_tests
 from gemel.spec.metrics import Metric
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow
 
-    from gemel.bi.definitions import Definitions
     from gemel.bi.exports.exported import Exported, View
     from gemel.bi.generation import Engine
     from gemel.compiler.compiled import Compiled
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from gemel.compiler.question.query import Query
     from gemel.dbt.manifest import ManifestReader
     from gemel.dbt.profile import Target
+    from gemel.dbt.semantic.definitions import Definitions
     from gemel.engines.connections.opening import Result, Warehouse
     from gemel.expectations.outcomes import Outcome
     from gemel.features.bound import Bound
@@ -45,9 +43,6 @@ if TYPE_CHECKING:
     from gemel.spec.project import DbtProject
     from gemel.training.training_set import Accuracy, Format, TrainingSet
 
-
-WORTH_A_CACHE = 100_000
-"""From how many bytes on a manifest is kept as it was read: of a few hundred metrics."""
 
 UNREACHABLE = frozenset({"G401", "G402", "G403", "G404", "G604", "G605"})
 """The codes that say nothing of a definition: the database or its profile is not there."""
@@ -113,7 +108,7 @@ def load_to_validate(
             f"{given.resolve()} is not in a dbt project: there is no dbt_project.yml",
             hint="run it in one, use --project-dir, or --manifest FILE with --database FILE",
         )
-    read, problems = _read(file, cache / "definitions.jsonl")
+    read, problems = read_file(file, cache)
     return Project(
         read,
         folder,
@@ -484,10 +479,10 @@ class Project:
 
     def _definitions(self) -> "Definitions":
         """As they stand in YAML."""
-        from gemel.bi.definitions import read_definitions
+        from gemel.dbt.semantic.definitions import read_definitions
 
         assert self.file is not None
-        return read_definitions(json.loads(self.file.read_bytes()), self.dbt)
+        return read_definitions(self.file, self.dbt)
 
     def _types(self, select: "Compiled") -> dict[str, str]:
         """The columns that a SELECT has, each with its type in DuckDB's words; none without a warehouse to ask."""
@@ -780,24 +775,3 @@ def _listed(name: str, element: Dimension | Entity) -> Listed:
 def _texts(items: Sequence[str]) -> tuple[str, ...]:
     """A lone text is a list of one: `metrics="revenue"` would otherwise be seven metrics of one letter."""
     return (items,) if isinstance(items, str) else tuple(items)
-
-
-def _read(file: Path, cache: Path) -> tuple[Manifest, tuple[GemelError, ...]]:
-    """A manifest's definitions, and what is to be said of those that cannot be meant. A large one is kept as read."""
-    try:
-        content = file.read_bytes()
-        known = recall(cache, content) if len(content) >= WORTH_A_CACHE else None
-        if known is not None:
-            return known, ()
-        data = json.loads(content)
-    except FileNotFoundError:
-        raise ProjectError("G601", f"there is no {file}", hint="`dbt parse` writes it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        hint = "it is to be a dbt project's target/semantic_manifest.json, which `dbt parse` writes"
-        raise ProjectError("G602", f"cannot read {file}: {error}", hint=hint) from None
-    except ValueError as error:
-        raise ProjectError("G602", f"{file} is not JSON: {error}", hint="`dbt parse` writes it anew") from None
-    manifest, problems = read_what_can_be(data)
-    if len(content) >= WORTH_A_CACHE and not problems:
-        remember(cache, content, manifest)
-    return manifest, problems

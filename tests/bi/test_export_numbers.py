@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from bi import tools
-from gemel.bi.definitions import read_definitions
 from gemel.bi.exports.exported import Source
 from gemel.bi.exports.formats import export
 from gemel.bi.exports.members import members
@@ -20,6 +19,7 @@ from gemel.bi.exports.stars import make_stars
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
+from gemel.dbt.semantic.definitions import parse_definitions
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import GemelError
 from gemel.spec.manifest import Dimension
@@ -46,7 +46,7 @@ def place(request):
     database = duckdb.connect()
     tables = script(marketplace.COLUMNS, marketplace.world(request.param))
     database.execute("attach ':memory:' as market; use market;" + tables)
-    source = Source(graph, "market", "duckdb", lambda: read_definitions(raw, DbtProject()), lambda sql: {}, str)
+    source = Source(graph, "market", "duckdb", lambda: parse_definitions(raw, DbtProject()), lambda sql: {}, str)
     known = {}
 
     def ask(metric, item):

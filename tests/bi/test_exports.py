@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from bi.test_export_numbers import READERS
-from gemel.bi.definitions import Definitions
 from gemel.bi.exports.exported import Source, View
 from gemel.bi.exports.formats import FORMATS, export
 from gemel.cli.exporting import FORMATS as OFFERED
 from gemel.compiler.names.graph import bind
+from gemel.dbt.semantic.definitions import Definitions
 from gemel.errors import FormatError
 from gemel.spec.manifest import Dimension, Entity, Manifest, Relation
 from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, Percentile, Ratio

@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from bi.osi_schema import schema
-from gemel.bi.definitions import read_definitions
 from gemel.bi.exports.exported import Source
 from gemel.bi.exports.formats import export
 from gemel.bi.imports.osi import load_osi, read_osi
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
+from gemel.dbt.semantic.definitions import parse_definitions
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import FormatError, Problems
 from gemel.spec.project import DbtProject
@@ -36,7 +36,7 @@ def exported(raw, format="osi", dialect="duckdb"):
         bind(read_manifest(raw), dialect),
         "shop",
         dialect,
-        lambda: read_definitions(raw, DbtProject()),
+        lambda: parse_definitions(raw, DbtProject()),
         lambda sql: {},
         str,
     )

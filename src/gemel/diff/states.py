@@ -13,6 +13,7 @@ from gemel.dbt.manifest import MANIFEST
 from gemel.dbt.profile import find_profiles
 from gemel.dbt.project_file import is_project, packages_dir
 from gemel.dbt.running import Say, is_parsed, run_dbt_into, target_dir
+from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
 from gemel.diff.models import Models, read_models
 from gemel.errors import GemelError, ProjectError, did_you_mean
 from gemel.features.binding import bind_features
@@ -69,8 +70,8 @@ def base_state(project: Project, base: str, *, say: Say = lambda line: None) -> 
         return _saved(project, base, path)
     if is_project(path):
         return _directory(project, base, path.resolve(), say)
-    if (path / "semantic_manifest.json").is_file():
-        return _saved(project, base, path / "semantic_manifest.json")
+    if (path / SEMANTIC_MANIFEST).is_file():
+        return _saved(project, base, path / SEMANTIC_MANIFEST)
     return _revision(project, base, say)
 
 
@@ -144,7 +145,7 @@ def _loaded(project: Project, folder: Path, artifacts: Path) -> Project:
     loaded = load_to_validate(
         folder,
         database=project.database,
-        manifest=artifacts / "semantic_manifest.json",
+        manifest=artifacts / SEMANTIC_MANIFEST,
         target=project.target,
         profiles_dir=_profiles(project, folder),
     )

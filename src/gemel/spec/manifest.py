@@ -3,7 +3,7 @@
 Text that a user wrote as SQL or as a filter template stays text here; binding it is the compiler's work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,6 +92,12 @@ class SavedQuery:
     description: str | None = None
 
 
+class IndexedMetrics(Sequence[Metric]):
+    """Metrics that can be looked up by name, each read when it is asked for."""
+
+    by_name: Mapping[str, Metric]
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     models: tuple[SemanticModel, ...]
@@ -104,3 +110,9 @@ class Manifest:
         """Those that some metric is made of. dbt has no use for others."""
         found = (metric.definition.measure for metric in self.metrics)
         return tuple(dict.fromkeys(measure for measure in found if measure is not None))
+
+    @property
+    def metrics_by_name(self) -> Mapping[str, Metric]:
+        """Those that are indexed are not read for it."""
+        metrics = self.metrics
+        return metrics.by_name if isinstance(metrics, IndexedMetrics) else {metric.name: metric for metric in metrics}

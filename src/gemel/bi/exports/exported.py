@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from gemel.bi.definitions import Definitions
 from gemel.bi.exports.stars import Refusal, Star, make_stars, restrict
 from gemel.bi.exports.texts import spoken
 from gemel.compiler.compiled import Compiled
 from gemel.compiler.names.graph import Graph
+from gemel.dbt.semantic.definitions import Definitions
 from gemel.errors import About, FormatError, QueryError
 from gemel.spec.manifest import Relation
 

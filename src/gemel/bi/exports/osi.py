@@ -10,13 +10,13 @@ from typing import Literal
 
 from sqlglot import exp
 
-from gemel.bi.definitions import Definitions
 from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes
 from gemel.bi.exports.members import Columns
 from gemel.bi.exports.stars import Field, Refusal, Said, Star, Table, anchor, prune, restrict, unshadow
 from gemel.bi.exports.texts import ANSI, Naming, bare, spoken
 from gemel.bi.yaml_text import commented, dump
 from gemel.compiler.sql.dialects import named
+from gemel.dbt.semantic.definitions import Definitions
 from gemel.errors import QueryError
 from gemel.spec.fields import Json
 

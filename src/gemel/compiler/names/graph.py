@@ -8,7 +8,6 @@ from gemel.compiler.names.joins import FARTHEST_HOPS, Hop, Ways
 from gemel.compiler.question.expressions import Texts
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
-from gemel.spec.cache import by_name
 from gemel.spec.manifest import Dimension, Entity, Manifest, SavedQuery, SemanticModel, TimeSpine
 from gemel.spec.metrics import Measure, Metric, MetricInput
 from gemel.spec.time import GRAINS, finer
@@ -285,7 +284,7 @@ def bind(manifest: Manifest, dialect: str = DIALECT) -> Graph:
     return Graph(
         manifest=manifest,
         models=models,
-        metrics=by_name(manifest.metrics),
+        metrics=manifest.metrics_by_name,
         saved_queries={query.name: query for query in manifest.saved_queries},
         spines=manifest.time_spines,
         custom_grains={name: spine for spine in manifest.time_spines for name, _ in spine.custom},

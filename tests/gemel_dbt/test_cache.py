@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import gemel.project
+import gemel.dbt.semantic.file
+from gemel.dbt.semantic import cache
+from gemel.dbt.semantic.cache import recall, remember
 from gemel.dbt.semantic.reading import read_manifest
-from gemel.spec import cache
-from gemel.spec.cache import by_name, recall, remember
 
 MANIFESTS = Path(__file__).parents[1] / "worlds" / "manifests"
 LATE = {
@@ -51,14 +51,14 @@ def test_what_was_read_comes_back_as_it_was(tmp_path, name):
 
 
 def test_metrics_are_read_one_by_one_as_they_are_asked_for(tmp_path, monkeypatch):
-    metrics = recall(kept(tmp_path), CONTENT).metrics
+    metrics = recall(kept(tmp_path), CONTENT).metrics_by_name
     read = []
     monkeypatch.setattr(cache.json, "loads", lambda line: read.append(line) or json.JSONDecoder().decode(line.decode()))
-    assert by_name(metrics)["late"].meta == LATE["config"]["meta"]
-    assert by_name(metrics)["late"].definition.inputs[1].offset_window.count == 7
+    assert metrics["late"].meta == LATE["config"]["meta"]
+    assert metrics["late"].definition.inputs[1].offset_window.count == 7
     assert len(read) == 1
-    assert list(by_name(metrics)) == ["late", "a", "b"]
-    assert "nothing" not in by_name(metrics) and by_name(metrics).get("nothing") is None
+    assert list(metrics) == ["late", "a", "b"]
+    assert "nothing" not in metrics and metrics.get("nothing") is None
 
 
 def test_another_manifest_or_another_reader_is_read_anew(tmp_path, monkeypatch):
@@ -112,17 +112,19 @@ def test_processes_that_start_at_once_do_not_disturb_each_other(tmp_path):
 def started(tmp_path, monkeypatch):
     """Load the manifest with these metrics; whether the definitions were read anew."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(gemel.project, "WORTH_A_CACHE", 1)
+    monkeypatch.setattr(gemel.dbt.semantic.file, "WORTH_A_CACHE", 1)
     file = tmp_path / "semantic_manifest.json"
     reading = []
 
     def start(*metrics):
         file.write_text(json.dumps({"semantic_models": [SALES], "metrics": metrics}))
-        monkeypatch.setattr(gemel.project, "read_what_can_be", lambda data: reading.append(1) or cache_free_read(data))
+        monkeypatch.setattr(
+            gemel.dbt.semantic.file, "read_what_can_be", lambda data: reading.append(1) or cache_free_read(data)
+        )
         reading.clear()
         return gemel.load(file, database=":memory:"), bool(reading)
 
-    cache_free_read = gemel.project.read_what_can_be
+    cache_free_read = gemel.dbt.semantic.file.read_what_can_be
     return start
 
 
@@ -145,6 +147,6 @@ def test_definitions_that_cannot_be_meant_are_refused_at_every_start(started):
 
 
 def test_a_small_manifest_is_read_faster_than_it_would_be_found(started, tmp_path, monkeypatch):
-    monkeypatch.setattr(gemel.project, "WORTH_A_CACHE", 10**5)
+    monkeypatch.setattr(gemel.dbt.semantic.file, "WORTH_A_CACHE", 10**5)
     assert started(LATE)[1] and started(LATE)[1]
     assert not (tmp_path / "cache").exists()

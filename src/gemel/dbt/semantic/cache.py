@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from gemel.spec import manifest, metrics
-from gemel.spec.manifest import Manifest
+from gemel.spec.manifest import IndexedMetrics, Manifest
 from gemel.spec.metrics import Metric
 
 _CLASSES: tuple[type[Any], ...] = (
@@ -28,8 +28,8 @@ _PARTS = {each: attrgetter(*(field.name for field in fields(each))) for each in 
 _TUPLE = -1
 
 
-class Metrics(Sequence[Metric]):
-    """Metrics as lines of JSON, each read when it is asked for."""
+class Metrics(IndexedMetrics):
+    """Metrics as lines of JSON."""
 
     def __init__(self, names: Sequence[str], lines: Sequence[bytes]) -> None:
         self.by_name = MetricsByName(self, {name: place for place, name in enumerate(names)})
@@ -68,10 +68,6 @@ class MetricsByName(Mapping[str, Metric]):
         return len(self._places)
 
 
-def by_name(metrics: Sequence[Metric]) -> Mapping[str, Metric]:
-    return metrics.by_name if isinstance(metrics, Metrics) else {metric.name: metric for metric in metrics}
-
-
 def recall(file: Path, content: bytes) -> Manifest | None:
     """What was read of `content`, a semantic_manifest.json; None where the file does not say it, or is none."""
     with suppress(OSError, ValueError, TypeError, KeyError, IndexError):
@@ -107,8 +103,8 @@ def _head(content: bytes, body: bytes) -> str:
 
 
 def _reader() -> str:
-    """What a manifest was read by: another version of gemel may read it otherwise."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    """What a manifest was read by, and into which values: another version of gemel may read it otherwise."""
+    files = sorted((*Path(__file__).parent.glob("*.py"), *Path(manifest.__file__).parent.glob("*.py")))
     stats = [(file.name, stat.st_size, stat.st_mtime_ns) for file in files for stat in (file.stat(),)]
     return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
 

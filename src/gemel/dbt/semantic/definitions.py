@@ -3,8 +3,10 @@
 Legacy YAML, which every dbt reads. A metric that is written over columns (newer YAML) becomes a measure and a metric.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gemel.dbt.semantic.models import read_relation
@@ -21,8 +23,13 @@ class Definitions:
     saved_queries: Mapping[str, Json]
 
 
-def read_definitions(manifest: Json, dbt: DbtProject) -> Definitions:
-    """`manifest` is the content of a semantic_manifest.json that could be read."""
+def read_definitions(file: Path, dbt: DbtProject) -> Definitions:
+    """Of a semantic_manifest.json that could be read."""
+    return parse_definitions(json.loads(file.read_bytes()), dbt)
+
+
+def parse_definitions(manifest: Json, dbt: DbtProject) -> Definitions:
+    """The same of its content."""
     models = {_name(item): _model(item, dbt) for item in objects(manifest, "semantic_models")}
     made = {
         measure["name"]: model
