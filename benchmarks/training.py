@@ -17,9 +17,9 @@ from report import Report, Table, ratio
 from timing import clocked, median, peak_memory
 
 from gemel.compiler.names.graph import Graph, bind
-from gemel.dbt.profile import Profile
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Warehouse
+from gemel.engines.connections.files import Profile
 from gemel.features.binding import bind_features
 from gemel.features.bound import Bound
 from gemel.features.selection import choose

@@ -102,6 +102,15 @@ DRIVERS = {"duckdb", "psycopg"}
 # Who may name a type of metric: where it is defined, read, and taken apart. Others ask `gemel.spec.metrics.Definition`.
 METRIC_TYPES = {"spec.metrics", "dbt.semantic.metrics", "compiler.names.resolution"}
 
+# What names an engine besides its own file, and why. Exports, in bi/exports, write a tool's own SQL.
+ENGINES_NAMED = {
+    "cli/exporting": "formats of other tools, listed without importing their exports",
+    "dbt/profile": "what dbt-duckdb calls the database of a target that names none",
+}
+
+# Words that are an engine's name, too.
+NO_ENGINES = {"materialize": "what gemel and Feast do", "sqlite": "Feast's online store"}
+
 # Paths and hosts of one machine have no place in a repository.
 MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(tmp|root|work|home|Users|opt|mnt|private)/[\w.]|\b[A-Z]:\\Users\\")
 MACHINE_PATHS_ALLOWED = {
@@ -188,6 +197,22 @@ def test_only_run_gives_sql_to_an_engine():
         and (found.target.split(".")[0] in DRIVERS or found.target.startswith("gemel.engines.connections"))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_only_an_engines_own_file_names_it():
+    from gemel.engines.lookup import every
+
+    names = {name for engine in every() for name in (engine.dialect, engine.name)} - NO_ENGINES.keys()
+    name = re.compile(rf"({'|'.join(names)})(://.*)?")
+    naming: dict[str, list[int]] = {}
+    for path in SOURCE.rglob("*.py"):
+        module = path.relative_to(SOURCE).with_suffix("").as_posix()
+        texts = [each for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, ast.Constant)]
+        lines = [each.lineno for each in texts if isinstance(each.value, str) and name.fullmatch(each.value)]
+        if lines and not module.startswith(("engines/", "bi/exports/")):
+            naming[module] = lines
+    assert naming.keys() - ENGINES_NAMED.keys() == set(), f"ask what the engine can do instead: {naming}"
+    assert ENGINES_NAMED.keys() - naming.keys() == set(), "these name none any more"
 
 
 def test_what_is_slow_to_import_is_imported_late():

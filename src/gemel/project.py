@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from gemel.bi.exports.exported import Exported, View
-    from gemel.bi.generation import Engine
+    from gemel.bi.generation import Destination
     from gemel.compiler.compiled import Compiled
     from gemel.compiler.names.graph import Graph
     from gemel.compiler.question.parsing import Spelled
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gemel.dbt.profile import Target
     from gemel.dbt.semantic.definitions import Definitions
     from gemel.engines.connections.opening import Result, Warehouse
+    from gemel.engines.engine import Engine
     from gemel.expectations.outcomes import Outcome
     from gemel.features.bound import Bound
     from gemel.features.stamps import Stamp
@@ -182,12 +183,15 @@ class Project:
             return bind(self.manifest, self.dialect)
 
     @cached_property
-    def adapter(self) -> str:
-        """What dbt calls the kind of warehouse that the project builds in: as its profile says, or its manifest."""
+    def engine(self) -> "Engine":
+        """What the project builds in: as its profile says, or its manifest."""
+        from gemel.engines.duckdb import DUCKDB
+        from gemel.engines.lookup import by_adapter
+
         if self._database is not None or self.dir is None:
-            return "duckdb"
+            return DUCKDB
         target = self.profile_target()
-        return target.kind if target is not None else self.dbt.adapter or "duckdb"
+        return by_adapter(target.kind if target is not None else self.dbt.adapter or DUCKDB.name)
 
     @property
     def database(self) -> "str | Path | duckdb.DuckDBPyConnection | None":
@@ -197,9 +201,7 @@ class Project:
     @property
     def dialect(self) -> str:
         """What the warehouse speaks, and definitions are written in."""
-        from gemel.engines.lookup import by_adapter
-
-        return by_adapter(self.adapter).dialect
+        return self.engine.dialect
 
     def profile_target(self) -> "Target | None":
         """What profiles.yml says of the project's target; None without a profile that can be read."""
@@ -236,8 +238,9 @@ class Project:
     @cached_property
     def warehouse(self) -> "Warehouse":
         """Where the rows are. Raises ProjectError or WarehouseError where the profile does not say it."""
-        from gemel.dbt.profile import Profile, read_target
+        from gemel.dbt.profile import read_target
         from gemel.engines.connections import duckdb
+        from gemel.engines.connections.files import Profile
         from gemel.engines.connections.opening import open_target
 
         if isinstance(self._database, str | Path):
@@ -393,9 +396,9 @@ class Project:
     def bi_files(self, spec: "FeatureSpec | None" = None) -> dict[str, str]:
         """What `gemel generate` writes for BI tools, as texts by path: saved queries' exports and wide views as dbt
         models. `spec` are the feature views, whose names are taken. Raises Problems (G70x)."""
-        return self._bi_files(spec, self._engine())
+        return self._bi_files(spec, self._destination())
 
-    def _bi_files(self, spec: "FeatureSpec | None", engine: "Engine") -> dict[str, str]:
+    def _bi_files(self, spec: "FeatureSpec | None", written_for: "Destination") -> dict[str, str]:
         from gemel.bi.generation import Taken, generate
 
         if self.dir is None or self.artifacts is None:
@@ -406,14 +409,14 @@ class Project:
             {view.name: "a feature view's" for view in views}, {each.name: "a feature service's" for each in services}
         )
         with self.placing():
-            return generate(self.graph, self.dbt, engine, root=self.dir, taken=taken)
+            return generate(self.graph, self.dbt, written_for, root=self.dir, taken=taken)
 
-    def _unfit_for_bi(self, engine: "Engine | None") -> Iterator[GemelError]:
+    def _unfit_for_bi(self, written_for: "Destination | None") -> Iterator[GemelError]:
         """What keeps the models for BI tools from being generated, besides what is wrong with their questions."""
-        from gemel.bi.generation import Engine
+        from gemel.bi.generation import Destination
 
         try:
-            self._bi_files(None, engine or Engine(self.adapter, self.dialect))
+            self._bi_files(None, written_for or Destination(self.engine))
         except Problems as problems:
             yield from (each for each in problems.errors if each.code.startswith("G70"))
 
@@ -424,15 +427,15 @@ class Project:
         declared = read_declared(self.dbt)
         return len(declared.views) + sum(len(query.exports) for query in declared.queries)
 
-    def _engine(self) -> "Engine":
-        from gemel.bi.generation import Engine
+    def _destination(self) -> "Destination":
+        from gemel.bi.generation import Destination
 
         try:
             warehouse, target = self.warehouse, self.profile_target()
             utc = self.runner.is_utc(target)
-            return Engine(self.adapter, self.dialect, self.runner.describe, warehouse.catalogs(), is_utc=utc)
+            return Destination(self.engine, self.runner.describe, warehouse.catalogs(), is_utc=utc)
         except GemelError:
-            return Engine(self.adapter, self.dialect)
+            return Destination(self.engine)
 
     def export(self, format: str, metrics: Sequence[str] = (), *, uri: str | None = None) -> "Exported":
         """The definitions in another tool's format (`osi`, `osi-0.2`, `superset`, `lookml`, `cube`, `snowflake`,
@@ -493,10 +496,11 @@ class Project:
 
     def _uri(self) -> str:
         """The warehouse as SQLAlchemy says it, without a password. Raises FormatError (G726)."""
+        from gemel.engines.duckdb import uri_of
         from gemel.engines.lookup import by_adapter
 
         if isinstance(self._database, str | Path):
-            return f"duckdb:///{Path(self._database).resolve()}"
+            return uri_of(Path(self._database).resolve())
         target = self.profile_target()
         uri = by_adapter(target.kind).uri if target is not None else None
         if target is not None and self.dir is not None and uri is not None:
@@ -645,7 +649,7 @@ class Project:
         else:
             yield from checks.check_in(graph, warehouse)
         if not self.problems:
-            yield from self._unfit_for_bi(self._engine() if warehouse else None)
+            yield from self._unfit_for_bi(self._destination() if warehouse else None)
             yield from self.features.warnings
             if self.features.views and warehouse is not None:
                 yield from self._workspace.mistyped()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gemel.compiler.compiled import Compiled
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import QueryError
 from gemel.spec.principal import OWNER, Principal
 
@@ -78,7 +79,7 @@ class Runner:
 class ScratchRunner:
     """A DuckDB of our own, in which tables are made: over a warehouse's tables, over files, or over nothing at all."""
 
-    dialect = "duckdb"
+    dialect = DIALECT
 
     def __init__(self, scratch: "Scratch", principal: Principal = OWNER) -> None:
         self.principal = principal

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from gemel.bi.declared import read_declared
-from gemel.bi.generation import Engine, Taken, generate
+from gemel.bi.generation import Destination, Taken, generate
 from gemel.compiler.names.graph import bind
 from gemel.dbt.manifest import parse_project
+from gemel.engines.lookup import by_adapter
 from gemel.errors import Problems, WarehouseError
 from gemel.files import compare, write
 from gemel.spec.manifest import Manifest, SavedQuery
@@ -18,7 +19,7 @@ from gemel.spec.metrics import Percentile
 from gemel.spec.project import DbtProject
 from worlds.shop import METRICS, MODELS, ORDERS, REVENUE, SPINE, over
 
-DUCKDB = Engine("duckdb", "duckdb")
+DUCKDB = Destination(by_adapter("duckdb"))
 BY_SEGMENT = SavedQuery("segments", ("orders", "revenue_per_order"), ("customer__segment", "metric_time__month"))
 
 
@@ -187,7 +188,7 @@ def test_text_that_dbt_would_take_for_a_template_reaches_the_engine_as_it_is(tmp
 
 def test_each_engine_gets_its_own_words(tmp_path):
     made = Made(tmp_path, asked=[saved("segments", export("by_segment"))])
-    sql = made.sql("by_segment", Engine("postgres", "postgres"))
+    sql = made.sql("by_segment", Destination(by_adapter("postgres")))
     assert "CAST(SUM(orders.amount) AS DOUBLE PRECISION) / NULLIF(COUNT(*), 0)" in sql
 
 
@@ -239,10 +240,10 @@ def test_a_model_over_what_is_generated_from_others_is_no_circle(tmp_path):
 def test_a_column_that_the_engine_would_cut_is_refused(tmp_path):
     query = SavedQuery("deep", ("orders",), ("customer__region__country__country_name",))
     made = Made(tmp_path, queries=[query], asked=[saved("deep", export("deep"))])
-    made.files(Engine("postgres", "postgres"))
+    made.files(Destination(by_adapter("postgres")))
     long = SavedQuery("long", ("orders",), ({"name": "order__status", "alias": "s" * 64},))  # type: ignore[arg-type]
     made = Made(tmp_path, queries=[long], asked=[saved("long", export("long"))])
-    assert "longer than the 63 bytes that postgres keeps" in made.refused(Engine("postgres", "postgres"))[0]
+    assert "longer than the 63 bytes that postgres keeps" in made.refused(Destination(by_adapter("postgres")))[0]
 
 
 def test_a_query_that_cannot_be_asked_is_told_as_it_would_be(tmp_path):
@@ -295,7 +296,7 @@ def test_a_formula_that_the_engine_cannot_say_is_told_as_a_reason(tmp_path):
     median = over(replace(REVENUE, name="middle", agg="percentile", percentile=Percentile(0.5)), "middle")
     made = Made(tmp_path, models=[WIDE])
     made.graph = bind(Manifest(MODELS, (*METRICS, median), (), (SPINE,)))
-    meta = made.yml(Engine("trino", "trino"))["models"][0]["config"]["meta"]["gemel"]
+    meta = made.yml(Destination(by_adapter("trino")))["models"][0]["config"]["meta"]["gemel"]
     assert meta["metrics_without_formula"]["middle"] == "a percentile cannot be said in trino yet"
     assert "middle" in made.yml()["models"][0]["config"]["meta"]["gemel"]["metrics"]
 
@@ -429,7 +430,7 @@ def described(**types):
 
 def test_types_are_what_the_engine_says_and_without_one_what_it_said_last(tmp_path):
     made = Made(tmp_path, asked=[saved("segments", export("a"))])
-    asked = Engine("postgres", "postgres", described(customer__segment="VARCHAR", revenue_per_order="DOUBLE"))
+    asked = Destination(by_adapter("postgres"), described(customer__segment="VARCHAR", revenue_per_order="DOUBLE"))
     told = {column["name"]: column["data_type"] for column in made.yml(asked)["models"][0]["columns"]}
     assert told == {
         "customer__segment": "TEXT",
@@ -439,21 +440,21 @@ def test_types_are_what_the_engine_says_and_without_one_what_it_said_last(tmp_pa
     }
     files = made.files(asked)
     write(tmp_path, files, compare(tmp_path, files), once={})
-    assert compare(tmp_path, made.files(Engine("postgres", "postgres"))) == []
+    assert compare(tmp_path, made.files(Destination(by_adapter("postgres")))) == []
 
     def nothing_there(sql):
         raise WarehouseError("G405", "no such table")
 
-    assert compare(tmp_path, made.files(Engine("postgres", "postgres", nothing_there))) == []
+    assert compare(tmp_path, made.files(Destination(by_adapter("postgres"), nothing_there))) == []
 
 
 def test_a_time_that_each_session_cuts_otherwise_is_refused(tmp_path):
     table = Made(tmp_path, asked=[saved("segments", export("a"))])
     zoned = described(metric_time__month="TIMESTAMP WITH TIME ZONE")
-    assert "which dbt's session cuts in its own zone" in table.refused(Engine("duckdb", "duckdb", zoned))[0]
-    table.files(Engine("duckdb", "duckdb", zoned, is_utc=True))
+    assert "which dbt's session cuts in its own zone" in table.refused(Destination(by_adapter("duckdb"), zoned))[0]
+    table.files(Destination(by_adapter("duckdb"), zoned, is_utc=True))
     view = Made(tmp_path, asked=[saved("segments", export("a", export_as="view"))])
-    refused = view.refused(Engine("duckdb", "duckdb", zoned, is_utc=True))
+    refused = view.refused(Destination(by_adapter("duckdb"), zoned, is_utc=True))
     assert refused[0].startswith("G709 ") and "each reader of a view" in refused[0]
 
 
@@ -464,7 +465,7 @@ def zoned_table(table):
 
 
 def test_a_time_with_a_zone_is_seen_where_the_answer_has_none_and_in_a_filter(tmp_path):
-    engine = Engine("postgres", "postgres", zoned_table)
+    engine = Destination(by_adapter("postgres"), zoned_table)
     made = Made(tmp_path, asked=[saved("segments", export("a"))])
     [told] = made.refused(engine)
     assert told.startswith("G709 'a' reads orders.ordered_at, a time with a zone")
@@ -481,7 +482,7 @@ def test_a_time_that_is_converted_where_it_is_read_has_no_zone_any_more(tmp_path
     converted = [replace(each, expr="ordered_at at time zone 'UTC'") for each in orders.dimensions[:1]]
     models = (replace(orders, dimensions=(*converted, *orders.dimensions[1:])), *MODELS[1:])
     made.graph = bind(Manifest(models, METRICS, (BY_SEGMENT,), (SPINE,)))
-    made.files(Engine("postgres", "postgres", zoned_table))
+    made.files(Destination(by_adapter("postgres"), zoned_table))
 
 
 def test_what_is_declared_is_read_from_a_manifest_that_says_nothing():

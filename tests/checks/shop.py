@@ -5,9 +5,9 @@ import yaml
 
 from gemel import checks
 from gemel.compiler.names.graph import bind
-from gemel.dbt.profile import Profile
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Warehouse
+from gemel.engines.connections.files import Profile
 from gemel.run import Runner
 
 SALES = """

@@ -12,8 +12,8 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from gemel.dbt.profile import Attachment, Profile
 from gemel.engines.connections.duckdb import Warehouse
+from gemel.engines.connections.files import Attachment, Profile
 from gemel.errors import WarehouseError
 
 

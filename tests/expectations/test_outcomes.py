@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sales import COLUMNS, ROWS, outcomes, told
 
-from gemel.dbt.profile import Profile
 from gemel.engines.connections import duckdb as duck
+from gemel.engines.connections.files import Profile
 from gemel.engines.connections.postgres import Server
 from gemel.engines.connections.postgres import Warehouse as Postgres
 

@@ -6,9 +6,9 @@ import pytest
 
 from gemel.compiler.compiled import compile_table
 from gemel.compiler.names.graph import bind
-from gemel.dbt.profile import Profile
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Warehouse
+from gemel.engines.connections.files import Profile
 from gemel.errors import Problems, WarehouseError
 from gemel.features.binding import bind_features
 from gemel.features.columns import Known, decide_types, read_recorded

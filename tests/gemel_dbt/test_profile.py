@@ -2,7 +2,9 @@
 
 import pytest
 
-from gemel.dbt.profile import Attachment, catalog_of, read_profile
+from gemel.dbt.profile import catalog_of, read_target
+from gemel.engines.connections.files import Attachment
+from gemel.engines.connections.opening import open_target
 from gemel.errors import ProjectError, WarehouseError
 
 PROFILES = """\
@@ -39,6 +41,10 @@ def project(tmp_path, monkeypatch):
     (shop / "dbt_project.yml").write_text("name: shop\nprofile: shop\n")
     (shop / "profiles.yml").write_text(PROFILES)
     return shop
+
+
+def read_profile(project, **asked):
+    return open_target(read_target(project, **asked), project).profile
 
 
 def refused(project, **asked):

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gemel.compiler.names.graph import bind
-from gemel.dbt.profile import Profile
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Scratch, Warehouse
+from gemel.engines.connections.files import Profile
 from gemel.errors import GemelError
 from gemel.features.selection import choose
 from gemel.features.tables import Tables

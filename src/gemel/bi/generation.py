@@ -6,9 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from gemel.bi.consumers import Consumer, exposure
 from gemel.bi.declared import Declared, read_declared
 from gemel.bi.models import BiModel, compile_model, properties, unfit_columns, write_model
@@ -16,6 +13,8 @@ from gemel.bi.saved import saved_models
 from gemel.bi.wide import wide_model
 from gemel.bi.zones import Describe, Zones
 from gemel.compiler.names.graph import Graph
+from gemel.engines.engine import Engine
+from gemel.engines.types import engine_type
 from gemel.errors import BiError, GemelError, Problems, WarehouseError
 from gemel.files import headed, models_folder, read_yaml, to_yaml
 from gemel.spec.fields import Json
@@ -26,14 +25,13 @@ Types = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """What the models are written for: dbt's name of it, its dialect, and the database itself if it can be asked.
+class Destination:
+    """What the models are written for: an engine, and the database itself if it can be asked.
 
     `is_utc` says that dbt's sessions there are surely in UTC, as gemel's own are.
     """
 
-    adapter: str
-    dialect: str
+    engine: Engine
     describe: Describe | None = None
     catalogs: frozenset[str] | None = None
     is_utc: bool = False
@@ -47,18 +45,18 @@ class Taken:
     exposures: Mapping[str, str] = field(default_factory=dict)
 
 
-def generate(graph: Graph, dbt: DbtProject, engine: Engine, *, root: Path, taken: Taken) -> dict[str, str]:
+def generate(graph: Graph, dbt: DbtProject, destination: Destination, *, root: Path, taken: Taken) -> dict[str, str]:
     """Every generated file's text by its path below `root`. Raises Problems (G70x) with all that cannot be made."""
     declared = read_declared(dbt)
     folder = models_folder(root, "bi")
     taken = _taken(dbt, folder, taken)
     problems: list[GemelError] = [*declared.problems]
-    models = list(_models(graph, declared, engine, problems))
-    problems += _unfit(models, engine, taken)
+    models = list(_models(graph, declared, destination.engine, problems))
+    problems += _unfit(models, destination.engine, taken)
     files: dict[str, str] = {}
     for model in models if not problems else ():
         try:
-            written = write_model(model, dbt, engine.dialect)
+            written = write_model(model, dbt, destination.engine.dialect)
         except GemelError as error:
             error.about = model.about
             problems.append(error)
@@ -69,12 +67,12 @@ def generate(graph: Graph, dbt: DbtProject, engine: Engine, *, root: Path, taken
             hint = "what is generated cannot be asked by the saved query, or seen by the wide view, that it is made of"
             problems.append(BiError("G703", told, hint=hint, about=model.about))
     exposures = list(_exposures(graph, declared, models, dbt, taken, problems))
-    types = _types(models, engine, root, problems) if not problems else {}
+    types = _types(models, destination, root, problems) if not problems else {}
     if problems:
         raise Problems(dict.fromkeys(problems))
     content: Json = {}
     if models:
-        content["models"] = [properties(model, types.get(model.name, {}), engine.dialect) for model in models]
+        content["models"] = [properties(model, types.get(model.name, {}), destination.engine) for model in models]
     if exposures:
         content["exposures"] = exposures
     if content:
@@ -127,7 +125,7 @@ def _unfit(models: list[BiModel], engine: Engine, taken: Taken) -> Iterator[Geme
     """What keeps dbt from building the models, seen before anything is written."""
     first: dict[str, BiModel] = {}
     for model in models:
-        yield from unfit_columns(model, engine.adapter)
+        yield from unfit_columns(model, engine)
         if not re.fullmatch(r"[A-Za-z0-9_-]+", model.name):
             told = f"{model.name[:100]!r} would be the name of a dbt model, which it cannot be"
             hint = "name it in letters, digits and underscores; `alias:` can say another name for the table"
@@ -183,50 +181,35 @@ def _kind_and_name(model: BiModel) -> tuple[str, str]:
     return "saved_queries" if model.about.kind == "saved_query" else "wide_views", model.about.name
 
 
-def _types(models: list[BiModel], engine: Engine, root: Path, problems: list[GemelError]) -> Types:
+def _types(models: list[BiModel], destination: Destination, root: Path, problems: list[GemelError]) -> Types:
     """What the engine says of each model, or said when it was generated last: a clone without a database generates
     the same."""
+    engine, describe = destination.engine, destination.describe
     recorded = _recorded(read_yaml(root / models_folder(root, "bi") / "_bi.yml"))
     types: dict[str, Mapping[str, str]] = {}
-    zones = Zones(engine.describe, engine.catalogs, engine.dialect) if engine.describe else None
+    zones = Zones(describe, destination.catalogs, engine.dialect) if describe else None
     for model in models:
         types[model.name] = recorded.get(model.name, {})
-        if engine.describe is None:
+        if describe is None:
             continue
         try:
-            told = dict(engine.describe(compile_model(model, engine.catalogs, engine.dialect)))
+            told = dict(describe(compile_model(model, destination.catalogs, engine.dialect)))
         except WarehouseError:
             continue  # not built yet; `dbt build` will tell of anything else
-        types[model.name] = {name: _spelled(type_, engine.dialect) for name, type_ in told.items()}
+        types[model.name] = {name: engine_type(type_, engine) for name, type_ in told.items()}
         cut = zones.cut(model, told) if zones else None
-        if cut is not None and not (engine.is_utc and model.export.kind == "table"):
+        if cut is not None and not (destination.is_utc and model.export.kind == "table"):
             problems.append(_unsure(model, cut, engine))
     return types
 
 
-def _spelled(type_: str, dialect: str) -> str:
-    """A type in DuckDB's words, in the engine's."""
-    if dialect == "duckdb":
-        return type_
-    try:
-        return str(exp.DataType.build(type_, dialect="duckdb").sql(dialect))
-    except SqlglotError:
-        return type_
-
-
 def _unsure(model: BiModel, time: str, engine: Engine) -> GemelError:
-    told = f"{model.name!r} reads {time}, a time with a zone, which"
     if model.export.kind == "view":
-        told, way = f"{told} each reader of a view cuts in the zone of its own session", "export it as a table, in UTC"
-    elif engine.dialect == "duckdb":
-        told, way = (
-            f"{told} dbt's session cuts in its own zone",
-            "give the profile's target `settings: {TimeZone: UTC}`",
-        )
+        who, way = "each reader of a view cuts in the zone of its own session", "export it as a table, in UTC"
     else:
-        way = "have dbt's role start in UTC (`ALTER ROLE ... SET timezone = 'UTC'`)"
-        told = f"{told} dbt's session cuts in its own zone"
+        who, way = "dbt's session cuts in its own zone", engine.utc_hint
     hint = f"convert it to a time without a zone in the dbt model, or {way}"
+    told = f"{model.name!r} reads {time}, a time with a zone, which {who}"
     return BiError("G709", told, hint=hint, about=model.about)
 
 

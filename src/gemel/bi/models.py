@@ -9,7 +9,7 @@ from typing import Any
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import identifier
-from gemel.engines.lookup import by_adapter, by_dialect
+from gemel.engines.engine import Engine
 from gemel.errors import About, BiError, GemelError
 from gemel.files import headed, plain, told_apart
 from gemel.spec.fields import Json
@@ -66,13 +66,13 @@ def compile_model(model: BiModel, catalogs: frozenset[str] | None, dialect: str)
     return compiled(model.plan, Context.naming(dialect, catalogs))
 
 
-def properties(model: BiModel, types: Mapping[str, str], dialect: str) -> Json:
+def properties(model: BiModel, types: Mapping[str, str], engine: Engine) -> Json:
     """What stands in `_bi.yml`. `types` are those of the columns, as far as they are known."""
     tests = []
     if model.keys:
         test = {
             "name": f"{model.name}_has_one_row_for_each_{model.each}",
-            "arguments": {"column_name": told_apart(model.keys, by_dialect(dialect))},
+            "arguments": {"column_name": told_apart(model.keys, engine)},
         }
         tests.append({"unique": test})
     return {
@@ -84,14 +84,14 @@ def properties(model: BiModel, types: Mapping[str, str], dialect: str) -> Json:
     }
 
 
-def unfit_columns(model: BiModel, adapter: str) -> Iterator[GemelError]:
+def unfit_columns(model: BiModel, engine: Engine) -> Iterator[GemelError]:
     """G704 for each column whose name the warehouse or dbt would not keep as it is."""
-    longest = by_adapter(adapter).longest_name
+    longest = engine.longest_name
     for column in model.columns:
         if not column.name.isidentifier() or not column.name.isascii():
             why = "which is no name of a column"
         elif longest is not None and len(column.name) > longest:
-            why = f"which is longer than the {longest} bytes that {adapter} keeps of a name"
+            why = f"which is longer than the {longest} bytes that {engine.name} keeps of a name"
         else:
             continue
         yield BiError(

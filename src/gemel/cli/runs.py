@@ -43,7 +43,6 @@ def tells_openlineage(job: str) -> Callable[[Callable[..., Any]], Callable[..., 
 
 def namespaces(project: "Project") -> "Namespaces":
     """The warehouse that the project's profile names, and the project itself."""
-    from gemel.engines.lookup import by_adapter
     from gemel.errors import GemelError
     from gemel.graph.openlineage import Namespaces, namespace
 
@@ -52,7 +51,7 @@ def namespaces(project: "Project") -> "Namespaces":
         settings = target.rendered() if target else {}
     except GemelError:
         settings = {}
-    return Namespaces(namespace(by_adapter(project.adapter), settings), project.name)
+    return Namespaces(namespace(project.engine, settings), project.name)
 
 
 def _told(file: Path, job: str, project: "Project", work: Callable[[], Any], *, views: Sequence[str]) -> Any:

@@ -7,12 +7,12 @@ are rendered, with `env_var`, so that a variable missing for another target does
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gemel.dbt.project_file import read_project_file, read_yaml
-from gemel.errors import Place, ProjectError, WarehouseError, did_you_mean
+from gemel.errors import Place, ProjectError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +54,6 @@ class Target:
         """The environment variable that a setting is taken from, if it is."""
         found = re.search(r"""env_var\(\s*['"](\w+)['"]""", str(self.written.get(key, "")))
         return found[1] if found else None
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """Another DuckDB file that the project reads, under the name that its SQL uses."""
-
-    path: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One target of one profile. `database` is what SQL calls the file: `gemel` for gemel.duckdb."""
-
-    name: str
-    target: str
-    path: str
-    database: str
-    schema: str = "main"
-    attach: tuple[Attachment, ...] = ()
-    extensions: tuple[str, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
-    profiles_dir: str | None = None
-    is_default_target: bool = True
-
-    @property
-    def catalogs(self) -> frozenset[str]:
-        """The database names that exist once connected. A relation in any other one is looked for by schema."""
-        return frozenset({self.database, *(each.name for each in self.attach)})
-
-
-def read_profile(project_dir: Path, *, target: str | None = None, profiles_dir: str | None = None) -> Profile:
-    """The DuckDB files of the profile that dbt_project.yml names, at `target` or its own default.
-
-    Raises ProjectError (G604) where dbt would not find or read it, WarehouseError (G404) for an adapter other
-    than duckdb.
-    """
-    found = read_target(project_dir, target=target, profiles_dir=profiles_dir)
-    return duckdb_profile(found, project_dir)
 
 
 def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: str | None = None) -> Target:
@@ -147,62 +108,9 @@ def find_profiles(project_dir: Path, profiles_dir: str | None = None) -> Path:
     )
 
 
-def duckdb_profile(target: Target, project_dir: Path) -> Profile:
-    """A target's DuckDB files. Raises WarehouseError (G404) for an adapter other than duckdb."""
-    output, file = target.rendered(), target.file
-    if target.kind != "duckdb":
-        raise not_asked(target, "duckdb")
-    path = str(output.get("path") or ":memory:")
-    if path.startswith(("md:", "motherduck:")):
-        raise WarehouseError("G404", "MotherDuck cannot be asked for now, only DuckDB files", place=Place(str(file)))
-    attached = [each for each in _list(output.get("attach")) if isinstance(each, dict) and each.get("path")]
-    settings = output.get("settings")
-    return Profile(
-        name=target.profile,
-        target=target.name,
-        path=path if path == ":memory:" else resolve_path(path, project_dir),
-        database=str(output.get("database") or catalog_of(path)),
-        schema=str(output.get("schema") or "main"),
-        attach=tuple(
-            Attachment(
-                resolve_path(str(each["path"]), project_dir),
-                str(each.get("alias") or catalog_of(str(each["path"]))),
-            )
-            for each in attached
-        ),
-        extensions=tuple(str(e.get("name") if isinstance(e, dict) else e) for e in _list(output.get("extensions"))),
-        settings={str(key): str(value) for key, value in settings.items()} if isinstance(settings, dict) else {},
-        profiles_dir=str(file.parent),
-        is_default_target=target.is_default,
-    )
-
-
-def not_asked(target: Target, *known: str) -> WarehouseError:
-    return WarehouseError(
-        "G404",
-        f"target {target.name!r} of profile {target.profile!r} is of type {target.kind!r}: only {' and '.join(known)} "
-        "can be asked for now",
-        place=Place(str(target.file)),
-        hint="`gemel query --compile` and `gemel generate` still write the SQL for it",
-    )
-
-
 def catalog_of(path: str) -> str:
     """The name DuckDB itself gives a file: `gemel` for `build/gemel.duckdb`, `a` for `a.b.duckdb`."""
     return "memory" if path == ":memory:" else Path(path).name.split(".")[0]
-
-
-def resolve_path(path: str, project_dir: Path) -> str:
-    """A relative path is meant from the project, where people run dbt; failing that, from where we stand."""
-    if "://" in path:
-        return path
-    plain = Path(path).expanduser()
-    beside = project_dir / plain
-    return str(plain if not beside.exists() and plain.exists() else beside)
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _render(value: Any, file: Path) -> Any:

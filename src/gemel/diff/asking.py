@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
@@ -19,7 +19,7 @@ from sqlglot.errors import SqlglotError
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.sql import dialects
-from gemel.dbt.profile import duckdb_profile, read_target
+from gemel.dbt.profile import read_target
 from gemel.dbt.running import Say, run_dbt_into, target_dir
 from gemel.diff.models import Node
 from gemel.diff.states import State
@@ -247,21 +247,17 @@ class _Profile:
 
 @contextmanager
 def _profile(project: Project) -> Iterator[_Profile]:
-    """A profile with which dbt can only read: of a DuckDB file, the file attached to a database in memory."""
+    """A profile with which dbt can only read, where the engine has such settings."""
     assert project.dir is not None
-    if project.adapter != "duckdb" or project.profile_target() is None:
+    read_only = project.engine.read_only
+    if read_only is None or project.profile_target() is None:
         yield _Profile(project.profiles_dir)
         return
     import yaml
 
     target = read_target(project.dir, target=project.target, profiles_dir=project.profiles_dir)
-    profile = duckdb_profile(target, project.dir)
-    file = str(project.database) if isinstance(project.database, str | Path) else profile.path
-    written: dict[str, Any] = dict(target.written)
-    if file != ":memory:" and Path(file).is_file():
-        own = {"path": str(Path(file).resolve()), "alias": profile.database, "read_only": True}
-        others = [{**each, "read_only": True} for each in written.get("attach") or () if isinstance(each, dict)]
-        written |= {"path": ":memory:", "database": profile.database, "attach": [own, *others]}
+    file = project.database if isinstance(project.database, str | Path) else None
+    written = read_only(target, project.dir, file)
     folder = Path(tempfile.mkdtemp(prefix="gemel-profile-"))
     try:
         outputs = {target.profile: {"target": target.name, "outputs": {target.name: written}}}

@@ -23,8 +23,8 @@ def _source(table: Table) -> Arguments:
 
 ATHENA = replace(
     TRINO,
+    name="athena",
     dialect="athena",
-    adapters=("athena",),
     address=("region_name",),
     feast=FeastStore("AthenaSource", f"{CONTRIB}.athena_offline_store.athena_source", _source, _store),
 )

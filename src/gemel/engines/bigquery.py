@@ -50,8 +50,8 @@ def inline_windows(select: exp.Query) -> None:
 
 
 BIGQUERY = Engine(
+    name="bigquery",
     dialect="bigquery",
-    adapters=("bigquery",),
     capabilities=frozenset({Capability.APPROXIMATE_PERCENTILES, Capability.ZONED_TIMES}),
     rewrites=(asof_to_join, day_to_moment, counted_interval, same_zone, filter_to_case, inline_windows),
     feast=FeastStore("BigQuerySource", FEAST, dotted, _store),

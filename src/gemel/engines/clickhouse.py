@@ -47,8 +47,8 @@ def named_outputs(select: exp.Query) -> None:
 
 
 CLICKHOUSE = Engine(
+    name="clickhouse",
     dialect="clickhouse",
-    adapters=("clickhouse",),
     capabilities=COMMON - {Capability.RANGES, Capability.PERCENTILES, Capability.APPROXIMATE_PERCENTILES},
     rewrites=(asof_to_join, precise_time, signed_count, named_outputs),
     model_config=(("query_settings", json.dumps(dict.fromkeys(SETTINGS, 1))),),

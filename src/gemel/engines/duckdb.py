@@ -1,9 +1,9 @@
 """DuckDB, which has all that the compiler writes, and in which gemel computes what it computes by itself."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gemel.dbt.profile import Target, duckdb_profile
+from gemel.dbt.profile import Target
 from gemel.engines.engine import COMMON, Capability, Engine
 from gemel.engines.stores import FEAST, FeastStore
 
@@ -17,13 +17,31 @@ named in, and that scratch databases, Parquet files and Feast's offline store ar
 
 def _connect(target: Target, project_dir: Path) -> "Warehouse":
     from gemel.engines.connections.duckdb import Warehouse
+    from gemel.engines.connections.files import read_files
 
-    return Warehouse(duckdb_profile(target, project_dir))
+    return Warehouse(read_files(target, project_dir))
+
+
+def _uri(target: Target, project_dir: Path) -> str:
+    from gemel.engines.connections.files import read_files
+
+    return uri_of(read_files(target, project_dir).path)
+
+
+def uri_of(file: str | Path) -> str:
+    """A DuckDB file for SQLAlchemy."""
+    return f"duckdb:///{file}"
+
+
+def _read_only(target: Target, project_dir: Path, file: str | Path | None) -> dict[str, Any]:
+    from gemel.engines.connections.files import read_only
+
+    return read_only(target, project_dir, file)
 
 
 DUCKDB = Engine(
+    name=DIALECT,
     dialect=DIALECT,
-    adapters=(DIALECT,),
     capabilities=COMMON
     | {
         Capability.ISODOW,
@@ -45,5 +63,6 @@ DUCKDB = Engine(
     ),
     utc_hint="give the profile's target `settings: {TimeZone: UTC}`",
     connect=_connect,
-    uri=lambda target, project_dir: f"duckdb:///{duckdb_profile(target, project_dir).path}",
+    uri=_uri,
+    read_only=_read_only,
 )

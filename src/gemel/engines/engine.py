@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gemel.dbt.profile import Target
 from gemel.engines.rewrites import Rewrite, asof_to_join
@@ -48,18 +48,20 @@ COMMON = frozenset(
 class Engine:
     """One kind of database.
 
-    `dialect` is sqlglot's name of its SQL, `adapters` are dbt's names of the database, the first of them the usual one.
+    `name` is dbt's, of its adapter; `dialect` is sqlglot's, of its SQL.
     `rewrites` make a lowered SELECT one that the engine takes, in this order.
     `longest_name` is in bytes. `unscaled_types` are those that dbt's catalog lists without their scale, so that their
     values may have fractions. `model_config` is what the dbt config of a feature table has besides, Python by name.
     `address` names the settings of dbt's target that tell the database from others, for OpenLineage.
     `utc_hint` says how dbt's sessions are kept in UTC.
-    `connect` opens the database that a target names, in a project's folder; None where gemel only writes for it.
-    `uri` is the same database for SQLAlchemy, without a password.
+
+    These take a target of dbt's profile and the project's folder. `connect` opens the database; None where gemel only
+    writes for it. `uri` names it for SQLAlchemy, without a password. `read_only` are settings with which dbt can only
+    read it, or another file instead; None where there are none.
     """
 
+    name: str
     dialect: str
-    adapters: tuple[str, ...] = ()
     capabilities: frozenset[Capability] = COMMON
     rewrites: tuple[Rewrite, ...] = (asof_to_join,)
     longest_name: int | None = None
@@ -70,11 +72,7 @@ class Engine:
     utc_hint: str = "have dbt's sessions start in UTC"
     connect: "Callable[[Target, Path], Warehouse] | None" = None
     uri: Callable[[Target, Path], str] | None = None
-
-    @property
-    def name(self) -> str:
-        """What people call it: dbt's name."""
-        return self.adapters[0] if self.adapters else self.dialect
+    read_only: Callable[[Target, Path, str | Path | None], dict[str, Any]] | None = None
 
     def has(self, capability: Capability) -> bool:
         return capability in self.capabilities

@@ -23,18 +23,19 @@ NAMES = (
 
 def by_dialect(dialect: str) -> Engine:
     """The engine that speaks one of sqlglot's dialects: with what most engines can, where nothing is noted of it."""
-    return _noted(dialect) or next((each for each in _others() if each.dialect == dialect), None) or Engine(dialect)
+    engine = _noted(dialect) or next((each for each in _others() if each.dialect == dialect), None)
+    return engine or Engine(dialect, dialect)
 
 
 def by_adapter(adapter: str) -> Engine:
     """The engine of a dbt adapter. One that sqlglot has never heard of is taken to speak as DuckDB does."""
-    engine = _noted(adapter) or next((each for each in _others() if adapter in each.adapters), None)
+    engine = _noted(adapter) or next((each for each in _others() if each.name == adapter), None)
     if engine is not None:
         return engine
     if Dialect.get(adapter):
         return by_dialect(adapter)
     duckdb = by_dialect("duckdb")
-    return Engine(duckdb.dialect, (adapter,), duckdb.capabilities, duckdb.rewrites)
+    return Engine(adapter, duckdb.dialect, duckdb.capabilities, duckdb.rewrites)
 
 
 def every() -> tuple[Engine, ...]:

@@ -1,5 +1,7 @@
 """Engines of which only their SQL is noted, and that nobody here has run."""
 
+from dataclasses import replace
+
 from gemel.engines.engine import COMMON, Capability, Engine
 from gemel.engines.rewrites import (
     asof_to_join,
@@ -14,45 +16,48 @@ from gemel.engines.trino import weeks_in_days
 _PERCENTILES = {Capability.PERCENTILES, Capability.APPROXIMATE_PERCENTILES}
 _LIKE_POSTGRES = (asof_to_join, unzoned_truncation, type_nulls)
 
+_SQLSERVER = Engine(
+    "sqlserver",
+    "tsql",
+    COMMON - {Capability.RANGES, Capability.MONDAY_WEEKS},
+    (asof_to_join, filter_to_case),
+)
+
 OTHERS = (
     Engine(
         "mysql",
-        ("mysql",),
+        "mysql",
         COMMON - _PERCENTILES - {Capability.MONDAY_WEEKS},
         (asof_to_join, filter_to_case),
     ),
-    Engine(
-        "tsql",
-        ("sqlserver", "synapse"),
-        COMMON - {Capability.RANGES, Capability.MONDAY_WEEKS},
-        (asof_to_join, filter_to_case),
-    ),
-    Engine("fabric", ("fabric",), COMMON - {Capability.RANGES}),
+    _SQLSERVER,
+    replace(_SQLSERVER, name="synapse"),
+    Engine("fabric", "fabric", COMMON - {Capability.RANGES}),
     Engine(
         "oracle",
-        ("oracle",),
+        "oracle",
         COMMON - {Capability.MONDAY_WEEKS},
         (asof_to_join, day_to_moment, filter_to_case),
     ),
     Engine(
         "presto",
-        ("presto",),
+        "presto",
         COMMON - {Capability.PERCENTILES},
         (asof_to_join, is_true_to_coalesce, weeks_in_days),
     ),
-    Engine("hive", ("hive",), COMMON - {Capability.PERCENTILES}),
-    Engine("sqlite", ("sqlite",), COMMON - _PERCENTILES),
-    Engine("doris", ("doris",), rewrites=(asof_to_join, filter_to_case)),
-    Engine("starrocks", ("starrocks",), rewrites=(asof_to_join, is_true_to_coalesce, filter_to_case)),
+    Engine("hive", "hive", COMMON - {Capability.PERCENTILES}),
+    Engine("sqlite", "sqlite", COMMON - _PERCENTILES),
+    Engine("doris", "doris", rewrites=(asof_to_join, filter_to_case)),
+    Engine("starrocks", "starrocks", rewrites=(asof_to_join, is_true_to_coalesce, filter_to_case)),
     Engine(
         "materialize",
-        ("materialize",),
+        "materialize",
         COMMON - {Capability.APPROXIMATE_PERCENTILES} | {Capability.ISODOW},
         _LIKE_POSTGRES,
     ),
     Engine(
         "risingwave",
-        ("risingwave",),
+        "risingwave",
         COMMON - {Capability.APPROXIMATE_PERCENTILES} | {Capability.ISODOW},
         _LIKE_POSTGRES,
     ),

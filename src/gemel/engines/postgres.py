@@ -57,8 +57,8 @@ def bare_series(node: exp.Expr) -> exp.Expr:
 
 
 POSTGRES = Engine(
+    name="postgres",
     dialect="postgres",
-    adapters=("postgres",),
     capabilities=COMMON - {Capability.APPROXIMATE_PERCENTILES}
     | {
         Capability.ISODOW,

@@ -29,8 +29,8 @@ def _store(given: TargetSettings) -> Settings:
 
 
 REDSHIFT = Engine(
+    name="redshift",
     dialect="redshift",
-    adapters=("redshift",),
     capabilities=COMMON - {Capability.RANGES} | {Capability.ISODOW},
     rewrites=(asof_to_join, filter_to_case, type_nulls),
     longest_name=127,

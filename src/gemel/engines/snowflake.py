@@ -37,8 +37,8 @@ def floating_division(node: exp.Expr) -> exp.Expr:
 
 
 SNOWFLAKE = Engine(
+    name="snowflake",
     dialect="snowflake",
-    adapters=("snowflake",),
     capabilities=COMMON | {Capability.UPPER_CASE_NAMES},
     rewrites=(asof_to_join, is_true_to_coalesce, floating_division, filter_to_case),
     unscaled_types=frozenset({"NUMBER", "DECIMAL", "NUMERIC"}),

@@ -20,8 +20,8 @@ def within_group(node: exp.Expr) -> exp.Expr:
 
 
 SPARK = Engine(
+    name="spark",
     dialect="spark",
-    adapters=("spark",),
     capabilities=COMMON | {Capability.SERIES, Capability.ZONED_TIMES},
     rewrites=(asof_to_join, within_group),
     feast=FeastStore(

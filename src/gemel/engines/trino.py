@@ -29,8 +29,8 @@ def weeks_in_days(node: exp.Expr) -> exp.Expr:
 
 
 TRINO = Engine(
+    name="trino",
     dialect="trino",
-    adapters=("trino",),
     capabilities=COMMON - {Capability.PERCENTILES},
     rewrites=(asof_to_join, is_true_to_coalesce, weeks_in_days),
     address=("host", "port"),

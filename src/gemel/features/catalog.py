@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from gemel.compiler.compiled import Compiled
-from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Engine
+from gemel.engines.types import duckdb_type
 from gemel.errors import WarehouseError
 from gemel.features.columns import Describe
 from gemel.run import Described, open_empty
+
+UNKNOWN = "STRUCT(unknown INTEGER)"
+"""The type of what can be no feature, and no key."""
 
 
 def describer(tables: Mapping[tuple[str, str], Mapping[str, str]], engine: Engine) -> Describe:
@@ -19,7 +19,8 @@ def describer(tables: Mapping[tuple[str, str], Mapping[str, str]], engine: Engin
     def describe(table: Compiled) -> Described:
         with open_empty() as empty:
             for (schema, name), columns in tables.items():
-                empty.declare(schema, name, {each: _type(kind, engine) for each, kind in columns.items()})
+                types = {each: duckdb_type(kind, engine) or UNKNOWN for each, kind in columns.items()}
+                empty.declare(schema, name, types)
             try:
                 return empty.describe(table)
             except WarehouseError as error:
@@ -27,12 +28,3 @@ def describer(tables: Mapping[tuple[str, str], Mapping[str, str]], engine: Engin
                 raise WarehouseError("G405", error.message) from None
 
     return describe
-
-
-def _type(kind: str, engine: Engine) -> str:
-    if kind.upper() in engine.unscaled_types:
-        return "DECIMAL(38, 9)"
-    try:
-        return str(exp.DataType.build(kind, dialect=engine.dialect).sql(DIALECT))
-    except SqlglotError:
-        return "STRUCT(unknown INTEGER)"  # no feature, and no key

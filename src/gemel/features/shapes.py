@@ -3,8 +3,8 @@
 from sqlglot import exp
 
 from gemel.compiler.features.cells import MOMENT
-from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability, Engine
+from gemel.engines.types import engine_type
 from gemel.errors import BridgeError
 from gemel.features.bound import BoundView
 from gemel.features.types import TYPES
@@ -59,7 +59,5 @@ def moment_type(engine: Engine) -> str:
 
 
 def type_name(type_: str, engine: Engine) -> str:
-    """What the warehouse calls a feature's type."""
-    if engine.has(Capability.COPIED):
-        return TYPES[type_].sql
-    return str(exp.DataType.build(TYPES[type_].sql, dialect=DIALECT).sql(engine.dialect))
+    """What the engine calls a feature's type."""
+    return engine_type(TYPES[type_].sql, engine)

@@ -14,7 +14,6 @@ from gemel.dbt.catalog import read_types
 from gemel.dbt.manifest import MANIFEST
 from gemel.dbt.project_file import variables
 from gemel.engines.engine import Capability, Engine
-from gemel.engines.lookup import by_adapter
 from gemel.engines.stores import TargetSettings
 from gemel.errors import BridgeError, GemelError, Problems, ProjectError, UnknownNameError, WarehouseError, did_you_mean
 from gemel.features import generation, repository
@@ -60,7 +59,7 @@ class Opened(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def adapter(self) -> str: ...
+    def engine(self) -> Engine: ...
     @property
     def dbt(self) -> DbtProject: ...
     def profile_target(self) -> "Target | None": ...
@@ -139,9 +138,8 @@ class Workspace:
     @cached_property
     def engine(self) -> Engine:
         """What the project builds in. Raises BridgeError (G580) for what Feast has no offline store for."""
-        engine = by_adapter(self.project.adapter)
-        store_of(engine)
-        return engine
+        store_of(self.project.engine)
+        return self.project.engine
 
     def is_placed(self) -> bool:
         """Whether dbt has told where every feature table is; `dbt parse` tells it of new ones."""
@@ -434,8 +432,7 @@ class Workspace:
                     online=partial(self._online, source.types),
                     until=until,
                     facts_until=self._facts_until(),
-                    dialect=self.project.warehouse.dialect,
-                    are_copied=self.engine.has(Capability.COPIED),
+                    engine=self.engine,
                 )
                 return parity.verify(
                     self.project.graph, self.views(), source.types, places, at=at, moments=moments, say=say

@@ -21,7 +21,8 @@ from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.compiler.plan.distinct import Back
 from gemel.compiler.question.expressions import column as sql_column
 from gemel.compiler.question.parsing import parse_item
-from gemel.engines.duckdb import DIALECT
+from gemel.engines.duckdb import DUCKDB
+from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError
 from gemel.features.bound import BoundView
 from gemel.features.tables import DATA
@@ -62,7 +63,7 @@ class Places:
 
     `ask_of` asks a graph with other definitions, and `train` makes a training set. `until` says up to when each view
     is online; a view that is not there is not looked for online. Facts from `facts_until` on are in no table; None is
-    now. `dialect` is the warehouse's; tables that Feast reads a Parquet copy of `are_copied`.
+    now.
     """
 
     ask: Ask
@@ -74,8 +75,7 @@ class Places:
     online: Online | None = None
     until: Mapping[str, dt.datetime | None] | None = None
     facts_until: dt.datetime | None = None
-    dialect: str = DIALECT
-    are_copied: bool = True
+    engine: Engine = DUCKDB
 
 
 def verify(
@@ -112,7 +112,7 @@ def verify(
         _compare_served(table, seen, report)
         _compare_exact(graph, table, seen, report)
         say(f"{view.name}: compared with training sets, served and exact")
-        if places.are_copied:
+        if places.engine.has(Capability.COPIED):
             _compare_copy(table, report)
         if places.online is not None and view.online:
             _compare_online(table, places.online, (places.until or {}).get(view.name), report)
@@ -131,10 +131,10 @@ class _Table:
         self.keys = view.entities
         self.types = types
         self.places = places
-        self.relation = exp.maybe_parse(places.relations[view.name], into=exp.Table, dialect=places.dialect)
+        self.relation = exp.maybe_parse(places.relations[view.name], into=exp.Table, dialect=places.engine.dialect)
 
     def _ask(self, query: exp.Select) -> Answer:
-        return self.places.run(compile_select(query, self.places.dialect))
+        return self.places.run(compile_select(query, self.places.engine.dialect))
 
     def key(self, place: int, value: Any) -> Any:
         """An entity of an answer as the table has it: a UUID is a text there."""
@@ -197,7 +197,7 @@ def _compare_empty(graph: Graph, table: _Table, report: Report) -> None:
                     )
                     return
     report.without_facts[table.name] = moment
-    if table.places.are_copied:
+    if table.places.engine.has(Capability.COPIED):
         _compare_copy(table, report)
 
 
@@ -395,7 +395,7 @@ def _compare_copy(table: _Table, report: Report) -> None:
         .where(exp.or_(*differ))
         .limit(MOST_ROWS)
     )
-    rows = table.places.run(compile_select(query, table.places.dialect)).rows()
+    rows = table.places.run(compile_select(query, table.places.engine.dialect)).rows()
     for row in rows:
         left, right = row[: len(row) // 2], row[len(row) // 2 :]
         known = left if left[len(table.keys)] is not None else right
@@ -416,7 +416,7 @@ def _tell_twins(table: _Table, relation: exp.Expr, name: str, report: Report) ->
     rows = exp.Count(this=exp.Star())
     query = exp.select(*keys, rows).from_(relation.copy()).group_by(*keys)
     query = query.having(exp.GT(this=rows.copy(), expression=exp.Literal.number(1))).limit(1)
-    for *entity, moment, count in table.places.run(compile_select(query, table.places.dialect)).rows():
+    for *entity, moment, count in table.places.run(compile_select(query, table.places.engine.dialect)).rows():
         who = ", ".join(f"{key}={value}" for key, value in zip(table.keys, entity, strict=True))
         report.reasons.append(f"{name} has {count} rows for {who} at {moment:%Y-%m-%d %H:%M}")
 

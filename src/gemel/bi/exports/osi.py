@@ -13,7 +13,7 @@ from sqlglot import exp
 from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes
 from gemel.bi.exports.members import Columns
 from gemel.bi.exports.stars import Field, Refusal, Said, Star, Table, anchor, prune, restrict, unshadow
-from gemel.bi.exports.texts import ANSI, Naming, bare, spoken
+from gemel.bi.exports.texts import ANSI, OSI_WORDS, STANDARD, Naming, bare, spoken
 from gemel.bi.yaml_text import commented, dump
 from gemel.compiler.sql.dialects import named
 from gemel.dbt.semantic.definitions import Definitions
@@ -24,11 +24,8 @@ Version = Literal["0.1.1", "0.2.0.dev0"]
 
 TOOL = "OSI"
 VENDOR = "DBT"
-_DIALECTS: Mapping[Version, Mapping[str, str]] = {
-    "0.1.1": {"snowflake": "SNOWFLAKE", "databricks": "DATABRICKS"},
-    "0.2.0.dev0": {"snowflake": "SNOWFLAKE", "databricks": "DATABRICKS", "bigquery": "BIGQUERY"},
-}
-"""The engines that each version has a word for, besides standard SQL."""
+_UNKNOWN: Mapping[Version, frozenset[str]] = {"0.1.1": frozenset({"BIGQUERY"}), "0.2.0.dev0": frozenset()}
+"""Words for SQL that a version does not have."""
 
 
 def export(source: Source, metrics: Sequence[str], *, version: Version, name: str) -> Exported:
@@ -58,9 +55,8 @@ def write(
     stars: Sequence[Star], refused: Sequence[Refusal], *, version: Version, dialect: str, definitions: Definitions
 ) -> tuple[Json, tuple[Refusal, ...]]:
     """The document, and the metrics that no dialect it knows can say."""
-    words = {ANSI: "ANSI_SQL"}
-    if dialect in _DIALECTS[version]:
-        words[dialect] = _DIALECTS[version][dialect]
+    named = {engine: word for word, engine in OSI_WORDS.items() if engine != STANDARD and word not in _UNKNOWN[version]}
+    words = {ANSI: "ANSI_SQL"} | {engine: word for engine, word in named.items() if engine == dialect}
     carried: set[str] = set()
     models: list[Json] = []
     more: list[Refusal] = []
@@ -131,7 +127,7 @@ def _dataset(
     return _present(
         {
             "name": table.name,
-            "source": named()(table.relation).sql("postgres"),
+            "source": named()(table.relation).sql(STANDARD),
             "primary_key": list(table.key),
             "description": model.description and model.description.strip(),
             "fields": fields,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
+from gemel.bi.exports.texts import STANDARD
 from gemel.bi.imports.tables import Dataset, Datasets, dbt_name
 from gemel.spec.fields import Json
 
@@ -46,7 +47,7 @@ def metrics_of(metric: Json, said: tuple[str, str], datasets: Datasets) -> Seque
     formula = tree.transform(part_of)
     if formula.find(exp.Column) and any(each.name not in parts for each in formula.find_all(exp.Column)):
         raise Unsaid("its expression names a column outside of any aggregate")
-    params = {"expr": formula.sql("postgres"), "metrics": [{"name": part} for part in parts]}
+    params = {"expr": formula.sql(STANDARD), "metrics": [{"name": part} for part in parts]}
     return [*inner, {"name": name, "type": "derived", **about, "type_params": params}]
 
 
@@ -87,13 +88,13 @@ def _measure(aggregate: exp.Expr, datasets: Datasets) -> tuple[Dataset, Json]:
         case exp.Sum() | exp.Min() | exp.Max() | exp.Avg() if not isinstance(aggregate.this, exp.Distinct):
             kind, value = _AGGREGATES[type(aggregate)], aggregate.this
         case _:
-            raise Unsaid(f"dbt has no aggregate for {aggregate.sql('postgres')}")
+            raise Unsaid(f"dbt has no aggregate for {aggregate.sql(STANDARD)}")
     if value.find(exp.AggFunc):
-        raise Unsaid(f"it aggregates an aggregate: {aggregate.sql('postgres')}")
+        raise Unsaid(f"it aggregates an aggregate: {aggregate.sql(STANDARD)}")
     measured = _over_columns(value, dataset)
     if where is not None:
         measured = exp.case().when(_over_columns(where, dataset), measured)
-    return dataset, {"agg": kind, "expr": measured.sql("postgres"), **({"agg_params": params} if params else {})}
+    return dataset, {"agg": kind, "expr": measured.sql(STANDARD), **({"agg_params": params} if params else {})}
 
 
 def _dataset(aggregate: exp.Expr, where: exp.Expr | None, datasets: Datasets) -> Dataset:
@@ -106,7 +107,7 @@ def _dataset(aggregate: exp.Expr, where: exp.Expr | None, datasets: Datasets) ->
             [column.table.lower()] if column.table else [n for n, d in known.items() if column.name.lower() in d.fields]
         )
         if len(owners) != 1:
-            raise Unsaid(f"{column.sql('postgres')} is a field of {'no' if not owners else 'more than one'} dataset")
+            raise Unsaid(f"{column.sql(STANDARD)} is a field of {'no' if not owners else 'more than one'} dataset")
         named[owners[0]] = None
     if len(named) > 1:
         raise Unsaid(f"one aggregate reads several datasets: {', '.join(sorted(named))}")

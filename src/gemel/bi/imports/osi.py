@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from gemel.bi.exports.texts import OSI_WORDS
 from gemel.bi.imports.expressions import Unsaid, metrics_of
 from gemel.bi.imports.tables import Datasets, read_datasets
 from gemel.bi.yaml_text import commented, dump, literal, load_all
@@ -164,8 +165,7 @@ def _first(metric: Json) -> str | None:
 
 def _said(metric: Json) -> tuple[str, str]:
     """The expression, and what sqlglot calls its dialect."""
-    known = {"ANSI_SQL": "postgres", "SNOWFLAKE": "snowflake", "DATABRICKS": "databricks", "BIGQUERY": "bigquery"}
-    for word, dialect in known.items():
+    for word, dialect in OSI_WORDS.items():
         for each in _dialects(metric):
             if each.get("dialect") == word and isinstance(each.get("expression"), str):
                 return each["expression"], dialect

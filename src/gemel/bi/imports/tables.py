@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
+from gemel.bi.exports.texts import OSI_WORDS, STANDARD
 from gemel.spec.fields import Json, objects
-
-_DIALECTS = {"ANSI_SQL": "postgres", "SNOWFLAKE": "snowflake", "DATABRICKS": "databricks", "BIGQUERY": "bigquery"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def _keys(dataset: Json, name: str, entities: Mapping[str, list[Key]]) -> Iterat
 
 def _expr(key: Key, dataset: Dataset) -> Json:
     """Keys are named by columns, or by fields that are columns."""
-    parts = [dataset.fields.get(column.lower(), exp.column(column)).sql("postgres") for column in key.columns]
+    parts = [dataset.fields.get(column.lower(), exp.column(column)).sql(STANDARD) for column in key.columns]
     text = f"({', '.join(parts)})" if len(parts) > 1 else "".join(parts)
     return {} if text == key.entity else {"expr": text}
 
@@ -152,7 +151,7 @@ def _dimension(item: Json, dataset: Dataset) -> Json | None:
     if not isinstance(role, dict) or tree is None:
         return None  # something to aggregate
     name = dbt_name(str(item["name"]))
-    text = tree.sql("postgres")
+    text = tree.sql(STANDARD)
     found: Json = {"name": name, "type": "time" if role.get("is_time") else "categorical"}
     if role.get("is_time"):
         found["type_params"] = {"time_granularity": "day"}
@@ -166,7 +165,7 @@ def _expression(item: Json) -> exp.Expr | None:
     if not isinstance(expression, dict):
         return None
     said = {str(each.get("dialect")): each.get("expression") for each in objects(expression, "dialects")}
-    for word, dialect in _DIALECTS.items():
+    for word, dialect in OSI_WORDS.items():
         text = said.get(word)
         if isinstance(text, str):
             try:

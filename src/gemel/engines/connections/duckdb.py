@@ -18,7 +18,8 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from gemel.dbt.profile import Profile
+from gemel.dbt.profile import Target
+from gemel.engines.connections.files import Profile
 from gemel.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ class Warehouse:
         with translated():
             named = self._cursor().execute("SELECT database_name FROM duckdb_databases() WHERE NOT internal").fetchall()
         return frozenset(str(name) for (name,) in named)
+
+    def zone(self, target: Target | None) -> str:
+        """The time zone that the profile says; dbt's sessions are in the machine's otherwise."""
+        settings = target.rendered().get("settings") if target else None
+        named = settings.items() if isinstance(settings, dict) else ()
+        return next((str(value) for name, value in named if str(name).lower() == "timezone"), "")
 
     def close(self) -> None:
         if self._connection is not None and not self._lent:

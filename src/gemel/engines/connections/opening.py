@@ -1,13 +1,13 @@
 """What every warehouse can be asked, and which one a target of dbt's profile names."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gemel.dbt.profile import Target, not_asked
+from gemel.dbt.profile import Target
 from gemel.engines.lookup import by_adapter, every
-from gemel.errors import GemelError
+from gemel.errors import GemelError, Place, WarehouseError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -67,6 +67,10 @@ class Warehouse(Protocol):
         """What opens scratches, one after another; a table that has to be copied for them is copied once for all."""
         ...
 
+    def zone(self, target: Target | None) -> str:
+        """The time zone in which dbt's sessions begin; "" where nobody says it."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -75,24 +79,26 @@ def open_target(target: Target, project_dir: Path) -> Warehouse:
     engine = by_adapter(target.kind)
     if engine.connect is None:
         target.rendered()  # what is wrong there is said first
-        raise not_asked(target, *(each.name for each in every() if each.connect))
+        raise _not_asked(target, [each.name for each in every() if each.connect])
     return engine.connect(target, project_dir)
 
 
-def is_utc(warehouse: Warehouse, target: Target | None) -> bool:
-    """Whether dbt's sessions are surely in UTC: DuckDB's by the profile, PostgreSQL's as the server begins ours."""
-    from gemel.engines.connections import postgres
+def _not_asked(target: Target, names: Sequence[str]) -> WarehouseError:
+    return WarehouseError(
+        "G404",
+        f"target {target.name!r} of profile {target.profile!r} is of type {target.kind!r}: only {' and '.join(names)} "
+        "can be asked for now",
+        place=Place(str(target.file)),
+        hint="`gemel query --compile` and `gemel generate` still write the SQL for it",
+    )
 
+
+def is_utc(warehouse: Warehouse, target: Target | None) -> bool:
+    """Whether dbt's sessions are surely in UTC."""
     try:
-        if isinstance(warehouse, postgres.Warehouse):
-            zone = warehouse.zone()
-        else:
-            settings = target.rendered().get("settings") if target else None
-            named = settings.items() if isinstance(settings, dict) else ()
-            zone = next((str(value) for name, value in named if str(name).lower() == "timezone"), "")
+        return warehouse.zone(target).upper() in _UTC
     except GemelError:
         return False
-    return zone.upper() in _UTC
 
 
 _UTC = frozenset({"UTC", "ETC/UTC", "UCT", "ETC/UCT", "ZULU", "ETC/ZULU"})

@@ -83,7 +83,7 @@ class Warehouse:
         """The one database that SQL can name here."""
         return frozenset({self.server.database})
 
-    def zone(self) -> str:
+    def zone(self, target: Target | None = None) -> str:
         """The time zone in which the server begins this user's sessions, dbt's too."""
         return str(self.rows("SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'")[0][0])
 
