@@ -84,7 +84,6 @@ HEAVY: dict[str, set[str]] = {
     "dbt": set(),
     "duckdb": set(),
     "feast": {
-        "feast.relations",
         "feast.retrieval",
         "feast.rows",
         "feast.source",
@@ -94,6 +93,14 @@ HEAVY: dict[str, set[str]] = {
     },
     "pandas": set(),
     "pyarrow": set(),
+}
+
+# Circles of imports that are left, inside functions or not. None may come, and who breaks one takes it away here.
+CIRCLES = {
+    frozenset({"cli.build", "cli.features", "cli.verify"}),
+    frozenset({"engines.connections.borrowing", "engines.connections.postgres"}),
+    frozenset({"graph.graph", "graph.names"}),
+    frozenset({"online.redis", "online.sqlite", "online.store"}),
 }
 
 # The libraries that talk to an engine.
@@ -147,6 +154,24 @@ def test_every_module_imports_only_the_layers_below_it():
         if target and target[0] not in LAYERS.get(layer, set()) | {layer}:
             wrong.append(f"{found}: {layer} may not know {target[0]}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    modules = {found.module.removesuffix(".__init__") for found in IMPORTS}
+    below: dict[str, set[str]] = {module: set() for module in modules}
+    for found in IMPORTS:
+        target = found.target.removeprefix("gemel.")
+        target = target if target in modules else target.rpartition(".")[0]
+        if target in modules and not found.typing:
+            below[found.module.removesuffix(".__init__")].add(target)
+    for module in modules:
+        border = [*below[module]]
+        while border:
+            further = below[border.pop()] - below[module]
+            below[module] |= further
+            border += further
+    circles = {frozenset(each for each in below[module] if module in below[each]) for module in modules}
+    assert circles - {frozenset()} == CIRCLES
 
 
 def test_a_stage_of_the_compiler_imports_only_earlier_stages():

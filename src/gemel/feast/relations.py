@@ -1,4 +1,4 @@
-"""From a Feast data source to what DuckDB reads: a connection with the file attached, and a tree to select from."""
+"""What DuckDB reads for Feast: a tree to select from, and a connection with its file attached."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from feast.data_format import ParquetFormat
-from feast.data_source import DataSource
-from feast.infra.offline_stores.file_source import FileSource
-from feast.repo_config import RepoConfig
 from sqlglot import exp
 
 from gemel.engines.connections.duckdb import translated
@@ -36,39 +32,6 @@ class Relation:
             if candidate in known:
                 return candidate
         raise BridgeError("G543", f"source {self.name!r} has no column {own!r}", hint=did_you_mean(own, known))
-
-
-def relation_of(source: DataSource, config: RepoConfig) -> Relation:
-    """Parquet of a FileSource, or a DuckDBSource. Raises BridgeError (G540) for any other source."""
-    from gemel.feast.source import DuckDBSource
-
-    match source:
-        case DuckDBSource(table=str(table)):
-            return Relation(source.name, exp.to_table(table, dialect=DIALECT), _database(source.database, config))
-        case DuckDBSource(query=str(query)):
-            return Relation(source.name, verbatim(query), _database(source.database, config))
-        case FileSource() if source.file_format is None or isinstance(source.file_format, ParquetFormat):
-            path = FileSource.get_uri_for_file_path(config.repo_path, source.path)
-            path = f"{path.rstrip('/')}/**/*.parquet" if Path(path).is_dir() else path
-            read = exp.ReadParquet(expressions=[exp.Literal.string(path)])
-            return Relation(source.name, exp.Table(this=read))
-        case _:
-            raise BridgeError(
-                "G540",
-                f"source {source.name!r} is a {type(source).__name__}, which gemel's offline store does not read",
-                hint="it reads a FileSource of Parquet and a gemel.feast.DuckDBSource",
-            )
-
-
-def _database(file: str | None, config: RepoConfig) -> Path:
-    file = file or config.offline_store.database
-    if not file:
-        raise BridgeError(
-            "G540",
-            "nothing names the DuckDB file",
-            hint="give the source `database=...`, or the offline store in feature_store.yaml a `database:`",
-        )
-    return Path(config.repo_path or ".") / file
 
 
 def verbatim(query: str) -> exp.Expr:

@@ -1,19 +1,27 @@
-"""A Feast data source that is a table, or a query, in a DuckDB file; and the same as the place of a saved dataset."""
+"""A Feast data source that is a table, or a query, in a DuckDB file, and the same as the place of a saved dataset.
+
+What DuckDB reads of a source, of this kind or of Feast's files, is `relation_of` it.
+"""
 
 import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
+from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
+from feast.infra.offline_stores.file_source import FileSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.protos.feast.core.SavedDataset_pb2 import SavedDatasetStorage as StorageProto
 from feast.repo_config import RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 from feast.type_map import pa_to_feast_value_type
 from feast.value_type import ValueType
+from sqlglot import exp
 
+from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
-from gemel.feast.relations import columns_of, relation_of
+from gemel.feast.relations import Relation, arrow_schema, columns_of, verbatim
 
 
 class DuckDBSource(DataSource):
@@ -93,8 +101,6 @@ class DuckDBSource(DataSource):
 
     def get_table_column_names_and_types(self, config: RepoConfig) -> Iterable[tuple[str, str]]:
         """The columns and their Arrow types, as Feast knows those."""
-        from gemel.feast.relations import arrow_schema
-
         return [(field.name, str(field.type)) for field in arrow_schema(relation_of(self, config))]
 
     def get_table_query_string(self) -> str:
@@ -122,6 +128,37 @@ class SavedDatasetDuckDBStorage(SavedDatasetStorage):
 
     def to_data_source(self) -> DuckDBSource:
         return DuckDBSource(table=self.table, database=self.database)
+
+
+def relation_of(source: DataSource, config: RepoConfig) -> Relation:
+    """Parquet of a FileSource, or a DuckDBSource. Raises BridgeError (G540) for any other source."""
+    match source:
+        case DuckDBSource(table=str(table)):
+            return Relation(source.name, exp.to_table(table, dialect=DIALECT), _database(source.database, config))
+        case DuckDBSource(query=str(query)):
+            return Relation(source.name, verbatim(query), _database(source.database, config))
+        case FileSource() if source.file_format is None or isinstance(source.file_format, ParquetFormat):
+            path = FileSource.get_uri_for_file_path(config.repo_path, source.path)
+            path = f"{path.rstrip('/')}/**/*.parquet" if Path(path).is_dir() else path
+            read = exp.ReadParquet(expressions=[exp.Literal.string(path)])
+            return Relation(source.name, exp.Table(this=read))
+        case _:
+            raise BridgeError(
+                "G540",
+                f"source {source.name!r} is a {type(source).__name__}, which gemel's offline store does not read",
+                hint="it reads a FileSource of Parquet and a gemel.feast.DuckDBSource",
+            )
+
+
+def _database(file: str | None, config: RepoConfig) -> Path:
+    file = file or config.offline_store.database
+    if not file:
+        raise BridgeError(
+            "G540",
+            "nothing names the DuckDB file",
+            hint="give the source `database=...`, or the offline store in feature_store.yaml a `database:`",
+        )
+    return Path(config.repo_path or ".") / file
 
 
 def _value_type(arrow: str) -> ValueType:

@@ -22,9 +22,10 @@ from sqlglot import exp
 
 from gemel.errors import BridgeError
 from gemel.feast.joins import ROWS, point_in_time
-from gemel.feast.relations import Relation, aliased, columns_of, described, opened, relation_of
+from gemel.feast.relations import Relation, aliased, columns_of, described, opened
 from gemel.feast.retrieval import HistoricalJob, QueryJob
 from gemel.feast.rows import EntityRows, entity_rows, from_frame, from_sql
+from gemel.feast.source import relation_of
 from gemel.feast.views import check_names, requested, rows_between, within
 from gemel.feast.writing import write, write_log
 

@@ -14,7 +14,8 @@ from sqlglot import exp
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, did_you_mean
 from gemel.feast.joins import Feature, View
-from gemel.feast.relations import aliased, columns_of, opened, relation_of, run
+from gemel.feast.relations import aliased, columns_of, opened, run
+from gemel.feast.source import relation_of
 
 # What SQL casts to, for a Feast type. A type that is not here comes as the source has it.
 _SQL = {

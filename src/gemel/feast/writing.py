@@ -15,8 +15,8 @@ from sqlglot import exp
 from gemel.engines.connections.duckdb import translated
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
-from gemel.feast.relations import opened, relation_of
-from gemel.feast.source import DuckDBSource
+from gemel.feast.relations import opened
+from gemel.feast.source import DuckDBSource, relation_of
 
 if TYPE_CHECKING:
     import pyarrow
