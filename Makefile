@@ -21,7 +21,7 @@ LIKE_PIP = \
 	if [ -n "$$PIP_CERT" ]; then export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$PIP_CERT}"; fi
 
 .DEFAULT_GOAL := run
-.PHONY: run postgres test lint format bench leak superset screenshots env clean help
+.PHONY: run postgres test hunt lint format bench leak superset screenshots env clean help
 
 run: $(ENV) ## the worked example: build everything, then ask two questions (the default)
 	.venv/bin/gemel build
@@ -34,8 +34,15 @@ postgres: $(ENV) ## the worked example on PostgreSQL and Redis, in build/postgre
 	.venv/bin/gemel features online departure_delay_v1 carrier=UA origin=EWR plane=N14228 \
 		--project-dir build/postgres --target postgres
 
-test: $(ENV) ## the tests; make test PYTEST_ARGS="-k window" hands words on to pytest
-	.venv/bin/pytest $(PYTEST_ARGS)
+test: $(ENV) ## the tests, in two processes; make test PYTEST_ARGS="-k window -n 0" hands words on to pytest
+	.venv/bin/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+SEED := $(or $(SEED),$(shell date +%s))
+
+hunt: $(ENV) ## every property on thousands of new examples (hours); HUNT_ARGS=tests/hostile SEED=7: of a folder, again
+	@echo "make hunt SEED=$(SEED) tries these examples again"
+	.venv/bin/pytest -n 2 --dist loadfile -m hypothesis --hypothesis-profile=hunt --hypothesis-seed=$(SEED) $(HUNT_ARGS)
+
 
 lint: $(ENV) ## format, lint and types, as CI checks them
 	.venv/bin/ruff format --check .

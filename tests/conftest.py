@@ -9,9 +9,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from trials import register_profiles
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job is deaf to Ctrl-C, and some tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+register_profiles()
 
 
 @pytest.fixture(scope="session")

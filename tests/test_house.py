@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,9 @@ LAYERS = {
     "__init__": {"errors", "project"},
     "__main__": {"cli"},
 }
+
+# A package's tests stand in the folder of its name, but for these. tests/dbt is what dbt tests in the worked example.
+TESTS = {"dbt": "gemel_dbt"}
 
 # What these may import only inside a function, so that `gemel --help` and `import gemel` stay quick.
 LATER = {
@@ -311,6 +315,18 @@ def test_every_command_is_documented():
     text = "\n".join(page.read_text() for page in pages)
     missing = [command for command in commands() if not re.search(rf"\b{command}\b", text)]
     assert not missing, f"neither README.md nor docs/ tells of: {', '.join(missing)}"
+
+
+def test_every_package_has_its_folder_of_tests():
+    packages = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
+    tested = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert {TESTS.get(package, package) for package in packages} <= tested
+
+
+def test_properties_have_other_examples_with_each_release():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    seed = f"--hypothesis-seed={settings['project']['version']}"
+    assert seed in settings["tool"]["pytest"]["ini_options"]["addopts"]
 
 
 def test_no_path_of_one_machine_is_committed():

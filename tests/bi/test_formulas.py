@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
@@ -18,6 +18,7 @@ from gemel.errors import UnknownNameError
 from gemel.spec.manifest import Dimension, Entity, Manifest
 from gemel.spec.metrics import Conversion, Derived, Measure, Metric, Ratio
 from gemel.spec.time import Window
+from trials import examples
 from worlds.shop import BUYERS, GRAPH, ORDERS, REVENUE, Shop, model, of, over, time, with_metrics
 
 DONE = "{{ Dimension('order__status') }} = 'done'"
@@ -93,7 +94,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(rows=ROWS, grouping=st.sampled_from(GROUPINGS))
 def test_a_formula_over_the_view_is_the_query_whatever_the_rows(rows, grouping):
     shop = Shop()

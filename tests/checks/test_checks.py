@@ -5,13 +5,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.shop import CUSTOMERS, DAYS, REVENUE, SALES, graph_of, said
 from gemel import checks
 from gemel.compiler.names.graph import bind
 from gemel.dbt.semantic.reading import read_manifest
+from trials import examples
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "tests" / "worlds" / "manifests"
@@ -278,7 +279,7 @@ def test_definitions_that_every_dbt_took_have_no_error(file):
     }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(25)
 @given(st.integers(2, 12))
 def test_generated_definitions_have_no_error(snowflakes):
     found = checks.check(bind(read_manifest(generated().manifest(5 * snowflakes))))

@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gemel.compiler.features.moments import cast_features, plan_features
@@ -18,6 +18,7 @@ from gemel.spec.metrics import Conversion, Metric
 from gemel.spec.time import Window, parse_window
 from properties.asking import plain
 from reference import feature
+from trials import examples
 from worlds import drawn
 from worlds.shop import GRAPH, flat, moment, of, with_metrics
 
@@ -340,13 +341,12 @@ def views(draw):
     }
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(100)
 @given(words=views(), tables=drawn.worlds)
 def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(words, tables):
     assert_newest(words, tables)
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(words=views(), tables=drawn.worlds)
 def test_the_same_holds_where_no_window_frame_is_as_long_as_an_interval(words, tables):
     assert_newest(words, tables, ranges=False)

@@ -5,7 +5,7 @@ import datetime as dt
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.test_moments import ASKED, STEPS, view
@@ -18,6 +18,7 @@ from gemel.spec.manifest import Relation
 from gemel.spec.time import floor, parse_window
 from properties.asking import plain
 from reference import feature
+from trials import examples
 from worlds import drawn
 from worlds.shop import COLUMNS, GRAPH, flat
 
@@ -269,7 +270,7 @@ def by_definition(query, tables, requests, grain):
         yield tuple(plain(each.get(customer)) for each in values)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(100)
 @given(
     words=views(),
     tables=drawn.worlds,
@@ -285,7 +286,7 @@ def test_an_exact_feature_is_the_metric_over_the_facts_in_its_window(words, tabl
     assert answered(EXACT, query, tables, requests, parts, keep, streams) == expected
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(100)
 @given(words=views(names=("sales", "amount_per_sale", "amount_max")), tables=drawn.worlds, requests=ASKING)
 def test_facts_that_are_known_by_the_day_are_those_of_days_that_are_over(words, tables, requests):
     query = dataclasses.replace(view(*words[0], **words[1] | {"schedule": "day"}))
@@ -297,7 +298,7 @@ def test_facts_that_are_known_by_the_day_are_those_of_days_that_are_over(words, 
     assert found == list(by_definition(query, tables, requests, "day"))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(100)
 @given(words=views(), tables=drawn.worlds, request=st.tuples(st.sampled_from([1, 2]), MOMENTS))
 def test_what_is_known_at_or_after_a_moment_never_changes_a_feature(words, tables, request):
     query = view(*words[0], **words[1])

@@ -5,7 +5,7 @@ import os
 import duckdb
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sales import COLUMNS, ROWS, outcomes, told
 
@@ -13,6 +13,7 @@ from gemel.engines.connections import duckdb as duck
 from gemel.engines.connections.files import Profile
 from gemel.engines.connections.postgres import Server
 from gemel.engines.connections.postgres import Warehouse as Postgres
+from trials import examples
 
 SCHEMA = f"gemel_expectations_{os.getpid()}"
 
@@ -225,7 +226,7 @@ REGIONS = st.sampled_from(["a", "b", None])
 SALES = st.lists(st.tuples(REGIONS, st.sampled_from(["web", "shop"]), st.none() | st.integers(-3, 3)), max_size=8)
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(SALES, st.integers(-3, 3), st.booleans(), st.sampled_from([0, 1]))
 def test_what_fails_is_what_the_definition_in_plain_python_says(sales, bound, allow_null, tolerance):
     rows = [(n, region, channel, amount, None, "2024-01-01") for n, (region, channel, amount) in enumerate(sales)]

@@ -6,11 +6,12 @@ from itertools import pairwise
 import duckdb
 import jinja2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gemel.features.tables import Tables
 from gemel.spec.project import DbtProject
+from trials import examples
 from worlds.feature_shop import Shop
 
 VIEW = """
@@ -106,43 +107,36 @@ sales = st.lists(
 )
 RANKS = [("a", DAYS[0], DAYS[3], "tin"), ("a", DAYS[5], None, "gold")]
 ends = st.lists(st.sampled_from([str(day + clock) for day in DAYS for clock in CLOCKS]), min_size=1, max_size=3)
-quick = settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_builds_one_after_the_other_make_the_rows_of_one(name):
-    @quick
-    @given(sales, ends)
-    def same(sold, untils):
-        table = Table(VIEWS[name])
-        fill(table, sold, RANKS)
-        for until in sorted(untils):
-            table.build(until)
-        assert table.rows() == whole(VIEWS[name], sold, RANKS, max(untils))
-
-    same()
+@examples(8)
+@given(sold=sales, untils=ends)
+def test_builds_one_after_the_other_make_the_rows_of_one(name, sold, untils):
+    table = Table(VIEWS[name])
+    fill(table, sold, RANKS)
+    for until in sorted(untils):
+        table.build(until)
+    assert table.rows() == whole(VIEWS[name], sold, RANKS, max(untils))
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_an_empty_table_filled_month_by_month_is_one_whole_build(name):
-    @quick
-    @given(sales, st.lists(st.sampled_from(DAYS), unique=True, max_size=3), st.randoms())
-    def same(sold, cuts, chance):
-        table = Table(VIEWS[name])
-        fill(table, sold, RANKS)
-        bounds = ["2000-01-01", *map(str, sorted(cuts)), "2100-01-01"]
-        parts = list(pairwise(bounds))
-        chance.shuffle(parts)
-        until = "2024-02-20"
-        for start, end in [*parts, parts[0]]:  # one of them twice
-            table.build(until, gemel_from=start, gemel_to=end)
-        assert table.rows() == whole(VIEWS[name], sold, RANKS, until)
-
-    same()
+@examples(8)
+@given(sold=sales, cuts=st.lists(st.sampled_from(DAYS), unique=True, max_size=3), chance=st.randoms())
+def test_an_empty_table_filled_month_by_month_is_one_whole_build(name, sold, cuts, chance):
+    table = Table(VIEWS[name])
+    fill(table, sold, RANKS)
+    bounds = ["2000-01-01", *map(str, sorted(cuts)), "2100-01-01"]
+    parts = list(pairwise(bounds))
+    chance.shuffle(parts)
+    until = "2024-02-20"
+    for start, end in [*parts, parts[0]]:  # one of them twice
+        table.build(until, gemel_from=start, gemel_to=end)
+    assert table.rows() == whole(VIEWS[name], sold, RANKS, until)
 
 
+@examples(8)
 @given(sales, st.sampled_from(DAYS), st.integers(0, 2))
-@quick
 def test_facts_that_come_late_are_found_within_the_lookback(sold, day, late):
     table = Table(VIEW)
     fill(table, [*sold, ("a", day, CLOCKS[1], 1, "n")], [])

@@ -5,10 +5,11 @@ from decimal import Decimal
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gemel.features import tables
+from trials import examples
 from worlds.feature_shop import Shop, days, render
 
 ORDERS = """
@@ -179,7 +180,7 @@ def test_dbt_is_told_to_look_whether_the_newest_row_is_new_enough(shop, until, f
     assert (test["name"], found) == ("buying_is_fresh", fresh)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(sales=SALES, ttl=st.booleans(), moment=st.integers(0, 24))
 def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(sales, ttl, moment):
     shop = Shop()

@@ -5,7 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gemel.dbt.semantic.file
@@ -68,7 +68,6 @@ def test_another_manifest_or_another_reader_is_read_anew(tmp_path, monkeypatch):
     assert recall(file, CONTENT) is None
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.data())
 def test_a_file_that_was_cut_or_changed_is_no_cache(tmp_path_factory, data):
     file = kept(tmp_path_factory.mktemp("cache"))

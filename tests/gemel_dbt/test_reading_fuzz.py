@@ -5,12 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import GemelError
 from gemel.spec.manifest import Manifest
+from trials import examples
 
 FILES = sorted((Path(__file__).parents[1] / "worlds" / "manifests").glob("*.semantic.json"))
 MANIFESTS = [json.loads(file.read_text()) for file in FILES]
@@ -64,8 +65,8 @@ def mutated(draw):
     return manifest
 
 
+@examples(300)
 @given(mutated())
-@settings(max_examples=300, deadline=None)
 def test_a_mutated_manifest_is_read_or_refused(data):
     try:
         assert isinstance(read_manifest(data), Manifest)

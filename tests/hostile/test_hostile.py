@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from gemel.errors import GemelError
 from hostile.attacks import STATEMENTS, TEMPLATES, filtered, questions
 from hostile.fortress import Fortress, changed
+from trials import examples
 
 
 @pytest.fixture(scope="module")
@@ -19,20 +20,19 @@ def fortress(tmp_path_factory):
     assert made.unharmed()
 
 
-quickly = settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 REFUSED = {"G201", "G202", "G303", "G304", "G307", "G308", "G309", "G311", "G312", "G314", "G316", "G340"} | {
     "G405",
     "G406",
 }
 
 
-@quickly
+@examples(200)
 @given(question=questions)
 def test_any_question_is_answered_or_refused(fortress, question):
     fortress.attack(question)
 
 
-@quickly
+@examples(200)
 @given(question=filtered)
 def test_any_filter_is_answered_or_refused(fortress, question):
     fortress.attack(question)

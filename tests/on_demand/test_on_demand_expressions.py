@@ -2,7 +2,6 @@
 
 import datetime as dt
 import functools
-import os
 import re
 import unicodedata
 from textwrap import dedent
@@ -10,7 +9,7 @@ from textwrap import dedent
 import duckdb
 import pyarrow
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
@@ -21,6 +20,7 @@ from gemel.on_demand.operations import OPERATIONS, PARTS
 from gemel.on_demand.python import function_of
 from gemel.on_demand.sql import sql_of, taken_in
 from gemel.on_demand.terms import Operation, walk
+from trials import examples
 
 TYPES = {
     **{"i": "int64", "j": "int64", "f": "float64", "g": "float64", "s": "string", "t": "string"},
@@ -139,11 +139,7 @@ def plain(value):
     return value
 
 
-@settings(
-    max_examples=int(os.environ.get("GEMEL_TEST_EXPRESSIONS", "150")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-)
+@examples(150)
 @given(st.data(), st.sampled_from(["int64", "float64", "string", "bool", "timestamp"]), ROWS)
 def test_sql_and_python_give_the_same(data, type_, rows):
     text = data.draw(expressions(type_))

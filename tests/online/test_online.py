@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import os
 import signal
 import sqlite3
 import subprocess
@@ -132,7 +133,7 @@ def place(request, tmp_path):
     import redis
 
     url = urlsplit(request.getfixturevalue("needs_redis"))
-    project = f"gemel_test_{tmp_path.name}"
+    project = f"gemel_test_{os.getpid()}_{tmp_path.name}"
     options = {"host": url.hostname, "port": url.port, "db": int(url.path[1:] or 0)}
     yield Place(tmp_path, RedisStore(project, options))
     client = redis.Redis(**options)

@@ -20,31 +20,20 @@ def postgres(needs_postgres):
 
 
 @pytest.mark.parametrize("kind", ["simple", "ratio", "derived", "cumulative", "conversion"])
-def test_the_sql_gives_what_the_definition_says(kind, postgres):
-    @given(seed=st.integers(0, 2**32), tables=drawn.worlds)
-    def holds(seed, tables):
-        question = asked(seed, kind)
-        note(str(question))
-        assert_same(question, tables, postgres)
-
-    holds()
+@given(seed=st.integers(0, 2**32), tables=drawn.worlds)
+def test_the_sql_gives_what_the_definition_says(kind, postgres, seed, tables):
+    question = asked(seed, kind)
+    note(str(question))
+    assert_same(question, tables, postgres)
 
 
-def test_metrics_of_every_kind_meet_in_one_query(postgres):
-    @given(question=questions(), tables=drawn.worlds)
-    def holds(question, tables):
-        note(str(question))
-        assert_same(question, tables, postgres)
-
-    holds()
+@given(question=questions(), tables=drawn.worlds)
+def test_metrics_of_every_kind_meet_in_one_query(postgres, question, tables):
+    note(str(question))
+    assert_same(question, tables, postgres)
 
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["by frames", "by joins"])
-def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(ranges, postgres):
-    @given(words=views(), tables=drawn.worlds)
-    def holds(words, tables):
-        assert_newest(
-            words, tables, ranges=ranges, graph=postgres.graph, warehouse=postgres.warehouse, dialect="postgres"
-        )
-
-    holds()
+@given(words=views(), tables=drawn.worlds)
+def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(ranges, postgres, words, tables):
+    assert_newest(words, tables, ranges=ranges, graph=postgres.graph, warehouse=postgres.warehouse, dialect="postgres")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gemel.compiler.names.graph import bind
@@ -372,7 +372,6 @@ DAYS = st.integers(0, 40).map(lambda hours: dt.datetime(2024, 1, 1) + dt.timedel
 KEYS = st.sampled_from(["a", "b", "c", None])
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     table=st.lists(
         st.tuples(KEYS, DAYS, st.integers(0, 2), st.integers(0, 99)), max_size=12, unique_by=lambda row: row[:3]
