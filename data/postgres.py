@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 import psycopg
 import pyarrow as pa
 import yaml
-from gemel.bridge.feast import store_yaml
-from gemel.bridge.sources import Written, warehouse
-from gemel.warehouse.postgres import Server, read_server
-from gemel.warehouse.profile import Target, read_target
 from psycopg import sql
 from pyarrow import parquet
+
+from gemel.dbt.profile import Target, read_target
+from gemel.engines.connections.postgres import Server, read_server
+from gemel.engines.postgres import POSTGRES
+from gemel.engines.stores import TargetSettings
+from gemel.features.repository import store_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / "build" / "postgres"
@@ -82,7 +84,7 @@ def copy(to: Path) -> None:
 
 def write_store(file: Path, target: Target, redis: str) -> None:
     """feature_store.yaml as gemel writes it, but with Redis online. What is there is never overwritten by gemel."""
-    content = yaml.safe_load(store_yaml("gemel_flights", warehouse("postgres"), Written(target, "postgres")))
+    content = yaml.safe_load(store_yaml("gemel_flights", POSTGRES, TargetSettings(target, POSTGRES.name)))
     parts = urlsplit(redis)
     connection = f"{parts.hostname}:{parts.port or 6379},db={parts.path.strip('/') or 0}"
     if parts.password:

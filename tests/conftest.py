@@ -4,12 +4,22 @@ import os
 import shutil
 import signal
 import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
 
+import gemel.dbt.running
 from trials import register_profiles
+from worlds import warm_dbt
+from worlds.projects import copy_example, make_once
+
+# What the desk tells dbt, git or gemel is nothing to the tests, nor to what they start.
+for variable in [each for each in os.environ if each.startswith(("DBT_", "GIT_", "OPENLINEAGE"))] + ["GEMEL_DEBUG"]:
+    os.environ.pop(variable, None)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job is deaf to Ctrl-C, and some tests press it.
@@ -17,6 +27,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 register_profiles()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_dbt() -> Iterator[None]:
+    """gemel's runs of dbt in this process are without the seconds that an import of dbt takes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gemel.dbt.running, "subprocess", SimpleNamespace(run=warm_dbt.run))
+        yield
+
+
+@pytest.fixture(scope="session")
+def parsed_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The worked example, copied and parsed by dbt, to be read. Who would change it takes a copy, `target/` and all."""
+    return make_once(tmp_path_factory, "example", lambda root: gemel.load(copy_example(root)))
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,14 @@
 """What `make postgres` is made of: the raw data in a server, the project without what is generated, Redis online."""
 
 import importlib.util
-import os
 from pathlib import Path
 
-import psycopg
 import pytest
 import yaml
 
 from gemel.dbt.profile import read_target
 from gemel.engines.connections.postgres import Server
+from worlds.postgres import own_name, own_schema
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,21 +22,16 @@ def script():
 
 
 def test_the_raw_data_is_copied_as_it_is(script, needs_postgres):
-    schema = f"gemel_raw_{os.getpid()}"
-    with psycopg.connect(needs_postgres, autocommit=True) as connection:
-        info = connection.info
-        options = {"host": info.host, "port": info.port, "user": info.user, "password": info.password}
-        try:
-            for _ in range(2):  # a second time makes the tables anew
-                script.load(Server(info.dbname, options), schema, ("airlines", "weather"))
-            rows = connection.execute(f"SELECT name FROM {schema}.airlines WHERE carrier = 'UA'").fetchall()
-            assert rows == [("United Air Lines Inc.",)]
-            count, first, gusts = connection.execute(
-                f"SELECT count(*), min(time_hour AT TIME ZONE 'UTC')::text, count(wind_gust) FROM {schema}.weather"
-            ).fetchone()
-            assert (count, first, 0 < gusts < count) == (26115, "2013-01-01 06:00:00", True)
-        finally:
-            connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+    with own_schema(needs_postgres, own_name("raw")) as schema:
+        for _ in range(2):  # a second time makes the tables anew
+            script.load(Server(schema.connection.info.dbname, schema.options), schema.name, ("airlines", "weather"))
+        select = schema.connection.execute
+        rows = select(f"SELECT name FROM {schema.name}.airlines WHERE carrier = 'UA'").fetchall()
+        assert rows == [("United Air Lines Inc.",)]
+        count, first, gusts = select(
+            f"SELECT count(*), min(time_hour AT TIME ZONE 'UTC')::text, count(wind_gust) FROM {schema.name}.weather"
+        ).fetchone()
+        assert (count, first, 0 < gusts < count) == (26115, "2013-01-01 06:00:00", True)
 
 
 def test_the_project_is_copied_without_what_is_generated(script, tmp_path):
@@ -48,7 +42,7 @@ def test_the_project_is_copied_without_what_is_generated(script, tmp_path):
 
 
 def test_feast_is_told_of_postgres_and_redis(script, tmp_path, monkeypatch):
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "PGHOST", "PGDATABASE", "GEMEL_SCHEMA"):
+    for name in ("PGHOST", "PGDATABASE", "GEMEL_SCHEMA"):
         monkeypatch.delenv(name, raising=False)
     script.write_store(tmp_path / "store.yaml", read_target(ROOT, target="postgres"), "redis://:hush@db:6380/2")
     content = yaml.safe_load((tmp_path / "store.yaml").read_text())

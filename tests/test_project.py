@@ -35,8 +35,6 @@ metrics:
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A dbt project that was parsed and built, with one metric."""
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     shop = tmp_path / "shop"
     for folder in ("metrics", "target"):

@@ -1,12 +1,9 @@
 """What is generated for BI, built by `dbt build` alone: cell for cell the query's answer, on DuckDB and PostgreSQL."""
 
 import json
-import os
 import shutil
 from pathlib import Path
-from textwrap import dedent
 
-import psycopg
 import pytest
 import yaml
 
@@ -14,19 +11,14 @@ import gemel as library
 from gemel.cli import main
 from gemel.compiler.compiled import compile_table, keep_text
 from gemel.dbt.running import run_dbt
+from worlds.postgres import own_name, own_schema
+from worlds.projects import write_project
+from worlds.sales_project import BASE, profiles
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-SCHEMA = f"gemel_bi_{os.getpid()}"
-
-FILES = {
-    "dbt_project.yml": """
-        name: shop
-        profile: shop
-        model-paths: [models]
-        flags: {send_anonymous_usage_stats: false}
-    """,
+FILES = BASE | {
     "models/sales.sql": """
         select * from (values
             (1, 'a', 1.50, timestamp '2024-01-02 10:00', true),
@@ -37,14 +29,7 @@ FILES = {
         ) as sales (sale_id, customer, amount, sold_at, returned)
     """,
     "models/customers.sql": "select 'a' as customer, 'Ada' as nick union all select 'b', 'Bo'",
-    "models/days.sql": """
-        select cast('2024-01-01' as date) as day union all select cast('2024-01-02' as date)
-    """,
     "models/models.yml": """
-        models:
-          - name: days
-            time_spine: {standard_granularity_column: day}
-            columns: [{name: day, granularity: day}]
         semantic_models:
           - name: sales
             model: ref('sales')
@@ -103,33 +88,20 @@ EXPORTS = {"monthly": "by_month", "monthly_view": "by_month", "lately": "lately"
 @pytest.fixture(scope="module", params=["duckdb", "postgres"])
 def project(request, tmp_path_factory):
     """The directory of a project that was generated and then built by dbt alone."""
-    root = tmp_path_factory.mktemp("shop")
-    profile = {"type": "duckdb", "path": "shop.duckdb"}
+    root = write_project(tmp_path_factory.mktemp("shop"), FILES)
     if request.param == "postgres":
-        with psycopg.connect(request.getfixturevalue("needs_postgres"), autocommit=True) as connection:
-            info = connection.info
-            profile = {"type": "postgres", "host": info.host, "port": info.port, "user": info.user, "threads": 1}
-            profile |= {"password": info.password or "none", "dbname": info.dbname, "schema": SCHEMA}
-    profiles = {"profiles.yml": json.dumps({"shop": {"target": "dev", "outputs": {"dev": profile}}})}
-    for name, text in (FILES | profiles).items():
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_text(dedent(text).lstrip())
-    with pytest.MonkeyPatch.context() as patched:
-        for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-            patched.delenv(name, raising=False)
-        assert main(["generate", "--project-dir", str(root)]) == 0
-        run_dbt(("build",), root)
-        assert main(["generate", "--project-dir", str(root)]) == 0  # the engine tells the types now
-        yield root
-    if request.param == "postgres":
-        with psycopg.connect(request.getfixturevalue("needs_postgres"), autocommit=True) as connection:
-            connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; DROP SCHEMA IF EXISTS {SCHEMA}_bi CASCADE")
+        schema = request.getfixturevalue("schema")
+        write_project(root, {"profiles.yml": profiles(schema.output())})
+    assert main(["generate", "--project-dir", str(root)]) == 0
+    run_dbt(("build",), root)
+    assert main(["generate", "--project-dir", str(root)]) == 0  # the engine tells the types now
+    return root
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch):
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(scope="module")
+def schema(needs_postgres):
+    with own_schema(needs_postgres, own_name("bi")) as schema:
+        yield schema
 
 
 @pytest.fixture

@@ -4,9 +4,6 @@ import copy
 import json
 import random
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
@@ -25,6 +22,7 @@ from gemel.dbt.semantic.reading import read_manifest
 from gemel.errors import FormatError, Problems
 from gemel.spec.project import DbtProject
 from worlds import marketplace
+from worlds.projects import copy_example, run_dbt
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "tests/compiler/example_manifest.json"
@@ -119,17 +117,12 @@ def test_dbt_makes_of_an_imported_file_what_it_made_of_the_original(tmp_path):
         raw["semantic_models"][place]["description"] = text
         raw["metrics"][place]["description"] = text
     raw["semantic_models"][0]["dimensions"][0]["expr"] = "case when name = '{{ name }}' then '{% x' else '{#' end"
-    for name in ("models", "data"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.parquet"))
-    for name in ("dbt_project.yml", "profiles.yml"):
-        shutil.copy(ROOT / name, tmp_path / name)
+    copy_example(tmp_path, ("dbt_project.yml", "profiles.yml", "models"))
     (tmp_path / "semantic").mkdir()
     (tmp_path / "metrics").mkdir()
     (tmp_path / "osi.yaml").write_text(exported(raw).content)
     (tmp_path / "semantic/imported.yml").write_text(load_osi(tmp_path / "osi.yaml").text)
-    dbt = Path(sys.executable).with_name("dbt")
-    command = [dbt, "parse", "--quiet", "--no-partial-parse", "--profiles-dir", tmp_path, "--project-dir", tmp_path]
-    subprocess.run(command, check=True, cwd=tmp_path)
+    run_dbt(tmp_path, "parse", "--no-partial-parse")
     made = json.loads((tmp_path / "target/semantic_manifest.json").read_text())
     for kind in ("semantic_models", "metrics", "saved_queries"):
         assert by_name(made[kind]) == by_name(raw[kind])

@@ -1,6 +1,5 @@
 """The worked example's catalogue after a mere `dbt parse`: every kind of thing has its page."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("catalogue") / "example"
-    for name in ("models", "semantic", "metrics", "feature_views"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.parquet", "*.db"))
-    for name in ("dbt_project.yml", "profiles.yml"):
-        shutil.copy(ROOT / name, folder / name)
-    with gemel.load(folder) as project:
+def content(parsed_example):
+    with gemel.load(parsed_example) as project:
         return gather(project, Numbers({}, {}))
 
 

@@ -56,8 +56,6 @@ ROWS = """
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """`.manifest` and `.database`; the working directory is empty, and no dbt project is above it."""
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH", "GEMEL_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     manifest, database = tmp_path / "semantic_manifest.json", tmp_path / "backup.duckdb"
     manifest.write_text(json.dumps(SHOP))

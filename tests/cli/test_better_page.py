@@ -3,14 +3,13 @@
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from gemel.cli import main
+from worlds.projects import run_dbt
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -28,8 +27,7 @@ def shop(tmp_path_factory):
     """The shop, built by dbt once."""
     folder = tmp_path_factory.mktemp("docs") / "shop"
     shutil.copytree(DOCS / "shop", folder, ignore=shutil.ignore_patterns("target", "*.duckdb", "logs"))
-    dbt = [str(Path(sys.executable).with_name("dbt")), "build", "--quiet", "--profiles-dir", "."]
-    subprocess.run(dbt, cwd=folder, check=True)
+    run_dbt(folder, "build", "--quiet", "--profiles-dir", ".")
     return folder
 
 
@@ -39,8 +37,6 @@ def test_the_page_has_its_questions():
 
 @pytest.mark.parametrize(("command", "answer"), shown())
 def test_the_page_shows_what_is_answered(shop, command, answer, monkeypatch, capfd):
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(shop)
     main(shlex.split(command.replace("\\\n", ""))[1:])
     out, err = capfd.readouterr()

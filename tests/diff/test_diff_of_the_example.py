@@ -2,21 +2,15 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
 import pytest
 
 from gemel.cli import main
-
-ROOT = Path(__file__).parents[2]
-PARTS = ("dbt_project.yml", "profiles.yml", "models", "semantic", "metrics", "feature_views", "data")
-VARIABLES = ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH", "GEMEL_DEBUG", "GIT_DIR")
+from worlds.projects import ROOT, run_dbt
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -33,18 +27,14 @@ def commit(repository, message):
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(parsed_example, tmp_path_factory):
     """Three commits: one that dbt cannot parse, the example, and the example where "late" is 30 minutes. The database
     is built by the second."""
     repository = tmp_path_factory.mktemp("repository")
     project = repository / "analytics"
     git(repository, "init", "-qb", "main")
-    project.mkdir()
-    for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, project / part)
-    for made in (project / "feature_views" / "data").glob("*.*"):
-        made.unlink()
+    shutil.copytree(parsed_example, project)
+    shutil.copytree(ROOT / "data", project / "data")
     (project / "tests/dbt").mkdir(parents=True)
     (repository / ".gitignore").write_text("target/\nlogs/\n*.duckdb\n.user.yml\n")
     broken = project / "metrics" / "broken.yml"
@@ -53,19 +43,7 @@ def project(tmp_path_factory):
     broken.unlink()
     commit(repository, "late is 15 minutes")
     git(repository, "tag", "fifteen")
-    run = [
-        sys.executable,
-        "-c",
-        "from dbt.cli.main import cli; cli()",
-        "run",
-        "--select",
-        "+flights",
-        "+airlines",
-        "+weather",
-    ]
-    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    done = subprocess.run(run, cwd=project, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    run_dbt(project, "run", "--select", "+flights", "+airlines", "+weather")
     flights = project / "models/marts/flights.sql"
     told = flights.read_text()
     assert told.count("departure_delay > 15") == 1
@@ -77,8 +55,6 @@ def project(tmp_path_factory):
 @pytest.fixture
 def diff(project, monkeypatch, capsys):
     """`gemel diff` in the project: `.code`, `.out` and `.err`."""
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(project)
 
     def run(*arguments):

@@ -1,25 +1,16 @@
 """A directory as BASE, models that only dbt can render, and models whose numbers cannot be computed in a question."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from textwrap import dedent
 from types import SimpleNamespace
 
 import pytest
 
 from gemel.cli import main
+from worlds.projects import run_dbt, write_project
+from worlds.sales_project import BASE
 
-VARIABLES = ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH", "GEMEL_DEBUG")
-FILES = {
-    "dbt_project.yml": """
-        name: shop
-        profile: shop
-        flags: {send_anonymous_usage_stats: false}
-    """,
-    "profiles.yml": "shop: {target: dev, outputs: {dev: {type: duckdb, path: shop.duckdb}}}",
+FILES = BASE | {
     "models/raw.sql": """
         {{ config(materialized='table') }}
         select * from (values
@@ -37,10 +28,6 @@ FILES = {
     """,
     "models/days.sql": "select unnest(generate_series(date '2024-01-01', date '2024-03-31', interval 1 day)) as day",
     "models/models.yml": """
-        models:
-          - name: days
-            time_spine: {standard_granularity_column: day}
-            columns: [{name: day, granularity: day}]
         semantic_models:
           - name: sales
             model: ref('sales')
@@ -68,17 +55,8 @@ FILES = {
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory):
     """The same project in two folders; only the database of the one at hand is built."""
-    both = []
-    for name in ("before", "now"):
-        root = tmp_path_factory.mktemp(name)
-        for file, text in FILES.items():
-            (root / file).parent.mkdir(exist_ok=True)
-            (root / file).write_text(dedent(text).lstrip())
-        both.append(root)
-    run = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "run"]
-    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    done = subprocess.run(run, cwd=both[1], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    both = [write_project(tmp_path_factory.mktemp(name), FILES) for name in ("before", "now")]
+    run_dbt(both[1], "run")
     for name, old, new in (("sales", "amount > 5", "amount > 0"), ("log", "amount as logged", "amount * 2 as logged")):
         file = both[1] / f"models/{name}.sql"
         file.write_text(file.read_text().replace(old, new))
@@ -88,8 +66,6 @@ def projects(tmp_path_factory):
 @pytest.fixture
 def diff(projects, monkeypatch, capsys):
     """`gemel diff` with the other folder: `.code`, `.out` and `.err`."""
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(projects[1])
 
     def run(*arguments, base=str(projects[0])):

@@ -1,7 +1,6 @@
 """A PostgreSQL database, asked and never written."""
 
 import datetime as dt
-import os
 import threading
 import time
 from decimal import Decimal
@@ -13,23 +12,20 @@ from gemel.dbt.profile import Target
 from gemel.engines.connections.opening import open_target
 from gemel.engines.connections.postgres import Server, Warehouse, read_server
 from gemel.errors import WarehouseError
+from worlds.postgres import own_name, own_schema
 
-SCHEMA = f"gemel_asked_{os.getpid()}"
+SCHEMA = own_name("asked")
 
 
 @pytest.fixture(scope="module")
 def server(needs_postgres):
-    with psycopg.connect(needs_postgres, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA}")
-        connection.execute(f"CREATE TYPE {SCHEMA}.mood AS ENUM ('good', 'bad')")
-        connection.execute(
+    with own_schema(needs_postgres, SCHEMA) as schema:
+        schema.connection.execute(f"CREATE TYPE {SCHEMA}.mood AS ENUM ('good', 'bad')")
+        schema.connection.execute(
             f"CREATE TABLE {SCHEMA}.sales AS "
             "SELECT 'n' AS region, 2.50::numeric(9, 2) AS amount, date '2024-01-01' AS day"
         )
-        info = connection.info
-        options = {"host": info.host, "port": info.port, "user": info.user, "password": info.password}
-        yield Server(info.dbname, options, search_path=SCHEMA)
-        connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+        yield Server(schema.connection.info.dbname, schema.options, search_path=SCHEMA)
 
 
 @pytest.fixture

@@ -1,28 +1,22 @@
 """Metric tests in a dbt project of a few sales: generated, built by dbt, and asked by `gemel test`, on two engines."""
 
 import json
-import os
 import shutil
 import xml.etree.ElementTree as xml
 from textwrap import dedent
 
-import psycopg
 import pytest
 
 from gemel.cli import main
 from gemel.dbt.running import run_dbt_into
 from gemel.errors import ProjectError
+from worlds.postgres import own_name, own_schema
+from worlds.projects import write_project
+from worlds.sales_project import BASE, PROJECT, profiles
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-SCHEMA = f"gemel_metric_tests_{os.getpid()}"
-
-PROJECT = """
-    name: shop
-    profile: shop
-    flags: {send_anonymous_usage_stats: false}
-"""
 SALES = """
     select * from (values
         (1, 'north', 10, timestamp '2024-01-02 10:00'),
@@ -30,12 +24,7 @@ SALES = """
         (3, 'south', 5, timestamp '2024-02-09 00:30')
     ) as sales (sale_id, region, amount, sold_at)
 """
-SPINE = "select cast('2024-01-01' as date) as day"
 DEFINITIONS = """
-    models:
-      - name: days
-        time_spine: {standard_granularity_column: day}
-        columns: [{name: day, granularity: day}]
     semantic_models:
       - name: sales
         model: ref('sales')
@@ -74,46 +63,26 @@ DEFINITIONS = """
                   at_most: 0.5 * everything
                   metrics: [{name: revenue, alias: everything, filter: []}]
 """
+FILES = BASE | {"models/sales.sql": SALES, "models/models.yml": DEFINITIONS}
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def shop(request, tmp_path, monkeypatch):
     """The project's directory, in which we are."""
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    profile = {"type": "duckdb", "path": "shop.duckdb"}
+    write_project(tmp_path, FILES)
     if request.param == "postgres":
-        url = request.getfixturevalue("needs_postgres")
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-            info = connection.info
-            monkeypatch.setenv("SHOP_PASSWORD", info.password or "none")
-            profile = {
-                "type": "postgres",
-                "host": info.host,
-                "port": info.port,
-                "user": info.user,
-                "password": "{{ env_var('SHOP_PASSWORD') }}",
-                "dbname": info.dbname,
-                "schema": SCHEMA,
-                "threads": 1,
-            }
-    profiles = json.dumps({"shop": {"target": "dev", "outputs": {"dev": profile}}})
-    write(tmp_path, "dbt_project.yml", PROJECT)
-    write(tmp_path, "profiles.yml", profiles)
-    write(tmp_path, "models/sales.sql", SALES)
-    write(tmp_path, "models/days.sql", SPINE)
-    write(tmp_path, "models/models.yml", DEFINITIONS)
+        schema = request.getfixturevalue("schema")
+        monkeypatch.setenv("SHOP_PASSWORD", schema.output()["password"])
+        output = schema.output(password="{{ env_var('SHOP_PASSWORD') }}")
+        write_project(tmp_path, {"profiles.yml": profiles(output)})
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    if request.param == "postgres":
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    return tmp_path
 
 
-def write(root, name, text):
-    (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text(dedent(text).lstrip())
+@pytest.fixture
+def schema(needs_postgres):
+    with own_schema(needs_postgres, own_name("metric_tests")) as schema:
+        yield schema
 
 
 def dbt_results(root):
@@ -134,7 +103,7 @@ def test_dbt_build_and_gemel_test_say_the_same(shop, capsys):
     assert main(["generate", "--check"]) == 0
     assert "{{ ref('sales') }}" in (folder / "revenue__known.sql").read_text()
 
-    write(shop, "models/sales.sql", SALES.replace("'south', 5", "'south', 4"))
+    write_project(shop, {"models/sales.sql": SALES.replace("'south', 5", "'south', 4")})
     with pytest.raises(ProjectError) as caught:
         run_dbt_into(shop / "target", ["build"], shop, target=None, profiles_dir=None)
     assert "revenue__known" in str(caught.value)
@@ -175,12 +144,7 @@ def test_dbt_build_and_gemel_test_say_the_same(shop, capsys):
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory):
     """The project as dbt has parsed it, and not built."""
-    root = tmp_path_factory.mktemp("parsed")
-    write(root, "dbt_project.yml", PROJECT)
-    write(root, "profiles.yml", "shop: {target: dev, outputs: {dev: {type: duckdb, path: shop.duckdb}}}")
-    write(root, "models/sales.sql", SALES)
-    write(root, "models/days.sql", SPINE)
-    write(root, "models/models.yml", DEFINITIONS)
+    root = write_project(tmp_path_factory.mktemp("parsed"), FILES)
     run_dbt_into(root / "target", ["parse"], root, target=None, profiles_dir=None)
     return root
 
@@ -188,8 +152,6 @@ def parsed(tmp_path_factory):
 @pytest.fixture
 def copy(parsed, tmp_path, monkeypatch):
     """A copy of it, in which we are."""
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-        monkeypatch.delenv(name, raising=False)
     shutil.copytree(parsed, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -197,7 +159,7 @@ def copy(parsed, tmp_path, monkeypatch):
 
 def test_a_test_that_is_gone_takes_its_file_with_it(copy, capsys):
     assert main(["generate"]) == 0
-    write(copy, "models/models.yml", DEFINITIONS.replace("name: known", "name: as_booked"))
+    write_project(copy, {"models/models.yml": DEFINITIONS.replace("name: known", "name: as_booked")})
     capsys.readouterr()
     assert main(["generate", "--check"]) == 1
     assert capsys.readouterr().out.splitlines() == [
@@ -209,7 +171,7 @@ def test_a_test_that_is_gone_takes_its_file_with_it(copy, capsys):
 
 
 def test_without_a_folder_for_tests_that_is_said(copy, capsys):
-    write(copy, "dbt_project.yml", PROJECT + "    test-paths: []\n")
+    write_project(copy, {"dbt_project.yml": PROJECT + "    test-paths: []\n"})
     assert main(["generate"]) == 0
     assert "dbt_project.yml: warning G775 dbt_project.yml names no test-paths" in capsys.readouterr().err
     assert not (copy / "tests").exists()
@@ -217,7 +179,7 @@ def test_without_a_folder_for_tests_that_is_said(copy, capsys):
 
 def test_validate_tells_of_metric_tests_with_their_lines(copy, capsys):
     text = DEFINITIONS.replace("severity: warn", "severty: warn").replace("5 * orders", "5 * ordrs")
-    write(copy, "models/models.yml", text)
+    write_project(copy, {"models/models.yml": text})
     assert main(["validate", "--skip-dw"]) == 1
     lines = [line.strip() for line in dedent(text).lstrip().splitlines()]
     unread = lines.index("severty: warn") + 1
@@ -234,10 +196,10 @@ def test_tests_that_dbt_would_lose_are_refused(copy, capsys):
     """dbt keeps a metric's own `meta` out of its semantic manifest."""
     orders = "{name: orders, label: Orders, type: simple"
     text = DEFINITIONS.replace(orders, f"{orders}, meta: {{gemel: {{tests: [{{at_least: 0}}]}}}}")
-    write(copy, "models/models.yml", text)
+    write_project(copy, {"models/models.yml": text})
     for command in (["test"], ["generate"], ["validate", "--skip-dw"]):
         assert main(command) == 1
-        assert "models/models.yml:17:64: G777 the tests of metric 'orders' stand under meta" in capsys.readouterr().err
+        assert "models/models.yml:13:64: G777 the tests of metric 'orders' stand under meta" in capsys.readouterr().err
 
 
 def test_tests_are_chosen_by_metric_and_by_name(copy, capsys):

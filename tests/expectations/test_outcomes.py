@@ -1,9 +1,6 @@
 """What a metric test says of rows: on DuckDB, on PostgreSQL, and against the definition in plain Python."""
 
-import os
-
 import duckdb
-import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +11,7 @@ from gemel.engines.connections.files import Profile
 from gemel.engines.connections.postgres import Server
 from gemel.engines.connections.postgres import Warehouse as Postgres
 from trials import examples
-
-SCHEMA = f"gemel_expectations_{os.getpid()}"
+from worlds.postgres import own_name, own_schema
 
 
 def opened(rows):
@@ -33,15 +29,12 @@ def on_duckdb():
 
 @pytest.fixture(scope="module")
 def on_postgres(needs_postgres):
-    with psycopg.connect(needs_postgres, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA}")
-        connection.execute(f"CREATE TABLE {SCHEMA}.sales ({COLUMNS})")
-        connection.cursor().executemany(f"INSERT INTO {SCHEMA}.sales VALUES (%s, %s, %s, %s, %s, %s)", ROWS)
-        info = connection.info
-        options = {"host": info.host, "port": info.port, "user": info.user, "password": info.password}
-        with Postgres(Server(info.dbname, options)) as warehouse:
-            yield warehouse, SCHEMA
-        connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+    with own_schema(needs_postgres, own_name("expectations")) as schema:
+        schema.connection.execute(f"CREATE TABLE {schema.name}.sales ({COLUMNS})")
+        insert = f"INSERT INTO {schema.name}.sales VALUES (%s, %s, %s, %s, %s, %s)"
+        schema.connection.cursor().executemany(insert, ROWS)
+        with Postgres(Server(schema.connection.info.dbname, schema.options)) as warehouse:
+            yield warehouse, schema.name
 
 
 @pytest.fixture(params=["on_duckdb", "on_postgres"])

@@ -8,9 +8,9 @@ import sys
 import time
 
 import duckdb
-import pytest
 
-from worlds.sales_project import write_project
+from worlds.projects import write_project
+from worlds.sales_project import FILES
 
 VIEWS = ("buying", "visiting")
 # What is there when a step has begun, in the order of the steps. A build is killed as soon as it is.
@@ -21,12 +21,6 @@ SIGNS = (
     "feature_views/data/registry.db",
     "feature_views/data/online_store.db",
 )
-
-
-@pytest.fixture(autouse=True)
-def as_a_user(monkeypatch):
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def start(root, *arguments):
@@ -66,15 +60,12 @@ def state(root):
     return rows
 
 
-def test_a_build_that_is_killed_at_any_step_and_run_again_comes_to_the_same(tmp_path):
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "killed").mkdir()
-    whole, killed = write_project(tmp_path / "whole"), write_project(tmp_path / "killed")
-    finish(start(whole, "build"))
+def test_a_build_that_is_killed_at_any_step_and_run_again_comes_to_the_same(built_sales, tmp_path):
+    killed = write_project(tmp_path / "killed", FILES)
     for sign in SIGNS:
         assert kill_at(killed, sign, start(killed, "build")) == -signal.SIGKILL
     finish(start(killed, "build"))
-    wanted = state(whole)
+    wanted = state(built_sales / "as_built")
     assert all(wanted.values())
     assert state(killed) == wanted
 

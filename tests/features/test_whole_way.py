@@ -13,20 +13,15 @@ import pytest
 
 from gemel.cli import main
 from gemel.dbt.running import run_dbt
-from worlds.sales_project import forget_dbt, run_captured, write_project
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The project's directory, and exit code, stdout and stderr of its build."""
-    root = write_project(tmp_path_factory.mktemp("shop"))
-    with pytest.MonkeyPatch.context() as patched:
-        forget_dbt(patched)
-        patched.chdir(root)
-        return root, run_captured("build")
+def built(built_sales):
+    """The project's directory, which is this module's alone, and exit code, stdout and stderr of its build."""
+    return built_sales / "project", json.loads((built_sales / "build.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +35,6 @@ def project(built):
 @pytest.fixture
 def gemel(project, monkeypatch, capsys):
     """`gemel` in the project: exit code, stdout, stderr."""
-    forget_dbt(monkeypatch)
     monkeypatch.chdir(project)
 
     def run(*arguments):

@@ -2,20 +2,21 @@
 
 import io
 import json
-import os
 from contextlib import redirect_stdout
 
-import psycopg
 import pytest
 
 import gemel as library
 from gemel.cli import main
 from worlds import sales_project
+from worlds.postgres import own_name, own_schema
+from worlds.projects import run_captured, write_project
+from worlds.sales_project import profiles
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-SCHEMA = f"gemel_whole_way_{os.getpid()}"
+SCHEMA = own_name("whole_way")
 
 FILES = sales_project.FILES | {
     "models/days.sql": """
@@ -23,10 +24,6 @@ FILES = sales_project.FILES | {
         from generate_series(date '2024-01-01', date '2024-01-31', interval '1 day') as days (day)
     """,
     "models/models.yml": """
-        models:
-          - name: days
-            time_spine: {standard_granularity_column: day}
-            columns: [{name: day, granularity: day}]
         semantic_models:
           - name: sales
             model: ref('sales')
@@ -89,37 +86,28 @@ FILES = sales_project.FILES | {
 
 
 @pytest.fixture(scope="module")
-def server(needs_postgres, zone):
-    with psycopg.connect(needs_postgres, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-        yield connection
-        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+def schema(needs_postgres, zone):
+    with own_schema(needs_postgres, SCHEMA) as schema:
+        yield schema
 
 
 @pytest.fixture(scope="module")
-def built(server, needs_postgres, tmp_path_factory):
+def server(schema):
+    return schema.connection
+
+
+@pytest.fixture(scope="module")
+def built(schema, tmp_path_factory):
     """The project's directory, and exit code, stdout and stderr of its build."""
-    info = server.info
-    profile = {
-        "type": "postgres",
-        "host": info.host,
-        "port": info.port,
-        "user": info.user,
-        "password": "{{ env_var('SHOP_PASSWORD', 'none') }}",
-        "dbname": info.dbname,
-        "schema": SCHEMA,
-        "threads": 1,
-    }
-    files = FILES | {"profiles.yml": json.dumps({"shop": {"target": "dev", "outputs": {"dev": profile}}})}
-    root = sales_project.write_project(tmp_path_factory.mktemp("shop"), files)
+    profile = schema.output(password="{{ env_var('SHOP_PASSWORD', 'none') }}")
+    root = write_project(tmp_path_factory.mktemp("shop"), FILES | {"profiles.yml": profiles(profile)})
     with pytest.MonkeyPatch.context() as patched:
-        prepare(patched, root, needs_postgres)
-        return root, sales_project.run_captured("build")
+        prepare(patched, root, schema)
+        return root, run_captured("build")
 
 
-def prepare(patched, root, url):
-    sales_project.forget_dbt(patched)
-    patched.setenv("SHOP_PASSWORD", psycopg.conninfo.conninfo_to_dict(url).get("password") or "none")
+def prepare(patched, root, schema):
+    patched.setenv("SHOP_PASSWORD", schema.output()["password"])
     patched.chdir(root)
 
 
@@ -140,9 +128,9 @@ def zone(request):
 
 
 @pytest.fixture
-def gemel(project, monkeypatch, capsys, needs_postgres):
+def gemel(project, monkeypatch, capsys, schema):
     """`gemel` in the project: exit code, stdout, stderr."""
-    prepare(monkeypatch, project, needs_postgres)
+    prepare(monkeypatch, project, schema)
 
     def run(*arguments):
         code = main(arguments)

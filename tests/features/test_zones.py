@@ -2,10 +2,8 @@
 
 import copy
 import json
-import os
 from textwrap import dedent
 
-import psycopg
 import pytest
 
 import gemel
@@ -21,6 +19,7 @@ from gemel.features.workspace import Workspace
 from gemel.run import Runner
 from gemel.spec.feature_views import parse_feature_views
 from worlds.feature_shop import COLUMNS, MANIFEST
+from worlds.postgres import own_name, own_schema
 
 VIEW = """
     feature_views:
@@ -88,8 +87,6 @@ def test_what_the_definition_converts_to_utc_has_no_zone(shop, expr, refused):
 
 @pytest.mark.parametrize(("settings", "refused"), [("", True), (", settings: {timezone: 'Etc/UTC'}", False)])
 def test_the_profile_tells_the_zone_of_dbts_sessions(shop, tmp_path, monkeypatch, settings, refused):
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-        monkeypatch.delenv(name, raising=False)
     (tmp_path / "dbt_project.yml").write_text("name: shop\nprofile: shop\nmodel-paths: [models]\n")
     target = f"{{type: duckdb, path: shop.duckdb{settings}}}"
     (tmp_path / "profiles.yml").write_text(f"shop: {{target: dev, outputs: {{dev: {target}}}}}")
@@ -113,26 +110,20 @@ def test_the_profile_tells_the_zone_of_dbts_sessions(shop, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("expr", ["settled_at", "settled_at AT TIME ZONE 'UTC'", "to_timestamp(sale_id)"])
 def test_so_it_is_in_postgresql(needs_postgres, expr):
-    schema = f"gemel_zones_{os.getpid()}"
+    schema = own_name("zones")
     manifest = json.loads(json.dumps(MANIFEST).replace('"main"', f'"{schema}"'))
     next(d for d in manifest["semantic_models"][0]["dimensions"] if d["name"] == "settled_at")["expr"] = expr
     graph = bind(read_manifest(manifest), "postgres")
     bound = bind_features(graph, parse_feature_views([("feature_views/shop.yml", dedent(SETTLED))]))
-    with psycopg.connect(needs_postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}")
+    with own_schema(needs_postgres, schema) as own:
         columns = COLUMNS.replace("settled_at timestamp", "settled_at timestamptz")
-        connection.execute(f"CREATE TABLE {schema}.sales ({columns})")
-        info = connection.info
-        options = {"host": info.host, "port": info.port, "user": info.user, "password": info.password}
-        try:
-            with Warehouse(Server(info.dbname, options)) as server:
-                known = Known(Runner(server).describe, server.catalogs(), engine=POSTGRES)
-                if "AT TIME ZONE" in expr:
-                    assert decide_types(Tables(graph), bound, known)["buying"]["orders_7d"] == "int64"
-                    return
-                with pytest.raises(Problems) as caught:
-                    decide_types(Tables(graph), bound, known)
-        finally:
-            connection.execute(f"DROP SCHEMA {schema} CASCADE")
+        own.connection.execute(f"CREATE TABLE {schema}.sales ({columns})")
+        with Warehouse(Server(own.connection.info.dbname, own.options)) as server:
+            known = Known(Runner(server).describe, server.catalogs(), engine=POSTGRES)
+            if "AT TIME ZONE" in expr:
+                assert decide_types(Tables(graph), bound, known)["buying"]["orders_7d"] == "int64"
+                return
+            with pytest.raises(Problems) as caught:
+                decide_types(Tables(graph), bound, known)
     assert [error.code for error in caught.value.errors] == ["G526"]
     assert "ALTER ROLE" in caught.value.errors[0].hint

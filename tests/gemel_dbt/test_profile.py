@@ -32,8 +32,6 @@ shop:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     shop = tmp_path / "shop"
     shop.mkdir()

@@ -14,23 +14,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory):
+def example(parsed_example, tmp_path_factory):
     """A copy that dbt has parsed, as the first command has it do."""
-    folder = tmp_path_factory.mktemp("lineage") / "example"
-    for name in ("models", "semantic", "metrics", "feature_views"):
-        ignore = shutil.ignore_patterns("*.parquet", "*.db")
-        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    for name in ("dbt_project.yml", "profiles.yml"):
-        shutil.copy(ROOT / name, folder / name)
-    gemel.load(folder)
-    return folder
+    return shutil.copytree(parsed_example, tmp_path_factory.mktemp("lineage") / "example")
 
 
 @pytest.fixture
 def inside(example, monkeypatch):
     """The working directory is the example's."""
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH", VARIABLE):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(example)
 
 

@@ -1,7 +1,5 @@
 """PostgreSQL gives what the reference evaluator says, too: any question, any feature, any rows."""
 
-import os
-
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
@@ -9,14 +7,13 @@ from hypothesis import strategies as st
 from compiler.test_moments import assert_newest, views
 from properties.asking import asked, assert_same, questions
 from worlds import drawn
-from worlds.postgres import Place
+from worlds.postgres import Place, own_name, own_schema
 
 
 @pytest.fixture(scope="module")
 def postgres(needs_postgres):
-    place = Place(needs_postgres, f"gemel_meaning_{os.getpid()}")
-    yield place
-    place.warehouse.close()
+    with own_schema(needs_postgres, own_name("meaning")) as schema:
+        yield Place(schema)
 
 
 @pytest.mark.parametrize("kind", ["simple", "ratio", "derived", "cumulative", "conversion"])

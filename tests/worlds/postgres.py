@@ -1,6 +1,10 @@
-"""A PostgreSQL schema that holds one world's tables after another, as drawn.Warehouse does in DuckDB."""
+"""Schemas of PostgreSQL that no other process has; and a world's tables in one, as drawn.Warehouse has them."""
 
-from dataclasses import replace
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import psycopg
 
@@ -18,21 +22,52 @@ def in_schema(manifest: Manifest, schema: str | None) -> Manifest:
     )
 
 
+@dataclass(frozen=True)
+class Schema:
+    """A schema of this process's own, and a connection to its server."""
+
+    name: str
+    connection: psycopg.Connection[tuple[Any, ...]]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        info = self.connection.info
+        return {"host": info.host, "port": info.port, "user": info.user, "password": info.password}
+
+    def output(self, **more: Any) -> dict[str, Any]:
+        """It as an output of profiles.yml."""
+        server = {**self.options, "password": self.connection.info.password or "none"}
+        place = {"dbname": self.connection.info.dbname, "schema": self.name}
+        return {"type": "postgres", **server, **place, "threads": 1, **more}
+
+
+def own_name(name: str) -> str:
+    """A name for a schema that no other process has."""
+    return f"gemel_{name}_{os.getpid()}"
+
+
+@contextmanager
+def own_schema(url: str, name: str) -> Iterator[Schema]:
+    """An empty schema. When it goes, so do those whose names begin with its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")
+        try:
+            yield Schema(name, connection)
+        finally:
+            gone = connection.execute("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s)", [name])
+            for (each,) in gone.fetchall():
+                connection.execute(f'DROP SCHEMA "{each}" CASCADE')
+
+
 class Warehouse(drawn.Warehouse):
     """Tables of worlds in a schema of their own, which goes with them."""
 
-    def __init__(self, url: str, schema: str, tables: dict[str, str] = drawn.COLUMNS) -> None:
-        self.connection = psycopg.connect(url, autocommit=True)
-        self.schema = schema
-        self.connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}")
-        self.connection.execute(f"SET search_path = {schema}; SET synchronous_commit = off")
+    def __init__(self, schema: Schema, tables: dict[str, str] = drawn.COLUMNS) -> None:
+        self.connection = schema.connection
+        self.connection.execute(f"SET search_path = {schema.name}; SET synchronous_commit = off")
         for name, columns in tables.items():
             self.connection.execute(f"CREATE TABLE {name} ({columns.replace('double', 'double precision')})")
         self._insert(drawn.SPINE_ROWS)
-
-    def close(self) -> None:
-        self.connection.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
-        self.connection.close()
 
 
 class Place:
@@ -40,7 +75,7 @@ class Place:
 
     dialect = "postgres"
 
-    def __init__(self, url: str, schema: str) -> None:
+    def __init__(self, schema: Schema) -> None:
         self.world = drawn
-        self.graph = bind(in_schema(drawn.MANIFEST, schema), "postgres")
-        self.warehouse = Warehouse(url, schema)
+        self.graph = bind(in_schema(drawn.MANIFEST, schema.name), "postgres")
+        self.warehouse = Warehouse(schema)

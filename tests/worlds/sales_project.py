@@ -1,25 +1,32 @@
-"""A dbt project of a few sales, with feature views, as a user has it in a folder."""
+"""The files of a dbt project of a few sales: what every such project has, and one with feature views."""
 
-import io
-from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
-from textwrap import dedent
+import json
+from typing import Any
 
-from gemel.cli import main
 
-FILES = {
-    "dbt_project.yml": """
-        name: shop
-        profile: shop
-        model-paths: [models]
-        flags: {send_anonymous_usage_stats: false}
-        vars: {gemel_until: "2024-01-10 00:00:00"}
+def profiles(output: dict[str, Any]) -> str:
+    """The text of profiles.yml."""
+    return json.dumps({"shop": {"target": "dev", "outputs": {"dev": output}}})
+
+
+PROJECT = """
+    name: shop
+    profile: shop
+    flags: {send_anonymous_usage_stats: false}
+"""
+BASE = {
+    "dbt_project.yml": PROJECT,
+    "profiles.yml": profiles({"type": "duckdb", "path": "shop.duckdb"}),
+    "models/days.sql": "select cast('2024-01-01' as date) as day union all select cast('2024-01-02' as date)",
+    "models/days.yml": """
+        models:
+          - name: days
+            time_spine: {standard_granularity_column: day}
+            columns: [{name: day, granularity: day}]
     """,
-    "profiles.yml": """
-        shop:
-          target: dev
-          outputs: {dev: {type: duckdb, path: shop.duckdb}}
-    """,
+}
+FILES = BASE | {
+    "dbt_project.yml": PROJECT + '    vars: {gemel_until: "2024-01-10 00:00:00"}\n',
     "models/sales.sql": """
         select * from (values
             (1, 'a', 10, 1.50, timestamp '2024-01-02 10:00', true),
@@ -30,10 +37,6 @@ FILES = {
     "models/customers.sql": "select 'a' as customer, 'Ada' as nick",
     "models/days.sql": "select unnest(generate_series(date '2024-01-01', date '2024-01-31', interval 1 day)) as day",
     "models/models.yml": """
-        models:
-          - name: days
-            time_spine: {standard_granularity_column: day}
-            columns: [{name: day, granularity: day}]
         semantic_models:
           - name: sales
             model: ref('sales')
@@ -93,23 +96,3 @@ FILES = {
             owner: ada@example.com
     """,
 }
-
-
-def write_project(root: Path, files: dict[str, str] = FILES) -> Path:
-    for name, text in files.items():
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_text(dedent(text).lstrip())
-    return root
-
-
-def forget_dbt(monkeypatch) -> None:
-    """Whatever dbt's variables name at the desk, dbt reads the project's own profile."""
-    for name in ("DBT_PROFILES_DIR", "DBT_PROFILE", "DBT_TARGET", "DBT_TARGET_PATH"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def run_captured(*arguments: str) -> tuple[int, str, str]:
-    """`gemel` in the working directory, where no test captures yet: exit code, stdout, stderr."""
-    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-        code = main(arguments)
-    return code, out.getvalue(), err.getvalue()
