@@ -15,6 +15,7 @@ from gemel.compiler.plan import rewrites
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.sql import dialects, lowering
 from gemel.dbt.semantic.reading import read_manifest
+from gemel.engines.lookup import NAMES
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.manifest import Relation
 from gemel.spec.time import parse_window
@@ -95,9 +96,12 @@ QUESTIONS: dict[str, Question] = {
     "values_of_time": ask("", "metric_time__month"),
     "values_least_and_greatest": ask("", "flight__distance", min_max_only=True),
     # Other engines
-    "postgres_several_facts": ask(
-        "late_rate long_haul_flights precipitation", "metric_time__month", dialect="postgres"
-    ),
+    **{
+        f"{engine}_several_facts": ask(
+            "late_rate long_haul_flights precipitation", "metric_time__month", dialect=engine
+        )
+        for engine in NAMES[1:]
+    },
     "postgres_conversions": ask("knock_on_departures", "metric_time__month", dialect="postgres"),
     "snowflake_several_metrics": ask(
         "flights long_haul_flights seats_per_departure", "carrier__name", dialect="snowflake"

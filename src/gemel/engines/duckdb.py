@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemel.dbt.profile import Target
 from gemel.engines.engine import COMMON, Capability, Engine
 from gemel.engines.stores import FEAST, FeastStore
 
 if TYPE_CHECKING:
+    from gemel.dbt.profile import Target
     from gemel.engines.connections.duckdb import Warehouse
 
 DIALECT = "duckdb"
@@ -15,14 +15,14 @@ DIALECT = "duckdb"
 named in, and that scratch databases, Parquet files and Feast's offline store are asked in."""
 
 
-def _connect(target: Target, project_dir: Path) -> "Warehouse":
+def _connect(target: "Target", project_dir: Path) -> "Warehouse":
     from gemel.engines.connections.duckdb import Warehouse
     from gemel.engines.connections.files import read_files
 
     return Warehouse(read_files(target, project_dir))
 
 
-def _uri(target: Target, project_dir: Path) -> str:
+def _uri(target: "Target", project_dir: Path) -> str:
     from gemel.engines.connections.files import read_files
 
     return uri_of(read_files(target, project_dir).path)
@@ -33,7 +33,7 @@ def uri_of(file: str | Path) -> str:
     return f"duckdb:///{file}"
 
 
-def _read_only(target: Target, project_dir: Path, file: str | Path | None) -> dict[str, Any]:
+def _read_only(target: "Target", project_dir: Path, file: str | Path | None) -> dict[str, Any]:
     from gemel.engines.connections.files import read_only
 
     return read_only(target, project_dir, file)

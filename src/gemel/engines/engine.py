@@ -6,11 +6,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemel.dbt.profile import Target
 from gemel.engines.rewrites import Rewrite, asof_to_join
 from gemel.engines.stores import FeastStore
 
 if TYPE_CHECKING:
+    from gemel.dbt.profile import Target
     from gemel.engines.connections.opening import Warehouse
 
 
@@ -71,8 +71,8 @@ class Engine:
     feast: FeastStore | None = None
     utc_hint: str = "have dbt's sessions start in UTC"
     connect: "Callable[[Target, Path], Warehouse] | None" = None
-    uri: Callable[[Target, Path], str] | None = None
-    read_only: Callable[[Target, Path, str | Path | None], dict[str, Any]] | None = None
+    uri: "Callable[[Target, Path], str] | None" = None
+    read_only: "Callable[[Target, Path, str | Path | None], dict[str, Any]] | None" = None
 
     def has(self, capability: Capability) -> bool:
         return capability in self.capabilities

@@ -5,22 +5,22 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gemel.dbt.profile import Target
 from gemel.engines.engine import COMMON, Capability, Engine
 from gemel.engines.rewrites import asof_to_join, each_node, type_nulls, unzoned_truncation
 from gemel.engines.stores import CONTRIB, FeastStore, Settings, TargetSettings, in_sql
 
 if TYPE_CHECKING:
+    from gemel.dbt.profile import Target
     from gemel.engines.connections.postgres import Warehouse
 
 
-def _connect(target: Target, _: Path) -> "Warehouse":
+def _connect(target: "Target", _: Path) -> "Warehouse":
     from gemel.engines.connections.postgres import Warehouse, read_server
 
     return Warehouse(read_server(target))
 
 
-def _uri(target: Target, _: Path) -> str:
+def _uri(target: "Target", _: Path) -> str:
     given = target.rendered()
     return f"postgresql://{given.get('user')}@{given.get('host')}:{given.get('port', 5432)}/{target.database}"
 

@@ -5,9 +5,10 @@ Nothing here imports Feast; what it takes is read in its own `feast.infra.offlin
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gemel.dbt.profile import Target
+if TYPE_CHECKING:
+    from gemel.dbt.profile import Target
 
 FEAST = "feast"
 CONTRIB = "feast.infra.offline_stores.contrib"
@@ -43,7 +44,7 @@ class FeastStore:
 class TargetSettings:
     """The settings of a target, for a file that is committed: plain ones as they are, secrets as `${VARIABLE}`."""
 
-    def __init__(self, target: Target | None, adapter: str) -> None:
+    def __init__(self, target: "Target | None", adapter: str) -> None:
         self._target = target
         self._settings = target.rendered() if target else {}
         self._prefix = adapter.upper()
