@@ -12,7 +12,6 @@ import yaml
 from bi.test_export_numbers import READERS
 from gemel.bi.exports.exported import Source, View
 from gemel.bi.exports.formats import FORMATS, export
-from gemel.cli.exporting import FORMATS as OFFERED
 from gemel.compiler.names.graph import bind
 from gemel.dbt.semantic.definitions import Definitions
 from gemel.errors import FormatError
@@ -129,8 +128,7 @@ def test_both_versions_of_osi_get_the_same():
         assert gets("osi", (metric,)) == gets("osi-0.2", (metric,))
 
 
-def test_every_format_is_offered_and_told_on_the_page():
-    assert tuple(FORMATS) == OFFERED
+def test_every_format_is_told_on_the_page():
     assert all(f"gemel export {format}" in PAGE for format in FORMATS)
 
 

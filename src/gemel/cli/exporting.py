@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gemel.bi.exports.formats import FORMATS
 from gemel.cli.options import items_option, say, takes_project
 
 if TYPE_CHECKING:
     from gemel.project import Project
 
-FORMATS = ("osi", "osi-0.2", "superset", "lookml", "cube", "snowflake", "databricks")
-
 
 @click.command()
-@click.argument("format", type=click.Choice(FORMATS), metavar=f"[{'|'.join(FORMATS)}]")
+@click.argument("format", type=click.Choice([*FORMATS]), metavar=f"[{'|'.join(FORMATS)}]")
 @items_option("--metrics", "-m", help="Only these metrics. Default: all.")
 @click.option("--out", type=click.Path(dir_okay=False), help="A file to write. Default: print it.")
 @click.option("--skip", is_flag=True, help="Leave out what the format cannot say, and tell of it on stderr.")

@@ -1,29 +1,33 @@
-"""Every format by name, and what makes it."""
+"""Every format by name, with the module of this package that makes it: the one place that knows which there are."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from gemel.bi.exports import cube, databricks, lookml, osi, snowflake, superset
-from gemel.bi.exports.exported import Exported, Source
 from gemel.errors import FormatError, did_you_mean
 
-FORMATS: Mapping[str, Callable[[Source, Sequence[str]], Exported]] = {
-    "osi": partial(osi.export, version="0.1.1", name="osi"),
-    "osi-0.2": partial(osi.export, version="0.2.0.dev0", name="osi-0.2"),
-    "superset": superset.export,
-    "lookml": lookml.export,
-    "cube": cube.export,
-    "snowflake": snowflake.export,
-    "databricks": databricks.export,
+if TYPE_CHECKING:
+    from gemel.bi.exports.exported import Exported, Source
+
+FORMATS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "osi": ("osi", {"version": "0.1.1", "name": "osi"}),
+    "osi-0.2": ("osi", {"version": "0.2.0.dev0", "name": "osi-0.2"}),
+    "superset": ("superset", {}),
+    "lookml": ("lookml", {}),
+    "cube": ("cube", {}),
+    "snowflake": ("snowflake", {}),
+    "databricks": ("databricks", {}),
 }
+"""The module, imported when its format is asked for, and what its `export` takes besides the definitions."""
 
 
-def export(format: str, source: Source, metrics: Sequence[str]) -> Exported:
+def export(format: str, source: "Source", metrics: Sequence[str]) -> "Exported":
     """The metrics, or all there are, in a format. Raises FormatError (G721, G722) and UnknownNameError (G201)."""
     if format not in FORMATS:
         hint = did_you_mean(format, FORMATS) or f"the formats are {', '.join(FORMATS)}"
         raise FormatError("G721", f"there is no format {format[:40]!r}", hint=hint)
-    found = FORMATS[format](source, metrics)
-    if not found.count and not found.refused:
+    module, settings = FORMATS[format]
+    exported: Exported = import_module(f"gemel.bi.exports.{module}").export(source, metrics, **settings)
+    if not exported.count and not exported.refused:
         raise FormatError("G722", "there is no metric to export", hint="define one, see docs/metrics.md")
-    return found
+    return exported
