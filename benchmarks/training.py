@@ -27,6 +27,7 @@ from gemel.run import Runner
 from gemel.spec.feature_views import parse_feature_views
 from gemel.spec.project import DbtProject
 from gemel.training import training_set
+from gemel.training.source import Source
 
 THREADS = 2
 TURNS = 3
@@ -167,7 +168,7 @@ def by_gemel(folder: Path, what: str, spine: Path, out: Path) -> None:
     relations = {view.name: f"bench.main.{view.name}" for view in bound.views}
     profile = Profile("bench", "bench", str(folder / f"{what}.duckdb"), "bench", settings={"threads": str(THREADS)})
     warehouse = Warehouse(profile)
-    source = training_set.Source(graph, types, relations, warehouse.catalogs(), DbtProject())
+    source = Source(graph, types, relations, warehouse.catalogs(), DbtProject())
     chosen = choose(bound, [view.name for view in bound.views])
     training_set.make(source, chosen, spine, Runner(warehouse).scratch, accuracy=what, out=out)
 

@@ -194,8 +194,8 @@ def test_the_hash_of_a_feature_changes_with_its_meaning_and_with_that_of_what_it
 
 
 @pytest.fixture
-def place(tmp_path):
-    place = Place(tmp_path)
+def place():
+    place = Place()
     place.build(VIEWS)
     yield place
     place.shop.con.close()

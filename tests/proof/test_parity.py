@@ -13,11 +13,13 @@ from gemel.features.selection import choose
 from gemel.features.tables import DATA, Tables
 from gemel.online.store import Found
 from gemel.proof import parity
+from gemel.proof.places import Places
 from gemel.proof.report import Report
 from gemel.proof.sameness import same
 from gemel.run import ScratchRunner
 from gemel.spec.project import DbtProject
 from gemel.training import training_set
+from gemel.training.source import Source
 from worlds.feature_shop import render
 
 VIEW = """
@@ -78,7 +80,7 @@ class Built:
                 compile_query(graph, make_query(metrics, group_by, where=where))
             )
 
-        places = parity.Places(
+        places = Places(
             ask=ask_of(self.shop.graph),
             ask_of=ask_of,
             train=self.train,
@@ -97,7 +99,7 @@ class Built:
 
     def train(self, names, spine, accuracy):
         relations = {"buying": "memory.main.buying"}
-        source = training_set.Source(self.shop.graph, self.types, relations, frozenset({"memory"}), DbtProject())
+        source = Source(self.shop.graph, self.types, relations, frozenset({"memory"}), DbtProject())
         chosen = choose(self.bound, names)
         made = training_set.make(
             source, chosen, spine, lambda temp: ScratchRunner(Scratch(self.shop.con.cursor())), accuracy=accuracy

@@ -22,7 +22,7 @@ from gemel.features.selection import choose
 from gemel.features.tables import Tables
 from gemel.run import Runner, ScratchRunner
 from gemel.spec.project import DbtProject
-from gemel.training import training_set
+from gemel.training.source import Source
 from gemel.training.training_set import make, manifest_path
 from worlds.feature_shop import MANIFEST, Shop, render
 
@@ -67,7 +67,7 @@ class Place:
             self.shop.con.execute(f"create or replace table {view.name} as {sql}")
         dbt = DbtProject(invocation_id="i1")
         relations = {view.name: f"memory.main.{view.name}" for view in self.bound.views}
-        self.source = training_set.Source(self.shop.graph, types, relations, frozenset({"memory"}), dbt)
+        self.source = Source(self.shop.graph, types, relations, frozenset({"memory"}), dbt)
 
     def make(self, names, spine, *, accuracy="served", **more):
         chosen = choose(self.bound, names.split())
@@ -389,9 +389,7 @@ def test_served_is_what_looking_up_row_by_row_gives(shared, table, spine, ttl):
     text += "    ttl: 3 days\n" if ttl else ""
     bound = shared.shop.bound(text + "    features: [{metric: orders, windows: [all]}]\n")
     types = {"buying": {"customer": "string", "orders_all": "int64"}}
-    source = training_set.Source(
-        shared.shop.graph, types, {"buying": "memory.main.buying"}, frozenset({"memory"}), DbtProject()
-    )
+    source = Source(shared.shop.graph, types, {"buying": "memory.main.buying"}, frozenset({"memory"}), DbtProject())
     given_rows = pa.table(
         {
             "customer": pa.array([key for key, _ in spine], pa.string()),
@@ -437,7 +435,7 @@ def many(place, folder):
     place.shop.con.execute(f"attach '{folder / 'shop.duckdb'}' as shop; copy from database memory to shop; detach shop")
     graph = bind(read_manifest(json.loads(json.dumps(MANIFEST).replace('"memory"', '"shop"'))))
     relations = {"buying": "shop.main.buying"}
-    source = training_set.Source(graph, place.source.types, relations, frozenset({"shop"}), DbtProject())
+    source = Source(graph, place.source.types, relations, frozenset({"shop"}), DbtProject())
     return source, spine
 
 

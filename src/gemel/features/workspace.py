@@ -29,7 +29,7 @@ from gemel.features.types import TYPES
 from gemel.files import VIEWS, Change
 from gemel.online import feast
 from gemel.online.export import export
-from gemel.proof import parity
+from gemel.proof import parity, places
 from gemel.proof.report import Report
 from gemel.run import OpenScratch, Runner
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from gemel.online.newest import OnlineView
     from gemel.online.reading import OnlineRow
     from gemel.online.store import Found
-    from gemel.training.training_set import Accuracy, Format, Source, TrainingSet
+    from gemel.training.source import Source
+    from gemel.training.training_set import Accuracy, Format, TrainingSet
 
 
 class Opened(Protocol):
@@ -72,7 +73,7 @@ class Opened(Protocol):
     def metric_test_files(self) -> dict[str, str]: ...
     def query(
         self, metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]
-    ) -> parity.Answer: ...
+    ) -> places.Answer: ...
     def bi_files(self, spec: FeatureSpec) -> dict[str, str]: ...
 
 
@@ -422,7 +423,7 @@ class Workspace:
         try:
             source = self._source()
             with self._reading_tables(), self.project.runner.scratches() as open_scratch:
-                places = parity.Places(
+                found = places.Places(
                     ask=self.project.query,
                     ask_of=self._ask_of,
                     run=self.project.runner.rows,
@@ -435,7 +436,7 @@ class Workspace:
                     engine=self.engine,
                 )
                 return parity.verify(
-                    self.project.graph, self.views(), source.types, places, at=at, moments=moments, say=say
+                    self.project.graph, self.views(), source.types, found, at=at, moments=moments, say=say
                 )
         finally:
             self._release()
@@ -451,14 +452,14 @@ class Workspace:
             return None
         return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
 
-    def _ask_of(self, graph: "Graph") -> parity.Ask:
+    def _ask_of(self, graph: "Graph") -> places.Ask:
         """The ordinary query over other definitions."""
         from gemel.compiler.compiled import Context, compile_query
         from gemel.compiler.question.parsing import make_query
 
         def ask(
             metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]
-        ) -> parity.Answer:
+        ) -> places.Answer:
             warehouse = self.project.warehouse
             question = make_query(metrics, group_by, where=where)
             context = Context.naming(warehouse.dialect, warehouse.catalogs())
@@ -467,7 +468,7 @@ class Workspace:
         return ask
 
     def _source(self) -> "Source":
-        from gemel.training.training_set import Source
+        from gemel.training.source import Source
 
         catalogs = self.project.warehouse.catalogs()
         return Source(self.project.graph, self.types(), self.relations(), catalogs, self.project.dbt)

@@ -9,7 +9,7 @@ from gemel.features.selection import Choice, Chosen
 from gemel.on_demand.computing import Computed, compute
 from gemel.online.reading import OnlineRow, combine, whole
 from gemel.online.store import Found
-from gemel.spec.time import seconds
+from gemel.spec.time import duration
 
 Find = Callable[[Chosen, Sequence[Mapping[str, Any]]], Sequence[Found | None]]
 """What is online of a view for each of some entities."""
@@ -58,8 +58,7 @@ def _check(name: str, wanted: Sequence[str], rows: Sequence[Mapping[str, Any]]) 
 
 
 def _ttl(chosen: Chosen) -> dt.timedelta | None:
-    ttl = chosen.view.ttl
-    return dt.timedelta(seconds=seconds(ttl)) if ttl else None
+    return duration(chosen.view.ttl) if chosen.view.ttl else None
 
 
 def _add(

@@ -52,6 +52,11 @@ def seconds(window: Window) -> int:
     return window.count * SECONDS[window.unit]
 
 
+def duration(window: Window | None) -> dt.timedelta:
+    """The same as a timedelta; nothing without a window."""
+    return dt.timedelta(seconds=seconds(window)) if window else dt.timedelta()
+
+
 LETTERS = {
     **{"nanosecond": "ns", "microsecond": "us", "millisecond": "ms", "second": "s", "minute": "min", "hour": "h"},
     **{"day": "d", "week": "w", "month": "mo", "quarter": "q", "year": "y"},

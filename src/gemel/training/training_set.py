@@ -6,35 +6,28 @@
 
 import json
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from sqlglot import exp
 
-from gemel.compiler.compiled import Compiled, Context, compile_select, compiled
+from gemel.compiler.compiled import compile_select
 from gemel.compiler.features.cells import MOMENT
-from gemel.compiler.features.moments import cast_features
-from gemel.compiler.features.requests import Kept, plan_parts, plan_requests
 from gemel.compiler.features.streams import ROW
-from gemel.compiler.names.graph import Graph
-from gemel.compiler.plan.algebra import Plan
-from gemel.compiler.question.expressions import column, conjunction, equal, identifier, interval
-from gemel.compiler.sql import dialects
+from gemel.compiler.question.expressions import column, identifier
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
-from gemel.features.selection import Choice, Chosen
-from gemel.features.tables import CREATED, Tables
+from gemel.features.selection import Choice
 from gemel.features.types import TYPES
 from gemel.on_demand.computing import Computed, compute
 from gemel.on_demand.sql import sql_of, taken_in
 from gemel.on_demand.terms import Reference
 from gemel.run import OpenScratch, ScratchRunner
-from gemel.spec.manifest import Relation
-from gemel.spec.project import DbtProject
-from gemel.training.exactness import check_exact
+from gemel.training.exact import compute_exact
+from gemel.training.manifests import describe_set
+from gemel.training.served import join_served
+from gemel.training.source import REQUESTS, Source, requests_table
 from gemel.training.spine import Spine, check_columns, file_hash, read_spine, requests_of
 from gemel.whole_files import write_rows, write_text
 
@@ -45,20 +38,6 @@ if TYPE_CHECKING:
 Accuracy = Literal["served", "exact"]
 Format = Literal["parquet", "arrow"]
 FORMATS: dict[str, Format] = {".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow"}
-REQUESTS = Relation("requests", schema="main", database="temp")
-STREAMS = 8
-"""The most streams of running sums: each looks for its keys among all the facts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where features come from. `relations` are the tables' names, `dbt` is the project that they are of."""
-
-    graph: Graph
-    types: Mapping[str, Mapping[str, str]]
-    relations: Mapping[str, str]
-    catalogs: frozenset[str]
-    dbt: DbtProject
 
 
 class TrainingSet:
@@ -111,10 +90,9 @@ def make(
         _check_times(scratch, time_column)
         match accuracy:
             case "served":
-                joined = _served(source, chosen, inputs, _repeated(scratch, source, chosen))
+                joined = join_served(scratch, source, chosen, inputs)
             case "exact":
-                check_exact(source.graph, chosen)
-                joined = _exact(scratch, source, chosen, inputs)
+                joined = compute_exact(scratch, source, chosen, inputs)
             case _:
                 assert_never(accuracy)
         schema, found = scratch.stream(
@@ -129,7 +107,7 @@ def make(
             table = pyarrow.Table.from_batches(batches, columns)
         else:
             write_rows(out, kind, columns, batches)
-    manifest = _manifest(source, choice, computed, rows, columns, accuracy=accuracy, time_column=time_column)
+    manifest = describe_set(source, choice, computed, rows, columns, accuracy=accuracy, time_column=time_column)
     if out is not None:
         manifest |= {"format": kind, "sha256": file_hash(out)}
         write_text(manifest_path(out), json.dumps(manifest, indent=2) + "\n")
@@ -153,7 +131,7 @@ def _format(out: Path | None, format: Format | None) -> Format:
 
 def _check_times(scratch: ScratchRunner, time_column: str) -> None:
     """A row without a time would get NULL features, which a model takes for a fact: that nothing had happened."""
-    without = exp.select(exp.Count(this=exp.Star())).from_(_requests()).where(column(MOMENT).is_(exp.null()))
+    without = exp.select(exp.Count(this=exp.Star())).from_(requests_table()).where(column(MOMENT).is_(exp.null()))
     [(count,)] = scratch.rows(compile_select(without, scratch.dialect))
     if count:
         raise BridgeError(
@@ -161,124 +139,6 @@ def _check_times(scratch: ScratchRunner, time_column: str) -> None:
             f"{count:,} row{'s' if count > 1 else ''} of the spine have no {time_column!r}, and so no features",
             hint="give each a time, or leave them out of the spine",
         )
-
-
-# --- served -----------------------------------------------------------------------------------------------------
-
-
-def _served(source: Source, chosen: Sequence[Chosen], inputs: Iterable[str], repeated: Collection[str]) -> exp.Select:
-    """The newest row of each view's table at or before each moment, if it is not older than the `ttl`.
-
-    Tables of the views in `repeated` may hold several rows of one moment, of which the one made last counts.
-    """
-    query = exp.select(*(column(name, "requests") for name in (ROW, *inputs)))
-    query = query.from_(exp.alias_(_requests(), "requests", table=True), copy=False)
-    moment = column(MOMENT, "requests")
-    for each in chosen:
-        view = each.view
-        table: exp.Expr = exp.maybe_parse(source.relations[view.name], into=exp.Table, dialect=DIALECT)
-        if view.name in repeated:
-            table = exp.Subquery(this=_made_last(table, view.entities))
-        table.set("alias", exp.TableAlias(this=identifier(view.name)))
-        on = [equal(column(key, "requests"), column(key, view.name)) for key in view.entities]
-        on.append(exp.GTE(this=moment.copy(), expression=column(MOMENT, view.name)))
-        query = query.join(exp.Join(this=table, on=conjunction(on), method="ASOF", side="LEFT"), copy=False)
-        for name in each.columns:
-            value: exp.Expr = column(name, view.name)
-            if view.ttl is not None:
-                end = exp.Add(this=column(MOMENT, view.name), expression=interval(view.ttl))
-                value = exp.case().when(exp.LTE(this=moment.copy(), expression=end), value)
-            query = query.select(exp.alias_(value, identifier(f"{view.name}.{name}")), copy=False)
-    return query
-
-
-def _repeated(scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen]) -> list[str]:
-    """The views whose tables were not made all at once: only there can one moment have rows of several runs."""
-    found = []
-    for each in chosen:
-        ends = exp.NEQ(this=exp.Min(this=column(CREATED)), expression=exp.Max(this=column(CREATED)))
-        table = exp.to_table(source.relations[each.view.name], dialect=scratch.dialect)
-        [(several,)] = scratch.rows(compile_select(exp.select(ends).from_(table), scratch.dialect))
-        if several:
-            found.append(each.view.name)
-    return found
-
-
-def _made_last(table: exp.Expr, keys: Sequence[str]) -> exp.Select:
-    rank = exp.Window(
-        this=exp.RowNumber(),
-        partition_by=[column(name) for name in (*keys, MOMENT)],
-        order=exp.Order(expressions=[exp.Ordered(this=column(CREATED), desc=True, nulls_first=False)]),
-    )
-    query = exp.select("*").from_(table)
-    query.set("qualify", exp.Qualify(this=equal(rank, exp.Literal.number(1))))
-    return query
-
-
-# --- exact ------------------------------------------------------------------------------------------------------
-
-
-def _exact(scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen], inputs: Collection[str]) -> exp.Select:
-    """Make a table of each view's features, and the query that brings them together."""
-    count = exp.select(exp.Count(this=exp.Star())).from_(_requests())
-    [(asked,)] = scratch.rows(compile_select(count, scratch.dialect))
-    for each in chosen:
-        name = each.view.name
-        plain = each.alone()
-        facts = Relation(f"facts_{name}", schema="main", database="temp")
-        kept, drifting = None, frozenset[str]()
-        if summed := plan_parts(source.graph, plain):
-            scratch.into(facts.name, _compiled(source, summed))
-            kept, drifting = _kept(scratch, facts)
-        streams = min(scratch.threads(), STREAMS)
-        plan = plan_requests(source.graph, plain, requests=REQUESTS, drifting=drifting, kept=kept, streams=streams)
-        types = {feature: TYPES[source.types[name][feature]].sql for feature in each.columns}
-        made = scratch.into(f"exact_{name}", _compiled(source, cast_features(plan, types)))
-        if kept:
-            scratch.drop(facts.name)
-        if made != asked:
-            raise BridgeError(
-                "G557",
-                f"{made - asked:,} rows would come out twice: a dimension of {name} has two rows for one key",
-                hint="`gemel validate --data` tells which keys are not unique",
-                place=each.view.place,
-            )
-    made_of = [(f"exact_{each.view.name}", each.view.name) for each in chosen]
-    if inputs or not chosen:  # else any of them will do: each has a row for each request
-        made_of.insert(0, (REQUESTS.name, "requests"))
-    (_, first), *others = tables = [(_made(table, alias), alias) for table, alias in made_of]
-    query = exp.select(column(ROW, first), *(column(name, "requests") for name in inputs))
-    query = query.from_(tables[0][0], copy=False)
-    for table, name in others:
-        query = query.join(table, on=equal(column(ROW, first), column(ROW, name)), join_type="left", copy=False)
-    taken = ((each.view.name, feature) for each in chosen for feature in each.columns)
-    return query.select(*(exp.alias_(column(f, name), identifier(f"{name}.{f}")) for name, f in taken), copy=False)
-
-
-def _made(table: str, alias: str) -> exp.Expr:
-    made = exp.Table(this=identifier(table), db=identifier("main"), catalog=identifier("temp"))
-    return exp.alias_(made, identifier(alias), table=True)
-
-
-def _kept(scratch: ScratchRunner, facts: Relation) -> tuple[Kept, frozenset[str]]:
-    """What is known of the facts in a table; and the columns that are fractions."""
-    table = dialects.named(frozenset({"temp"}))(facts)
-    described = scratch.describe(compile_select(exp.select("*").from_(table), scratch.dialect))
-    is_full = [equal(exp.Count(this=exp.Star()), exp.Count(this=column(name))) for name, _ in described]
-    [row] = scratch.rows(compile_select(exp.select(*is_full).from_(table), scratch.dialect))
-    full = frozenset(name for (name, _), is_so in zip(described, row, strict=True) if is_so)
-    return Kept(facts, full), frozenset(name for name, type_ in described if type_ in ("DOUBLE", "FLOAT"))
-
-
-def _compiled(source: Source, plan: Plan) -> Compiled:
-    return compiled(plan, Context.naming(ScratchRunner.dialect, source.catalogs | {"temp"}))
-
-
-def _requests() -> exp.Table:
-    return dialects.named()(REQUESTS)
-
-
-# --- on demand ---------------------------------------------------------------------------------------------------
 
 
 def _answer(joined: exp.Select, choice: Choice, computed: Sequence[Computed]) -> exp.Select:
@@ -295,9 +155,6 @@ def _answer(joined: exp.Select, choice: Choice, computed: Sequence[Computed]) ->
 
 def _taken(reference: Reference) -> exp.Expr:
     return taken_in(column(reference.name, "joined"), reference.type)
-
-
-# --- rows out -----------------------------------------------------------------------------------------------------
 
 
 def _widened(spine: "pyarrow.Schema", features: "pyarrow.Schema") -> "pyarrow.Schema":
@@ -322,42 +179,3 @@ def _side_by_side(
         yield pyarrow.record_batch([*batch.columns, *values], schema=schema)
     assert not any(part.num_rows for part in waiting)
     assert next(features, None) is None
-
-
-def _manifest(
-    source: Source,
-    choice: Choice,
-    computed: Sequence[Computed],
-    spine: Spine,
-    schema: "pyarrow.Schema",
-    *,
-    accuracy: Accuracy,
-    time_column: str,
-) -> dict[str, Any]:
-    """All that is needed to make the set again, and nothing that differs when it is."""
-    tables = Tables(source.graph)
-    definitions = {each.view.name: _definitions(tables, each) for each in choice.needed()}
-    for made, (view, names) in zip(computed, choice.on_demand, strict=True):
-        sources = tables.digests_of(choice.views, view.sources)
-        definitions[view.name] = {"features": {name: made.digest(sources, name) for name in names}}
-    return {
-        "gemel": version("gemel"),
-        "accuracy": accuracy,
-        "rows": spine.rows,
-        "spine": {"source": spine.told, "sha256": spine.sha256, "time_column": time_column},
-        "features": [f"{view}.{name}" for view, name in choice.features()],
-        **({"inputs": choice.inputs()} if choice.on_demand else {}),
-        "definitions": definitions,
-        "dbt": _invocation(source.dbt),
-        "columns": {field.name: str(field.type) for field in schema},
-    }
-
-
-def _definitions(tables: Tables, each: Chosen) -> dict[str, Any]:
-    made = tables.digests(each.view)
-    return {"table": tables.digest(each.view), "features": {name: made[name] for name in each.columns}}
-
-
-def _invocation(dbt: DbtProject) -> dict[str, Any]:
-    """The run of dbt that the tables' names are of."""
-    return {"invocation_id": dbt.invocation_id, "dbt_version": dbt.dbt_version, "project_name": dbt.name}

@@ -1,0 +1,28 @@
+"""What training sets are made of: where features come from, and the requests, as a table of our own DuckDB."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.sql import dialects
+from gemel.spec.manifest import Relation
+from gemel.spec.project import DbtProject
+
+REQUESTS = Relation("requests", schema="main", database="temp")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where features come from. `relations` are the tables' names, `dbt` is the project that they are of."""
+
+    graph: Graph
+    types: Mapping[str, Mapping[str, str]]
+    relations: Mapping[str, str]
+    catalogs: frozenset[str]
+    dbt: DbtProject
+
+
+def requests_table() -> exp.Table:
+    return dialects.named()(REQUESTS)
