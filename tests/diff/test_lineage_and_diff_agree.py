@@ -6,6 +6,7 @@ import json
 import pytest
 
 from gemel.dbt.dag import read_dag
+from gemel.dbt.manifest import parse_project
 from gemel.diff.meaning import compare
 from gemel.diff.models import Models
 from gemel.diff.states import State
@@ -65,7 +66,9 @@ def state(tmp_path):
         ]
         data = {"nodes": {f"model.shop.{each['name']}": each for each in nodes}, "metadata": {"project_name": "shop"}}
         (folder / "manifest.json").write_text(json.dumps(data))
-        return State(str(folder), load(folder / "semantic_manifest.json"), Models(data), Bound((), ()), folder)
+        return State(
+            str(folder), load(folder / "semantic_manifest.json"), Models(parse_project(data)), Bound((), ()), folder
+        )
 
     return make
 

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from gemel.dbt.manifest import parse_project
 from gemel.diff.meaning import compare
 from gemel.diff.models import Models
 from gemel.diff.report import why
@@ -128,7 +129,7 @@ def state(tmp_path):
         file.write_text(json.dumps(shop))
         variables, macros, exposures = (more.get(key) or {} for key in ("variables", "macros", "exposures"))
         data = {**manifest(sql, exposures), "macros": macros}
-        return State("a state", load(file), Models(data, variables=variables), Bound((), ()))
+        return State("a state", load(file), Models(parse_project(data), variables=variables), Bound((), ()))
 
     return make
 

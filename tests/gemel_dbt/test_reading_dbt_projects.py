@@ -161,8 +161,12 @@ def test_what_yaml_and_dbt_say_of_a_node():
                 "raw_code": "select {{ one() }} as id",
                 "depends_on": {"nodes": ["seed.shop.b", "seed.shop.a", "seed.shop.b"], "macros": ["macro.shop.one"]},
                 "original_file_path": "models\\orders.sql",
-                "config": {"materialized": "table", "meta": {"owner": "ada", "a": 1}, "group": "sales"},
-                "meta": {"a": 2, "b": 3},
+                "config": {
+                    "materialized": "table",
+                    "meta": {"owner": "ada", "gemel": {"feature_view": "buying"}},
+                    "group": "sales",
+                },
+                "meta": {"owner": "bob"},
                 "access": "protected",
                 "checksum": {"name": "sha256", "checksum": "c0ffee"},
             },
@@ -178,7 +182,7 @@ def test_what_yaml_and_dbt_say_of_a_node():
     assert (orders.compiled, orders.raw) == ("select 1 as id", "select {{ one() }} as id")
     assert (orders.parents, orders.macros) == (("seed.shop.a", "seed.shop.b"), ("macro.shop.one",))
     assert (orders.file, orders.materialized, orders.language) == ("models/orders.sql", "table", "sql")
-    assert (orders.meta, orders.owner) == ({"owner": "ada", "a": 1, "b": 3}, "ada")
+    assert (orders.gemel, orders.owner) == ({"feature_view": "buying"}, "ada")
     assert (orders.group, orders.access, orders.checksum) == ("sales", "protected", "c0ffee")
     assert seed.owner == "Ada <ada@example.com>"
     assert dbt.children == {"seed.shop.a": ("model.shop.orders",), "seed.shop.b": ("model.shop.orders",)}
@@ -199,7 +203,7 @@ def test_what_is_declared_is_read_as_it_is_written():
     )
     plain, filled = Export("a", "view", None, "by_day"), Export("b", "view", "main", "by_day")
     assert dbt.saved_queries == (Declaration("daily", "metrics/a.yml", {}, (plain, filled)),)
-    assert dbt.semantic_models == (Declaration("orders", "", {"gemel": {"wide_view": True}}),)
+    assert dbt.semantic_models == (Declaration("orders", "", {"wide_view": True}),)
     assert dbt.metrics == {"revenue": "metric('Revenue')", "cost": "metric('till', 'cost')"}
     assert dbt.exposures == (Exposure("board", "dashboard", (), "ada@example.com"),)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from gemel.bi.consumers import Consumer, read_consumers
 from gemel.errors import About, BiError, GemelError, did_you_mean
-from gemel.spec.fields import Json
 from gemel.spec.manifest import Export
 from gemel.spec.project import DbtProject, Declaration
 
@@ -57,20 +56,18 @@ def read_declared(dbt: DbtProject) -> Declared:
 
 
 def _query(query: Declaration, problems: list[GemelError]) -> DeclaredQuery:
-    meta, about = _meta(query), About("saved_query", query.name)
-    problems += _unknown(meta, ("consumers",), about)
-    return DeclaredQuery(
-        query.name, query.file, query.exports, tuple(read_consumers(meta.get("consumers"), about, problems))
-    )
+    about = About("saved_query", query.name)
+    problems += _unknown(query.gemel, ("consumers",), about)
+    consumers = read_consumers(query.gemel.get("consumers"), about, problems)
+    return DeclaredQuery(query.name, query.file, query.exports, tuple(consumers))
 
 
 def _view(declaration: Declaration, problems: list[GemelError]) -> DeclaredView | None:
     model = declaration.name
     about = About("semantic_model", model)
-    meta = _meta(declaration)
-    problems += _unknown(meta, ("wide_view", "consumers"), about)
-    asked = meta.get("wide_view", False)
-    consumers = tuple(read_consumers(meta.get("consumers"), about, problems))
+    problems += _unknown(declaration.gemel, ("wide_view", "consumers"), about)
+    asked = declaration.gemel.get("wide_view", False)
+    consumers = tuple(read_consumers(declaration.gemel.get("consumers"), about, problems))
     if asked is False or asked is None:
         if consumers:
             told = f"semantic model {model!r} has consumers, and no wide view for them to read"
@@ -121,9 +118,3 @@ def _unknown(said: Mapping[str, Any], known: Collection[str], about: About) -> I
 
 def _refused(about: About, told: str, hint: str) -> GemelError:
     return BiError("G705", f"{about.kind.replace('_', ' ')} {about.name!r}: {told}", hint=hint, about=about)
-
-
-def _meta(declaration: Declaration) -> Json:
-    """`meta: {gemel: ...}` of a definition's config."""
-    said = declaration.meta.get("gemel")
-    return said if isinstance(said, dict) else {}

@@ -117,7 +117,7 @@ def _node(id: str, item: Json, owners: Mapping[str, str | None], *, own: str | N
         access=_text(item.get("access")),
         checksum=_text(_object(item.get("checksum")).get("checksum")),
         config=config,
-        meta=meta,
+        gemel=_object(meta.get("gemel")),
     )
 
 
@@ -142,7 +142,7 @@ def _exposure(item: Json) -> Exposure:
         maturity=_text(item.get("maturity")),
         file=_file(item),
         package=_text(item.get("package_name")),
-        meta=_meta(item),
+        gemel=_object(_meta(item).get("gemel")),
     )
 
 
@@ -163,7 +163,7 @@ def _declarations(data: Json, kind: str) -> Iterator[Declaration]:
             yield Declaration(
                 name.lower(),
                 _file(item) or "",
-                meta=_object(_object(item.get("config")).get("meta")),
+                gemel=_object(_meta(item).get("gemel")),
                 exports=tuple(_export(each, item) for each in exports or () if isinstance(each, dict)),
             )
 

@@ -4,12 +4,11 @@ Which state the tables were built by does not matter then: what differs, and wha
 question, over tables that both states make alike. Nothing is written.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +18,14 @@ from sqlglot.errors import SqlglotError
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.sql import dialects
+from gemel.dbt.manifest import MANIFEST, read_project
 from gemel.dbt.profile import read_target
 from gemel.dbt.running import Say, run_dbt_into, target_dir
-from gemel.diff.models import Node
 from gemel.diff.states import State
 from gemel.errors import GemelError, ProjectError
 from gemel.project import Project
 from gemel.spec.manifest import Relation
+from gemel.spec.project import Node
 
 if TYPE_CHECKING:
     import pyarrow
@@ -62,7 +62,7 @@ class Asker:
         return found.with_queries(queries) if queries else found
 
     def _named(self, relation: Relation, used: dict[str, None]) -> exp.Table:
-        node = self.state.models.at(relation)
+        node = self.state.models.dbt.node_at(relation)
         if node is not None and node.id in self.inlined:
             used[node.id] = None
             return exp.Table(this=exp.to_identifier(_cte(node)))
@@ -73,8 +73,7 @@ class Asker:
         there = self.other.models.nodes.get(node.id) if self.other and node else None
         if there is None:
             return relation
-        alias = there.data.get("alias") or there.data.get("identifier") or there.name
-        return Relation(str(alias), there.data.get("schema"), there.data.get("database"), relation.node)
+        return replace(there.relation, node=relation.node)
 
     def _closure(self, used: Mapping[str, None]) -> dict[str, exp.Query]:
         """The models that a question needs, each after those that it reads."""
@@ -111,7 +110,9 @@ class Asker:
         """What only dbt can render, all of it at once."""
         nodes = self.state.models.nodes
         wanted = [id for id in self.inlined if _inlinable(nodes[id]) and self.state.models.plain(id) is None]
-        places = {_place(each.relation, self.project.dialect): id for id, each in nodes.items() if each.relation}
+        places = {
+            _place(each.relation_name, self.project.dialect): id for id, each in nodes.items() if each.relation_name
+        }
         for id, text in _compiled(self.state, self.project, wanted, self.say).items():
             try:
                 tree = parse_one(text, dialect=self.project.dialect)
@@ -134,7 +135,7 @@ class Asker:
                 _refuse(node, self.state)
                 named = exp.Table(this=exp.to_identifier(_cte(node)))
             else:
-                place = exp.to_table(node.relation, dialect=self.project.dialect) if node.relation else table
+                place = exp.to_table(node.relation_name, dialect=self.project.dialect) if node.relation_name else table
                 relation = Relation(place.name, place.db or None, place.catalog or None)
                 named = dialects.named(self.project.warehouse.catalogs())(self._placed(node, relation))
             name = exp.TableAlias(this=exp.to_identifier(node.name, quoted=True))
@@ -165,13 +166,13 @@ def askers(before: State, after: State, *, base_database: str | None, say: Say) 
 
 def _differing(before: State, after: State) -> Iterator[str]:
     """The nodes that both states do not make alike, of those that semantic models and time spines read."""
-    if not before.models.is_known or not after.models.is_known:
+    if not (before.models.dbt.is_parsed and after.models.dbt.is_parsed):
         return
     read: dict[str, None] = {}
     for state in (before, after):
         manifest = state.project.manifest
         relations = [model.relation for model in manifest.models] + [spine.relation for spine in manifest.time_spines]
-        for node in filter(None, map(state.models.at, relations)):
+        for node in filter(None, map(state.models.dbt.node_at, relations)):
             read |= dict.fromkeys(state.models.above(node.id))
     for id in read:
         both = id in before.models.nodes and id in after.models.nodes
@@ -212,11 +213,11 @@ def _compiled(state: State, project: Project, ids: list[str], say: Say) -> dict[
     """The SQL that dbt makes of models. dbt may read the warehouse for it, and writes nothing."""
     if state.dir is None:
         nodes = state.models.nodes
-        missing = [nodes[id].name for id in ids if not nodes[id].data.get("compiled_code")]
+        missing = [nodes[id].name for id in ids if not nodes[id].compiled]
         if missing:
             told = f"{state.name} has no compiled SQL of {', '.join(missing)}, in which the states differ"
             raise ProjectError("G763", told, hint="save the target/ folder after `dbt compile`, or name a git revision")
-        return {id: str(nodes[id].data["compiled_code"]) for id in ids}
+        return {id: str(nodes[id].compiled) for id in ids}
     assert project.dir is not None
     folder = _folder(state, project)
     try:
@@ -225,12 +226,10 @@ def _compiled(state: State, project: Project, ids: list[str], say: Say) -> dict[
             names = [state.models.nodes[id].name for id in ids]
             arguments = ["compile", "--select", *names, *profile.arguments, "--full-refresh"]
             run_dbt_into(folder, arguments, state.dir, target=project.target, profiles_dir=profile.folder)
-        data = json.loads((folder / "manifest.json").read_bytes())
+        nodes = read_project(folder / MANIFEST).nodes
     except GemelError as error:
         raise ProjectError("G763", f"the models of {state.name} cannot be compiled: {error}", hint=_OTHERWISE) from None
-    except (OSError, ValueError) as error:
-        raise ProjectError("G763", f"cannot read {folder / 'manifest.json'}: {error}", hint=_OTHERWISE) from None
-    return {id: code for id in ids if (code := data["nodes"].get(id, {}).get("compiled_code"))}
+    return {id: node.compiled for id in ids if (node := nodes.get(id)) and node.compiled}
 
 
 def _folder(state: State, project: Project) -> Path:

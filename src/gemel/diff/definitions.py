@@ -9,7 +9,7 @@ from gemel.compiler.names.resolution import resolve
 from gemel.compiler.names.terms import Metrics
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import AskedMetric, Item, Query
-from gemel.diff.models import Models, Node
+from gemel.diff.models import Models, is_generated
 from gemel.diff.states import State
 from gemel.diff.telling import OWN, Part, Teller, element_text, sql_of
 from gemel.errors import About, GemelError
@@ -18,6 +18,7 @@ from gemel.on_demand.binding import BoundOnDemand
 from gemel.spec.feature_views import MetricFeature
 from gemel.spec.manifest import Dimension, Entity, SavedQuery, SemanticModel
 from gemel.spec.metrics import Metric, MetricInput
+from gemel.spec.project import Exposure, Node
 from gemel.tracing.derivations import digest
 from gemel.tracing.expressions import text_of
 
@@ -59,32 +60,32 @@ def definitions(state: State) -> dict[Part, Definition]:
         found |= _on_demand(on_demand, found)
     for service in state.features.services:
         found["feature service", service.name] = _service(service, found)
-    for name, exposure in models.exposures.items():
-        found["exposure", name] = _exposure(models, exposure, found)
+    for exposure in models.dbt.exposures:
+        found["exposure", exposure.name] = _exposure(models, exposure, found)
     return found
 
 
 def node_part(node: Node) -> Part | None:
     """Under what a node is told of; a feature view's table is told of as the feature view."""
-    if node.meta.get("feature_view"):
+    if node.gemel.get("feature_view"):
         return None
-    return ("view", node.name) if node.is_generated else (node.kind, node.name)
+    return ("view", node.name) if is_generated(node) else (node.kind, node.name)
 
 
 def _node(models: Models, node: Node) -> Definition:
-    parts: dict[Part, str] = {OWN: models.own(node.id).whole if not node.is_generated else ""}
+    parts: dict[Part, str] = {OWN: models.own(node.id).whole if not is_generated(node) else ""}
     for parent in node.parents:
         above = models.nodes.get(parent)
         part = node_part(above) if above else None
         if part is not None:
             parts[part] = models.whole(parent)
     place = About("model", node.name)
-    return Definition(models.whole(node.id), parts, str(node.data.get("description") or ""), place)
+    return Definition(models.whole(node.id), parts, node.description or "", place)
 
 
 def _view(models: Models, node: Node, found: Mapping[Part, Definition]) -> Definition:
     """What gemel generates for BI: a saved query, whether it was generated since or not, or what its SQL reads."""
-    query = ("saved query", str(node.meta.get("saved_query")))
+    query = ("saved query", str(node.gemel.get("saved_query")))
     if query in found:
         meaning = found[query].meaning
         return Definition(digest(meaning, str(node.materialized)), {OWN: str(node.materialized), query: meaning})
@@ -251,21 +252,16 @@ def _taken(found: Mapping[Part, Definition], names: Iterable[str]) -> dict[Part,
     return taken
 
 
-def _exposure(models: Models, exposure: dict[str, object], found: Mapping[Part, Definition]) -> Definition:
-    depends = exposure.get("depends_on")
-    ids = [str(each) for each in (depends.get("nodes") or ())] if isinstance(depends, dict) else []
-    config = exposure.get("config") or {}
-    meta = exposure.get("meta") or (config.get("meta") if isinstance(config, dict) else None) or {}
-    ours = meta.get("gemel") if isinstance(meta, dict) else None
-    ours = ours if isinstance(ours, dict) else {}
+def _exposure(models: Models, exposure: Exposure, found: Mapping[Part, Definition]) -> Definition:
+    ours = exposure.gemel
     parts: dict[Part, str] = {}
     listed = _taken(found, [str(each) for each in ours.get("features") or ()])
-    for id in ids:
+    for id in exposure.parents:
         node = models.nodes.get(id)
         part = node_part(node) if node else None
-        if node is not None and node.meta.get("feature_view"):
+        if node is not None and node.gemel.get("feature_view"):
             if not listed:
-                part = ("feature view", str(node.meta["feature_view"]))
+                part = ("feature view", str(node.gemel["feature_view"]))
         elif id.startswith("metric."):
             part = ("metric", id.rsplit(".", 1)[1])
         if part is not None and part in found:
@@ -275,11 +271,9 @@ def _exposure(models: Models, exposure: dict[str, object], found: Mapping[Part, 
     if service in found:
         parts = {service: found[service].meaning}
     # What gemel writes of a service into an exposure is told of as the service.
-    own = f"{exposure.get('type')} {exposure.get('url')}" + ("" if ours else f" {sorted(ids)}")
-    words = f"{exposure.get('label')} {exposure.get('description')} {exposure.get('owner')} {exposure.get('maturity')}"
-    return Definition(
-        digest(own, *parts.values()), {OWN: own, **parts}, words, About("exposure", str(exposure["name"]))
-    )
+    own = f"{exposure.type} {exposure.url}" + ("" if ours else f" {sorted(exposure.parents)}")
+    words = f"{exposure.label} {exposure.description} {exposure.owner} {exposure.maturity}"
+    return Definition(digest(own, *parts.values()), {OWN: own, **parts}, words, About("exposure", exposure.name))
 
 
 def _words(item: object) -> str:

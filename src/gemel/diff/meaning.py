@@ -14,6 +14,7 @@ from gemel.diff.models import Models
 from gemel.diff.states import State
 from gemel.diff.telling import OWN, Part
 from gemel.errors import Place
+from gemel.spec.project import DbtProject
 
 How = Literal["added", "removed", "changed", "touched", "description"]
 
@@ -41,8 +42,10 @@ class Change:
 
 def compare(before: State, after: State) -> tuple[Change, ...]:
     """All that is not the same, by kind and name."""
-    if not (before.models.is_known and after.models.is_known):  # a table is known by its place only, in both
-        before, after = (replace(state, models=Models({}, dialect=state.models.dialect)) for state in (before, after))
+    if not (before.models.dbt.is_parsed and after.models.dbt.is_parsed):  # a table is known by its place only, in both
+        before, after = (
+            replace(state, models=Models(DbtProject(), dialect=state.models.dialect)) for state in (before, after)
+        )
     old, new = definitions(before), definitions(after)
     causes = Causes(before.models, after.models, old, new)
     found: list[Change] = []
@@ -93,8 +96,8 @@ def _place(state: State, definition: Definition) -> Place | None:
     if about is None:
         return None
     if about.kind == "exposure":
-        file = state.models.exposures[about.name].get("original_file_path")
-        return Place(str(file)) if file else None
+        file = next((each.file for each in state.models.dbt.exposures if each.name == about.name), None)
+        return Place(file) if file else None
     if about.kind == "model":
         node = next((node for node in state.models.nodes.values() if node.name == about.name), None)
         return Place(node.file) if node and node.file and node.kind != "source" else None

@@ -9,17 +9,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gemel.dbt.manifest import MANIFEST
+from gemel.dbt.manifest import MANIFEST, read_project
 from gemel.dbt.profile import find_profiles
-from gemel.dbt.project_file import is_project, packages_dir
+from gemel.dbt.project_file import is_project, packages_dir, variables
 from gemel.dbt.running import Say, is_parsed, run_dbt_into, target_dir
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
-from gemel.diff.models import Models, read_models
+from gemel.diff.models import Models
 from gemel.errors import GemelError, ProjectError, did_you_mean
 from gemel.features.binding import bind_features
 from gemel.features.bound import Bound
 from gemel.project import Project, load_to_validate
 from gemel.spec.feature_views import read_feature_views
+from gemel.spec.project import DbtProject
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,14 @@ class State:
 def current_state(project: Project, *, say: Say = lambda line: None) -> State:
     """The project as its files are, committed or not. dbt parses it where a file is newer than what it last wrote."""
     if project.dir is None:
-        return State("these definitions", project, Models({}), Bound((), ()))
+        return State("these definitions", project, Models(DbtProject()), Bound((), ()))
     assert project.artifacts is not None
     folder, artifacts = project.dir, project.artifacts
     if not is_parsed(artifacts, folder):
         say("dbt's manifest is older than the project's files: running dbt parse")
         run_dbt_into(artifacts, ["parse"], folder, target=project.target, profiles_dir=project.profiles_dir)
         project = _loaded(project, folder, artifacts)
-    models = read_models(artifacts / MANIFEST, folder, project.dialect)
+    models = Models(project.dbt, dialect=project.dialect, variables=variables(folder))
     dirty = _uncommitted(folder)
     name = f"the files as they are ({dirty} not committed)" if dirty else "the files as they are"
     return State(name, project, models, project.features, project.dir)
@@ -96,10 +97,9 @@ def _saved(project: Project, base: str, file: Path) -> State:
 
 
 def _beside(file: Path, dialect: str) -> tuple[Models, tuple[str, ...]]:
-    beside = file.with_name(MANIFEST)
-    if not beside.is_file():
-        return Models({}, dialect=dialect), (f"dbt models are not compared: there is no manifest.json beside {file}",)
-    return read_models(beside, None, dialect), ()
+    dbt = read_project(file.with_name(MANIFEST))
+    without = f"dbt models are not compared: there is no manifest.json beside {file}"
+    return Models(dbt, dialect=dialect), () if dbt.is_parsed else (without,)
 
 
 def _directory(project: Project, base: str, folder: Path, say: Say) -> State:
@@ -137,7 +137,8 @@ def _revision(project: Project, base: str, say: Say) -> State:
 def _state(name: str, project: Project, folder: Path, artifacts: Path) -> State:
     before = _loaded(project, folder, artifacts)
     _refuse_problems(before)
-    return State(name, before, read_models(artifacts / MANIFEST, folder, before.dialect), before.features, folder)
+    models = Models(before.dbt, dialect=before.dialect, variables=variables(folder))
+    return State(name, before, models, before.features, folder)
 
 
 def _loaded(project: Project, folder: Path, artifacts: Path) -> Project:

@@ -115,7 +115,7 @@ class Teller:
     def relation(self, model: SemanticModel) -> str:
         told = self.place(model.relation)
         self.parts["semantic model", model.name] = told
-        node = self.models.at(model.relation)
+        node = self.models.dbt.node_at(model.relation)
         if node is None:
             return told
         rows = self.models.rows(node.id)
@@ -127,7 +127,7 @@ class Teller:
         told = []
         for spine in self.graph.spines:
             told.append(f"{self.place(spine.relation)} {spine.grain} {sorted(spine.custom)}")
-            node = self.models.at(spine.relation)
+            node = self.models.dbt.node_at(spine.relation)
             if node is not None:
                 self.parts["rows", node.name] = self.models.rows(node.id)
                 told.append(self.parts["rows", node.name])
@@ -138,7 +138,7 @@ class Teller:
 
     def columns(self, model: SemanticModel, texts: Iterable[str]) -> str:
         """What the columns in some expressions over a model are computed from, as far as dbt's SQL tells."""
-        node = self.models.at(model.relation)
+        node = self.models.dbt.node_at(model.relation)
         if node is None:
             return ""
         told = []
@@ -163,7 +163,7 @@ class Teller:
 
     def place(self, relation: Relation) -> str:
         """The dbt node, wherever it is built; without dbt's manifest, the table."""
-        node = self.models.at(relation)
+        node = self.models.dbt.node_at(relation)
         return node.id if node else ".".join(filter(None, (relation.database, relation.schema, relation.name)))
 
     def term(self, term: Term) -> str:

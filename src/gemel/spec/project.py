@@ -18,7 +18,7 @@ class Node:
     `other_package.orders`. `relation` is where the rows are, and `relation_name` the same in the engine's SQL; an
     ephemeral model has a `relation`, by which semantic models call it, and no `relation_name`. `parents` and `macros`
     are ids. `compiled` is dbt's SQL and `raw` the user's; a Python model has neither. `columns` are those that YAML
-    declares, in lower case, each with its type where YAML says one.
+    declares, in lower case, each with its type where YAML says one. `gemel` is what `meta: {gemel: ...}` says.
     """
 
     id: str
@@ -43,7 +43,7 @@ class Node:
     access: str | None = None
     checksum: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    gemel: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def is_ephemeral(self) -> bool:
@@ -65,7 +65,7 @@ class Exposure:
     maturity: str | None = None
     file: str | None = None
     package: str | None = None
-    meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    gemel: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,12 @@ class Macro:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A semantic model or a saved query, as far as only manifest.json tells: the file, the `meta` of its config, and
+    """A semantic model or a saved query, as far as only manifest.json tells: the file, `meta: {gemel: ...}`, and
     exports as they are written, where semantic_manifest.json fills in the target's schema."""
 
     name: str
     file: str
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    gemel: Mapping[str, Any] = field(default_factory=dict)
     exports: tuple[Export, ...] = ()
 
 
