@@ -44,6 +44,7 @@ def measure(options: Namespace) -> Report:
     from gemel.catalogue.pages import gather
     from gemel.catalogue.series import series
     from gemel.catalogue.site import write
+    from gemel.graph.building import read_lineage
 
     metrics = 200 if options.quick else METRICS
     written = Table(["metrics", "pages", "lineage s", "pages s", "charts s", "files s", "MB"])
@@ -55,7 +56,7 @@ def measure(options: Namespace) -> Report:
             connection.execute(generated.tables(definitions))
             fill(connection, definitions)
         project = gemel.load(manifest, database=database)
-        lineage, _ = clocked(lambda: project.lineage)
+        lineage, _ = clocked(lambda: project.session.once(read_lineage))
         charts, _ = clocked(lambda: series(project))
         pages, _ = clocked(lambda: gather(project, Numbers({}, {})))
         content = gather(project, Numbers(series(project), {}))

@@ -12,6 +12,8 @@ import pytest
 import gemel
 import gemel.dbt.running
 from gemel.errors import Problems, ProjectError, QueryError, UnknownNameError, WarehouseError
+from gemel.session import open_session
+from gemel.validation import validate
 
 MODEL = {
     "name": "sales",
@@ -92,7 +94,7 @@ def test_a_lone_text_is_one_item(project):
 
 
 def test_a_project_is_found_from_any_folder_inside_it(project):
-    assert gemel.load(project / "metrics").dir == project
+    assert gemel.load(project / "metrics").session.dir == project
 
 
 def test_a_manifest_file_alone_is_asked_of_a_database_of_any_name(project, tmp_path):
@@ -101,7 +103,7 @@ def test_a_manifest_file_alone_is_asked_of_a_database_of_any_name(project, tmp_p
     manifest = (project / "target/semantic_manifest.json").rename(elsewhere / "m.json")
     database = (project / "shop.duckdb").rename(elsewhere / "backup.duckdb")
     shop = gemel.load(manifest, database=database)
-    assert shop.dir is None
+    assert shop.session.dir is None
     assert shop.query(["revenue"]).rows() == [(10,)]
     with pytest.raises(ProjectError) as caught:
         gemel.load(manifest).query(["revenue"]).rows()
@@ -186,7 +188,7 @@ def test_validate_tells_what_cannot_be_read_with_all_else_that_is_wrong(project)
     with pytest.raises(Problems) as caught:
         gemel.load(project)
     assert [error.code for error in caught.value.errors] == ["G101"]
-    found = gemel.project.load_to_validate(project).validate(skip_dw=True)
+    found = validate(open_session(project), skip_dw=True)
     assert sorted(error.code for error in found) == ["G101", "G202"]
 
 
@@ -248,7 +250,7 @@ def test_what_dbt_wrote_for_another_target_is_not_asked(project, parses, model):
     said = []
     shop = gemel.load(project, say=said.append)
     assert shop.query(["revenue"]).rows() == [(10,)]  # of shop.main; there is no shop.live
-    assert shop.artifacts == project / "target/gemel/dev"
+    assert shop.session.artifacts == project / "target/gemel/dev"
     assert parses == [["parse", "--target-path", str(project / "target/gemel/dev")]]
     told = "target/semantic_manifest.json is not known to be of target 'dev': running dbt parse for that"
     assert said == [told]
@@ -260,7 +262,7 @@ def test_what_dbt_wrote_for_another_target_is_not_asked(project, parses, model):
 def test_what_dbt_wrote_for_the_profiles_own_target_is_known_by_its_tables(project, parses, model):
     two_targets(project)
     write_manifest(project, REVENUE, model=model)
-    assert gemel.load(project).artifacts == project / "target"
+    assert gemel.load(project).session.artifacts == project / "target"
     assert parses == []
 
 
@@ -274,7 +276,7 @@ def test_a_schema_that_two_targets_could_have_named_tells_nothing(project, parse
 def test_a_target_of_the_environment_is_the_profiles_own(project, parses, monkeypatch):
     two_targets(project)
     monkeypatch.setenv("DBT_TARGET", "prod")
-    assert gemel.load(project).artifacts == project / "target/gemel/prod"
+    assert gemel.load(project).session.artifacts == project / "target/gemel/prod"
     assert len(parses) == 1
 
 
@@ -285,7 +287,7 @@ def test_a_parse_of_ours_notes_its_target(project, parses, monkeypatch):
     gemel.load(project)
     write_manifest(project, REVENUE, model=ELSEWHERE)
     gemel.dbt.running.note(project / "target", gemel.dbt.running.find_target(project, None, None))
-    assert gemel.load(project).artifacts == project / "target"
+    assert gemel.load(project).session.artifacts == project / "target"
     assert len(parses) == 1
     file = project / "profiles.yml"
     file.write_text(file.read_text().replace("path: shop.duckdb}", "path: shop.duckdb, schema: mine}"))
@@ -434,7 +436,7 @@ def test_an_open_connection_is_asked_in_place_of_a_file(project):
         shop = gemel.load(project, database=connection)
         assert shop.query(["revenue"], ["sale__region"]).rows() == [("s", 7)]
         assert not [each for each in shop.validate() if each.severity == "error"]
-        shop.warehouse.close()
+        shop.close()
         assert connection.execute("SELECT current_schema()").fetchall() == [("mine",)], "it stays its owner's"
 
 

@@ -114,7 +114,7 @@ def build(folder: Path, start: dt.date, end: dt.date) -> gemel.Project:
 
 def compare(project: gemel.Project, split: dt.date, *, moments: int) -> dict[str, Any]:
     """Each model on a test set made like its training set, and on what there is at the moment of prediction."""
-    with duckdb.connect(str(project.dir / "gemel.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(project.session.dir / "gemel.duckdb"), read_only=True) as con:
         spine = con.sql(SPINE).arrow().read_all()
     served = project.training_set(list(FEATURES), spine, accuracy="served").df()
     by_day = day_stamped(project)
@@ -207,7 +207,7 @@ def replay(project: gemel.Project, rows: pandas.DataFrame, model: Any, *, moment
     answers = []
     for hour in hours:
         say(f"asking the online store as of {hour} UTC")
-        run(project.dir, "gemel", "features", "materialize", "--end", f"{hour:%Y-%m-%dT%H:%M:%S}", *ENTITIES)
+        run(project.session.dir, "gemel", "features", "materialize", "--end", f"{hour:%Y-%m-%dT%H:%M:%S}", *ENTITIES)
         asked = rows[due == hour].copy()
         for view, entity in ENTITIES.items():
             found = project.online(view, [{entity: key} for key in asked[entity]])

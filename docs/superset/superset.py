@@ -54,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="superset-") as folder:
         project = build(Path(folder) / "example")
         archive = Path(folder) / "gemel.zip"
-        run(project.dir, "gemel", "export", "superset", "--skip", "--out", str(archive))
+        run(project.session.dir, "gemel", "export", "superset", "--skip", "--out", str(archive))
         with superset(options.superset, Path(folder) / "superset") as session:
             session.upload("/api/v1/dataset/import/", archive)
             datasets = session.datasets()

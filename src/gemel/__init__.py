@@ -1,28 +1,96 @@
-"""gemel: the metrics that a business reads and the features that its models learn from, from one definition."""
+"""gemel: the metrics that a business reads and the features that its models learn from, from one definition.
+
+shop = gemel.load(".")
+shop.query(["revenue"], ["customer__region"]).df()
+"""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gemel.errors import GemelError
-    from gemel.project import Answer, Project, load
-
-__all__ = ["Answer", "GemelError", "Project", "load"]
+    from gemel.answer import Answer
+    from gemel.bi.exports.exported import Exported
+    from gemel.compiler.names.listing import Listed
+    from gemel.errors import (
+        BiError,
+        BridgeError,
+        DefinitionError,
+        FormatError,
+        GemelError,
+        Problems,
+        ProjectError,
+        QueryError,
+        UnknownNameError,
+        WarehouseError,
+    )
+    from gemel.expectations.outcomes import Outcome
+    from gemel.files import Change
+    from gemel.online.reading import OnlineRow
+    from gemel.project import Project, load
+    from gemel.proof.report import Report
+    from gemel.spec.manifest import SavedQuery
+    from gemel.spec.metrics import Metric
+    from gemel.training.training_set import TrainingSet
 
 _HOMES = {
-    "Answer": "gemel.project",
-    "GemelError": "gemel.errors",
-    "Project": "gemel.project",
-    "load": "gemel.project",
+    "gemel.answer": ("Answer",),
+    "gemel.bi.exports.exported": ("Exported",),
+    "gemel.compiler.names.listing": ("Listed",),
+    "gemel.errors": (
+        "BiError",
+        "BridgeError",
+        "DefinitionError",
+        "FormatError",
+        "GemelError",
+        "Problems",
+        "ProjectError",
+        "QueryError",
+        "UnknownNameError",
+        "WarehouseError",
+    ),
+    "gemel.expectations.outcomes": ("Outcome",),
+    "gemel.files": ("Change",),
+    "gemel.online.reading": ("OnlineRow",),
+    "gemel.project": ("Project", "load"),
+    "gemel.proof.report": ("Report",),
+    "gemel.spec.manifest": ("SavedQuery",),
+    "gemel.spec.metrics": ("Metric",),
+    "gemel.training.training_set": ("TrainingSet",),
 }
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Answer",
+    "BiError",
+    "BridgeError",
+    "Change",
+    "DefinitionError",
+    "Exported",
+    "FormatError",
+    "GemelError",
+    "Listed",
+    "Metric",
+    "OnlineRow",
+    "Outcome",
+    "Problems",
+    "Project",
+    "ProjectError",
+    "QueryError",
+    "Report",
+    "SavedQuery",
+    "TrainingSet",
+    "UnknownNameError",
+    "WarehouseError",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
     # `import gemel` alone must cost nothing: what is behind a name is imported when it is asked for.
-    if name not in _HOMES:
+    if name not in _HOME:
         raise AttributeError(f"module 'gemel' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

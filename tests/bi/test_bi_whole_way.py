@@ -108,7 +108,7 @@ def schema(needs_postgres):
 def shop(project):
     shop = library.load(project)
     yield shop
-    shop.warehouse.close()
+    shop.close()
 
 
 def relation(project: Path, model: str) -> str:
@@ -124,7 +124,7 @@ def sorted_rows(answer):
 @pytest.mark.parametrize("export", EXPORTS)
 def test_what_dbt_built_is_the_saved_querys_answer_cell_for_cell(project, shop, export):
     asked = shop.query(saved_query=EXPORTS[export])
-    built = shop.runner.rows(compile_table(relation(project, export), shop.dialect))
+    built = shop.session.runner.rows(compile_table(relation(project, export), shop.session.dialect))
     assert built.columns == asked.columns
     assert sorted_rows(built) == sorted_rows(asked)
     assert len(asked.rows()) == {"by_month": 4, "lately": 2}[EXPORTS[export]]
@@ -144,7 +144,7 @@ def test_the_formulas_copied_from_the_yaml_give_the_metrics(project, shop, group
     formulas = ", ".join(entry["formula"] for entry in metrics.values())
     columns = f"{keys}, {formulas}" if keys else formulas
     text = f"SELECT {columns} FROM {relation(project, 'sales_wide')}" + (f" GROUP BY {keys}" if keys else "")
-    built = shop.runner.rows(keep_text(text, shop.dialect))
+    built = shop.session.runner.rows(keep_text(text, shop.session.dialect))
     asked = shop.query(list(metrics), list(group_by))
     assert sorted_rows(built) == sorted_rows(asked)
 

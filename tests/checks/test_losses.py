@@ -5,7 +5,8 @@ from pathlib import Path
 
 from gemel.dbt.project_file import places
 from gemel.dbt.semantic.reading import read_manifest
-from gemel.project import Project
+from gemel.session import Session
+from gemel.validation import validate
 
 MANIFESTS = Path(__file__).parents[1] / "worlds" / "manifests"
 
@@ -15,7 +16,7 @@ def lost(tmp_path, manifest, yaml):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "core.yml").write_text((MANIFESTS / "project" / yaml).read_text())
     read = read_manifest(json.loads((MANIFESTS / f"{manifest}.semantic.json").read_text()))
-    found = Project(read, tmp_path, places=places(tmp_path)).validate(skip_dw=True)
+    found = validate(Session(read, tmp_path, places=places(tmp_path)), skip_dw=True)
     return [str(finding).splitlines()[0] for finding in found if finding.code == "G158"]
 
 

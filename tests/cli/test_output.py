@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from gemel.cli.output import counted, markdown, table
+from gemel.cli.output import markdown, table
+from gemel.spec.fields import counted
 
 
 def shown(columns, rows, **how):

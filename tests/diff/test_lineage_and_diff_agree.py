@@ -12,7 +12,7 @@ from gemel.diff.models import Models
 from gemel.diff.states import State
 from gemel.features.binding import Bound
 from gemel.graph.building import trace
-from gemel.project import load
+from gemel.session import open_session
 
 SRC = "select id, at_time, tags, other, info, jan, feb from raw.public.src"
 COLUMNS = ("id", "at_time", "tags", "other", "info", "jan", "feb")
@@ -67,7 +67,11 @@ def state(tmp_path):
         data = {"nodes": {f"model.shop.{each['name']}": each for each in nodes}, "metadata": {"project_name": "shop"}}
         (folder / "manifest.json").write_text(json.dumps(data))
         return State(
-            str(folder), load(folder / "semantic_manifest.json"), Models(parse_project(data)), Bound((), ()), folder
+            str(folder),
+            open_session(folder / "semantic_manifest.json"),
+            Models(parse_project(data)),
+            Bound((), ()),
+            folder,
         )
 
     return make
@@ -75,7 +79,7 @@ def state(tmp_path):
 
 def comes_from(state):
     """The columns of src and u that lineage has for the metric."""
-    lineage = trace(state.project.graph, state.features, read_dag(state.dir / "manifest.json"))
+    lineage = trace(state.session.graph, state.features, read_dag(state.dir / "manifest.json"))
     part = lineage.upstream(*lineage.find("metric:counted"))
     return {node.name for node in part.nodes if node.kind == "column" and node.name.split(".")[0] in ("src", "u")}
 

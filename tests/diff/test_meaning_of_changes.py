@@ -11,7 +11,7 @@ from gemel.diff.models import Models
 from gemel.diff.report import why
 from gemel.diff.states import State
 from gemel.features.bound import Bound
-from gemel.project import load
+from gemel.session import open_session
 
 SHOP = {
     "semantic_models": [
@@ -129,7 +129,7 @@ def state(tmp_path):
         file.write_text(json.dumps(shop))
         variables, macros, exposures = (more.get(key) or {} for key in ("variables", "macros", "exposures"))
         data = {**manifest(sql, exposures), "macros": macros}
-        return State("a state", load(file), Models(parse_project(data), variables=variables), Bound((), ()))
+        return State("a state", open_session(file), Models(parse_project(data), variables=variables), Bound((), ()))
 
     return make
 

@@ -14,8 +14,8 @@ from gemel.engines.postgres import POSTGRES
 from gemel.errors import Problems
 from gemel.features.binding import bind_features
 from gemel.features.columns import Known, decide_types
+from gemel.features.opened import open_features
 from gemel.features.tables import Tables
-from gemel.features.workspace import Workspace
 from gemel.run import Runner
 from gemel.spec.feature_views import parse_feature_views
 from worlds.feature_shop import COLUMNS, MANIFEST
@@ -99,12 +99,12 @@ def test_the_profile_tells_the_zone_of_dbts_sessions(shop, tmp_path, monkeypatch
     shop.con.execute("COPY FROM DATABASE memory TO file")
     shop.con.execute("DETACH file")
     project = gemel.load(tmp_path)
-    workspace = Workspace(project, project.artifacts)
+    features = open_features(project.session)
     if not refused:
-        assert workspace.types()["buying"]["orders_7d"] == "int64"
+        assert features.types()["buying"]["orders_7d"] == "int64"
         return
     with pytest.raises(Problems) as caught:
-        workspace.types()
+        features.types()
     assert [(error.code, "TimeZone: UTC" in error.hint) for error in caught.value.errors] == [("G526", True)]
 
 

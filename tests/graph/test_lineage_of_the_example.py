@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import gemel
 from gemel.cli import main
 from gemel.cli.runs import VARIABLE, tells_openlineage
+from gemel.graph.building import read_lineage
+from gemel.session import open_session
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ def test_the_late_rate_comes_of_the_raw_delay_and_goes_to_the_services(run):
 
 
 def test_every_model_of_the_example_is_followed_by_columns(example):
-    lineage = gemel.load(example).lineage
+    lineage = open_session(example).once(read_lineage)
     nodes = [lineage.node(id) for id in lineage.tables.nodes().values()]
     told = lineage.upstream(*nodes)
     assert told.gaps == ()
@@ -54,7 +55,7 @@ def test_every_model_of_the_example_is_followed_by_columns(example):
 
 
 def test_a_raw_column_that_decides_only_by_rows_changes_no_value(example):
-    lineage = gemel.load(example).lineage
+    lineage = open_session(example).once(read_lineage)
     impact = lineage.impact(*lineage.find("nycflights13.airports.faa"))
     assert "metric:late_rate" in {node.id for node in impact.groups["metric"]}  # an inner join may drop a flight
     assert "metric:late_rate" not in impact.values
@@ -100,7 +101,7 @@ def test_what_goes_online_is_told_for_the_views_that_were_chosen(inside, example
     def materialize(project, *, views):
         asked.append(views)
 
-    materialize(gemel.load(example), openlineage=str(file), views=("carrier_punctuality",))
+    materialize(open_session(example), openlineage=str(file), views=("carrier_punctuality",))
     assert asked == [("carrier_punctuality",)]
     begun, ended = map(json.loads, file.read_text().splitlines())
     assert (begun["eventType"], ended["eventType"]) == ("START", "COMPLETE")

@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from gemel.cli.verify import verdict, write_report
+from gemel.cli.verify import write_report
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.question.parsing import make_query
 from gemel.engines.connections.duckdb import Scratch
@@ -137,7 +137,7 @@ def test_a_right_table_is_equal_in_every_feature_at_every_moment(built):
     assert not report.failed()
     assert all(count.compared == count.equal > 0 for count in report.counts.values())
     assert len(report.moments["buying"]) > 5
-    assert verdict(report).endswith("all equal")
+    assert report.verdict().endswith("all equal")
 
 
 def test_a_conversion_is_compared_with_what_bi_knew_at_the_moment(shop, tmp_path):
@@ -262,7 +262,7 @@ def test_nothing_to_compare_is_no_proof(built):
     report = built.verify(at=[dt.datetime(2023, 1, 1)])
     assert report.failed(threshold=1000)
     assert report.reasons == ["nothing of buying was compared with BI: no entity has facts or rows at these moments"]
-    assert verdict(report).endswith("not enough to say that they agree")
+    assert report.verdict().endswith("not enough to say that they agree")
     assert Report().failed()
 
 
@@ -335,7 +335,7 @@ def test_a_table_without_rows_is_right_where_bi_has_no_facts(shop, tmp_path, cap
     write_report(report, format="table")
     told = "buying: its table has no rows, and BI no facts before 2024-02-29 00:00: nothing to compare"
     assert told in capsys.readouterr().err
-    assert verdict(report) == "19 features, 0 comparisons: 1 view without facts"
+    assert report.verdict() == "19 features, 0 comparisons: 1 view without facts"
 
 
 @pytest.mark.parametrize("day", ["2020-01-01", "2024-02-28"])

@@ -5,23 +5,25 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from gemel.compiler.compiled import compile_select
 from gemel.errors import GemelError
+from gemel.features.opened import bound_features
 
 if TYPE_CHECKING:
-    from gemel.project import Project
+    from gemel.session import Session
 
 
-def newest(project: "Project") -> dict[str, dt.datetime]:
+def newest(session: "Session") -> dict[str, dt.datetime]:
     """By view's name, in UTC. One whose table was not built, or has no rows, is left out."""
-    dbt, found = project.dbt, {}
-    for view in project.features.views:
+    dbt, found = session.dbt, {}
+    for view in bound_features(session).views:
         relation = dbt.relation_name(view.name)
         if relation is None:
             continue
-        table = exp.to_table(relation, dialect=project.dialect)
+        table = exp.to_table(relation, dialect=session.dialect)
         asked = exp.select(exp.Max(this=exp.column("event_timestamp"))).from_(table)
         try:
-            [(moment,)] = project.warehouse.run(asked.sql(dialect=project.dialect)).rows()
+            [(moment,)] = session.runner.rows(compile_select(asked, session.dialect)).rows()
         except GemelError:
             continue
         if moment is not None:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from gemel.catalogue.content import Address, Code, Content, Link, Numbers, Page, Value
 from gemel.catalogue.series import Series
 from gemel.errors import About, GemelError
+from gemel.expectations.suite import metric_tests
+from gemel.features.opened import bound_features
 from gemel.files import models_folder
+from gemel.graph.building import read_lineage
 from gemel.graph.graph import TABLES, Node, Part
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
 from gemel.spec.manifest import Dimension, Entity, SavedQuery, SemanticModel
@@ -23,14 +26,14 @@ Fact = tuple[str, Value]
 
 def gather(project: "Project", numbers: Numbers) -> Content:
     """Every definition, and every table and column that one of them comes from. Raises Problems (G5xx)."""
-    lineage = project.lineage
+    lineage = project.session.once(read_lineage)
     defined = lineage.upstream(*lineage.definitions.nodes.values())
     on_the_way = _tables(defined)
     tables = {name: lineage.node(id) for name, id in lineage.tables.nodes().items() if name in on_the_way}
     whole = lineage.upstream(*lineage.definitions.nodes.values(), *tables.values())
     nodes = tuple(sorted((node for node in whole.nodes if node.kind != "rows"), key=lambda node: node.name))
     pages = Pages(project, numbers, nodes)
-    name = project.name if project.dir else "Catalogue"
+    name = project.session.name if project.session.dir else "Catalogue"
     return Content(name, nodes, _edges(whole, tables), {node.id: pages.of(node) for node in nodes}, whole.gaps)
 
 
@@ -61,7 +64,7 @@ class Pages:
 
     def __init__(self, project: "Project", numbers: Numbers, nodes: Iterable[Node]) -> None:
         self._project = project
-        self._graph = project.graph
+        self._graph = project.session.graph
         self._numbers = numbers
         self._ids = frozenset(node.id for node in nodes)
         self._columns: dict[str, list[str]] = {}
@@ -71,14 +74,15 @@ class Pages:
                 self._columns.setdefault(node.name.rpartition(".")[0], []).append(node.id)
             elif node.kind in TABLES:
                 self._tables[node.name] = node.id
-        self._views = {view.name: view for view in project.features.views}
-        self._on_demand = {view.name: view for view in project.features.on_demand}
-        self._services = {service.name: service for service in project.features.services}
+        features = bound_features(project.session)
+        self._views = {view.name: view for view in features.views}
+        self._on_demand = {view.name: view for view in features.on_demand}
+        self._services = {service.name: service for service in features.services}
         self._measures = {measure.name: measure for measure in self._graph.manifest.measures}
         self._tests: dict[str, list[MetricTest]] = {}
-        for test in project.metric_tests:
+        for test in project.session.once(metric_tests):
             self._tests.setdefault(test.metric, []).append(test)
-        names = project.lineage.definitions.weak
+        names = project.session.once(read_lineage).definitions.weak
         self._dimensions: dict[str, tuple[SemanticModel, Dimension]] = {}
         self._dimension_ids: dict[tuple[str, str], str] = {}
         for model in self._graph.models.values():
@@ -286,7 +290,7 @@ class Pages:
 
     def _sql_of(self, folder: str, model: str) -> str | None:
         """A dbt model as it was generated into `models/<folder>`; None where it was not."""
-        root = self._project.dir
+        root = self._project.session.dir
         file = root / models_folder(root, folder) / f"{model}.sql" if root else None
         return file.read_text(encoding="utf-8") if file and file.is_file() else None
 
@@ -297,7 +301,7 @@ class Pages:
         return [id for id in dict.fromkeys(ids) if id in self._ids]
 
     def _place(self, about: About) -> list[Fact]:
-        place = self._project.place(about)
+        place = self._project.session.place(about)
         return [("Defined in", Code(f"{place.file}:{place.line}"))] if place else []
 
 

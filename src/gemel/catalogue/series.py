@@ -61,7 +61,7 @@ def series(project: "Project", progress: Progress = lambda done, of: None) -> di
         if span is None:
             found[metric.name] = Unknown("its tables have no rows")
         else:
-            homes = frozenset(measure.model for measure in project.graph.measures(metric))
+            homes = frozenset(measure.model for measure in project.session.graph.measures(metric))
             together.setdefault((span, homes), []).append(metric.name)
     asked = sum(map(len, together.values()))
     done = 0
@@ -88,7 +88,7 @@ class _Ends:
         return self._known[key]
 
     def _ask(self, measure: Measure) -> dt.datetime | None:
-        graph = self._project.graph
+        graph = self._project.session.graph
         dimension = graph.time_dimension(measure)
         paths = [path for path, found in graph.attributes(measure.model, 0).items() if found.element == dimension]
         shortest = min(paths, key=len)
@@ -101,12 +101,12 @@ class _Ends:
 
 def _span(project: "Project", metric: Metric, ends: _Ends) -> _Span | None:
     """Up to the newest row of all that the metric counts; None without a row."""
-    measures = project.graph.measures(metric)
+    measures = project.session.graph.measures(metric)
     known = [end for end in map(ends.of, measures) if end is not None]
     if not known:
         return None
     own = [metric.time_granularity] if metric.time_granularity else []
-    least = coarsest([*(project.graph.time_dimension(measure).grain or "day" for measure in measures), *own])
+    least = coarsest([*(project.session.graph.time_dimension(measure).grain or "day" for measure in measures), *own])
     grain = "week" if finer(least, "week") else least
     last = max(known)
     return _Span(grain, step(floor(last, grain), grain, -_BACK[grain]).date(), last.date())

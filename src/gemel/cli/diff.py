@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemel.cli.options import items_option, say, takes_project
+from gemel.cli.options import items_option, say, takes_session
 
 if TYPE_CHECKING:
     from gemel.compiler.question.query import Query
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gemel.diff.meaning import Change
     from gemel.diff.numbers import Making, Moved
     from gemel.diff.states import State
-    from gemel.project import Project
+    from gemel.session import Session
 
 FAILS = ("added", "removed", "changed", "touched", "description")
 
@@ -69,9 +69,9 @@ def _words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tu
     show_default=True,
     help="What to write; markdown is for a pull request.",
 )
-@takes_project
+@takes_session
 def command(
-    project: "Project",
+    session: "Session",
     *,
     base: str,
     numbers: bool,
@@ -108,8 +108,8 @@ def command(
     params = click.get_current_context().params
     tell = (lambda line: None) if params["quiet"] else say
     given = params["manifest"]
-    after = given_state(project, given) if given else current_state(project, say=tell)
-    before = base_state(after.project, base, say=tell)
+    after = given_state(session, given) if given else current_state(session, say=tell)
+    before = base_state(after.session, base, say=tell)
     tell(f"{before.name} -> {after.name}")
     for note in (*before.notes, *after.notes):
         tell(note)
@@ -159,10 +159,10 @@ def _in_both(before: "State", after: "State", name: str, candidate: str | None) 
     """A metric's name, where there is something to compare it with. Raises UnknownNameError (G201)."""
     from gemel.errors import UnknownNameError
 
-    found = (before if candidate else after).project.graph.metric(name).name
+    found = (before if candidate else after).session.graph.metric(name).name
     if candidate:
-        after.project.graph.metric(candidate)
-    elif found not in before.project.graph.metrics:
+        after.session.graph.metric(candidate)
+    elif found not in before.session.graph.metrics:
         hint = "`gemel query` asks it as it is; --candidate compares another metric of BASE with it"
         raise UnknownNameError("G201", f"{before.name} has no metric named {found!r}", hint=hint)
     return found

@@ -33,14 +33,15 @@ def command(project: "Project", *, output: Path | None, no_data: bool) -> None:
     from gemel.catalogue.pages import gather
     from gemel.catalogue.series import Series, Unknown, series
     from gemel.catalogue.site import write
-    from gemel.cli.output import counted, waiting
+    from gemel.cli.output import waiting
+    from gemel.spec.fields import counted
 
     numbers = Numbers({}, {})
     if not no_data:
         with waiting("asking for the last year of every metric"):
-            numbers = Numbers(series(project), newest(project))
+            numbers = Numbers(series(project), newest(project.session))
     content = gather(project, numbers)
-    page = write(content, output or (project.artifacts or Path()) / "gemel" / "docs")
+    page = write(content, output or (project.session.artifacts or Path()) / "gemel" / "docs")
     drawn = sum(isinstance(each, Series) for each in numbers.series.values())
     say(f"{counted(len(content.nodes), 'page')}, {counted(drawn, 'metric')} with numbers")
     reasons = Counter(each.reason for each in numbers.series.values() if isinstance(each, Unknown))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from gemel.bi.exports.formats import FORMATS
-from gemel.cli.options import items_option, say, takes_project
+from gemel.cli.options import items_option, say, takes_session
 
 if TYPE_CHECKING:
-    from gemel.project import Project
+    from gemel.session import Session
 
 
 @click.command()
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(dir_okay=False), help="A file to write. Default: print it.")
 @click.option("--skip", is_flag=True, help="Leave out what the format cannot say, and tell of it on stderr.")
 @click.option("--uri", help="For superset: the SQLAlchemy URI of the warehouse. Default: as the profile says.")
-@takes_project
+@takes_session
 def command(
-    project: "Project", *, format: str, metrics: tuple[str, ...], out: str | None, skip: bool, uri: str | None
+    session: "Session", *, format: str, metrics: tuple[str, ...], out: str | None, skip: bool, uri: str | None
 ) -> None:
     """Write the definitions in another tool's format.
 
@@ -32,10 +32,11 @@ def command(
     gemel export osi --skip --out osi.yaml
     gemel export lookml --metrics revenue,orders
     """
-    from gemel.cli.output import counted
+    from gemel.bi.exports.export import export, export_what_can_be
+    from gemel.spec.fields import counted
 
-    export = type(project).export_what_can_be if skip else type(project).export
-    found = export(project, format, metrics, uri=uri)
+    find = export_what_can_be if skip else export
+    found = find(session, format, metrics, uri=uri)
     for each in found.refused:
         say(f"left out {each}")
     for note in found.notes:

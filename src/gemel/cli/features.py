@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gemel.cli.options import say, takes_project
+from gemel.cli.options import say, takes_session
 from gemel.cli.runs import tells_openlineage
 
 if TYPE_CHECKING:
-    from gemel.features.workspace import Workspace
-    from gemel.project import Project
+    from gemel.session import Session
 
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
@@ -23,12 +22,13 @@ def command() -> None:
 
 
 @command.command()
-@takes_project
-def apply(project: "Project") -> None:
+@takes_session
+def apply(session: "Session") -> None:
     """Register the generated definitions with Feast, as `feast apply` does."""
+    from gemel.features.opened import open_features
     from gemel.online import feast
 
-    for line in feast.apply(open_workspace(project).repo):
+    for line in feast.apply(open_features(session).repo):
         say(line)
     say("applied")
 
@@ -41,42 +41,42 @@ def apply(project: "Project") -> None:
     help="Up to this moment (UTC). Default: now.",
 )
 @click.argument("views", nargs=-1, metavar="[VIEW]...")
-@takes_project
+@takes_session
 @tells_openlineage("materialize")
-def materialize_(project: "Project", *, end: dt.datetime | None, views: tuple[str, ...]) -> None:
+def materialize_(session: "Session", *, end: dt.datetime | None, views: tuple[str, ...]) -> None:
     """Bring the newest row of each entity online, where Feast reads it; of all views or of some.
 
     What is online becomes what the feature tables say: corrected rows, late rows and rows that are gone too. Killed,
     it can be run again.
     """
     from gemel.cli.output import waiting
+    from gemel.features.opened import open_features
+    from gemel.online.project import materialize
 
     doing = ["materializing"]
     with waiting(lambda: doing[-1]):
-        until = open_workspace(project).materialize(end=end, views=views, say=say, progress=doing.append)
+        features = open_features(session)
+        until = materialize(features, end=end, views=views, say=say, progress=doing.append)
     say(f"online up to {until:%Y-%m-%d %H:%M:%S} UTC")
 
 
-@command.command()
+@command.command("backfill")
 @click.option("--start", type=MOMENT, required=True, metavar="MOMENT", help="The first moment (UTC) to make again.")
 @click.option("--end", type=MOMENT, metavar="MOMENT", help="The first one to leave as it is. Default: to the last.")
 @click.argument("views", nargs=-1, metavar="[VIEW]...")
-@takes_project
-def backfill(project: "Project", *, start: dt.datetime, end: dt.datetime | None, views: tuple[str, ...]) -> None:
+@takes_session
+def backfill_(session: "Session", *, start: dt.datetime, end: dt.datetime | None, views: tuple[str, ...]) -> None:
     """Make the rows of some time again, of all views or of some, through dbt; the other rows stay.
 
     For facts that came in later than a view's `lookback`. A view without one is built whole, as always.
     """
-    from gemel.cli.build import dbt_build
     from gemel.cli.output import waiting
+    from gemel.pipeline import backfill
 
-    workspace = open_workspace(project)
-    chosen = workspace.named(views)
-    variables = {"gemel_from": start.isoformat(sep=" "), **({"gemel_to": end.isoformat(sep=" ")} if end else {})}
     if end is not None and end <= start:
         raise click.UsageError(f"--end {end} is not after --start {start}")
     with waiting("dbt build"):
-        dbt_build(project, "build", "--select", *(view.name for view in chosen), "--vars", json.dumps(variables))
+        chosen = backfill(session, views, start=start, end=end)
     parts = [view.name for view in chosen if view.lookback is not None]
     whole = [view.name for view in chosen if view.lookback is None]
     if parts:
@@ -91,8 +91,8 @@ def backfill(project: "Project", *, start: dt.datetime, end: dt.datetime | None,
 @click.option(
     "--format", type=click.Choice(["table", "json"]), default="table", show_default=True, help="What to write."
 )
-@takes_project
-def online(project: "Project", *, name: str, keys: tuple[str, ...], format: str) -> None:
+@takes_session
+def online(session: "Session", *, name: str, keys: tuple[str, ...], format: str) -> None:
     """What the online store serves for an entity: of a service, a view, or one `view.feature`.
 
     On-demand features are computed of the inputs that are given with it; an empty one is NULL.
@@ -102,11 +102,13 @@ def online(project: "Project", *, name: str, keys: tuple[str, ...], format: str)
     gemel features online departure_delay_v1 carrier=UA origin=JFK plane=N14228
     """
     from gemel.cli.output import write_rows
+    from gemel.features.opened import open_features
+    from gemel.online.project import read_online
 
     pairs = {key: value for key, _, value in (each.partition("=") for each in keys)}
     if len(pairs) < len(keys) or not all("=" in each for each in keys):
         raise click.UsageError("give each entity and input once, as name=value")
-    found = open_workspace(project).read_online(name, [pairs])[0]
+    [found] = read_online(open_features(session), name, [pairs])
     if found is None:
         say(f"nothing is online for {' '.join(keys)}")
         raise click.exceptions.Exit(1)
@@ -120,12 +122,3 @@ def online(project: "Project", *, name: str, keys: tuple[str, ...], format: str)
         write_rows(("feature", "value", "event_timestamp"), rows, format="table")
     if found.stale:
         say(f"stale, older than the ttl of its view: {', '.join(found.stale)}")
-
-
-def open_workspace(project: "Project") -> "Workspace":
-    """The project's features, for every command that works on them."""
-    from pathlib import Path
-
-    from gemel.features.workspace import Workspace
-
-    return Workspace(project, project.artifacts or Path())

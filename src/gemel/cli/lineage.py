@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gemel.cli.options import takes_project
+from gemel.cli.options import takes_session
 from gemel.cli.runs import namespaces
 
 if TYPE_CHECKING:
     from gemel.graph.graph import Lineage, Node, Part
-    from gemel.project import Project
+    from gemel.session import Session
 
 
 FORMATS = ("text", "json", "mermaid", "openlineage")
@@ -24,8 +24,8 @@ FORMATS = ("text", "json", "mermaid", "openlineage")
 @click.option("--down", "side", flag_value="down", help="Only what it goes to.")
 @click.option("--impact", "side", flag_value="impact", help="All that changes if it changes, by kind, with owners.")
 @click.option("--format", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
-@takes_project
-def command(project: "Project", *, name: str, side: str | None, format: str) -> None:
+@takes_session
+def command(session: "Session", *, name: str, side: str | None, format: str) -> None:
     """Where NAME comes from, down to source columns, and where it goes.
 
     NAME is a metric, measure, dimension, entity, saved query, feature, feature view, feature service, exposure, model
@@ -33,9 +33,10 @@ def command(project: "Project", *, name: str, side: str | None, format: str) -> 
     metric:flights.
     """
     from gemel.graph import json, tree
+    from gemel.graph.building import read_lineage
 
-    with project.placing():
-        lineage = project.lineage
+    with session.placing():
+        lineage = session.once(read_lineage)
         nodes = lineage.find(name)
         lines: Iterable[str]
         match side, format:
@@ -46,7 +47,7 @@ def command(project: "Project", *, name: str, side: str | None, format: str) -> 
             case _, "text":
                 lines = tree.tell(lineage, nodes, sides=(side,) if side else ("up", "down"))
             case _:
-                lines = _written(project, nodes, _parts(lineage, nodes, side), format=format)
+                lines = _written(session, nodes, _parts(lineage, nodes, side), format=format)
         for line in lines:
             click.echo(line)
 
@@ -56,8 +57,9 @@ def _parts(lineage: "Lineage", nodes: "tuple[Node, ...]", side: str | None) -> "
     return parts + ([lineage.downstream(*nodes)] if side != "up" else [])
 
 
-def _written(project: "Project", nodes: "tuple[Node, ...]", parts: "list[Part]", *, format: str) -> Iterable[str]:
+def _written(session: "Session", nodes: "tuple[Node, ...]", parts: "list[Part]", *, format: str) -> Iterable[str]:
     from gemel.graph import json, mermaid, openlineage
+    from gemel.graph.building import read_lineage
 
     match format:
         case "json":
@@ -67,7 +69,7 @@ def _written(project: "Project", nodes: "tuple[Node, ...]", parts: "list[Part]",
         case _:
             every = dict.fromkeys(node for part in parts for node in part.nodes)
             now = dt.datetime.now(dt.UTC)
-            events = openlineage.write_jobs(project.lineage, every, namespaces(project), now=now)
+            events = openlineage.write_jobs(session.once(read_lineage), every, namespaces(session), now=now)
             return (openlineage.line(event) for event in events)
 
 

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemel.cli.options import items_option, takes_project
+from gemel.cli.options import items_option, takes_project, takes_session
 from gemel.cli.output import output_options, write_rows
 
 if TYPE_CHECKING:
-    from gemel.project import Listed, Project
+    from gemel.compiler.names.listing import Listed
+    from gemel.project import Project
+    from gemel.session import Session
 
 _search = click.option("--search", metavar="TEXT", help="Only those that have this text in them.")
 _metrics = items_option("--metrics", "-m", help="Only what all of these metrics can be asked by.")
@@ -90,9 +92,12 @@ def saved_queries(project: "Project", *, search: str | None, **output: Any) -> N
 @command.command("feature-views")
 @_search
 @output_options
-@takes_project
-def feature_views(project: "Project", *, search: str | None, **output: Any) -> None:
+@takes_session
+def feature_views(session: "Session", *, search: str | None, **output: Any) -> None:
     """Every feature view: of what, how often or on demand, by which time, and its features."""
+    from gemel.features.opened import bound_features
+
+    features = bound_features(session)
     rows = [
         (
             bound.name,
@@ -102,9 +107,9 @@ def feature_views(project: "Project", *, search: str | None, **output: Any) -> N
             ", ".join(bound.declared_names),
             bound.description,
         )
-        for bound in project.features.views
+        for bound in features.views
     ]
-    entities = {bound.name: bound.entities for bound in project.features.views}
+    entities = {bound.name: bound.entities for bound in features.views}
     rows += [
         (
             bound.name,
@@ -114,7 +119,7 @@ def feature_views(project: "Project", *, search: str | None, **output: Any) -> N
             ", ".join(bound.feature_names),
             bound.description,
         )
-        for bound in project.features.on_demand
+        for bound in features.on_demand
     ]
     _show(("feature view", "entity", "schedule", "known at", "features", "description"), rows, search, output)
 
@@ -122,9 +127,11 @@ def feature_views(project: "Project", *, search: str | None, **output: Any) -> N
 @command.command("feature-services")
 @_search
 @output_options
-@takes_project
-def feature_services(project: "Project", *, search: str | None, **output: Any) -> None:
+@takes_session
+def feature_services(session: "Session", *, search: str | None, **output: Any) -> None:
     """Every feature service: what a model takes of which views."""
+    from gemel.features.opened import bound_features
+
     rows = [
         (
             bound.name,
@@ -136,7 +143,7 @@ def feature_services(project: "Project", *, search: str | None, **output: Any) -
             bound.owner,
             bound.description,
         )
-        for bound in project.features.services
+        for bound in bound_features(session).services
     ]
     _show(("feature service", "features", "owner", "description"), rows, search, output)
 

@@ -14,15 +14,38 @@ if TYPE_CHECKING:
 
 def takes_project(function: Callable[..., Any]) -> Callable[..., Any]:
     """A command whose first argument is the Project that --project-dir and its like name."""
-    return _opening("load", function)
+
+    def open_project(**given: Any) -> "Project":
+        from gemel.project import load
+
+        return load(**given)
+
+    return _opening(open_project, function)
+
+
+def takes_session(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command whose first argument is the Session of that project."""
+
+    @functools.wraps(function)
+    def run(project: "Project", **others: Any) -> Any:
+        return function(project.session, **others)
+
+    return takes_project(run)
 
 
 def takes_project_to_validate(function: Callable[..., Any]) -> Callable[..., Any]:
     """As `takes_project`, also where some definitions cannot be read."""
-    return _opening("load_to_validate", function)
+
+    def open_project(**given: Any) -> "Project":
+        from gemel.project import Project
+        from gemel.session import open_session
+
+        return Project(open_session(**given))
+
+    return _opening(open_project, function)
 
 
-def _opening(load: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _opening(open_project: Callable[..., "Project"], function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def run(
         *,
@@ -34,10 +57,8 @@ def _opening(load: str, function: Callable[..., Any]) -> Callable[..., Any]:
         quiet: bool,
         **others: Any,
     ) -> Any:
-        from gemel import project as module
-
-        project: Project = getattr(module, load)(
-            project_dir or ".",
+        project = open_project(
+            path=project_dir or ".",
             database=database,
             manifest=manifest,
             target=target,

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from gemel.errors import ProjectError
-from gemel.spec.fields import plural
+from gemel.spec.fields import counted
 
 if TYPE_CHECKING:
     import pyarrow
 
-    from gemel.project import Answer
+    from gemel.answer import Answer
 
 FORMATS = ("table", "csv", "json", "markdown", "arrow", "parquet")
 BINARY = ("arrow", "parquet")
@@ -155,11 +155,6 @@ def _write_file(file: Path, columns: Sequence[str], rows: Rows) -> None:
     except OSError as error:
         raise ProjectError("G606", f"cannot write {file}: {error.strerror or error}") from None
     click.echo(f"{counted(len(rows), 'row')} into {file}", err=True)
-
-
-def counted(number: int, what: str) -> str:
-    """`1 row`, `1,200 rows`, `2 saved queries`"""
-    return f"{number:,} {what if number == 1 else plural(what)}"
 
 
 def _write_csv(out: TextIO, columns: Sequence[str], rows: Rows) -> None:

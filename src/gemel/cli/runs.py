@@ -12,14 +12,14 @@ import click
 if TYPE_CHECKING:
     from gemel.graph.graph import Lineage, Node
     from gemel.graph.openlineage import Json, Namespaces
-    from gemel.project import Project
+    from gemel.session import Session
 
 VARIABLE = "OPENLINEAGE__TRANSPORT__LOG_FILE_PATH"
 """Where OpenLineage's own clients look for the file of their file transport."""
 
 
 def tells_openlineage(job: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A command over a Project that takes --openlineage FILE, and is told there as runs of `job`."""
+    """A command over a Session that takes --openlineage FILE, and is told there as runs of `job`."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @click.option(
@@ -30,67 +30,69 @@ def tells_openlineage(job: str) -> Callable[[Callable[..., Any]], Callable[..., 
             help=f"Add OpenLineage events of this run to a file, a line each (or {VARIABLE}).",
         )
         @functools.wraps(function)
-        def run(project: "Project", *, openlineage: str | None, **others: Any) -> Any:
+        def run(session: "Session", *, openlineage: str | None, **others: Any) -> Any:
             if openlineage is None:
-                return function(project, **others)
+                return function(session, **others)
             views = others.get("views") or ()
-            return _told(Path(openlineage), job, project, lambda: function(project, **others), views=views)
+            return _told(Path(openlineage), job, session, lambda: function(session, **others), views=views)
 
         return run
 
     return decorate
 
 
-def namespaces(project: "Project") -> "Namespaces":
+def namespaces(session: "Session") -> "Namespaces":
     """The warehouse that the project's profile names, and the project itself."""
     from gemel.errors import GemelError
     from gemel.graph.openlineage import Namespaces, namespace
 
-    target = project.profile_target()
+    target = session.profile_target()
     try:
         settings = target.rendered() if target else {}
     except GemelError:
         settings = {}
-    return Namespaces(namespace(project.engine, settings), project.name)
+    return Namespaces(namespace(session.engine, settings), session.name)
 
 
-def _told(file: Path, job: str, project: "Project", work: Callable[[], Any], *, views: Sequence[str]) -> Any:
+def _told(file: Path, job: str, session: "Session", work: Callable[[], Any], *, views: Sequence[str]) -> Any:
     """The work, between an event that it begins and one of how it ends."""
     from gemel.graph import openlineage
+    from gemel.graph.building import read_lineage
 
     run = uuid.uuid4()
 
-    def event(state: "openlineage.State", of: "Project") -> "Json":
+    def event(state: "openlineage.State", of: "Session") -> "Json":
         now = dt.datetime.now(dt.UTC)
         return openlineage.write_run(f"gemel.{job}", state, namespaces(of), run=run, now=now)
 
-    _add(file, event("START", project))
+    _add(file, event("START", session))
     try:
         result = work()
     except BaseException as error:
         code = error.exit_code if isinstance(error, click.exceptions.Exit) else None
         if code != 0:
             told = f"{job} ended with exit code {code}" if code is not None else str(error) or type(error).__name__
-            _add(file, openlineage.with_error(event("FAIL", project), told))
+            _add(file, openlineage.with_error(event("FAIL", session), told))
             raise
         result = None
-    after = _again(project)
-    ended, nodes, spaces = event("COMPLETE", after), _made(job, after.lineage), namespaces(after)
+    after = _again(session)
+    lineage = after.once(read_lineage)
+    ended, nodes, spaces = event("COMPLETE", after), _made(job, lineage), namespaces(after)
     if job == "materialize":
         chosen = [node for node in nodes if not views or node.name in views]
-        ended = openlineage.with_online(ended, after.lineage, chosen, spaces)
+        ended = openlineage.with_online(ended, lineage, chosen, spaces)
     else:
-        ended = openlineage.with_datasets(ended, after.lineage, nodes, spaces)
+        ended = openlineage.with_datasets(ended, lineage, nodes, spaces)
     _add(file, ended)
     return result
 
 
-def _again(project: "Project") -> "Project":
+def _again(session: "Session") -> "Session":
     """The project as it is once the work is done: dbt has written its manifest anew."""
-    from gemel.project import load
+    from gemel.session import open_session
 
-    assert project.dir is not None
-    return load(project.dir, target=project.target, profiles_dir=project.profiles_dir)
+    assert session.dir is not None
+    return open_session(session.dir, target=session.target, profiles_dir=session.profiles_dir)
 
 
 def _made(job: str, lineage: "Lineage") -> "list[Node]":

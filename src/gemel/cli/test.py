@@ -55,7 +55,9 @@ def command(
     A test fails where a group is not as claimed, is missing or NULL, and where there is no group to test.
     """
     if explain:
-        for name, sql in project.test_sql(metrics, select):
+        from gemel.expectations.suite import test_sql
+
+        for name, sql in test_sql(project.session, metrics, select):
             click.echo(f"-- {name}\n{sql};\n")
         return
     from gemel.cli.output import waiting
@@ -79,7 +81,8 @@ def command(
 
 def lines(outcome: "Outcome", *, shown: int) -> Iterator[str]:
     """A line for the test, and one for each group that fails it, the first `shown` of them."""
-    from gemel.cli.output import counted, table
+    from gemel.cli.output import table
+    from gemel.spec.fields import counted
 
     test = outcome.test
     looked = f"  ({counted(outcome.groups, 'group')})" if outcome.status == "pass" else ""
@@ -111,7 +114,7 @@ def expectation(outcome: "Outcome") -> str:
 
 def verdict(outcomes: Sequence["Outcome"]) -> str:
     """`7 metric tests: 5 passed, 1 warned, 1 failed`"""
-    from gemel.cli.output import counted
+    from gemel.spec.fields import counted
 
     if not outcomes:
         return "no metric has a test; docs/tests.md says how to write one"

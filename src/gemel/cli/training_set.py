@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gemel.cli.features import open_workspace
 from gemel.cli.options import say, split_items, takes_project
 
 if TYPE_CHECKING:
@@ -49,11 +48,11 @@ def command(
     gemel training-set departure_delay_v1 --spine labels.parquet --accuracy served --out train.parquet
     gemel training-set carrier_punctuality,plane_history.plane__seats --spine labels.csv --accuracy exact --out t.arrow
     """
-    from gemel.cli.output import counted, waiting
+    from gemel.cli.output import waiting
+    from gemel.spec.fields import counted
 
-    workspace = open_workspace(project)
     with waiting(f"joining the features of {names}"):
-        made = workspace.training_set(
+        made = project.training_set(
             split_items(names), spine, accuracy=accuracy, time_column=time_column, out=out, format=format
         )
     if not click.get_current_context().params["quiet"]:

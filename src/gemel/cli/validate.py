@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gemel.cli.options import say, takes_project_to_validate
-from gemel.cli.output import counted
 from gemel.errors import GemelError, Problems
+from gemel.spec.fields import counted
 
 if TYPE_CHECKING:
     from gemel.project import Project
@@ -81,9 +81,12 @@ def verdict(project: "Project", count: Counter[str], *, notes: bool) -> str:
     """`12 metrics, 1 saved query, 2 feature views: 1 error, 2 warnings`"""
     checked = [counted(len(project.metrics()), "metric"), counted(len(project.saved_queries()), "saved query")]
     if not count["error"]:
-        checked.append(counted(len(project.features.views), "feature view"))
-        if project.features.on_demand:
-            checked.append(counted(len(project.features.on_demand), "on-demand view"))
+        from gemel.features.opened import bound_features
+
+        features = bound_features(project.session)
+        checked.append(counted(len(features.views), "feature view"))
+        if features.on_demand:
+            checked.append(counted(len(features.on_demand), "on-demand view"))
     found = [counted(count[kind], kind) for kind in ("error", "warning") if count[kind]] or ["no problem"]
     if count["note"]:
         found.append(counted(count["note"], "note") + ("" if notes else " (--notes tells)"))

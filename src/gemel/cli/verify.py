@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gemel.cli.features import open_workspace
 from gemel.cli.options import say, takes_project
 
 if TYPE_CHECKING:
@@ -47,9 +46,8 @@ def command(project: "Project", *, at: tuple[dt.datetime, ...], moments: int, th
     gemel verify
     gemel verify --at 2013-07-01 --at 2013-12-01T06:00
     """
-    workspace = open_workspace(project)
     quiet = click.get_current_context().params["quiet"]
-    report = workspace.verify(at=at, moments=moments, say=(lambda line: None) if quiet else say)
+    report = project.verify(at=at, moments=moments, say=(lambda line: None) if quiet else say)
     write_report(report, format=format)
     if report.failed(threshold):
         raise click.exceptions.Exit(1)
@@ -79,17 +77,4 @@ def write_report(report: "Report", *, format: str) -> None:
         say(f"{view}: its table has no rows, and BI no facts before {moment:%Y-%m-%d %H:%M}: nothing to compare")
     for reason in report.reasons:
         say(reason)
-    say(verdict(report))
-
-
-def verdict(report: "Report") -> str:
-    from gemel.cli.output import counted
-
-    features = f"{counted(len(report.counts), 'feature')}, {report.compared:,} comparisons"
-    if report.wrong:
-        return f"{features}: {report.wrong:,} wrong"
-    if report.failed():
-        return f"{features}: not enough to say that they agree"
-    count = len(report.without_facts)
-    empty = f"{counted(count, 'view')} without facts" if count else ""
-    return f"{features}: " + ", ".join(part for part in ("all equal" if report.compared else "", empty) if part)
+    say(report.verdict())

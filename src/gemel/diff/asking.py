@@ -23,7 +23,7 @@ from gemel.dbt.profile import read_target
 from gemel.dbt.running import Say, run_dbt_into, target_dir
 from gemel.diff.states import State
 from gemel.errors import GemelError, ProjectError
-from gemel.project import Project
+from gemel.session import Session
 from gemel.spec.manifest import Relation
 from gemel.spec.project import Node
 
@@ -44,7 +44,7 @@ class Asker:
     """One state, and how its relations are named in SQL. `inlined` are the nodes that are put into it."""
 
     state: State
-    project: Project
+    session: Session
     other: State | None
     inlined: frozenset[str]
     say: Say = lambda line: None
@@ -52,10 +52,10 @@ class Asker:
 
     def table(self, plan: Plan) -> "pyarrow.Table":
         """The rows of a plan over this state's definitions. Raises WarehouseError, and ProjectError (G763)."""
-        return self.project.runner.rows(self.compiled(plan)).arrow()
+        return self.session.runner.rows(self.compiled(plan)).arrow()
 
     def compiled(self, plan: Plan) -> Compiled:
-        dialect = self.project.warehouse.dialect
+        dialect = self.session.dialect
         used: dict[str, None] = {}
         found = compiled(plan, Context(dialect, lambda relation: self._named(relation, used)))
         queries = {_cte(self.state.models.nodes[id]): query for id, query in self._closure(used).items()}
@@ -66,7 +66,7 @@ class Asker:
         if node is not None and node.id in self.inlined:
             used[node.id] = None
             return exp.Table(this=exp.to_identifier(_cte(node)))
-        return dialects.named(self.project.warehouse.catalogs())(self._placed(node, relation))
+        return dialects.named(self.session.runner.catalogs())(self._placed(node, relation))
 
     def _placed(self, node: Node | None, relation: Relation) -> Relation:
         """Where the tables are is what the project at hand says, whichever state is asked."""
@@ -111,11 +111,11 @@ class Asker:
         nodes = self.state.models.nodes
         wanted = [id for id in self.inlined if _inlinable(nodes[id]) and self.state.models.plain(id) is None]
         places = {
-            _place(each.relation_name, self.project.dialect): id for id, each in nodes.items() if each.relation_name
+            _place(each.relation_name, self.session.dialect): id for id, each in nodes.items() if each.relation_name
         }
-        for id, text in _compiled(self.state, self.project, wanted, self.say).items():
+        for id, text in _compiled(self.state, self.session, wanted, self.say).items():
             try:
-                tree = parse_one(text, dialect=self.project.dialect)
+                tree = parse_one(text, dialect=self.session.dialect)
             except SqlglotError as error:
                 told = f"the SQL of model {nodes[id].name!r} cannot be read: {str(error).splitlines()[0]}"
                 raise ProjectError("G763", told, hint=_OTHERWISE) from None
@@ -135,9 +135,9 @@ class Asker:
                 _refuse(node, self.state)
                 named = exp.Table(this=exp.to_identifier(_cte(node)))
             else:
-                place = exp.to_table(node.relation_name, dialect=self.project.dialect) if node.relation_name else table
+                place = exp.to_table(node.relation_name, dialect=self.session.dialect) if node.relation_name else table
                 relation = Relation(place.name, place.db or None, place.catalog or None)
-                named = dialects.named(self.project.warehouse.catalogs())(self._placed(node, relation))
+                named = dialects.named(self.session.runner.catalogs())(self._placed(node, relation))
             name = exp.TableAlias(this=exp.to_identifier(node.name, quoted=True))
             named.set("alias", (table.args.get("alias") or name).copy())
             table.replace(named)
@@ -147,20 +147,20 @@ class Asker:
 def askers(before: State, after: State, *, base_database: str | None, say: Say) -> tuple[Asker, Asker]:
     """Who answers for each state. With `base_database`, each state is asked of a database that was built by it."""
     if base_database is not None:
-        built = Project(
-            before.project.manifest,
-            before.project.dir,
+        built = Session(
+            before.session.manifest,
+            before.session.dir,
             database=base_database,
-            target=before.project.target,
-            profiles_dir=before.project.profiles_dir,
+            target=before.session.target,
+            profiles_dir=before.session.profiles_dir,
         )
         nothing: frozenset[str] = frozenset()
-        return Asker(before, built, None, nothing), Asker(after, after.project, None, nothing)
+        return Asker(before, built, None, nothing), Asker(after, after.session, None, nothing)
     differ = frozenset(_differing(before, after))
     sides = []
     for state in (before, after):
         inlined = frozenset(id for id in differ if id in state.models.nodes and id.split(".")[0] != "source")
-        sides.append(Asker(state, after.project, after, inlined, say))
+        sides.append(Asker(state, after.session, after, inlined, say))
     return sides[0], sides[1]
 
 
@@ -170,7 +170,7 @@ def _differing(before: State, after: State) -> Iterator[str]:
         return
     read: dict[str, None] = {}
     for state in (before, after):
-        manifest = state.project.manifest
+        manifest = state.session.manifest
         relations = [model.relation for model in manifest.models] + [spine.relation for spine in manifest.time_spines]
         for node in filter(None, map(state.models.dbt.node_at, relations)):
             read |= dict.fromkeys(state.models.above(node.id))
@@ -209,7 +209,7 @@ def _place(relation: str, dialect: str) -> tuple[str, str]:
 # --- dbt compile ----------------------------------------------------------------------------------------------
 
 
-def _compiled(state: State, project: Project, ids: list[str], say: Say) -> dict[str, str]:
+def _compiled(state: State, session: Session, ids: list[str], say: Say) -> dict[str, str]:
     """The SQL that dbt makes of models. dbt may read the warehouse for it, and writes nothing."""
     if state.dir is None:
         nodes = state.models.nodes
@@ -218,23 +218,23 @@ def _compiled(state: State, project: Project, ids: list[str], say: Say) -> dict[
             told = f"{state.name} has no compiled SQL of {', '.join(missing)}, in which the states differ"
             raise ProjectError("G763", told, hint="save the target/ folder after `dbt compile`, or name a git revision")
         return {id: str(nodes[id].compiled) for id in ids}
-    assert project.dir is not None
-    folder = _folder(state, project)
+    assert session.dir is not None
+    folder = _folder(state, session)
     try:
-        with _profile(project) as profile:
+        with _profile(session) as profile:
             say(f"{state.name}: running dbt compile of {', '.join(sorted(state.models.nodes[id].name for id in ids))}")
             names = [state.models.nodes[id].name for id in ids]
             arguments = ["compile", "--select", *names, *profile.arguments, "--full-refresh"]
-            run_dbt_into(folder, arguments, state.dir, target=project.target, profiles_dir=profile.folder)
+            run_dbt_into(folder, arguments, state.dir, target=session.target, profiles_dir=profile.folder)
         nodes = read_project(folder / MANIFEST).nodes
     except GemelError as error:
         raise ProjectError("G763", f"the models of {state.name} cannot be compiled: {error}", hint=_OTHERWISE) from None
     return {id: node.compiled for id in ids if (node := nodes.get(id)) and node.compiled}
 
 
-def _folder(state: State, project: Project) -> Path:
+def _folder(state: State, session: Session) -> Path:
     """Beside the state's own artifacts: what dbt compiles of a selection is no manifest for others."""
-    artifacts = state.project.artifacts or target_dir(project.dir or Path())
+    artifacts = state.session.artifacts or target_dir(session.dir or Path())
     return artifacts / "gemel" / "compiled"
 
 
@@ -245,18 +245,18 @@ class _Profile:
 
 
 @contextmanager
-def _profile(project: Project) -> Iterator[_Profile]:
+def _profile(session: Session) -> Iterator[_Profile]:
     """A profile with which dbt can only read, where the engine has such settings."""
-    assert project.dir is not None
-    read_only = project.engine.read_only
-    if read_only is None or project.profile_target() is None:
-        yield _Profile(project.profiles_dir)
+    assert session.dir is not None
+    read_only = session.engine.read_only
+    if read_only is None or session.profile_target() is None:
+        yield _Profile(session.profiles_dir)
         return
     import yaml
 
-    target = read_target(project.dir, target=project.target, profiles_dir=project.profiles_dir)
-    file = project.database if isinstance(project.database, str | Path) else None
-    written = read_only(target, project.dir, file)
+    target = read_target(session.dir, target=session.target, profiles_dir=session.profiles_dir)
+    file = session.database if isinstance(session.database, str | Path) else None
+    written = read_only(target, session.dir, file)
     folder = Path(tempfile.mkdtemp(prefix="gemel-profile-"))
     try:
         outputs = {target.profile: {"target": target.name, "outputs": {target.name: written}}}

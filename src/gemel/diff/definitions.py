@@ -34,7 +34,7 @@ class Definition:
 
 
 def definitions(state: State) -> dict[Part, Definition]:
-    root = Teller(state.project.graph, state.models)
+    root = Teller(state.session.graph, state.models)
     graph, models = root.graph, root.models
     found: dict[Part, Definition] = {}
     for node in models.nodes.values():

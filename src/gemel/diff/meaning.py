@@ -101,4 +101,4 @@ def _place(state: State, definition: Definition) -> Place | None:
     if about.kind == "model":
         node = next((node for node in state.models.nodes.values() if node.name == about.name), None)
         return Place(node.file) if node and node.file and node.kind != "source" else None
-    return state.project.place_of(about)
+    return state.session.place(about)

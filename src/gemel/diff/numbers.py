@@ -145,8 +145,8 @@ def _tables(before: Asker, after: Asker, queries: tuple[Query, Query]) -> list["
 
 
 def _plan(asker: Asker, query: Query) -> Plan:
-    graph = asker.state.project.graph
-    with asker.state.project.placing():
+    graph = asker.state.session.graph
+    with asker.state.session.placing():
         return planning.plan(graph, resolve(graph, replace(query, limit=None, order_by=())))
 
 
@@ -160,7 +160,7 @@ def _features(asker: Asker, bound: BoundView, names: Sequence[str], times: Times
         end = times.end + dt.timedelta(microseconds=1) if times.end else dt.datetime(9999, 12, 31)
         within = (timestamp(str(times.start or dt.datetime(1, 1, 1))), timestamp(str(end)))
     view = replace(bound, features=tuple(features), ttl=Window(1, bound.schedule))  # what expires is made at every step
-    return plan_features(asker.state.project.graph, view, until=timestamp(str(times.until)), within=within)
+    return plan_features(asker.state.session.graph, view, until=timestamp(str(times.until)), within=within)
 
 
 def _valued(table: "pyarrow.Table", views: Iterable[BoundView], names: Sequence[str]) -> "pyarrow.Table":

@@ -131,7 +131,7 @@ def _text(state: State, change: Change) -> str | None:
         return None
     query = Query(metrics=(AskedMetric(change.name),), group_by=(Item((METRIC_TIME,)),))
     try:
-        return compile_query(state.project.graph, query, Context.naming(state.project.dialect)).sql
+        return compile_query(state.session.graph, query, Context.naming(state.session.dialect)).sql
     except GemelError as error:
         return str(error)
 

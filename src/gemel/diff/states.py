@@ -18,7 +18,8 @@ from gemel.diff.models import Models
 from gemel.errors import GemelError, ProjectError, did_you_mean
 from gemel.features.binding import bind_features
 from gemel.features.bound import Bound
-from gemel.project import Project, load_to_validate
+from gemel.features.opened import bound_features
+from gemel.session import Session, open_session
 from gemel.spec.feature_views import read_feature_views
 from gemel.spec.project import DbtProject
 
@@ -31,36 +32,36 @@ class State:
     """
 
     name: str
-    project: Project
+    session: Session
     models: Models
     features: Bound
     dir: Path | None = None
     notes: tuple[str, ...] = field(default=())
 
 
-def current_state(project: Project, *, say: Say = lambda line: None) -> State:
+def current_state(session: Session, *, say: Say = lambda line: None) -> State:
     """The project as its files are, committed or not. dbt parses it where a file is newer than what it last wrote."""
-    if project.dir is None:
-        return State("these definitions", project, Models(DbtProject()), Bound((), ()))
-    assert project.artifacts is not None
-    folder, artifacts = project.dir, project.artifacts
+    if session.dir is None:
+        return State("these definitions", session, Models(DbtProject()), Bound((), ()))
+    assert session.artifacts is not None
+    folder, artifacts = session.dir, session.artifacts
     if not is_parsed(artifacts, folder):
         say("dbt's manifest is older than the project's files: running dbt parse")
-        run_dbt_into(artifacts, ["parse"], folder, target=project.target, profiles_dir=project.profiles_dir)
-        project = _loaded(project, folder, artifacts)
-    models = Models(project.dbt, dialect=project.dialect, variables=variables(folder))
+        run_dbt_into(artifacts, ["parse"], folder, target=session.target, profiles_dir=session.profiles_dir)
+        session = _loaded(session, folder, artifacts)
+    models = Models(session.dbt, dialect=session.dialect, variables=variables(folder))
     dirty = _uncommitted(folder)
     name = f"the files as they are ({dirty} not committed)" if dirty else "the files as they are"
-    return State(name, project, models, project.features, project.dir)
+    return State(name, session, models, bound_features(session), session.dir)
 
 
-def given_state(project: Project, manifest: str) -> State:
+def given_state(session: Session, manifest: str) -> State:
     """Definitions that were named with --manifest, and dbt's manifest.json beside them where it is there."""
-    models, notes = _beside(Path(manifest), project.dialect)
-    return State(manifest, project, models, project.features, None, notes)
+    models, notes = _beside(Path(manifest), session.dialect)
+    return State(manifest, session, models, bound_features(session), None, notes)
 
 
-def base_state(project: Project, base: str, *, say: Say = lambda line: None) -> State:
+def base_state(session: Session, base: str, *, say: Say = lambda line: None) -> State:
     """What BASE names: a file or a folder that is there, otherwise a git revision.
 
     Raises ProjectError: G760 outside of git, G761 for a revision that git does not know, G762 for a state that dbt or
@@ -68,29 +69,29 @@ def base_state(project: Project, base: str, *, say: Say = lambda line: None) -> 
     """
     path = Path(base).expanduser()
     if path.is_file():
-        return _saved(project, base, path)
+        return _saved(session, base, path)
     if is_project(path):
-        return _directory(project, base, path.resolve(), say)
+        return _directory(session, base, path.resolve(), say)
     if (path / SEMANTIC_MANIFEST).is_file():
-        return _saved(project, base, path / SEMANTIC_MANIFEST)
-    return _revision(project, base, say)
+        return _saved(session, base, path / SEMANTIC_MANIFEST)
+    return _revision(session, base, say)
 
 
-def _saved(project: Project, base: str, file: Path) -> State:
+def _saved(session: Session, base: str, file: Path) -> State:
     """A semantic_manifest.json, and manifest.json beside it where that was saved too.
 
     It holds no feature views: those at hand are bound to its metrics.
     """
     with _reading(base):
-        before = load_to_validate(file, database=project.database, target=project.target)
+        before = open_session(file, database=session.database, target=session.target)
         _refuse_problems(before)
-    models, found = _beside(file, project.dialect)
+    models, found = _beside(file, session.dialect)
     notes = [*found]
     features = Bound((), ())
-    if project.dir is not None:
+    if session.dir is not None:
         notes.append("feature views are compared as they are in the files: a saved manifest holds none")
         try:
-            features = bind_features(before.graph, read_feature_views(project.dir / "feature_views", root=project.dir))
+            features = bind_features(before.graph, read_feature_views(session.dir / "feature_views", root=session.dir))
         except GemelError as error:
             notes.append(f"features are not compared, as they have no meaning there: {_first(error)}")
     return State(base, before, models, features, None, tuple(notes))
@@ -102,66 +103,66 @@ def _beside(file: Path, dialect: str) -> tuple[Models, tuple[str, ...]]:
     return Models(dbt, dialect=dialect), () if dbt.is_parsed else (without,)
 
 
-def _directory(project: Project, base: str, folder: Path, say: Say) -> State:
+def _directory(session: Session, base: str, folder: Path, say: Say) -> State:
     with _reading(base):
         artifacts = target_dir(folder)
         if not is_parsed(artifacts, folder):
             say(f"{base}: running dbt parse")
-            run_dbt_into(artifacts, ["parse"], folder, target=project.target, profiles_dir=_profiles(project, folder))
-        return _state(base, project, folder, artifacts)
+            run_dbt_into(artifacts, ["parse"], folder, target=session.target, profiles_dir=_profiles(session, folder))
+        return _state(base, session, folder, artifacts)
 
 
-def _revision(project: Project, base: str, say: Say) -> State:
+def _revision(session: Session, base: str, say: Say) -> State:
     """A revision's files, written below target/gemel/ once, and parsed there once."""
-    if project.dir is None:
-        hint = "run it in a dbt project, or name a directory or a saved semantic_manifest.json"
+    if session.dir is None:
+        hint = "run it in a dbt session, or name a directory or a saved semantic_manifest.json"
         raise ProjectError("G760", f"there is no file or directory {base!r}, and no project for a revision", hint=hint)
-    commit = _commit(project.dir, base)
+    commit = _commit(session.dir, base)
     name = f"{base} ({commit[:7]})"
-    folder = _cache(project) / commit[:12]
-    checkout, artifacts = folder / "project", folder / f"target-{project.target or 'default'}"
+    folder = _cache(session) / commit[:12]
+    checkout, artifacts = folder / "project", folder / f"target-{session.target or 'default'}"
     if not checkout.exists():
-        _check_out(project.dir, commit, checkout, name=name)
+        _check_out(session.dir, commit, checkout, name=name)
     if not is_project(checkout):
         shutil.rmtree(folder, ignore_errors=True)
         raise _without_project(name)
     with _reading(name):
-        _lend_packages(project.dir, checkout)
+        _lend_packages(session.dir, checkout)
         if not (artifacts / MANIFEST).is_file():
             say(f"{name}: running dbt parse")
-            profiles = _profiles(project, checkout)
-            run_dbt_into(artifacts, ["parse"], checkout, target=project.target, profiles_dir=profiles)
-        return _state(name, project, checkout, artifacts)
+            profiles = _profiles(session, checkout)
+            run_dbt_into(artifacts, ["parse"], checkout, target=session.target, profiles_dir=profiles)
+        return _state(name, session, checkout, artifacts)
 
 
-def _state(name: str, project: Project, folder: Path, artifacts: Path) -> State:
-    before = _loaded(project, folder, artifacts)
+def _state(name: str, session: Session, folder: Path, artifacts: Path) -> State:
+    before = _loaded(session, folder, artifacts)
     _refuse_problems(before)
     models = Models(before.dbt, dialect=before.dialect, variables=variables(folder))
-    return State(name, before, models, before.features, folder)
+    return State(name, before, models, bound_features(before), folder)
 
 
-def _loaded(project: Project, folder: Path, artifacts: Path) -> Project:
+def _loaded(session: Session, folder: Path, artifacts: Path) -> Session:
     """The definitions in a folder, of the same target and database as the project at hand."""
-    loaded = load_to_validate(
+    loaded = open_session(
         folder,
-        database=project.database,
+        database=session.database,
         manifest=artifacts / SEMANTIC_MANIFEST,
-        target=project.target,
-        profiles_dir=_profiles(project, folder),
+        target=session.target,
+        profiles_dir=_profiles(session, folder),
     )
     loaded.artifacts = artifacts
     return loaded
 
 
-def _profiles(project: Project, folder: Path) -> str | None:
+def _profiles(session: Session, folder: Path) -> str | None:
     """The profile is the machine's, not the revision's: the one that is used at hand, where there is one."""
-    if project.dir is None or project.dir == folder:
-        return project.profiles_dir
+    if session.dir is None or session.dir == folder:
+        return session.profiles_dir
     try:
-        return str(find_profiles(project.dir, project.profiles_dir).parent.resolve())
+        return str(find_profiles(session.dir, session.profiles_dir).parent.resolve())
     except ProjectError:
-        return project.profiles_dir
+        return session.profiles_dir
 
 
 @contextmanager
@@ -179,10 +180,10 @@ def _reading(name: str) -> Iterator[None]:
         raise ProjectError("G762", f"{name} cannot be read: {told}", hint=hint) from None
 
 
-def _refuse_problems(project: Project) -> None:
-    if project.problems:
-        with project.placing():
-            raise project.problems[0]
+def _refuse_problems(session: Session) -> None:
+    if session.problems:
+        with session.placing():
+            raise session.problems[0]
 
 
 def _first(error: GemelError) -> str:
@@ -256,10 +257,10 @@ def _check_out(folder: Path, commit: str, checkout: Path, *, name: str) -> None:
         index.unlink(missing_ok=True)
 
 
-def _cache(project: Project) -> Path:
-    assert project.dir is not None
-    folder = target_dir(project.dir) / "gemel" / "base"
-    place = hashlib.sha256(str(project.dir).encode()).hexdigest()[:8]
+def _cache(session: Session) -> Path:
+    assert session.dir is not None
+    folder = target_dir(session.dir) / "gemel" / "base"
+    place = hashlib.sha256(str(session.dir).encode()).hexdigest()[:8]
     return folder / place if os.environ.get("DBT_TARGET_PATH") else folder
 
 

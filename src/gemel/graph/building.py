@@ -3,13 +3,22 @@
 from collections import defaultdict
 
 from gemel.compiler.names.graph import Graph
-from gemel.dbt.dag import Dag
+from gemel.dbt.dag import Dag, read_dag
+from gemel.dbt.manifest import MANIFEST
 from gemel.features.bound import Bound
+from gemel.features.opened import bound_features
 from gemel.graph.definitions import define
 from gemel.graph.graph import Edge, Lineage
 from gemel.graph.readers import define_readers
 from gemel.graph.tables import DbtTables
+from gemel.session import Session
 from gemel.tracing.models import reader
+
+
+def read_lineage(session: Session) -> Lineage:
+    """Of an open project. Raises Problems (G5xx)."""
+    dag = read_dag(session.artifacts / MANIFEST) if session.artifacts else Dag()
+    return trace(session.graph, bound_features(session), dag)
 
 
 def trace(graph: Graph, bound: Bound, dag: Dag) -> Lineage:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from gemel.spec.fields import counted
+
 Kind = Literal["different", "missing", "extra"]
 
 _KINDS: tuple[Kind, ...] = ("different", "missing", "extra")
@@ -122,6 +124,20 @@ class Report:
         self._differences[key] = Difference(kind, view, feature, dict(entity), moment, dict(values))
         count = self.count(view, feature)
         setattr(count, kind, getattr(count, kind) + 1)
+
+    def verdict(self) -> str:
+        """`50 features, 820,809 comparisons: all equal`"""
+        features = f"{counted(len(self.counts), 'feature')}, {self.compared:,} comparisons"
+        if self.wrong:
+            return f"{features}: {self.wrong:,} wrong"
+        if self.failed():
+            return f"{features}: not enough to say that they agree"
+        count = len(self.without_facts)
+        empty = f"{counted(count, 'view')} without facts" if count else ""
+        return f"{features}: " + ", ".join(part for part in ("all equal" if self.compared else "", empty) if part)
+
+    def __str__(self) -> str:
+        return self.verdict()
 
     def json(self) -> dict[str, Any]:
         return {

@@ -80,6 +80,11 @@ def shown(value: object) -> str:
     return written if len(written) <= 60 else written[:57] + "..."
 
 
+def counted(number: int, what: str) -> str:
+    """`1 row`, `1,200 rows`, `2 saved queries`"""
+    return f"{number:,} {what if number == 1 else plural(what)}"
+
+
 def plural(kind: str) -> str:
     words = kind.replace("_", " ")
     return words[:-1] + "ies" if words.endswith("y") else words + "s"

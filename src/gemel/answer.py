@@ -1,0 +1,73 @@
+"""A compiled question, and its rows when they are asked for."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from gemel.compiler.compiled import Compiled
+    from gemel.compiler.question.query import Query
+    from gemel.engines.connections.opening import Result
+    from gemel.session import Session
+
+
+def answer(session: "Session", query: "Query", *, dialect: str | None = None) -> "Answer":
+    """A question, compiled for the warehouse or for another dialect. Raises UnknownNameError (G2xx), QueryError (G3xx)
+    and DefinitionError (G1xx)."""
+    from gemel.compiler.compiled import compile_query
+
+    with session.placing():
+        return Answer(compile_query(session.graph, query, session.context(dialect)), session)
+
+
+class Answer:
+    """A compiled question. It is run once, when the first of its rows, columns or tables is asked for.
+
+    answer = project.query(["revenue"], ["customer__region"])
+    print(answer.sql)
+    answer.df()
+    """
+
+    def __init__(self, compiled: "Compiled", session: "Session") -> None:
+        self._compiled = compiled
+        self._session = session
+
+    @property
+    def sql(self) -> str:
+        """The SQL text, which is not run for it."""
+        return self._compiled.sql
+
+    @cached_property
+    def _result(self) -> "Result":
+        with self._session.placing():
+            return self._session.runner.rows(self._compiled)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns: the group-by items, then the metrics, each as asked. Raises as `rows`."""
+        return self._result.columns
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of the columns, in DuckDB's words. Raises as `rows`."""
+        return self._result.types
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Plain Python values, a tuple a row.
+
+        Raises WarehouseError (G4xx), and QueryError (G342) for SQL of another dialect than the warehouse's.
+        """
+        return self._result.rows()
+
+    def arrow(self) -> "pyarrow.Table":
+        """A pyarrow Table. Raises as `rows`."""
+        return self._result.arrow()
+
+    def df(self) -> Any:
+        """A pandas DataFrame (pandas must be installed). Raises as `rows`."""
+        return self._result.df()
+
+    def pl(self) -> Any:
+        """A polars DataFrame (polars must be installed). Raises as `rows`."""
+        return self._result.pl()

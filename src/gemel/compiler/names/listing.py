@@ -1,0 +1,53 @@
+"""What there is to ask for, and to group by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gemel.compiler.names.graph import Graph
+from gemel.spec.manifest import Dimension, Entity
+from gemel.spec.time import GRAINS
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Something to group by. `type` is `categorical`, `time`, or an entity's type; `grain` a time's finest.
+
+    [each.name for each in project.dimensions(["revenue"])]
+    """
+
+    name: str
+    type: str
+    grain: str | None = None
+    label: str | None = None
+    description: str | None = None
+
+    @property
+    def is_dimension(self) -> bool:
+        """Whether it is a dimension rather than an entity."""
+        return self.type in ("categorical", "time")
+
+
+def list_items(graph: Graph, metrics: Sequence[str]) -> list[Listed]:
+    """What all of these metrics can be grouped by together; without metrics, everything there is. By name.
+
+    Raises UnknownNameError (G201).
+    """
+    measures = [measure for name in metrics for measure in graph.measures(graph.metric(name))]
+    if metrics:
+        common = graph.common_attributes(measure.model for measure in measures)
+    else:
+        common = {key: value for home in graph.models for key, value in graph.attributes(home, 0).items()}
+    items = [_listed("__".join(segments), attribute.element) for segments, attribute in common.items()]
+    grains = [graph.time_dimension(measure).grain or "day" for measure in measures]
+    grain = max(grains, key=GRAINS.index) if grains else "day"
+    items.append(Listed("metric_time", "time", grain=grain, description="each metric's own time"))
+    return sorted(items, key=lambda each: each.name)
+
+
+def _listed(name: str, element: Dimension | Entity) -> Listed:
+    match element:
+        case Dimension():
+            kind = "time" if element.is_time else "categorical"
+            return Listed(name, kind, element.grain, element.label, element.description)
+        case Entity():
+            return Listed(name, element.type, None, element.label, element.description)

@@ -1,0 +1,64 @@
+"""The metric tests of a project: which there are, how they come out, and the files in which dbt runs them."""
+
+from collections.abc import Sequence
+
+from gemel.errors import GemelError, Problems
+from gemel.expectations import dbt_tests
+from gemel.expectations.outcomes import Outcome, compile_test, run
+from gemel.expectations.selection import chosen
+from gemel.session import Session
+from gemel.spec.metric_tests import MetricTest, lost_metric_tests, read_metric_tests
+
+
+def metric_tests(session: Session) -> tuple[MetricTest, ...]:
+    """The tests beside all metrics that can be asked for. Raises Problems where one cannot be read (G77x)."""
+    tests, problems = written_tests(session)
+    with session.placing():
+        if problems:
+            raise Problems(problems)
+    return tests
+
+
+def written_tests(session: Session) -> tuple[tuple[MetricTest, ...], list[GemelError]]:
+    """The same, with what is to be said of those that cannot be read."""
+    metrics = [metric for metric in session.manifest.metrics if not metric.private]
+    tests, problems = read_metric_tests(metrics)
+    return tests, [*problems, *(lost_metric_tests(session.places) if session.places else ())]
+
+
+def run_tests(session: Session, metrics: Sequence[str] = (), select: Sequence[str] = ()) -> list[Outcome]:
+    """The outcomes of the tests of these metrics, or of those with these names; of all, if none is named.
+
+    Raises UnknownNameError (G201, G776), and Problems for tests that cannot be read.
+    """
+    with session.placing():
+        outcomes = run(session.graph, _chosen(session, metrics, select), session.runner)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            session.add_place(outcome.error)
+    return outcomes
+
+
+def test_sql(session: Session, metrics: Sequence[str] = (), select: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """The names of the same tests, each with the SQL of the groups that fail it."""
+    with session.placing():
+        return [
+            (test.full_name, compile_test(session.graph, test, session.context()).sql)
+            for test in _chosen(session, metrics, select)
+        ]
+
+
+def test_files(session: Session) -> dict[str, str]:
+    """What `gemel generate` writes of the tests, as texts by path: dbt's singular tests. None where the project has no
+    folder for them. Raises Problems."""
+    tests = session.once(metric_tests)
+    if session.dir is None or session.places is None or not tests:
+        return {}
+    with session.placing():
+        return dbt_tests.generate(
+            session.graph, tests, dbt=session.dbt, places=session.places, root=session.dir, dialect=session.dialect
+        )
+
+
+def _chosen(session: Session, metrics: Sequence[str], select: Sequence[str]) -> list[MetricTest]:
+    return chosen(session.graph, session.once(metric_tests), metrics, select)

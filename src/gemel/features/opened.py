@@ -1,0 +1,190 @@
+"""The features of an open project: what is declared and bound, with its tables' names and types."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+
+from gemel.dbt.catalog import read_types
+from gemel.dbt.manifest import MANIFEST
+from gemel.engines.engine import Capability, Engine
+from gemel.errors import BridgeError, GemelError, ProjectError, UnknownNameError, WarehouseError, did_you_mean
+from gemel.features.binding import bind_features
+from gemel.features.bound import Bound, BoundView
+from gemel.features.catalog import describer
+from gemel.features.columns import Known, decide_types
+from gemel.features.generation import recorded_types
+from gemel.features.origins import Origins
+from gemel.features.sources import store_of
+from gemel.features.stamps import stamp
+from gemel.features.tables import DATA, Tables, Types
+from gemel.files import VIEWS
+from gemel.session import Session
+from gemel.spec.feature_views import FeatureSpec, read_feature_views
+
+
+def bound_features(session: Session) -> Bound:
+    """The feature views and services of `feature_views/*.yml`, bound to the metrics; none without a dbt project.
+
+    Raises Problems (G5xx).
+    """
+    return open_features(session).bound if session.dir is not None else Bound((), ())
+
+
+def open_features(session: Session) -> "Features":
+    """Kept until something is built or declared anew. Raises ProjectError (G601) where there is no dbt project."""
+    if session.dir is None:
+        raise ProjectError(
+            "G601",
+            "features need a dbt project, not only a manifest file",
+            hint="run it in one, or use --project-dir",
+        )
+    return session.once(_Kept).current()
+
+
+class _Kept:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._kept: tuple[object, Features] | None = None
+
+    def current(self) -> "Features":
+        assert self._session.dir is not None
+        seen = stamp(self._session.dir, self._session.artifacts or Path())
+        if self._kept is None or self._kept[0] != seen:
+            self._kept = seen, Features(self._session, self._session.dir)
+        return self._kept[1]
+
+
+class Features:
+    """A project's feature views and services. `root` is the dbt project's directory, `repo` the Feast repository."""
+
+    def __init__(self, session: Session, root: Path) -> None:
+        self.session = session
+        self.root = root
+        self.repo = root / VIEWS
+
+    @cached_property
+    def spec(self) -> FeatureSpec:
+        """As declared. Raises Problems (G5xx)."""
+        return read_feature_views(self.repo, root=self.root)
+
+    @cached_property
+    def bound(self) -> Bound:
+        """Bound to the metrics. Raises Problems (G5xx)."""
+        with self.session.placing():
+            return bind_features(self.session.graph, self.spec)
+
+    @property
+    def views(self) -> tuple[BoundView, ...]:
+        return self.bound.views
+
+    def named(self, names: Sequence[str]) -> list[BoundView]:
+        """The feature views of these names; all, if none is named. Raises UnknownNameError (G204)."""
+        views = {view.name: view for view in self.views}
+        for name in names:
+            if name not in views:
+                raise UnknownNameError(
+                    "G204",
+                    f"no feature view named {name[:80]!r}",
+                    hint=did_you_mean(name, views) or f"there are {', '.join(views) or 'none'}",
+                )
+        return [view for name, view in views.items() if not names or name in names]
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What the project builds in. Raises BridgeError (G580) for what Feast has no offline store for."""
+        store_of(self.session.engine)
+        return self.session.engine
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether Feast reads Parquet copies of the tables."""
+        return self.engine.has(Capability.COPIED)
+
+    def types(self) -> dict[str, Types]:
+        """By view, the type of each column. Raises Problems (G523) where nothing tells a type yet."""
+        return decide_types(Tables(self.session.graph), self.bound, self.known())
+
+    @cached_property
+    def kept_types(self) -> Mapping[str, Types]:
+        """The types, decided once for many reads: they stay what they are until the tables are built again."""
+        try:
+            return self.types()
+        finally:
+            self.release()
+
+    def known(self) -> Known:
+        """Where types can be asked."""
+        session, recorded = self.session, recorded_types(self.root, self.engine)
+        try:
+            runner = session.runner
+        except GemelError:
+            if self.is_copied and not recorded:
+                raise
+            if self.is_copied:
+                return Known(recorded=recorded)  # no profile here, as on a machine that only checks
+            described = describer(read_types(session.artifacts or Path(), session.dbt), self.engine)
+            return Known(described, frozenset(), recorded, self.engine, is_asked=False)
+        utc = runner.is_utc(session.profile_target())
+        return Known(runner.describe, runner.catalogs(), recorded, self.engine, is_utc=utc)
+
+    def relations(self) -> dict[str, str]:
+        """Each feature table's name in the database, as dbt knows it. Raises BridgeError (G534)."""
+        self.check_parsed("`gemel build` runs dbt")
+        dbt = self.session.dbt
+        found = {view.name: name for view in self.views if (name := dbt.relation_name(view.name))}
+        for view in self.views:
+            if view.name not in found:
+                raise BridgeError(
+                    "G534",
+                    f"dbt does not know the table of feature view {view.name!r}",
+                    hint="run `gemel generate`, then `dbt build`; `gemel build` does both",
+                    place=view.place,
+                )
+        return found
+
+    def check_parsed(self, hint: str) -> None:
+        """Raises BridgeError (G534) without dbt's manifest.json: only that tells what `ref()` calls a table."""
+        if not self.session.dbt.is_parsed:
+            file = (self.session.artifacts or Path()) / MANIFEST
+            raise BridgeError("G534", f"dbt has left no {file}", hint=hint)
+
+    def copy_of(self, view: BoundView) -> Path:
+        """Where the Parquet copy of a view's table is."""
+        return self.root / DATA / f"{view.name}.parquet"
+
+    @cached_property
+    def origins(self) -> Origins:
+        """Of which target's tables the rows outside the warehouse must be."""
+        try:
+            return Origins(self.session.profile_target(), self.relations())
+        except BridgeError:
+            return Origins(None, {})
+
+    def check_copies(self, views: Sequence[BoundView]) -> None:
+        """Raises BridgeError (G536) for a Parquet copy of another target's table."""
+        for view in views if self.is_copied else ():
+            self.origins.check_copy(view, self.copy_of(view))
+
+    @contextmanager
+    def reading_tables(self) -> Iterator[None]:
+        """A table that is missing is mostly a feature table that is not built, not another one misspelt."""
+        try:
+            yield
+        except WarehouseError as error:
+            missing = [view for view in self.views if re.search(rf"\b{view.name}\b", error.message)]
+            if error.code == "G405" and missing:
+                view = missing[0]
+                error.place = error.place or view.place
+                error.hint = f"the table of feature view {view.name!r} is not there: `gemel build` makes it, or " + (
+                    f"`dbt build --select {view.name}`"
+                )
+            elif error.hint and "--explain" in error.hint:  # which only questions have
+                error.hint = "a definition that the features are of; `gemel validate` tells. Was `dbt build` run?"
+            raise
+
+    def release(self) -> None:
+        """Let go of the database, so that dbt can write to it."""
+        with suppress(GemelError):
+            self.session.close()

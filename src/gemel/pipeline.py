@@ -1,0 +1,194 @@
+"""The whole way: generate, dbt build, feast apply, materialize, verify. Every step can be run again, and so can all."""
+
+import gc
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import datetime
+
+from gemel.bi.project_models import model_files
+from gemel.dbt.running import run_dbt_into
+from gemel.engines.stores import TargetSettings
+from gemel.errors import GemelError, Place, Problems, ProjectError
+from gemel.expectations.suite import metric_tests, test_files
+from gemel.features import generation, repository
+from gemel.features.bound import BoundView
+from gemel.features.built import check_built
+from gemel.features.columns import unknown_only
+from gemel.features.opened import Features, open_features
+from gemel.features.sources import check_store
+from gemel.files import Change, models_folder, tests_folder
+from gemel.online import feast
+from gemel.online.project import materialize
+from gemel.proof.project import verify
+from gemel.proof.report import Report
+from gemel.session import Session
+
+Say = Callable[[str], None]
+Step = Callable[[str], AbstractContextManager[list[str]]]
+"""What surrounds a step of a build, by its name. What the step did goes into the list."""
+
+
+def generate(session: Session) -> list[Change]:
+    """Write the generated files; what was changed. Where dbt has to say first where it will build a table, it is asked.
+
+    Raises Problems with everything that keeps files from being written, and BridgeError (G534) without dbt's manifest.
+    """
+    with _uncollected():
+        changes = _write(session)
+        if not _is_placed(open_features(session)):
+            run_dbt(session, "parse")
+            changes += _write(session)
+        return changes
+
+
+def stale_files(session: Session) -> list[Change]:
+    """What `generate` would change. Raises as `generate`."""
+    with _uncollected():
+        if not _is_placed(open_features(session)):
+            run_dbt(session, "parse")
+        features = open_features(session)
+        return generation.compare(features.root, _files(features))
+
+
+def unrunnable_tests(session: Session) -> list[GemelError]:
+    """That dbt cannot run the metric tests, where its project has no folder for tests."""
+    features = open_features(session)
+    if not session.once(metric_tests) or tests_folder(features.root) is not None:
+        return []
+    message = "dbt_project.yml names no test-paths, so dbt cannot run the metric tests; `gemel test` can"
+    hint = "name a folder there, such as `test-paths: [tests]`"
+    return [ProjectError("G775", message, hint=hint, place=Place("dbt_project.yml"), severity="warning")]
+
+
+def build(
+    session: Session,
+    *,
+    moments: int = 5,
+    say: Say = lambda line: None,
+    step: Step = lambda name: nullcontext([]),
+) -> Report | None:
+    """Stops at the first step that fails. The report of `verify`, which may have failed; None without feature views.
+
+    Raises what the steps raise.
+    """
+    with step("generate") as done:
+        done.append(_in_words(_write_first(session, say)))
+    with step("dbt build"):
+        run_dbt(session, "build")
+    features = open_features(session)
+    with step("check types") as done:
+        changed = _write(session)
+        if any(change.path.endswith(".sql") for change in changed):  # the types were those of an older build
+            say(f"  {_in_words(changed)}: building them again")
+            run_dbt(session, "build", "--select", f"path:{models_folder(features.root, 'features')}")
+        features = open_features(session)
+        if features.views:
+            check_built(features)
+        count = len(features.views)
+        done.append(f"{count} feature {'table is' if count == 1 else 'tables are'} as Feast is told")
+    if not features.views:
+        say("there is no feature view, so nothing for Feast to do")
+        return None
+    with step("feast apply") as done:
+        done.append("; ".join(feast.apply(features.repo)) or "nothing new")
+    with step("materialize") as done:
+        until = materialize(features, say=say)
+        done.append(f"online up to {until:%Y-%m-%d %H:%M} UTC")
+    with step("verify") as done:
+        report = verify(features, moments=moments)
+        done.append(report.verdict())
+    return report
+
+
+def backfill(session: Session, views: Sequence[str], *, start: datetime, end: datetime | None) -> list[BoundView]:
+    """Make the rows of some time again, of views or of all, through dbt; the views that were built.
+
+    One without `lookback` is built whole. Raises UnknownNameError (G204).
+    """
+    chosen = open_features(session).named(views)
+    variables = {"gemel_from": start.isoformat(sep=" "), **({"gemel_to": end.isoformat(sep=" ")} if end else {})}
+    run_dbt(session, "build", "--select", *(view.name for view in chosen), "--vars", json.dumps(variables))
+    return chosen
+
+
+def run_dbt(session: Session, *arguments: str) -> None:
+    """Run dbt on the project, with its target, while we hold no file of it."""
+    assert session.dir is not None and session.artifacts is not None
+    # dbt writes to the file that we have been reading; DuckDB lets only one of us in.
+    with suppress(GemelError):
+        session.close()
+    # Where the next command looks for them, and for the same target.
+    run_dbt_into(session.artifacts, arguments, session.dir, target=session.target, profiles_dir=session.profiles_dir)
+
+
+def _write_first(session: Session, say: Say) -> list[Change]:
+    """Generate; where nothing tells a type yet, build what the features read, and ask that."""
+    try:
+        return generate(session)
+    except Problems as problems:
+        if not unknown_only(problems):
+            raise
+    say("  some types are not known yet: building the models that the features read")
+    root = open_features(session).root
+    # Metric tests may have been generated for another warehouse.
+    tests = [f"path:{folder}"] if (folder := tests_folder(root)) else []
+    run_dbt(session, "build", "--exclude", f"path:{models_folder(root, 'features')}", *tests)
+    return generate(session)
+
+
+def _write(session: Session) -> list[Change]:
+    features = open_features(session)
+    files = _files(features)
+    if features.views:
+        check_store(features.repo, features.engine)
+
+    def store() -> str:
+        settings = TargetSettings(session.profile_target(), features.engine.name)
+        return repository.store_yaml(session.name, features.engine, settings)
+
+    return generation.write(features.root, files, store=store)
+
+
+def _files(features: Features) -> dict[str, str | None]:
+    """Every generated file's text, by path. The database is let go of again."""
+    session = features.session
+    features.check_parsed("run `dbt parse`, which writes it")
+    files: dict[str, str | None] = {}
+    try:
+        if features.views or features.bound.services:
+            files |= generation.generate(
+                session.graph,
+                features.bound,
+                features.known(),
+                root=features.root,
+                project=session.name,
+                dbt=session.dbt,
+            )
+        return files | model_files(session, features.spec) | test_files(session)
+    finally:
+        features.release()
+
+
+def _is_placed(features: Features) -> bool:
+    """Whether dbt has told where every feature table is; `dbt parse` tells it of new ones."""
+    views = features.views
+    return not views or len(generation.places_of(features.bound, features.session.dbt, features.engine)) == len(views)
+
+
+def _in_words(changes: Sequence[Change]) -> str:
+    many = f"{len(changes)} file{'' if len(changes) == 1 else 's'} written"
+    return many if changes else "every file is up to date"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Work that makes trees, whose parents and children hold each other: looking for garbage takes a sixth of it."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        # Moves what there is among what is old, or all of it would be looked through at once.
+        gc.freeze()
+        gc.unfreeze()
+        gc.enable()

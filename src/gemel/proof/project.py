@@ -1,0 +1,97 @@
+"""The proof over a project: where each number is looked up, for every feature view."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gemel.answer import answer
+from gemel.compiler.compiled import compile_query
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.question.parsing import make_query
+from gemel.dbt.project_file import variables
+from gemel.features.opened import Features
+from gemel.features.selection import choose
+from gemel.online.project import online_until, stored
+from gemel.proof import parity
+from gemel.proof.places import Answer, Ask, Places
+from gemel.proof.report import Report
+from gemel.run import OpenScratch
+from gemel.training.project import source_of
+from gemel.training.source import Source
+from gemel.training.training_set import Accuracy, make
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def verify(
+    features: Features,
+    *,
+    at: Sequence[dt.datetime] = (),
+    moments: int = 5,
+    say: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """BI number = feature table = training set = Parquet copy = online store. Raises BridgeError (G536, G565)."""
+    session = features.session
+    features.check_copies(features.views)
+    is_applied = (features.repo / "feature_store.yaml").is_file()
+    until = online_until(features) if is_applied else {}
+    try:
+        source = source_of(features)
+        with features.reading_tables(), session.runner.scratches() as open_scratch:
+            places = Places(
+                ask=partial(_ask, features),
+                ask_of=partial(_ask_of, features),
+                run=session.runner.rows,
+                relations=source.relations,
+                root=features.root,
+                train=partial(_train, features, source, open_scratch),
+                online=partial(stored, features, source.types),
+                until=until,
+                facts_until=_facts_until(features),
+                engine=features.engine,
+            )
+            return parity.verify(session.graph, features.views, source.types, places, at=at, moments=moments, say=say)
+    finally:
+        features.release()
+
+
+def _ask(
+    features: Features, metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]
+) -> Answer:
+    """The ordinary query."""
+    return answer(features.session, make_query(metrics, group_by, where=where))
+
+
+def _ask_of(features: Features, graph: Graph) -> Ask:
+    """The same over other definitions."""
+
+    def ask(metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]) -> Answer:
+        query = make_query(metrics, group_by, where=where)
+        return features.session.runner.rows(compile_query(graph, query, features.session.context()))
+
+    return ask
+
+
+def _train(
+    features: Features,
+    source: Source,
+    open_scratch: OpenScratch,
+    names: Sequence[str],
+    spine: "pyarrow.Table",
+    accuracy: Accuracy,
+) -> "pyarrow.Table":
+    return make(source, choose(features.bound, names), spine, open_scratch, accuracy=accuracy).arrow()
+
+
+def _facts_until(features: Features) -> dt.datetime | None:
+    """The dbt variable `gemel_until` of dbt_project.yml; None is now."""
+    written = variables(features.root)
+    own = written.get(features.session.name)
+    text = (own if isinstance(own, dict) else written).get("gemel_until", written.get("gemel_until"))
+    try:
+        found = dt.datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found

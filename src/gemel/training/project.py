@@ -1,0 +1,46 @@
+"""Training sets of a project's features."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gemel.compiler.features.cells import MOMENT
+from gemel.features.opened import Features
+from gemel.features.selection import choose
+from gemel.training.source import Source
+from gemel.training.training_set import Accuracy, Format, TrainingSet, make
+
+
+def source_of(features: Features) -> Source:
+    """Where the features come from. Raises BridgeError (G534), Problems (G523)."""
+    session = features.session
+    return Source(session.graph, features.types(), features.relations(), session.runner.catalogs(), session.dbt)
+
+
+def make_training_set(
+    features: Features,
+    names: Sequence[str],
+    spine: Any,
+    *,
+    accuracy: Accuracy,
+    time_column: str = MOMENT,
+    out: Path | None = None,
+    format: Format | None = None,
+) -> TrainingSet:
+    """The rows of a spine with their features, of services, views or single `view.feature`. Raises as `make`."""
+    choice = choose(features.bound, names)
+    source = source_of(features)
+    try:
+        with features.reading_tables():
+            return make(
+                source,
+                choice,
+                spine,
+                features.session.runner.scratch,
+                accuracy=accuracy,
+                time_column=time_column,
+                out=out,
+                format=format,
+            )
+    finally:
+        features.release()

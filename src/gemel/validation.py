@@ -1,0 +1,73 @@
+"""Everything to be said of a project's definitions, of its features, and of the tables that they name."""
+
+from collections.abc import Iterator
+
+from gemel import checks
+from gemel.bi.project_models import unfit_models
+from gemel.errors import GemelError, Problems
+from gemel.expectations.outcomes import refused
+from gemel.features.built import endless, mistyped
+from gemel.features.opened import bound_features, open_features
+from gemel.run import Runner
+from gemel.session import UNREACHABLE, Session
+from gemel.spec.metric_tests import lost_metric_tests, read_metric_tests
+
+
+def validate(session: Session, *, skip_dw: bool = False, data: bool = False) -> tuple[GemelError, ...]:
+    """All findings, in the order of their places; each has a `severity`, and what is no error works.
+
+    With `skip_dw` the warehouse is not asked; with `data` rows are read too: whether keys are unique.
+    """
+    findings = [*session.problems, *(session.places.refused_twins() if session.places else ())]
+    # Of a semantic model that could not be read, everything that leads to it would seem to lead nowhere.
+    if all(each.about and each.about.kind in ("metric", "saved_query") for each in session.problems):
+        try:
+            for each in _checked(session, skip_dw=skip_dw, data=data):
+                findings.append(each)
+        except Problems as problems:
+            findings += problems.errors
+        except GemelError as problem:
+            findings.append(problem)
+    tests, unread = read_metric_tests(session.manifest.metrics)
+    # Of a broken metric its tests would say the same again.
+    if tests and all(each.severity != "error" or each.code in UNREACHABLE for each in findings):
+        reachable = not skip_dw and not any(each.code in UNREACHABLE for each in findings)
+        findings += refused(session.graph, tests, session.runner if reachable else None)
+    findings += (*unread, *(lost_metric_tests(session.places) if session.places else ()))
+    for each in findings:
+        session.add_place(each)
+    different = {(each.code, each.message, each.about, each.place): each for each in reversed(findings)}
+    return tuple(sorted(different.values(), key=_by_place))
+
+
+def _checked(session: Session, *, skip_dw: bool, data: bool) -> Iterator[GemelError]:
+    """Raises a GemelError where one keeps everything after it from being looked at."""
+    warehouse: Runner | None = None
+    if session.places is not None:
+        yield from checks.check_yaml(session.graph, session.places)
+    if not skip_dw:
+        try:
+            session.runner.check_connection()
+            warehouse = session.runner
+        except GemelError as unreachable:
+            yield unreachable
+    if warehouse is None:
+        yield from checks.check(session.graph)
+    elif data:
+        yield from checks.check_rows_in(session.graph, warehouse)
+    else:
+        yield from checks.check_in(session.graph, warehouse)
+    if not session.problems:
+        yield from unfit_models(session, ask=warehouse is not None)
+        bound = bound_features(session)
+        yield from bound.warnings
+        if bound.views and warehouse is not None:
+            features = open_features(session)
+            yield from mistyped(features)
+            yield from endless(features) if data else ()
+
+
+def _by_place(error: GemelError) -> tuple[object, ...]:
+    """What has no place comes last."""
+    place = error.place
+    return (place is None, *((place.file, place.line or 0, place.column or 0) if place else ()), error.code, str(error))
