@@ -148,6 +148,9 @@ ENGINES_NAMED = {
 # Words that are an engine's name, too.
 NO_ENGINES = {"materialize": "what gemel and Feast do", "sqlite": "Feast's online store"}
 
+# The files that only gemel.dbt opens; texts for people may speak of them.
+DBT_FILES = {"manifest.json", "semantic_manifest.json", "catalog.json", "run_results.json", "dbt_project.yml"}
+
 # Paths and hosts of one machine have no place in a repository.
 MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(tmp|root|work|home|Users|opt|mnt|private)/[\w.]|\b[A-Z]:\\Users\\")
 MACHINE_PATHS_ALLOWED = {
@@ -268,6 +271,17 @@ def test_only_an_engines_own_file_names_it():
             naming[module] = lines
     assert naming.keys() - ENGINES_NAMED.keys() == set(), f"ask what the engine can do instead: {naming}"
     assert ENGINES_NAMED.keys() - naming.keys() == set(), "these name none any more"
+
+
+def test_only_dbts_own_package_names_the_files_of_dbt():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{each.lineno} names {each.value}: ask gemel.dbt for what is in it"
+        for path in SOURCE.rglob("*.py")
+        if not path.is_relative_to(SOURCE / "dbt")
+        for each in ast.walk(ast.parse(path.read_text()))
+        if isinstance(each, ast.Constant) and each.value in DBT_FILES
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_what_can_be_taken_out_is_known_by_its_doors_alone():

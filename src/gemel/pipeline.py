@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from datetime import datetime
 
 from gemel.bi.project_models import model_files
+from gemel.dbt.project_file import PROJECT_FILE
 from gemel.dbt.running import run_dbt_into
 from gemel.engines.stores import TargetSettings
 from gemel.errors import GemelError, Place, Problems, ProjectError
@@ -58,7 +59,7 @@ def unrunnable_tests(session: Session) -> list[GemelError]:
         return []
     message = "dbt_project.yml names no test-paths, so dbt cannot run the metric tests; `gemel test` can"
     hint = "name a folder there, such as `test-paths: [tests]`"
-    return [ProjectError("G775", message, hint=hint, place=Place("dbt_project.yml"), severity="warning")]
+    return [ProjectError("G775", message, hint=hint, place=Place(PROJECT_FILE), severity="warning")]
 
 
 def build(

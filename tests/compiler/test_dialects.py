@@ -3,14 +3,14 @@
 import pytest
 from sqlglot import exp, parse_one
 
-from gemel.compiler.sql.dialects import named, referred, speak, speak_apart
+from gemel.compiler.sql.dialects import named, speak, speak_apart
 from gemel.engines.lookup import every
 from gemel.engines.rewrites import filter_to_case
 from gemel.errors import QueryError
 from gemel.spec.manifest import Relation
 from worlds.shop import flat, sql
 
-FLIGHTS = Relation("flights", "marts", "warehouse", "flights")
+FLIGHTS = Relation("flights", "marts", "warehouse")
 
 
 def test_duckdb_takes_a_filter_clause():
@@ -125,12 +125,6 @@ def test_a_database_without_a_schema_is_left_out():
 
 def test_a_name_that_sql_could_misread_is_quoted():
     assert named()(Relation("Order", "my schema")).sql("duckdb") == '"my schema"."Order"'
-
-
-def test_dbt_is_asked_by_ref_under_its_own_name():
-    assert referred(FLIGHTS).sql("duckdb") == "{{ ref('flights') }}"
-    assert referred(Relation("flights_v2", node="flights")).sql("snowflake") == "{{ ref('flights') }}"
-    assert referred(Relation("flights")).sql("duckdb") == "{{ ref('flights') }}"
 
 
 def test_clickhouse_counts_with_a_sign_and_names_what_it_joins():

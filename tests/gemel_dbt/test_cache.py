@@ -1,6 +1,7 @@
 """A manifest kept as it was read."""
 
 import json
+import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -66,6 +67,16 @@ def test_another_manifest_or_another_reader_is_read_anew(tmp_path, monkeypatch):
     assert recall(file, CONTENT + b" ") is None
     monkeypatch.setattr(cache, "_reader", lambda: "of another version")
     assert recall(file, CONTENT) is None
+
+
+def test_a_reader_that_was_changed_is_another_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
+    readers = []
+    for text in ("a = 1", "a = 10", "a = 10"):
+        (tmp_path / "metrics.py").write_text(text)
+        os.utime(tmp_path / "metrics.py", ns=(1, 1))
+        readers.append(cache._reader())
+    assert (readers[0] == readers[1], readers[1] == readers[2]) == (False, True)
 
 
 @given(st.data())

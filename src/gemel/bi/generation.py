@@ -19,7 +19,7 @@ from gemel.errors import BiError, GemelError, Problems, WarehouseError
 from gemel.files import headed, models_folder, read_yaml, to_yaml
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Relation
-from gemel.spec.project import DbtProject
+from gemel.spec.project import DbtProject, call
 
 Types = Mapping[str, Mapping[str, str]]
 
@@ -168,7 +168,7 @@ def _exposures(
             problems.append(BiError("G708", told, hint=hint, about=consumer.about))
     saved = {query.name: query.metrics for query in graph.manifest.saved_queries}
     for name, consumer in first.items():
-        refs = [f"ref('{model.name}')" for model in models for read in reads[name] if read == _kind_and_name(model)]
+        refs = [call("ref", model.name) for model in models for read in reads[name] if read == _kind_and_name(model)]
         metrics = [metric for kind, read in reads[name] if kind == "saved_queries" for metric in saved.get(read, ())]
         calls = [dbt.metrics[metric] for metric in metrics if metric in dbt.metrics]
         meta: dict[str, list[str]] = {}

@@ -285,7 +285,8 @@ class Pages:
         return (("Table", Link(self._tables[table])),) if table in self._tables else (("Table", table),)
 
     def _table(self, model: SemanticModel) -> Value:
-        name = model.relation.node or model.relation.name
+        node = self._project.session.dbt.node_at(model.relation)
+        name = node.unique_name if node else model.relation.name
         return Link(self._tables[name]) if name in self._tables else name
 
     def _sql_of(self, folder: str, model: str) -> str | None:

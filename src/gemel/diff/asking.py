@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,9 +71,7 @@ class Asker:
     def _placed(self, node: Node | None, relation: Relation) -> Relation:
         """Where the tables are is what the project at hand says, whichever state is asked."""
         there = self.other.models.nodes.get(node.id) if self.other and node else None
-        if there is None:
-            return relation
-        return replace(there.relation, node=relation.node)
+        return there.relation if there else relation
 
     def _closure(self, used: Mapping[str, None]) -> dict[str, exp.Query]:
         """The models that a question needs, each after those that it reads."""

@@ -115,7 +115,7 @@ def _directory(session: Session, base: str, folder: Path, say: Say) -> State:
 def _revision(session: Session, base: str, say: Say) -> State:
     """A revision's files, written below target/gemel/ once, and parsed there once."""
     if session.dir is None:
-        hint = "run it in a dbt session, or name a directory or a saved semantic_manifest.json"
+        hint = "run it in a dbt project, or name a directory or a saved semantic_manifest.json"
         raise ProjectError("G760", f"there is no file or directory {base!r}, and no project for a revision", hint=hint)
     commit = _commit(session.dir, base)
     name = f"{base} ({commit[:7]})"

@@ -28,7 +28,7 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
     warnings: list[GemelError] = []
     views: dict[str, BoundView] = {}
     entities = {entity.name for model in graph.models.values() for entity in model.entities}
-    nodes = {model.relation.node or model.relation.name for model in graph.models.values()}
+    nodes = {model.relation.name for model in graph.models.values()}
     for view in spec.views:
         found = list(_problems(graph, view, entities, nodes))
         if not found:

@@ -29,7 +29,7 @@ from gemel.features.types import TYPES
 from gemel.files import DATA as DATA
 from gemel.files import plain, to_yaml, told_apart
 from gemel.spec.manifest import Relation
-from gemel.spec.project import DbtProject
+from gemel.spec.project import DbtProject, call
 from gemel.spec.time import Window
 
 DEFINITION = "definition"
@@ -113,7 +113,7 @@ class Tables:
         Feast does not see a changed formula under an unchanged name; this, among the tags, shows it.
         """
         if view.name not in self._digests:
-            found = self._duckdb(view)[1].with_names(lambda relation: relation.node or relation.name)
+            found = self._duckdb(view)[1].with_names(lambda relation: relation.name)
             self._digests[view.name] = _hash(found.sql)
         return self._digests[view.name]
 
@@ -294,7 +294,7 @@ def _freshness(view: BoundView, engine: Engine) -> list[dict[str, Any]]:
     oldest = exp.Sub(this=timestamp(UNTIL), expression=interval(allowed))
     one, zero = exp.Literal.number(1), exp.Literal.number(0)
     fresh = exp.case().when(exp.GTE(this=newest, expression=oldest), one).else_(zero)
-    table = exp.Table(this=exp.Identifier(this=f"{{{{ ref('{view.name}') }}}}", quoted=False))
+    table = exp.Table(this=exp.Identifier(this=f"{{{{ {call('ref', view.name)} }}}}", quoted=False))
     told = exp.Subquery(this=exp.select(fresh).from_(table)).sql(engine.dialect)
     arguments = {"column_name": "1", "values": [told], "quote": False}
     return [{"accepted_values": {"name": f"{view.name}_is_fresh", "arguments": arguments}}]
@@ -320,6 +320,6 @@ def _exposure(service: BoundService) -> dict[str, Any]:
         "type": "ml",
         "description": plain(service.description or f"The features of {service.name}."),
         "owner": owner,
-        "depends_on": [f"ref('{table}')" for table in service.tables()],
+        "depends_on": [call("ref", table) for table in service.tables()],
         "config": {"meta": {"gemel": {"feature_service": service.name, "features": features}}},
     }

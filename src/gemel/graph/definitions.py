@@ -88,7 +88,7 @@ class Defined:
 
     def table(self, relation: Relation) -> str:
         """What people call the table of a semantic model or time spine."""
-        return self._tables.get(place_of(relation)) or relation.node or relation.name
+        return self._tables.get(place_of(relation)) or relation.name
 
     def dimension_names(self, model: SemanticModel, dimension: Dimension) -> list[str]:
         prefixes = self.graph.ways.prefixes(model.name)

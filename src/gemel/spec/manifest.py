@@ -14,12 +14,11 @@ EntityType = Literal["primary", "unique", "foreign", "natural"]
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Where a dbt model's rows are. `node` is dbt's name for it (`flights`), what `ref()` takes."""
+    """Where a dbt model's rows are."""
 
     name: str
     schema: str | None = None
     database: str | None = None
-    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

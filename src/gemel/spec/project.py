@@ -117,19 +117,19 @@ class DbtProject:
         the two names none, as long as only one place fits.
         """
         near = self._by_name.get(_folded(relation), [])
-        same = [node for node in near if _place(node.relation) == _place(relation)]
+        same = [node for node in near if node.relation == relation]
         if same:
             return same[0]
         database = (relation.database or "").lower()
         like = [node for node in near if (node.relation.database or "").lower() == database]
         like = like or [node for node in near if not node.relation.database or not database]
-        return like[0] if len({_place(node.relation) for node in like}) == 1 else None
+        return like[0] if len({node.relation for node in like}) == 1 else None
 
     def ref(self, relation: Relation) -> str:
         """dbt's call for a relation, `ref('flights')`; the relation's own name where no node is known."""
         node = self.node_at(relation)
         if node is None or node.kind == "source":
-            return call("ref", relation.node or relation.name)
+            return call("ref", relation.name)
         return call("ref", node.name, package=node.package if node.package != self.name else None, version=node.version)
 
     def relation_name(self, model: str) -> str | None:
@@ -161,10 +161,6 @@ def call(function: str, name: str, *, package: str | None = None, version: str |
     if version is not None:
         arguments.append(f"v={version if isinstance(version, int) else _quoted(version)}")
     return f"{function}({', '.join(arguments)})"
-
-
-def _place(relation: Relation) -> tuple[str | None, str | None, str]:
-    return relation.database, relation.schema, relation.name
 
 
 def _folded(relation: Relation) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from sqlglot.errors import SqlglotError
 
 from gemel.bi.exports.texts import OSI_WORDS, STANDARD
 from gemel.spec.fields import Json, objects
+from gemel.spec.project import call
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def _dataset(dataset: Json, name: str, table: str, entities: Mapping[str, list[K
     definition: Json = {
         "name": name,
         "description": dataset.get("description"),
-        "model": f"ref('{table}')",
+        "model": call("ref", table),
         "primary_entity": None if any(key.type == "primary" for key in keys) else f"{name}_row",
         "defaults": {"agg_time_dimension": times[0]} if times else None,
         "entities": [{"name": key.entity, "type": key.type, **_expr(key, made)} for key in keys],

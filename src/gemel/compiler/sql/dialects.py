@@ -126,8 +126,3 @@ def named(catalogs: frozenset[str] | None = None) -> Callable[[Relation], exp.Ta
         )
 
     return table
-
-
-def referred(relation: Relation) -> exp.Table:
-    """Relations as dbt refers to them: `{{ ref('flights') }}`, for SQL that dbt will run."""
-    return exp.Table(this=exp.Identifier(this=f"{{{{ ref('{relation.node or relation.name}') }}}}", quoted=False))

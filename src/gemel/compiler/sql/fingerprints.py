@@ -102,7 +102,7 @@ class _Teller:
     def words(self, value: object) -> str:
         match value:
             case Relation():
-                return value.node or value.name
+                return value.name
             case Moments():
                 return f"moments by {value.schedule}"
             case tuple():
