@@ -46,6 +46,11 @@ GROUPINGS = [
 ]
 
 
+@cache
+def orders_with_more():
+    return view(WITH_MORE, "orders")
+
+
 def view(graph, name):
     return dialects.speak(lowering.lower(plan_wide(graph, widen(graph, name)), dialects.named()), "duckdb")
 
@@ -72,7 +77,7 @@ def both(metric, group_by):
     shown = [exp.alias_(each, name, quoted=True) for each, name in zip(keys, group_by, strict=True)]
     select = exp.select(*shown, exp.alias_(formula.expression, "value")).from_("shown")
     select = select.group_by(*keys) if keys else select
-    over_view = f"WITH shown AS ({view(WITH_MORE, 'orders')}) {dialects.speak(select, 'duckdb')}"
+    over_view = f"WITH shown AS ({orders_with_more()}) {dialects.speak(select, 'duckdb')}"
     return compile_query(WITH_MORE, make_query([metric], list(group_by))).sql, over_view
 
 

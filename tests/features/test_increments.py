@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemel.features.tables import Tables
-from gemel.spec.project import DbtProject
 from trials import examples
-from worlds.feature_shop import Shop
+from worlds.feature_shop import Shop, model_of
 
 VIEW = """
     feature_views:
@@ -44,10 +42,7 @@ class Table:
 
     def __init__(self, text):
         self.shop = Shop()
-        bound = self.shop.bound(text)
-        [self.view] = bound.views
-        types = self.shop.types(bound)["buying"]
-        self.model = Tables(self.shop.graph).model(self.view, types, dbt=DbtProject())
+        self.view, self.model = model_of(text)
         self.there = False
 
     def build(self, until, **variables):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gemel.features import tables
 from trials import examples
-from worlds.feature_shop import Shop, days, render
+from worlds.feature_shop import Shop, days, model_of, render
 
 ORDERS = """
     feature_views:
@@ -191,7 +191,8 @@ def test_the_newest_row_at_any_moment_is_the_metric_over_the_window_before_it(sa
         sold.append(Sale(customer, at, amount, returned))
     windows = "[1 day, 3 days, 7 days, all]"
     text = metric(", ".join(f"{{metric: {name}, windows: {windows}}}" for name in NAIVE))
-    rows = shop.table(text.replace("schedule: day", "schedule: day\n        ttl: 2 days") if ttl else text)
+    text = text.replace("schedule: day", "schedule: day\n        ttl: 2 days") if ttl else text
+    rows = shop.rows(*model_of(text))
     asked = START + dt.timedelta(days=moment)
     for customer in "ab":
         seen = [row for row in rows if row["customer"] == customer and row["event_timestamp"] <= asked]

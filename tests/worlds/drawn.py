@@ -360,23 +360,28 @@ class Warehouse:
     """One DuckDB in memory that takes one world's tables after another; the spines stay."""
 
     def __init__(self, tables: dict[str, str] = COLUMNS) -> None:
-        self.connection = duckdb.connect()
+        self.connection = duckdb.connect(config={"threads": 1})  # rows are few, and the other cores have tests too
         for name, columns in tables.items():
             self.connection.execute(f"create table {name} ({columns})")
-        self._insert(SPINE_ROWS)
+        self.held = filled(SPINE_ROWS)
+        self.connection.execute(self.held)
 
     def holding(self, tables: Tables) -> duckdb.DuckDBPyConnection:
-        tables = {name: rows for name, rows in tables.items() if name not in SPINE_ROWS}
-        for name in tables:
-            self.connection.execute(f"delete from {name}")
-        self._insert(tables)
+        script = filled({name: rows for name, rows in tables.items() if name not in SPINE_ROWS})
+        if script != self.held:
+            self.connection.execute(script)
+            self.held = script
         return self.connection
 
-    def _insert(self, tables: Tables) -> None:
-        for name, rows in tables.items():
+
+def filled(tables: Tables) -> str:
+    """The SQL after which the tables have these rows, and no others."""
+    statements = [f"delete from {name}" for name in tables]
+    for name, rows in tables.items():
+        if rows:
             values = ", ".join("(" + ", ".join(map(literal, row.values())) + ")" for row in rows)
-            if rows:
-                self.connection.execute(f"insert into {name} ({', '.join(rows[0])}) values {values}")
+            statements.append(f"insert into {name} ({', '.join(rows[0])}) values {values}")
+    return ";\n".join(["begin", *statements, "commit"])
 
 
 def literal(value: Any) -> str:

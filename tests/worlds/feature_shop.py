@@ -1,6 +1,7 @@
 """A shop whose sales become features: a manifest, rows in an in-memory DuckDB, and feature views as YAML."""
 
 import datetime as dt
+from functools import cache
 from textwrap import dedent
 
 import duckdb
@@ -159,15 +160,18 @@ COLUMNS = (
 )
 
 
+GRAPH = bind(read_manifest(MANIFEST))
+
+
 class Shop:
     """`sell` adds facts; `table` is what dbt would build of a feature view."""
 
     def __init__(self):
-        self.con = duckdb.connect()
+        self.con = duckdb.connect(config={"threads": 1})
         self.con.execute(f"create table sales ({COLUMNS})")
         self.con.execute("create table customers (customer varchar, nick varchar, born smallint)")
         self.con.execute("create table ranks (customer varchar, rank varchar, ranked_from date, ranked_to date)")
-        self.graph = bind(read_manifest(MANIFEST))
+        self.graph = GRAPH
         self.sold = []
 
     def sell(self, customer, at, amount=1, *, settled=None, region=None, returned=False, shop=1):
@@ -187,14 +191,27 @@ class Shop:
     def types(self, bound):
         return decide_types(Tables(self.graph), bound, Known(self.describe))
 
-    def table(self, text, *, until="2024-03-01 00:00:00"):
-        """The rows of the one view in `text`, as dicts, by entity and moment."""
+    def model(self, text):
+        """The one view in `text`, and its dbt model."""
         bound = self.bound(text)
         [view] = bound.views
-        sql = render(Tables(self.graph).model(view, self.types(bound)[view.name], dbt=DbtProject()), until)
+        return view, Tables(self.graph).model(view, self.types(bound)[view.name], dbt=DbtProject())
+
+    def table(self, text, *, until="2024-03-01 00:00:00"):
+        """The rows of the one view in `text`, as dicts, by entity and moment."""
+        return self.rows(*self.model(text), until)
+
+    def rows(self, view, model, until="2024-03-01 00:00:00"):
+        sql = render(model, until)
         cursor = self.con.execute(f"select * from ({sql}) order by {', '.join(view.entities)}, event_timestamp")
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+@cache
+def model_of(text):
+    """As Shop.model, for a property whose many shops have few texts."""
+    return Shop().model(text)
 
 
 def open_shop():

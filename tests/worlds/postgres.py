@@ -67,7 +67,8 @@ class Warehouse(drawn.Warehouse):
         self.connection.execute(f"SET search_path = {schema.name}; SET synchronous_commit = off")
         for name, columns in tables.items():
             self.connection.execute(f"CREATE TABLE {name} ({columns.replace('double', 'double precision')})")
-        self._insert(drawn.SPINE_ROWS)
+        self.held = drawn.filled(drawn.SPINE_ROWS)
+        self.connection.execute(self.held)
 
 
 class Place:

@@ -121,7 +121,7 @@ class Shop:
     """The shop's tables in a DuckDB in memory, empty at first. Days are those of January 2024, with their season."""
 
     def __init__(self) -> None:
-        self.connection = duckdb.connect()
+        self.connection = duckdb.connect(config={"threads": 1})
         for name, columns in COLUMNS.items():
             self.connection.execute(f"create table {name} ({columns})")
         self.connection.execute(
