@@ -304,16 +304,20 @@ def test_a_formula_that_the_engine_cannot_say_is_told_as_a_reason(tmp_path):
 @pytest.mark.parametrize(
     ("meta", "told", "hint"),
     [
-        ({"wide_views": True}, "its meta says 'wide_views' to gemel", "did you mean wide_view?"),
-        ({"wide_view": "yes"}, "wide_view is 'yes'", "write `true`, or its name, schema and the like"),
-        ({"wide_view": {"shema": "bi"}}, "its meta says 'shema' to gemel", "did you mean schema?"),
-        ({"wide_view": {"name": 7}}, "name of its wide_view is 7", "write a name"),
+        (
+            {"wide_views": True},
+            "gemel in the meta of semantic model 'orders' has no key 'wide_views'",
+            "did you mean wide_view?",
+        ),
+        ({"wide_view": "yes"}, "wide_view cannot be the text 'yes'", "write `true`, or its name, schema and the like"),
+        ({"wide_view": {"shema": "bi"}}, "a wide view has no key 'shema'", "did you mean schema?"),
+        ({"wide_view": {"name": 7}}, "name must be a text, not 7", ""),
         (
             {"wide_view": {"materialized": "incremental"}},
-            "its wide_view is materialized as 'incremental'",
-            "it can be a view or a table",
+            "materialized cannot be 'incremental'",
+            "one of view, table",
         ),
-        ({"wide_view": {"hops": -1}}, "hops of its wide_view is -1", "write how many joins it goes at most"),
+        ({"wide_view": {"hops": -1}}, "hops cannot be -1", "write how many joins it goes at most"),
         ({"consumers": [{"name": "x", "owner": "Ada"}]}, "has consumers, and no wide view", "add `wide_view: true`"),
     ],
 )
@@ -321,7 +325,7 @@ def test_a_wide_view_that_is_asked_for_in_other_words_is_refused(tmp_path, meta,
     made = Made(tmp_path, models=[semantic("orders", meta)])
     [refused], [hinted] = made.refused(), made.hints()
     assert refused.startswith("G705 ") and told in refused
-    assert hinted.startswith(hint)
+    assert (hinted or "").startswith(hint)
 
 
 def test_a_wide_view_that_is_not_wanted_is_not_made(tmp_path):
@@ -366,20 +370,21 @@ def test_a_consumer_of_a_saved_query_without_exports_reads_its_metrics_by_dbts_n
 @pytest.mark.parametrize(
     ("consumers", "told"),
     [
-        ({"name": "x"}, "consumers is {'name': 'x'}"),
-        (["x"], "a consumer is 'x'"),
-        ([{"name": "x"}], "consumer 'x' has no owner"),
-        ([{"owner": "Ada"}], "consumer 'None' has no name that an exposure can have"),
-        ([ADA | {"name": "late board"}], "consumer 'late board' has no name that an exposure can have"),
-        ([ADA | {"typ": "ml"}], "consumer 'late_board' says 'typ', which is nothing there"),
-        ([ADA | {"type": "board"}], "consumer 'late_board' is of type 'board'"),
-        ([ADA | {"maturity": "old"}], "consumer 'late_board' is of maturity 'old'"),
-        ([ADA | {"url": 7}], "consumer 'late_board' has url 7"),
+        ({"name": "x"}, "consumers must be a list, not a mapping"),
+        (["x"], "a consumer must be a mapping of keys to values, not the text 'x'"),
+        ([{"name": "x"}], "a consumer needs owner"),
+        ([ADA | {"owner": {"phone": "1"}}], "a consumer needs an owner"),
+        ([{"owner": "Ada"}], "a consumer needs name"),
+        ([ADA | {"name": "late board"}], "no exposure can be named 'late board'"),
+        ([ADA | {"typ": "ml"}], "a consumer has no key 'typ'"),
+        ([ADA | {"type": "board"}], "type cannot be 'board'"),
+        ([ADA | {"maturity": "old"}], "maturity cannot be 'old'"),
+        ([ADA | {"url": 7}], "url must be a text, not 7"),
     ],
 )
 def test_a_consumer_that_dbt_could_not_take_is_refused(tmp_path, consumers, told):
     refused = Made(tmp_path, asked=[saved("segments", meta={"consumers": consumers})]).refused()
-    assert any(each.startswith(f"G707 saved query 'segments': {told}") for each in refused)
+    assert any(each.startswith(f"G707 {told}") for each in refused)
 
 
 def test_a_consumer_has_a_name_of_its_own(tmp_path):

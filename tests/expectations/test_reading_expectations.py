@@ -70,7 +70,7 @@ def test_a_test_is_read_into_what_it_claims():
         ("null", "G770", (), "tests must be a list"),
         ("- {at_least: true}", "G770", ("at_least",), "a number or an expression"),
         ("- {at_least: .nan}", "G770", ("at_least",), "a number or an expression"),
-        ("- {at_least: 0, group_by: [1]}", "G770", ("group_by",), "a list of texts"),
+        ("- {at_least: 0, group_by: [1]}", "G770", ("group_by", 0), "must be a text"),
         ("- {at_least: 0, allow_null: 'yes'}", "G770", ("allow_null",), "true or false"),
         ("- {between: [1, 0]}", "G770", ("between",), "the least value stands first"),
         ("- {between: 1}", "G770", ("between",), "a list of two"),

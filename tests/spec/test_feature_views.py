@@ -117,7 +117,7 @@ def test_every_problem_of_every_file_is_told_at_once_with_its_place():
         "a.yml:7:11: G502 a feature view cannot be named 'b_y': "
         "Feast's DuckDB store drops columns whose names end in _y",
         "a.yml:9:15: G501 schedule cannot be 'days'",
-        "a.yml:10:13: G501 online must be true or false, not int 1",
+        "a.yml:10:13: G501 online must be true or false, not 1",
         "a.yml:12:47: G504 a window of 1 month is not always equally long",
         "a.yml:12:56: G504 'often' is not a window",
         "a.yml:12:63: G504 '0 days' is not a window",

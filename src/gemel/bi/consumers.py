@@ -1,11 +1,12 @@
 """Who uses what is generated: consumers that are declared beside it, as dbt's exposures."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gemel.errors import About, BiError, GemelError, did_you_mean
+from gemel.errors import About
 from gemel.files import plain
+from gemel.spec.nodes import Keys, Node, read_each
 
 TYPES = ("dashboard", "notebook", "analysis", "ml", "application")
 """What dbt calls a consumer."""
@@ -28,29 +29,31 @@ class Consumer:
     about: About | None = field(default=None, compare=False)
 
 
-def read_consumers(value: object, about: About, problems: list[GemelError]) -> Iterator[Consumer]:
-    """The list under `consumers:`. What cannot be meant (G707) goes to `problems`."""
-    if value is None:
-        return
-    if not isinstance(value, list):
-        problems.append(
-            _refused(about, f"consumers is {value!r}", "write a list: `consumers: [{name: ..., owner: ...}]`")
-        )
-        return
-    for item in value:
-        unfit = list(_unfit(item, about))
-        problems += unfit
-        if not unfit:
-            yield Consumer(
-                item["name"],
-                item.get("type", "dashboard"),
-                _owner(item["owner"]),
-                item.get("label"),
-                item.get("url"),
-                item.get("maturity"),
-                item.get("description"),
-                about,
-            )
+def read_consumers(keys: Keys) -> Iterator[Consumer]:
+    """Those under `consumers:`. A consumer that dbt could not take (G707) is noted."""
+    node = keys.nodes.get("consumers")
+    if node is not None and node.value is not None:
+        node = replace(node, notes=replace(node.notes, code="G707"))
+        yield from read_each(node.items("consumers"), _consumer)
+
+
+def _consumer(node: Node) -> Consumer:
+    keys = node.keys("a consumer", _KEYS, required=("name", "owner"))
+    name, owner = keys["name"].text("name"), _owner(keys["owner"].content)
+    if name and not name.replace("-", "_").isidentifier():
+        keys["name"].note(f"no exposure can be named {name!r}", "use letters, digits and underscores")
+    if not owner:
+        keys["owner"].note("a consumer needs an owner", "dbt asks for one: an address, or a name")
+    return Consumer(
+        name,
+        keys.choice("type", TYPES) or "dashboard",
+        owner,
+        keys.text("label"),
+        keys.text("url"),
+        keys.choice("maturity", MATURITIES),
+        keys.text("description"),
+        node.about,
+    )
 
 
 def exposure(consumer: Consumer, refs: Iterable[str], metrics: Iterable[str], meta: dict[str, Any]) -> dict[str, Any]:
@@ -72,32 +75,6 @@ def _names(meta: dict[str, Any]) -> Iterator[str]:
         yield from names
 
 
-def _unfit(item: object, about: About) -> Iterator[GemelError]:
-    if not isinstance(item, dict):
-        yield _refused(
-            about, f"a consumer is {str(item)[:40]!r}", "write its name and owner: `{name: ..., owner: ...}`"
-        )
-        return
-    told = f"consumer {str(item.get('name'))[:60]!r}"
-    for key in item:
-        if key not in _KEYS:
-            hint = did_you_mean(str(key), _KEYS) or f"there is {', '.join(_KEYS)}"
-            yield _refused(about, f"{told} says {str(key)[:40]!r}, which is nothing there", hint)
-    for key in _KEYS:
-        if key in item and key != "owner" and not (isinstance(item[key], str) and item[key]):
-            yield _refused(about, f"{told} has {key} {item[key]!r}", "write a text")
-    name = item.get("name")
-    if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
-        yield _refused(about, f"{told} has no name that an exposure can have", "use letters, digits and underscores")
-    if not _owner(item.get("owner")):
-        yield _refused(about, f"{told} has no owner", "dbt asks for one: an address, or a name")
-    for key, known in (("type", TYPES), ("maturity", MATURITIES)):
-        value = item.get(key)
-        if isinstance(value, str) and value not in known:
-            hint = did_you_mean(value, known) or f"one of {', '.join(known)}"
-            yield _refused(about, f"{told} is of {key} {value[:40]!r}", hint)
-
-
 def _owner(value: object) -> tuple[tuple[str, str], ...]:
     """`ada@example.com`, `Ada`, or dbt's own `{name: Ada, email: ada@example.com}`."""
     match value:
@@ -107,7 +84,3 @@ def _owner(value: object) -> tuple[tuple[str, str], ...]:
             return tuple((key, each) for key in ("name", "email") if isinstance(each := value.get(key), str) and each)
         case _:
             return ()
-
-
-def _refused(about: About, told: str, hint: str) -> GemelError:
-    return BiError("G707", f"{about.kind.replace('_', ' ')} {about.name!r}: {told}", hint=hint, about=about)

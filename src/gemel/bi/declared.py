@@ -3,13 +3,13 @@
 semantic_manifest.json fills an export's schema with the target's own, and has no meta of saved queries.
 """
 
-from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 from gemel.bi.consumers import Consumer, read_consumers
-from gemel.errors import About, BiError, GemelError, did_you_mean
+from gemel.errors import About, BiError, GemelError
 from gemel.spec.manifest import Export
+from gemel.spec.nodes import Keys, Node, Notes, Pairs, read_each
 from gemel.spec.project import DbtProject, Declaration
 
 
@@ -56,65 +56,44 @@ def read_declared(dbt: DbtProject) -> Declared:
 
 
 def _query(query: Declaration, problems: list[GemelError]) -> DeclaredQuery:
-    about = About("saved_query", query.name)
-    problems += _unknown(query.gemel, ("consumers",), about)
-    consumers = read_consumers(query.gemel.get("consumers"), about, problems)
-    return DeclaredQuery(query.name, query.file, query.exports, tuple(consumers))
+    keys = _ours(query, "saved_query", ("consumers",), problems)
+    return DeclaredQuery(query.name, query.file, query.exports, tuple(read_consumers(keys)))
 
 
 def _view(declaration: Declaration, problems: list[GemelError]) -> DeclaredView | None:
     model = declaration.name
-    about = About("semantic_model", model)
-    problems += _unknown(declaration.gemel, ("wide_view", "consumers"), about)
-    asked = declaration.gemel.get("wide_view", False)
-    consumers = tuple(read_consumers(declaration.gemel.get("consumers"), about, problems))
-    if asked is False or asked is None:
-        if consumers:
-            told = f"semantic model {model!r} has consumers, and no wide view for them to read"
-            problems.append(BiError("G705", told, hint="add `wide_view: true` to its meta", about=about))
-        return None
-    if asked is not True and not isinstance(asked, dict):
-        problems.append(_refused(about, f"wide_view is {asked!r}", "write `true`, or its name, schema and the like"))
-        return None
-    said = asked if isinstance(asked, dict) else {}
-    unfit = [*_unknown(said, _SETTINGS, about), *_unfit(said, about)]
-    problems += unfit
-    if unfit:
-        return None
-    export = Export(
-        said.get("name") or f"{model}_wide",
-        kind="table" if said.get("materialized") == "table" else "view",
-        schema=said.get("schema"),
-        alias=said.get("alias"),
-        database=said.get("database"),
-    )
-    return DeclaredView(model, declaration.file, export, said.get("hops"), consumers)
+    keys = _ours(declaration, "semantic_model", ("wide_view", "consumers"), problems)
+    consumers = tuple(read_consumers(keys))
+    asked = keys.nodes.get("wide_view")
+    if asked is not None and asked.value is not None and asked.value is not False:
+        return next(read_each([asked], partial(_wide_view, declaration, consumers)), None)
+    if consumers:
+        told = f"semantic model {model!r} has consumers, and no wide view for them to read"
+        keys["consumers"].note(told, "add `wide_view: true` to its meta")
+    return None
 
 
 _SETTINGS = ("name", "schema", "alias", "database", "materialized", "hops")
 
 
-def _unfit(said: Mapping[str, Any], about: About) -> Iterator[GemelError]:
-    for key in ("name", "schema", "alias", "database"):
-        if key in said and not (isinstance(said[key], str) and said[key]):
-            yield _refused(about, f"{key} of its wide_view is {said[key]!r}", "write a name")
-    if said.get("materialized", "view") not in ("table", "view"):
-        yield _refused(
-            about, f"its wide_view is materialized as {said['materialized']!r}", "it can be a view or a table"
-        )
-    hops = said.get("hops", 0)
-    if isinstance(hops, bool) or not isinstance(hops, int) or hops < 0:
-        yield _refused(
-            about, f"hops of its wide_view is {hops!r}", "write how many joins it goes at most, as `hops: 1`"
-        )
+def _wide_view(declaration: Declaration, consumers: tuple[Consumer, ...], node: Node) -> DeclaredView:
+    if node.value is not True and not isinstance(node.value, Pairs):
+        node.refuse(f"wide_view cannot be {node}", "write `true`, or its name, schema and the like")
+    keys = Keys(node, {}) if node.value is True else node.keys("a wide view", _SETTINGS)
+    hops = keys["hops"].value if "hops" in keys else None
+    if hops is not None and (isinstance(hops, bool) or not isinstance(hops, int) or hops < 0):
+        keys["hops"].note(f"hops cannot be {keys['hops']}", "write how many joins it goes at most, as `hops: 1`")
+    export = Export(
+        keys.text("name") or f"{declaration.name}_wide",
+        kind="table" if keys.choice("materialized", ("view", "table")) == "table" else "view",
+        schema=keys.text("schema"),
+        alias=keys.text("alias"),
+        database=keys.text("database"),
+    )
+    return DeclaredView(declaration.name, declaration.file, export, hops, consumers)
 
 
-def _unknown(said: Mapping[str, Any], known: Collection[str], about: About) -> Iterator[GemelError]:
-    for key in said:
-        if key not in known:
-            hint = did_you_mean(str(key), known) or f"there is {', '.join(known)}"
-            yield _refused(about, f"its meta says {str(key)[:40]!r} to gemel, which is nothing there", hint)
-
-
-def _refused(about: About, told: str, hint: str) -> GemelError:
-    return BiError("G705", f"{about.kind.replace('_', ' ')} {about.name!r}: {told}", hint=hint, about=about)
+def _ours(declaration: Declaration, kind: str, known: tuple[str, ...], problems: list[GemelError]) -> Keys:
+    about = About(kind, declaration.name, path=("config", "meta", "gemel"))
+    node = Node(declaration.gemel, about, Notes(BiError, "G705", problems))
+    return node.keys(f"gemel in the meta of {kind.replace('_', ' ')} {declaration.name!r}", known)

@@ -6,14 +6,15 @@ What is wrong is noted with its path inside the metric, and reading goes on: `Pl
 import datetime as dt
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, NoReturn
+from itertools import chain, count
+from typing import Any, Literal
 
 from gemel.errors import About, DefinitionError, GemelError, did_you_mean
-from gemel.spec.fields import shown
 from gemel.spec.metrics import Metric
+from gemel.spec.nodes import Keys, Node, Notes, Pairs, Refused, read_each
 from gemel.spec.places import Places, Trail
 
 COMPARISONS = ("equals", "at_least", "at_most", "more_than", "less_than")
@@ -24,6 +25,11 @@ _KEYS = (
     *("metrics", "tolerance", "allow_null"),
 )
 _INPUT_KEYS = ("name", "alias", "filter", "group_by", "sum_over")
+_ELSEWHERE = {
+    "where": "write filter, as metrics do: dbt leaves the template in it to us, and in no other key",
+    "value": "an expected value stands in `expect: rows:`; a bound is equals, at_least or at_most",
+    "expected": "did you mean expect?",
+}
 _HOME: Trail = ("config", "meta", "gemel")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -120,7 +126,7 @@ def read_metric_tests(metrics: Iterable[Metric]) -> tuple[tuple[MetricTest, ...]
     for metric in metrics:
         ours = metric.meta.get("gemel")
         if ours is not None and not metric.private:
-            tests += _Reader(metric.name, problems).tests(ours)
+            tests += _tests(metric.name, ours, problems)
     first: dict[str, MetricTest] = {}
     for test in tests:
         other = first.setdefault(test.full_name, test)
@@ -144,250 +150,171 @@ def lost_metric_tests(places: Places) -> list[GemelError]:
     ]
 
 
-class _Refused(Exception):
-    """This test cannot be read further; the reason is already among the problems."""
+def _tests(metric: str, meta: Any, problems: list[GemelError]) -> Iterator[MetricTest]:
+    """The tests of one metric, of what stands under `gemel:` in its meta."""
+    node = Node(meta, About("metric", metric, path=_HOME), Notes(DefinitionError, "G770", problems))
+    try:
+        items = node.keys("gemel", ("tests",)).items("tests")
+    except Refused:
+        return
+    taken: set[str] = set()
+    yield from read_each(items, lambda item: _test(metric, item, taken))
 
 
-class _Reader:
-    """The tests of one metric. A path is where in the metric's YAML something stands."""
-
-    def __init__(self, metric: str, problems: list[GemelError]) -> None:
-        self.metric = metric
-        self.problems = problems
-
-    def tests(self, ours: Any) -> Iterator[MetricTest]:
-        try:
-            said = self.mapping(ours, _HOME, "gemel", ("tests",))
-        except _Refused:
-            return
-        given = said.get("tests", [])
-        if not isinstance(given, list):
-            self.note("G770", (*_HOME, "tests"), f"tests must be a list, and is {shown(given)}")
-            return
-        taken: dict[str, int] = {}
-        for place, item in enumerate(given):
-            before = len(self.problems)
-            try:
-                test = self.test(item, (*_HOME, "tests", place), taken)
-            except _Refused:
-                continue
-            if len(self.problems) == before:
-                yield test
-
-    def test(self, item: Any, path: Trail, taken: dict[str, int]) -> MetricTest:
-        given = self.mapping(item, path, "a metric test", _KEYS)
-        claim = self.claim(given, path)
-        grain = self.text(given, "grain", path)
-        group_by = self.texts(given, "group_by", path)
-        if isinstance(claim, Expected):
-            named = [key for key, _ in claim.rows[0].keys]
-            if grain and "metric_time" not in named:
-                self.note("G771", (*path, "grain"), "a grain is of metric_time, which the rows do not name")
-            if group_by:
-                self.note("G771", (*path, "group_by"), "the rows of expect name the groups", "leave group_by away")
-        elif "grain" in given and any(item == "metric_time" for item in group_by):
-            self.note("G770", (*path, "grain"), "metric_time is grouped by already", "leave one of the two away")
-        severity = self.text(given, "severity", path) or "error"
-        if severity not in ("error", "warn"):
-            hint = did_you_mean(severity, ("error", "warn")) or "one of error, warn"
-            self.note("G770", (*path, "severity"), f"severity cannot be {severity!r}", hint)
-        return MetricTest(
-            self.metric,
-            self.name(given, path, taken),
-            claim,
-            path,
-            group_by=group_by,
-            grain=grain.lower() if grain else None,
-            filters=self.texts(given, "filter", path),
-            start_time=self.time(given, "start_time", path),
-            end_time=self.time(given, "end_time", path),
-            inputs=self.inputs(given, path),
-            tolerance=self.tolerance(given, path),
-            allow_null=self.flag(given, "allow_null", path),
-            severity="warn" if severity == "warn" else "error",
-            description=self.text(given, "description", path),
-        )
-
-    def name(self, given: Mapping[str, Any], path: Trail, taken: dict[str, int]) -> str:
-        """Its own, or what it claims: `between`, and the next one `between_2`."""
-        name = self.text(given, "name", path)
-        if name is not None:
-            if not _NAME.match(name):
-                told = f"a metric test cannot be named {name!r}"
-                self.note("G772", (*path, "name"), told, "lower-case letters, digits and underscores; dbt makes a file")
-            if name in taken:
-                self.note("G772", (*path, "name"), f"two tests of metric {self.metric!r} are named {name!r}")
-            taken[name] = 1
-            return name
-        name = "_and_".join(word for word in CLAIMS if word in given)
-        free, number = name, 1
-        while free in taken:
-            number += 1
-            free = f"{name}_{number}"
-        taken[free] = 1
-        return free
-
-    def claim(self, given: Mapping[str, Any], path: Trail) -> Expected | Compared:
-        words = [word for word in CLAIMS if word in given]
-        if not words:
-            self.refuse("G771", path, "a metric test claims nothing", f"say one of {', '.join(CLAIMS)}")
-        for word in ("expect", "between", "equals", "not_null"):
-            if word in words and len(words) > 1:
-                other = next(each for each in words if each != word)
-                self.refuse("G771", (*path, other), f"{word} and {other} are two tests", "write each as one of its own")
-        if "tolerance" in given and words[0] not in ("expect", "equals"):
-            told = f"a tolerance is for expect and equals, and here it stands beside {words[0]}"
-            self.note("G771", (*path, "tolerance"), told, "put it into the bound")
-        match words[0]:
-            case "expect":
-                if "allow_null" in given or "metrics" in given:
-                    word = "allow_null" if "allow_null" in given else "metrics"
-                    hint = "a row may expect null" if word == "allow_null" else "compare metrics with equals"
-                    self.note("G771", (*path, word), f"{word} means nothing beside expect", hint)
-                return Expected(self.rows(given["expect"], (*path, "expect")))
-            case "between":
-                ends = given["between"]
-                if not isinstance(ends, list) or len(ends) != 2:
-                    told = f"between must be a list of two, the least and the greatest value, and is {shown(ends)}"
-                    self.refuse("G770", (*path, "between"), told, "write `between: [0, 1]`")
-                low, high = (self.bound(end, (*path, "between", number)) for number, end in enumerate(ends))
-                if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-                    told = f"nothing is between {low} and {high}: the least value stands first"
-                    self.note("G770", (*path, "between"), told)
-                return Compared((Comparison("at_least", low), Comparison("at_most", high)))
-            case "not_null":
-                if given["not_null"] is not True:
-                    self.note("G770", (*path, "not_null"), f"not_null can only be true, not {shown(given['not_null'])}")
-                if "allow_null" in given:
-                    self.note("G771", (*path, "allow_null"), "allow_null takes back what not_null says")
-                return Compared()
-            case _:
-                return Compared(tuple(Comparison(word, self.bound(given[word], (*path, word))) for word in words))
-
-    def rows(self, given: Any, path: Trail) -> tuple[Row, ...]:
-        items = self.mapping(given, path, "expect", ("rows",)).get("rows")
-        if not isinstance(items, list) or not items:
-            self.refuse("G770", path, "expect needs rows", f"write `rows: [{{{self.metric}: 1}}]`, each group in a row")
-        rows = []
-        for number, item in enumerate(items):
-            here = (*path, "rows", number)
-            if not isinstance(item, dict):
-                self.refuse("G770", here, f"a row must be a mapping of columns to values, and is {shown(item)}")
-            if self.metric not in item:
-                near = did_you_mean(self.metric, map(str, item))
-                told = f"a row has no value for {self.metric!r}"
-                self.refuse("G770", here, told, f"rename {near[13:-1]} to {self.metric}" if near else None)
-            value = item[self.metric]
-            if value is not None and not _is_number(value):
-                self.refuse("G770", (*here, self.metric), f"a value must be a number or null, and is {shown(value)}")
-            keys = {str(key): each for key, each in item.items() if key != self.metric}
-            for key, each in keys.items():
-                if isinstance(each, list | dict) or (isinstance(each, float) and not math.isfinite(each)):
-                    self.refuse("G770", (*here, key), f"{key} must be one value, and is {shown(each)}")
-            rows.append(Row(tuple(keys.items()), value))
-            if keys.keys() != dict(rows[0].keys).keys():
-                first = ", ".join(dict(rows[0].keys)) or "nothing"
-                self.refuse("G770", here, f"this row names other groups than the first one, which names {first}")
-            if rows[-1].keys in [row.keys for row in rows[:-1]]:
-                self.refuse("G770", here, "this row is of the same group as another one")
-        return tuple(rows)
-
-    def bound(self, given: Any, path: Trail) -> int | float | str:
-        if _is_number(given) or (isinstance(given, str) and given.strip()):
-            return given  # type: ignore[no-any-return]
-        told = f"{_last(path)} must be a number or an expression over metrics, and is {shown(given)}"
-        self.refuse("G770", path, told)
-
-    def inputs(self, given: Mapping[str, Any], path: Trail) -> tuple[Input, ...]:
-        items = given.get("metrics", [])
-        if not isinstance(items, list):
-            self.refuse("G770", (*path, "metrics"), f"metrics must be a list, and is {shown(items)}")
-        inputs: list[Input] = []
-        for number, item in enumerate(items):
-            here = (*path, "metrics", number)
-            each = self.mapping(item, here, "a metric of a test", _INPUT_KEYS)
-            name = self.text(each, "name", here)
-            if name is None:
-                self.refuse("G770", here, "a metric of a test needs a name")
-            handle = (self.text(each, "alias", here) or name).lower()
-            if handle == self.metric or handle in [other.handle for other in inputs]:
-                told = f"{handle!r} is the name of another metric of this test"
-                self.note("G770", here, told, "give it an alias, and say that in the expression")
-            fewer = self.texts(each, "group_by", here) if "group_by" in each else None
-            more = self.texts(each, "sum_over", here)
-            filters = self.texts(each, "filter", here) if "filter" in each else None
-            inputs.append(Input(name.lower(), handle, filters, fewer, more))
-        return tuple(inputs)
-
-    def tolerance(self, given: Mapping[str, Any], path: Trail) -> Tolerance:
-        value = given.get("tolerance", 0)
-        share = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
-        if share:
-            return Tolerance(float(share[1]) / 100, relative=True)
-        if not _is_number(value) or value < 0:
-            told = f"tolerance must be a number, at least 0, or a share as 1%, and is {shown(value)}"
-            self.refuse("G770", (*path, "tolerance"), told)
-        return Tolerance(value)
-
-    def flag(self, given: Mapping[str, Any], key: str, path: Trail) -> bool:
-        value = given.get(key, False)
-        if not isinstance(value, bool):
-            self.note("G770", (*path, key), f"{key} must be true or false, and is {shown(value)}")
-        return value is True
-
-    def time(self, given: Mapping[str, Any], key: str, path: Trail) -> str | None:
-        """dbt keeps a date of the YAML as a text; a manifest made by others may not."""
-        value = given.get(key)
-        if isinstance(value, dt.date):
-            return value.isoformat()
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        return self.text(given, key, path)
-
-    def text(self, given: Mapping[str, Any], key: str, path: Trail) -> str | None:
-        value = given.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, str) or not value.strip():
-            self.refuse("G770", (*path, key), f"{key} must be a text, and is {shown(value)}")
-        return value.strip()
-
-    def texts(self, given: Mapping[str, Any], key: str, path: Trail) -> tuple[str, ...]:
-        """A list of texts, or one."""
-        value = given.get(key, [])
-        values = [value] if isinstance(value, str) else value
-        if not isinstance(values, list) or not all(isinstance(each, str) and each.strip() for each in values):
-            self.refuse("G770", (*path, key), f"{key} must be a text or a list of texts, and is {shown(value)}")
-        return tuple(each.strip() for each in values)
-
-    def mapping(self, given: Any, path: Trail, what: str, known: tuple[str, ...]) -> Mapping[str, Any]:
-        if not isinstance(given, dict):
-            self.refuse("G770", path, f"{what} must be a mapping of keys to values, and is {shown(given)}")
-        for key in given:
-            if key not in known:
-                hint = _ELSEWHERE.get(str(key)) or did_you_mean(str(key), known) or f"known here: {', '.join(known)}"
-                self.note("G770", (*path, str(key)), f"{what} has no key {key!r}", hint)
-        return given
-
-    def note(self, code: str, path: Trail, message: str, hint: str | None = None) -> None:
-        about = About("metric", self.metric, path=path)
-        self.problems.append(DefinitionError(code, message, hint=hint, about=about))
-
-    def refuse(self, code: str, path: Trail, message: str, hint: str | None = None) -> NoReturn:
-        self.note(code, path, message, hint)
-        raise _Refused
+def _test(metric: str, node: Node, taken: set[str]) -> MetricTest:
+    keys = node.keys("a metric test", _KEYS, hints=_ELSEWHERE)
+    claim = _claim(metric, keys)
+    grain, group_by = keys.text("grain"), keys.texts("group_by")
+    if isinstance(claim, Expected):
+        named = [key for key, _ in claim.rows[0].keys]
+        if grain and "metric_time" not in named:
+            keys["grain"].note("a grain is of metric_time, which the rows do not name", code="G771")
+        if group_by:
+            keys["group_by"].note("the rows of expect name the groups", "leave group_by away", code="G771")
+    elif "grain" in keys and "metric_time" in group_by:
+        keys["grain"].note("metric_time is grouped by already", "leave one of the two away")
+    return MetricTest(
+        metric,
+        _name(metric, keys, taken),
+        claim,
+        node.path,
+        group_by=group_by,
+        grain=grain.lower() if grain else None,
+        filters=keys.texts("filter"),
+        start_time=_time(keys, "start_time"),
+        end_time=_time(keys, "end_time"),
+        inputs=tuple(_inputs(metric, keys)),
+        tolerance=_tolerance(keys),
+        allow_null=keys.flag("allow_null", default=False),
+        severity="warn" if keys.choice("severity", ("error", "warn")) == "warn" else "error",
+        description=keys.text("description"),
+    )
 
 
-_ELSEWHERE = {
-    "where": "write filter, as metrics do: dbt leaves the template in it to us, and in no other key",
-    "value": "an expected value stands in `expect: rows:`; a bound is equals, at_least or at_most",
-    "expected": "did you mean expect?",
-}
+def _name(metric: str, keys: Keys, taken: set[str]) -> str:
+    """Its own, or what it claims: `between`, and the next one `between_2`."""
+    own = keys.text("name")
+    if own and not _NAME.match(own):
+        told = f"a metric test cannot be named {own!r}"
+        keys["name"].note(told, "lower-case letters, digits and underscores; dbt makes a file", code="G772")
+    if own and own in taken:
+        keys["name"].note(f"two tests of metric {metric!r} are named {own!r}", code="G772")
+    claimed = "_and_".join(word for word in CLAIMS if word in keys)
+    numbered = (f"{claimed}_{number}" for number in count(2))
+    name = own or next(name for name in chain((claimed,), numbered) if name not in taken)
+    taken.add(name)
+    return name
+
+
+def _claim(metric: str, keys: Keys) -> Expected | Compared:
+    words = [word for word in CLAIMS if word in keys]
+    if not words:
+        keys.node.refuse("a metric test claims nothing", f"say one of {', '.join(CLAIMS)}", code="G771")
+    for word in ("expect", "between", "equals", "not_null"):
+        if word in words and len(words) > 1:
+            other = next(each for each in words if each != word)
+            keys[other].refuse(f"{word} and {other} are two tests", "write each as one of its own", code="G771")
+    if "tolerance" in keys and words[0] not in ("expect", "equals"):
+        told = f"a tolerance is for expect and equals, and here it stands beside {words[0]}"
+        keys["tolerance"].note(told, "put it into the bound", code="G771")
+    node = keys[words[0]]
+    match words[0]:
+        case "expect":
+            if "allow_null" in keys or "metrics" in keys:
+                word = "allow_null" if "allow_null" in keys else "metrics"
+                hint = "a row may expect null" if word == "allow_null" else "compare metrics with equals"
+                keys[word].note(f"{word} means nothing beside expect", hint, code="G771")
+            return Expected(_rows(metric, node))
+        case "between":
+            ends = node.value if isinstance(node.content, list) else []
+            if len(ends) != 2:
+                told = f"between must be a list of two, the least and the greatest value, not {node}"
+                node.refuse(told, "write `between: [0, 1]`")
+            low, high = (_bound(end, "between") for end in ends)
+            if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+                node.note(f"nothing is between {low} and {high}: the least value stands first")
+            return Compared((Comparison("at_least", low), Comparison("at_most", high)))
+        case "not_null":
+            if node.value is not True:
+                node.note(f"not_null can only be true, not {node}")
+            if "allow_null" in keys:
+                keys["allow_null"].note("allow_null takes back what not_null says", code="G771")
+            return Compared()
+        case _:
+            return Compared(tuple(Comparison(word, _bound(keys[word], word)) for word in words))
+
+
+def _rows(metric: str, node: Node) -> tuple[Row, ...]:
+    keys = node.keys("expect", ("rows",))
+    items = keys["rows"].value if "rows" in keys else None
+    if not isinstance(items, list) or not items:
+        node.refuse("expect needs rows", f"write `rows: [{{{metric}: 1}}]`, each group in a row")
+    rows: list[Row] = []
+    for item in items:
+        values = item.keys("a row").nodes
+        if metric not in values:
+            near = did_you_mean(metric, values)
+            item.refuse(f"a row has no value for {metric!r}", f"rename {near[13:-1]} to {metric}" if near else None)
+        value = values[metric].value
+        if value is not None and not _is_number(value):
+            values[metric].refuse(f"a value must be a number or null, not {values[metric]}")
+        groups = {key: each.value for key, each in values.items() if key != metric}
+        for key, each in groups.items():
+            if isinstance(each, list | Pairs) or (isinstance(each, float) and not math.isfinite(each)):
+                values[key].refuse(f"{key} must be one value, not {values[key]}")
+        rows.append(Row(tuple(groups.items()), value))
+        if groups.keys() != dict(rows[0].keys).keys():
+            first = ", ".join(dict(rows[0].keys)) or "nothing"
+            item.refuse(f"this row names other groups than the first one, which names {first}")
+        if rows[-1].keys in [row.keys for row in rows[:-1]]:
+            item.refuse("this row is of the same group as another one")
+    return tuple(rows)
+
+
+def _bound(node: Node, what: str) -> int | float | str:
+    value: int | float | str = node.value
+    if _is_number(value) or (isinstance(value, str) and value.strip()):
+        return value
+    node.refuse(f"{what} must be a number or an expression over metrics, not {node}")
+
+
+def _inputs(metric: str, test: Keys) -> Iterator[Input]:
+    handles = {metric}
+    for item in test.items("metrics"):
+        keys = item.keys("a metric of a test", _INPUT_KEYS, required=("name",))
+        name = keys["name"].text("name").lower()
+        handle = (keys.text("alias") or name).lower()
+        if handle in handles:
+            told = f"{handle!r} is the name of another metric of this test"
+            item.note(told, "give it an alias, and say that in the expression")
+        handles.add(handle)
+        filters = keys.texts("filter") if "filter" in keys else None
+        fewer = keys.texts("group_by") if "group_by" in keys else None
+        yield Input(name, handle, filters, fewer, keys.texts("sum_over"))
+
+
+def _tolerance(keys: Keys) -> Tolerance:
+    if "tolerance" not in keys:
+        return Tolerance()
+    value = keys["tolerance"].value
+    share = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+    if share:
+        return Tolerance(float(share[1]) / 100, relative=True)
+    if not _is_number(value) or value < 0:
+        told = f"tolerance must be a number, at least 0, or a share as 1%, not {keys['tolerance']}"
+        keys["tolerance"].refuse(told)
+    return Tolerance(value)
+
+
+def _time(keys: Keys, key: str) -> str | None:
+    """dbt keeps a date of the YAML as a text; a manifest made by others may not."""
+    value = keys[key].value if key in keys else None
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return keys.text(key)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _last(path: Trail) -> str:
-    return next((part for part in reversed(path) if isinstance(part, str)), "it")

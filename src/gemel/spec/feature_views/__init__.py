@@ -5,15 +5,13 @@ whether a metric exists and can be computed for an entity is the bridge's to say
 beside this package says the same to editors; a test holds the two equal.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml
+from typing import Any
 
 from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, did_you_mean
-from gemel.spec.feature_views.document import DTYPES, RESERVED, Document, Refused
+from gemel.spec.feature_views.document import DTYPES, RESERVED, sections
 from gemel.spec.feature_views.on_demand import OnDemandFeature, OnDemandView, read_on_demand_view
 from gemel.spec.feature_views.services import FeatureService, ServiceFeature, read_service
 from gemel.spec.feature_views.views import (
@@ -24,6 +22,7 @@ from gemel.spec.feature_views.views import (
     MetricFeature,
     read_view,
 )
+from gemel.spec.nodes import read_each
 
 __all__ = [
     "DTYPES",
@@ -45,7 +44,6 @@ __all__ = [
 ]
 
 SCHEMA = Path(__file__).parent.with_suffix(".schema.json")
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +80,15 @@ def parse_feature_views(files: Iterable[tuple[str, str]]) -> FeatureSpec:
     services: list[FeatureService] = []
     problems: list[GemelError] = []
     for name, text in files:
-        document = Document(name, problems)
-        for section, node in document.sections(text, ("feature_views", "on_demand_views", "feature_services")):
+        for section, node in sections(name, text, ("feature_views", "on_demand_views", "feature_services"), problems):
+            items = node.items(section, least=1)
             match section:
                 case "feature_views":
-                    views.extend(_each(document, node, section, read_view))
+                    views.extend(read_each(items, read_view))
                 case "on_demand_views":
-                    on_demand.extend(_each(document, node, section, read_on_demand_view))
+                    on_demand.extend(read_each(items, read_on_demand_view))
                 case _:
-                    services.extend(_each(document, node, section, read_service))
+                    services.extend(read_each(items, read_service))
     problems.extend(_duplicates("feature view", [*views, *on_demand]))
     problems.extend(_duplicates("feature service", services))
     problems.extend(_sources_of_one_name(views, on_demand))
@@ -103,16 +101,6 @@ def parse_feature_views(files: Iterable[tuple[str, str]]) -> FeatureSpec:
 def values_of(item: FeatureView | OnDemandView | FeatureService) -> dict[str, Any]:
     """What it consists of by field, for a kind that extends it."""
     return {each.name: getattr(item, each.name) for each in fields(item)}
-
-
-def _each(
-    document: Document, node: yaml.Node, section: str, read: Callable[[Document, yaml.Node], Item]
-) -> Iterator[Item]:
-    for item in document.items(node, section):
-        try:
-            yield read(document, item)
-        except Refused:
-            continue
 
 
 def _duplicates(what: str, items: Iterable[FeatureView | OnDemandView | FeatureService]) -> Iterator[GemelError]:

@@ -1,12 +1,12 @@
-"""One YAML file of `feature_views/`, read node by node: what is wrong is noted with its place, and reading goes on."""
+"""One YAML file of `feature_views/` as nodes, and what the parts of all its sections share: names, durations, tags."""
 
 import re
 from collections.abc import Iterator
-from typing import NoReturn
 
 import yaml
 
-from gemel.errors import BridgeError, GemelError, Place, did_you_mean
+from gemel.errors import BridgeError, GemelError, Place
+from gemel.spec.nodes import Keys, Node, Notes, Refused
 from gemel.spec.time import Window, parse_window, seconds
 
 DTYPES = ("int32", "int64", "float32", "float64", "string", "bool", "timestamp")
@@ -20,140 +20,68 @@ UNITS = ("minute", "hour", "day", "week")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
-class Refused(Exception):
-    """This item cannot be read further; the reason is already among the problems."""
+def sections(file: str, text: str, known: tuple[str, ...], problems: list[GemelError]) -> Iterator[tuple[str, Node]]:
+    """The `known` keys of the file that it has, each with its node. What is wrong goes to `problems`."""
+    try:
+        root = _composed(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
+        problems.append(BridgeError("G501", f"not YAML: {error.problem or error.context}", place=place))
+        return
+    except (yaml.YAMLError, RecursionError) as error:
+        message = str(error).splitlines()[0]
+        problems.append(BridgeError("G501", f"not YAML: {message}", place=Place(file)))
+        return
+    if root is None or root.tag == "tag:yaml.org,2002:null":
+        return
+    try:
+        top = Node(root, Place(file, 1, 1), Notes(BridgeError, "G501", problems)).keys("the file", ("version", *known))
+    except Refused:
+        return
+    yield from ((section, top[section]) for section in known if section in top)
 
 
-class Document:
-    """One file. Each method takes a node of the YAML and gives a value, or notes what is wrong with it."""
+def name_of(node: Node, what: str) -> str:
+    """A name that dbt, Feast and a Parquet column can all carry."""
+    text = node.text("a name")
+    if text:
+        check_name(node, what, text)
+    return text
 
-    def __init__(self, file: str, problems: list[GemelError]) -> None:
-        self.file = file
-        self.problems = problems
 
-    def sections(self, text: str, known: tuple[str, ...]) -> Iterator[tuple[str, yaml.Node]]:
-        """The `known` keys of the file that it has, each with its node."""
-        try:
-            root = _composed(text)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            place = Place(self.file, mark.line + 1, mark.column + 1) if mark else Place(self.file)
-            self.problems.append(BridgeError("G501", f"not YAML: {error.problem or error.context}", place=place))
-            return
-        except (yaml.YAMLError, RecursionError) as error:
-            message = str(error).splitlines()[0]
-            self.problems.append(BridgeError("G501", f"not YAML: {message}", place=Place(self.file)))
-            return
-        if root is None or root.tag == "tag:yaml.org,2002:null":
-            return
-        try:
-            top = self.mapping(root, "the file", ("version", *known))
-        except Refused:
-            return
-        for section in known:
-            if section in top:
-                yield section, top[section]
+def check_name(node: Node, what: str, text: str) -> None:
+    if why := _unusable(text):
+        node.note(f"{what} cannot be named {text!r}: {why}", code="G502")
 
-    def items(self, node: yaml.Node, what: str) -> list[yaml.Node]:
-        if not isinstance(node, yaml.SequenceNode) or not node.value:
-            self.note(node, "G501", f"{what} must be a list with at least one item")
-            return []
-        return list(node.value)
 
-    def mapping(
-        self, node: yaml.Node, what: str, known: tuple[str, ...], required: tuple[str, ...] = ()
-    ) -> dict[str, yaml.Node]:
-        found = dict(self.pairs(node, what, known))
-        missing = [key for key in required if key not in found]
-        if missing:
-            self.refuse(node, "G501", f"{what} needs {' and '.join(missing)}")
-        return found
+def given_name(node: Node, text: str) -> str:
+    """The name that a feature has where its view gives it none."""
+    if why := _unusable(text):
+        node.note(f"the feature would be named {text!r}: {why}", "give it another with `name:`", code="G502")
+    return text
 
-    def pairs(
-        self, node: yaml.Node, what: str, known: tuple[str, ...] | None = None
-    ) -> Iterator[tuple[str, yaml.Node]]:
-        if not isinstance(node, yaml.MappingNode):
-            self.refuse(node, "G501", f"{what} must be a mapping of keys to values, not {_kind(node)}")
-        seen = set()
-        for key, value in node.value:
-            word = key.value if isinstance(key, yaml.ScalarNode) else _kind(key)
-            if known is not None and word not in known:
-                hint = did_you_mean(word, known) or f"known here: {', '.join(known)}"
-                self.note(key, "G501", f"{what} has no key {word!r}", hint)
-                continue
-            if word in seen:
-                self.note(key, "G501", f"key {word!r} is written twice")
-            seen.add(word)
-            yield word, value
 
-    def name(self, node: yaml.Node, what: str) -> str:
-        """A name that dbt, Feast and a Parquet column can all carry."""
-        text = self.text(node, "a name")
-        if text:
-            self.check_name(node, what, text)
-        return text
+def duration(keys: Keys, key: str) -> Window | None:
+    """None where it is not written, or none that can be, which is noted."""
+    text = keys.text(key)
+    if not text:
+        return None
+    window = parse_window(text)
+    if window is None or window.unit not in UNITS or window.count == 0:
+        keys[key].note(f"{key} {text!r} is not a duration", "write 30 minutes, 2 hours or 3 days", code="G504")
+        return None
+    if seconds(window) > LONGEST:
+        told = f"{key} {text!r} is longer than a hundred years"
+        keys[key].note(told, "leave it out, or make it shorter", code="G504")
+    return window
 
-    def check_name(self, node: yaml.Node, what: str, text: str) -> None:
-        why = _unusable(text)
-        if why:
-            self.note(node, "G502", f"{what} cannot be named {text!r}: {why}")
 
-    def made_name(self, node: yaml.Node, text: str) -> str:
-        why = _unusable(text)
-        if why:
-            self.note(node, "G502", f"the feature would be named {text!r}: {why}", "give it another with `name:`")
-        return text
-
-    def text(self, node: yaml.Node, what: str) -> str:
-        """The text, or an empty one where it is noted as a problem, so that reading goes on."""
-        if not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str" or not node.value.strip():
-            self.note(node, "G501", f"{what} must be a text, not {_kind(node)}")
-            return ""
-        return str(node.value).strip()
-
-    def is_boolean(self, node: yaml.Node) -> bool:
-        return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:bool"
-
-    def boolean(self, node: yaml.Node, what: str) -> bool:
-        if not isinstance(node, yaml.ScalarNode) or not self.is_boolean(node):
-            self.note(node, "G501", f"{what} must be true or false, not {_kind(node)}")
-            return True
-        return bool(yaml.SafeLoader.bool_values[node.value.lower()])
-
-    def choice(self, node: yaml.Node, what: str, known: tuple[str, ...]) -> str:
-        text = self.text(node, what)
-        if text and text not in known:
-            hint = did_you_mean(text, known) or f"one of {', '.join(known)}"
-            self.note(node, "G501", f"{what} cannot be {text!r}", hint)
-        return text
-
-    def duration(self, node: yaml.Node, what: str) -> Window | None:
-        text = self.text(node, what)
-        window = parse_window(text)
-        if window is None or window.unit not in UNITS or window.count == 0:
-            if text:
-                self.note(node, "G504", f"{what} {text!r} is not a duration", "write 30 minutes, 2 hours or 3 days")
-            return None
-        if seconds(window) > LONGEST:
-            self.note(
-                node, "G504", f"{what} {text!r} is longer than a hundred years", "leave it out, or make it shorter"
-            )
-        return window
-
-    def tags(self, node: yaml.Node) -> tuple[tuple[str, str], ...]:
-        return tuple((key, self.text(value, f"tag {key!r}")) for key, value in self.pairs(node, "tags"))
-
-    def place(self, node: yaml.Node) -> Place:
-        return Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
-
-    def note(self, node: yaml.Node, code: str, message: str, hint: str | None = None) -> None:
-        error = BridgeError(code, message, hint=hint, place=self.place(node))
-        if str(error) not in map(str, self.problems):
-            self.problems.append(error)
-
-    def refuse(self, node: yaml.Node, code: str, message: str, hint: str | None = None) -> NoReturn:
-        self.note(node, code, message, hint)
-        raise Refused
+def tags(keys: Keys) -> tuple[tuple[str, str], ...]:
+    if "tags" not in keys:
+        return ()
+    written = keys["tags"].keys("tags")
+    return tuple((key, node.text(f"tag {key!r}")) for key, node in written.nodes.items())
 
 
 def _unusable(name: str) -> str | None:
@@ -167,20 +95,6 @@ def _unusable(name: str) -> str | None:
     if name.endswith("_y"):
         return "Feast's DuckDB store drops columns whose names end in _y"
     return None
-
-
-def _kind(node: yaml.Node) -> str:
-    match node:
-        case yaml.MappingNode():
-            return "a mapping"
-        case yaml.SequenceNode():
-            return "a list"
-        case yaml.ScalarNode(tag="tag:yaml.org,2002:null") | yaml.ScalarNode(value=""):
-            return "nothing"
-        case yaml.ScalarNode(value=value, tag=tag):
-            return f"{tag.rsplit(':', 1)[-1]} {value}"
-        case _:
-            return "this"
 
 
 def _composed(text: str) -> yaml.Node | None:

@@ -1,11 +1,11 @@
 """On-demand views: features that are computed when they are asked for, of what comes with the request."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import yaml
-
 from gemel.errors import Place
-from gemel.spec.feature_views.document import Document, Refused
+from gemel.spec.feature_views.document import check_name, name_of, tags
+from gemel.spec.nodes import Keys, Node, Refused
 
 ON_DEMAND_KEYS = ("name", "description", "inputs", "features", "owner", "tags")
 EXPRESSION_KEYS = ("name", "expr", "dtype", "description")
@@ -45,54 +45,47 @@ class OnDemandView:
         return self.feature_names
 
 
-def read_on_demand_view(document: Document, node: yaml.Node) -> OnDemandView:
+def read_on_demand_view(node: Node) -> OnDemandView:
     """Raises Refused."""
-    before = len(document.problems)
-    keys = document.mapping(node, "an on-demand view", ON_DEMAND_KEYS, ("name", "inputs", "features"))
+    keys = node.keys("an on-demand view", ON_DEMAND_KEYS, required=("name", "inputs", "features"))
     view = OnDemandView(
-        name=document.name(keys["name"], "an on-demand view"),
-        inputs=_inputs(document, keys["inputs"]),
-        features=_features(document, keys["features"]),
-        description=document.text(keys["description"], "description") if "description" in keys else None,
-        owner=document.text(keys["owner"], "owner") if "owner" in keys else None,
-        tags=document.tags(keys["tags"]) if "tags" in keys else (),
-        place=document.place(keys["name"]),
+        name=name_of(keys["name"], "an on-demand view"),
+        inputs=_inputs(keys["inputs"]),
+        features=tuple(_features(keys)),
+        description=keys.text("description"),
+        owner=keys.text("owner"),
+        tags=tags(keys),
+        place=keys["name"].place,
     )
     names = [name for name, _ in view.inputs]
     for feature in view.features:
         if feature.name in names:
             told = f"feature {feature.name!r} has the name of another feature or input of the view"
-            document.note(keys["features"], "G503", told, "give one another name")
+            keys["features"].note(told, "give one another name", code="G503")
         names.append(feature.name)
-    if len(document.problems) > before:
-        raise Refused
     return view
 
 
-def _inputs(document: Document, node: yaml.Node) -> tuple[tuple[str, str], ...]:
+def _inputs(node: Node) -> tuple[tuple[str, str], ...]:
     found = []
-    for name, value in document.pairs(node, "inputs"):
-        document.check_name(node, "an input", name)
-        found.append((name, document.choice(value, f"input {name!r}", INPUT_TYPES)))
+    for name, value in node.keys("inputs").nodes.items():
+        check_name(node, "an input", name)
+        found.append((name, value.choice(f"input {name!r}", INPUT_TYPES)))
     if not found:
-        document.note(node, "G501", "inputs must name at least one", "a feature of tables alone is a feature view's")
+        node.note("inputs must name at least one", "a feature of tables alone is a feature view's")
     return tuple(found)
 
 
-def _features(document: Document, node: yaml.Node) -> tuple[OnDemandFeature, ...]:
-    found = []
-    for item in document.items(node, "features"):
+def _features(view: Keys) -> Iterator[OnDemandFeature]:
+    for item in view.items("features", least=1):
         try:
-            keys = document.mapping(item, "an on-demand feature", EXPRESSION_KEYS, ("name", "expr"))
+            keys = item.keys("an on-demand feature", EXPRESSION_KEYS, required=("name", "expr"))
         except Refused:
             continue
-        found.append(
-            OnDemandFeature(
-                name=document.name(keys["name"], "a feature"),
-                expr=document.text(keys["expr"], "expr"),
-                dtype=document.choice(keys["dtype"], "dtype", INPUT_TYPES) if "dtype" in keys else None,
-                description=document.text(keys["description"], "description") if "description" in keys else None,
-                place=document.place(keys["expr"]),
-            )
+        yield OnDemandFeature(
+            name=name_of(keys["name"], "a feature"),
+            expr=keys["expr"].text("expr"),
+            dtype=keys.choice("dtype", INPUT_TYPES),
+            description=keys.text("description"),
+            place=keys["expr"].place,
         )
-    return tuple(found)

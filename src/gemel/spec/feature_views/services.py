@@ -3,10 +3,9 @@
 import re
 from dataclasses import dataclass, field
 
-import yaml
-
 from gemel.errors import Place
-from gemel.spec.feature_views.document import Document, Refused
+from gemel.spec.feature_views.document import name_of, tags
+from gemel.spec.nodes import Node
 
 SERVICE_KEYS = ("name", "description", "features", "owner", "tags")
 _REFERENCE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?\Z")
@@ -36,30 +35,26 @@ class FeatureService:
     place: Place | None = field(default=None, compare=False)
 
 
-def read_service(document: Document, node: yaml.Node) -> FeatureService:
+def read_service(node: Node) -> FeatureService:
     """Raises Refused."""
-    before = len(document.problems)
-    keys = document.mapping(node, "a feature service", SERVICE_KEYS, ("name", "features", "owner"))
+    keys = node.keys("a feature service", SERVICE_KEYS, required=("name", "features", "owner"))
     references: list[ServiceFeature] = []
-    for item in document.items(keys["features"], "features"):
-        text = document.text(item, "a feature of a service")
+    for item in keys.items("features", least=1):
+        text = item.text("a feature of a service")
         if not text:
             continue
         if not _REFERENCE.match(text):
-            document.note(item, "G505", f"cannot read {text!r}", "write a view's name, or view.feature")
+            item.note(f"cannot read {text!r}", "write a view's name, or view.feature", code="G505")
             continue
         view, _, feature = text.partition(".")
         if any(r.view == view and r.feature in (None, feature or None) for r in references):
-            document.note(item, "G503", f"{text!r} is in the service already")
-        references.append(ServiceFeature(view, feature or None, document.place(item)))
-    service = FeatureService(
-        name=document.name(keys["name"], "a feature service"),
+            item.note(f"{text!r} is in the service already", code="G503")
+        references.append(ServiceFeature(view, feature or None, item.place))
+    return FeatureService(
+        name=name_of(keys["name"], "a feature service"),
         features=tuple(references),
-        owner=document.text(keys["owner"], "owner"),
-        description=document.text(keys["description"], "description") if "description" in keys else None,
-        tags=document.tags(keys["tags"]) if "tags" in keys else (),
-        place=document.place(keys["name"]),
+        owner=keys["owner"].text("owner"),
+        description=keys.text("description"),
+        tags=tags(keys),
+        place=keys["name"].place,
     )
-    if len(document.problems) > before:
-        raise Refused
-    return service

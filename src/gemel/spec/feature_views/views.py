@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-import yaml
-
 from gemel.errors import Place
-from gemel.spec.feature_views.document import DTYPES, LONGEST, UNITS, Document, Refused
+from gemel.spec.feature_views.document import DTYPES, LONGEST, UNITS, duration, given_name, name_of, tags
+from gemel.spec.nodes import Node, Refused
 from gemel.spec.time import Window, parse_window, seconds, windowed_name
 
 SCHEDULES = ("minute", "hour", "day", "week")
@@ -89,168 +88,140 @@ class FeatureView:
         return tuple(name for name in self.feature_names if name not in sides)
 
 
-def read_view(document: Document, node: yaml.Node) -> FeatureView:
+def read_view(node: Node) -> FeatureView:
     """Raises Refused."""
-    before = len(document.problems)
-    keys = document.mapping(node, "a feature view", VIEW_KEYS, ("name", "entity", "schedule", "features"))
-    name = document.name(keys["name"], "a feature view")
-    entities = _entities(document, keys["entity"])
-    schedule = document.choice(keys["schedule"], "schedule", SCHEDULES)
-    current = "as_of" in keys and document.choice(keys["as_of"], "as_of", ("current",)) == "current"
-    delay = document.duration(keys["delay"], "delay") if "delay" in keys else None
-    ttl = document.duration(keys["ttl"], "ttl") if "ttl" in keys else None
+    keys = node.keys("a feature view", VIEW_KEYS, required=("name", "entity", "schedule", "features"))
+    name = name_of(keys["name"], "a feature view")
+    entities = _entities(keys["entity"])
+    schedule = keys["schedule"].choice("schedule", SCHEDULES)
+    current = keys.choice("as_of", ("current",)) == "current"
+    ttl = duration(keys, "ttl")
     if ttl and schedule in SCHEDULES and seconds(ttl) < seconds(Window(1, schedule)):
-        document.note(
-            keys["ttl"],
-            "G504",
-            f"a ttl of {ttl} is shorter than one {schedule}, so values would expire before the next row",
-        )
-    online = document.boolean(keys["online"], "online") if "online" in keys else True
-    push = _push(document, keys["push"], name) if "push" in keys else None
+        told = f"a ttl of {ttl} is shorter than one {schedule}, so values would expire before the next row"
+        keys["ttl"].note(told, code="G504")
+    online = keys.flag("online", default=True)
+    push = _push(keys["push"], name) if "push" in keys else None
     if push and not online:
-        document.note(
-            keys["push"],
-            "G564",
-            f"rows cannot be pushed to {name!r}, which is not online",
-            "remove `online: false` from it, or `push`",
-        )
-    view = FeatureView(
+        told = f"rows cannot be pushed to {name!r}, which is not online"
+        keys["push"].note(told, "remove `online: false` from it, or `push`", code="G564")
+    known_at = keys.text("known_at")
+    return FeatureView(
         name=name,
         entities=entities,
         schedule=schedule,
-        features=tuple(_features(document, keys["features"], entities, schedule, current)),
-        known_at=document.text(keys["known_at"], "known_at").lower() if "known_at" in keys else None,
-        known_at_place=document.place(keys["known_at"]) if "known_at" in keys else None,
-        delay=delay,
+        features=tuple(_features(keys["features"], entities, schedule, current)),
+        known_at=known_at.lower() if known_at else None,
+        known_at_place=keys["known_at"].place if known_at else None,
+        delay=duration(keys, "delay"),
         ttl=ttl,
-        lookback=document.duration(keys["lookback"], "lookback") if "lookback" in keys else None,
-        freshness=document.duration(keys["freshness"], "freshness") if "freshness" in keys else None,
+        lookback=duration(keys, "lookback"),
+        freshness=duration(keys, "freshness"),
         online=online,
         push=push,
-        description=document.text(keys["description"], "description") if "description" in keys else None,
-        owner=document.text(keys["owner"], "owner") if "owner" in keys else None,
-        tags=document.tags(keys["tags"]) if "tags" in keys else (),
-        place=document.place(keys["name"]),
+        description=keys.text("description"),
+        owner=keys.text("owner"),
+        tags=tags(keys),
+        place=keys["name"].place,
     )
-    if len(document.problems) > before:
-        raise Refused
-    return view
 
 
-def _entities(document: Document, node: yaml.Node) -> tuple[str, ...]:
-    if isinstance(node, yaml.SequenceNode):
-        names = [document.name(item, "an entity") for item in document.items(node, "entity")]
-    else:
-        names = [document.name(node, "an entity")]
+def _entities(node: Node) -> tuple[str, ...]:
+    nodes = node.items("entity", least=1) if isinstance(node.value, list) else [node]
+    names = [name_of(each, "an entity") for each in nodes]
     for index, name in enumerate(names):
         if name and name in names[:index]:
-            document.note(node, "G503", f"entity {name!r} is listed twice")
+            node.note(f"entity {name!r} is listed twice", code="G503")
     return tuple(names)
 
 
-def _push(document: Document, node: yaml.Node, view: str) -> str | None:
+def _push(node: Node, view: str) -> str | None:
     """`true`, or the name of the source; without one it is named after the view."""
-    if document.is_boolean(node):
-        return f"{view}_push" if document.boolean(node, "push") else None
-    return document.name(node, "a push source")
+    if isinstance(node.value, bool):
+        return f"{view}_push" if node.value else None
+    return name_of(node, "a push source")
 
 
-def _features(
-    document: Document, node: yaml.Node, entities: tuple[str, ...], schedule: str, current: bool
-) -> Iterator[Feature]:
+def _features(node: Node, entities: tuple[str, ...], schedule: str, current: bool) -> Iterator[Feature]:
     seen: set[str] = set()
-    for item in document.items(node, "features"):
+    for item in node.items("features", least=1):
         try:
-            found = list(_feature(document, item, schedule, current))
+            features = list(_feature(item, schedule, current))
         except Refused:
             continue
-        for feature in found:
+        for feature in features:
             if not feature.name:
                 continue
             if feature.name in entities:
-                document.note(
-                    item,
-                    "G502",
-                    f"feature {feature.name!r} has the name of the view's entity",
-                    "give it another with `name:`",
-                )
+                told = f"feature {feature.name!r} has the name of the view's entity"
+                item.note(told, "give it another with `name:`", code="G502")
             elif feature.name in seen:
-                document.note(
-                    item,
-                    "G503",
-                    f"two features are named {feature.name!r}",
-                    "give one another with `name:`",
-                )
+                item.note(f"two features are named {feature.name!r}", "give one another with `name:`", code="G503")
             seen.add(feature.name)
             yield feature
 
 
-def _feature(document: Document, node: yaml.Node, schedule: str, current: bool) -> Iterator[Feature]:
-    keys = document.mapping(node, "a feature", tuple(dict.fromkeys(METRIC_KEYS + DIMENSION_KEYS)))
+def _feature(node: Node, schedule: str, current: bool) -> Iterator[Feature]:
+    keys = node.keys("a feature", tuple(dict.fromkeys(METRIC_KEYS + DIMENSION_KEYS)))
     if ("metric" in keys) == ("dimension" in keys):
-        document.refuse(node, "G501", "a feature is either a `metric:` or a `dimension:`")
+        node.refuse("a feature is either a `metric:` or a `dimension:`")
     kind: Literal["metric", "dimension"] = "metric" if "metric" in keys else "dimension"
     known, required = (METRIC_KEYS, ("metric",)) if kind == "metric" else (DIMENSION_KEYS, ())
-    keys = document.mapping(node, f"a {kind} feature", known, required)
-    name = document.name(keys["name"], "a feature") if "name" in keys else None
-    dtype = document.choice(keys["dtype"], "dtype", DTYPES) if "dtype" in keys else None
-    description = document.text(keys["description"], "description") if "description" in keys else None
-    place = document.place(keys[kind])
-    subject = document.text(keys[kind], kind).lower()
+    keys = node.keys(f"a {kind} feature", known, required=required)
+    name = name_of(keys["name"], "a feature") if "name" in keys else None
+    dtype = keys.choice("dtype", DTYPES)
+    description = keys.text("description")
+    subject = keys[kind].text(kind).lower()
+    place = keys[kind].place
+
+    def called(text: str) -> str:
+        return name or (given_name(keys[kind], text) if subject else "")
+
     if kind == "dimension":
-        current = ("as_of" in keys and document.choice(keys["as_of"], "as_of", ("current",)) == "current") or current
-        name = name or (document.made_name(keys[kind], subject.split("__")[-1]) if subject else "")
-        yield DimensionFeature(name, subject, current, dtype, description, place)
+        current = keys.choice("as_of", ("current",)) == "current" or current
+        yield DimensionFeature(called(subject.split("__")[-1]), subject, current, dtype, description, place)
         return
     if "windows" not in keys:
-        made = name or (document.made_name(keys[kind], subject) if subject else "")
-        yield MetricFeature(made, subject, None, dtype, description, own=True, place=place)
+        yield MetricFeature(called(subject), subject, None, dtype, description, own=True, place=place)
         return
-    windows = list(_windows(document, keys["windows"], schedule))
+    windows = list(_windows(keys["windows"], schedule))
     if name and len(windows) > 1:
-        document.note(
-            keys["name"],
-            "G502",
-            f"one name, {name!r}, for {len(windows)} windows",
-            "leave the name out, or write one feature for each window",
-        )
+        told = f"one name, {name!r}, for {len(windows)} windows"
+        keys["name"].note(told, "leave the name out, or write one feature for each window", code="G502")
         windows = windows[:1]
     for window in windows:
-        made = name or (document.made_name(keys[kind], windowed_name(subject, window)) if subject else "")
-        yield MetricFeature(made, subject, window, dtype, description, place=place)
+        yield MetricFeature(called(windowed_name(subject, window)), subject, window, dtype, description, place=place)
 
 
-def _windows(document: Document, node: yaml.Node, schedule: str) -> Iterator[Window | None]:
+def _windows(node: Node, schedule: str) -> Iterator[Window | None]:
     seen: list[Window | None] = []
-    for item in document.items(node, "windows"):
+    for item in node.items("windows", least=1):
         try:
-            window = _window(document, item, schedule)
+            window = _window(item, schedule)
         except Refused:
             continue
         if window in seen:
-            document.note(item, "G503", f"the window {window or 'all time'} is listed twice")
+            item.note(f"the window {window or 'all time'} is listed twice", code="G503")
         seen.append(window)
         yield window
 
 
-def _window(document: Document, node: yaml.Node, schedule: str) -> Window | None:
-    text = document.text(node, "a window")
+def _window(node: Node, schedule: str) -> Window | None:
+    text = node.text("a window")
     if not text:
         raise Refused
     if text.lower() in ("all", "all time"):
         return None
     window = parse_window(text)
     if window is not None and window.unit in ("month", "quarter", "year"):
-        document.refuse(node, "G504", f"a window of {text} is not always equally long", "count it in days")
+        node.refuse(f"a window of {text} is not always equally long", "count it in days", code="G504")
     if window is None or window.unit not in UNITS or window.count == 0:
-        document.refuse(node, "G504", f"{text!r} is not a window", "write 7 days, 2 hours or all time")
+        node.refuse(f"{text!r} is not a window", "write 7 days, 2 hours or all time", code="G504")
     if seconds(window) > LONGEST:
-        document.refuse(node, "G504", f"a window of {text} is longer than a hundred years", "write all time")
+        node.refuse(f"a window of {text} is longer than a hundred years", "write all time", code="G504")
     if schedule in SCHEDULES and seconds(window) % seconds(Window(1, schedule)):
-        document.refuse(
-            node,
-            "G504",
+        node.refuse(
             f"a window of {text} is not a whole number of the schedule's {schedule}s",
             f"make the window a multiple of one {schedule}, or the schedule finer",
+            code="G504",
         )
     return window

@@ -1,0 +1,233 @@
+"""What people write, read node by node: what is wrong with a node is noted with its place, and reading goes on.
+
+    keys = node.keys("a feature service", ("name", "owner", "features"), required=("name",))
+    keys["name"].text("a name"), keys.text("owner")
+
+A node is one of a YAML file, with its line and column, or one of the JSON that dbt makes of YAML, with the keys that
+lead to it inside a definition.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, TypeVar
+
+from gemel.errors import About, GemelError, Place, did_you_mean
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """This node cannot be read further; the reason is already among the problems."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What is wrong so far: errors of one kind, with `code` where a node has another shape than it must have."""
+
+    error: type[GemelError]
+    code: str
+    problems: list[GemelError]
+
+
+class Pairs(tuple[tuple[str, "Node", "Node"], ...]):
+    """A mapping: each key as a text, with the key's own node and its value's."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One thing that is written: `content` is a node of PyYAML that stands `at` a line of a file, or JSON `at` the end
+    of a path inside a definition.
+    """
+
+    content: Any
+    at: Place | About
+    notes: Notes
+
+    @property
+    def value(self) -> Any:
+        """A text, a number, a boolean, a date or None; of a list its nodes, and of a mapping its `Pairs`."""
+        match self.content:
+            case dict() as keys:
+                pairs = ((str(key), each) for key, each in keys.items())
+                return Pairs((key, self._below(key, key), self._below(key, each)) for key, each in pairs)
+            case list() as items:
+                return [self._below(number, each) for number, each in enumerate(items)]
+            case content if isinstance(self.at, Place):
+                return _meaning(content, self.at.file, self.notes)
+            case content:
+                return content
+
+    def _below(self, key: str | int, content: Any) -> "Node":
+        assert isinstance(self.at, About)
+        return Node(content, replace(self.at, path=(*self.at.path, key)), self.notes)
+
+    @property
+    def place(self) -> Place | None:
+        return self.at if isinstance(self.at, Place) else None
+
+    @property
+    def about(self) -> About | None:
+        return self.at if isinstance(self.at, About) else None
+
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """The keys that lead to it inside its definition."""
+        return self.at.path if isinstance(self.at, About) else ()
+
+    def keys(
+        self,
+        what: str,
+        known: tuple[str, ...] | None = None,
+        *,
+        required: tuple[str, ...] = (),
+        hints: Mapping[str, str] | None = None,
+    ) -> "Keys":
+        """A mapping by key, of which only the `known` are taken; `hints` say of others what to write instead.
+
+        Raises Refused where it is none, or a required key is missing.
+        """
+        pairs = self.value
+        if not isinstance(pairs, Pairs):
+            self.refuse(f"{what} must be a mapping of keys to values, not {self}")
+        nodes: dict[str, Node] = {}
+        for word, key, node in pairs:
+            if known is not None and word not in known:
+                hint = (hints or {}).get(word) or did_you_mean(word, known) or f"known here: {', '.join(known)}"
+                key.note(f"{what} has no key {word!r}", hint)
+                continue
+            if word in nodes:
+                key.note(f"key {word!r} is written twice")
+            nodes[word] = node
+        missing = [key for key in required if key not in nodes]
+        if missing:
+            self.refuse(f"{what} needs {' and '.join(missing)}")
+        return Keys(self, nodes)
+
+    def items(self, what: str, *, least: int = 0) -> "list[Node]":
+        """The nodes of a list, of at least so many; none at all where it is no such list, which is noted."""
+        nodes = value if isinstance(value := self.value, list) else []
+        if nodes is not value or len(nodes) < least:
+            self.note(f"{what} must be a list{' with at least one item' if least else f', not {self}'}")
+        return nodes
+
+    def text(self, what: str) -> str:
+        """The text, or an empty one where it is none, which is noted."""
+        value = self.value
+        if not isinstance(value, str) or not value.strip():
+            self.note(f"{what} must be a text, not {self}")
+            return ""
+        return value.strip()
+
+    def texts(self, what: str) -> tuple[str, ...]:
+        """A list of texts, or one."""
+        nodes = [self] if isinstance(self.value, str) else self.items(what)
+        return tuple(node.text(what if node is self else f"an item of {what}") for node in nodes)
+
+    def flag(self, what: str) -> bool | None:
+        """None where it is neither, which is noted."""
+        if isinstance(self.value, bool):
+            return self.value
+        self.note(f"{what} must be true or false, not {self}")
+        return None
+
+    def choice(self, what: str, known: tuple[str, ...]) -> str:
+        text = self.text(what)
+        if text and text not in known:
+            self.note(f"{what} cannot be {text!r}", did_you_mean(text, known) or f"one of {', '.join(known)}")
+        return text
+
+    def note(self, message: str, hint: str | None = None, *, code: str | None = None) -> None:
+        """Add a problem, once."""
+        place, about = (self.at, None) if isinstance(self.at, Place) else (None, self.at)
+        error = self.notes.error(code or self.notes.code, message, hint=hint, place=place, about=about)
+        if not any((str(error), error.about) == (str(each), each.about) for each in self.notes.problems):
+            self.notes.problems.append(error)
+
+    def refuse(self, message: str, hint: str | None = None, *, code: str | None = None) -> NoReturn:
+        self.note(message, hint, code=code)
+        raise Refused
+
+    def __str__(self) -> str:
+        match self.value:
+            case Pairs():
+                return "a mapping"
+            case list():
+                return "a list"
+            case None | "":
+                return "nothing"
+            case str() as text:
+                return f"the text {text[:60]!r}"
+            case bool() as flag:
+                return str(flag).lower()
+            case value:
+                return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A mapping's nodes by key, and what they say; None, or the `default`, for a key that is not written."""
+
+    node: Node
+    nodes: Mapping[str, Node]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.nodes
+
+    def __getitem__(self, key: str) -> Node:
+        return self.nodes[key]
+
+    def text(self, key: str) -> str | None:
+        return None if self._is_left_out(key) else self.nodes[key].text(key)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        return self.nodes[key].texts(key) if key in self.nodes else ()
+
+    def choice(self, key: str, known: tuple[str, ...]) -> str | None:
+        return None if self._is_left_out(key) else self.nodes[key].choice(key, known)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        value = self.nodes[key].flag(key) if key in self.nodes else default
+        return default if value is None else value
+
+    def items(self, key: str, *, least: int = 0) -> list[Node]:
+        return self.nodes[key].items(key, least=least) if key in self.nodes else []
+
+    def _is_left_out(self, key: str) -> bool:
+        """dbt's JSON has null where nothing is written; in a file somebody wrote it."""
+        node = self.nodes.get(key)
+        return node is None or (node.value is None and isinstance(node.at, About))
+
+
+def read_each(nodes: Iterable[Node], read: Callable[[Node], T]) -> Iterator[T]:
+    """What is read of the nodes in which nothing is wrong."""
+    for node in nodes:
+        problems = node.notes.problems
+        before = len(problems)
+        try:
+            item = read(node)
+        except Refused:
+            continue
+        if len(problems) == before:
+            yield item
+
+
+def _meaning(node: Any, file: str, notes: Notes) -> Any:
+    """The value of a node of PyYAML; the node itself where its tag means nothing."""
+    import yaml
+
+    def below(inner: yaml.Node) -> Node:
+        return Node(inner, Place(file, inner.start_mark.line + 1, inner.start_mark.column + 1), notes)
+
+    match node:
+        case yaml.MappingNode(value=pairs):
+            return Pairs((str(key.value), below(key), below(value)) for key, value in pairs)
+        case yaml.SequenceNode(value=items):
+            return [below(item) for item in items]
+        case yaml.ScalarNode(tag="tag:yaml.org,2002:str", value=text):  # most of them
+            return text
+    try:
+        return yaml.constructor.SafeConstructor().construct_object(node)
+    except (yaml.YAMLError, ValueError):
+        return node
