@@ -37,9 +37,9 @@ LAYERS = {
     "proof": {"errors", "spec", "dbt", "engines", "compiler", "run", "answer", "features", "online", "training"},
     "feast": {"errors", "engines"},  # loaded by Feast only
     "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files"},
-    "tracing": {"spec", "dbt", "graph"},
+    "tracing": {"spec", "dbt"},
     "graph": {"errors", "spec", "dbt", "engines", "compiler", "session", "features", "on_demand", "tracing"},
-    "diff": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "features", "on_demand", "tracing"},
+    "diff": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "features", "tracing", "graph"},
     "validation": {"errors", "spec", "run", "session", "checks", "expectations", "features", "bi"},
     "pipeline": {"errors", "spec", "dbt", "engines", "session", "files", "expectations", "features", "online", "proof"}
     | {"bi"},

@@ -5,13 +5,11 @@ import json
 
 import pytest
 
-from gemel.dbt.dag import read_dag
 from gemel.dbt.manifest import parse_project
 from gemel.diff.meaning import compare
-from gemel.diff.models import Models
 from gemel.diff.states import State
 from gemel.features.binding import Bound
-from gemel.graph.building import trace
+from gemel.graph.building import build
 from gemel.session import open_session
 
 SRC = "select id, at_time, tags, other, info, jan, feb from raw.public.src"
@@ -65,21 +63,15 @@ def state(tmp_path):
             node("events", sql, "src", "u"),
         ]
         data = {"nodes": {f"model.shop.{each['name']}": each for each in nodes}, "metadata": {"project_name": "shop"}}
-        (folder / "manifest.json").write_text(json.dumps(data))
-        return State(
-            str(folder),
-            open_session(folder / "semantic_manifest.json"),
-            Models(parse_project(data)),
-            Bound((), ()),
-            folder,
-        )
+        file = folder / "semantic_manifest.json"
+        return State(str(folder), open_session(file), parse_project(data), Bound((), ()))
 
     return make
 
 
 def comes_from(state):
     """The columns of src and u that lineage has for the metric."""
-    lineage = trace(state.session.graph, state.features, read_dag(state.dir / "manifest.json"))
+    lineage = build(state.session.graph, state.features, state.dbt, {})
     part = lineage.upstream(*lineage.find("metric:counted"))
     return {node.name for node in part.nodes if node.kind == "column" and node.name.split(".")[0] in ("src", "u")}
 

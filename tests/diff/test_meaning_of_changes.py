@@ -7,7 +7,6 @@ import pytest
 
 from gemel.dbt.manifest import parse_project
 from gemel.diff.meaning import compare
-from gemel.diff.models import Models
 from gemel.diff.report import why
 from gemel.diff.states import State
 from gemel.features.bound import Bound
@@ -119,7 +118,12 @@ def manifest(sql, exposures=()):
         }
         for name in ("sales", "customers")
     }
-    return {"nodes": nodes, "sources": sources, "exposures": {each["name"]: each for each in exposures}}
+    return {
+        "metadata": {"project_name": "s"},
+        "nodes": nodes,
+        "sources": sources,
+        "exposures": {each["name"]: each for each in exposures},
+    }
 
 
 @pytest.fixture
@@ -129,7 +133,7 @@ def state(tmp_path):
         file.write_text(json.dumps(shop))
         variables, macros, exposures = (more.get(key) or {} for key in ("variables", "macros", "exposures"))
         data = {**manifest(sql, exposures), "macros": macros}
-        return State("a state", open_session(file), Models(parse_project(data), variables=variables), Bound((), ()))
+        return State("a state", open_session(file), parse_project(data), Bound((), ()), variables=variables)
 
     return make
 

@@ -71,13 +71,13 @@ def test_a_feature_table_has_its_features_as_fields_and_a_service_takes_them(lin
 
 def test_an_ephemeral_model_is_no_dataset_but_a_way_to_those_that_it_reads():
     half = replace(
-        table("half", ORDERS.id, sql="select amount / 2 as part from market.main.orders where status = 'paid'"),
-        place=None,
-        relation=None,
+        table("half", ORDERS.id, compiled="select amount / 2 as part from market.main.orders where status = 'paid'"),
+        materialized="ephemeral",
+        relation_name=None,
         file="models/half.sql",
     )
     sql = "select part, 1 as one from __dbt__cte__half where part > 0"
-    lineage = market(tables=(half, table("mart", half.id, sql=sql)))
+    lineage = market(tables=(half, table("mart", half.id, compiled=sql)))
     event = events_of(lineage, "mart", "half")
     assert [*event] == ["model.mart"]
     orders = {"namespace": "duckdb://market.duckdb", "name": "market.main.orders"}

@@ -1,26 +1,33 @@
 """A dbt model's SQL to what its columns and rows are made of; and, where that is not known, why."""
 
+from dataclasses import replace
+
 import pytest
 
-from gemel.dbt.dag import Dag
+from gemel.dbt.rendering import Renderer
 from gemel.graph.graph import Definitions, Lineage
 from gemel.graph.tables import DbtTables
 from gemel.graph.tree import tell
-from gemel.tracing.models import reader
+from gemel.spec.project import DbtProject
+from gemel.tracing.models import Models
 from worlds.market import table
 
 RAW = table("till.raw", kind="source", columns=("id", "documented"))
-ORDERS = table("orders", RAW.id, sql="select id, customer_id, amount, status, sold_at from market.till.raw")
-CUSTOMERS = table("customers", RAW.id, sql="select id as customer_id, name, country from market.till.raw")
+ORDERS = table("orders", RAW.id, compiled="select id, customer_id, amount, status, sold_at from market.till.raw")
+CUSTOMERS = table("customers", RAW.id, compiled="select id as customer_id, name, country from market.till.raw")
 
 
 def made(sql, *, dialect="duckdb", parents=(ORDERS, CUSTOMERS), **more):
     """What `sql` makes of orders (id, customer_id, amount, status, sold_at), customers (customer_id, name, country)."""
-    more = {"sql": sql} | more
+    more = {"compiled": sql} | more
     model = table("mart", *(each.id for each in parents), **more)
     every = {each.id: each for each in (RAW, ORDERS, CUSTOMERS, *parents, model)}
-    tables = DbtTables(Dag(every, written=True), {}, {}, frozenset(), reader(dialect))
-    return tables.relation(model)
+    return tables_of(every, dialect).relation(model)
+
+
+def tables_of(nodes, dialect="duckdb"):
+    renderer = Renderer(DbtProject("market", nodes=nodes))
+    return DbtTables(Models(renderer, dialect, renderer.as_built), {}, {}, frozenset())
 
 
 def column(found, name):
@@ -219,14 +226,14 @@ def test_names_are_found_as_each_dialect_writes_them(dialect, sql):
 def test_a_source_that_is_a_file_or_a_function_is_known_by_what_dbt_writes():
     for relation in ("'data/raw.parquet'", "read_csv('data/raw.csv', header = true)"):
         raw = table("till.files", kind="source")
-        raw = type(raw)(**{name: getattr(raw, name) for name in raw.__slots__} | {"relation": relation})
+        raw = replace(raw, relation_name=relation)
         found = made(f"select a from {relation}", parents=(raw,))
         assert column(found, "a") == {("column:till.files.a", "identity")}
 
 
 def test_an_ephemeral_model_is_a_model_although_dbt_writes_it_into_its_readers():
-    half = table("half", ORDERS.id, sql="select amount / 2 as half from market.main.orders")
-    half = type(half)(**{name: getattr(half, name) for name in half.__slots__} | {"place": None, "relation": None})
+    half = table("half", ORDERS.id, compiled="select amount / 2 as half from market.main.orders")
+    half = replace(half, materialized="ephemeral", relation_name=None)
     sql = (
         "with __dbt__cte__half as (select amount / 2 as half from market.main.orders) select half from __dbt__cte__half"
     )
@@ -248,26 +255,34 @@ def test_what_dbt_has_not_compiled_is_read_where_only_refs_stand_in_it():
 @pytest.mark.parametrize(
     "more, reason",
     [
-        ({"sql": None, "language": "python"}, "it is a Python model"),
-        ({"sql": None}, "target/manifest.json has no SQL of it: run `dbt compile`"),
+        ({"language": "python"}, "it is a Python model"),
+        ({}, "target/manifest.json has no SQL of it: run `dbt compile`"),
         (
-            {"sql": None, "raw": "select {{ cents('amount') }} from {{ ref('orders') }}"},
-            "it is not compiled, and has more than ref() and source() in it: run `dbt compile`",
+            {"raw": "select id from {{ ref('orders') }} {% if target.name == 'dev' %} where amount > 0 {% endif %}"},
+            "it is not compiled, and only dbt can render it: run `dbt compile`",
         ),
-        ({"sql": "select select from"}, "its SQL cannot be parsed: "),
-        ({"sql": "select 1; select 2"}, "its SQL is 2 statements"),
-        ({"sql": "delete from market.main.orders"}, "it is no SELECT"),
+        ({"compiled": "select select from"}, "its SQL cannot be parsed: "),
+        ({"compiled": "select 1; select 2"}, "its SQL is 2 statements"),
+        ({"compiled": "delete from market.main.orders"}, "it is no SELECT"),
         (
-            {"sql": "pivot market.main.orders on status using sum(amount)"},
+            {"compiled": "pivot market.main.orders on status using sum(amount)"},
             "it pivots, and the columns of that are values in rows",
         ),
-        ({"sql": "select columns('a.*') from market.main.orders"}, "COLUMNS() chooses its columns by a pattern"),
+        ({"compiled": "select columns('a.*') from market.main.orders"}, "COLUMNS() chooses its columns by a pattern"),
     ],
 )
 def test_what_cannot_be_followed_says_why(more, reason):
-    found = made(**{"sql": None} | more)
+    found = made(None, **more)
     assert found.missed is not None
     assert found.missed.startswith(reason)
+
+
+def test_what_only_dbt_can_render_may_be_anything_and_the_rest_is_followed():
+    found = made(None, raw="select id, {{ cents('amount') }} as money from {{ ref('orders') }} where status = 'paid'")
+    assert column(found, "id") == orders("id")
+    assert ("model:orders", "table") in column(found, "money")
+    assert ("column:orders.status", "filter") in found.rows.uses
+    assert found.gaps == {"": "it is not compiled, and only dbt can render it: run `dbt compile`"}
 
 
 def test_a_table_that_dbt_does_not_know_is_told():
@@ -275,20 +290,18 @@ def test_a_table_that_dbt_does_not_know_is_told():
 
 
 def test_a_column_that_the_sql_does_not_make_is_told():
-    tables = DbtTables(Dag({ORDERS.id: ORDERS, RAW.id: RAW}, written=True), {}, {}, frozenset(), reader("duckdb"))
+    tables = tables_of({ORDERS.id: ORDERS, RAW.id: RAW})
     assert [gap.reason for gap in tables.gaps("column:orders.gone")] == ["its table's SQL has no column of that name"]
     assert tables.gaps("column:orders.amount") == ()
     assert tables.gaps("column:till.raw.whatever") == ()
 
 
 def test_models_stand_on_each_other_hundreds_deep():
-    chain = [table("m0", RAW.id, sql="select a from market.till.raw")]
+    chain = [table("m0", RAW.id, compiled="select a from market.till.raw")]
     for number in range(1, 400):
         before = chain[-1]
-        chain.append(table(f"m{number}", before.id, sql=f"select * from market.main.{before.name}"))
-    tables = DbtTables(
-        Dag({each.id: each for each in (RAW, *chain)}, written=True), {}, {}, frozenset(), reader("duckdb")
-    )
+        chain.append(table(f"m{number}", before.id, compiled=f"select * from market.main.{before.name}"))
+    tables = tables_of({each.id: each for each in (RAW, *chain)})
     assert {*tables.relation(chain[-1]).columns["a"].uses} == {("column:m398.a", "identity")}
-    lineage = Lineage(Definitions({}, ()), tables)
+    lineage = Lineage(Definitions({}, {}), tables)
     assert len(list(tell(lineage, lineage.find("m399.a"), sides=("up",)))) == 403

@@ -1,11 +1,12 @@
 """A market of sales and customers with everything that reads them, as values: no dbt, no database, no file."""
 
 from gemel.compiler.names.graph import bind
-from gemel.dbt.dag import Dag, Exposure, Table
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.features.binding import bind_features
-from gemel.graph.building import trace
+from gemel.graph.building import build
 from gemel.spec.feature_views import parse_feature_views
+from gemel.spec.manifest import Relation
+from gemel.spec.project import DbtProject, Exposure, Node
 
 
 def relation(name):
@@ -116,29 +117,33 @@ feature_services:
 
 
 def table(name, *parents, kind="model", **more):
-    return Table(
-        f"{kind}.market.{name}",
-        kind,
-        name,
-        place=("market", "main", name.rpartition(".")[2]),
-        relation=f'"market"."main"."{name}"'
-        if kind != "source"
-        else f'"market"."{name.replace(".", chr(34) + "." + chr(34))}"',
-        parents=parents,
-        **more,
+    schema, _, alias = name.rpartition(".")
+    written = f'"market"."{schema or "main"}"."{alias}"'
+    return Node(
+        **{
+            "id": f"{kind}.market.{name}",
+            "kind": kind,
+            "name": name,
+            "unique_name": name,
+            "relation": Relation(alias, "main", "market"),
+            "relation_name": written,
+            "parents": parents,
+            **more,
+            "columns": dict.fromkeys(more.get("columns", ())),
+        }
     )
 
 
 RAW = table("till.orders", kind="source", columns=("order_id", "amount"))
 ORDERS = table("orders", RAW.id)
 CUSTOMERS = table("customers", kind="seed", columns=("id", "country_code"))
-BUYING = table("buying", ORDERS.id, CUSTOMERS.id, meta={"gemel": {"feature_view": "buying"}})
-VIEW = table("by_country", ORDERS.id, columns=("return_rate",), meta={"gemel": {"saved_query": "by_country"}})
+BUYING = table("buying", ORDERS.id, CUSTOMERS.id, gemel={"feature_view": "buying"})
+VIEW = table("by_country", ORDERS.id, columns=("return_rate",), gemel={"saved_query": "by_country"})
 WIDE = table(
     "sales_wide",
     ORDERS.id,
     columns=("sale", "customer__country", "revenue"),
-    meta={"gemel": {"wide_view_of": "sales", "metrics": {"growth": "..."}}},
+    gemel={"wide_view_of": "sales", "metrics": {"growth": "..."}},
 )
 BOARD = Exposure(
     "board",
@@ -147,9 +152,7 @@ BOARD = Exposure(
     owner="Ada <ada@example.com>",
     url="https://bi.example.com/board",
 )
-SERVICE = Exposure(
-    "churn_v1", "ml", (BUYING.id,), owner="churn@example.com", meta={"gemel": {"feature_service": "churn_v1"}}
-)
+SERVICE = Exposure("churn_v1", "ml", (BUYING.id,), owner="churn@example.com", gemel={"feature_service": "churn_v1"})
 SCORES = table("scores", BUYING.id)
 
 
@@ -158,7 +161,7 @@ def market(definitions=DEFINITIONS, features=FEATURES, tables=(), exposures=(BOA
     graph = bind(read_manifest(definitions))
     bound = bind_features(graph, parse_feature_views([("feature_views/market.yml", features)] if features else []))
     every = {each.id: each for each in (RAW, ORDERS, CUSTOMERS, BUYING, VIEW, WIDE, SCORES, *tables)}
-    return trace(graph, bound, Dag(every, exposures, "market", written=True))
+    return build(graph, bound, DbtProject("market", nodes=every, exposures=exposures, is_parsed=True), {})
 
 
 def edges(part):

@@ -205,7 +205,10 @@ def _numbers(
 
 def _until(state: "State") -> dt.datetime:
     """Up to when facts are known: as the feature tables say, or to this moment."""
-    said = state.models.variable("gemel_until")
+    inner = [
+        each["gemel_until"] for each in state.variables.values() if isinstance(each, dict) and "gemel_until" in each
+    ]
+    said = state.variables.get("gemel_until", inner[0] if inner else None)
     try:
         return dt.datetime.fromisoformat(str(said))
     except ValueError:

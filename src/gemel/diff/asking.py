@@ -20,12 +20,16 @@ from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.sql import dialects
 from gemel.dbt.manifest import MANIFEST, read_project
 from gemel.dbt.profile import read_target
+from gemel.dbt.rendering import Opaque, Renderer
 from gemel.dbt.running import Say, run_dbt_into, target_dir
+from gemel.diff.graphs import alike, graphs, renderers
 from gemel.diff.states import State
 from gemel.errors import GemelError, ProjectError
 from gemel.session import Session
 from gemel.spec.manifest import Relation
 from gemel.spec.project import Node
+from gemel.tracing.models import Models
+from gemel.tracing.relations import Unreadable
 
 if TYPE_CHECKING:
     import pyarrow
@@ -58,11 +62,11 @@ class Asker:
         dialect = self.session.dialect
         used: dict[str, None] = {}
         found = compiled(plan, Context(dialect, lambda relation: self._named(relation, used)))
-        queries = {_cte(self.state.models.nodes[id]): query for id, query in self._closure(used).items()}
+        queries = {_cte(self.state.dbt.nodes[id]): query for id, query in self._closure(used).items()}
         return found.with_queries(queries) if queries else found
 
     def _named(self, relation: Relation, used: dict[str, None]) -> exp.Table:
-        node = self.state.models.dbt.node_at(relation)
+        node = self.state.dbt.node_at(relation)
         if node is not None and node.id in self.inlined:
             used[node.id] = None
             return exp.Table(this=exp.to_identifier(_cte(node)))
@@ -70,7 +74,7 @@ class Asker:
 
     def _placed(self, node: Node | None, relation: Relation) -> Relation:
         """Where the tables are is what the project at hand says, whichever state is asked."""
-        there = self.other.models.nodes.get(node.id) if self.other and node else None
+        there = self.other.dbt.nodes.get(node.id) if self.other and node else None
         return there.relation if there else relation
 
     def _closure(self, used: Mapping[str, None]) -> dict[str, exp.Query]:
@@ -80,7 +84,7 @@ class Asker:
         def add(id: str) -> None:
             if id in found:
                 return
-            node = self.state.models.nodes[id]
+            node = self.state.dbt.nodes[id]
             _refuse(node, self.state)
             for parent in node.parents:
                 if parent in self.inlined:
@@ -94,20 +98,32 @@ class Asker:
 
     def _tree(self, node: Node) -> exp.Query:
         if node.id not in self._trees:
-            known = self.state.models.plain(node.id)
-            if known is not None:
-                query, names = known
-                self._trees[node.id] = self._placing(query, lambda table: names.get(table.name))
+            written = self._written(node)
+            if written is not None:
+                query, nodes = written
+                self._trees[node.id] = self._placing(query, lambda table: nodes.get(table.name))
             else:
                 self._compile()
         if node.id not in self._trees:
             raise ProjectError("G763", f"dbt compiled no SQL of model {node.name!r} of {self.state.name}")
         return self._trees[node.id].copy()
 
+    def _written(self, node: Node) -> tuple[exp.Query, Mapping[str, str]] | None:
+        """The SQL of a model, and which node each name in it stands for; None where only dbt can tell it."""
+        parents = [self.state.dbt.nodes.get(parent) for parent in node.parents]
+        renderer = Renderer(self.state.dbt, self.state.variables)
+        try:
+            rendering = renderer.as_written(node)
+            tree = Models(renderer, self.session.dialect, renderer.as_written).parsed(rendering)
+        except (Opaque, Unreadable):
+            return None
+        placed = all(each and each.relation_name and each.kind != "source" for each in parents)
+        return (tree, rendering.nodes) if placed and rendering.is_known and isinstance(tree, exp.Query) else None
+
     def _compile(self) -> None:
         """What only dbt can render, all of it at once."""
-        nodes = self.state.models.nodes
-        wanted = [id for id in self.inlined if _inlinable(nodes[id]) and self.state.models.plain(id) is None]
+        nodes = self.state.dbt.nodes
+        wanted = [id for id in self.inlined if _inlinable(nodes[id]) and self._written(nodes[id]) is None]
         places = {
             _place(each.relation_name, self.session.dialect): id for id, each in nodes.items() if each.relation_name
         }
@@ -126,7 +142,7 @@ class Asker:
     def _placing(self, tree: exp.Query, node_of: Callable[[exp.Table], str | None]) -> exp.Query:
         """The tables of nodes named as this state's question names them."""
         for table in list(tree.find_all(exp.Table)):
-            node = self.state.models.nodes.get(node_of(table) or "")
+            node = self.state.dbt.nodes.get(node_of(table) or "")
             if node is None:
                 continue
             if node.id in self.inlined:
@@ -157,29 +173,35 @@ def askers(before: State, after: State, *, base_database: str | None, say: Say) 
     differ = frozenset(_differing(before, after))
     sides = []
     for state in (before, after):
-        inlined = frozenset(id for id in differ if id in state.models.nodes and id.split(".")[0] != "source")
+        inlined = frozenset(id for id in differ if id in state.dbt.nodes and id.split(".")[0] != "source")
         sides.append(Asker(state, after.session, after, inlined, say))
     return sides[0], sides[1]
 
 
 def _differing(before: State, after: State) -> Iterator[str]:
     """The nodes that both states do not make alike, of those that semantic models and time spines read."""
-    if not (before.models.dbt.is_parsed and after.models.dbt.is_parsed):
+    if not before.dbt.is_parsed or not after.dbt.is_parsed:
         return
     read: dict[str, None] = {}
     for state in (before, after):
         manifest = state.session.manifest
         relations = [model.relation for model in manifest.models] + [spine.relation for spine in manifest.time_spines]
-        for node in filter(None, map(state.models.dbt.node_at, relations)):
-            read |= dict.fromkeys(state.models.above(node.id))
+        waiting = [node.id for node in map(state.dbt.node_at, relations) if node is not None]
+        while waiting:
+            id = waiting.pop()
+            if id not in read and id in state.dbt.nodes:
+                read[id] = None
+                waiting += state.dbt.nodes[id].parents
+    same, pair = {*alike(*renderers(before, after))}, graphs(before, after)
     for id in read:
-        both = id in before.models.nodes and id in after.models.nodes
-        if not both or before.models.whole(id) != after.models.whole(id):
+        nodes = [state.dbt.nodes.get(id) for state in (before, after)]
+        names = [f"{node.kind}:{node.unique_name}" for node in nodes if node is not None]
+        if len(names) < 2 or (id not in same and pair[0].meaning(names[0]) != pair[1].meaning(names[1])):
             yield id
 
 
 def _cte(node: Node) -> str:
-    return f"gemel_{node.name}".replace(".", "_")
+    return f"gemel_{node.unique_name}".replace(".", "_")
 
 
 def _inlinable(node: Node) -> bool:
@@ -210,7 +232,7 @@ def _place(relation: str, dialect: str) -> tuple[str, str]:
 def _compiled(state: State, session: Session, ids: list[str], say: Say) -> dict[str, str]:
     """The SQL that dbt makes of models. dbt may read the warehouse for it, and writes nothing."""
     if state.dir is None:
-        nodes = state.models.nodes
+        nodes = state.dbt.nodes
         missing = [nodes[id].name for id in ids if not nodes[id].compiled]
         if missing:
             told = f"{state.name} has no compiled SQL of {', '.join(missing)}, in which the states differ"
@@ -220,8 +242,8 @@ def _compiled(state: State, session: Session, ids: list[str], say: Say) -> dict[
     folder = _folder(state, session)
     try:
         with _profile(session) as profile:
-            say(f"{state.name}: running dbt compile of {', '.join(sorted(state.models.nodes[id].name for id in ids))}")
-            names = [state.models.nodes[id].name for id in ids]
+            say(f"{state.name}: running dbt compile of {', '.join(sorted(state.dbt.nodes[id].name for id in ids))}")
+            names = [state.dbt.nodes[id].name for id in ids]
             arguments = ["compile", "--select", *names, *profile.arguments, "--full-refresh"]
             run_dbt_into(folder, arguments, state.dir, target=session.target, profiles_dir=profile.folder)
         nodes = read_project(folder / MANIFEST).nodes

@@ -1,146 +1,278 @@
 """Why a definition means something else: the ways from it down to what was changed."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from gemel.diff.definitions import Definition
-from gemel.diff.models import Models
-from gemel.diff.telling import OWN, Part
+from sqlglot import exp
 
-_NAMED = ("metric", "feature", "feature view", "feature service", "saved query")
-"""Parts that are definitions, through which a cause is told."""
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.question.expressions import Refused
+from gemel.diff.states import State
+from gemel.engines.duckdb import DIALECT
+from gemel.errors import Place
+from gemel.graph.graph import TABLES, Lineage, Node
+from gemel.tracing.derivations import Derivation
+
+Subject = tuple[str, str]
+"""`("metric", "late_rate")`: a kind, as a report calls it, and a name."""
+
+_PASSED = ("measure", "dimension", "entity")
+"""What is named as a cause only where its own text changed."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One state as a graph. `ids` are those of the nodes that a report tells of."""
+
+    state: State
+    graph: Lineage
+    ids: Mapping[Subject, str]
+
+    def node(self, subject: Subject) -> Node | None:
+        id = self.ids.get(subject)
+        if id is None:
+            return None
+        return self.graph.definitions.unlisted.get(id) or self.graph.node(id)
+
+    def place(self, subject: Subject) -> Place | None:
+        node = self.node(subject)
+        if node is None or node.kind == "source":
+            return None
+        if node.about is None or node.about.kind in ("exposure", "model"):
+            return Place(node.file) if node.file else None
+        return self.state.session.place(node.about)
+
+
 class Causes:
-    before: Models
-    after: Models
-    old: Mapping[Part, Definition]
-    new: Mapping[Part, Definition]
-    known: dict[Part, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    """Of two states. What was found is kept: definitions stand on each other."""
 
-    def of(self, part: Part) -> tuple[tuple[str, ...], ...]:
+    def __init__(self, old: Side, new: Side) -> None:
+        self.old = old
+        self.new = new
+        self._subjects = {id: subject for subject, id in new.ids.items()}
+        self._gone = {id: subject for subject, id in old.ids.items() if subject not in new.ids}
+        self._ways: dict[Subject, tuple[tuple[str, ...], ...]] = {}
+
+    def differ(self, subject: Subject) -> bool:
+        """Whether it means something else."""
+        was, is_ = self.old.ids.get(subject), self.new.ids.get(subject)
+        return was is None or is_ is None or self.old.graph.meaning(was) != self.new.graph.meaning(is_)
+
+    def is_own(self, subject: Subject) -> bool:
+        """Whether its own text changed. Of a metric that is made of no other, its measure's is its own."""
+        was, is_ = self.old.ids[subject], self.new.ids[subject]
+        if self.old.graph.own(was) != self.new.graph.own(is_):
+            return True
+        sources = list(self._sources(was, is_))
+        if subject[0] != "metric" or any(id.startswith("metric:") for id in sources):
+            return False
+        return any(self._is_own(id) for id in sources if id.startswith("measure:"))
+
+    def of(self, subject: Subject) -> tuple[tuple[str, ...], ...]:
         """The ways from a definition down to what changed, the shortest to each."""
-        if part not in self.known:
-            self.known[part] = ()  # while it is being found: definitions in a circle
-            found = {way[-1]: way for way in sorted(self._ways(part), key=len, reverse=True) if way}
-            self.known[part] = tuple(sorted(found.values(), key=lambda way: (len(way), way)))
-        return self.known[part]
+        if subject not in self._ways:
+            self._ways[subject] = ()  # while it is looked for: definitions in a circle
+            found = {way[-1]: way for way in sorted(self._found(subject), key=len, reverse=True) if way}
+            self._ways[subject] = tuple(sorted(found.values(), key=lambda way: (len(way), way)))
+        return self._ways[subject]
 
-    def _ways(self, part: Part) -> Iterator[tuple[str, ...]]:
-        was, is_ = self.old[part], self.new[part]
-        found = list(self._own_ways(part, was, is_))
-        # What only one of them is made of, it is made of because something else changed.
-        yield from found or self._ways_of(was, is_, [each for each in (*was.parts, *is_.parts) if each != OWN])
+    def _found(self, subject: Subject) -> Iterator[tuple[str, ...]]:
+        was, is_ = self.old.ids[subject], self.new.ids[subject]
+        if subject[0] in TABLES:
+            yield from self._table(subject)
+            return
+        if self.old.graph.own(was) != self.new.graph.own(is_):
+            yield (" ".join(subject),)
+        yield from self._below(was, is_)
 
-    def _own_ways(self, part: Part, was: Definition, is_: Definition) -> Iterator[tuple[str, ...]]:
-        if was.parts.get(OWN) != is_.parts.get(OWN):
-            yield (self._own(part, was, is_),)
-        inner = {each for each in (*was.parts, *is_.parts) if each[0] in _NAMED}
-        moved = sorted(each for each in inner if self._moved(each))
-        for each in moved:
-            yield from ((" ".join(each), *way) for way in self._below(each))
-        explained = {each for one in moved for each in (*self._parts(self.old, one), *self._parts(self.new, one))}
-        both = [each for each in was.parts if each in is_.parts and each not in inner | explained | {OWN}]
-        measures = [each for each in (*was.parts, *is_.parts) if each[0] == "measure" and each not in explained]
-        yield from self._ways_of(was, is_, [*both, *measures])
+    def _below(self, was: str, is_: str) -> Iterator[tuple[str, ...]]:
+        """By what a definition is made of in both states, as far as that differs."""
+        for name, (first, second) in self._named(was, is_).items():
+            if " " not in name and self.old.graph.own_of(first) != self.new.graph.own_of(second):
+                kind, _, of = name.partition(":")
+                shown = _shown(first.text, second.text) if kind == "semantic_model" else ""
+                yield (f"{kind.replace('_', ' ')} {of}{shown}",)
+        for id in _leaves(self._derivations(was, is_)[0]):
+            if id in self._gone:
+                yield " ".join(self._gone[id]), "removed"
+        for id in self._sources(was, is_):
+            kind, _, name = id.partition(":")
+            match kind:
+                case "column" | "rows":
+                    yield from self._part_of_table(id)
+                case _ if kind in _PASSED:
+                    yield from self._passed(id)
+                case _ if id in self._subjects:
+                    yield from self._definition(self._subjects[id])
 
-    def _ways_of(self, was: Definition, is_: Definition, parts: list[Part]) -> Iterator[tuple[str, ...]]:
-        for each in dict.fromkeys(parts):
-            if each[0] not in _NAMED and was.parts.get(each) != is_.parts.get(each):
-                yield from self._part(each, was.parts.get(each), is_.parts.get(each))
+    def _passed(self, id: str) -> Iterator[tuple[str, ...]]:
+        subject = self._subjects.get(id)
+        was = self.old.ids.get(subject, id) if subject else id
+        if self.old.graph.derivation(was) is None or self.old.graph.meaning(was) == self.new.graph.meaning(id):
+            return
+        if self.old.graph.own(was) != self.new.graph.own(id):
+            shown = _shown(_written(self.old, was), _written(self.new, id))
+            yield (f"{' '.join(subject) if subject else id.replace(':', ' ')}{shown}",)
+        yield from self._below(was, id)
 
-    def _parts(self, states: Mapping[Part, Definition], part: Part) -> Mapping[Part, str]:
-        return states[part].parts if part in states else {}
+    def _definition(self, subject: Subject) -> Iterator[tuple[str, ...]]:
+        shown = " ".join(subject)
+        if not self.differ(subject):
+            return
+        if subject not in self.old.ids:
+            yield shown, "added"
+            return
+        for way in self.of(subject) or ((),):
+            yield way if way and way[0].startswith(shown) else (shown, *way)
 
-    def _moved(self, part: Part) -> bool:
-        was, is_ = self.old.get(part), self.new.get(part)
-        if part[0] == "feature view":  # whose features are not what another feature is made of
-            return bool(was and is_ and was.parts.get(OWN) != is_.parts.get(OWN))
-        return was is None or is_ is None or was.meaning != is_.meaning
+    # --- tables -----------------------------------------------------------------------------------------------
 
-    def _below(self, part: Part) -> tuple[tuple[str, ...], ...]:
-        if part not in self.old or part not in self.new:
-            return (("added" if part in self.new else "removed",),)
-        ways = self.of(part)
-        return tuple(way[1:] if len(way) == 1 and way[0].startswith(" ".join(part)) else way for way in ways) or ((),)
+    def _table(self, subject: Subject) -> Iterator[tuple[str, ...]]:
+        was, is_ = self.old.ids[subject], self.new.ids[subject]
+        if self.old.graph.own(was) != self.new.graph.own(is_):
+            yield (self._model(subject),)
+            return
+        owners = dict.fromkeys(map(self._owner, self._sources(was, is_)))
+        for owner in owners:
+            if owner is not None and owner != subject:
+                yield from self._definition(owner)
 
-    def _own(self, part: Part, was: Definition, is_: Definition) -> str:
-        kind, name = part
-        if kind in ("model", "snapshot", "seed", "source"):
-            return self._model(name)
-        return f"{kind} {name}"
+    def _part_of_table(self, id: str) -> Iterator[tuple[str, ...]]:
+        """`model flights (is_late_departure)`, or further up: `is_late of sales`, `model stg_sales (delay)`."""
+        if not self._moved(id):
+            return
+        owner = self._owner(id)
+        if owner is not None and (self._is_own(id) or owner not in self.old.ids):
+            yield (self._own_part(id, owner),)
+            return
+        kind, _, name = id.partition(":")
+        table, _, column = name.rpartition(".")
+        shown = f"rows of {name}" if kind == "rows" else f"{column} of {table}"
+        ends = list(dict.fromkeys(self._ends(id)))
+        yield from ((shown, end) for end in ends) if ends else ((shown,),)
 
-    def _part(self, part: Part, was: str | None, is_: str | None) -> Iterator[tuple[str, ...]]:
-        kind, name = part
-        match kind:
-            case "column":
-                yield from self._column(*name.rsplit(".", 1))
-            case "rows":
-                yield from self._rows(name)
-            case "model" | "seed" | "snapshot" | "source" | "view":
-                if part in self.old and part in self.new:
-                    shown = " ".join(part)
-                    yield from ((way if way[0].startswith(shown) else (shown, *way)) for way in self.of(part))
+    def _ends(self, id: str) -> Iterator[str]:
+        """Further up: the columns and rows of tables whose own text changed."""
+        seen, waiting = {id}, [id]
+        while waiting:
+            each = waiting.pop()
+            for source in self._sources(each, each):
+                if source in seen or not self._moved(source):
+                    continue
+                seen.add(source)
+                owner = self._owner(source)
+                if owner is None:
+                    yield " ".join(self._subjects.get(source, tuple(source.split(":", 1))))
+                elif self._is_own(source) or owner not in self.old.ids:
+                    yield self._own_part(source, owner)
                 else:
-                    yield (f"{kind} {name} {'added' if part in self.new else 'removed'}",)
-            case _:
-                yield (f"{kind} {name}{_shown(was, is_)}",)
+                    waiting.append(source)
 
-    def _model(self, name: str) -> str:
+    def _own_part(self, id: str, owner: Subject) -> str:
+        kind, _, name = id.partition(":")
+        if owner not in self.old.ids:
+            return f"{' '.join(owner)} added"
+        if owner[0] == "source" or kind not in ("column", "rows"):
+            return self._model(owner)
+        return f"{' '.join(owner)} ({'its rows' if kind == 'rows' else name.rpartition('.')[2]})"
+
+    def _model(self, subject: Subject) -> str:
         """`model flights (is_late_departure)`: which columns its own text changes, or its rows."""
-        before, after = self._ids(name)
-        if not before or not after:
-            return f"model {name} {'added' if after else 'removed'}"
-        was, is_ = self.before.own(before), self.after.own(after)
-        kind = self.after.nodes[after].kind
-        if was.rows != is_.rows:
-            return f"{kind} {name} (its rows)" if kind != "source" else f"source {name}"
-        names = dict.fromkeys((*self.before.own_columns(before), *self.after.own_columns(after)))
-        changed = [each for each in names if was.column(each) != is_.column(each)]
+        kind, name = subject
+        if kind != "source" and self._is_own(f"rows:{name}"):
+            return f"{kind} {name} (its rows)"
+        names = dict.fromkeys((*self.old.graph.tables.columns(name), *self.new.graph.tables.columns(name)))
+        changed = [each for each in names if self._is_own(f"column:{name}.{each}")] if kind != "source" else []
         shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
         return f"{kind} {name} ({shown})" if changed else f"{kind} {name}"
 
-    def _column(self, name: str, column: str) -> Iterator[tuple[str, ...]]:
-        before, after = self._ids(name)
-        if before and after and self.before.own(before).column(column) != self.after.own(after).column(column):
-            yield (f"{self.after.nodes[after].kind} {name} ({column})",)
-        else:
-            yield from self._above(name, f"{column} of {name}")
+    def _owner(self, id: str) -> Subject | None:
+        """The table whose column, rows or self a node is."""
+        kind, _, name = id.partition(":")
+        table = name.rpartition(".")[0] if kind == "column" else name
+        found = self.new.graph.tables.named().get(table) if kind in ("column", "rows", *TABLES) else None
+        return self._subjects.get(found) if found is not None else None
 
-    def _rows(self, name: str) -> Iterator[tuple[str, ...]]:
-        before, after = self._ids(name)
-        if before and after and self.before.own(before).rows != self.after.own(after).rows:
-            yield (f"{self.after.nodes[after].kind} {name} (its rows)",)
-        else:
-            yield from self._above(name, f"rows of {name}")
+    # --- derivations ------------------------------------------------------------------------------------------
 
-    def _above(self, name: str, shown: str) -> Iterator[tuple[str, ...]]:
-        """The nodes further up whose own text changed."""
-        _, after = self._ids(name)
-        nodes = self.after.nodes
-        above = [nodes[id].name for id in self.after.above(after) if id in nodes] if after else []
-        found = [each for each in above if each != name and self._is_changed(each)]
-        if not found:
-            yield (shown,)
-        for each in found:
-            yield shown, self._model(each)
+    def _sources(self, was: str, is_: str) -> Iterator[str]:
+        """The ids that a node is made of in both states, and of what only the newer one has at all."""
+        before, after = (_leaves(each) for each in self._derivations(was, is_))
+        for id in after:
+            subject = self._subjects.get(id)
+            old = self.old.ids.get(subject) if subject is not None else id
+            if old is None or old in before:
+                yield id
 
-    def _is_changed(self, name: str) -> bool:
-        before, after = self._ids(name)
-        if not before or not after:
-            return True
-        return self.before.own(before).whole != self.after.own(after).whole
+    def _named(self, was: str, is_: str) -> dict[str, tuple[Derivation, Derivation]]:
+        before, after = (_definitions(each) for each in self._derivations(was, is_))
+        return {name: (before[name], each) for name, each in after.items() if name in before}
 
-    def _ids(self, name: str) -> tuple[str, str]:
-        return tuple(  # type: ignore[return-value]
-            next((id for id, node in models.nodes.items() if node.name == name), "")
-            for models in (self.before, self.after)
-        )
+    def _derivations(self, was: str, is_: str) -> tuple[Derivation, Derivation]:
+        pair = self.old.graph.derivation(was), self.new.graph.derivation(is_)
+        return tuple(each or Derivation("") for each in pair)  # type: ignore[return-value]
+
+    def _moved(self, id: str) -> bool:
+        return self.old.graph.meaning(id) != self.new.graph.meaning(id)
+
+    def _is_own(self, id: str) -> bool:
+        return self.old.graph.own(id) != self.new.graph.own(id)
 
 
-def _shown(was: str | None, is_: str | None) -> str:
+def _leaves(derivation: Derivation) -> dict[str, None]:
+    """The ids of the nodes that something is made of, in order."""
+    return {part: None for each in _within(derivation) for _, part in each.parts if isinstance(part, str)}
+
+
+def _definitions(derivation: Derivation) -> dict[str, Derivation]:
+    """The definitions of their own that something is made of, by name."""
+    return {each.name: each for each in _within(derivation) if each.name is not None}
+
+
+def _within(derivation: Derivation) -> Iterator[Derivation]:
+    seen, waiting = {id(derivation)}, [derivation]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        inner = [part for _, part in each.parts if not isinstance(part, str) and id(part) not in seen]
+        seen |= set(map(id, inner))
+        waiting += reversed(inner)
+
+
+def _shown(was: str, is_: str) -> str:
     """`: sum a -> sum b`, where that is short."""
-    if was is None or is_ is None:
-        return " added" if was is None else " removed"
-    return f": {was} -> {is_}" if len(was) + len(is_) <= 100 else ""
+    return f": {was} -> {is_}" if was != is_ and len(was) + len(is_) <= 100 else ""
+
+
+def _written(side: Side, id: str) -> str:
+    """`amount > 100`, `primary customer_id`, `sum amount`: what is written of a measure, dimension or entity."""
+    graph = side.state.session.graph
+    kind, _, name = id.partition(":")
+    if kind == "measure":
+        measures = (metric.definition.measure for metric in graph.metrics.values())
+        measure = next(each for each in measures if each is not None and each.name == name)
+        return " ".join([measure.agg, _sql(graph, measure.expr), *filter(None, [str(measure.percentile or "")])])
+    about = side.graph.node(id).about
+    assert about is not None and about.element is not None
+    if kind == "entity":
+        entity = graph.entity(about.name, about.element)
+        return f"{entity.type} {_sql(graph, entity.expr)}" if entity is not None else ""
+    dimension = graph.dimension(about.name, about.element)
+    assert dimension is not None
+    more = [dimension.grain, dimension.validity, "partition" if dimension.is_partition else None]
+    return " ".join([_sql(graph, dimension.expr), *filter(None, more)])
+
+
+def _sql(graph: Graph, text: str) -> str:
+    """As SQL, names in lower case where nothing quotes them, without brackets around all of it."""
+
+    def plain(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Identifier):
+            return exp.to_identifier(node.name if node.quoted else node.name.lower(), quoted=False)
+        return node
+
+    try:
+        tree = graph.texts.scalar(text).transform(plain).unnest()
+    except Refused:
+        return " ".join(text.split())
+    return str(tree.sql(DIALECT, comments=False, normalize_functions="upper"))

@@ -5,24 +5,35 @@ meaning: names of aliases, the order of keys, blanks and comments are none.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from gemel.diff.causes import Causes
-from gemel.diff.definitions import Definition, definitions
-from gemel.diff.models import Models
+from gemel.diff.causes import Causes, Side, Subject
+from gemel.diff.graphs import graphs
 from gemel.diff.states import State
-from gemel.diff.telling import OWN, Part
 from gemel.errors import Place
-from gemel.spec.project import DbtProject
+from gemel.graph.graph import TABLES, Kind, Lineage, Node
 
 How = Literal["added", "removed", "changed", "touched", "description"]
 
-KINDS = (
-    *("source", "seed", "snapshot", "model", "time spine", "semantic model", "entity", "dimension", "metric"),
-    *("saved query", "view", "feature view", "feature", "feature service", "exposure"),
-)
-"""In the order in which a report tells them."""
+KINDS: Mapping[Kind, str] = {
+    "source": "source",
+    "seed": "seed",
+    "snapshot": "snapshot",
+    "model": "model",
+    "time_spine": "time spine",
+    "semantic_model": "semantic model",
+    "entity": "entity",
+    "dimension": "dimension",
+    "metric": "metric",
+    "saved_query": "saved query",
+    "bi_view": "view",
+    "feature_view": "feature view",
+    "feature": "feature",
+    "feature_service": "feature service",
+    "exposure": "exposure",
+}
+"""What a report calls nodes, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,63 +53,45 @@ class Change:
 
 def compare(before: State, after: State) -> tuple[Change, ...]:
     """All that is not the same, by kind and name."""
-    if not (before.models.dbt.is_parsed and after.models.dbt.is_parsed):  # a table is known by its place only, in both
-        before, after = (
-            replace(state, models=Models(DbtProject(), dialect=state.models.dialect)) for state in (before, after)
-        )
-    old, new = definitions(before), definitions(after)
-    causes = Causes(before.models, after.models, old, new)
+    first, second = graphs(before, after)
+    old, new = _side(before, first), _side(after, second)
+    causes = Causes(old, new)
     found: list[Change] = []
-    for part in dict.fromkeys((*old, *new)):
-        kind, name = part
-        was, is_ = old.get(part), new.get(part)
-        if is_ is None or was is None:
-            how: How = "removed" if is_ is None else "added"
-            state, gone = (before, was) if is_ is None else (after, is_)
-            assert gone is not None
-            found.append(Change(kind, name, how, (), _place(state, gone), _twins(part, gone, old, new)))
-        elif was.meaning != is_.meaning:
-            how = "changed" if was.parts.get(OWN) != is_.parts.get(OWN) or _own_part(was, is_) else "touched"
-            found.append(Change(kind, name, how, causes.of(part), _place(after, is_)))
+    for subject in dict.fromkeys((*old.ids, *new.ids)):
+        was, is_ = old.node(subject), new.node(subject)
+        if was is None or is_ is None:
+            side, other = (new, old) if was is None else (old, new)
+            how: How = "added" if was is None else "removed"
+            found.append(Change(*subject, how, (), side.place(subject), _twins(subject, side, other)))
+        elif causes.differ(subject):
+            how = "changed" if causes.is_own(subject) else "touched"
+            found.append(Change(*subject, how, causes.of(subject), new.place(subject)))
         elif was.words != is_.words:
-            found.append(Change(kind, name, "description", (), _place(after, is_)))
-    return tuple(sorted(found, key=lambda each: (KINDS.index(each.kind), each.name)))
+            found.append(Change(*subject, "description", (), new.place(subject)))
+    order = list(KINDS.values())
+    return tuple(sorted(found, key=lambda each: (order.index(each.kind), each.name)))
 
 
-_OWN_PARTS = ("measure",)
-"""Parts that no definition of the report is: a change in them is the metric's own."""
+def _side(state: State, graph: Lineage) -> Side:
+    """The nodes that a report tells of; of a ratio's sides as features, nobody wrote anything."""
+    definitions = graph.definitions
+    nodes: dict[str, Node] = {**definitions.nodes, **definitions.unlisted}
+    nodes |= {id: graph.node(id) for id in graph.tables.named().values()}
+    written = {id: node for id, node in nodes.items() if node.kind in KINDS and (node.about or node.kind in TABLES)}
+    return Side(state, graph, {(KINDS[node.kind], _name(node)): id for id, node in written.items()})
 
 
-def _own_part(was: Definition, is_: Definition) -> bool:
-    """Of a simple metric, its measure is its own; of others, it is their inputs'."""
-    if any(kind in ("metric", "feature") for kind, _ in is_.parts):
-        return False
-    names = {part for each in (was, is_) for part in each.parts if part[0] in _OWN_PARTS}
-    return any(was.parts.get(part) != is_.parts.get(part) for part in names)
+def _name(node: Node) -> str:
+    """A dimension goes by its semantic model's name, as an entity does."""
+    about = node.about
+    return f"{about.name}.{about.element}" if about is not None and node.kind == "dimension" else node.name
 
 
-def _twins(
-    part: Part, gone: Definition, old: Mapping[Part, Definition], new: Mapping[Part, Definition]
-) -> tuple[str, ...]:
+def _twins(subject: Subject, side: Side, other: Side) -> tuple[str, ...]:
     """Those of the other state that mean the same: a metric that was renamed."""
-    other, own = (old, new) if part in new else (new, old)
-    if part[0] not in ("metric", "dimension", "entity"):
+    kind, _ = subject
+    if kind not in ("metric", "dimension", "entity"):
         return ()
-    return tuple(
-        name
-        for (kind, name), each in other.items()
-        if kind == part[0] and each.meaning == gone.meaning and (kind, name) not in own
-    )
-
-
-def _place(state: State, definition: Definition) -> Place | None:
-    about = definition.about
-    if about is None:
-        return None
-    if about.kind == "exposure":
-        file = next((each.file for each in state.models.dbt.exposures if each.name == about.name), None)
-        return Place(file) if file else None
-    if about.kind == "model":
-        node = next((node for node in state.models.nodes.values() if node.name == about.name), None)
-        return Place(node.file) if node and node.file and node.kind != "source" else None
-    return state.session.place(about)
+    meaning = side.graph.meaning(side.ids[subject])
+    gone = [each for each in other.ids if each[0] == kind and each not in side.ids]
+    return tuple(name for kind, name in gone if other.graph.meaning(other.ids[kind, name]) == meaning)

@@ -126,7 +126,7 @@ def texts(before: State, after: State, changes: Sequence[Change]) -> Iterator[Te
 
 def _text(state: State, change: Change) -> str | None:
     if change.kind in ("model", "snapshot"):
-        return next((node.raw for node in state.models.nodes.values() if node.name == change.name), None)
+        return next((node.raw for node in state.dbt.nodes.values() if node.unique_name == change.name), None)
     if change.kind != "metric":
         return None
     query = Query(metrics=(AskedMetric(change.name),), group_by=(Item((METRIC_TIME,)),))

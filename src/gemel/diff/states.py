@@ -4,17 +4,17 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gemel.dbt.manifest import MANIFEST, read_project
 from gemel.dbt.profile import find_profiles
 from gemel.dbt.project_file import is_project, packages_dir, variables
 from gemel.dbt.running import Say, is_parsed, run_dbt_into, target_dir
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
-from gemel.diff.models import Models
 from gemel.errors import GemelError, ProjectError, did_you_mean
 from gemel.features.binding import bind_features
 from gemel.features.bound import Bound
@@ -28,37 +28,38 @@ from gemel.spec.project import DbtProject
 class State:
     """One state of a project. `dir` is where dbt can be run for it; None for manifests that stand alone.
 
-    `notes` say what could not be looked at, and why.
+    `dbt` is what dbt knows of it, and `variables` those of its dbt_project.yml. `notes` say what could not be looked
+    at, and why.
     """
 
     name: str
     session: Session
-    models: Models
+    dbt: DbtProject
     features: Bound
     dir: Path | None = None
-    notes: tuple[str, ...] = field(default=())
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def current_state(session: Session, *, say: Say = lambda line: None) -> State:
     """The project as its files are, committed or not. dbt parses it where a file is newer than what it last wrote."""
     if session.dir is None:
-        return State("these definitions", session, Models(DbtProject()), Bound((), ()))
+        return State("these definitions", session, DbtProject(), Bound((), ()))
     assert session.artifacts is not None
     folder, artifacts = session.dir, session.artifacts
     if not is_parsed(artifacts, folder):
         say("dbt's manifest is older than the project's files: running dbt parse")
         run_dbt_into(artifacts, ["parse"], folder, target=session.target, profiles_dir=session.profiles_dir)
         session = _loaded(session, folder, artifacts)
-    models = Models(session.dbt, dialect=session.dialect, variables=variables(folder))
     dirty = _uncommitted(folder)
     name = f"the files as they are ({dirty} not committed)" if dirty else "the files as they are"
-    return State(name, session, models, bound_features(session), session.dir)
+    return State(name, session, session.dbt, bound_features(session), folder, variables(folder))
 
 
 def given_state(session: Session, manifest: str) -> State:
     """Definitions that were named with --manifest, and dbt's manifest.json beside them where it is there."""
-    models, notes = _beside(Path(manifest), session.dialect)
-    return State(manifest, session, models, bound_features(session), None, notes)
+    dbt, notes = _beside(Path(manifest))
+    return State(manifest, session, dbt, bound_features(session), notes=notes)
 
 
 def base_state(session: Session, base: str, *, say: Say = lambda line: None) -> State:
@@ -85,7 +86,7 @@ def _saved(session: Session, base: str, file: Path) -> State:
     with _reading(base):
         before = open_session(file, database=session.database, target=session.target)
         _refuse_problems(before)
-    models, found = _beside(file, session.dialect)
+    dbt, found = _beside(file)
     notes = [*found]
     features = Bound((), ())
     if session.dir is not None:
@@ -94,13 +95,14 @@ def _saved(session: Session, base: str, file: Path) -> State:
             features = bind_features(before.graph, read_feature_views(session.dir / "feature_views", root=session.dir))
         except GemelError as error:
             notes.append(f"features are not compared, as they have no meaning there: {_first(error)}")
-    return State(base, before, models, features, None, tuple(notes))
+    return State(base, before, dbt, features, notes=tuple(notes))
 
 
-def _beside(file: Path, dialect: str) -> tuple[Models, tuple[str, ...]]:
+def _beside(file: Path) -> tuple[DbtProject, tuple[str, ...]]:
+    """What the manifest.json beside a semantic_manifest.json tells."""
     dbt = read_project(file.with_name(MANIFEST))
-    without = f"dbt models are not compared: there is no manifest.json beside {file}"
-    return Models(dbt, dialect=dialect), () if dbt.is_parsed else (without,)
+    notes = () if dbt.is_parsed else (f"dbt models are not compared: there is no manifest.json beside {file}",)
+    return dbt, notes
 
 
 def _directory(session: Session, base: str, folder: Path, say: Say) -> State:
@@ -138,8 +140,7 @@ def _revision(session: Session, base: str, say: Say) -> State:
 def _state(name: str, session: Session, folder: Path, artifacts: Path) -> State:
     before = _loaded(session, folder, artifacts)
     _refuse_problems(before)
-    models = Models(before.dbt, dialect=before.dialect, variables=variables(folder))
-    return State(name, before, models, bound_features(before), folder)
+    return State(name, before, before.dbt, bound_features(before), folder, variables(folder))
 
 
 def _loaded(session: Session, folder: Path, artifacts: Path) -> Session:

@@ -1,44 +1,66 @@
-"""The lineage of a project: its definitions, what reads them, and dbt's tables below."""
+"""The graph of a project: its definitions, what reads them, and dbt's tables below."""
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from gemel.compiler.names.graph import Graph
-from gemel.dbt.dag import Dag, read_dag
-from gemel.dbt.manifest import MANIFEST
+from gemel.dbt.project_file import variables
+from gemel.dbt.rendering import Renderer, Rendering
 from gemel.features.bound import Bound
 from gemel.features.opened import bound_features
 from gemel.graph.definitions import define
-from gemel.graph.graph import Edge, Lineage
+from gemel.graph.graph import Definitions, Lineage
 from gemel.graph.readers import define_readers
 from gemel.graph.tables import DbtTables
 from gemel.session import Session
-from gemel.tracing.models import reader
+from gemel.spec.project import DbtProject, Node
+from gemel.tracing.models import Models
 
 
 def read_lineage(session: Session) -> Lineage:
     """Of an open project. Raises Problems (G5xx)."""
-    dag = read_dag(session.artifacts / MANIFEST) if session.artifacts else Dag()
-    return trace(session.graph, bound_features(session), dag)
+    known = variables(session.dir) if session.dir is not None else {}
+    return build(session.graph, bound_features(session), session.dbt, known)
 
 
-def trace(graph: Graph, bound: Bound, dag: Dag) -> Lineage:
+def build(graph: Graph, bound: Bound, dbt: DbtProject, variables: Mapping[str, Any]) -> Lineage:
     """Everything from dbt's sources to exposures. A table's SQL is looked at when a way leads over it."""
-    gathered = define(graph, dag)
+    renderer = Renderer(dbt, variables)
+    return assemble(graph, bound, renderer, renderer.as_built)
+
+
+def assemble(
+    graph: Graph,
+    bound: Bound,
+    renderer: Renderer,
+    render: Callable[[Node], Rendering],
+    *,
+    same: frozenset[str] = frozenset(),
+    other: Lineage | None = None,
+) -> Lineage:
+    """The same, with the SQL of models as `render` finds it. `same` are the ids of dbt's nodes that `other` has alike,
+    down to the sources."""
+    gathered = define(graph, renderer.project)
     ours = define_readers(gathered, bound)
     definitions = gathered.done()
     features = frozenset(id for id in definitions.nodes if id.startswith("feature:"))
-    tables = DbtTables(dag, ours, _used(definitions.edges), features, reader(graph.texts.dialect))
-    return Lineage(definitions, tables)
+    models = Models(renderer, graph.texts.dialect, render)
+    used = _used(definitions)
+    return Lineage(
+        definitions, DbtTables(models, ours, used, features, same=same, other=other.tables if other else None)
+    )
 
 
-def _used(edges: tuple[Edge, ...]) -> dict[str, list[str]]:
+def _used(definitions: Definitions) -> dict[str, list[str]]:
     """The columns that definitions name, by the name of their table; none for one of which they only count rows."""
     used: dict[str, list[str]] = defaultdict(list)
-    for edge in edges:
-        kind, _, name = edge.source.partition(":")
-        if kind == "column":
-            table, _, column = name.rpartition(".")
-            used[table].append(column)
-        elif kind == "rows":
-            used[name] += ()
+    for derivation in definitions.derivations.values():
+        for source, _ in derivation.uses:
+            kind, _, name = source.partition(":")
+            if kind == "column":
+                table, _, column = name.rpartition(".")
+                used[table].append(column)
+            elif kind == "rows":
+                used[name] += ()
     return used

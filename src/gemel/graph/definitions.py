@@ -1,8 +1,8 @@
-"""What the definitions say of who is made of whom: from columns to metrics, saved queries and what people read."""
+"""What the definitions say of who is made of whom: from columns to metrics and saved queries."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from sqlglot import exp
 
@@ -10,18 +10,23 @@ from gemel.compiler.names.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.question.expressions import Refused, references_of
 from gemel.compiler.question.parsing import parse_item, parse_order
 from gemel.compiler.question.query import Item, MetricItem
-from gemel.dbt.dag import Dag, by_place, place_of
-from gemel.errors import GemelError
-from gemel.graph.graph import Definitions, Edge, Gap, Node
-from gemel.spec.manifest import Dimension, Entity, Relation, SavedQuery, SemanticModel
-from gemel.spec.metrics import Measure, Metric, MetricInput
-from gemel.tracing.derivations import Why
-from gemel.tracing.expressions import bearing
+from gemel.errors import About, GemelError
+from gemel.graph.graph import Definitions, Gap, Node
+from gemel.spec.manifest import Dimension, Entity, Relation, SavedQuery, SemanticModel, TimeSpine
+from gemel.spec.metrics import Measure, Metric, MetricDefinition, MetricInput
+from gemel.spec.project import DbtProject
+from gemel.tracing.derivations import Derivation, Part, Why
+from gemel.tracing.expressions import PLACE, bearing, read_expression, root_of, text_of
+from gemel.tracing.scopes import field_of
 
 
-def define(graph: Graph, dag: Dag) -> "Defined":
-    """The semantic models, metrics and saved queries, as nodes and edges from columns on."""
-    defined = Defined(graph, dag)
+def define(graph: Graph, dbt: DbtProject) -> "Defined":
+    """The semantic models, metrics and saved queries, each with how it is derived from columns on."""
+    defined = Defined(graph, dbt)
+    for spine in graph.spines:
+        node = Node("time_spine", spine.grain, about=About("time_spine", spine.grain))
+        text = f"{defined.place(spine.relation)} {spine.column} {sorted(spine.custom)}"
+        defined.add_unlisted(node, text)
     # By name: dbt writes definitions in another order after each partial parse.
     for model in sorted(graph.models.values(), key=_name):
         _model(defined, model)
@@ -41,20 +46,20 @@ def _name(defined: SemanticModel | Measure | Metric | SavedQuery) -> str:
 
 @dataclass(slots=True)
 class Defined:
-    """Definitions as they are gathered: each node, edge and name once."""
+    """Definitions as they are gathered: each node and name once."""
 
     graph: Graph
-    dag: Dag
+    dbt: DbtProject
     nodes: dict[str, Node] = field(default_factory=dict)
-    edges: dict[Edge, None] = field(default_factory=dict)
+    derivations: dict[str, Derivation] = field(default_factory=dict)
     gaps: dict[Gap, None] = field(default_factory=dict)
     names: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     weak: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    unlisted: dict[str, Node] = field(default_factory=dict)
     _dimensions: dict[tuple[str, str], str] = field(default_factory=dict)
-    _tables: dict[tuple[str | None, str | None, str], str] = field(default_factory=dict)
+    _tables: dict[Relation, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._tables = {place: table.name for place, table in by_place(self.dag).items()}
         taken: set[str] = set()
         for model in sorted(self.graph.models.values(), key=_name):
             for dimension in model.dimensions:
@@ -67,28 +72,38 @@ class Defined:
         """All that was gathered, as it stays."""
         return Definitions(
             dict(self.nodes),
-            tuple(self.edges),
+            dict(self.derivations),
             tuple(self.gaps),
             {name: tuple(ids) for name, ids in self.names.items()},
             {name: tuple(ids) for name, ids in self.weak.items()},
+            dict(self.unlisted),
         )
 
-    def add(self, node: Node, *names: str) -> str:
+    def add(self, node: Node, derivation: Derivation, *names: str) -> str:
         self.nodes[node.id] = node
+        self.derivations[node.id] = derivation
         for name in (node.name, *names):
             self.names[name][node.id] = None
         return node.id
 
-    def link(self, sources: str | Iterable[str], target: str, why: Why) -> None:
-        for source in (sources,) if isinstance(sources, str) else sources:
-            self.edges[Edge(source, target, why)] = None
+    def add_unlisted(self, node: Node, text: str) -> None:
+        self.unlisted[node.id] = node
+        self.derivations[node.id] = Derivation(text)
 
     def miss(self, node: str, reason: str) -> None:
         self.gaps[Gap(node, reason)] = None
 
     def table(self, relation: Relation) -> str:
         """What people call the table of a semantic model or time spine."""
-        return self._tables.get(place_of(relation)) or relation.name
+        if relation not in self._tables:
+            node = self.dbt.node_at(relation)
+            self._tables[relation] = node.unique_name if node else relation.name
+        return self._tables[relation]
+
+    def place(self, relation: Relation) -> str:
+        """The dbt node, wherever it is built; without dbt's manifest, the table."""
+        node = self.dbt.node_at(relation)
+        return node.id if node else ".".join(filter(None, (relation.database, relation.schema, relation.name)))
 
     def dimension_names(self, model: SemanticModel, dimension: Dimension) -> list[str]:
         prefixes = self.graph.ways.prefixes(model.name)
@@ -110,41 +125,71 @@ class Defined:
                 found |= {measure.model: None for measure in self.graph.measures(self.graph.metrics[name])}
         return list(found)
 
-    def expression(self, text: str, model: SemanticModel, target: str) -> list[tuple[str, Why]]:
-        """The columns of a model in an expression, each with how it bears on the value."""
-        table = self.table(model.relation)
+    def rows(self, model: SemanticModel, why: Why = "rows") -> Derivation:
+        """The rows of a semantic model's table."""
+        rows = f"rows:{self.table(model.relation)}"
+        return Derivation(self.place(model.relation), ((why, rows),), name=f"semantic_model:{model.name}")
+
+    def column(self, model: SemanticModel, name: str) -> Derivation:
+        """A column of a semantic model's table."""
+        id = f"column:{self.table(model.relation)}.{name.lower()}"
+        return Derivation("", (("identity", id),), name=f"semantic_model:{model.name} {name.lower()}")
+
+    def expression(self, text: str, model: SemanticModel, target: str) -> Derivation:
+        """An expression over the columns of a model, each with how it bears on the value."""
         if text.isidentifier():
-            return [(f"column:{table}.{text.lower()}", "identity")]
+            return self.column(model, text)
         try:
-            tree = self.graph.texts.scalar(text)
+            expression = read_expression(self.graph.texts.scalar(text))
         except Refused as refused:
             self.miss(target, f"its expr is not read: {refused}")
-            return []
-        return [(f"column:{table}.{name}", why) for name, why in columns_of(tree)]
+            return Derivation(" ".join(text.split()))
+        flag, parts = flag_of(expression.tree), []
+        for leaf, why in expression.leaves:
+            column, fields = root_of(leaf) or (leaf, ())
+            is_key = isinstance(expression.tree, exp.Tuple)  # a composite one
+            why = "identity" if is_key else why if flag is expression.tree else bearing(leaf, flag)
+            parts.append((why, field_of(self.column(model, column.name), fields)))
+        return Derivation("" if expression.text == PLACE else expression.text, tuple(parts))
 
-    def link_seen(self, attribute: Attribute, target: str, why: Why) -> None:
+    def spine(self, spine: TimeSpine, grain: str | None = None) -> Derivation:
+        """The time spine; for a custom grain, with its column."""
+        table = self.table(spine.relation)
+        names = [spine.column, *(column for name, column in spine.custom if name == grain)]
+        parts: list[Part] = [("join", f"column:{table}.{name.lower()}") for name in names]
+        text = f"{self.place(spine.relation)} {spine.grain} {names}"
+        return Derivation(text, (*parts, ("join", f"rows:{table}")), name=f"time_spine:{spine.grain}")
+
+    def seen(self, attribute: Attribute, why: Why) -> Derivation:
         """A dimension or entity as facts see it, with the keys by which they get there, and the rows that they find."""
+        parts: list[Part] = []
         match attribute.element:
             case Dimension(name=name):
-                self.link(self.dimension(attribute.model, name), target, why)
+                parts.append((why, self.dimension(attribute.model, name)))
             case Entity(name=name):
-                self.link(f"entity:{attribute.model}.{name}", target, why)
+                parts.append((why, f"entity:{attribute.model}.{name}"))
         here = attribute.home
         for hop in attribute.hops:
-            self.link([f"entity:{here}.{hop.entity}", f"entity:{hop.model}.{hop.entity}"], target, "join")
-            self.link(f"rows:{self.table(self.graph.models[hop.model].relation)}", target, "join")
+            there = self.graph.models[hop.model]
+            parts += [("join", f"entity:{here}.{hop.entity}"), ("join", f"entity:{hop.model}.{hop.entity}")]
+            parts.append(("join", self.rows(there, "join")))
+            parts += [("join", self.dimension(there.name, each.name)) for each in there.dimensions if each.validity]
             here = hop.model
+        return Derivation(f"{attribute.grain} {attribute.part} {attribute.component}", tuple(parts))
 
-    def link_items(self, items: Iterable[Item | MetricItem], homes: Iterable[str], target: str, why: Why) -> None:
+    def items(self, items: Iterable[Item | MetricItem], homes: Iterable[str], target: str, why: Why) -> Iterator[Part]:
         """What stands in a filter or a group-by, seen from the facts of each of `homes`."""
         for item in items:
             asked = item.metric if isinstance(item, Item) and item.metric else item
             if isinstance(asked, MetricItem):
                 if asked.metric in self.graph.metrics:
-                    self.link(self.metric(asked.metric), target, "filter" if why == "filter" else "group_by")
-                    self.link_items(asked.group_by, homes, target, "join")
+                    yield "filter" if why == "filter" else "group_by", self.metric(asked.metric)
+                    yield from self.items(asked.group_by, homes, target, "join")
                 continue
-            segments, _ = self.graph.split_grain(asked.segments)
+            segments, grain = self.graph.split_grain(asked.segments)
+            grain = asked.grain or grain
+            if grain in self.graph.custom_grains:
+                yield "identity", self.spine(self.graph.custom_grains[grain], grain)
             if segments == (METRIC_TIME,):
                 continue  # each measure is linked to its own time
             for home in homes:
@@ -152,25 +197,22 @@ class Defined:
                 if found is None:
                     self.miss(target, f"{asked} cannot be found from semantic model {home!r}")
                 else:
-                    self.link_seen(found, target, why)
+                    yield "identity", Derivation(f"{grain} {asked.part}", (("identity", self.seen(found, why)),))
 
-    def link_filters(self, texts: Iterable[str], homes: Iterable[str], target: str) -> None:
+    def filters(self, texts: Iterable[str], homes: Iterable[str], target: str) -> Part:
+        """Conditions, all of which hold: in any order."""
+        return "identity", Derivation("filters", tuple(self._filters(texts, homes, target)), ordered=False)
+
+    def _filters(self, texts: Iterable[str], homes: Iterable[str], target: str) -> Iterator[Part]:
         for text in texts:
+            parts: list[Part] = []
+            words = " ".join(text.split())
             try:
-                self.link_items(references_of(text), homes, target, "filter")
+                parts += self.items(references_of(text), homes, target, "filter")
+                words = text_of(self.graph.texts.filter(text).tree.unnest())
             except GemelError as error:
                 self.miss(target, error.message)
-
-
-def columns_of(tree: exp.Expr) -> list[tuple[str, Why]]:
-    """The names of the columns in an expression over one table, in lower case, each with how it bears on the value."""
-    if isinstance(tree, exp.Column):
-        return [(tree.name.lower(), "identity")]
-    if isinstance(tree, exp.Tuple):  # a composite key
-        return [(column.name.lower(), "identity") for column in tree.find_all(exp.Column)]
-    tree = flag_of(tree.unnest())
-    found = dict.fromkeys((column.name.lower(), bearing(column, tree)) for column in tree.find_all(exp.Column))
-    return list(found)
+            yield "identity", Derivation(words, tuple(parts))
 
 
 def flag_of(tree: exp.Expr) -> exp.Expr:
@@ -183,102 +225,156 @@ def flag_of(tree: exp.Expr) -> exp.Expr:
 
 
 def _model(defined: Defined, model: SemanticModel) -> None:
+    about = About("semantic_model", model.name)
+    node = Node("semantic_model", model.name, words=_words(model), about=about)
+    defined.add_unlisted(node, f"{defined.place(model.relation)} {model.primary_entity}")
     for dimension in model.dimensions:
         id = defined.dimension(model.name, dimension.name)
         names = [*defined.dimension_names(model, dimension), dimension.name]
-        defined.add(Node("dimension", id.partition(":")[2], dimension.description), *names[:-2], names[-1])
+        text = " ".join(["dimension", *filter(None, (dimension.grain, dimension.validity))])
+        derivation = Derivation(
+            f"{text} partition" if dimension.is_partition else text,
+            (("identity", defined.expression(dimension.expr, model, id)),),
+        )
+        about = About("semantic_model", model.name, dimension.name)
+        node = Node("dimension", id.partition(":")[2], dimension.description, words=_words(dimension), about=about)
+        defined.add(node, derivation, *names[:-2], names[-1])
         defined.weak[f"{model.name}.{dimension.name}"][id] = None
-        for column, why in defined.expression(dimension.expr, model, id):
-            defined.link(column, id, why)
     for entity in model.entities:
-        node = Node("entity", f"{model.name}.{entity.name}", entity.description)
+        about = About("semantic_model", model.name, entity.name)
+        name = f"{model.name}.{entity.name}"
+        node = Node("entity", name, entity.description, words=_words(entity), about=about)
+        expression = defined.expression(entity.expr, model, node.id)
         defined.nodes[node.id] = node
+        defined.derivations[node.id] = Derivation(f"entity {entity.type}", (("identity", expression),))
         defined.names[entity.name][node.id] = None
         defined.weak[node.name][node.id] = None
-        for column, why in defined.expression(entity.expr, model, node.id):
-            defined.link(column, node.id, why)
 
 
 def _measure(defined: Defined, measure: Measure) -> None:
     model = defined.graph.models[measure.model]
-    id = defined.add(Node("measure", measure.name, measure.description))
-    defined.weak[f"{model.name}.{measure.name}"][id] = None
-    for column, why in defined.expression(measure.expr, model, id):
-        defined.link(column, id, why if why in ("conditional", "window") else "aggregation")
-    defined.link(f"rows:{defined.table(model.relation)}", id, "rows")
+    node = Node("measure", measure.name, measure.description)
+    parts: list[Part] = [("aggregation", defined.expression(measure.expr, model, node.id))]
+    parts.append(("identity", defined.rows(model)))
     if any(dimension.name == measure.time_dimension for dimension in model.dimensions):
-        defined.link(defined.dimension(model.name, measure.time_dimension), id, "group_by")
+        parts.append(("group_by", defined.dimension(model.name, measure.time_dimension)))
     if measure.non_additive is not None:
         for name in (measure.non_additive.dimension, *measure.non_additive.groupings):
             if defined.graph.dimension(model.name, name) is not None:
-                defined.link(defined.dimension(model.name, name), id, "window")
+                parts.append(("window", defined.dimension(model.name, name)))
             elif defined.graph.entity(model.name, name) is not None:
-                defined.link(f"entity:{model.name}.{name}", id, "window")
+                parts.append(("window", f"entity:{model.name}.{name}"))
+    choice = measure.non_additive.choice if measure.non_additive else None
+    defined.add(node, Derivation(f"measure {measure.agg} {measure.percentile} {choice}", tuple(parts)))
+    defined.weak[f"{model.name}.{measure.name}"][node.id] = None
 
 
 def _metric(defined: Defined, metric: Metric) -> None:
     owner = metric.meta.get("owner")
-    about = metric.description or metric.label
-    id = defined.add(Node("metric", metric.name, about, owner=owner if isinstance(owner, str) else None))
+    about = About("metric", metric.name)
+    node = Node(
+        "metric",
+        metric.name,
+        metric.description or metric.label,
+        owner=owner if isinstance(owner, str) else None,
+        words=_words(metric),
+        about=None if metric.private else about,
+    )
+    parts: list[Part] = []
+    text = f"metric {metric.type} {metric.time_granularity}"
     try:
-        defined.link_filters(metric.filters, defined.homes([metric.name]), id)
-        _definition(defined, metric, id)
+        parts.append(defined.filters(metric.filters, defined.homes([metric.name]), node.id))
+        parts += _definition(defined, metric, node.id)
+        text += f" {_settings(defined, metric.definition)}"
     except GemelError as error:
-        defined.miss(id, error.message)
+        defined.miss(node.id, error.message)
+    defined.add(node, Derivation(text, tuple(parts)))
 
 
-def _definition(defined: Defined, metric: Metric, id: str) -> None:
+def _settings(defined: Defined, definition: MetricDefinition) -> str:
+    """What a metric says besides what it is made of."""
+    made_of = (definition.measure, definition.inputs, *definition.inputs)
+    words = {
+        each.name: value for each in fields(definition) if (value := getattr(definition, each.name)) not in made_of
+    }
+    if definition.expr is not None:
+        try:
+            words["expr"] = read_expression(defined.graph.texts.scalar(definition.expr)).text
+        except Refused:
+            words["expr"] = " ".join(definition.expr.split())
+    return " ".join(f"{name} {value}" for name, value in words.items())
+
+
+def _definition(defined: Defined, metric: Metric, id: str) -> Iterator[Part]:
     definition = metric.definition
     if definition.measure is not None:
-        why: Why = "identity" if definition.fill_nulls_with is None else "transformation"
-        defined.link(f"measure:{definition.measure.name}", id, why)
-    _inputs(defined, definition.inputs, id, "transformation" if definition.is_formula else "aggregation")
+        yield (
+            "identity" if definition.fill_nulls_with is None else "transformation",
+            f"measure:{definition.measure.name}",
+        )
+    for used in _in_order(defined, definition):
+        yield from _input(defined, used, id, "transformation" if definition.is_formula else "aggregation")
     if definition.on_spine:
-        _spine(defined, metric, id)
+        for measure in defined.graph.measures(metric):
+            grain = defined.graph.time_dimension(measure).grain or "day"
+            yield "identity", defined.spine(defined.graph.spine(grain))
     for used, elements in definition.matched:
         for home in defined.homes([used.name]):
             for name in elements:
                 if defined.graph.dimension(home, name) is not None:
-                    defined.link(defined.dimension(home, name), id, "join")
+                    yield "join", defined.dimension(home, name)
                 else:
-                    defined.link_items([parse_item(name)], [home], id, "join")
+                    yield from defined.items([parse_item(name)], [home], id, "join")
 
 
-def _inputs(defined: Defined, inputs: Iterable[MetricInput], id: str, why: Why) -> None:
-    for used in inputs:
-        if used.name not in defined.graph.metrics:
-            defined.miss(id, f"there is no metric {used.name!r}")
-            continue
-        defined.link(defined.metric(used.name), id, why)
-        defined.link_filters((*used.filters, *_bare_filters(defined, used)), defined.homes([used.name]), id)
+def _in_order(defined: Defined, definition: MetricDefinition) -> Iterator[MetricInput]:
+    """The inputs of a formula in the order in which it names them, whatever it calls them; then the others."""
+    by_handle = {used.handle.lower(): used for used in definition.inputs}
+    if definition.expr is None or len(by_handle) < len(definition.inputs):
+        yield from definition.inputs
+        return
+    try:
+        leaves = read_expression(defined.graph.texts.scalar(definition.expr)).leaves
+    except Refused:
+        leaves = ()
+    named = [leaf.name.lower() for leaf, _ in leaves]
+    yield from (by_handle[name] for name in named if name in by_handle)
+    yield from (used for handle, used in by_handle.items() if handle not in named)
 
 
-def _bare_filters(defined: Defined, used: MetricInput) -> Iterator[str]:
-    metric = defined.graph.metrics[used.name]
-    if metric.bare_measure is not None:
-        yield from metric.filters
-
-
-def _spine(defined: Defined, metric: Metric, id: str) -> None:
-    """The time spine that the metric is put on when it is asked by time."""
-    for measure in defined.graph.measures(metric):
-        grain = defined.graph.time_dimension(measure).grain or "day"
-        fit = [spine for spine in defined.graph.spines if defined.graph.spine(grain) == spine]
-        for spine in fit:
-            table = defined.table(spine.relation)
-            defined.link([f"column:{table}.{spine.column.lower()}", f"rows:{table}"], id, "join")
+def _input(defined: Defined, used: MetricInput, id: str, why: Why) -> Iterator[Part]:
+    inner = defined.graph.metrics.get(used.name)
+    if inner is None:
+        defined.miss(id, f"there is no metric {used.name!r}")
+        return
+    is_bare = inner.bare_measure is not None
+    filters = defined.filters((*used.filters, *(inner.filters if is_bare else ())), defined.homes([used.name]), id)
+    text = f"{used.moved} {_settings(defined, inner.definition) if is_bare else ''}"
+    yield "identity", Derivation(text, ((why, defined.metric(used.name)), filters))
 
 
 def _saved_query(defined: Defined, query: SavedQuery) -> None:
-    id = defined.add(Node("saved_query", query.name, query.description or query.label))
-    defined.link([defined.metric(name) for name in query.metrics if name in defined.graph.metrics], id, "identity")
+    about = About("saved_query", query.name)
+    node = Node("saved_query", query.name, query.description or query.label, words=_words(query), about=about)
+    known = [name for name in query.metrics if name in defined.graph.metrics]
+    parts: list[Part] = [("identity", defined.metric(name)) for name in known]
+    keys, orders = [*query.group_by], [*query.order_by]
     try:
         homes = defined.homes(query.metrics) or list(defined.graph.models)
         items = [parse_item(text) for text in query.group_by]
-        defined.link_items(items, homes, id, "identity")
-        defined.link_filters(query.where, homes, id)
-        asked = {*query.metrics, *(str(item) for item in items)}
-        orders = [parse_order(text).key for text in query.order_by]
-        defined.link_items([key for key in orders if str(key) not in asked], homes, id, "sort")
+        keys = [str(item) for item in items]
+        parts += defined.items(items, homes, node.id, "identity")
+        parts.append(defined.filters(query.where, homes, node.id))
+        asked = {*query.metrics, *keys}
+        by = [parse_order(text) for text in query.order_by]
+        orders = [f"{each.key} {each.descending}" for each in by]
+        parts += defined.items([each.key for each in by if str(each.key) not in asked], homes, node.id, "sort")
     except GemelError as error:
-        defined.miss(id, error.message)
+        defined.miss(node.id, error.message)
+    text = f"saved query {query.metrics} {keys} {orders} {query.limit} {query.exports}"
+    defined.add(node, Derivation(text, tuple(parts)))
+
+
+def _words(defined: SemanticModel | Dimension | Entity | Metric | SavedQuery) -> str:
+    """Its label and description."""
+    return f"{defined.label or ''}\n{' '.join((defined.description or '').split())}"

@@ -3,9 +3,13 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
-from gemel.tracing.derivations import DIRECT, Why
+from gemel.errors import About
+from gemel.tracing.derivations import DIRECT, Derivation, Digests, OwnDigests, Why
+
+if TYPE_CHECKING:
+    from gemel.graph.tables import DbtTables
 
 Kind = Literal[
     "source",
@@ -14,6 +18,8 @@ Kind = Literal[
     "model",
     "column",
     "rows",
+    "semantic_model",
+    "time_spine",
     "measure",
     "dimension",
     "entity",
@@ -36,7 +42,11 @@ VALUE: frozenset[Why] = DIRECT | {"conditional", "window"}
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One thing in a project. `generated` is what gemel makes of another node, under whose name people know it."""
+    """One thing in a project. `generated` is what gemel makes of another node, under whose name people know it.
+
+    `words` are what it says for people: its label, its description. `about` is where it is written; None of what
+    nobody wrote.
+    """
 
     kind: Kind
     name: str
@@ -45,6 +55,8 @@ class Node:
     file: str | None = None
     url: str | None = None
     generated: bool = False
+    words: str = field(default="", compare=False)
+    about: About | None = field(default=None, compare=False)
 
     @property
     def id(self) -> str:
@@ -93,31 +105,20 @@ class Impact:
     gaps: tuple[Gap, ...] = ()
 
 
-class Tables(Protocol):
-    """dbt's tables with their columns and rows, whose edges are found when they are asked for."""
-
-    def node(self, id: str) -> Node | None: ...
-    def into(self, id: str) -> tuple[Edge, ...]: ...
-    def out_of(self, id: str) -> tuple[Edge, ...]: ...
-    def parts(self, id: str) -> tuple[str, ...]: ...
-    def gaps(self, id: str) -> tuple[Gap, ...]: ...
-    def nodes(self) -> Mapping[str, str]: ...
-    def place(self, name: str) -> str | None: ...
-    def columns(self, name: str) -> tuple[str, ...]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What the definitions say: their nodes by id, the edges between them and from columns, and what is not known.
+    """What the definitions say: their nodes by id, how each is derived, and what is not known.
 
-    `names` are other words for a node's id; `weak` are those that count only where no other word fits.
+    `names` are other words for a node's id; `weak` are those that count only where no other word fits. `unlisted` are
+    the semantic models and time spines, which are no nodes on a way: they have a text of their own.
     """
 
     nodes: Mapping[str, Node]
-    edges: tuple[Edge, ...]
+    derivations: Mapping[str, Derivation]
     gaps: tuple[Gap, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     weak: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unlisted: Mapping[str, Node] = field(default_factory=dict)
 
 
 IMPACTED: tuple[Kind, ...] = (
@@ -136,19 +137,26 @@ IMPACTED: tuple[Kind, ...] = (
 
 
 class Lineage:
-    """The whole graph. Definitions are in it at once; a table's SQL is looked at when a way leads over it."""
+    """The whole graph. Definitions are in it at once; a table's SQL is looked at when a way leads over it.
 
-    def __init__(self, definitions: Definitions, tables: Tables) -> None:
+    An edge leads into a node from each that its derivation uses, and a node means what its derivation says of what
+    those mean: the two cannot disagree.
+    """
+
+    def __init__(self, definitions: Definitions, tables: "DbtTables") -> None:
         self.definitions = definitions
         self.tables = tables
-        self._into: dict[str, list[Edge]] = defaultdict(list)
         self._out_of: dict[str, list[Edge]] = defaultdict(list)
-        for edge in dict.fromkeys(definitions.edges):
-            self._into[edge.target].append(edge)
-            self._out_of[edge.source].append(edge)
+        for id, derivation in definitions.derivations.items():
+            for source, why in derivation.uses:
+                self._out_of[source].append(Edge(source, id, why))
         self._gaps: dict[str, list[Gap]] = defaultdict(list)
         for gap in definitions.gaps:
             self._gaps[gap.node].append(gap)
+        self._meanings: dict[str, str] = {}
+        self._pending: set[str] = set()
+        self._digests = Digests(self._meaning_of)
+        self._own = OwnDigests()
 
     def node(self, id: str) -> Node:
         """Raises KeyError for an id that nothing has; `find` is for what people write."""
@@ -166,9 +174,47 @@ class Lineage:
 
         return find(self, name)
 
+    def derivation(self, id: str) -> Derivation | None:
+        """How a node is derived; None for the id of nothing."""
+        return self.definitions.derivations.get(id) or self.tables.derivation(id)
+
+    def own(self, id: str) -> str:
+        """A digest of what a node says itself: what it is made of stands there by its name."""
+        derivation = self.derivation(id)
+        return self.own_of(derivation) if derivation is not None else ""
+
+    def own_of(self, derivation: Derivation) -> str:
+        """The same of a derivation."""
+        return self._own(derivation)
+
+    def meaning(self, id: str) -> str:
+        """A digest that changes with all that a node is computed from, down to the sources, and with nothing else."""
+        waiting = [id]
+        while waiting:  # not by calls: models and metrics stand on each other hundreds deep
+            each = waiting[-1]
+            derivation = self.derivation(each) if each not in self._meanings else None
+            if derivation is None:
+                self._meanings.setdefault(waiting.pop(), each)
+                continue
+            self._pending.add(each)
+            below = [id for id, _ in derivation.uses if id not in self._meanings and id not in self._pending]
+            if below:
+                waiting += below
+                continue
+            self._meanings[waiting.pop()] = self._digests(derivation)
+            self._pending.discard(each)
+        return self._meanings[id]
+
+    def _meaning_of(self, id: str) -> str:
+        if id in self._pending:  # metrics in a circle
+            return self._meanings.get(id, id)
+        return self._meanings.get(id) or self.meaning(id)
+
     def parents(self, node: str) -> tuple[Edge, ...]:
         """The edges into a node, by its id: those by which it is made of others first."""
-        return _sorted([*self._into.get(node, ()), *self.tables.into(node)])
+        derivation = self.definitions.derivations.get(node)
+        own = [Edge(source, node, why) for source, why in derivation.uses] if derivation is not None else []
+        return _sorted([*own, *self.tables.into(node)])
 
     def children(self, node: str) -> tuple[Edge, ...]:
         """The edges out of a node, by its id."""
@@ -203,7 +249,7 @@ class Lineage:
         for node in nodes:
             starts += self.tables.parts(node.id)
             if node.kind == "feature_view":
-                starts += [edge.source for edge in self._into.get(node.id, ()) if edge.why == "part"]
+                starts += [edge.source for edge in self.parents(node.id) if edge.why == "part"]
         return tuple(dict.fromkeys(starts))
 
     def _walked(

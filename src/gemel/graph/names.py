@@ -5,7 +5,7 @@ from typing import get_args
 from gemel.errors import QueryError, UnknownNameError, did_you_mean
 from gemel.graph.graph import Kind, Lineage, Node
 
-_KINDS = tuple(kind for kind in get_args(Kind) if kind != "rows")
+_KINDS = tuple(kind for kind in get_args(Kind) if kind not in ("rows", "semantic_model", "time_spine"))
 
 
 def find(lineage: Lineage, name: str) -> tuple[Node, ...]:

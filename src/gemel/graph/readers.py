@@ -1,19 +1,25 @@
 """Who reads what the definitions make: features with their views and services, views for BI tools, exposures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 from gemel.compiler.features.histories import own_row
-from gemel.compiler.features.moments import known_at, side
+from gemel.compiler.features.moments import known_at, side, sight
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute
-from gemel.dbt.dag import Exposure, Table
-from gemel.errors import GemelError, Place
+from gemel.errors import About, GemelError
 from gemel.features.bound import Bound, BoundService, BoundView
 from gemel.features.descriptions import describe
 from gemel.graph.definitions import Defined
 from gemel.graph.graph import Node
 from gemel.on_demand.binding import BoundOnDemand
-from gemel.spec.feature_views import DimensionFeature, Feature, MetricFeature
+from gemel.spec import project as dbt
+from gemel.spec.feature_views import DimensionFeature, Feature, MetricFeature, OnDemandFeature
+from gemel.tracing.derivations import Derivation, Part
+from gemel.tracing.expressions import text_of
+
+VIEWS = ("feature_view", "saved_query", "wide_view_of")
+"""What gemel says of a dbt model that is the table of a feature view or BI view."""
 
 
 def define_readers(defined: Defined, bound: Bound) -> dict[str, Node]:
@@ -24,135 +30,164 @@ def define_readers(defined: Defined, bound: Bound) -> dict[str, Node]:
         _on_demand(defined, on_demand)
     for service in bound.services:
         _service(defined, service)
-    ours = {table.id: node for table in defined.dag.tables.values() if (node := _ours(defined, table)) is not None}
-    for exposure in defined.dag.exposures:
+    ours = {table.id: node for table in defined.dbt.nodes.values() if (node := _ours(defined, table)) is not None}
+    for exposure in defined.dbt.exposures:
         _exposure(defined, exposure, ours)
     return ours
 
 
 def _on_demand(defined: Defined, view: BoundOnDemand) -> None:
-    id = defined.add(Node("feature_view", view.name, view.description, view.owner, _file(view.place)))
+    _add_whole(defined, "feature_view", view, f"on-demand view {sorted(view.inputs)}", view.feature_names)
     for name, type_ in view.inputs:
-        defined.add(Node("input", f"{view.name}.{name}", f"What a request brings, a {type_}."))
+        node = Node("input", f"{view.name}.{name}", f"What a request brings, a {type_}.")
+        defined.add(node, Derivation(f"input {name} {type_}"))
     for feature, parsed in view.expressions():
-        made = defined.add(Node("feature", f"{view.name}.{feature.name}", feature.description), feature.name)
-        defined.link(made, id, "part")
-        for used in parsed.names:
-            defined.link(f"feature:{used}" if "." in used else f"input:{view.name}.{used}", made, "transformation")
+        used = [f"feature:{name}" if "." in name else f"input:{view.name}.{name}" for name in parsed.names]
+        parts: tuple[Part, ...] = tuple(("transformation", id) for id in used)
+        defined.add(
+            _feature_node(view, feature, feature.description), Derivation(text_of(parsed.tree), parts), feature.name
+        )
 
 
 def _service(defined: Defined, service: BoundService) -> None:
-    about = (service.name, service.description, service.owner, _file(service.place))
-    id = defined.add(Node("feature_service", *about))
-    for view, names in service.taken:
-        defined.link([f"feature:{view.name}.{name}" for name in names or view.feature_names], id, "part")
-
-
-def _file(place: Place | None) -> str | None:
-    return place.file if place else None
+    taken = [(view, names or view.feature_names) for view, names in service.taken]
+    names = [f"{view.name}.{name}" for view, names in taken for name in names]
+    _add_whole(defined, "feature_service", service, "feature service", names)
 
 
 def _view(defined: Defined, view: BoundView) -> None:
-    id = defined.add(Node("feature_view", view.name, view.description, view.owner, _file(view.place)))
+    settings = f"{view.entities} {view.schedule} {view.known_at} {view.delay} {view.ttl} {view.online}"
+    text = f"{settings} {view.lookback} {view.freshness} {view.push}"
+    _add_whole(defined, "feature_view", view, text, view.feature_names)
+    of_view = Derivation(settings, name=f"feature_view:{view.name}")
     for feature in view.features:
-        text = describe(defined.graph, feature)
-        made = defined.add(Node("feature", f"{view.name}.{feature.name}", text), feature.name)
-        defined.link(made, id, "part")
+        node = _feature_node(view, feature, describe(defined.graph, feature))
+        parts: list[Part] = [(None, of_view)]
         try:
-            _feature(defined, view, feature, made)
+            parts += _feature(defined, view, feature, node.id)
         except GemelError as error:
-            defined.miss(made, error.message)
+            defined.miss(node.id, error.message)
+        defined.add(node, Derivation(_feature_text(defined, feature), tuple(parts)), feature.name)
 
 
-def _feature(defined: Defined, view: BoundView, feature: Feature, id: str) -> None:
+def _add_whole(
+    defined: Defined,
+    kind: Literal["feature_view", "feature_service"],
+    spec: BoundView | BoundOnDemand | BoundService,
+    text: str,
+    names: Iterable[str],
+) -> None:
+    """What has features in it."""
+    words = f"{spec.description or ''} {spec.owner or ''} {spec.tags}"
+    file = spec.place.file if spec.place else None
+    node = Node(kind, spec.name, spec.description, spec.owner, file, words=words, about=About(kind, spec.name))
+    inside = "" if kind == "feature_service" else f"{spec.name}."
+    parts: tuple[Part, ...] = tuple(("part", f"feature:{inside}{name}") for name in names)
+    defined.add(node, Derivation(text, parts, ordered=False))
+
+
+def _feature_node(view: BoundView | BoundOnDemand, feature: Feature | OnDemandFeature, description: str | None) -> Node:
+    """The sides of a ratio are there with it, and nobody wrote them."""
+    is_side = isinstance(feature, MetricFeature) and feature.part is not None
+    about = None if is_side else About("feature_view", view.name, feature.name)
+    return Node("feature", f"{view.name}.{feature.name}", description, words=feature.description or "", about=about)
+
+
+def _feature_text(defined: Defined, feature: Feature) -> str:
+    match feature:
+        case MetricFeature():
+            return f"feature {sight(defined.graph, feature)} {feature.part} {feature.dtype}"
+        case DimensionFeature(current=current, dtype=dtype):
+            return f"feature {current} {dtype}"
+
+
+def _feature(defined: Defined, view: BoundView, feature: Feature, id: str) -> Iterator[Part]:
     graph = defined.graph
     match feature:
         case MetricFeature():
             metric = graph.metrics[feature.metric]
             part = side(graph, feature) if feature.part else None
-            defined.link(defined.metric(part.name if part else metric.name), id, "aggregation")
+            yield "aggregation", defined.metric(part.name if part else metric.name)
             if part:
-                defined.link_filters((*metric.filters, *part.filters), defined.homes([part.name]), id)
-            measures = graph.measures(graph.metrics[part.name] if part else metric)
-            for measure in measures:
+                yield defined.filters((*metric.filters, *part.filters), defined.homes([part.name]), id)
+            for measure in graph.measures(graph.metrics[part.name] if part else metric):
                 known = known_at(graph, view, measure)
                 if known is not None:
-                    defined.link_seen(known, id, "window")
+                    yield "identity", defined.seen(known, "window")
                 for entity in view.entities:
                     segments = entity_item(graph, entity, metric).segments
                     found: Attribute | None = graph.plain_attribute(measure.model, segments)
                     if found is not None:
-                        defined.link_seen(found, id, "group_by")
+                        yield "identity", defined.seen(found, "group_by")
         case DimensionFeature(dimension=dimension):
             row = own_row(graph, view.entities, dimension)
-            defined.link(defined.dimension(row.model.name, row.dimension.name), id, "identity")
-            rows = f"rows:{defined.table(row.model.relation)}"
-            defined.link([f"entity:{row.model.name}.{row.entity}", rows], id, "join")
-            defined.link([defined.dimension(row.model.name, each.name) for each in row.edges], id, "filter")
+            yield "identity", defined.dimension(row.model.name, row.dimension.name)
+            yield "join", f"entity:{row.model.name}.{row.entity}"
+            yield "join", defined.rows(row.model, "join")
+            yield from (("filter", defined.dimension(row.model.name, each.name)) for each in row.edges)
 
 
-def _ours(defined: Defined, table: Table) -> Node | None:
+def _ours(defined: Defined, table: dbt.Node) -> Node | None:
     """The feature view or BI view that a dbt model is the table of."""
-    said = table.meta.get("gemel")
-    said = said if isinstance(said, dict) else {}
-    view = defined.nodes.get(f"feature_view:{said.get('feature_view')}")
+    meta = table.gemel
+    view = defined.nodes.get(f"feature_view:{meta.get('feature_view')}")
     if view is not None:
         return view
-    query, model = f"saved_query:{said.get('saved_query')}", str(said.get("wide_view_of"))
+    query, model = f"saved_query:{meta.get('saved_query')}", str(meta.get("wide_view_of"))
     if query not in defined.nodes and model not in defined.graph.models:
         return None
-    node = Node("bi_view", table.name, table.description, table.owner, table.file, generated=True)
-    id = defined.add(node)
+    about = About("model", table.unique_name)
+    node = Node("bi_view", table.unique_name, table.description, table.owner, table.file, generated=True, about=about)
     for column in table.columns:
-        defined.weak[f"{table.name}.{column}"][id] = None
+        defined.weak[f"{table.unique_name}.{column}"][node.id] = None
     if query in defined.nodes:
-        defined.link(query, id, "identity")
+        defined.add(node, Derivation(f"view {table.materialized}", (("identity", query),)))
     else:
-        _wide(defined, table, said.get("metrics"), model, id)
+        parts = tuple(_wide(defined, table, meta.get("metrics"), model))
+        defined.add(node, Derivation(f"view {table.materialized} {meta.get('metrics')}", parts))
     return node
 
 
-def _wide(defined: Defined, table: Table, metrics: object, model: str, id: str) -> None:
+def _wide(defined: Defined, table: dbt.Node, metrics: object, model: str) -> Iterator[Part]:
     """A wide view has what the facts of a semantic model are grouped by, and the inputs of the metrics beside it."""
-    told = [str(name) for name in metrics] if isinstance(metrics, dict) else []
-    defined.link([defined.metric(name) for name in told if name in defined.graph.metrics], id, "part")
+    names = [str(name) for name in metrics] if isinstance(metrics, dict) else []
+    yield from (("part", defined.metric(name)) for name in names if name in defined.graph.metrics)
     for column in table.columns:
         segments, _ = defined.graph.split_grain(tuple(column.split("__")))
         found = defined.graph.plain_attribute(model, segments)
         if found is not None:
-            defined.link_seen(found, id, "identity")
+            yield "identity", defined.seen(found, "identity")
 
 
-def _exposure(defined: Defined, exposure: Exposure, ours: dict[str, Node]) -> None:
-    said = exposure.meta.get("gemel")
-    service = f"feature_service:{said.get('feature_service')}" if isinstance(said, dict) else ""
-    about = exposure.description or exposure.label
+def _exposure(defined: Defined, exposure: dbt.Exposure, ours: Mapping[str, Node]) -> None:
+    service = f"feature_service:{exposure.gemel.get('feature_service')}"
     node = Node(
         "exposure",
         exposure.name,
-        about,
+        exposure.description or exposure.label,
         exposure.owner,
         exposure.file,
         exposure.url,
         generated=service in defined.nodes,
+        words=f"{exposure.label} {exposure.description} {exposure.owner} {exposure.maturity}",
+        about=About("exposure", exposure.name),
     )
-    id = defined.add(node)
+    text = f"exposure {exposure.type} {exposure.url}"
     if node.generated:  # it names the tables of the service's views, and the service says which of their columns
-        defined.link(service, id, "identity")
+        defined.add(node, Derivation(text, (("identity", service),)))
     else:
-        defined.link(_of_dbt(exposure.parents, defined, ours), id, "part")
+        ids = _of_dbt(exposure.parents, defined, ours)
+        defined.add(node, Derivation(text, tuple(("part", id) for id in ids), ordered=False))
 
 
-def _of_dbt(ids: Iterable[str], defined: Defined, ours: dict[str, Node]) -> list[str]:
+def _of_dbt(ids: Iterable[str], defined: Defined, ours: Mapping[str, Node]) -> Iterator[str]:
     """The nodes of dbt's ids: `model.shop.orders`, `source.shop.raw.orders`, `metric.shop.revenue`."""
-    found = []
     for id in ids:
         kind, _, name = id.partition(".")
         if id in ours:
-            found.append(ours[id].id)
-        elif id in defined.dag.tables:
-            table = defined.dag.tables[id]
-            found.append(f"{table.kind}:{table.name}")
+            yield ours[id].id
+        elif id in defined.dbt.nodes:
+            table = defined.dbt.nodes[id]
+            yield f"{table.kind}:{table.unique_name}"
         elif (node := f"{kind}:{name.rpartition('.')[2].lower()}") in defined.nodes:
-            found.append(node)
-    return found
+            yield node

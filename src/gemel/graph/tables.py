@@ -1,12 +1,13 @@
-"""dbt's tables in the lineage: which columns and rows each is made of, found when a way leads over it."""
+"""dbt's tables in the graph: how the columns and rows of each are derived, found when a way leads over it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-from gemel.dbt.dag import Dag, Table
 from gemel.graph.graph import TABLES, Edge, Gap, Node
+from gemel.spec import project as dbt
 from gemel.tracing.derivations import Derivation
-from gemel.tracing.relations import Relation
+from gemel.tracing.models import Models, of_whole
+from gemel.tracing.relations import Relation, of_table
 
 
 class DbtTables:
@@ -14,25 +15,32 @@ class DbtTables:
 
     `ours` are those that are a feature view or BI view, by dbt's id: the definitions say what they are made of.
     `used` are the columns that definitions name, by the name of their table, and `features` the ids of all features.
+    `same` are the ids of nodes that another state has alike, down to the sources: they are what they are there, and
+    `other` has read them.
     """
 
     def __init__(
         self,
-        dag: Dag,
+        models: Models,
         ours: Mapping[str, Node],
         used: Mapping[str, Iterable[str]],
         features: frozenset[str],
-        resolve: Callable[["DbtTables", Table], Relation],
+        *,
+        same: frozenset[str] = frozenset(),
+        other: "DbtTables | None" = None,
     ) -> None:
-        self.dag = dag
+        self.project = models.renderer.project
+        self._models = models
         self._ours = ours
         self._used = {name: tuple(dict.fromkeys(columns)) for name, columns in used.items()}
         self._features = features
-        self._resolve = resolve
-        self._children = dag.children()
-        self._named = {table.name: table for table in dag.tables.values() if table.id not in ours}
-        self._tables_of = {node.id: dag.tables[id] for id, node in ours.items()}
+        self._same = same
+        self._other = other
+        nodes = self.project.nodes
+        self._named = {node.unique_name: node for id, node in nodes.items() if id not in ours}
+        self._tables_of = {node.id: nodes[id] for id, node in ours.items()}
         self._relations: dict[str, Relation] = {}
+        self._opened: dict[str, Relation] = {}
         self._edges: dict[str, dict[str, list[Edge]]] = {}
 
     def node(self, id: str) -> Node | None:
@@ -52,24 +60,36 @@ class DbtTables:
 
     def nodes(self) -> dict[str, str]:
         """The ids of all tables, by the names that people call them."""
-        loose = {name: f"model:{name}" for name in self._used if name not in self._named}
-        return loose | {name: f"{table.kind}:{name}" for name, table in self._named.items()}
+        return {name: f"model:{name}" for name in self._used if name not in self._named} | self.named()
+
+    def named(self) -> dict[str, str]:
+        """The ids of those that dbt knows."""
+        return {name: f"{table.kind}:{name}" for name, table in self._named.items()}
 
     def place(self, name: str) -> str | None:
         """Where the table of that name, or of the view of that id, is: `market.main.orders`."""
         table = self._tables_of.get(name) or self._named.get(name)
-        return ".".join(part for part in table.place if part) if table and table.place else None
+        if table is None or table.is_ephemeral:
+            return None
+        relation = table.relation
+        return ".".join(part for part in (relation.database, relation.schema, relation.name) if part)
 
-    def id_of(self, table: Table, column: str | None = None) -> str:
-        """The node of a column, or of the table as a whole: a feature or its view where the table is ours."""
-        ours = self._ours.get(table.id)
-        if ours is None:
-            return f"column:{table.name}.{column}" if column is not None else f"{table.kind}:{table.name}"
-        feature = f"feature:{ours.name}.{column}"
-        return feature if ours.kind == "feature_view" and feature in self._features else ours.id
-
-    def rows_of(self, table: Table) -> str:
-        return self._ours[table.id].id if table.id in self._ours else f"rows:{table.name}"
+    def derivation(self, id: str) -> Derivation | None:
+        """How a column, the rows or the whole of a table is derived; None for the id of nothing here."""
+        kind, _, name = id.partition(":")
+        table = self._table(id)
+        if table is None:
+            return Derivation(id) if kind in ("column", "rows", *TABLES) else None
+        if table.id in self._same:
+            return Derivation(f"{table.id} {id}")
+        relation = self.relation(table)
+        match kind:
+            case "column":
+                return relation.get(name.rpartition(".")[2]) or relation.whole
+            case "rows":
+                return relation.rows
+            case _:
+                return relation.whole
 
     def into(self, id: str) -> tuple[Edge, ...]:
         kind, _, name = id.partition(":")
@@ -88,9 +108,8 @@ class DbtTables:
             name = id.partition(":")[2].rpartition(".")[0] if id.startswith("column:") else id.partition(":")[2]
             loose = name in self._used and id.startswith(("column:", "rows:"))
             return (Edge(id, f"model:{name}", "part"),) if loose else ()
-        whole = (Edge(id, self.id_of(table), "part"),) if id.startswith(("column:", "rows:")) else ()
-        below = [self.dag.tables[child] for child in self._children.get(table.id, ())]
-        return (*whole, *(edge for child in below for edge in self._edges_by_source(child).get(id, ())))
+        whole = (Edge(id, self._id_of(table), "part"),) if id.startswith(("column:", "rows:")) else ()
+        return (*whole, *(edge for child in self._below(table) for edge in self._edges_by_source(child).get(id, ())))
 
     def parts(self, id: str) -> tuple[str, ...]:
         """The rows and the known columns of a table."""
@@ -107,8 +126,7 @@ class DbtTables:
         relation = self.relation(table)
         asked = [*table.columns, *self._used.get(name, ())]
         if relation.rest is not None:
-            below = [self.dag.tables[child] for child in self._children.get(table.id, ())]
-            sources = [source for child in below for source in self._edges_by_source(child)]
+            sources = [source for child in self._below(table) for source in self._edges_by_source(child)]
             asked += [each.removeprefix(f"column:{name}.") for each in sources if each.startswith(f"column:{name}.")]
         return tuple(dict.fromkeys((*relation.names, *asked)))
 
@@ -121,8 +139,8 @@ class DbtTables:
             return (Gap(f"model:{owner}", "no manifest.json of dbt's tells of it: run `dbt parse`"),) if loose else ()
         relation = self.relation(table)
         if relation.missed is not None:
-            return (Gap(self.id_of(table), relation.missed),)
-        found = [Gap(self.id_of(table), relation.gaps[""])] if "" in relation.gaps else []
+            return (Gap(self._id_of(table), relation.missed),)
+        found = [Gap(self._id_of(table), relation.gaps[""])] if "" in relation.gaps else []
         column = name.rpartition(".")[2] if kind == "column" else None
         if column is not None and column in relation.gaps:
             found.insert(0, Gap(id, relation.gaps[column]))
@@ -130,47 +148,81 @@ class DbtTables:
             found.insert(0, Gap(id, "its table's SQL has no column of that name"))
         return tuple(found)
 
-    def _has(self, table: Table, column: str) -> bool:
-        """Whether a table's SQL makes a column; some of a snapshot's are dbt's own."""
-        own = table.kind == "snapshot" and column.startswith("dbt_")
-        return own or self.relation(table).get(column) is not None
-
-    def relation(self, table: Table) -> Relation:
+    def relation(self, table: dbt.Node) -> Relation:
         """What a table is derived from; nothing for a source or a seed, which are where lineage begins."""
         waiting = [table]
         while waiting:  # not by calls: models stand on each other hundreds deep
             each = waiting[-1]
-            begins = each.kind in ("source", "seed") or each.id in self._ours
-            above = [] if begins else [p for p in self.parents(each) if p.id not in self._relations]
+            above = [] if self._begins(each) else [p for p in self._above(each) if p.id not in self._relations]
             above = [parent for parent in above if parent not in waiting]
             if above:
                 waiting += above
                 continue
             waiting.pop()
             if each.id not in self._relations:
-                self._relations[each.id] = _BEGINNING if begins else self._resolve(self, each)
+                self._relations[each.id] = self._read(each)
         return self._relations[table.id]
 
-    def parents(self, table: Table) -> list[Table]:
-        return [self.dag.tables[id] for id in table.parents if id in self.dag.tables]
+    def _read(self, table: dbt.Node) -> Relation:
+        if self._begins(table):
+            return of_whole(f"{table.id} {table.relation_name if table.kind == 'source' else table.checksum}")
+        if table.id in self._same and self._other is not None:
+            return self._other.relation(self._other.project.nodes[table.id])
+        return self._models.relation(table, self._open)
 
-    def _table(self, id: str) -> Table | None:
+    def _open(self, table: dbt.Node) -> Relation:
+        """A table as its readers see it, by its columns as far as they are known."""
+        if table.id not in self._opened:
+            # The tables above are read before those below them, but for a model that reads itself.
+            relation = self._relations.get(table.id)
+            closed = relation is not None and bool(relation.names) and relation.rest is None
+            names = relation.names if relation is not None else ()
+            self._opened[table.id] = of_table(
+                self._id_of(table),
+                self._ours[table.id].id if table.id in self._ours else f"rows:{table.unique_name}",
+                lambda name: self._id_of(table, name),
+                names if closed else dict.fromkeys((*names, *table.columns)),
+                closed=closed,
+            )
+        return self._opened[table.id]
+
+    def _begins(self, table: dbt.Node) -> bool:
+        return table.kind in ("source", "seed") or table.id in self._ours
+
+    def _has(self, table: dbt.Node, column: str) -> bool:
+        """Whether a table's SQL makes a column; some of a snapshot's are dbt's own."""
+        own = table.kind == "snapshot" and column.startswith("dbt_")
+        return own or self.relation(table).get(column) is not None
+
+    def _id_of(self, table: dbt.Node, column: str | None = None) -> str:
+        """The node of a column, or of the table as a whole: a feature or its view where the table is ours."""
+        ours = self._ours.get(table.id)
+        if ours is None:
+            name = table.unique_name
+            return f"column:{name}.{column}" if column is not None else f"{table.kind}:{name}"
+        feature = f"feature:{ours.name}.{column}"
+        return feature if ours.kind == "feature_view" and feature in self._features else ours.id
+
+    def _above(self, table: dbt.Node) -> list[dbt.Node]:
+        return [self.project.nodes[id] for id in table.parents if id in self.project.nodes]
+
+    def _below(self, table: dbt.Node) -> list[dbt.Node]:
+        return [self.project.nodes[id] for id in self.project.children.get(table.id, ())]
+
+    def _table(self, id: str) -> dbt.Node | None:
         """The table whose column, rows or self a node is."""
         kind, _, name = id.partition(":")
         if kind == "column":
             name = name.rpartition(".")[0]
         return self._named.get(name) if kind in ("column", "rows", *TABLES) else None
 
-    def _edges_by_source(self, table: Table) -> dict[str, list[Edge]]:
+    def _edges_by_source(self, table: dbt.Node) -> dict[str, list[Edge]]:
         if table.id not in self._edges:
             found: dict[str, list[Edge]] = defaultdict(list)
             self._edges[table.id] = found
             if table.id not in self._ours:
-                for id in (f"rows:{table.name}", *(f"column:{table.name}.{name}" for name in self.columns(table.name))):
+                name = table.unique_name
+                for id in (f"rows:{name}", *(f"column:{name}.{column}" for column in self.columns(name))):
                     for edge in self.into(id):
                         found[edge.source].append(edge)
         return self._edges[table.id]
-
-
-_NOTHING = Derivation("")
-_BEGINNING = Relation({}, _NOTHING, _NOTHING, lambda name: _NOTHING)

@@ -46,17 +46,24 @@ def compose(inner: Why, outer: Why) -> Why:
 _COMPOSED = {(inner, outer): compose(inner, outer) for inner, outer in product(get_args(Why), repeat=2)}
 
 
+Part = tuple["Why | None", "Derivation | str"]
+"""A node's id, or a derivation in turn, with how it bears on the whole; with None it belongs to what the whole means,
+and is no edge."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Derivation:
     """`amount - discount` of orders: the text of a difference, over the columns `column:orders.amount` and the other.
 
-    A part is a node's id, or a derivation in turn, with how it bears on the whole; with None it belongs to what the
-    whole means, and is no edge. `uses` are the ids below, each with how it bears. Without a text and with a single part
-    a derivation is that part. `fields` are the fields of a struct that is built here.
+    Without a text and with a single part a derivation is that part. Parts that are not `ordered` mean the same in any
+    order. One with a `name` is a definition of its own: what is made of it says that name, and means what it means.
+    `fields` are those of a struct that is built here. `uses` are the ids below, each with how it bears.
     """
 
     text: str
-    parts: "tuple[tuple[Why | None, Derivation | str], ...]" = ()
+    parts: tuple[Part, ...] = ()
+    ordered: bool = True
+    name: str | None = None
     fields: "Mapping[str, Derivation]" = field(default_factory=dict)
     uses: Mapping[tuple[str, Why], None] = field(init=False)
 
@@ -90,18 +97,43 @@ class Digests:
         while waiting:  # not by calls: CTEs stand on each other hundreds deep
             each = waiting[-1]
             inner = [p for _, p in each.parts if not isinstance(p, str) and id(p) not in kept]
+            inner = [p for p in inner if not self.replaces(p)]
             if inner:
                 waiting += inner
                 continue
             waiting.pop()
-            if id(each) in kept:
-                continue
-            parts = [(why or "", self._of(p) if isinstance(p, str) else kept[id(p)][1]) for why, p in each.parts]
-            if not each.text and len(parts) == 1:
-                kept[id(each)] = each, parts[0][1]
-            else:
-                kept[id(each)] = each, digest(each.text, *(text for part in parts for text in part))
+            if id(each) not in kept:
+                kept[id(each)] = each, self._digest(each)
         return kept[id(derivation)][1]
+
+    def replaces(self, derivation: Derivation) -> bool:
+        """Whether something stands in place of a part."""
+        return False
+
+    def _digest(self, derivation: Derivation) -> str:
+        parts = []
+        for why, part in derivation.parts:
+            if isinstance(part, str):
+                parts.append((why or "", self._of(part)))
+            elif self.replaces(part):
+                parts.append((why or "", str(part.name)))
+            else:
+                parts.append((why or "", self._kept[id(part)][1]))
+        if not derivation.text and len(parts) == 1:
+            return parts[0][1]
+        if not derivation.ordered:
+            parts.sort()
+        return digest(derivation.text, *(text for part in parts for text in part))
+
+
+class OwnDigests(Digests):
+    """What derivations say themselves: nodes and definitions stand by their names."""
+
+    def __init__(self) -> None:
+        super().__init__(str)
+
+    def replaces(self, derivation: Derivation) -> bool:
+        return derivation.name is not None
 
 
 def digest(*parts: str) -> str:

@@ -1,141 +1,146 @@
-"""A dbt model's SQL to what its columns and rows are made of: as dbt compiled it, or as written where that is plain.
+"""A dbt node to how its columns and rows are derived: as dbt compiled it, or as it is written.
 
-Where it cannot be followed, the reason is kept, and the model comes of its parents as whole tables.
+Where it cannot be followed, the reason is kept, and the node comes of its parents as whole tables.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from sqlglot import exp, maybe_parse, parse
 from sqlglot.errors import SqlglotError
 
-from gemel.dbt.dag import Table
-from gemel.graph.tables import DbtTables
+from gemel.dbt.rendering import Opaque, Renderer, Rendering
+from gemel.spec.project import Node
 from gemel.tracing.derivations import Derivation
 from gemel.tracing.queries import trace
-from gemel.tracing.relations import Relation, Unreadable, of_table
+from gemel.tracing.relations import Relation, Unreadable
+
+NOT_COMPILED = "it is not compiled, and only dbt can render it: run `dbt compile`"
 
 
-def reader(dialect: str) -> Callable[[DbtTables, Table], Relation]:
-    """What follows a model's SQL, which is of that dialect."""
-    everywhere: dict[str, Table] = {}
+@dataclass(frozen=True)
+class Models:
+    """The models of one project. `render` says how their SQL is found: as dbt built them, or as they are written."""
 
-    def resolve(tables: DbtTables, table: Table) -> Relation:
-        if not everywhere:
-            everywhere.update({name: each for each in tables.dag.tables.values() for name in _places(each)[:2]})
+    renderer: Renderer
+    dialect: str
+    render: Callable[[Node], Rendering]
+
+    def relation(self, node: Node, opened: Callable[[Node], Relation]) -> Relation:
+        """`opened` are the nodes that it reads, as the tables that they are in its SQL."""
         try:
-            return _Model(tables, table, dialect, everywhere).relation()
+            traced = self._traced(node, opened)
+            reason = traced.missed
         except Unreadable as unreadable:
             reason = str(unreadable)
         except SqlglotError as error:
             reason = f"its SQL cannot be followed: {_first_line(error)}"
         except RecursionError:
             reason = "its SQL is nested too deep"
-        whole = Derivation("", tuple(("table", tables.id_of(each)) for each in tables.parents(table)))
-        return Relation({}, whole, whole, lambda name: whole, missed=reason)
+        settings = [f"{key}={node.config.get(key)}" for key in _SETTINGS if node.kind == "snapshot"]
+        if reason is not None:
+            parents = [opened(each) for each in self._parents(node)]
+            text = " ".join([self.renderer.text(node), *settings])
+            return of_whole(text, [id for each in parents for id in each.tables], missed=reason)
+        if not settings:
+            return traced
+        rows = Derivation(" ".join(settings), (("identity", traced.rows),))
+        whole = Derivation("snapshot", (("identity", rows), ("identity", traced.whole)))
+        return replace(traced, rows=rows, whole=whole)
 
-    return resolve
-
-
-class _Model:
-    """One model, with the tables that it may name: its parents before others."""
-
-    def __init__(self, tables: DbtTables, table: Table, dialect: str, everywhere: Mapping[str, Table]) -> None:
-        self._tables = tables
-        self._table = table
-        self._dialect = dialect
-        self._notes: dict[str, str] = {}
-        self._everywhere = everywhere
-        self._parents = {name: each for each in tables.parents(table) for name in _names(each, dialect)}
-
-    def relation(self) -> Relation:
-        relation = trace(self._tree(), self._opened)
-        if relation.missed is not None:
-            raise Unreadable(relation.missed)
-        return replace(relation, gaps={**relation.gaps, **self._notes})
-
-    def _tree(self) -> exp.Expr:
-        if self._table.language != "sql":
-            raise Unreadable(f"it is a {self._table.language.capitalize()} model")
-        sql = self._table.sql or self._plain()
+    def parsed(self, rendering: Rendering) -> exp.Expr:
+        """Its one statement, where a node goes by the name of its table. Raises Unreadable."""
         try:
-            statements = [each for each in parse(sql, dialect=self._dialect) if each is not None]
+            statements = [each for each in parse(rendering.sql, dialect=self.dialect) if each is not None]
         except (SqlglotError, ValueError) as error:
             raise Unreadable(f"its SQL cannot be parsed: {_first_line(error)}") from None
         if len(statements) != 1:
             raise Unreadable(f"its SQL is {len(statements)} statements")
+        for table in statements[0].find_all(exp.Table) if rendering.nodes else ():
+            node = self.renderer.project.nodes.get(rendering.nodes.get(table.name, ""))
+            if node is not None and not table.alias:
+                table.set("alias", exp.TableAlias(this=exp.to_identifier(node.relation.name)))
         return statements[0]
 
-    def _plain(self) -> str:
-        """What the user wrote, with its `ref()` and `source()` as names, where nothing else is left to compile."""
-        raw = self._table.raw
-        if not raw:
+    def _traced(self, node: Node, opened: Callable[[Node], Relation]) -> Relation:
+        if node.language != "sql":
+            raise Unreadable(f"it is a {node.language.capitalize()} model")
+        if node.compiled is None and node.raw is None:
             raise Unreadable("target/manifest.json has no SQL of it: run `dbt compile`")
-        text = _LITERAL_BLOCKS.sub(" ", raw)
-        text = _CALL.sub(self._called, text)
-        if "{{" in text or "{%" in text:
-            raise Unreadable("it is not compiled, and has more than ref() and source() in it: run `dbt compile`")
-        return text
+        try:
+            rendering = self.render(node)
+        except Opaque:
+            raise Unreadable(NOT_COMPILED) from None
+        read = _Reading(self, node, rendering, opened)
+        unknown = [] if rendering.is_known else [id for each in self._parents(node) for id in opened(each).tables]
+        relation = trace(self.parsed(rendering), read.table, unknown=unknown)
+        gaps = {**relation.gaps, **read.gaps} | ({} if rendering.is_known else {"": NOT_COMPILED})
+        return replace(relation, gaps=gaps)
 
-    def _called(self, match: re.Match[str]) -> str:
-        """`{{ ref('orders') }}` as dbt would write it: the name of the parent that is meant."""
-        words = re.findall(r"'([^']*)'|\"([^\"]*)\"", match[2])
-        names = [one or other for one, other in words]
-        version = re.search(r"\bv(?:ersion)?\s*=\s*['\"]?(\w+)", match[2])
-        if version and names:
-            names = [name for name in names if name != version[1]] or names
-        for parent in self._tables.parents(self._table):
-            if _is_called(parent, match[1], names, version[1] if version else None):
-                return parent.relation or f"__dbt__cte__{parent.name}"
-        return match[0]
+    def _parents(self, node: Node) -> Iterator[Node]:
+        return (self.renderer.project.nodes[id] for id in node.parents if id in self.renderer.project.nodes)
 
-    def _opened(self, node: exp.Table) -> Relation | None:
-        """A table of dbt's, by its columns as far as they are known."""
-        text = _text(node, self._dialect)
-        found = self._parents.get(text) or self._everywhere.get(text)
-        if found is None and not isinstance(node.this, exp.Func):
-            self._notes.setdefault("", f"it reads {text}, which dbt does not know of")
-        if found is None or found is self._table:
-            return None
-        tables, table = self._tables, found
-        relation = tables.relation(table)
-        closed = bool(relation.names) and relation.rest is None
-        names = relation.names if closed else dict.fromkeys((*relation.names, *table.columns))
-        return of_table(
-            tables.id_of(table), tables.rows_of(table), lambda name: tables.id_of(table, name), names, closed=closed
-        )
+    @cached_property
+    def _by_place(self) -> dict[str, Node]:
+        """The nodes by `market.main.orders` and `main.orders`."""
+        nodes = self.renderer.project.nodes.values()
+        return {name: each for each in nodes if each.relation_name for name in _places(each)[:2]}
 
 
-def _is_called(table: Table, call: str, names: list[str], version: str | None) -> bool:
-    """Whether `ref()` or `source()` with these names means a table."""
-    if table.kind == "source":
-        return call == "source" and table.name == ".".join(names)
-    plain = table.name.removeprefix(f"{table.package}.")
-    base, _, its = plain.rpartition(".v")
-    wanted = names[-1] if names else ""
-    if len(names) > 1 and names[0] != table.package:
-        return False
-    return call == "ref" and (wanted == plain or (wanted == base and version in (None, its)))
+class _Reading:
+    """One model's SQL, whose names of tables stand for nodes."""
+
+    def __init__(self, models: Models, node: Node, rendering: Rendering, opened: Callable[[Node], Relation]) -> None:
+        self._models = models
+        self._node = node
+        self._rendering = rendering
+        self._opened = opened
+        self.gaps: dict[str, str] = {}
+
+    def table(self, table: exp.Table) -> Relation | None:
+        """None for what is no node, and for the model itself, of which an incremental one may take its last rows."""
+        named = self._rendering.nodes.get(table.name)
+        if named is not None:
+            parent = self._models.renderer.project.nodes.get(named)
+            return self._opened(parent) if parent is not None else of_whole(named)
+        text = _text(table, self._models.dialect)
+        node = self._parents.get(text) or self._models._by_place.get(text)
+        if node is None and not isinstance(table.this, exp.Func):
+            self.gaps.setdefault("", f"it reads {text}, which dbt does not know of")
+        return self._opened(node) if node is not None and node is not self._node else None
+
+    @cached_property
+    def _parents(self) -> dict[str, Node]:
+        """The nodes that the model says it reads, by every way in which its SQL may name them."""
+        parents = self._models._parents(self._node)
+        return {name: each for each in parents for name in _names(each, self._models.dialect)}
 
 
-_LITERAL_BLOCKS = re.compile(r"\{#.*?#\}|\{\{-?\s*config\s*\((?:[^{}]|\{[^{}]*\})*\)\s*-?\}\}", re.DOTALL)
-_CALL = re.compile(r"\{\{-?\s*(ref|source)\s*\(([^(){}]*)\)\s*-?\}\}")
+def of_whole(text: str, tables: Iterable[str] = (), *, missed: str | None = None) -> Relation:
+    """A table that is not looked into, of which there is only a text: it comes of some others as a whole."""
+    whole = Derivation(text, tuple(("table", id) for id in dict.fromkeys(tables)))
+    return Relation({}, whole, whole, lambda name: Derivation(name, (("identity", whole),)), missed=missed)
 
 
-def _names(table: Table, dialect: str) -> list[str]:
-    """The ways in which the SQL of its children may name a table."""
-    names = [*_places(table), f"__dbt__cte__{table.name}".lower()]
-    if table.relation:
+_SETTINGS = ("strategy", "unique_key", "check_cols", "updated_at")
+"""What says which rows a snapshot keeps."""
+
+
+def _names(node: Node, dialect: str) -> list[str]:
+    names = [*_places(node), f"__dbt__cte__{node.name}".lower()]
+    if node.relation_name:
         with suppress(SqlglotError, ValueError):  # then nothing that can be parsed has it
-            names.append(_text(maybe_parse(table.relation, into=exp.Table, dialect=dialect), dialect))
+            names.append(_text(maybe_parse(node.relation_name, into=exp.Table, dialect=dialect), dialect))
     return names
 
 
-def _places(table: Table) -> list[str]:
+def _places(node: Node) -> list[str]:
     """`market.main.orders`, `main.orders`, `orders`"""
-    parts = [part.lower() for part in table.place or () if part]
+    relation = node.relation
+    parts = [part.lower() for part in (relation.database, relation.schema, relation.name) if part]
     return [".".join(parts[start:]) for start in range(len(parts))]
 
 

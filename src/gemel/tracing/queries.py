@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from gemel.dbt.rendering import UNKNOWN
-from gemel.tracing.derivations import Derivation
+from gemel.tracing.derivations import Derivation, Part
 from gemel.tracing.expressions import read_expression, spell_windows, text_of
 from gemel.tracing.pivots import pivot
 from gemel.tracing.relations import (
-    Part,
     Relation,
     Unreadable,
     all_parts,
@@ -113,7 +112,8 @@ class _Tracer:
             return Derivation(word, all_parts("identity", found)) if found else None
 
         rows: tuple[Part, ...] = (("identity", left.rows), ("identity", right.rows))
-        every = [*(each for pair in pairs.values() for each in pair), *open_wholes(sides)]
+        known = [each for pair in pairs.values() for each in pair]
+        every = [*([] if both_open else known), *open_wholes(sides)]
         if isinstance(query, exp.Union):
             columns = {name: Derivation(word, all_parts("identity", pair)) for name, pair in pairs.items()}
             rows += all_parts("group_by", every) if distinct else ()

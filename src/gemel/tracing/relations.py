@@ -5,9 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from gemel.tracing.derivations import Derivation, Why, of_node
-
-Part = tuple[Why | None, Derivation | str]
+from gemel.tracing.derivations import Derivation, Part, Why, of_node
 
 
 class Unresolved(ValueError):
@@ -130,13 +128,11 @@ def joined(
     columns: Mapping[str, Derivation],
     rows: Derivation,
     rest: Callable[[str], Derivation | None] | None,
-    wholes: Sequence[Derivation] | None = None,
 ) -> Relation:
-    """What a query makes of some relations. `wholes` stand for the columns that are not known."""
+    """What is made of some relations, as a whole of their wholes where not all columns are known."""
     relations = tuple(relations)
-    others = wholes if wholes is not None else [each.whole for each in relations] if rest is not None else []
+    whole = whole_of(rows, columns) if rest is None else whole_of(rows, {}, *(each.whole for each in relations))
     gaps = {name: reason for each in relations for name, reason in each.gaps.items()}
     missed = [each.missed for each in relations if each.missed is not None]
-    gaps |= {"": missed[0]} if missed else {}
     tables = tuple(dict.fromkeys(id for each in relations for id in each.tables))
-    return Relation(columns, rows, whole_of(rows, columns, *others), rest, tables, gaps)
+    return Relation(columns, rows, whole, rest, tables, gaps | ({"": missed[0]} if missed else {}))

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from gemel.dbt.rendering import UNKNOWN
-from gemel.tracing.derivations import Derivation
+from gemel.tracing.derivations import Derivation, Part
 from gemel.tracing.expressions import PLACE, Expression, read_expression, root_of
-from gemel.tracing.relations import Part, Relation, Unreadable, Unresolved, all_parts, anything, open_wholes
+from gemel.tracing.relations import Relation, Unreadable, Unresolved, all_parts, anything, open_wholes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Scope:
         parts = self.parts(expression)
         if expression.text == PLACE and isinstance(lone := parts[0][1], Derivation):
             return lone  # a column alone is what it is
-        return Derivation(expression.text, parts, dict(self._fields(expression.tree)))
+        return Derivation(expression.text, parts, fields=dict(self._fields(expression.tree)))
 
     def parts(self, expression: Expression) -> tuple[Part, ...]:
         """What stands at the places of an expression. Raises Unresolved."""

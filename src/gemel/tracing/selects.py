@@ -6,18 +6,17 @@ from dataclasses import replace
 from sqlglot import exp
 
 from gemel.dbt.rendering import UNKNOWN
-from gemel.tracing.derivations import Derivation
+from gemel.tracing.derivations import Derivation, Part
 from gemel.tracing.expressions import Expression, read_expression, root_of
 from gemel.tracing.relations import (
     TWICE,
-    Part,
     Relation,
     Unreadable,
     Unresolved,
     all_parts,
     anything,
-    joined,
     open_wholes,
+    whole_of,
 )
 from gemel.tracing.scopes import Scope
 
@@ -45,8 +44,9 @@ def select(tree: exp.Select, scope: Scope, source: Source) -> Relation:
         rows = sources[0].rows  # whatever is computed beside
     else:
         rows = Derivation(f"rows {len(sources)}", (*parts, *deciding))
-    relation = joined(sources, items.columns, rows, items.rest if items.open else None, items.wholes)
-    return replace(relation, gaps=scope.gaps)
+    whole = whole_of(rows, items.written, *items.wholes)
+    tables = tuple(dict.fromkeys(id for each in sources for id in each.tables))
+    return Relation(items.columns, rows, whole, items.rest if items.open else None, tables, scope.gaps)
 
 
 # --- FROM -----------------------------------------------------------------------------------------------------
@@ -120,11 +120,12 @@ def _joined_by(join: exp.Expr, relation: Relation, scope: Scope) -> Iterator[Par
 
 class _Items:
     """The columns, as they are added. `open` are those of stars over tables of unknown columns, by name, and `wholes`
-    what each of those is."""
+    what each of those is; the columns that such a star is known to have are not among `written`."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.columns: dict[str, Derivation] = {}
+        self.written: dict[str, Derivation] = {}
         self.open: list[Callable[[str], Derivation | None]] = []
         self.wholes: list[Derivation] = []
 
@@ -161,7 +162,8 @@ class _Items:
                 self.scope.aliases.setdefault(each, derivation)
 
     def _put(self, name: str, derivation: Derivation) -> None:
-        self.columns[f"{name}{TWICE}{len(self.columns)}" if name in self.columns else name] = derivation
+        name = f"{name}{TWICE}{len(self.columns)}" if name in self.columns else name
+        self.columns[name] = self.written[name] = derivation
 
     def _add_star(self, star: exp.Star, table: str) -> None:
         if star.args.get("ilike"):
@@ -175,9 +177,13 @@ class _Items:
         merged: set[str] = set()
         for relation in relations:
             for name, each in relation.columns.items():
-                if name not in left_out and name not in merged:
+                if name in left_out or name in merged:
+                    continue
+                merged |= {name} & keys.keys()
+                if relation.rest is None or name in replaced:
                     self._put(names.get(name, name), replaced.get(name) or keys.get(name) or each)
-                    merged |= {name} & keys.keys()
+                else:
+                    self.columns.setdefault(names.get(name, name), keys.get(name) or each)
             for name, reason in relation.gaps.items():
                 scope.gaps.setdefault(name, reason)
         open_ = [each for each in relations if each.rest is not None]
@@ -211,7 +217,6 @@ def _deciding(tree: exp.Expr, scope: Scope, expressions: list[Expression], items
     for key in ("where", "prewhere", "connect", "match", "having", "qualify", "sample"):
         if isinstance(clause := tree.args.get(key), exp.Expr):
             yield "filter", scope.derive_or_all(clause)
-    outputs = [*items.columns.values(), *open_wholes(scope.sources.values() if items.open else ())]
     group = tree.args.get("group")
     if group is not None:
         yield "identity", Derivation(f"group {sorted(key for key, value in group.args.items() if value)}")
@@ -230,7 +235,8 @@ def _deciding(tree: exp.Expr, scope: Scope, expressions: list[Expression], items
     distinct, order = tree.args.get("distinct"), tree.args.get("order")
     first = distinct.args.get("on") if distinct is not None else None
     if distinct is not None and first is None:
-        yield from (("identity", Derivation("distinct")), *all_parts("group_by", outputs))
+        whole = (*items.written.values(), *open_wholes(scope.sources.values() if items.open else ()))
+        yield from (("identity", Derivation("distinct")), *all_parts("group_by", whole))
     elif first is not None:
         yield "identity", Derivation("distinct on")
         yield from all_parts("group_by", (scope.key(each, items.columns) for each in first.expressions))
