@@ -5,6 +5,7 @@ What holds for every question, whoever asks it in whichever way, has its place b
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import starmap
 
 from sqlglot import exp, parse_one
 
@@ -16,7 +17,7 @@ from gemel.compiler.plan.rewrites import tidy
 from gemel.compiler.question.query import Query
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.lowering import Tables, lower
-from gemel.compiler.sql.types import settled_type
+from gemel.compiler.sql.types import settled_types
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import QueryError
 from gemel.spec.manifest import Relation
@@ -100,7 +101,7 @@ class Compiled:
 def compiled(plan: Plan, context: Context) -> Compiled:
     """The SQL that computes a plan's result. Raises QueryError (G318, G327) for what the engine cannot say."""
     select, relations = _lowered(plan, context)
-    columns = tuple(Column(each.alias_or_name, settled_type(each)) for each in select.selects)
+    columns = tuple(starmap(Column, settled_types(select)))
     return Compiled(dialects.speak(select, context.dialect), context.dialect, columns, relations)
 
 
@@ -118,7 +119,7 @@ def compile_query(graph: Graph, query: Query, context: Context | None = None) ->
 
 def compile_select(select: exp.Select, dialect: str) -> Compiled:
     """A SELECT that is no plan: a check's count of keys, the newest row of a built table."""
-    columns = tuple(Column(each.alias_or_name, settled_type(each)) for each in select.selects)
+    columns = tuple(starmap(Column, settled_types(select)))
     return Compiled(dialects.speak(select, dialect), dialect, columns)
 
 
@@ -149,7 +150,7 @@ class Framed:
 def framed(plan: Plan, context: Context) -> Framed:
     """As `compiled`, in two parts."""
     select, relations = _lowered(plan, context)
-    columns = tuple(Column(each.alias_or_name, settled_type(each)) for each in select.selects)
+    columns = tuple(starmap(Column, settled_types(select)))
     frame, outputs = dialects.speak_apart(select, context.dialect)
     return Framed(outputs, frame, Compiled("", context.dialect, columns, relations))
 

@@ -10,14 +10,15 @@ from gemel.errors import BridgeError, GemelError, Place, did_you_mean
 from gemel.features.times import UNTIL, timestamp
 from gemel.spec.feature_views import DimensionFeature, Feature, FeatureView, MetricFeature
 from gemel.spec.manifest import Dimension
+from gemel.spec.metrics import Metric
 from gemel.spec.time import finer
 
 
 def plan_table(graph: Graph, view: FeatureView, within: Within | None = None) -> Plan:
     """What computes the table up to `UNTIL`. Raises BridgeError (G51x, G522) for what has no meaning."""
     plan = plan_features(graph, view, until=timestamp(UNTIL), within=within)
-    for feature in _metrics(view):
-        _check_grain(graph, view, feature)
+    for name in dict.fromkeys(feature.metric for feature in _metrics(view)):
+        _check_grain(graph, view, graph.metric(name))
     return plan
 
 
@@ -79,18 +80,17 @@ def at(error: GemelError, place: Place | None) -> GemelError:
     return error
 
 
-def _check_grain(graph: Graph, view: FeatureView, feature: MetricFeature) -> None:
+def _check_grain(graph: Graph, view: FeatureView, metric: Metric) -> None:
     """A day counted at its first hour would be known before it has happened."""
-    for measure in graph.measures(graph.metric(feature.metric)):
+    for measure in graph.measures(metric):
         attribute = known_at(graph, view, measure)
         grain = attribute.element.grain if attribute and isinstance(attribute.element, Dimension) else None
         if grain and finer(view.schedule, graph.grain_of(grain)):
             raise BridgeError(
                 "G522",
-                f"the facts of metric {feature.metric!r} are known by {grain}, and the view's schedule is by "
+                f"the facts of metric {metric.name!r} are known by {grain}, and the view's schedule is by "
                 f"{view.schedule}: what happened late in a {grain} would be told at its start",
                 hint=f"use `schedule: {grain}`, or a finer time dimension as known_at",
-                place=feature.place,
             )
 
 

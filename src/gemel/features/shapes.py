@@ -35,15 +35,17 @@ def refuse_unkept(view: BoundView, engine: Engine) -> None:
 
 def shaped(select: exp.Select, engine: Engine) -> exp.Select:
     """A feature table's SELECT with its columns named and typed as Feast looks for them."""
+    is_moment_zoned, is_zoned = engine.has(Capability.ZONED_MOMENTS), engine.has(Capability.ZONED_TIMES)
+    is_upper = engine.has(Capability.UPPER_CASE_NAMES)
     for output in select.selects:
         value, name = output.unalias(), output.alias_or_name
         is_time = name == MOMENT or value.is_type(exp.DataType.Type.TIMESTAMP)
-        if engine.has(Capability.ZONED_MOMENTS) and name in (MOMENT, CREATED):
+        if is_moment_zoned and name in (MOMENT, CREATED):
             time = exp.paren(value.copy()) if isinstance(value, exp.Binary) else value.copy()
             output.replace(exp.alias_(exp.AtTimeZone(this=time, zone=exp.Literal.string("UTC")), name))
-        elif engine.has(Capability.ZONED_TIMES) and is_time:
+        elif is_zoned and is_time:
             output.replace(exp.alias_(exp.cast(value.copy(), exp.DataType.Type.TIMESTAMPTZ), name))
-        elif engine.has(Capability.UPPER_CASE_NAMES):
+        elif is_upper:
             output.replace(exp.alias_(value.copy(), name, quoted=True))
     return select
 

@@ -1,7 +1,6 @@
 """An expression whose types are known. SQL and Python are both written from this, so that they mean the same."""
 
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,9 +46,11 @@ Term = Typed | Parameter
 NULL = Constant(None, "null")
 
 
-def walk(term: Term) -> Iterator[Term]:
+def walk(term: Term) -> list[Term]:
     """The term and all in it, each before its parts."""
-    yield term
-    if isinstance(term, Operation):
-        for argument in term.arguments:
-            yield from walk(argument)
+    found, waiting = [], [term]
+    while waiting:
+        found.append(waiting.pop())
+        if isinstance(found[-1], Operation):
+            waiting.extend(reversed(found[-1].arguments))
+    return found

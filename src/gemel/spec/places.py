@@ -99,9 +99,9 @@ class Places:
         found: dict[str, Place] = {}
         for file, text in self._files().items():
             if all(str(part) in text for part in path):
-                for section, item in _items(self._tree(file)):
+                for item in (item for section, item in _items(self._tree(file)) if section == "metrics"):
                     node, rest = _along(item, path)
-                    if section == "metrics" and not rest:
+                    if not rest:
                         found.update(dict.fromkeys(_called(item), self._place(file, node)))
         return found
 

@@ -4,7 +4,7 @@
 schedule's steps, each under the first moment that can see it (its step's end), then looked at from every moment.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
@@ -120,8 +120,10 @@ def _gathered(cell: Counted, summary: Summary, moments: Moments, back: Back, row
 
 def sight(graph: Graph, feature: MetricFeature) -> Back:
     """How far back a feature looks: over its window, over all time, or as its cumulative metric says."""
+    if not feature.own:
+        return feature.window
     definition = graph.metric(feature.metric).definition
-    return definition.back if feature.own and definition.accumulated else feature.window
+    return definition.back if definition.accumulated else None
 
 
 def side(graph: Graph, feature: MetricFeature) -> MetricInput:
@@ -204,7 +206,7 @@ def _check_window(graph: Graph, view: FeatureView, feature: MetricFeature) -> No
             f"a window of {window} is not always equally long, which features cannot have yet",
             hint=f"count it in days, such as {30 * window.count} days",
         )
-    if window.count < 1 or seconds(window) % seconds(Window(1, view.schedule)):
+    if window.count < 1 or seconds(window) % SECONDS[view.schedule]:
         raise BridgeError(
             "G515",
             f"a window of {window} is not a whole number of steps of the schedule ({view.schedule})",
@@ -266,9 +268,9 @@ def _check_filters(leaf: Leaf) -> None:
         )
 
 
-def sources_of(term: Term) -> Iterator[Leaf | Converted]:
+def sources_of(term: Term) -> list[Leaf | Converted]:
     """What a term is put together from."""
-    return (cell for cell in cells_of(term) if isinstance(cell, Leaf | Converted))
+    return [cell for cell in cells_of(term) if isinstance(cell, Leaf | Converted)]
 
 
 def cells_by_source(

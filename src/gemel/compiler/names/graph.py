@@ -94,7 +94,7 @@ class Graph:
 
     def measures(self, metric: Metric) -> tuple[Measure, ...]:
         """The measures that a metric comes down to, in order. Raises DefinitionError (G102) on a cycle."""
-        return self._measures(metric, ())
+        return self._leaves.get(metric.name) or self._measures(metric, ())
 
     def _measures(self, metric: Metric, above: tuple[str, ...]) -> tuple[Measure, ...]:
         if metric.name in above:
@@ -103,8 +103,6 @@ class Graph:
                 "G102", f"metrics refer to each other in a circle: {circle}", about=About("metric", metric.name)
             )
         definition = metric.definition
-        if definition.measure is not None:
-            return (definition.measure,)
         if len(above) > 150:  # far from where Python stops
             raise DefinitionError(
                 "G341",
@@ -113,8 +111,9 @@ class Graph:
                 about=About("metric", above[0]),
             )
         if metric.name not in self._leaves:
-            inner = [self.input_metric(used, by=metric.name) for used in definition.inputs]
-            found = [measure for each in inner for measure in self._measures(each, (*above, metric.name))]
+            found = [definition.measure] if definition.measure is not None else []
+            for used in definition.inputs:
+                found += self._measures(self.input_metric(used, by=metric.name), (*above, metric.name))
             self._leaves[metric.name] = tuple(dict.fromkeys(found))
         return self._leaves[metric.name]
 

@@ -254,4 +254,6 @@ def columns(plan: Plan) -> tuple[str, ...]:
 
 def is_rows(plan: Plan) -> bool:
     """Whether a plan's columns are `alias.column` (rows) rather than bare names (a result)."""
-    return is_rows(plan.input) if isinstance(plan, Filter) else isinstance(plan, Scan | Lookup | Join)
+    while isinstance(plan, Filter):
+        plan = plan.input
+    return isinstance(plan, Scan | Lookup | Join)

@@ -1,6 +1,6 @@
 """A resolved query to a plan. Every cell is planned by itself, plainly; sharing work between them is tidying."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import assert_never
 
@@ -134,14 +134,14 @@ def is_nothing(term: Term) -> bool:
 _STRICT = (exp.Column, exp.Identifier, exp.Literal, exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Nullif)
 
 
-def cells_of(term: Term) -> Iterable[Term]:
+def cells_of(term: Term) -> list[Term]:
     """What a term is computed from, in order. A formula within that would make a value up is planned by itself."""
-    match term:
-        case Formula(inputs=inputs):
-            for _, inner in inputs:
-                yield from (inner,) if len(inputs) > 1 and not is_nothing(inner) else cells_of(inner)
-        case _:
-            yield term
+    if not isinstance(term, Formula):
+        return [term]
+    cells: list[Term] = []
+    for _, inner in term.inputs:
+        cells += [inner] if len(term.inputs) > 1 and not is_nothing(inner) else cells_of(inner)
+    return cells
 
 
 def cell_names(

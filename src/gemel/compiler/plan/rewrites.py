@@ -1,7 +1,8 @@
 """Rewrites that keep a plan's meaning and make it cheaper. `tidy(plan)` gives what `plan` gives."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import assert_never, overload
 
 from sqlglot import exp
 
@@ -28,11 +29,49 @@ from gemel.spec.manifest import Relation
 
 
 def tidy(plan: Plan) -> Plan:
-    """Every rule at every node, innermost first."""
-    plan = _inside(plan)
-    for rule in RULES:
-        plan = rule(plan)
-    return plan
+    """Every rule at every node, innermost first. What stands in several places is tidied once, and stays one value."""
+    return _tidied(plan, {})
+
+
+@overload
+def _tidied(plan: Scan, done: dict[int, Plan]) -> Scan: ...
+@overload
+def _tidied(plan: Moments, done: dict[int, Plan]) -> Moments: ...
+@overload
+def _tidied(plan: Plan, done: dict[int, Plan]) -> Plan: ...
+def _tidied(plan: Plan, done: dict[int, Plan]) -> Plan:
+    """`done` are plans by identity: to tell by its value whether one was met takes a walk through all of it."""
+    if id(plan) in done:
+        return done[id(plan)]
+    found: Plan = plan
+    match plan:
+        case Scan(source=source):
+            if not isinstance(source, Relation):
+                found = replace(plan, source=_tidied(source, done))
+        case Lookup(input=rows, right=right) | Join(input=rows, right=right):
+            if not (_is_table(rows) and _is_table(right)):
+                found = replace(plan, input=_tidied(rows, done), right=_tidied(right, done))
+        case Moments(facts=facts, turns=turns):
+            found = replace(plan, facts=_tidied(facts, done), turns=tuple(_tidied(turn, done) for turn in turns))
+        case AsOf(spine=spine, facts=facts):
+            if isinstance(spine, Calendar):
+                found = replace(plan, spine=replace(spine, days=_tidied(spine.days, done)), facts=_tidied(facts, done))
+            else:
+                found = replace(plan, spine=_tidied(spine, done), facts=_tidied(facts, done))
+        case Combine(inputs=inputs) | Stack(inputs=inputs):
+            found = replace(plan, inputs=tuple(_tidied(part, done) for part in inputs))
+        case Filter() | Aggregate() | Distinct() | Derive() | Top():
+            found = replace(plan, input=_tidied(plan.input, done))
+        case _:
+            assert_never(plan)
+    for rule in RULES.get(type(found), ()):
+        found = rule(found)
+    done[id(plan)] = found
+    return found
+
+
+def _is_table(rows: Plan) -> bool:
+    return isinstance(rows, Scan) and isinstance(rows.source, Relation)
 
 
 def join_derivations(plan: Plan) -> Plan:
@@ -60,7 +99,11 @@ def share_scans(plan: Plan) -> Plan:
     return merged[0] if len(merged) == 1 else replace(plan, inputs=merged)
 
 
-RULES = (join_derivations, share_scans, share_steps)
+RULES: Mapping[type, tuple[Callable[[Plan], Plan], ...]] = {
+    Derive: (join_derivations,),
+    Combine: (share_scans, share_steps),
+}
+"""By the kind of node that a rule is about."""
 
 
 def _likeness(part: Plan) -> object:
@@ -215,36 +258,3 @@ def _taken_apart(rows: Plan) -> tuple[Plan, list[Lookup], list[exp.Expr]]:
             lookups.append(rows)
         rows = rows.input
     return rows, lookups[::-1], predicates[::-1]
-
-
-def _inside(plan: Plan) -> Plan:
-    """The plan with every plan that it is made of tidied."""
-    match plan:
-        case Scan():
-            return _scan(plan)
-        case Lookup(input=Scan(source=Relation()), right=Scan(source=Relation())):
-            return plan
-        case Lookup(input=rows, right=right) | Join(input=rows, right=right):
-            return replace(plan, input=tidy(rows), right=_scan(right))
-        case Moments():
-            return _moments(plan, tidy(plan.facts))
-        case AsOf(spine=spine, facts=facts):
-            if isinstance(spine, Calendar):
-                return replace(plan, spine=replace(spine, days=tidy(spine.days)), facts=tidy(facts))
-            inner = tidy(facts)
-            same = inner if spine.facts is facts else tidy(spine.facts)
-            return replace(plan, spine=_moments(spine, same), facts=inner)
-        case Combine(inputs=inputs) | Stack(inputs=inputs):
-            return replace(plan, inputs=tuple(tidy(part) for part in inputs))
-        case Filter() | Aggregate() | Distinct() | Derive() | Top():
-            return replace(plan, input=tidy(plan.input))
-        case _:
-            assert_never(plan)
-
-
-def _moments(plan: Moments, facts: Plan) -> Moments:
-    return replace(plan, facts=facts, turns=tuple(tidy(turn) for turn in plan.turns))
-
-
-def _scan(scan: Scan) -> Scan:
-    return scan if isinstance(scan.source, Relation) else replace(scan, source=tidy(scan.source))

@@ -96,21 +96,20 @@ class _Teller:
         if value is None or isinstance(value, str | int | float):
             return repr(value)
         if id(value) not in self.told:
-            self.told[id(value)] = value, self.words(value)
+            kind = type(value)
+            match value:
+                case Relation():
+                    text = value.name
+                case Moments():
+                    text = f"moments by {value.schedule}"
+                case tuple():
+                    text = f"({', '.join(map(self.tell, value))})"
+                case _ if is_dataclass(kind):
+                    if kind not in self.names:
+                        self.names[kind] = tuple(each.name for each in fields(kind))
+                    parts = (f"{name}={self.tell(getattr(value, name))}" for name in self.names[kind])
+                    text = f"{kind.__name__}({', '.join(parts)})"
+                case _:
+                    text = repr(value)
+            self.told[id(value)] = value, text
         return self.told[id(value)][1]
-
-    def words(self, value: object) -> str:
-        match value:
-            case Relation():
-                return value.name
-            case Moments():
-                return f"moments by {value.schedule}"
-            case tuple():
-                return f"({', '.join(map(self.tell, value))})"
-        kind = type(value)
-        if not is_dataclass(kind):
-            return repr(value)
-        if kind not in self.names:
-            self.names[kind] = tuple(each.name for each in fields(kind))
-        parts = (f"{name}={self.tell(getattr(value, name))}" for name in self.names[kind])
-        return f"{kind.__name__}({', '.join(parts)})"

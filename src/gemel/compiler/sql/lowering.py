@@ -80,7 +80,7 @@ class _Draft:
             query = query.join(join, copy=False)
         if self.where:
             query = query.where(*_conjuncts(self.where), copy=False)
-        query = query.select(*(_alias(value, name) for name, value in self.outputs.items()), copy=False)
+        query = query.select(*_aliased(self.outputs), copy=False)
         if self.group:
             query = query.group_by(*(key.copy() for key in self._grouping(self.group)), copy=False)
         if self.having:
@@ -229,7 +229,7 @@ class _Lowering:
             own = set(columns(part))
             branch = exp.select(
                 *(column(key) for key in plan.keys),
-                *(column(c) if c in own else _alias(exp.null(), c) for c in values),
+                *(column(c) if c in own else exp.Alias(this=exp.null(), alias=identifier(c)) for c in values),
                 copy=False,
             ).from_(exp.Table(this=identifier(name)), copy=False)
             stack = branch if stack is None else exp.Union(this=stack, expression=branch, distinct=False)
@@ -413,14 +413,14 @@ def _filtered(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:
 def _inline(tree: exp.Expr, outputs: Mapping[str, exp.Expr]) -> exp.Expr:
     """The tree with each named output replaced by what it is computed from, and what that makes idle left out."""
 
-    def replace(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Column) and not node.table and node.name in outputs:
-            return parenthesized(outputs[node.name].copy())
-        return node
-
     if isinstance(tree, exp.Column):
         return tree if tree.table or tree.name not in outputs else outputs[tree.name]
-    return tree.transform(replace).transform(_simpler, copy=False)
+    named = [node.name for node in tree.find_all(exp.Column) if not node.table and node.name in outputs]
+    whole = copied(tree) if named else tree
+    for node in [*whole.find_all(exp.Column)] if named else ():
+        if not node.table and node.name in outputs:
+            node.replace(parenthesized(outputs[node.name].copy()))
+    return whole.transform(_simpler, copy=not named) if whole.find(exp.Coalesce, exp.Nullif) else whole
 
 
 def _simpler(node: exp.Expr) -> exp.Expr:
@@ -466,10 +466,14 @@ def _conjuncts(predicates: list[exp.Expr]) -> list[exp.Expr]:
     return [exp.Paren(this=copied(p)) if isinstance(p, exp.Or) else copied(p) for p in different]
 
 
-def _alias(value: exp.Expr, name: str) -> exp.Expr:
-    if isinstance(value, exp.Column) and value.name == name:
-        return copied(value)
-    return exp.Alias(this=copied(value), alias=identifier(name))
+def _aliased(outputs: Mapping[str, exp.Expr]) -> list[exp.Expr]:
+    """The outputs of a SELECT under their names, which a column that has its name need not be given."""
+    return [
+        copied(value)
+        if isinstance(value, exp.Column) and value.name == name
+        else exp.Alias(this=copied(value), alias=identifier(name))
+        for name, value in outputs.items()
+    ]
 
 
 def _title(plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""The type of an output as far as its expression settles it on every engine; the engine is asked for the rest."""
+"""The types of outputs as far as their expressions settle them on every engine; the engine is asked for the rest."""
 
 from sqlglot import exp
 
@@ -7,14 +7,18 @@ from gemel.engines.duckdb import DIALECT
 WHOLE, TRUTH = "BIGINT", "BOOLEAN"
 
 
-def settled_type(output: exp.Expr) -> str | None:
-    """In DuckDB's words: `BIGINT` of a count; None where it is the engine's to say, as of a sum."""
-    match output.unalias():
-        case exp.Count() | exp.Filter(this=exp.Count()):
-            return WHOLE
-        case exp.Boolean() | exp.Predicate() | exp.Not() | exp.Connector():
-            return TRUTH
-        case exp.Cast(to=exp.DataType() as type_):
-            return str(type_.sql(DIALECT))
-        case _:
-            return None
+def settled_types(select: exp.Select) -> list[tuple[str, str | None]]:
+    """Each output with its type in DuckDB's words: `BIGINT` of a count; None where only the engine can say it."""
+    types: list[tuple[str, str | None]] = []
+    for output in select.selects:
+        match output.unalias():
+            case exp.Count() | exp.Filter(this=exp.Count()):
+                type_: str | None = WHOLE
+            case exp.Boolean() | exp.Predicate() | exp.Not() | exp.Connector():
+                type_ = TRUTH
+            case exp.Cast(to=exp.DataType() as cast):
+                type_ = str(cast.sql(DIALECT))
+            case _:
+                type_ = None
+        types.append((output.alias_or_name, type_))
+    return types
