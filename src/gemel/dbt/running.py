@@ -15,6 +15,7 @@ from pathlib import Path
 from gemel.dbt.manifest import MANIFEST
 from gemel.dbt.profile import Target, read_target
 from gemel.dbt.project_file import PROJECT_FILE, paths, places, target_path, yaml_files
+from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
 from gemel.dbt.targets import find_target, is_of, note
 from gemel.errors import Place, Problems, ProjectError
 
@@ -45,10 +46,10 @@ def semantic_manifest(
             return "is older than the definitions"
         return f"is not known to be of target {meant.name!r}" if meant and not is_of(folder, meant) else None
 
-    manifest = folder / "semantic_manifest.json"
+    manifest = folder / SEMANTIC_MANIFEST
     if not _is_writable(folder) and why():
         folder = user_cache(folder)
-        manifest = folder / "semantic_manifest.json"
+        manifest = folder / SEMANTIC_MANIFEST
     told = why()
     if told is None:
         return manifest
@@ -57,7 +58,7 @@ def semantic_manifest(
     twins = places(project_dir).refused_twins()
     if twins:  # dbt would take one of them silently
         raise Problems(twins)
-    shared = target_dir(project_dir) / "semantic_manifest.json"
+    shared = target_dir(project_dir) / SEMANTIC_MANIFEST
     if folder.parent.parent == shared.parent and not target and shared.exists():
         say(f"{_shown(shared, project_dir)} is not known to be of target {folder.name!r}: running dbt parse for that")
     else:
@@ -79,7 +80,7 @@ def artifacts_dir(project_dir: Path, target: str | None, profiles_dir: str | Non
 def _folder(shared: Path, target: str | None, meant: Target | None) -> Path:
     if target:
         return shared / "gemel" / target
-    if meant is not None and (shared / "semantic_manifest.json").exists() and not is_of(shared, meant):
+    if meant is not None and (shared / SEMANTIC_MANIFEST).exists() and not is_of(shared, meant):
         return shared / "gemel" / meant.name
     return shared
 
@@ -134,7 +135,7 @@ def run_dbt_into(
 ) -> None:
     """Run dbt for a target (None: the profile's own), with its artifacts in `folder`, and note for which they are."""
     meant = find_target(project_dir, target, profiles_dir)
-    manifest = folder / "semantic_manifest.json"
+    manifest = folder / SEMANTIC_MANIFEST
     options = ["--target-path", str(folder)]
     if target:
         options += ["--target", target]

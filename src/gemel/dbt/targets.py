@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gemel.dbt.profile import Target, read_target
+from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
 from gemel.errors import GemelError
 
 _NOTE = Path("gemel/target.json")
@@ -48,7 +49,7 @@ def note(folder: Path, target: Target) -> None:
 
 
 def _written(folder: Path) -> int:
-    return (folder / "semantic_manifest.json").stat().st_mtime_ns
+    return (folder / SEMANTIC_MANIFEST).stat().st_mtime_ns
 
 
 def _fits(folder: Path, target: Target) -> bool:
@@ -65,7 +66,7 @@ def _fits(folder: Path, target: Target) -> bool:
     if not others:
         return True
     try:
-        text = (folder / "semantic_manifest.json").read_text(encoding="utf-8")
+        text = (folder / SEMANTIC_MANIFEST).read_text(encoding="utf-8")
         relations = [json.loads(found) for found in re.findall(r'"node_relation":\s*(\{[^{}]*\})', text)]
     except (OSError, ValueError):
         return False
