@@ -27,6 +27,7 @@ LAYERS = {
     "answer": {"errors", "compiler", "engines", "session"},
     "whole_files": {"errors"},
     "python_text": set(),
+    "text_tables": set(),
     "files": {"errors", "spec", "dbt", "compiler", "engines"},
     "checks": {"errors", "spec", "engines", "compiler", "run"},
     "expectations": {"errors", "spec", "dbt", "compiler", "run", "session", "files"},
@@ -39,12 +40,13 @@ LAYERS = {
     "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files"},
     "tracing": {"spec", "dbt"},
     "graph": {"errors", "spec", "dbt", "engines", "compiler", "session", "features", "on_demand", "tracing"},
-    "diff": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "features", "tracing", "graph"},
+    "diff": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "features", "tracing", "graph"}
+    | {"text_tables"},
     "validation": {"errors", "spec", "run", "session", "checks", "expectations", "features", "bi"},
     "pipeline": {"errors", "spec", "dbt", "engines", "session", "files", "expectations", "features", "online", "proof"}
     | {"bi"},
     "project": {"errors", "spec", "dbt", "compiler", "session", "answer", "files", "expectations", "features", "online"}
-    | {"training", "proof", "bi", "validation", "pipeline"},
+    | {"training", "proof", "bi", "graph", "diff", "validation", "pipeline"},
     "catalogue": {
         "errors",
         "spec",
@@ -59,9 +61,10 @@ LAYERS = {
     },
     "server": {"errors", "spec", "compiler", "session", "project"},
     "cli": {"errors", "spec", "dbt", "engines", "compiler", "session", "answer", "expectations", "files", "features"}
-    | {"online", "training", "proof", "bi", "graph", "diff", "pipeline", "project", "catalogue", "server", "__init__"},
+    | {"online", "training", "proof", "bi", "graph", "diff", "pipeline", "project", "catalogue", "server", "__init__"}
+    | {"text_tables"},
     "__init__": {"errors", "spec", "compiler", "answer", "files", "expectations", "online", "training", "proof", "bi"}
-    | {"project"},
+    | {"graph", "diff", "project"},
     "__main__": {"cli"},
 }
 
@@ -73,10 +76,10 @@ LATER = {
     "session": {"engines", "compiler", "run"},
     "answer": {"engines", "compiler", "session"},
     "project": {"compiler", "files", "expectations", "features", "online", "training", "proof", "bi", "validation"}
-    | {"pipeline"},
+    | {"graph", "diff", "pipeline"},
     "cli": {"engines", "dbt", "compiler", "session", "expectations", "files", "features", "online", "training", "proof"}
     | {"bi", "graph", "project", "diff", "catalogue", "pipeline", "server"},
-    "__init__": {"answer", "expectations", "online", "training", "proof", "bi", "project"},
+    "__init__": {"answer", "expectations", "online", "training", "proof", "bi", "graph", "diff", "project"},
 }
 
 # The compiler's modules in the order of its stages; a module may import those before it. A new module needs a

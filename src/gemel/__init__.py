@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gemel.answer import Answer
     from gemel.bi.exports.exported import Exported
     from gemel.compiler.names.listing import Listed
+    from gemel.diff.comparison import Comparison
     from gemel.errors import (
         BiError,
         BridgeError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
     from gemel.expectations.outcomes import Outcome
     from gemel.files import Change
+    from gemel.graph.lineage import Lineage
     from gemel.online.reading import OnlineRow
     from gemel.project import Project, load
     from gemel.proof.report import Report
@@ -35,6 +37,7 @@ _HOMES = {
     "gemel.answer": ("Answer",),
     "gemel.bi.exports.exported": ("Exported",),
     "gemel.compiler.names.listing": ("Listed",),
+    "gemel.diff.comparison": ("Comparison",),
     "gemel.errors": (
         "BiError",
         "BridgeError",
@@ -49,6 +52,7 @@ _HOMES = {
     ),
     "gemel.expectations.outcomes": ("Outcome",),
     "gemel.files": ("Change",),
+    "gemel.graph.lineage": ("Lineage",),
     "gemel.online.reading": ("OnlineRow",),
     "gemel.project": ("Project", "load"),
     "gemel.proof.report": ("Report",),
@@ -63,10 +67,12 @@ __all__ = [
     "BiError",
     "BridgeError",
     "Change",
+    "Comparison",
     "DefinitionError",
     "Exported",
     "FormatError",
     "GemelError",
+    "Lineage",
     "Listed",
     "Metric",
     "OnlineRow",

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from gemel.bi.exports.exported import Exported
     from gemel.compiler.names.listing import Listed
     from gemel.compiler.question.parsing import Spelled
+    from gemel.diff.comparison import Comparison
     from gemel.errors import GemelError
     from gemel.expectations.outcomes import Outcome
     from gemel.files import Change
+    from gemel.graph.lineage import Lineage
     from gemel.online.reading import OnlineRow
     from gemel.proof.report import Report
     from gemel.spec.manifest import SavedQuery
@@ -260,6 +262,22 @@ class Project:
 
         with self.session.placing():
             return verify(open_features(self.session), at=at, moments=moments, say=say)
+
+    def diff(self, base: str, *, say: Say = lambda line: None) -> "Comparison":
+        """What means something else than in `base`, and who is touched: a git revision, a directory with a dbt project,
+        or a saved semantic_manifest.json. `print` shows it. Raises ProjectError (G760 to G762)."""
+        from gemel.diff.comparison import read_comparison
+
+        return read_comparison(self.session, base, say=say)
+
+    def lineage(self, name: str) -> "Lineage":
+        """Where a metric, column, feature or anything else of a name comes from and where it goes. `print` shows it.
+
+        Raises UnknownNameError (G751) for a name that nothing has, and QueryError (G750) for one that several have.
+        """
+        from gemel.graph.lineage import read_lineage
+
+        return read_lineage(self.session, name)
 
     def export(self, format: str, metrics: str | Sequence[str] = (), *, uri: str | None = None) -> "Exported":
         """The definitions in another tool's format (`osi`, `osi-0.2`, `superset`, `lookml`, `cube`, `snowflake`,

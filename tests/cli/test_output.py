@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from gemel.cli.output import markdown, table
 from gemel.spec.fields import counted
+from gemel.text_tables import markdown, table
 
 
 def shown(columns, rows, **how):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 
+import gemel
 from gemel.cli import main
 from worlds.projects import ROOT, run_dbt
 
@@ -269,3 +270,10 @@ def test_outside_of_git_a_directory_or_a_saved_manifest_is_needed(diff, project,
     assert "dbt models are not compared: there is no manifest.json beside" in ran.err
     ran = diff("HEAD~1", "--manifest", str(saved), "--database", "none.duckdb")
     assert (ran.code, ran.err.split()[0]) == (1, "G760")
+
+
+def test_in_python_a_comparison_prints_what_the_shell_shows(diff, project):
+    shown = diff("HEAD~1")
+    since = gemel.load(project).diff("HEAD~1")
+    assert str(since).splitlines() == [*since.heading, *shown.out.splitlines(), shown.err.splitlines()[-1]]
+    assert {change.name for change in since.changes if change.kind == "model"} == {"flights"}

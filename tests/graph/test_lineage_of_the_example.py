@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import gemel
 from gemel.cli import main
 from gemel.cli.runs import VARIABLE, tells_openlineage
-from gemel.graph.building import read_lineage
+from gemel.graph.building import read_graph
 from gemel.session import open_session
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ def test_the_late_rate_comes_of_the_raw_delay_and_goes_to_the_services(run):
 
 
 def test_every_model_of_the_example_is_followed_by_columns(example):
-    lineage = open_session(example).once(read_lineage)
+    lineage = open_session(example).once(read_graph)
     nodes = [lineage.node(id) for id in lineage.tables.nodes().values()]
     told = lineage.upstream(*nodes)
     assert told.gaps == ()
@@ -55,7 +56,7 @@ def test_every_model_of_the_example_is_followed_by_columns(example):
 
 
 def test_a_raw_column_that_decides_only_by_rows_changes_no_value(example):
-    lineage = open_session(example).once(read_lineage)
+    lineage = open_session(example).once(read_graph)
     impact = lineage.impact(*lineage.find("nycflights13.airports.faa"))
     assert "metric:late_rate" in {node.id for node in impact.groups["metric"]}  # an inner join may drop a flight
     assert "metric:late_rate" not in impact.values
@@ -110,3 +111,12 @@ def test_what_goes_online_is_told_for_the_views_that_were_chosen(inside, example
     assert online["name"] == "online.carrier_punctuality"
     fields = online["facets"]["columnLineage"]["fields"]["late_rate_7d"]["inputFields"]
     assert [(each["name"], each["field"]) for each in fields] == [("gemel.main.carrier_punctuality", "late_rate_7d")]
+
+
+def test_in_python_a_lineage_prints_what_the_shell_shows(example, run):
+    late_rate = gemel.load(example).lineage("late_rate")
+    assert f"{late_rate}\n" == run("late_rate")
+    assert [node.name for node in late_rate.impact.groups["feature_service"]] == [
+        "departure_delay_v1",
+        "departure_delay_v2",
+    ]

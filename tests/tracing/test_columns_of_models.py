@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gemel.dbt.rendering import Renderer
-from gemel.graph.graph import Definitions, Lineage
+from gemel.graph.graph import Definitions, MeaningGraph
 from gemel.graph.tables import DbtTables
 from gemel.graph.tree import tell
 from gemel.spec.project import DbtProject
@@ -303,5 +303,5 @@ def test_models_stand_on_each_other_hundreds_deep():
         chain.append(table(f"m{number}", before.id, compiled=f"select * from market.main.{before.name}"))
     tables = tables_of({each.id: each for each in (RAW, *chain)})
     assert {*tables.relation(chain[-1]).columns["a"].uses} == {("column:m398.a", "identity")}
-    lineage = Lineage(Definitions({}, {}), tables)
+    lineage = MeaningGraph(Definitions({}, {}), tables)
     assert len(list(tell(lineage, lineage.find("m399.a"), sides=("up",)))) == 403

@@ -10,7 +10,7 @@ from gemel.errors import About, GemelError
 from gemel.expectations.suite import metric_tests
 from gemel.features.opened import bound_features
 from gemel.files import models_folder
-from gemel.graph.building import read_lineage
+from gemel.graph.building import read_graph
 from gemel.graph.graph import TABLES, Node, Part
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
 from gemel.spec.manifest import Dimension, Entity, SavedQuery, SemanticModel
@@ -26,7 +26,7 @@ Fact = tuple[str, Value]
 
 def gather(project: "Project", numbers: Numbers) -> Content:
     """Every definition, and every table and column that one of them comes from. Raises Problems (G5xx)."""
-    lineage = project.session.once(read_lineage)
+    lineage = project.session.once(read_graph)
     defined = lineage.upstream(*lineage.definitions.nodes.values())
     on_the_way = _tables(defined)
     tables = {name: lineage.node(id) for name, id in lineage.tables.nodes().items() if name in on_the_way}
@@ -82,7 +82,7 @@ class Pages:
         self._tests: dict[str, list[MetricTest]] = {}
         for test in project.session.once(metric_tests):
             self._tests.setdefault(test.metric, []).append(test)
-        names = project.session.once(read_lineage).definitions.weak
+        names = project.session.once(read_graph).definitions.weak
         self._dimensions: dict[str, tuple[SemanticModel, Dimension]] = {}
         self._dimension_ids: dict[tuple[str, str], str] = {}
         for model in self._graph.models.values():

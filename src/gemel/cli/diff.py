@@ -1,6 +1,5 @@
 """gemel diff"""
 
-import datetime as dt
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,11 +9,9 @@ import click
 from gemel.cli.options import items_option, say, takes_session
 
 if TYPE_CHECKING:
-    from gemel.compiler.question.query import Query
     from gemel.diff.asking import Asker
     from gemel.diff.meaning import Change
     from gemel.diff.numbers import Making, Moved
-    from gemel.diff.states import State
     from gemel.session import Session
 
 FAILS = ("added", "removed", "changed", "touched", "description")
@@ -100,31 +97,28 @@ def command(
     """
     from gemel.diff import report
     from gemel.diff.asking import askers
-    from gemel.diff.meaning import compare
-    from gemel.diff.states import base_state, current_state, given_state
+    from gemel.diff.comparison import read_comparison
+    from gemel.diff.numbers import questions
 
     if candidate and len(metrics) != 1:
         raise click.UsageError("--candidate is compared with one metric: name it with --metrics")
     params = click.get_current_context().params
     tell = (lambda line: None) if params["quiet"] else say
-    given = params["manifest"]
-    after = given_state(session, given) if given else current_state(session, say=tell)
-    before = base_state(after.session, base, say=tell)
-    tell(f"{before.name} -> {after.name}")
-    for note in (*before.notes, *after.notes):
-        tell(note)
-    everything = changes = compare(before, after)
+    comparison = read_comparison(session, base, manifest=params["manifest"], say=tell)
+    before, after, changes = comparison.before, comparison.after, comparison.changes
+    for line in comparison.heading:
+        tell(line)
     if metrics:
-        asked = [_in_both(before, after, name, candidate) for name in metrics]
-        changes = tuple(each for each in changes if each.kind == "metric" and each.name in asked)
+        asked = [comparison.metric(name, candidate=candidate) for name in metrics]
+        changes = comparison.of_metrics(asked)
     moved: list[Moved] = []
     sides: tuple[Asker, Asker] | None = None
     if numbers or metrics or group_by or where or start_time or end_time or max_change is not None:
         sides = askers(before, after, base_database=base_database, say=tell)
-        make = _questions(group_by, where, times=(start_time, end_time), candidate=candidate)
+        make = questions(group_by, where, times=(start_time, end_time), candidate=candidate)
         names = asked if metrics else _metrics(changes)
         moved = _numbers(sides, changes, names=names, make=make, metrics=metrics, times=(start_time, end_time))
-    texts = list(report.texts(before, after, report.with_models(changes, everything))) if sql else []
+    texts = list(report.texts(before, after, report.with_models(changes, comparison.changes))) if sql else []
     match format:
         case "json":
             told = report.as_json(before, after, changes, moved, texts)
@@ -155,33 +149,6 @@ def _metrics(changes: "Sequence[Change]") -> list[str]:
     return [each.name for each in changes if each.kind == "metric" and each.how in ("changed", "touched")]
 
 
-def _in_both(before: "State", after: "State", name: str, candidate: str | None) -> str:
-    """A metric's name, where there is something to compare it with. Raises UnknownNameError (G201)."""
-    from gemel.errors import UnknownNameError
-
-    found = (before if candidate else after).session.graph.metric(name).name
-    if candidate:
-        after.session.graph.metric(candidate)
-    elif found not in before.session.graph.metrics:
-        hint = "`gemel query` asks it as it is; --candidate compares another metric of BASE with it"
-        raise UnknownNameError("G201", f"{before.name} has no metric named {found!r}", hint=hint)
-    return found
-
-
-def _questions(
-    group_by: Sequence[str], where: Sequence[str], *, times: tuple[str | None, str | None], candidate: str | None
-) -> "Making":
-    from gemel.compiler.question.parsing import make_query
-
-    start, end = times
-
-    def asked(name: str, alias: str) -> "Query":
-        metric = {"name": name, "alias": alias} if name != alias else name
-        return make_query([metric], group_by or ["metric_time"], where=where, start=start, end=end)
-
-    return lambda name: (asked(name, name), asked(candidate or name, name))
-
-
 def _numbers(
     sides: "tuple[Asker, Asker]",
     changes: "Sequence[Change]",
@@ -192,27 +159,15 @@ def _numbers(
     times: tuple[str | None, str | None],
 ) -> "list[Moved]":
     from gemel.cli.output import waiting
-    from gemel.diff.numbers import Times, feature_numbers, metric_numbers
+    from gemel.diff.numbers import Times, feature_numbers, known_until, metric_numbers
 
     with waiting("the database is answering"):
         moved = list(metric_numbers(*sides, names=names, make=make))
         if not metrics:
             query, _ = make("")
-            span = Times(start=query.start, end=query.end, until=_until(sides[1].state))
+            span = Times(start=query.start, end=query.end, until=known_until(sides[1].state))
             moved += feature_numbers(*sides, changes=changes, times=span)
     return moved
-
-
-def _until(state: "State") -> dt.datetime:
-    """Up to when facts are known: as the feature tables say, or to this moment."""
-    inner = [
-        each["gemel_until"] for each in state.variables.values() if isinstance(each, dict) and "gemel_until" in each
-    ]
-    said = state.variables.get("gemel_until", inner[0] if inner else None)
-    try:
-        return dt.datetime.fromisoformat(str(said))
-    except ValueError:
-        return dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
 
 
 def _write(changes: "Sequence[Change]", moved: "Sequence[Moved]", *, metrics: Sequence[str]) -> None:

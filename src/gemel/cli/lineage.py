@@ -1,6 +1,5 @@
 """gemel lineage"""
 
-import datetime as dt
 import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -11,7 +10,6 @@ from gemel.cli.options import takes_session
 from gemel.cli.runs import namespaces
 
 if TYPE_CHECKING:
-    from gemel.graph.graph import Lineage, Node, Part
     from gemel.session import Session
 
 
@@ -32,46 +30,20 @@ def command(session: "Session", *, name: str, side: str | None, format: str) -> 
     or source, or a column, as model.column or source.table.column. Where several have the name, write its kind too:
     metric:flights.
     """
-    from gemel.graph import json, tree
-    from gemel.graph.building import read_lineage
+    from gemel.graph import openlineage
+    from gemel.graph.lineage import read_lineage
 
-    with session.placing():
-        lineage = session.once(read_lineage)
-        nodes = lineage.find(name)
-        lines: Iterable[str]
-        match side, format:
-            case "impact", "text":
-                lines = tree.tell_impact(lineage.impact(*nodes))
-            case "impact", "json":
-                lines = _json(json.write_impact(lineage.impact(*nodes)))
-            case _, "text":
-                lines = tree.tell(lineage, nodes, sides=(side,) if side else ("up", "down"))
-            case _:
-                lines = _written(session, nodes, _parts(lineage, nodes, side), format=format)
-        for line in lines:
-            click.echo(line)
-
-
-def _parts(lineage: "Lineage", nodes: "tuple[Node, ...]", side: str | None) -> "list[Part]":
-    parts = [lineage.upstream(*nodes)] if side in (None, "up") else []
-    return parts + ([lineage.downstream(*nodes)] if side != "up" else [])
-
-
-def _written(session: "Session", nodes: "tuple[Node, ...]", parts: "list[Part]", *, format: str) -> Iterable[str]:
-    from gemel.graph import json, mermaid, openlineage
-    from gemel.graph.building import read_lineage
-
+    lineage = read_lineage(session, name)
+    sides = (side,) if side else ("up", "down")
+    lines: Iterable[str]
     match format:
         case "json":
-            return _json(json.write_parts(nodes, *parts))
+            lines = [json.dumps(lineage.as_json(*sides), indent=2, ensure_ascii=False)]
         case "mermaid":
-            return mermaid.draw(*parts)
+            lines = lineage.as_mermaid(*sides)
+        case "openlineage":
+            lines = map(openlineage.line, lineage.as_openlineage(*sides, namespaces=namespaces(session)))
         case _:
-            every = dict.fromkeys(node for part in parts for node in part.nodes)
-            now = dt.datetime.now(dt.UTC)
-            events = openlineage.write_jobs(session.once(read_lineage), every, namespaces(session), now=now)
-            return (openlineage.line(event) for event in events)
-
-
-def _json(value: object) -> list[str]:
-    return [json.dumps(value, indent=2, ensure_ascii=False)]
+            lines = lineage.lines(*sides)
+    for line in lines:
+        click.echo(line)

@@ -1,13 +1,11 @@
 """Rows for people and for programs: data on stdout or in a file, every other word on stderr."""
 
-import datetime as dt
 import io
 import json
 import math
 import shutil
 import sys
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +16,7 @@ import click
 
 from gemel.errors import ProjectError
 from gemel.spec.fields import counted
+from gemel.text_tables import Rows, markdown, plain, table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "json", "markdown", "arrow", "parquet")
 BINARY = ("arrow", "parquet")
-DECIMALS = 4  # how many a table shows of a fraction when nobody says
-NARROWEST = 8  # a column of a table is not squeezed below this many characters
-
-Rows = Sequence[tuple[Any, ...]]
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,32 +76,6 @@ def write_rows(
 
             _refuse_terminal(format)
             _write_binary(pyarrow.table([list(each) for each in zip(*rows, strict=True)], names=list(columns)), format)
-
-
-def table(
-    columns: Sequence[str], rows: Rows, *, decimals: int | None = None, width: int | None = None
-) -> tuple[list[str], str | None]:
-    """The lines of a table no wider than `width`, and what was left out to get there (None: nothing)."""
-    cells, numeric = _texts(columns, rows, decimals)
-    widths = [max(_width(line[i]) for line in cells) for i in range(len(columns))]
-    shown, cut = _fit(widths, numeric, width)
-    lines = ["  ".join(_padded(line[i], w, numeric[i]) for i, w in enumerate(shown)).rstrip() for line in cells]
-    lines.insert(1, "  ".join("-" * w for w in shown))
-    left_out = []
-    if len(shown) < len(columns):
-        left_out.append(f"{len(columns) - len(shown)} columns left out ({', '.join(columns[len(shown) :])})")
-    if cut:
-        left_out.append("long texts cut")
-    return lines, " and ".join(left_out) or None
-
-
-def markdown(columns: Sequence[str], rows: Rows, *, decimals: int | None = None) -> Iterator[str]:
-    """The lines of a Markdown table, numbers to the right."""
-    cells, numeric = _texts(columns, rows, decimals)
-    for number, line in enumerate(cells):
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
-        if number == 0:
-            yield "| " + " | ".join("--:" if right else "---" for right in numeric) + " |"
 
 
 @contextmanager
@@ -161,7 +130,7 @@ def _write_csv(out: TextIO, columns: Sequence[str], rows: Rows) -> None:
     """What is NULL is nothing between its commas, an empty text is `""`, which Python's writer writes alike."""
     for row in (columns, *rows):
         # A line of nothing is no row to many readers.
-        out.write((",".join(_csv_field(_plain(value)) for value in row) or '""') + "\n")
+        out.write((",".join(_csv_field(plain(value)) for value in row) or '""') + "\n")
 
 
 def _csv_field(value: object) -> str:
@@ -196,66 +165,8 @@ def _refuse_terminal(format: str) -> None:
         raise click.UsageError(f"--format {format} is not for a terminal: send it to a file, with > FILE")
 
 
-# --- cells ----------------------------------------------------------------------------------------------------
-
-
-def _texts(columns: Sequence[str], rows: Rows, decimals: int | None) -> tuple[list[list[str]], list[bool]]:
-    """The header and the rows as texts, and which columns are numbers."""
-    by_column = [[row[i] for row in rows] for i in range(len(columns))]
-    numeric = [_is_numeric(values) for values in by_column]
-    shown = [_column(values, decimals) for values in by_column]
-    return [[_visible(name) for name in columns], *(list(line) for line in zip(*shown, strict=True))], numeric
-
-
-def _column(values: list[Any], decimals: int | None) -> list[str]:
-    """One column's values alike: as many decimals, and times without 00:00 where all are midnights.
-
-    A lone value is shown in full, unless `decimals` says otherwise; a list of them is to be looked over.
-    """
-    present = [value for value in values if value is not None]
-    if present and all(isinstance(value, dt.datetime) for value in present):
-        midnights = all(value.time() == dt.time() for value in present)
-        return ["NULL" if v is None else str(v.date() if midnights else v) for v in values]
-    fractions = [v for v in present if isinstance(v, float | Decimal) and math.isfinite(v)]
-    if fractions and _is_numeric(values) and (len(values) > 1 or decimals is not None):
-        places = decimals if decimals is not None else _places(fractions)
-        return ["NULL" if v is None else f"{v:.{places}f}" if math.isfinite(v) else str(v) for v in values]
-    return ["NULL" if value is None else _visible(str(_plain(value))) for value in values]
-
-
-def _places(values: list[Any]) -> int:
-    """The fewest decimals that show all of the values, up to DECIMALS; more where one would look like zero."""
-    for places in range(DECIMALS + 1):
-        if all(round(value, places) == value for value in values):
-            return places
-    smallest = min(abs(value) for value in values if value)
-    return max(DECIMALS, min(15, 1 - math.floor(math.log10(smallest))) if smallest < 10**-DECIMALS else 0)
-
-
-def _is_numeric(values: Iterable[Any]) -> bool:
-    present = [value for value in values if value is not None]
-    return bool(present) and all(
-        isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in present
-    )
-
-
 def _rounded(value: Any, decimals: int) -> Any:
     return round(value, decimals) if isinstance(value, float | Decimal) and math.isfinite(value) else value
-
-
-def _plain(value: Any) -> Any:
-    """A value as CSV and tables write it."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case dt.datetime() | dt.date() | dt.time():
-            return value.isoformat()
-        case bytes():
-            return value.hex()
-        case list() | dict():
-            return json.dumps(value, default=str, ensure_ascii=False)
-        case _:
-            return value
 
 
 def _json(value: Any) -> Any:
@@ -271,50 +182,4 @@ def _json(value: Any) -> Any:
         case dict():
             return {str(key): _json(each) for key, each in value.items()}
         case _:
-            return str(_plain(value))
-
-
-def _visible(text: str) -> str:
-    """Line breaks and control characters spelled out: a value must not move the cursor of a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-# --- widths ---------------------------------------------------------------------------------------------------
-
-
-def _fit(widths: list[int], numeric: list[bool], width: int | None) -> tuple[list[int], bool]:
-    """Column widths for a terminal: the widest texts shrink first, then columns go, from the right."""
-    shown = list(widths)
-    cut = False
-    while width is not None and sum(shown) + 2 * (len(shown) - 1) > width:
-        shrinkable = [i for i, w in enumerate(shown) if not numeric[i] and w > NARROWEST]
-        if shrinkable:
-            widest = max(shrinkable, key=lambda i: shown[i])
-            excess = sum(shown) + 2 * (len(shown) - 1) - width
-            shown[widest] = max(NARROWEST, shown[widest] - min(excess, max(1, shown[widest] // 4)))
-            cut = True
-        elif len(shown) > 1:
-            shown.pop()
-        else:
-            break
-    return shown, cut
-
-
-def _padded(text: str, width: int, right: bool) -> str:
-    if _width(text) > width:
-        while _width(text) > width - 1:
-            text = text[:-1]
-        text += "…"
-    space = " " * (width - _width(text))
-    return space + text if right else text + space
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal: two for a wide character, none for a combining one."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+            return str(plain(value))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from gemel.graph.graph import Lineage, Node
+    from gemel.graph.graph import MeaningGraph, Node
     from gemel.graph.openlineage import Json, Namespaces
     from gemel.session import Session
 
@@ -57,7 +57,7 @@ def namespaces(session: "Session") -> "Namespaces":
 def _told(file: Path, job: str, session: "Session", work: Callable[[], Any], *, views: Sequence[str]) -> Any:
     """The work, between an event that it begins and one of how it ends."""
     from gemel.graph import openlineage
-    from gemel.graph.building import read_lineage
+    from gemel.graph.building import read_graph
 
     run = uuid.uuid4()
 
@@ -76,7 +76,7 @@ def _told(file: Path, job: str, session: "Session", work: Callable[[], Any], *, 
             raise
         result = None
     after = _again(session)
-    lineage = after.once(read_lineage)
+    lineage = after.once(read_graph)
     ended, nodes, spaces = event("COMPLETE", after), _made(job, lineage), namespaces(after)
     if job == "materialize":
         chosen = [node for node in nodes if not views or node.name in views]
@@ -95,7 +95,7 @@ def _again(session: "Session") -> "Session":
     return open_session(session.dir, target=session.target, profiles_dir=session.profiles_dir)
 
 
-def _made(job: str, lineage: "Lineage") -> "list[Node]":
+def _made(job: str, lineage: "MeaningGraph") -> "list[Node]":
     """What a command makes: a build every table, the others the feature views."""
     kinds = ("model", "seed", "snapshot", "bi_view", "feature_view") if job == "build" else ("bi_view", "feature_view")
     tables = [lineage.node(id) for id in lineage.tables.nodes().values()]

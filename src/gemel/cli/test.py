@@ -81,8 +81,8 @@ def command(
 
 def lines(outcome: "Outcome", *, shown: int) -> Iterator[str]:
     """A line for the test, and one for each group that fails it, the first `shown` of them."""
-    from gemel.cli.output import table
     from gemel.spec.fields import counted
+    from gemel.text_tables import table
 
     test = outcome.test
     looked = f"  ({counted(outcome.groups, 'group')})" if outcome.status == "pass" else ""

@@ -10,7 +10,7 @@ from gemel.compiler.question.expressions import Refused
 from gemel.diff.states import State
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import Place
-from gemel.graph.graph import TABLES, Lineage, Node
+from gemel.graph.graph import TABLES, MeaningGraph, Node
 from gemel.tracing.derivations import Derivation
 
 Subject = tuple[str, str]
@@ -25,7 +25,7 @@ class Side:
     """One state as a graph. `ids` are those of the nodes that a report tells of."""
 
     state: State
-    graph: Lineage
+    graph: MeaningGraph
     ids: Mapping[Subject, str]
 
     def node(self, subject: Subject) -> Node | None:

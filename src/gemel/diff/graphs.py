@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from gemel.dbt.rendering import Renderer
 from gemel.diff.states import State
 from gemel.graph.building import assemble
-from gemel.graph.graph import Lineage
+from gemel.graph.graph import MeaningGraph
 from gemel.graph.readers import VIEWS
 from gemel.spec.project import DbtProject, Node
 
 
-def graphs(before: State, after: State) -> tuple[Lineage, Lineage]:
+def graphs(before: State, after: State) -> tuple[MeaningGraph, MeaningGraph]:
     """The SQL of models is as it is written: what dbt compiled, it compiled of one state and at one time."""
     old, new = renderers(before, after)
     same = frozenset(alike(old, new))

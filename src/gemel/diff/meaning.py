@@ -12,7 +12,7 @@ from gemel.diff.causes import Causes, Side, Subject
 from gemel.diff.graphs import graphs
 from gemel.diff.states import State
 from gemel.errors import Place
-from gemel.graph.graph import TABLES, Kind, Lineage, Node
+from gemel.graph.graph import TABLES, Kind, MeaningGraph, Node
 
 How = Literal["added", "removed", "changed", "touched", "description"]
 
@@ -72,7 +72,7 @@ def compare(before: State, after: State) -> tuple[Change, ...]:
     return tuple(sorted(found, key=lambda each: (order.index(each.kind), each.name)))
 
 
-def _side(state: State, graph: Lineage) -> Side:
+def _side(state: State, graph: MeaningGraph) -> Side:
     """The nodes that a report tells of; of a ratio's sides as features, nobody wrote anything."""
     definitions = graph.definitions
     nodes: dict[str, Node] = {**definitions.nodes, **definitions.unlisted}

@@ -12,9 +12,11 @@ from gemel.compiler.features.moments import plan_features
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.plan import planning
 from gemel.compiler.plan.algebra import Plan
+from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
 from gemel.diff.asking import Asker
 from gemel.diff.meaning import Change
+from gemel.diff.states import State
 from gemel.errors import GemelError, ProjectError
 from gemel.features.bound import BoundView
 from gemel.features.times import timestamp
@@ -89,6 +91,29 @@ class Times:
     start: dt.datetime | None = None
     end: dt.datetime | None = None
     until: dt.datetime
+
+
+def questions(
+    group_by: Sequence[str], where: Sequence[str], *, times: tuple[str | None, str | None], candidate: str | None
+) -> Making:
+    """By metric, the question about it, or about its `candidate` after, under the metric's name."""
+    start, end = times
+
+    def asked(name: str, alias: str) -> Query:
+        metric = {"name": name, "alias": alias} if name != alias else name
+        return make_query([metric], group_by or ["metric_time"], where=where, start=start, end=end)
+
+    return lambda name: (asked(name, name), asked(candidate or name, name))
+
+
+def known_until(state: State) -> dt.datetime:
+    """Up to when facts are known: as the feature tables say, or to this moment."""
+    inner = [each.get("gemel_until") for each in state.variables.values() if isinstance(each, dict)]
+    until = state.variables.get("gemel_until", next(filter(None, inner), None))
+    try:
+        return dt.datetime.fromisoformat(str(until))
+    except ValueError:
+        return dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
 
 
 def metric_numbers(

@@ -10,7 +10,7 @@ from gemel.dbt.rendering import Renderer, Rendering
 from gemel.features.bound import Bound
 from gemel.features.opened import bound_features
 from gemel.graph.definitions import define
-from gemel.graph.graph import Definitions, Lineage
+from gemel.graph.graph import Definitions, MeaningGraph
 from gemel.graph.readers import define_readers
 from gemel.graph.tables import DbtTables
 from gemel.session import Session
@@ -18,13 +18,13 @@ from gemel.spec.project import DbtProject, Node
 from gemel.tracing.models import Models
 
 
-def read_lineage(session: Session) -> Lineage:
+def read_graph(session: Session) -> MeaningGraph:
     """Of an open project. Raises Problems (G5xx)."""
     known = variables(session.dir) if session.dir is not None else {}
     return build(session.graph, bound_features(session), session.dbt, known)
 
 
-def build(graph: Graph, bound: Bound, dbt: DbtProject, variables: Mapping[str, Any]) -> Lineage:
+def build(graph: Graph, bound: Bound, dbt: DbtProject, variables: Mapping[str, Any]) -> MeaningGraph:
     """Everything from dbt's sources to exposures. A table's SQL is looked at when a way leads over it."""
     renderer = Renderer(dbt, variables)
     return assemble(graph, bound, renderer, renderer.as_built)
@@ -37,8 +37,8 @@ def assemble(
     render: Callable[[Node], Rendering],
     *,
     same: frozenset[str] = frozenset(),
-    other: Lineage | None = None,
-) -> Lineage:
+    other: MeaningGraph | None = None,
+) -> MeaningGraph:
     """The same, with the SQL of models as `render` finds it. `same` are the ids of dbt's nodes that `other` has alike,
     down to the sources."""
     gathered = define(graph, renderer.project)
@@ -47,7 +47,7 @@ def assemble(
     features = frozenset(id for id in definitions.nodes if id.startswith("feature:"))
     models = Models(renderer, graph.texts.dialect, render)
     used = _used(definitions)
-    return Lineage(
+    return MeaningGraph(
         definitions, DbtTables(models, ours, used, features, same=same, other=other.tables if other else None)
     )
 

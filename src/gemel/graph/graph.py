@@ -136,7 +136,7 @@ IMPACTED: tuple[Kind, ...] = (
 """What somebody reads or builds, in the order in which a change comes to it."""
 
 
-class Lineage:
+class MeaningGraph:
     """The whole graph. Definitions are in it at once; a table's SQL is looked at when a way leads over it.
 
     An edge leads into a node from each that its derivation uses, and a node means what its derivation says of what

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gemel.engines.engine import Engine
-from gemel.graph.graph import TABLES, Lineage, Node
+from gemel.graph.graph import TABLES, MeaningGraph, Node
 from gemel.tracing.derivations import DIRECT, Why, compose
 
 PRODUCER = "https://pypi.org/project/gemel"
@@ -41,7 +41,7 @@ def namespace(engine: Engine, settings: Mapping[str, Any]) -> str:
     return f"{engine.name}://{':'.join(parts)}" if parts else engine.name
 
 
-def write_jobs(lineage: Lineage, nodes: Iterable[Node], spaces: Namespaces, *, now: dt.datetime) -> Iterator[Json]:
+def write_jobs(lineage: MeaningGraph, nodes: Iterable[Node], spaces: Namespaces, *, now: dt.datetime) -> Iterator[Json]:
     """A JobEvent for each thing among `nodes` that something makes, with what it is made of."""
     told = _Datasets(lineage, spaces)
     for node in told.makers(nodes):
@@ -70,14 +70,14 @@ def write_run(job: str, state: State, spaces: Namespaces, *, run: uuid.UUID, now
     }
 
 
-def with_datasets(event: Json, lineage: Lineage, nodes: Iterable[Node], spaces: Namespaces) -> Json:
+def with_datasets(event: Json, lineage: MeaningGraph, nodes: Iterable[Node], spaces: Namespaces) -> Json:
     """The event, with all that is made of `nodes` as outputs, and what that is made of as inputs."""
     told = _Datasets(lineage, spaces)
     made = told.makers(nodes)
     return event | {"inputs": told.inputs(made), "outputs": [told.output(node) for node in made]}
 
 
-def with_online(event: Json, lineage: Lineage, views: Iterable[Node], spaces: Namespaces) -> Json:
+def with_online(event: Json, lineage: MeaningGraph, views: Iterable[Node], spaces: Namespaces) -> Json:
     """The event, with what is online of feature views as outputs, and their tables as inputs."""
     told = _Datasets(lineage, spaces)
     tables = [view for view in views if lineage.tables.place(view.id)]
@@ -98,7 +98,7 @@ def line(event: Json) -> str:
 class _Datasets:
     """The nodes of a lineage as datasets and fields."""
 
-    def __init__(self, lineage: Lineage, spaces: Namespaces) -> None:
+    def __init__(self, lineage: MeaningGraph, spaces: Namespaces) -> None:
         self._lineage = lineage
         self._spaces = spaces
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from gemel.graph.graph import Edge, Gap, Impact, Lineage, Node
+from gemel.graph.graph import Edge, Gap, Impact, MeaningGraph, Node
 
 WORDS = {
     "saved_query": "saved query",
@@ -14,7 +14,7 @@ WORDS = {
 _PLURALS = {"entity": "entities", "saved_query": "saved queries"}
 
 
-def tell(lineage: Lineage, nodes: tuple[Node, ...], *, sides: tuple[str, ...]) -> Iterator[str]:
+def tell(lineage: MeaningGraph, nodes: tuple[Node, ...], *, sides: tuple[str, ...]) -> Iterator[str]:
     """The lines of the trees of what nodes come from (`up`) and go to (`down`), and of what is not known of either."""
     yield _heading(nodes)
     gaps: dict[Gap, None] = {}
@@ -72,7 +72,7 @@ class _Tree:
 
     def __init__(
         self,
-        lineage: Lineage,
+        lineage: MeaningGraph,
         edges_of: Callable[[str], tuple[Edge, ...]],
         end_of: Callable[[Edge], str],
         parts: tuple[str, ...],

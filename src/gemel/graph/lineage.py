@@ -1,0 +1,79 @@
+"""Where one thing comes from and where it goes: what a person asks a project for."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from gemel.graph import json, mermaid, openlineage, tree
+from gemel.graph.building import read_graph
+from gemel.graph.graph import Impact, MeaningGraph, Node, Part
+from gemel.session import Session
+
+
+def read_lineage(session: Session, name: str) -> "Lineage":
+    """Of a metric, column, feature, model …: `late_rate`, `flights.departure_delay`, `metric:flights`.
+
+    Raises UnknownNameError (G751), QueryError (G750) and Problems (G5xx).
+    """
+    with session.placing():
+        graph = session.once(read_graph)
+        return Lineage(graph, graph.find(name))
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where something comes from, down to source columns, and where it goes. `print` shows both as trees.
+
+        late_rate = gemel.load(".").lineage("late_rate")
+        print(late_rate)
+        late_rate.impact.groups["feature_service"]
+
+    `nodes` are what was asked for: several of an entity, which is one thing in several models.
+    """
+
+    graph: MeaningGraph = field(repr=False)
+    nodes: tuple[Node, ...]
+
+    @cached_property
+    def upstream(self) -> Part:
+        """All that it comes from."""
+        return self.graph.upstream(*self.nodes)
+
+    @cached_property
+    def downstream(self) -> Part:
+        """All that it goes to."""
+        return self.graph.downstream(*self.nodes)
+
+    @cached_property
+    def impact(self) -> Impact:
+        """All that changes if it changes, by kind."""
+        return self.graph.impact(*self.nodes)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines("up", "down"))
+
+    def lines(self, *sides: str) -> Iterator[str]:
+        """The trees of what it comes from (`up`) and goes to (`down`), or what changes with it (`impact`)."""
+        return tree.tell_impact(self.impact) if "impact" in sides else tree.tell(self.graph, self.nodes, sides=sides)
+
+    def as_json(self, *sides: str) -> dict[str, Any]:
+        """The same as values that JSON can carry."""
+        if "impact" in sides:
+            return json.write_impact(self.impact)
+        return json.write_parts(self.nodes, *self._parts(sides))
+
+    def as_mermaid(self, *sides: str) -> Iterator[str]:
+        """The lines of a Mermaid flowchart."""
+        return mermaid.draw(*self._parts(sides))
+
+    def as_openlineage(self, *sides: str, namespaces: openlineage.Namespaces) -> Iterator[dict[str, Any]]:
+        """OpenLineage's JobEvents of all that is on the way."""
+        nodes = dict.fromkeys(node for part in self._parts(sides) for node in part.nodes)
+        return openlineage.write_jobs(self.graph, nodes, namespaces, now=dt.datetime.now(dt.UTC))
+
+    def _parts(self, sides: tuple[str, ...]) -> list[Part]:
+        """What changes with it is on the way down."""
+        down = "down" in sides or "impact" in sides
+        return [self.upstream] * ("up" in sides) + [self.downstream] * down
