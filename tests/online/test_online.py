@@ -19,8 +19,8 @@ from gemel.online import encoding
 from gemel.online.config import OtherStore, RedisStore, SqliteStore, read_store
 from gemel.online.loader import materialize
 from gemel.online.newest import OnlineView
+from gemel.online.opening import open_store
 from gemel.online.reading import read
-from gemel.online.store import open_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Feast, and when its objects are collected
 

@@ -17,8 +17,9 @@ from gemel.online.encoding import decode_time
 from gemel.online.export import export
 from gemel.online.loader import materialize as load
 from gemel.online.newest import OnlineView
+from gemel.online.opening import open_store
 from gemel.online.reading import OnlineRow, find, key
-from gemel.online.store import Found, open_store
+from gemel.online.store import Found
 from gemel.spec.time import seconds
 
 Say = Callable[[str], None]

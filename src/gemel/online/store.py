@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gemel.features.origins import Origin
-from gemel.online.config import OtherStore, RedisStore, SqliteStore, Store
 from gemel.online.newest import Newest, OnlineView
 
 Progress = Callable[[int], None]
@@ -79,21 +78,6 @@ class OnlineStore(Protocol):
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None: ...
     def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[Found | None]: ...
     def close(self) -> None: ...
-
-
-def open_store(store: Store) -> OnlineStore:
-    """Raises BridgeError (G531, G561, G562)."""
-    match store:
-        case SqliteStore():
-            from gemel.online.sqlite import Sqlite
-
-            return Sqlite(store)
-        case RedisStore():
-            from gemel.online.redis import Redis
-
-            return Redis(store)
-        case OtherStore():
-            raise TypeError(store.why)
 
 
 def latest(*moments: int | None) -> int | None:

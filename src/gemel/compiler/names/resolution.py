@@ -193,6 +193,18 @@ class Scope:
             return self._shifted(metric, used, inner, filters)
         return self.term(inner, filters)
 
+    def _simple(self, metric: Metric, used: MetricInput, does: str, hint: str) -> Metric:
+        """An input whose facts are counted, not its value."""
+        inner = self.graph.input_metric(used, by=metric.name)
+        if inner.definition.measure is None:
+            raise DefinitionError(
+                "G107",
+                f"{metric.type} metric {metric.name!r} {does} {inner.name!r}, which is {_a(inner.type)} metric",
+                hint=hint,
+                about=About("metric", metric.name),
+            )
+        return inner
+
     def _derived(self, metric: Metric, expr: str, used: tuple[MetricInput, ...], filters: Filters) -> Formula:
         about = About("metric", metric.name)
         try:
@@ -228,14 +240,8 @@ class Scope:
         return replace(leaf, spine=simple.join_to_timespine and bool(leaf.times))
 
     def _cumulative(self, metric: Metric, cumulative: Cumulative, filters: Filters) -> Term:
-        inner = self.graph.input_metric(cumulative.input, by=metric.name)
-        if inner.definition.measure is None:
-            raise DefinitionError(
-                "G107",
-                f"cumulative metric {metric.name!r} accumulates {inner.name!r}, which is {_a(inner.type)} metric",
-                hint="accumulate a simple metric, and compute from the accumulated ones",
-                about=About("metric", metric.name),
-            )
+        hint = "accumulate a simple metric, and compute from the accumulated ones"
+        inner = self._simple(metric, cumulative.input, "accumulates", hint)
         leaf = self.term(inner, (*_outer(cumulative.input.filters), *filters))
         assert isinstance(leaf, Leaf)
         return self._trailing(metric, leaf, cumulative.window, cumulative.grain_to_date, cumulative.period_agg)
@@ -288,19 +294,13 @@ class Scope:
         return predicate
 
     def _conversion(self, metric: Metric, conversion: Conversion, filters: Filters) -> Formula:
-        base_metric = self.graph.input_metric(conversion.base, by=metric.name)
-        conversion_metric = self.graph.input_metric(conversion.conversion, by=metric.name)
-        for inner in (base_metric, conversion_metric):
-            if inner.definition.measure is None:
-                raise DefinitionError(
-                    "G107",
-                    f"conversion metric {metric.name!r} counts {inner.name!r}, which is {_a(inner.type)} metric",
-                    hint="both sides of a conversion are simple metrics",
-                    about=About("metric", metric.name),
-                )
-        base = self.term(base_metric, (*_own(conversion.base.filters), *filters))
+        sides = (conversion.base, conversion.conversion)
+        first, second = (
+            self._simple(metric, used, "counts", "both sides of a conversion are simple metrics") for used in sides
+        )
+        base = self.term(first, (*_own(conversion.base.filters), *filters))
         nowhere = replace(self, keys=(), span=None)
-        turned = nowhere.term(conversion_metric, _outer(conversion.conversion.filters))
+        turned = nowhere.term(second, _outer(conversion.conversion.filters))
         assert isinstance(base, Leaf) and isinstance(turned, Leaf)
         pairs = [(conversion.entity, conversion.entity), *conversion.constant_properties]
         converted = Converted(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp, parse_one
 
+from gemel.engines.connections.arrow import arrow_array
 from gemel.engines.connections.duckdb import Scratch, translated
 
 if TYPE_CHECKING:
@@ -80,8 +81,6 @@ class Borrower(Scratch):
 
     def _fetch(self, table: str, schema: str) -> None:
         import pyarrow
-
-        from gemel.engines.connections.postgres import arrow_array
 
         described = [(name, UNSURE.get(kind, kind)) for name, kind in self._lender.describe(f"SELECT * FROM {table}")]
         with translated():

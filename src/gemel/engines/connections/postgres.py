@@ -3,7 +3,6 @@
 Times with a zone are shown in UTC, whatever the server's own zone is.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gemel.dbt.profile import Target
+from gemel.engines.connections.arrow import arrow_array
 from gemel.engines.connections.duckdb import OF_OTHER_TYPES, installed
 from gemel.errors import Place, WarehouseError
 
@@ -209,33 +209,6 @@ class Result:
     def pl(self) -> Any:
         """A polars DataFrame. Raises WarehouseError (G408) where polars is not installed."""
         return installed("polars").from_arrow(self.arrow())
-
-
-def arrow_array(values: list[Any], kind: str) -> "pyarrow.Array[Any]":
-    """A column's values, of a type in DuckDB's words; what has no type of its own in Arrow is told as text."""
-    import pyarrow as pa
-
-    sized = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind)
-    types = {
-        "BOOLEAN": pa.bool_(),
-        "SMALLINT": pa.int16(),
-        "INTEGER": pa.int32(),
-        "BIGINT": pa.int64(),
-        "FLOAT": pa.float32(),
-        "DOUBLE": pa.float64(),
-        "VARCHAR": pa.string(),
-        "DATE": pa.date32(),
-        "TIMESTAMP": pa.timestamp("us"),
-        "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", "UTC"),
-        "BLOB": pa.binary(),
-    }
-    type_ = types.get(kind)
-    if sized and int(sized[1]) <= 38:
-        type_ = pa.decimal128(int(sized[1]), int(sized[2]))
-    try:
-        return pa.array(values, type=type_)
-    except (pa.ArrowException, TypeError):
-        return pa.array([None if value is None else str(value) for value in values])
 
 
 def _connect(server: Server) -> "psycopg.Connection[tuple[Any, ...]]":
