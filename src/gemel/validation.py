@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gemel import checks
 from gemel.bi.project_models import unfit_models
 from gemel.errors import GemelError, Problems
-from gemel.expectations.outcomes import refused
+from gemel.expectations.outcomes import check_tests
 from gemel.features.built import endless, mistyped
 from gemel.features.opened import bound_features, open_features
 from gemel.run import Runner
@@ -32,7 +32,7 @@ def validate(session: Session, *, skip_dw: bool = False, data: bool = False) -> 
     # Of a broken metric its tests would say the same again.
     if tests and all(each.severity != "error" or each.code in UNREACHABLE for each in findings):
         reachable = not skip_dw and not any(each.code in UNREACHABLE for each in findings)
-        findings += refused(session.graph, tests, session.runner if reachable else None)
+        findings += check_tests(session.graph, tests, session.runner if reachable else None)
     findings += (*unread, *(lost_metric_tests(session.places) if session.places else ()))
     for each in findings:
         session.add_place(each)

@@ -1,4 +1,4 @@
-"""Sales, as a manifest and a table, with metrics to claim something of."""
+"""Sales, as a manifest and a table, with metrics to test."""
 
 from typing import Any
 
@@ -61,15 +61,15 @@ def graph_of(tests: dict[str, Any], dialect: str = "duckdb", schema: str | None 
 
 
 def outcomes(warehouse: Any, tests: dict[str, Any], schema: str | None = None) -> dict[str, Outcome]:
-    """How tests come out, by name."""
+    """The outcomes of the tests, by name."""
     graph = graph_of(tests, warehouse.dialect, schema)
     read, problems = read_metric_tests(graph.metrics.values())
     assert [str(problem) for problem in problems] == []
     return {outcome.test.full_name: outcome for outcome in run(graph, read, Runner(warehouse))}
 
 
-def told(outcome: Outcome) -> list[tuple[Any, ...]]:
-    """What is wrong: the group's values, the metric's, what was expected, the problem."""
+def failing_rows(outcome: Outcome) -> list[tuple[Any, ...]]:
+    """Each failure: the values of its group, the value of the metric, the expected value, the problem."""
     assert outcome.error is None, outcome.error
     return [
         (*(_plain(value) for _, value in each.group), _plain(each.value), _plain(each.expected), each.problem)

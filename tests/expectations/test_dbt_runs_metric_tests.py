@@ -1,4 +1,4 @@
-"""Metric tests in a dbt project of a few sales: generated, built by dbt, and asked by `gemel test`, on two engines."""
+"""Metric tests in a dbt project of a few sales: generated, built by dbt, and run by `gemel test`, on two engines."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from worlds.postgres import own_name, own_schema
 from worlds.projects import write_project
 from worlds.sales_project import BASE, PROJECT, profiles
 
-# What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
+# Warnings of foreign libraries, also from the collection of their objects, are not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 SALES = """
@@ -68,7 +68,7 @@ FILES = BASE | {"models/sales.sql": SALES, "models/models.yml": DEFINITIONS}
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def shop(request, tmp_path, monkeypatch):
-    """The project's directory, in which we are."""
+    """The project's directory, which is the working directory."""
     write_project(tmp_path, FILES)
     if request.param == "postgres":
         schema = request.getfixturevalue("schema")
@@ -109,14 +109,14 @@ def test_dbt_build_and_gemel_test_say_the_same(shop, capsys):
     assert "revenue__known" in str(caught.value)
     capsys.readouterr()
     assert main(["test", "--format", "json"]) == 1
-    said = {each["name"]: (each["status"], len(each["failures"])) for each in json.loads(capsys.readouterr().out)}
-    assert said == {
+    statuses = {each["name"]: (each["status"], len(each["failures"])) for each in json.loads(capsys.readouterr().out)}
+    assert statuses == {
         "revenue__known": ("fail", 1),
         "revenue__at_least": ("fail", 1),
         "revenue__regions_add_up": ("pass", 0),
         "revenue__north_is_no_more_than_half": ("warn", 1),
     }
-    assert {name: result for name, result in dbt_results(shop).items() if name in said} == said
+    assert {name: result for name, result in dbt_results(shop).items() if name in statuses} == statuses
     assert main(["test", "--select", "*half"]) == 0
     assert main(["test", "--select", "*half", "--strict"]) == 1
     assert main(["validate"]) == 0
@@ -151,7 +151,7 @@ def parsed(tmp_path_factory):
 
 @pytest.fixture
 def copy(parsed, tmp_path, monkeypatch):
-    """A copy of it, in which we are."""
+    """A copy of it, which is the working directory."""
     shutil.copytree(parsed, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -170,22 +170,22 @@ def test_a_test_that_is_gone_takes_its_file_with_it(copy, capsys):
     assert main(["generate", "--check"]) == 0
 
 
-def test_without_a_folder_for_tests_that_is_said(copy, capsys):
+def test_a_project_without_a_folder_for_tests_gets_a_warning(copy, capsys):
     write_project(copy, {"dbt_project.yml": PROJECT + "    test-paths: []\n"})
     assert main(["generate"]) == 0
     assert "dbt_project.yml: warning G775 dbt_project.yml names no test-paths" in capsys.readouterr().err
     assert not (copy / "tests").exists()
 
 
-def test_validate_tells_of_metric_tests_with_their_lines(copy, capsys):
+def test_validate_reports_metric_tests_with_their_lines(copy, capsys):
     text = DEFINITIONS.replace("severity: warn", "severty: warn").replace("5 * orders", "5 * ordrs")
     write_project(copy, {"models/models.yml": text})
     assert main(["validate", "--skip-dw"]) == 1
     lines = [line.strip() for line in dedent(text).lstrip().splitlines()]
     unread = lines.index("severty: warn") + 1
-    unmeant = next(number for number, line in enumerate(lines, 1) if "ordrs" in line)
+    invalid = next(number for number, line in enumerate(lines, 1) if "ordrs" in line)
     assert capsys.readouterr().err.splitlines()[1:-1] == [
-        f"models/models.yml:{unmeant}:15: G773 'ordrs' in the expression is no metric",
+        f"models/models.yml:{invalid}:15: G773 'ordrs' in the expression is not a metric",
         "  hint: did you mean orders?",
         f"models/models.yml:{unread}:15: G770 a metric test has no key 'severty'",
         "  hint: did you mean severity?",

@@ -1,10 +1,10 @@
-"""What a metric test says of rows: on DuckDB, on PostgreSQL, and against the definition in plain Python."""
+"""Outcomes of metric tests: on DuckDB, on PostgreSQL, and against the definition in plain Python."""
 
 import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sales import COLUMNS, ROWS, outcomes, told
+from sales import COLUMNS, ROWS, failing_rows, outcomes
 
 from gemel.engines.connections import duckdb as duck
 from gemel.engines.connections.files import Profile
@@ -39,12 +39,12 @@ def on_postgres(needs_postgres):
 
 @pytest.fixture(params=["on_duckdb", "on_postgres"])
 def ask(request):
-    """Run the tests of a metric over the sales; what fails of each, by name."""
+    """Run the tests of a metric over the sales, and return the failures of each by its name."""
     warehouse, schema = request.getfixturevalue(request.param)
 
     def run(metric, *tests):
-        found = outcomes(warehouse, {metric: list(tests)}, schema)
-        return {name.split("__")[1]: told(outcome) for name, outcome in found.items()}
+        by_name = outcomes(warehouse, {metric: list(tests)}, schema)
+        return {name.split("__")[1]: failing_rows(outcome) for name, outcome in by_name.items()}
 
     return run
 
@@ -65,11 +65,13 @@ def test_an_expected_value_is_that_of_its_group_in_its_period(ask):
 
 
 def test_an_expected_value_of_everything_has_no_group(ask):
-    found = ask("orders", {"name": "right", "expect": {"rows": [{"orders": 4}]}}, {"expect": {"rows": [{"orders": 5}]}})
-    assert found == {"right": [], "expect": [(4, 5, "differs")]}
+    failures = ask(
+        "orders", {"name": "right", "expect": {"rows": [{"orders": 4}]}}, {"expect": {"rows": [{"orders": 5}]}}
+    )
+    assert failures == {"right": [], "expect": [(4, 5, "differs")]}
 
 
-def test_a_row_that_expects_a_value_is_not_content_with_null(ask):
+def test_a_row_that_expects_a_value_fails_on_null(ask):
     row = {"sale__region": None, "revenue": 0}
     assert ask("revenue", {"expect": {"rows": [row]}})["expect"] == [(None, None, 0, "null")]
 
@@ -92,7 +94,7 @@ def test_a_tolerance_is_an_amount_or_a_share_and_without_one_values_are_equal(as
     }
 
 
-def test_bounds_hold_for_each_group_and_null_is_none_of_them(ask):
+def test_bounds_hold_for_each_group_and_null_violates_them(ask):
     by = {"group_by": "sale__region"}
     assert ask(
         "revenue",
@@ -108,7 +110,7 @@ def test_bounds_hold_for_each_group_and_null_is_none_of_them(ask):
     }
 
 
-def test_nothing_to_test_is_no_pass(ask):
+def test_a_test_without_groups_fails(ask):
     nowhere = {"filter": "{{ Dimension('sale__region') }} = 'moon'"}
     assert ask(
         "revenue",
@@ -148,7 +150,7 @@ def test_a_metric_is_an_expression_of_others_in_each_group(ask):
     }
 
 
-def test_a_slice_is_held_against_another_one_that_has_its_own_filter(ask):
+def test_a_slice_is_compared_with_another_that_has_its_own_filter(ask):
     test = {
         "filter": "{{ Dimension('sale__channel') }} = 'web'",
         "group_by": "sale__region",
@@ -172,13 +174,13 @@ def test_a_slice_without_rows_has_fallen_behind_one_that_has_some(ask):
     assert ask("orders", test)["at_least"] == [("2024-02-01", None, 2, "null")]
 
 
-def test_a_group_is_held_against_the_whole_of_its_period(ask):
+def test_a_group_is_compared_with_the_total_of_its_period(ask):
     test = {"group_by": "sale__region", "grain": "month", "at_most": "0.5 * everywhere"}
     whole = [{"name": "orders", "alias": "everywhere", "group_by": []}]
     assert ask("orders", {**test, "metrics": whole})["at_most"] == [("north", "2024-01-01", 2, 1, "above")]
 
 
-def test_the_whole_of_a_missing_key_is_found(ask):
+def test_a_missing_key_has_a_total_too(ask):
     test = {"group_by": ["sale__region", "sale__channel"], "equals": "all_channels"}
     whole = [{"name": "orders", "alias": "all_channels", "group_by": "sale__region"}]
     assert ask("orders", {**test, "metrics": whole})["equals"] == [
@@ -194,22 +196,22 @@ def test_a_total_is_the_sum_over_its_groups(ask):
     assert ask("per_order", {"equals": "regions", "metrics": averaged})["equals"] == [(8.75, 20, "differs")]
 
 
-def test_not_a_number_keeps_no_bound():
+def test_not_a_number_violates_every_bound():
     warehouse = opened([*ROWS, (5, "west", "web", 1, float("nan"), "2024-03-01")])
-    found = outcomes(warehouse, {"prices": [{"at_least": 0, "group_by": "sale__region", "allow_null": True}]})
-    assert [(each.group[0][1], each.problem) for each in found["prices__at_least"].failures] == [
+    by_name = outcomes(warehouse, {"prices": [{"at_least": 0, "group_by": "sale__region", "allow_null": True}]})
+    assert [(each.group[0][1], each.problem) for each in by_name["prices__at_least"].failures] == [
         ("west", "not a number")
     ]
 
 
-def test_one_that_the_database_refuses_does_not_take_the_others_with_it(on_duckdb):
+def test_a_test_that_the_database_refuses_does_not_fail_the_others(on_duckdb):
     rows = [{"sale__region": "north", "sale__sold_at__day": "2024-01-05", "orders": 1}]
     number = [{"sale": "one", "orders": 1}]
-    found = outcomes(
+    by_name = outcomes(
         on_duckdb[0],
         {"orders": [{"name": "good", "expect": {"rows": rows}}, {"name": "bad", "expect": {"rows": number}}]},
     )
-    assert {name: (each.status, each.groups) for name, each in found.items()} == {
+    assert {name: (each.status, each.groups) for name, each in by_name.items()} == {
         "orders__good": ("pass", 1),
         "orders__bad": ("error", 0),
     }
@@ -221,12 +223,12 @@ SALES = st.lists(st.tuples(REGIONS, st.sampled_from(["web", "shop"]), st.none() 
 
 @examples(25)
 @given(SALES, st.integers(-3, 3), st.booleans(), st.sampled_from([0, 1]))
-def test_what_fails_is_what_the_definition_in_plain_python_says(sales, bound, allow_null, tolerance):
+def test_what_fails_is_what_the_definition_in_plain_python_fails(sales, bound, allow_null, tolerance):
     rows = [(n, region, channel, amount, None, "2024-01-01") for n, (region, channel, amount) in enumerate(sales)]
     common = {"group_by": "sale__region", "allow_null": allow_null}
     shops = {"name": "revenue", "alias": "shops", "filter": "{{ Dimension('sale__channel') }} = 'shop'"}
     web = "{{ Dimension('sale__channel') }} = 'web'"
-    found = outcomes(
+    by_name = outcomes(
         opened(rows),
         {
             "revenue": [
@@ -265,16 +267,16 @@ def test_what_fails_is_what_the_definition_in_plain_python_says(sales, bound, al
     orders = {}
     for region, _, _ in sales:
         orders[region] = orders.get(region, 0) + 1
-    known = revenue().get("a")
-    right = None if known == bound else "null" if known is None else "differs"
+    value = revenue().get("a")
+    problem = None if value == bound else "null" if value is None else "differs"
     expected = {
         "bound": naive(revenue(), bound, lambda value, other: value < other and "below"),
         "same": naive(revenue(), orders, lambda value, other: abs(value - other) > tolerance and "differs"),
         "slices": naive(revenue("web"), revenue("shop"), lambda value, other: value > other + 1 and "above"),
-        "known": {("a", right if "a" in revenue() else "missing")} - {("a", None)},
+        "known": {("a", problem if "a" in revenue() else "missing")} - {("a", None)},
     }
-    said = {
+    actual = {
         name.split("__")[1]: {(each.group[0][1], each.problem) for each in outcome.failures}
-        for name, outcome in found.items()
+        for name, outcome in by_name.items()
     }
-    assert said == expected
+    assert actual == expected

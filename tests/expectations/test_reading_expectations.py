@@ -1,4 +1,4 @@
-"""Metric tests as they are written, and what is said of those that cannot be meant."""
+"""Metric tests as they are written, and the problems of invalid ones."""
 
 from dataclasses import replace
 from textwrap import indent
@@ -14,14 +14,14 @@ from gemel.spec.metric_tests import Compared, Comparison, Expected, Input, Row, 
 
 
 def read(text):
-    """The tests of revenue, and what is said of them, with the paths that it is said of."""
+    """The tests of revenue, and their problems."""
     graph = graph_of({"revenue": yaml.safe_load(text)})
     tests, problems = read_metric_tests(graph.metrics.values())
     return tests, problems
 
 
-def said(text):
-    """What the first problem says: its code, its path below the tests, and all of its text."""
+def first_problem(text):
+    """The first problem: its code, its path below the tests, and its full text."""
     graph = graph_of({"revenue": yaml.safe_load(text)})
     tests, problems = read_metric_tests(graph.metrics.values())
     if not problems:
@@ -99,7 +99,7 @@ def test_a_test_is_read_into_what_it_claims():
         ("- {at_least: sum(orders)}", "G773", (), "computes over many rows"),
         ("- {at_least: select 1}", "G773", (), "cannot be used"),
         ("- {at_least: 0, metrics: [{name: orders}]}", "G773", (), "no expression mentions it"),
-        ("- {expect: {rows: [{metric_time__day: soon, revenue: 1}]}}", "G773", (), "is no day"),
+        ("- {expect: {rows: [{metric_time__day: soon, revenue: 1}]}}", "G773", (), "is not a day"),
         ("- {at_least: x, metrics: [{name: orders, alias: x, group_by: sale__region}]}", "G774", (), "sum_over"),
         ("- {at_least: x, metrics: [{name: ordes, alias: x}]}", "G201", (), "did you mean orders?"),
         ("- {at_least: 0, group_by: sale__regoin}", "G202", (), "did you mean sale__region?"),
@@ -107,10 +107,10 @@ def test_a_test_is_read_into_what_it_claims():
         ("- {at_least: 0, grain: fortnight}", "G304", (), "no grain"),
     ],
 )
-def test_what_cannot_be_meant_is_said_where_it_stands(text, code, path, words):
-    found_code, found_path, told = said(text)
-    assert (found_code, found_path[-len(path) :] if path else ()) == (code, path), told
-    assert words in told
+def test_an_invalid_test_is_reported_at_its_place(text, code, path, words):
+    problem_code, problem_path, message = first_problem(text)
+    assert (problem_code, problem_path[-len(path) :] if path else ()) == (code, path), message
+    assert words in message
 
 
 def test_every_problem_has_the_line_of_the_key_that_it_is_about(tmp_path):
@@ -119,8 +119,8 @@ def test_every_problem_has_the_line_of_the_key_that_it_is_about(tmp_path):
     (tmp_path / "dbt_project.yml").write_text("name: shop\n")
     (tmp_path / "models").mkdir()
     (tmp_path / "models/core.yml").write_text(head + indent(tests, " " * 12))
-    found = places(tmp_path)
-    assert [found.of(problem.about) for problem in read(tests)[1]] == [
+    lines = places(tmp_path)
+    assert [lines.of(problem.about) for problem in read(tests)[1]] == [
         Place("models/core.yml", 8, 15),
         Place("models/core.yml", 13, 22),
     ]

@@ -1,1 +1,1 @@
-"""Metric tests: what is claimed beside a metric, as SQL that finds where it is not so, and as its outcome."""
+"""Metric tests: the claims written beside a metric, as SQL that selects the groups that fail, and as outcomes."""

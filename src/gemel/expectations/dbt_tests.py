@@ -1,4 +1,4 @@
-"""Metric tests as dbt's singular tests: a file each, whose SQL gives the groups that fail."""
+"""Metric tests as dbt's singular tests: one file each, whose SQL selects the groups that fail."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,9 +19,9 @@ from gemel.spec.project import DbtProject
 def generate(
     graph: Graph, tests: Iterable[MetricTest], *, dbt: DbtProject, places: Places, root: Path, dialect: str
 ) -> dict[str, str]:
-    """The text of each test's file, by its path below `root`; none where the project has no folder for tests.
+    """The text of each test's file, by its path below `root`; empty if the project has no folder for tests.
 
-    `dbt` knows what `ref()` takes. Raises Problems of the tests that cannot be asked, or not in the warehouse's SQL.
+    `dbt` gives the argument of `ref()`. Raises Problems for tests that cannot be compiled, or not in this dialect.
     """
     folder = tests_folder(root)
     files: dict[str, str] = {}
@@ -46,6 +46,6 @@ def generate(
 
 
 def _config(test: MetricTest) -> str:
-    """dbt's settings of the test, Python between its double braces."""
+    """dbt's config of the test: a Python call in double braces."""
     severity = f"severity='{test.severity}', "
     return f"{{{{ config({severity}meta={{'gemel': {{'metric': '{test.metric}', 'test': '{test.name}'}}}}) }}}}"

@@ -1,6 +1,6 @@
-"""Metric tests run: each one's outcome, with the groups that fail it.
+"""Metric tests run: the outcome of each, with the groups that fail.
 
-Tests that look at the same rows by the same groups are asked in one question, in which equal parts are computed once.
+Tests of the same rows and the same groups run as one query, which computes equal parts once.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,8 +29,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a test came out: over how many groups, and which fail. `warn` is a failure of a test that only warns,
-    `error` a test that could not be asked, for the reason in `error`."""
+    """The result of a test: the number of groups, and those that fail. `warn` is a failure of a test whose severity is
+    `warn`; `error` is a test that could not run, for the reason in `error`."""
 
     test: MetricTest
     status: Status
@@ -44,8 +44,8 @@ def compile_test(graph: Graph, test: MetricTest, context: Context) -> Compiled:
     return compiled(failures(judge(graph, test)), context)
 
 
-def refused(graph: Graph, tests: Iterable[MetricTest], warehouse: Runner | None) -> Iterator[GemelError]:
-    """Why tests cannot be asked; what the warehouse says of their SQL too, where there is one."""
+def check_tests(graph: Graph, tests: Iterable[MetricTest], warehouse: Runner | None) -> Iterator[GemelError]:
+    """Why tests cannot run. With a warehouse, its objections to their SQL too."""
     for test in tests:
         try:
             dialect = warehouse.dialect if warehouse else graph.texts.dialect
@@ -59,43 +59,43 @@ def refused(graph: Graph, tests: Iterable[MetricTest], warehouse: Runner | None)
 
 
 def run(graph: Graph, tests: Iterable[MetricTest], warehouse: Runner) -> list[Outcome]:
-    """The outcomes, in the tests' order. Raises WarehouseError where the warehouse is not there at all."""
-    found: dict[MetricTest, Outcome] = {}
-    alike: dict[object, list[Judged]] = {}
-    asked = list(tests)
-    if asked:
-        warehouse.check_connection()  # where it is missing, that is one error, and not one for each test
-    for test in asked:
+    """The outcomes, in the order of the tests. Raises WarehouseError if there is no connection to the warehouse."""
+    outcomes: dict[MetricTest, Outcome] = {}
+    groups: dict[object, list[Judged]] = {}
+    requested = list(tests)
+    if requested:
+        warehouse.check_connection()  # a missing warehouse is one error, and not one for each test
+    for test in requested:
         try:
             judged = judge(graph, test)
         except GemelError as error:
-            found[test] = Outcome(test, "error", error=error)
+            outcomes[test] = Outcome(test, "error", error=error)
             continue
         frame = (judged.keys, test.filters, test.start_time, test.end_time)
-        alike.setdefault(frame, []).append(judged)
-    for several in alike.values():
-        found |= {outcome.test: outcome for outcome in _asked(several, warehouse)}
-    return [found[test] for test in asked]
+        groups.setdefault(frame, []).append(judged)
+    for group in groups.values():
+        outcomes |= {outcome.test: outcome for outcome in _run_together(group, warehouse)}
+    return [outcomes[test] for test in requested]
 
 
-def _asked(several: Sequence[Judged], warehouse: Runner) -> list[Outcome]:
+def _run_together(group: Sequence[Judged], warehouse: Runner) -> list[Outcome]:
     try:
-        asked = compiled(batch(several), Context.naming(warehouse.dialect, warehouse.catalogs()))
-        rows = warehouse.rows(asked).rows()
+        query = compiled(batch(group), Context.naming(warehouse.dialect, warehouse.catalogs()))
+        rows = warehouse.rows(query).rows()
     except WarehouseError as error:
-        if len(several) > 1:  # one that the engine refuses must not take the others with it
-            return [outcome for each in several for outcome in _asked([each], warehouse)]
+        if len(group) > 1:  # a test that the engine refuses must not fail the others
+            return [outcome for each in group for outcome in _run_together([each], warehouse)]
         if error.place is None and error.about is None:
-            error.about = several[0].test.about
-        return [Outcome(several[0].test, "error", error=error)]
-    return [_outcome(each, [row for row in rows if row[0] == place]) for place, each in enumerate(several)]
+            error.about = group[0].test.about
+        return [Outcome(group[0].test, "error", error=error)]
+    return [_outcome(each, [row for row in rows if row[0] == number]) for number, each in enumerate(group)]
 
 
 def _outcome(judged: Judged, rows: Sequence[tuple[Any, ...]]) -> Outcome:
     groups, failing = 0, []
     for _, *keys, value, expected, problem in rows:
         if problem == TESTED:
-            groups = int(float(value or 0))  # a text, where the engine made one of all values
+            groups = int(float(value or 0))  # text, if the engine casts the whole column to text
         else:
             failing.append(Failure(tuple(zip(judged.keys, keys, strict=True)), value, expected, problem))
     failing.sort(key=lambda failure: [(value is None, _sortable(value)) for _, value in failure.group])

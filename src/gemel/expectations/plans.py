@@ -1,8 +1,8 @@
 """A metric test to a plan of the groups that fail it.
 
-tested    each group with the metric's value, and those of the metrics that it is held against
-judged    the same with what was expected, and what is wrong: NULL where nothing is
-failures  the groups of which something is wrong, and one row where there is no group at all
+tested    each group with the metric's value, and the values of the metrics it is compared with
+judged    the same, with the expected value and the problem: NULL if there is none
+failures  the groups with a problem, or one row if there are no groups
 """
 
 import datetime as dt
@@ -20,20 +20,20 @@ from gemel.compiler.plan.algebra import Aggregate, Derive, Filter, Named, Plan, 
 from gemel.compiler.plan.facts import timestamp
 from gemel.compiler.question.expressions import column, equal, free, parenthesized, present, substitute
 from gemel.errors import DefinitionError, GemelError
-from gemel.expectations.questions import ask, expression, number
+from gemel.expectations.questions import expression, number, plan_groups
 from gemel.spec.metric_tests import Comparison, Expected, MetricTest, Row, Scalar, Tolerance
 from gemel.spec.time import floor, is_standard
 
 NOTHING = "no groups"
-"""What is wrong where there is nothing to test."""
+"""The problem of a test without groups."""
 
 TESTED = "tested"
-"""The row of a batch that says how many groups a test looked at."""
+"""Marks the row of a batch that holds the number of groups of a test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A test's groups with what is wrong of each. The columns are the keys, then the three others."""
+    """A test's groups, each with its problem. The columns are the keys, then `value`, `expected` and `problem`."""
 
     test: MetricTest
     plan: Plan
@@ -44,16 +44,16 @@ class Judged:
 
 
 def judge(graph: Graph, test: MetricTest) -> Judged:
-    """Raises UnknownNameError, QueryError or DefinitionError (G773, G774) where the test cannot be asked."""
+    """Raises UnknownNameError, QueryError or DefinitionError (G773, G774) if the test is invalid."""
     with _about(test):
-        keys, tested, extra = ask(graph, test)
+        keys, tested, extra = plan_groups(graph, test)
         names = [key.name for key in keys]
-        taken = {*names, test.metric, *extra}
-        expected = free("expected", taken)
-        problem = free("problem", {*taken, expected})
+        existing = {*names, test.metric, *extra}
+        expected = free("expected", existing)
+        problem = free("problem", {*existing, expected})
         claim = test.claim
         if isinstance(claim, Expected):
-            judged = _known(test, claim, keys, tested, (expected, problem))
+            judged = _compare_rows(test, claim, keys, tested, (expected, problem))
         else:
             rows = Scan(tested, "tested")
             values = {name: column(name, "tested") for name in (test.metric, *extra)}
@@ -68,7 +68,7 @@ def judge(graph: Graph, test: MetricTest) -> Judged:
 
 @contextmanager
 def _about(test: MetricTest) -> Iterator[None]:
-    """What cannot be asked is told of the test that asks for it."""
+    """Errors raised inside are about this test."""
     try:
         yield
     except GemelError as error:
@@ -78,47 +78,47 @@ def _about(test: MetricTest) -> Iterator[None]:
 
 
 def failures(judged: Judged) -> Plan:
-    """The groups of which something is wrong, and what: no row is a pass. The columns are those of `judged`."""
+    """The groups with a problem: a test passes if there is no row. The columns are those of `judged`."""
     names = (*judged.keys, judged.value, judged.expected, judged.problem)
     parts = _parts(judged, names)
     return parts[0] if len(parts) == 1 else Stack(parts, "failures")
 
 
 def batch(several: Sequence[Judged]) -> Plan:
-    """The failures of tests with as many keys, in one result, and a row for each test that says how many groups it
-    looked at.
+    """The failures of tests with the same number of keys, in one result, and a row for each test with the number of its
+    groups.
 
     Columns: `test`, the number of the test; `key_0` and so on; `value`, `expected` and `problem`.
     """
     names = (*map("key_{}".format, range(len(several[0].keys))), "value", "expected", "problem")
     branches: list[Plan] = []
     for place, judged in enumerate(several):
-        told = (Named("test", number(place)),)
-        branches += [*_parts(judged, names, told), _row_of(judged, names, TESTED, column("group_count"), told)]
+        label = (Named("test", number(place)),)
+        branches += [*_parts(judged, names, label), _row_of(judged, names, TESTED, column("group_count"), label)]
     return Stack(tuple(branches), "outcomes")
 
 
-def _parts(judged: Judged, names: Sequence[str], told: tuple[Named, ...] = ()) -> tuple[Derive, ...]:
-    """The failing groups under `names`; and where there can be no group, a row that says so."""
+def _parts(judged: Judged, names: Sequence[str], label: tuple[Named, ...] = ()) -> tuple[Derive, ...]:
+    """The failing groups, their columns under `names`; if a test can be without groups, also a row for that problem."""
     own = (*judged.keys, judged.value, judged.expected, judged.problem)
     wrong = Filter(Scan(judged.plan, "judged"), present(column(judged.problem, "judged")))
     values = (Named(to, column(name, "judged")) for to, name in zip(names, own, strict=True))
-    failing = Derive(wrong, (*told, *values))
-    # By nothing a metric is always one row, and an expected one that is not there is told as missing.
+    failing = Derive(wrong, (*label, *values))
+    # Without keys a metric is always one row, and an expected row without a group is reported as missing.
     if not judged.keys or isinstance(judged.test.claim, Expected):
         return (failing,)
-    return (failing, _row_of(judged, names, NOTHING, exp.null(), told))
+    return (failing, _row_of(judged, names, NOTHING, exp.null(), label))
 
 
-def _row_of(judged: Judged, names: Sequence[str], word: str, value: exp.Expr, told: tuple[Named, ...]) -> Derive:
-    """One row about the groups together: how many there are, or that there are none."""
+def _row_of(judged: Judged, names: Sequence[str], word: str, value: exp.Expr, label: tuple[Named, ...]) -> Derive:
+    """One row about all groups: their number, or that there are none."""
     count: Plan = Aggregate(Scan(judged.plan, "judged"), (), (Summary("group_count", "count", exp.Literal.number(1)),))
     if word == NOTHING:
         count = Filter(count, exp.Is(this=column("group_count"), expression=exp.null()))
     *keys, to_value, to_expected, to_problem = names
     empty = [Named(key, exp.null()) for key in keys]
-    said = (Named(to_value, value), Named(to_expected, exp.null()), Named(to_problem, exp.Literal.string(word)))
-    return Derive(count, (*told, *empty, *said))
+    values = (Named(to_value, value), Named(to_expected, exp.null()), Named(to_problem, exp.Literal.string(word)))
+    return Derive(count, (*label, *empty, *values))
 
 
 def _bound(graph: Graph, comparison: Comparison, values: Mapping[str, exp.Expr]) -> exp.Expr:
@@ -127,12 +127,12 @@ def _bound(graph: Graph, comparison: Comparison, values: Mapping[str, exp.Expr])
 
 
 def _wrong(test: MetricTest, value: exp.Expr, bounds: Sequence[tuple[Comparison, exp.Expr]]) -> exp.Expr:
-    """What is wrong with a group, in a word; NULL where nothing is."""
+    """The problem of a group, in a word; NULL if there is none."""
     case = exp.case()
     if not test.allow_null:
         case = case.when(_is_null(value), exp.Literal.string("null"))
     if bounds:
-        # An engine orders NaN above every number, so that it would be at least anything.
+        # Engines order NaN above every number, so it would pass any `at_least`.
         case = case.when(equal(_double(value), _double(exp.Literal.string("NaN"))), exp.Literal.string("not a number"))
     for comparison, bound in bounds:
         if not test.allow_null and isinstance(comparison.bound, str):
@@ -163,7 +163,7 @@ def _near(value: exp.Expr, expected: exp.Expr, tolerance: Tolerance) -> exp.Expr
 
 
 def _expected(value: exp.Expr, bounds: Sequence[tuple[Comparison, exp.Expr]]) -> exp.Expr:
-    """The bound that is not kept; of a value that is not there, the first."""
+    """The bound that the value violates; the first bound if the value is NULL."""
     if not bounds:
         return _double(exp.null())
     if len(bounds) == 1:
@@ -174,12 +174,12 @@ def _expected(value: exp.Expr, bounds: Sequence[tuple[Comparison, exp.Expr]]) ->
     return case.else_(bounds[0][1].copy())
 
 
-def _known(test: MetricTest, claim: Expected, keys: Sequence[Key], tested: Plan, names: tuple[str, str]) -> Plan:
-    """Each row that is expected, with the value of its group: one that is not there is missing."""
+def _compare_rows(test: MetricTest, claim: Expected, keys: Sequence[Key], tested: Plan, names: tuple[str, str]) -> Plan:
+    """Each expected row beside the value of its group; a group that does not exist is `missing`."""
     if len(keys) != len(claim.rows[0].keys):
-        told = f"the rows name {len(claim.rows[0].keys)} columns, and the groups have {len(keys)}"
+        message = f"the rows name {len(claim.rows[0].keys)} columns, but the groups have {len(keys)}"
         hint = f"write {', '.join(key.name for key in keys)}"
-        raise DefinitionError("G774", told, hint=hint)
+        raise DefinitionError("G774", message, hint=hint)
     rows = tuple(_row(test, row, keys, tested, names) for row in claim.rows)
     return Stack(rows, "judged") if len(rows) > 1 else rows[0]
 
@@ -194,9 +194,9 @@ def _row(test: MetricTest, row: Row, keys: Sequence[Key], tested: Plan, names: t
     # A key that is NULL is taken from the rows, where it has a type.
     unknown = [key.name for key, literal in literals if isinstance(literal, exp.Null)]
     gathered = [Summary(name, "max", column(name, "tested")) for name in (test.metric, *unknown)]
-    found = Aggregate(rows, (), (*gathered, Summary(groups, "count", exp.Literal.number(1))))
-    value = column(test.metric, "found")
-    case = exp.case().when(_is_null(column(groups, "found")), exp.Literal.string("missing"))
+    actual = Aggregate(rows, (), (*gathered, Summary(groups, "count", exp.Literal.number(1))))
+    value = column(test.metric, "actual")
+    case = exp.case().when(_is_null(column(groups, "actual")), exp.Literal.string("missing"))
     if row.value is None:
         case = case.when(present(value), exp.Literal.string("differs"))
     else:
@@ -205,10 +205,10 @@ def _row(test: MetricTest, row: Row, keys: Sequence[Key], tested: Plan, names: t
         case = case.when(exp.Not(this=exp.Paren(this=near)), exp.Literal.string("differs"))
     expected = _double(exp.null()) if row.value is None else number(row.value)
     outputs = [
-        Named(key.name, column(key.name, "found") if key.name in unknown else literal) for key, literal in literals
+        Named(key.name, column(key.name, "actual") if key.name in unknown else literal) for key, literal in literals
     ]
     outputs += [Named(test.metric, value), Named(names[0], expected), Named(names[1], case)]
-    return Derive(Scan(found, "found"), tuple(outputs))
+    return Derive(Scan(actual, "actual"), tuple(outputs))
 
 
 def _literal(test: MetricTest, key: Key, value: Scalar) -> exp.Expr:
@@ -223,7 +223,7 @@ def _literal(test: MetricTest, key: Key, value: Scalar) -> exp.Expr:
             return timestamp(dt.datetime(value, 1, 1))
         case str():
             if any(mark in value for mark in ("{{", "{%", "{#")):
-                raise DefinitionError("G773", f"{value[:80]!r} is template code to dbt, which runs the test")
+                raise DefinitionError("G773", f"{value[:80]!r} is template code for dbt, which runs the test")
             return exp.Literal.string(value)
         case int() | float():
             return number(value)
@@ -237,8 +237,8 @@ def _moment(key: Key, text: str) -> dt.datetime:
     try:
         return dt.datetime.fromisoformat(padded).replace(tzinfo=None)
     except ValueError:
-        told = f"{text[:40]!r} is no {key.grain} of {key.name}"
-        raise DefinitionError("G773", told, hint="write 2013, 2013-07, 2013-07-04 or 2013-07-04 12:00") from None
+        message = f"{text[:40]!r} is not a {key.grain} of {key.name}"
+        raise DefinitionError("G773", message, hint="write 2013, 2013-07, 2013-07-04 or 2013-07-04 12:00") from None
 
 
 def _double(value: exp.Expr) -> exp.Expr:

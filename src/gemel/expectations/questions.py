@@ -1,4 +1,4 @@
-"""The groups that a metric test looks at, with the metric's value and those of the metrics that it is held against."""
+"""The groups of a metric test, with the metric's value and the values of the metrics it is compared with."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -18,17 +18,17 @@ from gemel.errors import DefinitionError, did_you_mean
 from gemel.spec.metric_tests import Compared, Comparison, Input, MetricTest
 
 
-def ask(graph: Graph, test: MetricTest) -> tuple[tuple[Key, ...], Plan, tuple[str, ...]]:
-    """The groups' keys; the plan of them, whose columns are the keys, the metric, and what it is held against; the
-    names of the last. A whole stands beside each of its groups.
+def plan_groups(graph: Graph, test: MetricTest) -> tuple[tuple[Key, ...], Plan, tuple[str, ...]]:
+    """The keys of the groups; their plan, whose columns are the keys, the metric, and the metrics it is compared with;
+    the names of the compared columns. A total stands beside each of its groups.
 
     Raises UnknownNameError, QueryError or DefinitionError (G773, G774).
     """
-    mentioned = _mentioned(graph, test)
+    mentioned = _find_inputs(graph, test)
     beside = [each for each in mentioned if each.filters is None and each.group_by is None and not each.sum_over]
-    keys, main = _asked(graph, test, [AskedMetric(test.metric), *map(_metric, beside)], items(test), test.filters)
+    keys, main = _plan_query(graph, test, [AskedMetric(test.metric), *map(_metric, beside)], items(test), test.filters)
     names = tuple(key.name for key in keys)
-    parts, wholes = [main], []
+    parts, totals = [main], []
     for each in mentioned:
         if each in beside:
             continue
@@ -37,38 +37,38 @@ def ask(graph: Graph, test: MetricTest) -> tuple[tuple[Key, ...], Plan, tuple[st
             other = ", ".join(name for name in own if name not in names)
             raise DefinitionError(
                 "G774",
-                f"{each.handle!r} is grouped by {other}, and the test is not",
-                hint=f"sum_over: [{other}] adds its groups up; or group the test by {other} too",
+                f"{each.handle!r} is grouped by {other}, but the test is not",
+                hint=f"add up its groups with sum_over: [{other}], or group the test by {other} too",
             )
         if {*own} == {*names}:
             parts.append(part)
         else:
-            wholes.append((each.handle, own, part))
+            totals.append((each.handle, own, part))
     handles = tuple(each.handle for each in mentioned)
     if twins := [handle for handle in handles if handle in names]:
         raise DefinitionError("G774", f"{twins[0]!r} is a metric and a group of this test", hint="give it an alias")
     tested: Plan = Combine(tuple(parts), names) if len(parts) > 1 else main
-    return keys, _with_wholes(tested, names, (test.metric, *handles), wholes) if wholes else tested, handles
+    return keys, _join_totals(tested, names, (test.metric, *handles), totals) if totals else tested, handles
 
 
 def _input(graph: Graph, test: MetricTest, each: Input) -> tuple[tuple[str, ...], Plan]:
-    """A metric that the test's is held against, by groups of its own: their names, and the plan."""
+    """A metric that the test's metric is compared with, by its own groups: their names, and the plan."""
     groups = [parse_item(item) for item in (each.group_by if each.group_by is not None else test.group_by)]
     kept = [*groups, *_time(test)]
     filters = each.filters if each.filters is not None else test.filters
     more = [parse_item(item) for item in each.sum_over]
-    keys, part = _asked(graph, test, [_metric(each)], [*kept, *more], filters)
+    keys, part = _plan_query(graph, test, [_metric(each)], [*kept, *more], filters)
     if not more:
         return tuple(key.name for key in keys), part
-    names = tuple(key.name for key in _asked(graph, test, [_metric(each)], kept, filters)[0])
+    names = tuple(key.name for key in _plan_query(graph, test, [_metric(each)], kept, filters)[0])
     total = Summary(each.handle, "sum", column(each.handle, "grouped"))
     return names, Aggregate(Scan(part, "grouped"), tuple(Named(n, column(n, "grouped")) for n in names), (total,))
 
 
-def _asked(
+def _plan_query(
     graph: Graph, test: MetricTest, metrics: Sequence[AskedMetric], items: Sequence[Item], filters: Sequence[str]
 ) -> tuple[tuple[Key, ...], Plan]:
-    """A question within the test's span of time, which holds for all that it compares."""
+    """A query within the start and end time of the test, which apply to everything it compares."""
     query = make_query(metrics, items, where=filters, start=test.start_time, end=test.end_time)
     resolved = resolve(graph, query)
     assert isinstance(resolved, Metrics)
@@ -80,7 +80,7 @@ def _metric(each: Input) -> AskedMetric:
 
 
 def items(test: MetricTest) -> list[Item]:
-    """What the test is grouped by; the rows of known values name it in their own order."""
+    """What the test is grouped by; expected rows name it in their own order."""
     if isinstance(test.claim, Compared):
         return [*map(parse_item, test.group_by), *_time(test)]
     names = [name for name, _ in test.claim.rows[0].keys]
@@ -95,26 +95,26 @@ def _is_time(test: MetricTest, name: str) -> bool:
     return bool(test.grain) and name == METRIC_TIME
 
 
-def _with_wholes(
-    tested: Plan, names: tuple[str, ...], values: Sequence[str], wholes: Sequence[tuple[str, tuple[str, ...], Plan]]
+def _join_totals(
+    tested: Plan, names: tuple[str, ...], values: Sequence[str], totals: Sequence[tuple[str, tuple[str, ...], Plan]]
 ) -> Plan:
     rows: Plan = Scan(tested, "grouped")
-    found = {name: column(name, "grouped") for name in (*names, *values)}
-    for handle, own, part in wholes:
+    outputs = {name: column(name, "grouped") for name in (*names, *values)}
+    for handle, own, part in totals:
         alias = free(handle, ("grouped",))
-        # A missing key is a group too, so that its whole is found.
+        # NULL-safe: a missing key is a group too, and has a total.
         same: list[exp.Expr] = [
             exp.NullSafeEQ(this=column(name, "grouped"), expression=column(name, alias)) for name in own
         ]
         rows = Join(rows, Scan(part, alias), conjunction(same) if same else exp.true(), "left" if same else "inner")
-        found[handle] = column(handle, alias)
-    return Derive(rows, tuple(Named(name, value) for name, value in found.items()))
+        outputs[handle] = column(handle, alias)
+    return Derive(rows, tuple(Named(name, value) for name, value in outputs.items()))
 
 
-def _mentioned(graph: Graph, test: MetricTest) -> tuple[Input, ...]:
-    """The metrics that the test's expressions mention: those that it describes, others as they are.
+def _find_inputs(graph: Graph, test: MetricTest) -> tuple[Input, ...]:
+    """The metrics that the test's expressions mention, as the test describes them, or plain.
 
-    Raises DefinitionError (G773) for a name that is no metric, and for one that is described and not mentioned.
+    Raises DefinitionError (G773) for a name that is not a metric, and for a metric that is described but not mentioned.
     """
     described = {each.handle: each for each in test.inputs}
     comparisons = test.claim.comparisons if isinstance(test.claim, Compared) else ()
@@ -122,13 +122,15 @@ def _mentioned(graph: Graph, test: MetricTest) -> tuple[Input, ...]:
     public = {name: metric for name, metric in graph.metrics.items() if not metric.private}
     for name in named:
         if name not in described and name not in public:
-            known = [*described, *public]
-            hint = did_you_mean(name, known) or "an expression is over metrics, or aliases of those under metrics:"
-            raise DefinitionError("G773", f"{name!r} in the expression is no metric", hint=hint)
+            candidates = [*described, *public]
+            hint = did_you_mean(name, candidates) or "use metrics, or aliases of those under metrics:"
+            raise DefinitionError("G773", f"{name!r} in the expression is not a metric", hint=hint)
     for handle in described:
         if handle not in named:
-            told = f"{handle!r} is described under metrics, and no expression mentions it"
-            raise DefinitionError("G773", told, hint=did_you_mean(handle, named) or f"say {handle} in the expression")
+            message = f"{handle!r} is described under metrics, but no expression mentions it"
+            raise DefinitionError(
+                "G773", message, hint=did_you_mean(handle, named) or f"use {handle} in the expression"
+            )
     return tuple(described.get(name) or Input(name, name) for name in named if name != test.metric)
 
 
@@ -137,22 +139,22 @@ def _names(graph: Graph, comparison: Comparison) -> list[str]:
 
 
 def expression(graph: Graph, comparison: Comparison) -> exp.Expr:
-    """What a value is held against, over the names of metrics. Raises DefinitionError (G773)."""
+    """The bound that a value is compared with, over the names of metrics. Raises DefinitionError (G773)."""
     bound = comparison.bound
     if not isinstance(bound, str):
         return number(bound)
-    told = f"{comparison.word} {bound[:80]!r} cannot be used"
+    message = f"{comparison.word} {bound[:80]!r} cannot be used"
     if any(mark in bound for mark in ("{{", "{%", "{#")):
-        raise DefinitionError("G773", f"{told}: it holds template code", hint="metrics are named plainly")
+        raise DefinitionError("G773", f"{message}: it contains template code", hint="write the plain names of metrics")
     try:
         tree = graph.texts.scalar(bound).copy()
     except Refused as refused:
-        raise DefinitionError("G773", f"{told}: {refused}", hint="write one expression over metrics") from None
-    what = reaching(tree)
-    if what is not None or any(node.table for node in tree.find_all(exp.Column)):
-        why = what or "a metric has a plain name"
-        hint = "totals of other groups are described under metrics:, with group_by or sum_over"
-        raise DefinitionError("G773", f"{told}: {why}", hint=hint)
+        raise DefinitionError("G773", f"{message}: {refused}", hint="write one expression over metrics") from None
+    reason = reaching(tree)
+    if reason is not None or any(node.table for node in tree.find_all(exp.Column)):
+        why = reason or "a metric has a plain name"
+        hint = "describe totals of other groups under metrics:, with group_by or sum_over"
+        raise DefinitionError("G773", f"{message}: {why}", hint=hint)
     return guarded(tree)
 
 

@@ -1,17 +1,17 @@
-"""The metric tests of a project: which there are, how they come out, and the files in which dbt runs them."""
+"""The metric tests of a project: their definitions, their outcomes, and the files in which dbt runs them."""
 
 from collections.abc import Sequence
 
 from gemel.errors import GemelError, Problems
 from gemel.expectations import dbt_tests
 from gemel.expectations.outcomes import Outcome, compile_test, run
-from gemel.expectations.selection import chosen
+from gemel.expectations.selection import select_tests
 from gemel.session import Session
 from gemel.spec.metric_tests import MetricTest, lost_metric_tests, read_metric_tests
 
 
 def metric_tests(session: Session) -> tuple[MetricTest, ...]:
-    """The tests beside all metrics that can be asked for. Raises Problems where one cannot be read (G77x)."""
+    """The tests of all public metrics. Raises Problems if one cannot be read (G77x)."""
     tests, problems = written_tests(session)
     with session.placing():
         if problems:
@@ -20,19 +20,19 @@ def metric_tests(session: Session) -> tuple[MetricTest, ...]:
 
 
 def written_tests(session: Session) -> tuple[tuple[MetricTest, ...], list[GemelError]]:
-    """The same, with what is to be said of those that cannot be read."""
+    """The same, with the problems of tests that cannot be read."""
     metrics = [metric for metric in session.manifest.metrics if not metric.private]
     tests, problems = read_metric_tests(metrics)
     return tests, [*problems, *(lost_metric_tests(session.places) if session.places else ())]
 
 
 def run_tests(session: Session, metrics: Sequence[str] = (), select: Sequence[str] = ()) -> list[Outcome]:
-    """The outcomes of the tests of these metrics, or of those with these names; of all, if none is named.
+    """The outcomes of the tests of `metrics` whose names match `select`; without arguments, of all tests.
 
     Raises UnknownNameError (G201, G776), and Problems for tests that cannot be read.
     """
     with session.placing():
-        outcomes = run(session.graph, _chosen(session, metrics, select), session.runner)
+        outcomes = run(session.graph, _select(session, metrics, select), session.runner)
     for outcome in outcomes:
         if outcome.error is not None:
             session.add_place(outcome.error)
@@ -40,17 +40,17 @@ def run_tests(session: Session, metrics: Sequence[str] = (), select: Sequence[st
 
 
 def test_sql(session: Session, metrics: Sequence[str] = (), select: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """The names of the same tests, each with the SQL of the groups that fail it."""
+    """The names of the same tests, each with the SQL that selects the failing groups."""
     with session.placing():
         return [
             (test.full_name, compile_test(session.graph, test, session.context()).sql)
-            for test in _chosen(session, metrics, select)
+            for test in _select(session, metrics, select)
         ]
 
 
 def test_files(session: Session) -> dict[str, str]:
-    """What `gemel generate` writes of the tests, as texts by path: dbt's singular tests. None where the project has no
-    folder for them. Raises Problems."""
+    """The dbt singular tests that `gemel generate` writes, as texts by path. Empty if the project has no folder for
+    them. Raises Problems."""
     tests = session.once(metric_tests)
     if session.dir is None or session.places is None or not tests:
         return {}
@@ -60,5 +60,5 @@ def test_files(session: Session) -> dict[str, str]:
         )
 
 
-def _chosen(session: Session, metrics: Sequence[str], select: Sequence[str]) -> list[MetricTest]:
-    return chosen(session.graph, session.once(metric_tests), metrics, select)
+def _select(session: Session, metrics: Sequence[str], select: Sequence[str]) -> list[MetricTest]:
+    return select_tests(session.graph, session.once(metric_tests), metrics, select)

@@ -8,7 +8,7 @@ WITH tested AS (
   FROM {{ ref('flights') }} AS flights
   GROUP BY
     1
-), found AS (
+), actual AS (
   SELECT
     MAX(tested.flights) AS flights,
     NULLIF(COUNT(*), 0) AS group_count
@@ -18,19 +18,19 @@ WITH tested AS (
 ), judged AS (
   SELECT
     CAST('2013-01-01' AS DATE) AS metric_time__year,
-    found.flights,
+    actual.flights,
     336776 AS expected,
     CASE
-      WHEN found.group_count IS NULL
+      WHEN actual.group_count IS NULL
       THEN 'missing'
-      WHEN found.flights IS NULL
+      WHEN actual.flights IS NULL
       THEN 'null'
       WHEN NOT (
-        found.flights = 336776
+        actual.flights = 336776
       )
       THEN 'differs'
     END AS problem
-  FROM found
+  FROM actual
 )
 SELECT
   judged.metric_time__year,

@@ -9,14 +9,14 @@ WITH tested AS (
   FROM {{ ref('flights') }} AS flights
   GROUP BY
     1, 2
-), found AS (
+), actual AS (
   SELECT
     MAX(tested.late_rate) AS late_rate,
     NULLIF(COUNT(*), 0) AS group_count
   FROM tested
   WHERE
     tested.carrier = 'UA' AND tested.metric_time__month = CAST('2013-07-01' AS DATE)
-), found_2 AS (
+), actual_2 AS (
   SELECT
     MAX(tested.late_rate) AS late_rate,
     NULLIF(COUNT(*), 0) AS group_count
@@ -27,36 +27,36 @@ WITH tested AS (
   SELECT
     'UA' AS carrier,
     CAST('2013-07-01' AS DATE) AS metric_time__month,
-    found.late_rate,
+    actual.late_rate,
     0.2852 AS expected,
     CASE
-      WHEN found.group_count IS NULL
+      WHEN actual.group_count IS NULL
       THEN 'missing'
-      WHEN found.late_rate IS NULL
+      WHEN actual.late_rate IS NULL
       THEN 'null'
       WHEN NOT (
-        ABS(found.late_rate - 0.2852) <= 0.0001
+        ABS(actual.late_rate - 0.2852) <= 0.0001
       )
       THEN 'differs'
     END AS problem
-  FROM found
+  FROM actual
   UNION ALL
   SELECT
     'UA' AS carrier,
     CAST('2013-10-01' AS DATE) AS metric_time__month,
-    found.late_rate,
+    actual.late_rate,
     0.1409 AS expected,
     CASE
-      WHEN found.group_count IS NULL
+      WHEN actual.group_count IS NULL
       THEN 'missing'
-      WHEN found.late_rate IS NULL
+      WHEN actual.late_rate IS NULL
       THEN 'null'
       WHEN NOT (
-        ABS(found.late_rate - 0.1409) <= 0.0001
+        ABS(actual.late_rate - 0.1409) <= 0.0001
       )
       THEN 'differs'
     END AS problem
-  FROM found_2 AS found
+  FROM actual_2 AS actual
 )
 SELECT
   judged.carrier,
