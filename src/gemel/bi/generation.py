@@ -12,7 +12,9 @@ from gemel.bi.models import BiModel, compile_model, properties, unfit_columns, w
 from gemel.bi.saved import saved_models
 from gemel.bi.wide import wide_model
 from gemel.bi.zones import Describe, Zones
+from gemel.compiler.compiled import Compiled
 from gemel.compiler.names.graph import Graph
+from gemel.compiler.sql.dialects import naming
 from gemel.engines.engine import Engine
 from gemel.engines.types import engine_type
 from gemel.errors import BiError, GemelError, Problems, WarehouseError
@@ -54,20 +56,21 @@ def generate(graph: Graph, dbt: DbtProject, destination: Destination, *, root: P
     models = list(_models(graph, declared, destination.engine, problems))
     problems += _unfit(models, destination.engine, taken)
     files: dict[str, str] = {}
+    rows: dict[str, Compiled] = {}
     for model in models if not problems else ():
         try:
-            written = write_model(model, dbt, destination.engine.dialect)
+            rows[model.name] = compile_model(model, destination.engine.dialect)
         except GemelError as error:
             error.about = model.about
             problems.append(error)
             continue
-        files[f"{folder}/{model.name}.sql"] = written.text
-        if (circle := _circle(dbt, model.name, written.reads)) is not None:
+        files[f"{folder}/{model.name}.sql"] = write_model(model, rows[model.name], dbt)
+        if (circle := _circle(dbt, model.name, rows[model.name].relations)) is not None:
             told = f"dbt model {model.name!r} would be made of itself: {' -> '.join(circle)}"
             hint = "what is generated cannot be asked by the saved query, or seen by the wide view, that it is made of"
             problems.append(BiError("G703", told, hint=hint, about=model.about))
     exposures = list(_exposures(graph, declared, models, dbt, taken, problems))
-    types = _types(models, destination, root, problems) if not problems else {}
+    types = _types(models, rows, destination, root, problems) if not problems else {}
     if problems:
         raise Problems(dict.fromkeys(problems))
     content: Json = {}
@@ -181,7 +184,13 @@ def _kind_and_name(model: BiModel) -> tuple[str, str]:
     return "saved_queries" if model.about.kind == "saved_query" else "wide_views", model.about.name
 
 
-def _types(models: list[BiModel], destination: Destination, root: Path, problems: list[GemelError]) -> Types:
+def _types(
+    models: list[BiModel],
+    rows: Mapping[str, Compiled],
+    destination: Destination,
+    root: Path,
+    problems: list[GemelError],
+) -> Types:
     """What the engine says of each model, or said when it was generated last: a clone without a database generates
     the same."""
     engine, describe = destination.engine, destination.describe
@@ -193,11 +202,11 @@ def _types(models: list[BiModel], destination: Destination, root: Path, problems
         if describe is None:
             continue
         try:
-            told = dict(describe(compile_model(model, destination.catalogs, engine.dialect)))
+            told = dict(describe(rows[model.name].with_names(naming(destination.catalogs, engine.dialect))))
         except WarehouseError:
             continue  # not built yet; `dbt build` will tell of anything else
         types[model.name] = {name: engine_type(type_, engine) for name, type_ in told.items()}
-        cut = zones.cut(model, told) if zones else None
+        cut = zones.cut(model, rows[model.name].relations, told) if zones else None
         if cut is not None and not (destination.is_utc and model.export.kind == "table"):
             problems.append(_unsure(model, cut, engine))
     return types

@@ -13,7 +13,7 @@ from gemel.engines.engine import Engine
 from gemel.errors import About, BiError, GemelError
 from gemel.files import headed, plain, told_apart
 from gemel.spec.fields import Json
-from gemel.spec.manifest import Export, Relation
+from gemel.spec.manifest import Export
 from gemel.spec.project import DbtProject
 
 
@@ -47,23 +47,16 @@ class BiModel:
         return self.export.name
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The text of `models/bi/<name>.sql`, and the relations that it reads."""
-
-    text: str
-    reads: tuple[Relation, ...]
+def compile_model(model: BiModel, dialect: str) -> Compiled:
+    """The model's rows, with marks for relations. Raises QueryError (G327) for what the engine cannot say."""
+    return compiled(model.plan, Context.marking(dialect))
 
 
-def write_model(model: BiModel, dbt: DbtProject, dialect: str) -> Written:
-    """Raises QueryError (G327) for what the engine cannot say."""
-    sql, relations = _referring(model.plan, dbt, dialect)
-    return Written(headed(".sql", model.source, f"{_config(model)}\n\n{sql}\n"), relations)
-
-
-def compile_model(model: BiModel, catalogs: frozenset[str] | None, dialect: str) -> Compiled:
-    """The same rows, over the relations themselves: for the engine to say the types of the columns."""
-    return compiled(model.plan, Context.naming(dialect, catalogs))
+def write_model(model: BiModel, rows: Compiled, dbt: DbtProject) -> str:
+    """The text of `models/bi/<name>.sql`."""
+    kept = replace(rows, sql=_kept_from_dbt(rows.sql))
+    sql = kept.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
+    return headed(".sql", model.source, f"{_config(model)}\n\n{sql}\n")
 
 
 def properties(model: BiModel, types: Mapping[str, str], engine: Engine) -> Json:
@@ -106,12 +99,6 @@ def sentence(text: str) -> str:
     """A description with its full stop, on one line."""
     flat = " ".join(text.split())
     return flat if flat.endswith((".", "!", "?")) else f"{flat}."
-
-
-def _referring(plan: Plan, dbt: DbtProject, dialect: str) -> tuple[str, tuple[Relation, ...]]:
-    found = compiled(plan, Context.marking(dialect))
-    kept = replace(found, sql=_kept_from_dbt(found.sql))
-    return kept.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql, found.relations
 
 
 def _kept_from_dbt(sql: str) -> str:

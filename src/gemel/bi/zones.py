@@ -3,7 +3,7 @@
 gemel asks in UTC. dbt builds a table in whatever zone its session has, and each reader of a view has one of its own.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -31,10 +31,12 @@ class Zones:
     dialect: str
     _columns: dict[Relation, frozenset[str]] = field(default_factory=dict)
 
-    def cut(self, model: BiModel, types: Mapping[str, str]) -> str | None:
-        """A time with a zone of which the model takes the day, the hour or the like: `sales.sold_at`; None without."""
+    def cut(self, model: BiModel, relations: Iterable[Relation], types: Mapping[str, str]) -> str | None:
+        """A time with a zone of which the model takes the day, the hour or the like: `sales.sold_at`; None without.
+        `relations` are those that it reads."""
         computed = [each.name for each in model.columns if each.cut and types.get(each.name) in _ZONED]
-        return next(self._read(model), next(iter(computed), None))
+        read = self._read(model) if any([self._zoned(relation) for relation in relations]) else iter(())
+        return next(read, next(iter(computed), None))
 
     def _read(self, model: BiModel) -> Iterator[str]:
         for read in reads(model.plan, self.dialect):

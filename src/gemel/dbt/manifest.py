@@ -64,7 +64,7 @@ def parse_project(data: Json) -> DbtProject:
         saved_queries=tuple(sorted(_declarations(data, "saved_queries"), key=lambda each: each.name)),
         semantic_models=tuple(sorted(_declarations(data, "semantic_models"), key=lambda each: each.name)),
         metrics=dict(_metrics(data, name)),
-        macros={id: _macro(id, item) for id, item in _items(data, "macros")},
+        macros=_Macros(_object(data.get("macros"))),
         is_parsed=True,
     )
 
@@ -82,9 +82,10 @@ def _nodes(data: Json, own: str | None) -> dict[str, Node]:
 
 
 def _node(id: str, item: Json, owners: Mapping[str, str | None], *, own: str | None, shared: Mapping[str, int]) -> Node:
-    config, package, meta = _object(item.get("config")), _text(item.get("package_name")), _meta(item)
+    config, texts, meta = _object(item.get("config")), _texts(item), _meta(item)
+    package = texts.get("package_name")
     version, full_name = item.get("version"), _versioned(item)
-    group = _text(item.get("group")) or _text(config.get("group"))
+    group = texts.get("group") or _text(config.get("group"))
     is_foreign = package != own and item["resource_type"] != "source"
     return Node(
         id=id,
@@ -92,29 +93,29 @@ def _node(id: str, item: Json, owners: Mapping[str, str | None], *, own: str | N
         name=_name(item),
         unique_name=f"{package}.{full_name}" if shared[full_name] > 1 and is_foreign else full_name,
         relation=Relation(
-            _text(item.get("alias")) or _text(item.get("identifier")) or str(item["name"]),
-            schema=_text(item.get("schema")),
-            database=_text(item.get("database")),
+            texts.get("alias") or texts.get("identifier") or str(item["name"]),
+            schema=texts.get("schema"),
+            database=texts.get("database"),
         ),
-        relation_name=_text(item.get("relation_name")),
+        relation_name=texts.get("relation_name"),
         package=package,
         version=version if isinstance(version, str | int) else None,
         # Sorted: dbt writes them in another order after a partial parse.
         parents=tuple(sorted(_depends_on(item, "nodes"))),
         macros=_depends_on(item, "macros"),
         materialized=_text(config.get("materialized")),
-        language=_text(item.get("language")) or "sql",
-        compiled=_text(item.get("compiled_code")),
-        raw=_text(item.get("raw_code")),
+        language=texts.get("language") or "sql",
+        compiled=texts.get("compiled_code"),
+        raw=texts.get("raw_code"),
         file=_file(item),
         columns={
             str(column.get("name") or name).lower(): _text(column.get("data_type"))
             for name, column in _items(item, "columns")
         },
-        description=_text(item.get("description")),
+        description=texts.get("description"),
         owner=_owner(meta.get("owner")) or owners.get(group or ""),
         group=group,
-        access=_text(item.get("access")),
+        access=texts.get("access"),
         checksum=_text(_object(item.get("checksum")).get("checksum")),
         config=config,
         gemel=_object(meta.get("gemel")),
@@ -131,17 +132,18 @@ def _versioned(item: Json) -> str:
 
 
 def _exposure(item: Json) -> Exposure:
+    texts = _texts(item)
     return Exposure(
-        name=_text(item.get("name")) or "?",
-        type=_text(item.get("type")) or "exposure",
+        name=texts.get("name") or "?",
+        type=texts.get("type") or "exposure",
         parents=_depends_on(item, "nodes"),
         owner=_owner(item.get("owner")),
-        url=_text(item.get("url")),
-        label=_text(item.get("label")),
-        description=_text(item.get("description")),
-        maturity=_text(item.get("maturity")),
+        url=texts.get("url"),
+        label=texts.get("label"),
+        description=texts.get("description"),
+        maturity=texts.get("maturity"),
         file=_file(item),
-        package=_text(item.get("package_name")),
+        package=texts.get("package_name"),
         gemel=_object(_meta(item).get("gemel")),
     )
 
@@ -152,8 +154,21 @@ def _metrics(data: Json, own: str | None) -> Iterator[tuple[str, str]]:
         yield name.lower(), call("metric", name, package=package if package != own else None)
 
 
-def _macro(id: str, item: Json) -> Macro:
-    return Macro(id, _text(item.get("package_name")), str(item.get("macro_sql")), _depends_on(item, "macros"))
+class _Macros(Mapping[str, Macro]):
+    """Read when they are asked for: dbt and its packages bring hundreds, of which a project's models name few."""
+
+    def __init__(self, items: Json) -> None:
+        self._items = {id: item for id, item in items.items() if isinstance(item, dict)}
+
+    def __getitem__(self, id: str) -> Macro:
+        item = self._items[id]
+        return Macro(id, _text(item.get("package_name")), str(item.get("macro_sql")), _depends_on(item, "macros"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
 
 
 def _declarations(data: Json, kind: str) -> Iterator[Declaration]:
@@ -182,10 +197,8 @@ def _export(item: Json, query: Json) -> Export:
     )
 
 
-def _items(data: Json, kind: str) -> Iterator[tuple[str, Json]]:
-    for id, item in _object(data.get(kind)).items():
-        if isinstance(item, dict):
-            yield id, item
+def _items(data: Json, kind: str) -> list[tuple[str, Json]]:
+    return [(id, item) for id, item in _object(data.get(kind)).items() if isinstance(item, dict)]
 
 
 def _depends_on(item: Json, kind: str) -> tuple[str, ...]:
@@ -217,6 +230,11 @@ def _file(item: Json) -> str | None:
 
 def _object(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
+
+
+def _texts(item: Json) -> dict[str, str]:
+    """The texts among an object's values; an empty one is none."""
+    return {key: value for key, value in item.items() if isinstance(value, str) and value}
 
 
 def _text(value: Any) -> str | None:

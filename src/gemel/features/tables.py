@@ -64,6 +64,7 @@ class Tables:
         self.graph = graph
         self._framed: dict[str, tuple[Framed, Compiled]] = {}
         self._digests: dict[str, str] = {}
+        self._column_digests: dict[str, dict[str, str]] = {}
         self._casts = {each.name: exp.DataType.build(each.sql, dialect=DIALECT) for each in TYPES.values()}
 
     def model(self, view: BoundView, types: Types, *, dbt: DbtProject, engine: Engine = DUCKDB) -> str:
@@ -98,8 +99,7 @@ class Tables:
             _, found = self._duckdb(view)
         else:
             found = compiled(view.plan, Context.marking(engine.dialect, _stamped))
-        named, writer = dialects.named(catalogs), dialects.generator(engine.dialect)
-        found = found.with_names(lambda relation: writer.generate(named(relation), copy=False))
+        found = found.with_names(dialects.naming(catalogs, engine.dialect))
         # An engine may read the times before dbt fills them in.
         return found.with_values({UNTIL: "2000-01-01", _STARTED: "2000-01-01"})
 
@@ -119,7 +119,9 @@ class Tables:
 
     def digests(self, view: BoundView) -> dict[str, str]:
         """The same of each column, whatever stands beside it."""
-        return {name: _hash(text) for name, text in fingerprints(view.plan).items()}
+        if view.name not in self._column_digests:
+            self._column_digests[view.name] = {name: _hash(text) for name, text in fingerprints(view.plan).items()}
+        return self._column_digests[view.name]
 
     def digests_of(self, views: Mapping[str, BoundView], taken: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
         """Of some columns of some views, by `view.column`."""
@@ -247,11 +249,9 @@ def exposures(bound: Bound) -> str:
 
 
 def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dict[str, Any]:
-    def named(type_: str) -> str:
-        return type_name(type_, engine)
-
+    names = {type_: type_name(type_, engine) for type_ in {*types.values(), "string"}}
     columns: list[dict[str, Any]] = [
-        {"name": entity, "description": plain(_entity_text(tables.graph, entity)), "data_type": named(types[entity])}
+        {"name": entity, "description": plain(_entity_text(tables.graph, entity)), "data_type": names[types[entity]]}
         | ({"quote": True} if engine.has(Capability.UPPER_CASE_NAMES) or identifier(entity).quoted else {})
         | _TESTED
         for entity in view.entities
@@ -261,12 +261,12 @@ def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dic
     for feature in view.features:
         text = describe(tables.graph, feature)
         described = {"description": plain(text)} if text else {}
-        columns.append({"name": feature.name, **described, "data_type": named(types[feature.name])})
+        columns.append({"name": feature.name, **described, "data_type": names[types[feature.name]]})
     created = "When dbt made the row, in UTC. Of two rows for one moment the later one counts."
     columns.append({"name": CREATED, "description": created, "data_type": moment_type(engine)} | _TESTED)
     if view.lookback is not None:
         told = "The hash of the definition that made the row."
-        columns.append({"name": DEFINITION, "description": told, "data_type": named("string")} | _TESTED)
+        columns.append({"name": DEFINITION, "description": told, "data_type": names["string"]} | _TESTED)
     unique = {
         "unique": {
             "name": f"{view.name}_has_one_row_for_each_moment",

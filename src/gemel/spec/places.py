@@ -166,10 +166,11 @@ def _spellings(about: About) -> Iterator[tuple[str, str]]:
         yield "models", about.name
 
 
-def _items(node: "Node | None") -> Iterator[tuple[str, "MappingNode"]]:
+def _items(node: "Node | None") -> list[tuple[str, "MappingNode"]]:
     """Every definition in a list, with the key that the list stands under, outermost first."""
     import yaml
 
+    items: list[tuple[str, MappingNode]] = []
     level = [node] if node is not None else []
     while level:
         below: list[Node] = []
@@ -179,10 +180,11 @@ def _items(node: "Node | None") -> Iterator[tuple[str, "MappingNode"]]:
             elif isinstance(each, yaml.MappingNode):
                 for key, value in each.value:
                     if isinstance(value, yaml.SequenceNode):
-                        yield from ((key.value, item) for item in value.value if isinstance(item, yaml.MappingNode))
+                        items += ((key.value, item) for item in value.value if isinstance(item, yaml.MappingNode))
                     if key.value not in _MENTIONS:
                         below.append(value)
         level = below
+    return items
 
 
 def _element(item: "MappingNode", name: str) -> "Node | None":

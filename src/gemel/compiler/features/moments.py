@@ -162,6 +162,7 @@ def feature_term(graph: Graph, view: FeatureView, feature: MetricFeature) -> Ter
     filters: Filters = ()
     if feature.own:
         metric, filters = _accumulated(graph, metric)
+    graph.measures(metric)  # refuses a circle
     _check_meaning(graph, metric)
     items = (entity_item(graph, entity, metric) for entity in view.entities)
     keys = tuple(make_key(graph, item, [metric]) for item in items)
@@ -216,9 +217,8 @@ def _check_window(graph: Graph, view: FeatureView, feature: MetricFeature) -> No
 
 def _check_meaning(graph: Graph, metric: Metric) -> None:
     """Raises BridgeError (G517) for a metric that looks over time by its own definition."""
-    graph.measures(metric)  # refuses a circle
     about = About("metric", metric.name)
-    definition = metric.definition
+    definition, inputs = metric.definition, metric.definition.inputs
     if definition.accumulated:
         raise BridgeError(
             "G517",
@@ -226,14 +226,14 @@ def _check_meaning(graph: Graph, metric: Metric) -> None:
             hint="leave `windows:` away to have its own; of a ratio, take the metrics that are accumulated",
             about=about,
         )
-    if any(used.moved for used in definition.inputs):
+    if any(used.moved for used in inputs):
         raise BridgeError(
             "G517",
             f"metric {metric.name!r} compares with another time, which is no feature yet",
             hint="take the metrics that it is made of, over windows of two lengths",
             about=about,
         )
-    for used in definition.inputs:
+    for used in inputs:
         _check_meaning(graph, graph.input_metric(used, by=metric.name))
 
 

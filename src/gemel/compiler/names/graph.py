@@ -57,6 +57,7 @@ class Graph:
     ways: Ways
     _entities: dict[str, dict[str, Entity]]
     _dimensions: dict[str, dict[str, Dimension]]
+    _times: dict[tuple[str, str], Dimension]
     texts: Texts
     _leaves: dict[str, tuple[Measure, ...]] = field(default_factory=dict)
     _attributes: dict[tuple[str, tuple[str, ...]], Attribute | GraphMiss] = field(default_factory=dict)
@@ -125,8 +126,8 @@ class Graph:
 
     def time_dimension(self, measure: Measure) -> Dimension:
         """The dimension by which a measure is placed in time. Raises DefinitionError (G103)."""
-        found = self._dimensions[measure.model].get(measure.time_dimension)
-        if found is None or not found.is_time:
+        found = self._times.get((measure.model, measure.time_dimension))
+        if found is None:
             times = [d.name for d in self.models[measure.model].dimensions if d.is_time]
             raise DefinitionError(
                 "G103",
@@ -291,6 +292,7 @@ def bind(manifest: Manifest, dialect: str = DIALECT) -> Graph:
         ways=Ways(models, entities),
         _entities=entities,
         _dimensions={model.name: {d.name: d for d in model.dimensions} for model in manifest.models},
+        _times={(model.name, d.name): d for model in manifest.models for d in model.dimensions if d.is_time},
         texts=texts,
     )
 

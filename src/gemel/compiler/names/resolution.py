@@ -141,9 +141,9 @@ class Scope:
 
     def term(self, metric: Metric, filters: Filters) -> Term:
         """A metric under the filters of everything above it, made once however often it is used."""
-        self.graph.measures(metric)  # refuses a circle
         place = (metric.name, filters, self.keys, self.span, tuple(each.name for each in self.asked))
         if place not in self.terms:
+            self.graph.measures(metric)  # refuses a circle
             if sum(term is None for term in self.terms.values()) >= DEEPEST:
                 raise _too_large(metric, f"is made of metrics more than {DEEPEST} levels deep")
             self.terms[place] = None

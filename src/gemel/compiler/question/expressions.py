@@ -5,7 +5,7 @@ no second statement behind a semicolon, no comment.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp, parse_one
@@ -38,6 +38,10 @@ _worded = re.compile(r"[a-z_][a-z0-9_]*").fullmatch
 def identifier(name: str) -> exp.Identifier:
     """A name as SQL needs it: bare where that is safe, quoted where it is not."""
     return exp.Identifier(this=name, quoted=name in RESERVED or not _worded(name))
+
+
+def identifiers(names: Iterable[str]) -> list[exp.Identifier]:
+    return [exp.Identifier(this=name, quoted=name in RESERVED or not _worded(name)) for name in names]
 
 
 def column(name: str, table: str | None = None) -> exp.Column:
@@ -126,23 +130,22 @@ _FORBIDDEN = (
 def qualify(tree: exp.Expr, table: str) -> exp.Expr:
     """A copy in which every bare column belongs to `table`."""
 
-    def own(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Column) and not node.table:
-            return exp.Column(this=node.this.copy(), table=identifier(table))
-        return node
-
-    return tree.transform(own)
+    whole = copied(tree)
+    for node in whole.find_all(exp.Column):
+        if not node.table:
+            node.set("table", identifier(table))
+    return whole
 
 
 def substitute(tree: exp.Expr, values: Mapping[str, exp.Expr]) -> exp.Expr:
     """A copy in which every bare column that `values` names is that value."""
-
-    def replace(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Column) and not node.table and node.name in values:
-            return parenthesized(values[node.name].copy())
-        return node
-
-    return tree.transform(replace)
+    if isinstance(tree, exp.Column) and not tree.table and tree.name in values:
+        return parenthesized(values[tree.name].copy())
+    whole = copied(tree)
+    for node in [*whole.find_all(exp.Column)]:
+        if not node.table and node.name in values:
+            node.replace(parenthesized(values[node.name].copy()))
+    return whole
 
 
 def parenthesized(tree: exp.Expr) -> exp.Expr:

@@ -126,3 +126,9 @@ def named(catalogs: frozenset[str] | None = None) -> Callable[[Relation], exp.Ta
         )
 
     return table
+
+
+def naming(catalogs: frozenset[str] | None, dialect: str) -> Callable[[Relation], str]:
+    """The same as texts of an engine."""
+    table, writer = named(catalogs), generator(dialect)
+    return lambda relation: writer.generate(table(relation), copy=False)

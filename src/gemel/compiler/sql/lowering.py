@@ -36,9 +36,11 @@ from gemel.compiler.question.expressions import (
     equal,
     free,
     identifier,
+    identifiers,
     interval,
     parenthesized,
     present,
+    substitute,
 )
 from gemel.compiler.sql.calendars import spelled
 from gemel.spec.manifest import Relation
@@ -415,12 +417,12 @@ def _inline(tree: exp.Expr, outputs: Mapping[str, exp.Expr]) -> exp.Expr:
 
     if isinstance(tree, exp.Column):
         return tree if tree.table or tree.name not in outputs else outputs[tree.name]
-    named = [node.name for node in tree.find_all(exp.Column) if not node.table and node.name in outputs]
-    whole = copied(tree) if named else tree
-    for node in [*whole.find_all(exp.Column)] if named else ():
-        if not node.table and node.name in outputs:
-            node.replace(parenthesized(outputs[node.name].copy()))
-    return whole.transform(_simpler, copy=not named) if whole.find(exp.Coalesce, exp.Nullif) else whole
+    whole = substitute(tree, outputs)
+    if whole.find(exp.Coalesce, exp.Nullif) is None:
+        return whole
+    return whole.transform(
+        lambda node: _simpler(node) if isinstance(node, exp.Coalesce | exp.Nullif) else node, copy=False
+    )
 
 
 def _simpler(node: exp.Expr) -> exp.Expr:
@@ -471,8 +473,8 @@ def _aliased(outputs: Mapping[str, exp.Expr]) -> list[exp.Expr]:
     return [
         copied(value)
         if isinstance(value, exp.Column) and value.name == name
-        else exp.Alias(this=copied(value), alias=identifier(name))
-        for name, value in outputs.items()
+        else exp.Alias(this=copied(value), alias=alias)
+        for (name, value), alias in zip(outputs.items(), identifiers(outputs), strict=True)
     ]
 
 
