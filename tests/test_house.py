@@ -20,7 +20,7 @@ SOURCE = ROOT / "src" / "gemel"
 LAYERS = {
     "errors": set(),
     "spec": {"errors"},
-    "dbt": {"errors", "spec"},
+    "dbt": {"errors", "spec", "whole_files"},
     "engines": {"errors", "dbt"},
     "compiler": {"errors", "spec", "engines"},
     "run": {"errors", "spec", "dbt", "engines", "compiler"},
@@ -29,15 +29,15 @@ LAYERS = {
     "whole_files": {"errors"},
     "python_text": set(),
     "text_tables": set(),
-    "files": {"errors", "spec", "dbt", "compiler", "engines"},
+    "files": {"errors", "spec", "dbt", "compiler", "engines", "whole_files"},
     "checks": {"errors", "spec", "engines", "compiler", "run"},
     "expectations": {"errors", "spec", "dbt", "compiler", "run", "session", "files"},
     "on_demand": {"errors", "spec", "compiler", "engines", "python_text"},
     "features": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "on_demand", "python_text"},
-    "online": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand"},
+    "online": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"},
     "training": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"},
     "proof": {"errors", "spec", "dbt", "engines", "compiler", "run", "answer", "features", "online", "training"},
-    "feast": {"errors", "engines"},  # loaded by Feast only
+    "feast": {"errors", "engines", "whole_files"},  # loaded by Feast only
     "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files"},
     "tracing": {"spec", "dbt"},
     "graph": {"errors", "spec", "dbt", "engines", "compiler", "session", "features", "on_demand", "tracing"},

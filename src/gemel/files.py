@@ -3,8 +3,6 @@
 A file is ours if its first line says so. No other file is overwritten or removed, whatever its name.
 """
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +14,8 @@ from sqlglot import exp
 from gemel.compiler.question.expressions import identifier
 from gemel.dbt.project_file import paths
 from gemel.engines.engine import Capability, Engine
-from gemel.errors import BridgeError, Place, Problems, ProjectError
+from gemel.errors import BridgeError, Place, Problems
+from gemel.whole_files import make_folder, write_text
 
 VIEWS = PurePosixPath("feature_views")
 DATA = VIEWS / "data"
@@ -73,7 +72,8 @@ def write(root: Path, files: Files, changes: Sequence[Change], *, once: Mapping[
         if change.kind == "extra":
             path.unlink()
         else:
-            _write(path, files.get(change.path) or once[change.path]())
+            make_folder(path.parent)
+            write_text(path, files.get(change.path) or once[change.path]())
 
 
 def models_folder(root: Path, name: str) -> PurePosixPath:
@@ -156,21 +156,3 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def _write(path: Path, text: str) -> None:
-    """All or nothing: whoever is killed halfway leaves the old file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        hint = "the folder has to be writable"
-        raise ProjectError("G606", f"cannot write {path}: {error.strerror}", hint=hint) from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

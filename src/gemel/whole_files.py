@@ -22,7 +22,7 @@ def write_rows(
     import pyarrow
 
     first = next(batches, None)
-    with _whole(out) as path:
+    with whole(out) as path:
         writer = _parquet(path, schema, first) if kind == "parquet" else pyarrow.ipc.new_file(path, schema)
         with writer, ThreadPoolExecutor(max_workers=1) as thread:
             written: Future[None] | None = None
@@ -55,19 +55,28 @@ def _hardly_repeats(values: "pyarrow.Array") -> bool:
 
 
 def write_text(out: Path, text: str) -> None:
-    with _whole(out) as path:
-        Path(path).write_text(text, encoding="utf-8")
+    """A text in UTF-8, with the line ends that it has."""
+    with whole(out) as path:
+        Path(path).write_text(text, encoding="utf-8", newline="\n")
+
+
+def make_folder(folder: Path) -> None:
+    """Raises ProjectError (G606) where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
 
 
 @contextmanager
-def _whole(out: Path) -> Iterator[str]:
-    """A file beside `out` that takes its place when it is complete: whoever is killed halfway leaves the old one."""
+def whole(out: Path) -> Iterator[str]:
+    """The name of a file beside `out` that takes its place when it is complete: a process that is killed halfway leaves
+    the old one. Raises ProjectError (G606) where the folder cannot be written to."""
     try:
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
         os.close(handle)
     except OSError as error:
-        hint = "the folder has to be there, and writable"
-        raise ProjectError("G606", f"cannot write {out}: {error.strerror}", hint=hint) from None
+        raise _unwritable(out, error) from None
     try:
         yield name
         Path(name).chmod(0o644)
@@ -75,3 +84,8 @@ def _whole(out: Path) -> Iterator[str]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _unwritable(path: Path, error: OSError) -> ProjectError:
+    hint = "the folder has to be there, and writable"
+    return ProjectError("G606", f"cannot write {path}: {error.strerror}", hint=hint)

@@ -1,6 +1,5 @@
 """Rows written to where a source reads them: appended, or in place of what is there."""
 
-import os
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
 from gemel.feast.relations import opened
 from gemel.feast.source import DuckDBSource, relation_of
+from gemel.whole_files import make_folder, whole
 
 if TYPE_CHECKING:
     import pyarrow
@@ -54,13 +54,9 @@ def _write_file(table: "pyarrow.Table", path: Path, *, replace: bool) -> None:
     elif path.is_file() and not replace:
         before = pq.read_table(path)
         table = pa.concat_tables([before, table.select(before.column_names).cast(before.schema)])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
+    make_folder(path.parent)
+    with whole(path) as unfinished:
         pq.write_table(table, unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _write_table(

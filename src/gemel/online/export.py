@@ -1,7 +1,6 @@
 """The newest rows of a feature table, out of a warehouse that is a server, as the Parquet that goes online."""
 
 import datetime as dt
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.question.expressions import column
 from gemel.features.tables import CREATED
 from gemel.run import Runner
+from gemel.whole_files import make_folder, whole
 
 
 def newest_rows(relation: exp.Table, keys: tuple[str, ...], until: dt.datetime | None) -> exp.Select:
@@ -47,16 +47,14 @@ def export(
     rows = newest_rows(table, tuple(keys), utc).subquery("newest")
     found = compile_select(exp.select(*(column(name) for name in types)).from_(rows), warehouse.dialect)
     schema = pyarrow.schema([(name, _arrow(type_)) for name, type_ in types.items()])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_suffix(".half")
+    make_folder(file.parent)
     count = 0
-    with parquet.ParquetWriter(half, schema) as writer:
+    with whole(file) as half, parquet.ParquetWriter(half, schema) as writer:
         for batch in warehouse.batches(found):
             columns = zip(zip(*batch, strict=True), schema.types, strict=True)
             arrays = [pyarrow.array(values, type=kind) for values, kind in columns]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
             count += len(batch)
-    os.replace(half, file)
     return count
 
 

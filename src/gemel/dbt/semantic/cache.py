@@ -7,8 +7,6 @@ the manifest is read anew.
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -16,9 +14,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, overload
 
+from gemel.errors import ProjectError
 from gemel.spec import manifest, metrics
 from gemel.spec.manifest import IndexedMetrics, Manifest
 from gemel.spec.metrics import Metric
+from gemel.whole_files import make_folder, whole
 
 _CLASSES: tuple[type[Any], ...] = (
     *(each for each in (vars(metrics) | vars(manifest)).values() if isinstance(each, type) and is_dataclass(each)),
@@ -86,16 +86,10 @@ def remember(file: Path, content: bytes, manifest: Manifest) -> None:
     lines = [write([[metric.name for metric in manifest.metrics], *others])]
     lines += [write(_encoded(metric)) for metric in manifest.metrics]
     body = "\n".join(lines).encode()
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=file.name, dir=file.parent)
-        try:
-            with os.fdopen(handle, "wb") as temporary:
-                temporary.write(_head(content, body).encode() + b"\n" + body)
-            os.replace(name, file)
-        except OSError:
-            os.unlink(name)
-            raise
+    with suppress(OSError, ProjectError):
+        make_folder(file.parent)
+        with whole(file) as unfinished:
+            Path(unfinished).write_bytes(_head(content, body).encode() + b"\n" + body)
 
 
 def _head(content: bytes, body: bytes) -> str:
