@@ -54,9 +54,9 @@ def _checked(session: Session, *, skip_dw: bool, data: bool) -> Iterator[GemelEr
     if warehouse is None:
         yield from checks.check(session.graph)
     elif data:
-        yield from checks.check_rows_in(session.graph, warehouse)
+        yield from checks.check_rows(session.graph, warehouse)
     else:
-        yield from checks.check_in(session.graph, warehouse)
+        yield from checks.check_tables(session.graph, warehouse)
     if not session.problems:
         yield from unfit_models(session, ask=warehouse is not None)
         bound = bound_features(session)

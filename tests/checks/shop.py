@@ -1,4 +1,4 @@
-"""A shop's definitions as YAML, put together with what a test adds, and what is said of them."""
+"""The definitions of a shop as YAML, combined with those of a test, and the findings on them."""
 
 import duckdb
 import yaml
@@ -54,21 +54,21 @@ def graph_of(*metrics, models=(SALES, CUSTOMERS), spines=(DAYS,), saved_queries=
     )
 
 
-def said(*metrics, **definitions):
-    """What is said of definitions: `["G151 the expr of metric 'profit' does not use its input 'cost'"]`."""
-    return told(checks.check(graph_of(*metrics, **definitions)))
+def findings_of(*metrics, **definitions):
+    """The findings on definitions: `["G151 the expr of metric 'profit' does not use its input 'cost'"]`."""
+    return as_texts(checks.check(graph_of(*metrics, **definitions)))
 
 
-def said_in(folder, *metrics, tables="", check=checks.check_in, **definitions):
-    """What is said of definitions whose tables are there, as TABLES has them and `tables` changes them."""
+def findings_in(folder, *metrics, tables="", check=checks.check_tables, **definitions):
+    """The findings on definitions in a warehouse with TABLES, as `tables` changes them."""
     file = folder / "shop.duckdb"
     with duckdb.connect(str(file)) as connection:
         connection.execute(TABLES + tables)
     with Warehouse(Profile("", "", path=str(file), database="shop")) as warehouse:
-        return told(check(graph_of(*metrics, **definitions), Runner(warehouse)))
+        return as_texts(check(graph_of(*metrics, **definitions), Runner(warehouse)))
 
 
-def told(findings):
+def as_texts(findings):
     for finding in findings:
         assert finding.about and finding.hint, f"no place or no way out: {finding}"
     return [f"{finding.code} {finding.message}" for finding in findings]

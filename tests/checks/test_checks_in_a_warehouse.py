@@ -2,38 +2,38 @@
 
 import pytest
 
-from checks.shop import CUSTOMERS, DAYS, REVENUE, SALES, said_in
+from checks.shop import CUSTOMERS, DAYS, REVENUE, SALES, findings_in
 from checks.test_checks import HISTORY, derived, filtered
 from gemel import checks
 
 
-def test_nothing_is_said_of_tables_that_fit(tmp_path):
-    assert said_in(tmp_path, check=checks.check_rows_in) == []
+def test_tables_that_fit_have_no_findings(tmp_path):
+    assert findings_in(tmp_path, check=checks.check_rows) == []
 
 
 # --- missing --------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_table_is_told_once_and_not_for_each_metric(tmp_path):
+def test_a_missing_table_is_reported_once_and_not_for_each_metric(tmp_path):
     more = [REVENUE.replace("revenue", f"revenue_{i}") for i in range(5)]
     by_segment = filtered("gold", "{{ Dimension('customer__segment') }} = 'gold'")
     dropped = "DROP TABLE customers; ALTER TABLE sales RENAME TO old_sales;"
-    assert said_in(tmp_path, *more, by_segment, tables=dropped) == [
+    assert findings_in(tmp_path, *more, by_segment, tables=dropped) == [
         "G405 Table with name sales does not exist!",
         "G405 Table with name customers does not exist!",
     ]
 
 
-def test_each_missing_column_is_told(tmp_path):
+def test_each_missing_column_is_reported(tmp_path):
     renamed = "ALTER TABLE sales RENAME region TO area; ALTER TABLE sales RENAME amount TO total;"
-    assert said_in(tmp_path, REVENUE.replace("revenue", "again"), tables=renamed) == [
+    assert findings_in(tmp_path, REVENUE.replace("revenue", "again"), tables=renamed) == [
         'G406 Table "sales" does not have a column named "region"',
         'G406 Table "sales" does not have a column named "amount"',
     ]
 
 
-def test_a_function_that_the_engine_does_not_have_is_told_of_the_metric(tmp_path):
-    (finding,) = said_in(tmp_path, derived("odd", "oddly(revenue)", "revenue"))
+def test_a_function_that_the_engine_does_not_have_is_reported_with_the_metric(tmp_path):
+    (finding,) = findings_in(tmp_path, derived("odd", "oddly(revenue)", "revenue"))
     assert finding.startswith("G405 Scalar Function with name oddly does not exist")
 
 
@@ -42,12 +42,12 @@ def test_a_function_that_the_engine_does_not_have_is_told_of_the_metric(tmp_path
 
 def test_a_time_dimension_is_a_time_in_the_warehouse(tmp_path):
     as_text = "ALTER TABLE sales ALTER sold_at TYPE VARCHAR;"
-    assert said_in(tmp_path, tables=as_text) == [
-        "G160 time dimension 'sold_at' of semantic model 'sales' is VARCHAR in the warehouse, which is no time"
+    assert findings_in(tmp_path, tables=as_text) == [
+        "G160 time dimension 'sold_at' of semantic model 'sales' is VARCHAR in the warehouse, which is not a time"
     ]
     cast = SALES.replace("name: sold_at, type", 'name: sold_at, expr: "sold_at::DATE", type')
     (tmp_path / "shop.duckdb").unlink()
-    assert said_in(tmp_path, tables=as_text, models=[cast, CUSTOMERS]) == []
+    assert findings_in(tmp_path, tables=as_text, models=[cast, CUSTOMERS]) == []
 
 
 def test_the_edges_of_a_history_and_the_steps_of_a_spine_are_times(tmp_path):
@@ -56,57 +56,57 @@ def test_the_edges_of_a_history_and_the_steps_of_a_spine_are_times(tmp_path):
             SELECT 7 AS customer_id, 'gold' AS segment, 1 AS since, DATE '2024-01-01' AS until;
         CREATE OR REPLACE TABLE days AS SELECT '2024-01-01' AS day;
     """
-    assert said_in(tmp_path, models=[SALES, HISTORY], tables=tables) == [
-        "G160 time dimension 'since' of semantic model 'customers' is INTEGER in the warehouse, which is no time",
-        "G160 column 'day' of time spine 'days' is VARCHAR in the warehouse, which is no time",
+    assert findings_in(tmp_path, models=[SALES, HISTORY], tables=tables) == [
+        "G160 time dimension 'since' of semantic model 'customers' is INTEGER in the warehouse, which is not a time",
+        "G160 column 'day' of time spine 'days' is VARCHAR in the warehouse, which is not a time",
     ]
 
 
 def test_a_key_has_one_kind_of_type_on_both_sides(tmp_path):
     as_text = "ALTER TABLE customers ALTER customer_id TYPE VARCHAR;"
-    assert said_in(tmp_path, tables=as_text) == [
-        "G161 entity 'customer' is INTEGER in semantic model 'sales', and VARCHAR in 'customers': what is equal in one "
-        "may not be in the other"
+    assert findings_in(tmp_path, tables=as_text) == [
+        "G161 entity 'customer' is INTEGER in semantic model 'sales', but VARCHAR in 'customers': equal keys may not "
+        "match"
     ]
 
 
 def test_numbers_of_any_width_join(tmp_path):
-    assert said_in(tmp_path, tables="ALTER TABLE customers ALTER customer_id TYPE DECIMAL(20, 0);") == []
+    assert findings_in(tmp_path, tables="ALTER TABLE customers ALTER customer_id TYPE DECIMAL(20, 0);") == []
 
 
 @pytest.mark.parametrize(
-    ("agg", "wanted"),
+    ("agg", "use"),
     [
-        ("sum", "is of agg sum"),
-        ("average", "is of agg average"),
-        ("median", "is of agg percentile"),
-        ("sum_boolean", "counts what is true"),
+        ("sum", "has agg sum"),
+        ("average", "has agg average"),
+        ("median", "has agg percentile"),
+        ("sum_boolean", "counts true values"),
     ],
 )
-def test_texts_have_no_sum_no_average_and_no_truth(tmp_path, agg, wanted):
+def test_texts_have_no_sum_no_average_and_no_truth(tmp_path, agg, use):
     model = SALES.replace("agg: sum", f"agg: {agg}, expr: region")
-    assert said_in(tmp_path, models=[model, CUSTOMERS]) == [
-        f"G162 measure 'amount' {wanted}, and region is VARCHAR in the warehouse"
+    assert findings_in(tmp_path, models=[model, CUSTOMERS]) == [
+        f"G162 measure 'amount' {use}, but region is VARCHAR in the warehouse"
     ]
 
 
 def test_texts_have_a_least_one(tmp_path):
-    assert said_in(tmp_path, models=[SALES.replace("agg: sum", "agg: min, expr: region"), CUSTOMERS]) == []
+    assert findings_in(tmp_path, models=[SALES.replace("agg: sum", "agg: min, expr: region"), CUSTOMERS]) == []
 
 
 def test_a_date_has_no_hours(tmp_path):
     by_hour = SALES.replace("time_granularity: day", "time_granularity: hour")
-    assert said_in(tmp_path, models=[by_hour, CUSTOMERS]) == [
-        "G163 time dimension 'sold_at' is said to be known by hour, and is a DATE"
+    assert findings_in(tmp_path, models=[by_hour, CUSTOMERS]) == [
+        "G163 time dimension 'sold_at' has granularity hour, but is a DATE"
     ]
 
 
 # --- rows -----------------------------------------------------------------------------------------------------
 
 
-def test_a_time_that_a_spine_has_twice_is_told(tmp_path):
-    assert said_in(tmp_path, tables="INSERT INTO days VALUES ('2024-02-01'), ('2024-02-01');") == [
-        "G164 time spine 'days' has 2 rows more than it has days: what meets it is counted twice"
+def test_a_time_that_a_spine_has_twice_is_reported(tmp_path):
+    assert findings_in(tmp_path, tables="INSERT INTO days VALUES ('2024-02-01'), ('2024-02-01');") == [
+        "G164 time spine 'days' has 2 more rows than days: facts that join it are counted twice"
     ]
 
 
@@ -115,24 +115,26 @@ def test_a_spine_without_gaps_is_whole_at_every_grain(tmp_path, grain):
     step = {"hour": "1 hour", "quarter": "3 months"}.get(grain, f"1 {grain}")
     range_ = f"generate_series(TIMESTAMP '2020-01-01', TIMESTAMP '2024-01-01', INTERVAL '{step}')"
     tables = f"CREATE OR REPLACE TABLE days AS SELECT unnest({range_}) AS day;"
-    assert said_in(tmp_path, spines=[DAYS.replace(": day}", f": {grain}}}")], tables=tables) == []
+    assert findings_in(tmp_path, spines=[DAYS.replace(": day}", f": {grain}}}")], tables=tables) == []
 
 
-def test_a_time_that_a_spine_lacks_is_told(tmp_path):
+def test_a_time_that_a_spine_lacks_is_reported(tmp_path):
     gap = "DELETE FROM days WHERE day = '2024-02-01' OR day BETWEEN '2024-07-01' AND '2024-07-03';"
-    assert said_in(tmp_path, tables=gap) == ["G165 time spine 'days' lacks 4 days between 2024-01-01 and 2024-12-31"]
+    assert findings_in(tmp_path, tables=gap) == [
+        "G165 time spine 'days' lacks 4 days between 2024-01-01 and 2024-12-31"
+    ]
     (tmp_path / "shop.duckdb").unlink()
-    assert said_in(tmp_path, tables="DELETE FROM days;") == [
-        "G165 time spine 'days' is empty: no metric that is accumulated, moved in time or filled has a row"
+    assert findings_in(tmp_path, tables="DELETE FROM days;") == [
+        "G165 time spine 'days' is empty: metrics that are accumulated, offset or filled return no rows"
     ]
 
 
-def test_a_key_with_two_rows_is_told_where_rows_are_read(tmp_path):
+def test_a_key_with_two_rows_is_reported_if_rows_are_read(tmp_path):
     twice = "INSERT INTO customers VALUES (7, 'silver'), (NULL, 'none'), (NULL, 'none');"
-    assert said_in(tmp_path, tables=twice) == []
+    assert findings_in(tmp_path, tables=twice) == []
     (tmp_path / "shop.duckdb").unlink()
-    assert said_in(tmp_path, tables=twice, check=checks.check_rows_in) == [
-        "G166 entity 'customer' is primary in semantic model 'customers', and 7 has 2 rows: facts that join it are "
+    assert findings_in(tmp_path, tables=twice, check=checks.check_rows) == [
+        "G166 entity 'customer' is primary in semantic model 'customers', but 7 has 2 rows: facts that join it are "
         "counted more than once"
     ]
 
@@ -143,11 +145,11 @@ def test_a_key_of_several_columns_is_unique_as_a_whole(tmp_path):
     customers = CUSTOMERS.replace("type: primary, expr: customer_id", f"type: primary, {pair}")
     tables = "ALTER TABLE customers ADD COLUMN id INTEGER DEFAULT 1; INSERT INTO customers VALUES (7, 'silver', 2);"
     models = [sales, customers]
-    assert said_in(tmp_path, models=models, tables=tables, check=checks.check_rows_in) == []
+    assert findings_in(tmp_path, models=models, tables=tables, check=checks.check_rows) == []
     (tmp_path / "shop.duckdb").rename(tmp_path / "old.duckdb")
     tables = "ALTER TABLE customers ADD COLUMN id INTEGER DEFAULT 1; INSERT INTO customers VALUES (7, 'bronze', 1);"
-    (finding,) = said_in(tmp_path, models=models, tables=tables, check=checks.check_rows_in)
-    assert "and 7, 1 has 2 rows" in finding
+    (finding,) = findings_in(tmp_path, models=models, tables=tables, check=checks.check_rows)
+    assert "but 7, 1 has 2 rows" in finding
 
 
 def test_the_rows_of_a_history_follow_each_other(tmp_path):
@@ -155,10 +157,10 @@ def test_the_rows_of_a_history_follow_each_other(tmp_path):
     tables = "CREATE OR REPLACE TABLE customers AS FROM (VALUES {rows}, (8, 'gold', DATE '2024-01-01', NULL)) \
 AS t(customer_id, segment, since, until);"
     good = tables.format(rows=rows.format(until="NULL"))
-    assert said_in(tmp_path, models=[SALES, HISTORY], tables=good, check=checks.check_rows_in) == []
+    assert findings_in(tmp_path, models=[SALES, HISTORY], tables=good, check=checks.check_rows) == []
     (tmp_path / "shop.duckdb").unlink()
     bad = tables.format(rows=rows.replace("2024-03-01'), (7", "2024-04-01'), (7").format(until="NULL"))
-    assert said_in(tmp_path, models=[SALES, HISTORY], tables=bad, check=checks.check_rows_in) == [
-        "G166 entity 'customer' is natural in semantic model 'customers', and 7 has two rows that hold at 2024-03-01: "
-        "facts that join it are counted more than once"
+    assert findings_in(tmp_path, models=[SALES, HISTORY], tables=bad, check=checks.check_rows) == [
+        "G166 entity 'customer' is natural in semantic model 'customers', but 7 has two rows that are valid at "
+        "2024-03-01: facts that join it are counted more than once"
     ]

@@ -1,4 +1,4 @@
-"""What dbt 1.12 leaves out of the manifest that it makes of the newer YAML."""
+"""What dbt 1.12 drops from the manifest of the newer YAML."""
 
 import json
 from pathlib import Path
@@ -16,17 +16,17 @@ def lost(tmp_path, manifest, yaml):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "core.yml").write_text((MANIFESTS / "project" / yaml).read_text())
     read = read_manifest(json.loads((MANIFESTS / f"{manifest}.semantic.json").read_text()))
-    found = validate(Session(read, tmp_path, places=places(tmp_path)), skip_dw=True)
-    return [str(finding).splitlines()[0] for finding in found if finding.code == "G158"]
+    findings = validate(Session(read, tmp_path, places=places(tmp_path)), skip_dw=True)
+    return [str(finding).splitlines()[0] for finding in findings if finding.code == "G158"]
 
 
-def test_a_fill_that_dbt_loses_is_told_with_its_place(tmp_path):
+def test_a_fill_that_dbt_loses_is_reported_with_its_place(tmp_path):
     assert lost(tmp_path, "dbt-1.12-newer", "newer.yml") == [
-        f"models/core.yml:{line}: warning G158 metric {name!r} says fill_nulls_with, and dbt left it out of its "
+        f"models/core.yml:{line}: warning G158 metric {name!r} has fill_nulls_with, but dbt dropped it from its "
         "manifest: nothing is filled"
         for line, name in [("86:9", "filled_orders"), ("93:9", "sevens")]
     ]
 
 
-def test_a_fill_that_dbt_keeps_is_not_told(tmp_path):
+def test_a_fill_that_dbt_keeps_is_not_reported(tmp_path):
     assert lost(tmp_path, "dbt-1.11-legacy", "legacy.yml") == []

@@ -1,7 +1,7 @@
-"""Every rule over a whole project's definitions, in tables: a rule takes what it looks at and yields what it finds.
+"""Every rule over the definitions of a project, in tables: a rule takes what it checks and yields findings.
 
-A finding is a GemelError that is told and not raised, with the definition that it is about. `docs/errors.md` shows
-each with what provokes it.
+A finding is a GemelError that is reported and not raised, with the definition that it is about. `docs/errors.md`
+shows each with an example.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from gemel.spec.places import Places
 
 OF_DEFINITIONS = (
     names.reserved,
-    names.not_askable,
+    names.unqueryable,
     names.custom_grains,
     names.shared_with_a_metric,
     joins.half_histories,
@@ -30,49 +30,48 @@ OF_DEFINITIONS = (
     metrics.time_spines,
     metrics.fine_windows,
 )
-"""What the definitions say by themselves."""
+"""Rules over the definitions alone."""
 
 OF_TYPES = (types.times, types.join_keys, types.aggregates)
-"""What the types in the warehouse say; no row is read."""
+"""Rules over the types in the warehouse; they read no rows."""
 
 OF_YAML = (losses.fills,)
-"""What the YAML says that the manifest does not."""
+"""Rules over the YAML, for what dbt drops from its manifest."""
 
 RowRule = Callable[[Graph, tables.Tables, Runner], Iterator[GemelError]]
 
 
 def check(graph: Graph) -> list[GemelError]:
-    """What is to be said of the definitions. Nothing is asked of a database."""
-    found = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
+    """The findings on the definitions, without a database."""
+    findings = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
     context = Context.naming(graph.texts.dialect)
-    return [*found, *questions.refused(graph, found, lambda query: compile_query(graph, query, context))]
+    return [*findings, *questions.check_queries(graph, findings, lambda query: compile_query(graph, query, context))]
 
 
 def check_yaml(graph: Graph, places: Places) -> list[GemelError]:
-    """What is to be said of the definitions as they stand in their files."""
+    """The findings on the YAML files of the definitions."""
     return [finding for rule in OF_YAML for finding in rule(graph, places)]
 
 
-def check_in(graph: Graph, warehouse: Runner) -> list[GemelError]:
-    """What is to be said of the definitions and of the tables that they speak of; of rows, only those of time spines
-    are read."""
-    return _check_in(graph, warehouse, (rows.time_spines,))
+def check_tables(graph: Graph, warehouse: Runner) -> list[GemelError]:
+    """The findings on the definitions and on the types of their tables. Only the rows of time spines are read."""
+    return _check(graph, warehouse, (rows.time_spines,))
 
 
-def check_rows_in(graph: Graph, warehouse: Runner) -> list[GemelError]:
-    """As `check_in`, and of the tables' rows."""
-    return _check_in(graph, warehouse, (rows.time_spines, rows.keys))
+def check_rows(graph: Graph, warehouse: Runner) -> list[GemelError]:
+    """The findings of `check_tables`, and those on the rows of the tables."""
+    return _check(graph, warehouse, (rows.time_spines, rows.keys))
 
 
-def _check_in(graph: Graph, warehouse: Runner, of_rows: Sequence[RowRule]) -> list[GemelError]:
-    found = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
-    known = tables.look_up(graph, warehouse)
-    found += known.problems
-    found += [finding for rule in OF_TYPES for finding in rule(graph, known)]
-    found += [finding for rule in of_rows for finding in rule(graph, known, warehouse)]
+def _check(graph: Graph, warehouse: Runner, of_rows: Sequence[RowRule]) -> list[GemelError]:
+    findings = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
+    types_of_tables = tables.read_types(graph, warehouse)
+    findings += types_of_tables.problems
+    findings += [finding for rule in OF_TYPES for finding in rule(graph, types_of_tables)]
+    findings += [finding for rule in of_rows for finding in rule(graph, types_of_tables, warehouse)]
 
     def bind(query: Query) -> None:
         context = Context.naming(warehouse.dialect, warehouse.catalogs())
         warehouse.describe(compile_query(graph, query, context))
 
-    return [*found, *questions.refused(graph, found, bind)]
+    return [*findings, *questions.check_queries(graph, findings, bind)]

@@ -1,4 +1,4 @@
-"""What stands in the YAML and not in the manifest that dbt made of it. `docs/specs.md` has all that dbt loses."""
+"""Settings in the YAML that dbt drops from its manifest. `docs/specs.md` lists all of them."""
 
 from collections.abc import Iterator
 
@@ -8,13 +8,13 @@ from gemel.spec.places import Places
 
 
 def fills(graph: Graph, places: Places) -> Iterator[GemelError]:
-    """dbt-core 1.12 loses `fill_nulls_with` of the newer YAML: what should be 0 is NULL."""
+    """dbt-core 1.12 drops `fill_nulls_with` of the newer YAML: values that should be 0 are NULL."""
     for name, place in places.metrics_that_say("fill_nulls_with").items():
         metric = graph.metrics.get(name)
         if metric and metric.definition.measure and metric.definition.fill_nulls_with is None:
             yield DefinitionError(
                 "G158",
-                f"metric {name!r} says fill_nulls_with, and dbt left it out of its manifest: nothing is filled",
+                f"metric {name!r} has fill_nulls_with, but dbt dropped it from its manifest: nothing is filled",
                 hint=f"use COALESCE({name}, 0) in a derived metric, or the legacy YAML",
                 place=place,
                 about=About("metric", name),

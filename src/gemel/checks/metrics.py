@@ -1,4 +1,4 @@
-"""What metrics are made of: circles, unused inputs, expressions, divisions, and the time spines that they need."""
+"""Definitions of metrics: circles, unused inputs, expressions, divisions, and the time spines that they need."""
 
 from collections.abc import Iterator
 
@@ -15,11 +15,11 @@ from gemel.spec.time import GRAINS, Window, coarsest, finer
 
 
 def cycles(graph: Graph) -> Iterator[GemelError]:
-    """Every circle of metrics, each told once."""
+    """Every circle of metrics, each reported once."""
     done: set[str] = set()
-    told: set[frozenset[str]] = set()
+    reported: set[frozenset[str]] = set()
     for start in graph.metrics:
-        # The way down to the metric that is looked at, each with the inputs that are still to be looked at.
+        # The path down to the current metric, each metric with the inputs still to visit.
         way: list[tuple[str, Iterator[str]]] = [] if start in done else [(start, _inner(graph, start))]
         while way:
             below = next(way[-1][1], None)
@@ -27,12 +27,12 @@ def cycles(graph: Graph) -> Iterator[GemelError]:
                 done.add(way.pop()[0])
             elif below in (above := [name for name, _ in way]):
                 circle = above[above.index(below) :]
-                if frozenset(circle) not in told:
-                    told.add(frozenset(circle))
+                if frozenset(circle) not in reported:
+                    reported.add(frozenset(circle))
                     yield DefinitionError(
                         "G102",
                         f"metrics refer to each other in a circle: {' -> '.join([*circle, circle[0]])}",
-                        hint="one of them has to be made of something else",
+                        hint="define one of them without the others",
                         about=About("metric", circle[0]),
                     )
             elif below not in done:
@@ -44,7 +44,7 @@ def _inner(graph: Graph, name: str) -> Iterator[str]:
 
 
 def expressions(graph: Graph) -> Iterator[GemelError]:
-    """Every `expr` of a semantic model is one SQL expression, asked for or not."""
+    """Every `expr` of a semantic model is one SQL expression, also if no metric uses it."""
     for model in graph.models.values():
         for element in elements(model):
             yield from _unreadable(graph, element.expr, About("semantic_model", model.name, element.name))
@@ -62,7 +62,7 @@ def _unreadable(graph: Graph, text: str, about: About) -> Iterator[GemelError]:
 
 
 def unused_inputs(graph: Graph) -> Iterator[GemelError]:
-    """An input that is not in the expression still brings its groups into the result, with no value."""
+    """An input that the expression does not use still adds its groups to the result, without a value."""
     for metric, tree in _derived(graph):
         used = {node.name.lower() for node in tree.find_all(exp.Column)}
         for item in metric.definition.inputs:
@@ -70,21 +70,21 @@ def unused_inputs(graph: Graph) -> Iterator[GemelError]:
                 yield DefinitionError(
                     "G151",
                     f"the expr of metric {metric.name!r} does not use its input {item.handle!r}",
-                    hint="take the input away, or put it into the expr",
+                    hint="remove the input, or use it in the expr",
                     about=About("metric", metric.name),
                     severity="warning",
                 )
 
 
 def divisions(graph: Graph) -> Iterator[GemelError]:
-    """What divides by something that can be 0. In a formula over metrics that gives NULL; over the rows of a table it
-    is the engine's affair."""
+    """Divisions by something that can be 0. In a formula over metrics the result is NULL; in the rows of a table it
+    depends on the engine."""
     for metric, tree in _derived(graph):
         for divisor in _divisors(tree):
             yield DefinitionError(
                 "G156",
-                f"metric {metric.name!r} divides by {divisor}; where that is 0, it has no value (NULL)",
-                hint=f"NULLIF({divisor}, 0) in the expr says so, COALESCE around the division gives it another value",
+                f"metric {metric.name!r} divides by {divisor}: if that is 0, the metric is NULL",
+                hint=f"write NULLIF({divisor}, 0) to make that explicit, or COALESCE around the division",
                 about=About("metric", metric.name),
                 severity="note",
             )
@@ -92,8 +92,8 @@ def divisions(graph: Graph) -> Iterator[GemelError]:
         for divisor in _divisors(_read(graph, measure.expr)):
             yield DefinitionError(
                 "G157",
-                f"measure {measure.name!r} divides by {divisor} in every row; a 0 there is an error in one engine, "
-                "infinite in another",
+                f"measure {measure.name!r} divides by {divisor} in every row: if that is 0, some engines raise an "
+                "error, others return infinity",
                 hint=f"divide by NULLIF({divisor}, 0), or divide sums: a ratio metric",
                 about=about_measure(graph, measure),
                 severity="warning",
@@ -101,43 +101,43 @@ def divisions(graph: Graph) -> Iterator[GemelError]:
 
 
 def _divisors(tree: exp.Expr) -> list[str]:
-    """What is divided by, without what is not 0 by itself: a number, a NULLIF."""
+    """The divisors, except numbers and NULLIFs, which are never 0."""
     divisors = (node.expression.unnest() for node in tree.find_all(exp.Div, exp.IntDiv, exp.Mod))
-    sure = (exp.Literal, exp.Nullif)
-    return list(dict.fromkeys(each.sql(DIALECT) for each in divisors if not isinstance(each, sure)))
+    safe = (exp.Literal, exp.Nullif)
+    return list(dict.fromkeys(each.sql(DIALECT) for each in divisors if not isinstance(each, safe)))
 
 
 def time_spines(graph: Graph) -> Iterator[GemelError]:
-    """A metric that is accumulated, moved in time or filled needs a time spine, at each grain it can be asked at."""
+    """A metric that is accumulated, offset or filled needs a time spine at each grain it can be queried at."""
     for metric in graph.metrics.values():
-        # Reading made a private measure of what another metric has on the spine, which tells it.
+        # A private measure that comes from another metric, which is checked itself.
         why = None if metric.private and metric.definition.measure else metric.definition.on_spine
         measures = _measures(graph, metric)
         if not why or not measures:
             continue
         try:
             own = coarsest([graph.time_dimension(measure).grain or "day" for measure in measures])
-            # Accumulating goes step by step at the facts' own grain, whatever grain is asked for.
+            # Accumulation steps at the grain of the facts, whatever grain the query has.
             is_stepwise = metric.definition.accumulated is not None
-            asked = own if is_stepwise else graph.grain_of(metric_grain(graph, metric))
+            default = own if is_stepwise else graph.grain_of(metric_grain(graph, metric))
         except GemelError:
-            continue  # told where the measure is
-        for grain in dict.fromkeys((asked, own)):
+            continue  # reported with the measure
+        for grain in dict.fromkeys((default, own)):
             if any(not finer(grain, spine.grain) for spine in graph.spines):
                 continue
-            can = f" by {grain}" if grain != asked else ""
+            at = f" by {grain}" if grain != default else ""
             yield DefinitionError(
-                "G104" if grain == asked else "G155",
-                f"metric {metric.name!r} {why}, and{can} no time spine is fine enough: it needs one of grain {grain!r}",
+                "G104" if grain == default else "G155",
+                f"metric {metric.name!r} {why}, but{at} no time spine is fine enough: it needs one of grain {grain!r}",
                 hint=f"add a model with `time_spine:` and a `standard_granularity_column` of granularity {grain}",
                 about=About("metric", metric.name),
-                severity="error" if grain == asked else "note",
+                severity="error" if grain == default else "note",
             )
             break
 
 
 def fine_windows(graph: Graph) -> Iterator[GemelError]:
-    """A window of hours over facts by day sees the whole day, whatever its name says."""
+    """A window of hours over facts by day covers the whole day."""
     for metric in graph.metrics.values():
         back = metric.definition.back
         unit, over = (back.unit, str(back)) if isinstance(back, Window) else (back, f"the {back} to date")
@@ -146,8 +146,8 @@ def fine_windows(graph: Graph) -> Iterator[GemelError]:
             if unit in GRAINS and time is not None and time.grain and finer(unit, time.grain):
                 yield DefinitionError(
                     "G159",
-                    f"metric {metric.name!r} is accumulated over {over}, and its facts are known by {time.grain}: "
-                    f"it is the whole {time.grain}",
+                    f"metric {metric.name!r} is accumulated over {over}, but its facts are by {time.grain}: "
+                    f"the window covers the whole {time.grain}",
                     hint=f"accumulate over whole {time.grain}s, or give {time.name!r} a finer granularity",
                     about=About("metric", metric.name),
                     severity="warning",
@@ -155,7 +155,7 @@ def fine_windows(graph: Graph) -> Iterator[GemelError]:
 
 
 def about_measure(graph: Graph, measure: Measure) -> About:
-    """A measure of the newer YAML is the metric that says it."""
+    """A measure of the newer YAML is reported as the metric that defines it."""
     metric = graph.metrics.get(measure.name)
     if metric and metric.definition.measure == measure:
         return About("metric", metric.name)
@@ -163,7 +163,7 @@ def about_measure(graph: Graph, measure: Measure) -> About:
 
 
 def _measures(graph: Graph, metric: Metric) -> tuple[Measure, ...]:
-    """None at all where the metric cannot be taken apart, which another rule tells."""
+    """Empty if the metric cannot be resolved, which another rule reports."""
     try:
         return graph.measures(metric)
     except DefinitionError:
@@ -177,7 +177,7 @@ def _derived(graph: Graph) -> Iterator[tuple[Metric, exp.Expr]]:
 
 
 def _read(graph: Graph, text: str) -> exp.Expr:
-    """NULL stands for what cannot be read, which another rule tells."""
+    """NULL for an expression that cannot be parsed, which another rule reports."""
     try:
         return graph.texts.scalar(text)
     except Refused:

@@ -1,7 +1,7 @@
-"""Every metric and saved query, asked: whatever a question of it would be refused for.
+"""Queries of every metric and saved query, to report the errors that they raise.
 
-Metrics of the same facts are asked for together, as one question of ten costs less than ten of one. Where a question
-is refused, each of its metrics is asked for by itself, so that what is told is about one definition.
+Metrics of the same facts are queried together, because one query of ten costs less than ten of one. If it fails, each
+of its metrics is queried alone, so that every error is about one definition.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,36 +18,35 @@ from gemel.spec.metrics import Metric
 TOGETHER = 10
 
 OTHERWISE = ("G320", "G324")
-"""What a metric is refused for when asked by time alone, and can be asked by something more."""
+"""Errors of a metric that is queried by time alone, and works when grouped by more."""
 
 Use = Callable[[Query], object]
-"""What is done with a question to see whether it is refused: it is compiled, say. Raises GemelError if it is."""
+"""Tries a query, for example compiles it. Raises GemelError if the query is invalid."""
 
 
-def refused(graph: Graph, found: Iterable[GemelError], use: Use) -> Iterator[GemelError]:
-    """What the questions are refused for, and was not `found` before. A definition of which an error was found is
-    not asked for."""
-    told = {(each.code, each.message) for each in found}
-    for error in _refusals(graph, {each.about for each in found if each.about and each.severity == "error"}, use):
-        if (error.code, error.message) not in told:
-            told.add((error.code, error.message))
+def check_queries(graph: Graph, findings: Iterable[GemelError], use: Use) -> Iterator[GemelError]:
+    """The errors of the queries that are not among `findings`. Definitions with an error there are not queried."""
+    reported = {(each.code, each.message) for each in findings}
+    for error in _refusals(graph, {each.about for each in findings if each.about and each.severity == "error"}, use):
+        if (error.code, error.message) not in reported:
+            reported.add((error.code, error.message))
             yield error
 
 
 def _refusals(graph: Graph, wrong: set[About], use: Use) -> Iterator[GemelError]:
-    able = _askable(graph, wrong)
+    valid = _valid_metrics(graph, wrong)
     doubtful: set[str] = set()
-    for metrics in _together(graph, [metric for metric in able if not metric.private]):
+    for metrics in _together(graph, [metric for metric in valid if not metric.private]):
         if _refusal(use, partial(_by_time, metrics)):
             doubtful.update(metric.name for metric in metrics)
-    # What a metric is refused for, those made of it are refused for too: it is told where it arises.
-    for metric in [each for each in able if each.name in doubtful]:
+    # Metrics that build on an invalid one raise its error too. Only the first is reported.
+    for metric in [each for each in valid if each.name in doubtful]:
         error = _refusal(use, partial(_by_time, [metric]))
         if error is not None:
             error.about = error.about or About("metric", metric.name)
             error.severity = "note" if error.code in OTHERWISE else "error"
             yield error
-    names = {metric.name for metric in able}
+    names = {metric.name for metric in valid}
     for saved in graph.saved_queries.values():
         error = _refusal(use, partial(_saved, saved)) if names.issuperset(saved.metrics) else None
         if error is not None:
@@ -55,45 +54,45 @@ def _refusals(graph: Graph, wrong: set[About], use: Use) -> Iterator[GemelError]
             yield error
 
 
-def _askable(graph: Graph, wrong: set[About]) -> list[Metric]:
-    """The metrics of which nothing is wrong, nor of what they are made of, which stands before them."""
-    known: dict[str, bool] = {}
+def _valid_metrics(graph: Graph, wrong: set[About]) -> list[Metric]:
+    """The metrics without errors in them or in their inputs; inputs come first."""
+    is_valid: dict[str, bool] = {}
     order: list[Metric] = []
 
-    def look(metric: Metric) -> bool:
-        if metric.name not in known:
-            inner = [look(graph.metrics[used.name]) for used in metric.definition.inputs]
-            known[metric.name] = all(inner) and About("metric", metric.name) not in wrong
-            if known[metric.name]:
+    def visit(metric: Metric) -> bool:
+        if metric.name not in is_valid:
+            inner = [visit(graph.metrics[used.name]) for used in metric.definition.inputs]
+            is_valid[metric.name] = all(inner) and About("metric", metric.name) not in wrong
+            if is_valid[metric.name]:
                 order.append(metric)
-        return known[metric.name]
+        return is_valid[metric.name]
 
     for metric in graph.metrics.values():
         try:
             measures = graph.measures(metric)
         except GemelError:
-            continue  # made of itself, or of what could not be read
+            continue  # it refers to itself, or to something that could not be read
         about = [(each.model, part) for each in measures for part in (None, each.name, each.time_dimension)]
         if not any(About("semantic_model", model, part) in wrong for model, part in about):
-            look(metric)
+            visit(metric)
     return order
 
 
 def _together(graph: Graph, metrics: Iterable[Metric]) -> Iterator[list[Metric]]:
-    alike: dict[object, list[Metric]] = {}
+    groups: dict[object, list[Metric]] = {}
     for metric in metrics:
         models = frozenset(measure.model for measure in graph.measures(metric))
-        alike.setdefault((models, _grain(graph, metric)), []).append(metric)
-    for each in alike.values():
-        for start in range(0, len(each), TOGETHER):
-            yield each[start : start + TOGETHER]
+        groups.setdefault((models, _grain(graph, metric)), []).append(metric)
+    for group in groups.values():
+        for start in range(0, len(group), TOGETHER):
+            yield group[start : start + TOGETHER]
 
 
 def _grain(graph: Graph, metric: Metric) -> str | None:
     try:
         return metric_grain(graph, metric)
     except GemelError:
-        return None  # refused when it is asked for
+        return None  # its query raises the error
 
 
 def _refusal(use: Use, question: Callable[[], Query]) -> GemelError | None:

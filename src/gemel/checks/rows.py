@@ -1,4 +1,4 @@
-"""What only the rows tell: whether a time spine has each time once, whether a key is one."""
+"""Rules over rows: a time spine has each time once, and a key is unique."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
@@ -19,8 +19,8 @@ from gemel.spec.time import Window, finer, seconds
 
 
 def time_spines(graph: Graph, tables: Tables, warehouse: Runner) -> Iterator[GemelError]:
-    """A time that a spine has twice counts twice; one that it lacks is missing in every result. Spines finer than
-    an hour are long, and are not looked at."""
+    """A duplicate time of a spine counts facts twice; a missing time is missing in every result. Spines finer than an
+    hour are long, and not checked."""
     for spine in graph.spines:
         kind = tables.type(spine.relation, spine_column(spine.column))
         if family(kind) != "time" or finer(spine.grain, "hour"):
@@ -28,33 +28,35 @@ def time_spines(graph: Graph, tables: Tables, warehouse: Runner) -> Iterator[Gem
         value = truncated(column("c0", "steps"), spine.grain, None)
         source = select_from(graph, warehouse, spine.relation, [spine_column(spine.column)])
         different = exp.Count(this=exp.Distinct(expressions=[value]))
-        asked = [exp.Count(this=value), different, exp.Min(this=value), exp.Max(this=value)]
-        select = exp.select(*(each.copy() for each in asked)).from_(source.subquery("steps"))
-        [(rows, steps, first, last)] = _ask(warehouse, select)
+        outputs = [exp.Count(this=value), different, exp.Min(this=value), exp.Max(this=value)]
+        select = exp.select(*(each.copy() for each in outputs)).from_(source.subquery("steps"))
+        [(rows, steps, first, last)] = _query(warehouse, select)
         about = About("time_spine", spine.relation.name)
         name = f"time spine {spine.relation.name!r}"
         if not rows:
-            told = f"{name} is empty: no metric that is accumulated, moved in time or filled has a row"
-            yield DefinitionError("G165", told, hint="`dbt build` fills it", about=about, severity="warning")
+            message = f"{name} is empty: metrics that are accumulated, offset or filled return no rows"
+            yield DefinitionError(
+                "G165", message, hint="run `dbt build`, which fills it", about=about, severity="warning"
+            )
         elif rows > steps:
             yield DefinitionError(
                 "G164",
-                f"{name} has {rows - steps:,} rows more than it has {spine.grain}s: what meets it is counted twice",
-                hint=f"one row for each {spine.grain}",
+                f"{name} has {rows - steps:,} more rows than {spine.grain}s: facts that join it are counted twice",
+                hint=f"keep one row for each {spine.grain}",
                 about=about,
             )
         elif (missing := _between(first, last, spine.grain) - steps) > 0:
             yield DefinitionError(
                 "G165",
                 f"{name} lacks {missing:,} {spine.grain}s between {_day(first)} and {_day(last)}",
-                hint=f"one row for each {spine.grain}; `dbt_utils.date_spine` makes them",
+                hint=f"add one row for each {spine.grain}; `dbt_utils.date_spine` generates them",
                 about=about,
                 severity="warning",
             )
 
 
 def _between(first: dt.date, last: dt.date, grain: str) -> int:
-    """How many steps there are from one to another, both counted."""
+    """The number of steps from `first` to `last`, both included."""
     months = 12 * (last.year - first.year) + last.month - first.month
     match grain:
         case "month" | "quarter" | "year":
@@ -68,28 +70,28 @@ def _day(moment: dt.date) -> str:
 
 
 def keys(graph: Graph, tables: Tables, warehouse: Runner) -> Iterator[GemelError]:
-    """A key that others join by has one row for each value; in a history, one for each value and moment."""
+    """A key that other models join by has one row for each value; in a history, one for each value and moment."""
     joined = {(hop.entity, hop.model) for model in graph.models for hop in graph.ways.hops(model)}
     for entity, name in sorted(joined):
-        model, found = graph.models[name], graph.entity(name, entity)
-        assert found is not None
-        texts = list(keys_of(graph, found))
+        model, key = graph.models[name], graph.entity(name, entity)
+        assert key is not None
+        texts = list(keys_of(graph, key))
         if any(tables.type(model.relation, text) is None for text in texts):
             continue
-        twice = _overlap if graph.ways.has_validity(name) else _twice
-        example = twice(graph, warehouse, model, texts)
+        find_example = _find_overlap if graph.ways.has_validity(name) else _find_duplicate
+        example = find_example(graph, warehouse, model, texts)
         if example is not None:
             yield DefinitionError(
                 "G166",
-                f"entity {entity!r} is {found.type} in semantic model {name!r}, and {example}: facts that join it "
+                f"entity {entity!r} is {key.type} in semantic model {name!r}, but {example}: facts that join it "
                 "are counted more than once",
-                hint="make the dbt model's rows unique (a `unique` test tells), or the entity foreign",
+                hint="make the rows of the dbt model unique (a `unique` test checks it), or make the entity foreign",
                 about=About("semantic_model", name, entity),
             )
 
 
-def _twice(graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str]) -> str | None:
-    """The value that has most rows. Tables cut into partitions meet partition by partition."""
+def _find_duplicate(graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str]) -> str | None:
+    """The value with the most rows. Partitioned tables join partition by partition."""
     parts = [dimension.expr for dimension in model.dimensions if dimension.is_partition]
     columns = [column(f"c{place}", "keys") for place in range(len(texts) + len(parts))]
     inner = select_from(graph, warehouse, model.relation, [*texts, *parts]).subquery("keys")
@@ -103,13 +105,13 @@ def _twice(graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[st
         .order_by(exp.Ordered(this=exp.to_identifier("rows"), desc=True))
         .limit(1)
     )
-    for *key, rows in _ask(warehouse, select):
-        return f"{_told(key)} has {rows:,} rows"
+    for *key, rows in _query(warehouse, select):
+        return f"{_format_key(key)} has {rows:,} rows"
     return None
 
 
-def _overlap(graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str]) -> str | None:
-    """A value of which one row holds longer than the next one starts."""
+def _find_overlap(graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str]) -> str | None:
+    """A value with a row that is still valid when the next one starts."""
     edges = {dimension.validity: dimension.expr for dimension in model.dimensions if dimension.validity}
     if set(edges) != {"start", "end"}:
         return None
@@ -123,8 +125,10 @@ def _overlap(graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[
     later = column("following", "histories")
     too_long = exp.or_(exp.Is(this=here[-1].copy(), expression=exp.null()), exp.GT(this=here[-1], expression=later))
     conditions = [_is_there(later), *(_is_there(each) for each in here[: len(texts)]), too_long]
-    for found in _ask(warehouse, exp.select(*here[: len(texts)], later.copy()).from_(rows).where(*conditions).limit(1)):
-        return f"{_told(found[:-1])} has two rows that hold at {found[-1]}"
+    for example in _query(
+        warehouse, exp.select(*here[: len(texts)], later.copy()).from_(rows).where(*conditions).limit(1)
+    ):
+        return f"{_format_key(example[:-1])} has two rows that are valid at {example[-1]}"
     return None
 
 
@@ -132,9 +136,9 @@ def _is_there(value: exp.Expr) -> exp.Expr:
     return exp.Is(this=value.copy(), expression=exp.Not(this=exp.null()))
 
 
-def _told(key: Iterable[object]) -> str:
+def _format_key(key: Iterable[object]) -> str:
     return ", ".join(str(part)[:60] for part in key)
 
 
-def _ask(warehouse: Runner, select: exp.Select) -> list[tuple[Any, ...]]:
+def _query(warehouse: Runner, select: exp.Select) -> list[tuple[Any, ...]]:
     return warehouse.rows(compile_select(select, warehouse.dialect)).rows()

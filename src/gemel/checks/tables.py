@@ -1,4 +1,4 @@
-"""What the warehouse says of the tables: the type of everything that definitions name in them, asked once a table."""
+"""The types in the warehouse of all expressions that definitions have over its tables, read once for each table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ from gemel.spec.manifest import Entity, Relation
 from gemel.spec.metrics import Measure
 
 Texts = dict[str, About]
-"""SQL expressions over one table, each with the first definition that says it."""
+"""SQL expressions over one table, each with the first definition that uses it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The types of expressions over tables, as the engine spells them, and what is missing."""
+    """The types of expressions over tables, as the engine spells them, and the problems of reading them."""
 
     types: dict[tuple[Relation, str], str]
     problems: tuple[GemelError, ...]
 
     def type(self, relation: Relation, text: str) -> str | None:
-        """None where the warehouse cannot tell, which is among the problems."""
+        """None if the warehouse refuses the expression, which is among the problems."""
         return self.types.get((relation, text))
 
 
-def look_up(graph: Graph, warehouse: Runner) -> Tables:
-    """One question a table; where it is refused, one for each expression."""
+def read_types(graph: Graph, warehouse: Runner) -> Tables:
+    """One query for each table; if that fails, one for each of its expressions."""
     types: dict[tuple[Relation, str], str] = {}
     problems: list[GemelError] = []
     for relation, texts in _texts(graph).items():
@@ -48,12 +48,12 @@ def look_up(graph: Graph, warehouse: Runner) -> Tables:
 
 
 def keys_of(graph: Graph, entity: Entity) -> tuple[str, ...]:
-    """What an entity is in the table; of a composite one, each of its columns."""
+    """The expression of an entity; of a composite one, each of its columns."""
     return tuple(part.sql(graph.texts.dialect) for part in components(graph.texts, entity)) or (entity.expr,)
 
 
 def flag_of(graph: Graph, measure: Measure) -> str | None:
-    """What a `sum_boolean` counts, which was read as the sum of `CASE WHEN ... THEN 1 ELSE 0 END`."""
+    """The condition that a `sum_boolean` counts; it was read as the sum of `CASE WHEN ... THEN 1 ELSE 0 END`."""
     try:
         tree = graph.texts.scalar(measure.expr)
     except Refused:
@@ -70,17 +70,17 @@ def spine_column(name: str) -> str:
 
 
 def select_from(graph: Graph, warehouse: Runner, relation: Relation, texts: list[str]) -> exp.Select:
-    """`SELECT <text> AS c0, ... FROM <relation>`, for expressions that can be read."""
+    """`SELECT <text> AS c0, ... FROM <relation>`, for expressions that can be parsed."""
     values = [exp.alias_(graph.texts.over(relation.name, text).copy(), f"c{i}") for i, text in enumerate(texts)]
     table = dialects.named(warehouse.catalogs())(relation)
     return exp.select(*values).from_(exp.alias_(table, exp.to_identifier(relation.name, quoted=True), table=True))
 
 
 def _texts(graph: Graph) -> dict[Relation, Texts]:
-    found: dict[Relation, Texts] = {}
+    texts_by_relation: dict[Relation, Texts] = {}
 
     def add(relation: Relation, text: str, about: About) -> None:
-        found.setdefault(relation, {}).setdefault(text, about)
+        texts_by_relation.setdefault(relation, {}).setdefault(text, about)
 
     for model in graph.models.values():
         for entity in model.entities:
@@ -96,11 +96,11 @@ def _texts(graph: Graph) -> dict[Relation, Texts]:
     for spine in graph.spines:
         for name in (spine.column, *(custom for _, custom in spine.custom)):
             add(spine.relation, spine_column(name), About("time_spine", spine.relation.name))
-    return {relation: _readable(graph, texts) for relation, texts in found.items()}
+    return {relation: _readable(graph, texts) for relation, texts in texts_by_relation.items()}
 
 
 def _readable(graph: Graph, texts: Texts) -> Texts:
-    """Without what another rule refuses."""
+    """The texts that can be parsed; another rule reports the rest."""
     kept: Texts = {}
     for text, about in texts.items():
         try:
@@ -122,7 +122,7 @@ def _types(graph: Graph, warehouse: Runner, relation: Relation, texts: Texts) ->
 def _one_by_one(
     graph: Graph, warehouse: Runner, relation: Relation, texts: Texts, types: dict[tuple[Relation, str], str]
 ) -> Iterator[tuple[str | None, GemelError]]:
-    """Each expression that is refused; or with no expression, the table, which then is what is missing."""
+    """Each expression that the warehouse refuses, with its error; None stands for a table that is missing."""
     try:
         _types(graph, warehouse, relation, {"1": _owner(texts)})
     except GemelError as error:

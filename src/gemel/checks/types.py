@@ -1,5 +1,5 @@
-"""Types in the warehouse that are not what a definition needs. Asked for, some would be refused in the engine's own
-words, and others would answer."""
+"""Types in the warehouse that do not fit a definition. Some of its queries would fail in the engine, others would
+return wrong numbers."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -23,12 +23,12 @@ _FAMILIES: dict[str, Family] = {
 
 
 def family(kind: str | None) -> Family | None:
-    """`DECIMAL(18,3)` -> `number`; None for what is not told apart, and for what is not known."""
+    """`DECIMAL(18,3)` -> `number`; None for other types, and for an unknown type."""
     return None if kind is None or kind.endswith("]") else _FAMILIES.get(kind.partition("(")[0])
 
 
 def times(graph: Graph, tables: Tables) -> Iterator[GemelError]:
-    """A time dimension, an edge of a history and a time spine are dates or timestamps."""
+    """Time dimensions, starts and ends of histories and time spines are dates or timestamps."""
     for model in graph.models.values():
         for dimension in model.dimensions:
             kind = tables.type(model.relation, dimension.expr)
@@ -40,8 +40,8 @@ def times(graph: Graph, tables: Tables) -> Iterator[GemelError]:
             elif kind == "DATE" and finer(dimension.grain or "day", "day"):
                 yield DefinitionError(
                     "G163",
-                    f"time dimension {dimension.name!r} is said to be known by {dimension.grain}, and is a DATE",
-                    hint="say `time_granularity: day`",
+                    f"time dimension {dimension.name!r} has granularity {dimension.grain}, but is a DATE",
+                    hint="set `time_granularity: day`",
                     about=about,
                     severity="warning",
                 )
@@ -55,14 +55,14 @@ def times(graph: Graph, tables: Tables) -> Iterator[GemelError]:
 def _no_time(what: str, kind: str, about: About) -> GemelError:
     return DefinitionError(
         "G160",
-        f"{what} is {kind} in the warehouse, which is no time",
+        f"{what} is {kind} in the warehouse, which is not a time",
         hint="convert it to DATE or TIMESTAMP, in the dbt model or in its expr",
         about=about,
     )
 
 
 def join_keys(graph: Graph, tables: Tables) -> Iterator[GemelError]:
-    """What joins is of one kind on both sides: the text '07' is no number."""
+    """Both sides of a join have the same kind of type: the text '07' is not a number."""
     for left in graph.models.values():
         for hop in graph.ways.hops(left.name):
             right = graph.models[hop.model]
@@ -75,30 +75,31 @@ def join_keys(graph: Graph, tables: Tables) -> Iterator[GemelError]:
                 if None not in families and families[0] != families[1]:
                     yield DefinitionError(
                         "G161",
-                        f"entity {hop.entity!r} is {kinds[0]} in semantic model {left.name!r}, and {kinds[1]} in "
-                        f"{right.name!r}: what is equal in one may not be in the other",
+                        f"entity {hop.entity!r} is {kinds[0]} in semantic model {left.name!r}, but {kinds[1]} in "
+                        f"{right.name!r}: equal keys may not match",
                         hint="convert one of them in its dbt model",
                         about=About("semantic_model", left.name, hop.entity),
                     )
 
 
 def aggregates(graph: Graph, tables: Tables) -> Iterator[GemelError]:
-    """Texts have no sum and no average, and only what is true or false is counted by sum_boolean."""
+    """Texts have no sum and no average, and `sum_boolean` counts only booleans and numbers."""
     for measure in graph.manifest.measures:
         relation = graph.models[measure.model].relation
         flag = flag_of(graph, measure)
         kind = tables.type(relation, flag or measure.expr)
-        found = family(kind)
+        kind_family = family(kind)
         if flag is not None:
-            wrong, wanted = found not in ("boolean", "number", None), "counts what is true"
+            wrong, use = kind_family not in ("boolean", "number", None), "counts true values"
         elif measure.agg in ("sum", "average") or (measure.percentile and not measure.percentile.discrete):
-            wrong, wanted = found == "text" or (measure.agg == "sum" and found == "time"), f"is of agg {measure.agg}"
+            wrong = kind_family == "text" or (measure.agg == "sum" and kind_family == "time")
+            use = f"has agg {measure.agg}"
         else:
             continue
         if wrong:
             yield DefinitionError(
                 "G162",
-                f"measure {measure.name!r} {wanted}, and {flag or measure.expr} is {kind} in the warehouse",
+                f"measure {measure.name!r} {use}, but {flag or measure.expr} is {kind} in the warehouse",
                 hint="convert it in the dbt model, or in the expr",
                 about=about_measure(graph, measure),
             )
