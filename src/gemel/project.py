@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gemel.bi.exports.exported import Exported
     from gemel.compiler.names.listing import Listed
-    from gemel.compiler.question.parsing import Spelled
+    from gemel.compiler.question.parsing import Spelling
     from gemel.diff.comparison import Comparison
     from gemel.errors import GemelError
     from gemel.expectations.outcomes import Outcome
@@ -71,13 +71,13 @@ class Project:
 
     def query(
         self,
-        metrics: "Spelled | Sequence[Spelled]" = (),
-        group_by: "Spelled | Sequence[Spelled]" = (),
+        metrics: "Spelling | Sequence[Spelling]" = (),
+        group_by: "Spelling | Sequence[Spelling]" = (),
         where: str | Sequence[str] = (),
         *,
         start_time: str | dt.date | None = None,
         end_time: str | dt.date | None = None,
-        order_by: "Spelled | Sequence[Spelled]" = (),
+        order_by: "Spelling | Sequence[Spelling]" = (),
         limit: int | None = None,
         saved_query: str | None = None,
         having: str | Sequence[str] = (),

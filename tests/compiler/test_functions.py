@@ -5,7 +5,7 @@ import pytest
 
 from gemel.compiler.names.keys import make_having
 from gemel.compiler.question.expressions import parse_expression, parse_filter
-from gemel.compiler.question.functions import reaching
+from gemel.compiler.question.functions import find_forbidden
 from gemel.errors import QueryError
 
 REACHING = """\
@@ -59,7 +59,7 @@ ORDINARY = [
 
 @pytest.mark.parametrize("text", ORDINARY)
 def test_ordinary_functions_of_a_row_stay(text):
-    assert reaching(parse_expression(text)) is None
+    assert find_forbidden(parse_expression(text)) is None
 
 
 def names(condition):
@@ -70,7 +70,7 @@ def names(condition):
 def allowed(name):
     for arguments in ("1", "", "1, 2", "1, 2, 3"):
         try:
-            return reaching(parse_expression(f"{name}({arguments})")) is None
+            return find_forbidden(parse_expression(f"{name}({arguments})")) is None
         except ValueError:
             continue
     return False

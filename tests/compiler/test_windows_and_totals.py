@@ -4,7 +4,7 @@ import pytest
 
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.question.parsing import make_query, parse_metric
-from gemel.compiler.question.query import AskedMetric, Over
+from gemel.compiler.question.query import Over, QueryMetric
 from gemel.errors import QueryError
 from gemel.spec.time import Window
 from worlds.shop import GRAPH
@@ -25,11 +25,11 @@ def week(shop):
 @pytest.mark.parametrize(
     ("text", "asked"),
     [
-        ("orders", AskedMetric("orders")),
-        ("orders[7 days]", AskedMetric("orders", over=Over(Window(7, "day")))),
-        ("Orders[ 1 week ]", AskedMetric("orders", over=Over(Window(1, "week")))),
-        ("orders[month to date]", AskedMetric("orders", over=Over(grain_to_date="month"))),
-        ("orders[all]", AskedMetric("orders", over=Over())),
+        ("orders", QueryMetric("orders")),
+        ("orders[7 days]", QueryMetric("orders", over=Over(Window(7, "day")))),
+        ("Orders[ 1 week ]", QueryMetric("orders", over=Over(Window(1, "week")))),
+        ("orders[month to date]", QueryMetric("orders", over=Over(grain_to_date="month"))),
+        ("orders[all]", QueryMetric("orders", over=Over())),
     ],
 )
 def test_a_metric_is_asked_for_over_a_window_in_brackets(text, asked):

@@ -183,7 +183,7 @@ def test_letters_become_lower_and_upper_as_duckdb_has_them():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("i + 1 as x", "holds a alias"),
+        ("i + 1 as x", "contains a alias"),
         ("(select 1)", "is not one expression"),
         ("sum(i)", "the function 'sum' is not of the grammar"),
         ("rond(f)", "the function 'rond' is not of the grammar"),
@@ -192,7 +192,7 @@ def test_letters_become_lower_and_upper_as_duckdb_has_them():
         ("s like 'a%'", "is not of the grammar"),
         ("trim(leading 'x' from s)", "is not of the grammar"),
         ("s collate nocase = 'a'", "is not of the grammar"),
-        ("i in (select 1)", "holds a subquery"),
+        ("i in (select 1)", "contains a subquery"),
         ("a.b.c", "a.b.c is no input, and no view.feature"),
         ("1 + 1", "uses no input and no feature"),
         ("not " * 70 + "b", "nested more than 60 levels deep"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import METRIC_TIME
-from gemel.compiler.question.query import AskedMetric, Item, Query
+from gemel.compiler.question.query import Item, Query, QueryMetric
 from gemel.diff.meaning import Change
 from gemel.diff.numbers import QUANTILES, Moved
 from gemel.diff.states import State
@@ -129,7 +129,7 @@ def _text(state: State, change: Change) -> str | None:
         return next((node.raw for node in state.dbt.nodes.values() if node.unique_name == change.name), None)
     if change.kind != "metric":
         return None
-    query = Query(metrics=(AskedMetric(change.name),), group_by=(Item((METRIC_TIME,)),))
+    query = Query(metrics=(QueryMetric(change.name),), group_by=(Item((METRIC_TIME,)),))
     try:
         return compile_query(state.session.graph, query, Context.naming(state.session.dialect)).sql
     except GemelError as error:

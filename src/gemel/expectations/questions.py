@@ -11,9 +11,9 @@ from gemel.compiler.names.terms import Key, Metrics
 from gemel.compiler.plan.algebra import Aggregate, Combine, Derive, Join, Named, Plan, Scan, Summary
 from gemel.compiler.plan.planning import plan
 from gemel.compiler.question.expressions import Refused, column, conjunction, free, guarded
-from gemel.compiler.question.functions import reaching
+from gemel.compiler.question.functions import find_forbidden
 from gemel.compiler.question.parsing import make_query, parse_item
-from gemel.compiler.question.query import AskedMetric, Item
+from gemel.compiler.question.query import Item, QueryMetric
 from gemel.errors import DefinitionError, did_you_mean
 from gemel.spec.metric_tests import Compared, Comparison, Input, MetricTest
 
@@ -26,7 +26,7 @@ def plan_groups(graph: Graph, test: MetricTest) -> tuple[tuple[Key, ...], Plan, 
     """
     mentioned = _find_inputs(graph, test)
     beside = [each for each in mentioned if each.filters is None and each.group_by is None and not each.sum_over]
-    keys, main = _plan_query(graph, test, [AskedMetric(test.metric), *map(_metric, beside)], items(test), test.filters)
+    keys, main = _plan_query(graph, test, [QueryMetric(test.metric), *map(_metric, beside)], items(test), test.filters)
     names = tuple(key.name for key in keys)
     parts, totals = [main], []
     for each in mentioned:
@@ -66,7 +66,7 @@ def _input(graph: Graph, test: MetricTest, each: Input) -> tuple[tuple[str, ...]
 
 
 def _plan_query(
-    graph: Graph, test: MetricTest, metrics: Sequence[AskedMetric], items: Sequence[Item], filters: Sequence[str]
+    graph: Graph, test: MetricTest, metrics: Sequence[QueryMetric], items: Sequence[Item], filters: Sequence[str]
 ) -> tuple[tuple[Key, ...], Plan]:
     """A query within the start and end time of the test, which apply to everything it compares."""
     query = make_query(metrics, items, where=filters, start=test.start_time, end=test.end_time)
@@ -75,8 +75,8 @@ def _plan_query(
     return resolved.keys, plan(graph, resolved)
 
 
-def _metric(each: Input) -> AskedMetric:
-    return AskedMetric(each.name, alias=each.handle)
+def _metric(each: Input) -> QueryMetric:
+    return QueryMetric(each.name, alias=each.handle)
 
 
 def items(test: MetricTest) -> list[Item]:
@@ -150,7 +150,7 @@ def expression(graph: Graph, comparison: Comparison) -> exp.Expr:
         tree = graph.texts.scalar(bound).copy()
     except Refused as refused:
         raise DefinitionError("G773", f"{message}: {refused}", hint="write one expression over metrics") from None
-    reason = reaching(tree)
+    reason = find_forbidden(tree)
     if reason is not None or any(node.table for node in tree.find_all(exp.Column)):
         why = reason or "a metric has a plain name"
         hint = "describe totals of other groups under metrics:, with group_by or sum_over"

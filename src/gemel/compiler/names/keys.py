@@ -8,7 +8,7 @@ from sqlglot import exp
 from gemel.compiler.names.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.names.terms import Key, Span
 from gemel.compiler.question.expressions import Refused, parse_expression, too_far
-from gemel.compiler.question.functions import reaching
+from gemel.compiler.question.functions import find_forbidden
 from gemel.compiler.question.query import Item, Order, Query
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import GemelError, QueryError, did_you_mean
@@ -200,7 +200,7 @@ def make_having(text: str, available: list[str], dialect: str = DIALECT) -> exp.
     except Refused as refused:
         hint = "write one expression over the result's columns, such as flights > 100"
         raise QueryError("G308", f"the result filter cannot be used: {refused}", hint=hint) from None
-    if (what := reaching(tree)) is not None:
+    if (what := find_forbidden(tree)) is not None:
         raise too_far(f"the result filter {text.strip()[:80]!r}", what)
     for division in tree.find_all(exp.Div, exp.IntDiv, exp.Mod):
         division.set("expression", exp.Nullif(this=division.expression, expression=exp.Literal.number(0)))

@@ -1,1 +1,1 @@
-"""A question as asked."""
+"""Questions as they are written, before any name is looked up."""

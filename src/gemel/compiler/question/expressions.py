@@ -1,7 +1,7 @@
-"""SQL that people write inside definitions and filters, read into trees. Only expressions get through.
+"""SQL that people write inside definitions and filters, read into trees. Only expressions are accepted.
 
-Whatever a user's text says, it enters SQL as a tree that this module has looked at: no statement, no subquery,
-no second statement behind a semicolon, no comment.
+Every text of a user enters SQL as a tree that this module has checked: no statement, no subquery, no second statement
+behind a semicolon, no comment.
 """
 
 import re
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
-from gemel.compiler.question.functions import reaching
+from gemel.compiler.question.functions import find_forbidden
 from gemel.compiler.question.parsing import parse_reference
 from gemel.compiler.question.query import Item, MetricItem
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import QueryError
 from gemel.spec.time import Window
 
-# Words that an engine may not take as a bare name; quoting one too many costs only looks.
+# Words that an engine may refuse as a bare name. Quoting one too many does no harm.
 RESERVED = frozenset(
     """all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case cast check
     collate collation column concurrently constraint create cross current_date current_time current_timestamp
@@ -32,26 +32,26 @@ RESERVED = frozenset(
 )
 
 
-_worded = re.compile(r"[a-z_][a-z0-9_]*").fullmatch
+_is_plain = re.compile(r"[a-z_][a-z0-9_]*").fullmatch
 
 
 def identifier(name: str) -> exp.Identifier:
-    """A name as SQL needs it: bare where that is safe, quoted where it is not."""
-    return exp.Identifier(this=name, quoted=name in RESERVED or not _worded(name))
+    """A name as SQL needs it: bare if that is safe, otherwise quoted."""
+    return exp.Identifier(this=name, quoted=name in RESERVED or not _is_plain(name))
 
 
 def identifiers(names: Iterable[str]) -> list[exp.Identifier]:
-    return [exp.Identifier(this=name, quoted=name in RESERVED or not _worded(name)) for name in names]
+    return [exp.Identifier(this=name, quoted=name in RESERVED or not _is_plain(name)) for name in names]
 
 
 def column(name: str, table: str | None = None) -> exp.Column:
-    this = exp.Identifier(this=name, quoted=name in RESERVED or not _worded(name))
-    owner = exp.Identifier(this=table, quoted=table in RESERVED or not _worded(table)) if table else None
+    this = exp.Identifier(this=name, quoted=name in RESERVED or not _is_plain(name))
+    owner = exp.Identifier(this=table, quoted=table in RESERVED or not _is_plain(table)) if table else None
     return exp.Column(this=this, table=owner)
 
 
 def copied(tree: exp.Expr) -> exp.Expr:
-    """As `tree.copy()`, in half the time: plans are made of many small trees."""
+    """The same as `tree.copy()` in half the time: plans consist of many small trees."""
     root: exp.Expr | None = None
     waiting: list[tuple[exp.Expr, exp.Expr | None, str | None, int | None]] = [(tree, None, None, None)]
     while waiting:
@@ -72,7 +72,7 @@ def copied(tree: exp.Expr) -> exp.Expr:
             else:
                 parent.args[key][index] = copy
         for name, value in node.args.items():
-            copy.args[name] = value  # of a tree, what keeps its place until its copy is there
+            copy.args[name] = value  # a tree keeps its place here until its copy replaces it
             if isinstance(value, exp.Expr):
                 waiting.append((value, copy, name, None))
             elif type(value) is list:
@@ -86,7 +86,7 @@ ONE_EXPRESSION = "write one SQL expression, without SELECT and without a second 
 
 
 class Refused(ValueError):
-    """Why a text is not an expression that can be let through, for whoever knows where it stands."""
+    """Why a text is not accepted as an expression. The caller adds where the text is."""
 
 
 def parse_expression(text: str, dialect: str = DIALECT) -> exp.Expr:
@@ -103,10 +103,10 @@ def parse_expression(text: str, dialect: str = DIALECT) -> exp.Expr:
     for node in inner.walk():
         if isinstance(node, _FORBIDDEN):
             raise Refused(
-                f"{_shorten(text)} holds a {type(node).__name__.lower()}; only plain expressions can stand here"
+                f"{_shorten(text)} contains a {type(node).__name__.lower()}; only plain expressions are allowed here"
             )
         node.comments = None
-        node._meta = None  # where in the text it stood, which every copy would copy
+        node._meta = None  # positions in the text, which every copy would copy
     inner.parent = None
     return inner
 
@@ -149,7 +149,7 @@ def substitute(tree: exp.Expr, values: Mapping[str, exp.Expr]) -> exp.Expr:
 
 
 def parenthesized(tree: exp.Expr) -> exp.Expr:
-    """In brackets where the tree is an operation that its surroundings could pull apart."""
+    """The tree in brackets if it is an operation, whose operands could otherwise bind to what surrounds it."""
     return (
         exp.Paren(this=tree)
         if isinstance(tree, (exp.Binary, exp.Not, exp.Between, exp.In, exp.Unary))
@@ -159,7 +159,7 @@ def parenthesized(tree: exp.Expr) -> exp.Expr:
 
 
 def guarded(tree: exp.Expr) -> exp.Expr:
-    """A copy in which nothing is divided by zero: `a / b` is `a / NULLIF(b, 0)`, which is NULL."""
+    """A copy in which division by zero gives NULL: `a / b` becomes `a / NULLIF(b, 0)`."""
 
     def guard(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Div):
@@ -185,13 +185,13 @@ def nonzero(tree: exp.Expr) -> exp.Expr:
 
 
 def divide(left: exp.Expr, right: exp.Expr) -> exp.Expr:
-    """Floating division, NULL where `right` is zero."""
+    """Floating-point division; NULL where `right` is zero."""
     return exp.Div(this=parenthesized(left), expression=nonzero(parenthesized(right)), typed=False, safe=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A filter taken apart: a tree in which the columns `__ref_0`, `__ref_1` … stand for `references`."""
+    """A parsed filter: a tree in which the columns `__ref_0`, `__ref_1` … stand for `references`."""
 
     tree: exp.Expr
     references: tuple[Item | MetricItem, ...]
@@ -199,7 +199,7 @@ class Template:
 
 
 class Texts:
-    """Texts of a dialect, read once. What it hands out is shared: copy before changing."""
+    """Texts of one dialect, each parsed once. The trees are shared: copy one before changing it."""
 
     def __init__(self, dialect: str = DIALECT) -> None:
         self.dialect = dialect
@@ -214,7 +214,7 @@ class Texts:
         return self._scalars[text]
 
     def over(self, alias: str, text: str) -> exp.Expr:
-        """An expression whose columns are those of `alias`. Raises Refused."""
+        """An expression whose columns belong to `alias`. Raises Refused."""
         if (alias, text) not in self._over:
             self._over[(alias, text)] = qualify(self.scalar(text), alias)
         return self._over[(alias, text)]
@@ -231,23 +231,23 @@ _HANDLE = re.compile(r"__ref_(\d+)")
 
 
 def parse_filter(text: str, dialect: str = DIALECT) -> Template:
-    """`"{{ Dimension('user__country') }} = 'IS'"` taken apart. Raises QueryError (G307, G308, G309, G340)."""
+    """Parse `"{{ Dimension('user__country') }} = 'IS'"`. Raises QueryError (G307, G308, G309, G340)."""
     references: list[Item | MetricItem] = []
 
     def handle(match: re.Match[str]) -> str:
         references.append(parse_reference(match[1]))
-        # Blanks, so that what stands beside it makes no other name of it: `{{ ... }}1` is no __ref_01.
+        # The blanks keep a neighbour from changing the name: `{{ ... }}1` must not become __ref_01.
         return f" __ref_{len(references) - 1} "
 
     plain = _TAG.sub(handle, text)
     if "{{" in plain or "{%" in plain or "{#" in plain:
         raise QueryError(
             "G307",
-            f"the filter {_shorten(text)} holds template code that is not a reference",
-            hint="between {{ and }} write Dimension(...), TimeDimension(...), Entity(...) or Metric(...), nothing else",
+            f"the filter {_shorten(text)} contains template code that is not a reference",
+            hint="between {{ and }} write only Dimension(...), TimeDimension(...), Entity(...) or Metric(...)",
         )
     if _HANDLE.search(text):
-        raise QueryError("G307", f"names such as __ref_0 cannot stand in a filter: {_shorten(text)}")
+        raise QueryError("G307", f"a filter cannot contain names such as __ref_0: {_shorten(text)}")
     try:
         tree = parse_expression(plain, dialect)
     except Refused as refused:
@@ -259,38 +259,40 @@ def parse_filter(text: str, dialect: str = DIALECT) -> Template:
     if tree.find(exp.AggFunc, exp.Window) is not None:
         raise QueryError(
             "G308",
-            f"the filter {_shorten(text)} computes over many rows, and a filter looks at one",
-            hint="filter a metric's result with --having, or by {{ Metric('name', ['entity']) }}",
+            f"the filter {_shorten(text)} computes over many rows, but a filter sees only one row",
+            hint="filter the result with --having, or filter by {{ Metric('name', ['entity']) }}",
         )
-    if (what := reaching(tree)) is not None:
+    if (what := find_forbidden(tree)) is not None:
         raise too_far(f"the filter {_shorten(text)}", _restore(what, references))
     for node in tree.find_all(exp.Column, exp.Literal, exp.Anonymous):
         if isinstance(node, exp.Anonymous):
             if _HANDLE.fullmatch(node.name):
-                raise QueryError("G309", f"the filter {_shorten(text)} has a reference where a function's name stands")
+                raise QueryError("G309", f"the filter {_shorten(text)} has a reference in place of a function's name")
         elif isinstance(node, exp.Literal):
             if node.is_string and _HANDLE.search(node.name):
                 raise QueryError(
                     "G309",
                     f"the filter {_shorten(text)} has a reference inside quotes, where it is only text",
-                    hint="take the quotes away from around {{ ... }}",
+                    hint="remove the quotes around {{ ... }}",
                 )
         elif node.text("table") or not _HANDLE.fullmatch(node.name):
             raise QueryError(
                 "G309",
                 f"the filter {_shorten(text)} names {_shorten(node.sql(DIALECT))}, which is not a reference",
-                hint="rows are filtered by {{ Dimension('entity__name') }} and the like, a text value stands in single "
-                "quotes, and a metric's result is filtered by --having",
+                hint="filter rows by a reference such as {{ Dimension('entity__name') }}, put a text value in single "
+                "quotes, and filter a metric's result with --having",
             )
     values = {node.name for node in tree.find_all(exp.Column)}
     if lost := [each for number, each in enumerate(references) if f"__ref_{number}" not in values]:
-        told = f"the filter {_shorten(text)} has {lost[0]} where no value can stand"
-        raise QueryError("G309", told, hint="a reference is a value, such as {{ Dimension('entity__name') }} = 'value'")
+        message = f"the filter {_shorten(text)} has {lost[0]} where a value is not allowed"
+        raise QueryError(
+            "G309", message, hint="a reference is a value, such as {{ Dimension('entity__name') }} = 'value'"
+        )
     return Template(tree, tuple(references), text)
 
 
 def references_of(text: str) -> tuple[Item | MetricItem, ...]:
-    """What a filter's references are, whatever is around them. Raises QueryError (G303)."""
+    """The references in a filter, whatever else the filter contains. Raises QueryError (G303)."""
     return tuple(parse_reference(match[1]) for match in _TAG.finditer(text))
 
 
@@ -298,7 +300,7 @@ def too_far(who: str, what: str) -> QueryError:
     return QueryError(
         "G340",
         f"{who} cannot be used: {what}",
-        hint="a filter computes with the values of one row; a definition's own expr may call what the engine has",
+        hint="a filter computes with the values of one row; only a definition's expr may call any function",
     )
 
 
@@ -307,17 +309,17 @@ def bound(template: Template, values: Sequence[exp.Expr]) -> exp.Expr:
     return substitute(template.tree, {f"__ref_{index}": value for index, value in enumerate(values)})
 
 
-def free(name: str, taken: Collection[str]) -> str:
-    """The name, or one like it that is not taken: `orders`, `orders_2`."""
+def free(name: str, used: Collection[str]) -> str:
+    """The name, or one like it that is not used yet: `orders`, `orders_2`."""
     number, wanted = 1, name
-    while name in taken:
+    while name in used:
         number += 1
         name = f"{wanted}_{number}"
     return name
 
 
 def conjunction(conditions: Sequence[exp.Expr]) -> exp.Expr:
-    """All of them; at least one."""
+    """One or more conditions, joined by AND."""
     return exp.and_(*conditions) if len(conditions) > 1 else conditions[0]
 
 
@@ -326,7 +328,7 @@ def equal(left: exp.Expr, right: exp.Expr) -> exp.Expr:
 
 
 def filled(value: exp.Expr, fill: int | None) -> exp.Expr:
-    """The value, or what stands in where there is none."""
+    """The value, or `fill` where it is NULL."""
     return value if fill is None else exp.Coalesce(this=value, expressions=[exp.Literal.number(fill)])
 
 
@@ -345,7 +347,8 @@ def _shorten(text: str) -> str:
 
 
 def _detail(error: BaseException) -> str:
-    """What sqlglot says, where a person can use it: `: Expecting )`."""
+    """sqlglot's message, if it is of use to a person: `: Expecting )`."""
+
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     first = text.splitlines()[0] if text else ""
     return f": {first.split('. Line ')[0][:100]}" if first.startswith(("Expect", "Invalid", "Error tok")) else ""

@@ -1,6 +1,6 @@
-"""What a question's own expressions may not call: whoever asks computes with the row, and reaches nothing else.
+"""Functions that a question's expressions may not call: such an expression may compute only with the row's values.
 
-Definitions are written by the project's owner, and are not held to this; filters and result filters are.
+The rule holds for filters and result filters. It does not hold for definitions, which the project's owner writes.
 """
 
 import re
@@ -26,14 +26,14 @@ REACHES: dict[str, str] = {
     "first last any_value arbitrary arg_(min|max).* argm.* m(in|ax)_by json_group_.* variant_group_.* grouping.* "
     "mean lttb sum_no_overflow decimal_average combine_aggr",
 }
-"""Functions by name, a pattern a word, and what they do that a row cannot need."""
+"""What a row's expression may not do, and the functions that do it: each word is a pattern for function names."""
 
 _BY_NAME = [(re.compile("|".join(f"(?:{word})" for word in words.split())), what) for what, words in REACHES.items()]
 
 _BY_KIND: list[tuple[tuple[type[exp.Expr], ...], str]] = [
     ((exp.AggFunc, exp.Window), "computes over many rows"),
-    ((exp.Lambda, exp.Comprehension), "holds a function of its own"),
-    ((exp.Columns, exp.PositionalColumn), "speaks of columns without their names"),
+    ((exp.Lambda, exp.Comprehension), "contains a function of its own"),
+    ((exp.Columns, exp.PositionalColumn), "refers to columns without naming them"),
     ((exp.ReadCSV, exp.ReadParquet), "reads files"),
     ((exp.GenerateSeries, exp.Explode, exp.Posexplode, exp.Unnest), "makes rows"),
     (
@@ -53,8 +53,8 @@ _BY_KIND: list[tuple[tuple[type[exp.Expr], ...], str]] = [
 ]
 
 
-def reaching(tree: exp.Expr) -> str | None:
-    """What an expression does that it may not, for a message: `getenv reads the settings ...`. None: it is harmless."""
+def find_forbidden(tree: exp.Expr) -> str | None:
+    """What is forbidden in an expression, for a message: `getenv reads the settings ...`. None if nothing is."""
     for node in tree.walk():
         for kinds, what in _BY_KIND:
             if isinstance(node, kinds):

@@ -1,7 +1,7 @@
-"""How a question is written: texts and mappings on the one side, a Query on the other.
+"""Texts and mappings, read into a Query.
 
 A group-by item is `metric_time__month`, `TimeDimension('metric_time', 'month')` or, as dbt's own clients write it,
-`{"name": "metric_time", "grain": "month"}`. Calls are read as Python syntax and never evaluated, so that nothing a
+`{"name": "metric_time", "grain": "month"}`. Calls are parsed as Python syntax and never evaluated: nothing that a
 user writes can run.
 """
 
@@ -11,42 +11,42 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gemel.compiler.question.query import AskedMetric, Item, ItemKind, MetricItem, Order, Over, Query
+from gemel.compiler.question.query import Item, ItemKind, MetricItem, Order, Over, Query, QueryMetric
 from gemel.errors import QueryError, did_you_mean
 from gemel.spec.time import DATE_PARTS, GRAINS, parse_window
 
-Spelled = str | Mapping[str, Any]
-"""A metric, a group-by item or an order, as a text or as a mapping of its parts."""
+Spelling = str | Mapping[str, Any]
+"""A metric, a group-by item or an order, written as a text or as a mapping of its parts."""
 
 
 def make_query(
-    metrics: Spelled | AskedMetric | Sequence[Spelled | AskedMetric] = (),
-    group_by: Spelled | Item | Sequence[Spelled | Item] = (),
+    metrics: Spelling | QueryMetric | Sequence[Spelling | QueryMetric] = (),
+    group_by: Spelling | Item | Sequence[Spelling | Item] = (),
     *,
     where: str | Sequence[str] = (),
     having: str | Sequence[str] = (),
     start: str | dt.date | None = None,
     end: str | dt.date | None = None,
-    order_by: Spelled | Order | Sequence[Spelled | Order] = (),
+    order_by: Spelling | Order | Sequence[Spelling | Order] = (),
     limit: int | None = None,
     min_max_only: bool = False,
     totals: bool = False,
 ) -> Query:
-    """A Query from what a user writes. Raises QueryError for what cannot be read."""
+    """The Query that a user's texts and mappings spell out. Raises QueryError for those that cannot be read."""
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
-        raise QueryError("G301", f"a limit is a whole number, not {limit!r}"[:120])
+        raise QueryError("G301", f"a limit must be a whole number, not {limit!r}"[:120])
     if limit is not None and limit < 0:
         raise QueryError("G301", f"a limit cannot be negative: {limit}")
     if limit is not None and limit >= 2**63:
-        raise QueryError("G301", f"a limit of {len(str(limit))} digits is no limit", hint="leave it away")
+        raise QueryError("G301", f"a limit of {len(str(limit))} digits is too large", hint="omit it")
     first, last = _moment(start, "start"), _moment(end, "end", last=True)
     if first and last and first > last:
         raise QueryError("G302", f"the start time {start} is after the end time {end}")
     return Query(
-        metrics=tuple(m if isinstance(m, AskedMetric) else parse_metric(m) for m in _several(metrics, "metrics")),
+        metrics=tuple(m if isinstance(m, QueryMetric) else parse_metric(m) for m in _several(metrics, "metrics")),
         group_by=tuple(g if isinstance(g, Item) else parse_item(g) for g in _several(group_by, "group_by")),
-        where=tuple(_worded(text, "where") for text in _several(where, "where")),
-        having=tuple(_worded(text, "having") for text in _several(having, "having")),
+        where=tuple(_require_text(text, "where") for text in _several(where, "where")),
+        having=tuple(_require_text(text, "having") for text in _several(having, "having")),
         start=first,
         end=last,
         order_by=tuple(o if isinstance(o, Order) else parse_order(o) for o in _several(order_by, "order_by")),
@@ -56,101 +56,101 @@ def make_query(
     )
 
 
-def _several(given: object, what: str) -> Iterable[Any]:
-    """A lone item is a list of one: `metrics="revenue"` would otherwise be seven metrics of one letter."""
-    if isinstance(given, str | Mapping | AskedMetric | Item | Order):
-        return (given,)
-    if isinstance(given, bytes) or not isinstance(given, Iterable):
-        raise QueryError("G343", f"{what} is a list of texts, not {_kind(given)}")
-    return given
+def _several(value: object, what: str) -> Iterable[Any]:
+    """A single item counts as a list of one: `metrics="revenue"` would otherwise be seven metrics of one letter."""
+    if isinstance(value, str | Mapping | QueryMetric | Item | Order):
+        return (value,)
+    if isinstance(value, bytes) or not isinstance(value, Iterable):
+        raise QueryError("G343", f"{what} must be a list of texts, not {_kind(value)}")
+    return value
 
 
-def _worded(given: object, what: str) -> str:
-    if not isinstance(given, str):
-        raise QueryError("G343", f"{what} is written as a text, not {_kind(given)}: {given!r}"[:200])
-    return given
+def _require_text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise QueryError("G343", f"{what} must be a text, not {_kind(value)}: {value!r}"[:200])
+    return value
 
 
-def _kind(given: object) -> str:
-    return "None" if given is None else type(given).__name__
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
 
 
-def _parts(given: Mapping[str, Any], what: str, known: Sequence[str]) -> dict[str, Any]:
-    """The parts of a mapping that are there, under their own names; an explicit None is as good as none."""
-    for key in given:
-        if key not in known:
-            hint = did_you_mean(str(key), known) or f"it has {', '.join(known)}"
+def _parts(mapping: Mapping[str, Any], what: str, names: Sequence[str]) -> dict[str, Any]:
+    """The parts of a mapping. An explicit None counts as an absent part."""
+    for key in mapping:
+        if key not in names:
+            hint = did_you_mean(str(key), names) or f"it has {', '.join(names)}"
             raise QueryError("G343", f"{what} has no part {str(key)[:40]!r}", hint=hint)
-    return {key: value for key, value in given.items() if value is not None}
+    return {key: value for key, value in mapping.items() if value is not None}
 
 
-def parse_metric(given: Spelled) -> AskedMetric:
+def parse_metric(spelling: Spelling) -> QueryMetric:
     """`"flights"`, `"flights[7 days]"`, `"flights[month to date]"`, `{"name": "flights", "alias": "n"}`.
 
     Raises QueryError (G325, G343).
     """
-    if isinstance(given, Mapping):
-        parts = _parts(given, "a metric", ("name", "alias"))
-        asked = parse_metric(_worded(parts.get("name"), "the name of a metric"))
-        return replace(asked, alias=_alias(parts)) if "alias" in parts else asked
-    text = _worded(given, "a metric")
+    if isinstance(spelling, Mapping):
+        parts = _parts(spelling, "a metric", ("name", "alias"))
+        metric = parse_metric(_require_text(parts.get("name"), "the name of a metric"))
+        return replace(metric, alias=_alias(parts)) if "alias" in parts else metric
+    text = _require_text(spelling, "a metric")
     name, bracket, inside = text.strip().lower().partition("[")
     if not bracket:
-        return AskedMetric(name)
+        return QueryMetric(name)
     words = inside.removesuffix("]").split()
     match words:
         case [grain, "to", "date"] if grain in GRAINS:
-            return AskedMetric(name, over=Over(grain_to_date=grain))
+            return QueryMetric(name, over=Over(grain_to_date=grain))
         case ["all"] | ["all", "time"]:
-            return AskedMetric(name, over=Over())
+            return QueryMetric(name, over=Over())
         case [_, _] if (window := parse_window(" ".join(words))) and 0 < window.count < 10**6 and window.unit in GRAINS:
-            return AskedMetric(name, over=Over(window))
+            return QueryMetric(name, over=Over(window))
         case _:
             raise QueryError(
                 "G325",
                 f"cannot read {text.strip()[:80]!r}",
-                hint=f"over a window, a metric is asked as {name[:40]}[7 days], {name[:40]}[month to date] or "
+                hint=f"to ask for a metric over a window, write {name[:40]}[7 days], {name[:40]}[month to date] or "
                 f"{name[:40]}[all]",
             )
 
 
-def parse_item(given: Spelled) -> Item:
-    """`"origin__name"`, `"Dimension('origin__name')"`, `"Metric('orders', ['customer'])"`, or the parts of one.
+def parse_item(spelling: Spelling) -> Item:
+    """`"origin__name"`, `"Dimension('origin__name')"`, `"Metric('orders', ['customer'])"`, or a mapping.
 
-    The parts are `{"name": "metric_time", "grain": "month"}` and `date_part` and `alias`. Raises QueryError (G303,
-    G304, G343).
+    A mapping has the parts `name`, `grain`, `date_part` and `alias`: `{"name": "metric_time", "grain": "month"}`.
+    Raises QueryError (G303, G304, G343).
     """
-    if isinstance(given, Mapping):
-        parts = _parts(given, "a group-by item", ("name", "grain", "date_part", "alias"))
-        item = parse_item(_worded(parts.get("name"), "the name of a group-by item"))
+    if isinstance(spelling, Mapping):
+        parts = _parts(spelling, "a group-by item", ("name", "grain", "date_part", "alias"))
+        item = parse_item(_require_text(parts.get("name"), "the name of a group-by item"))
         if "grain" in parts:
-            item = replace(item, grain=_worded(parts["grain"], "a grain").strip().lower(), kind="time")
+            item = replace(item, grain=_require_text(parts["grain"], "a grain").strip().lower(), kind="time")
         if "date_part" in parts:
-            item = replace(item, part=_date_part(_worded(parts["date_part"], "a date part")), kind="time")
+            item = replace(item, part=_date_part(_require_text(parts["date_part"], "a date part")), kind="time")
         return replace(item, alias=_alias(parts)) if "alias" in parts else item
-    parsed = _parse(_worded(given, "a group-by item"))
+    parsed = _parse(_require_text(spelling, "a group-by item"))
     if isinstance(parsed, Item):
         return parsed
     entities = tuple(segment for item in parsed.group_by for segment in item.segments)
     return Item((*entities, parsed.metric), metric=parsed)
 
 
-def parse_order(given: Spelled) -> Order:
+def parse_order(spelling: Spelling) -> Order:
     """`"-revenue"` or `"Dimension('country').descending(True)"` -> descending; anything else ascending.
 
     As a mapping: `{"metric": "revenue", "descending": True}`, `{"group_by": {"name": "metric_time", "grain": "day"}}`.
     """
-    if isinstance(given, Mapping):
-        parts = _parts(given, "an order", ("metric", "group_by", "descending"))
+    if isinstance(spelling, Mapping):
+        parts = _parts(spelling, "an order", ("metric", "group_by", "descending"))
         match parts.get("metric"), parts.get("group_by"):
             case (metric, None) if metric is not None:
                 key = Item((parse_metric(metric).column,))
             case (None, item) if item is not None:
                 key = parse_item(item)
             case _:
-                raise QueryError("G343", "an order names a metric or a group_by, and one of them")
+                raise QueryError("G343", "an order must name either a metric or a group_by")
         return Order(key, descending=parts.get("descending") is True)
-    stripped = _worded(given, "an order").strip()
+    stripped = _require_text(spelling, "an order").strip()
     if stripped.startswith("-"):
         return Order(_order_key(stripped[1:]), descending=True)
     match = stripped.replace(" ", "").lower()
@@ -162,14 +162,14 @@ def parse_order(given: Spelled) -> Order:
 
 
 def parse_reference(text: str) -> Item | MetricItem:
-    """What may stand between `{{` and `}}` in a filter. Raises QueryError (G303) for anything else."""
+    """The text between `{{` and `}}` in a filter. Raises QueryError (G303) if it is not a reference."""
     return _parse(text, calls_only=True)
 
 
 def _alias(parts: dict[str, Any]) -> str:
-    alias = _worded(parts["alias"], "an alias").strip()
+    alias = _require_text(parts["alias"], "an alias").strip()
     if not alias:
-        raise QueryError("G343", "an alias is empty")
+        raise QueryError("G343", "an alias cannot be empty")
     return alias
 
 
@@ -186,23 +186,23 @@ def _parse(text: str, *, calls_only: bool = False) -> Item | MetricItem:
         tree = ast.parse(stripped, mode="eval").body
         return _call(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        shown = stripped if len(stripped) <= 80 else stripped[:77] + "..."
+        excerpt = stripped if len(stripped) <= 80 else stripped[:77] + "..."
         raise QueryError(
             "G303",
-            f"cannot read {shown!r}" + (f": {error}" if isinstance(error, _Refused) else ""),
+            f"cannot read {excerpt!r}" + (f": {error}" if isinstance(error, _Refused) else ""),
             hint="write Dimension('entity__name'), TimeDimension('metric_time', 'month'), Entity('name') or "
             "Metric('name', ['entity'])",
         ) from None
 
 
 class _Refused(ValueError):
-    """Why a call is not one of ours; becomes part of the QueryError."""
+    """A call that is not allowed. Its reason becomes part of the QueryError."""
 
 
 def _dunder(text: str) -> Item:
     segments = tuple(text.lower().split("__"))
     if not all(segments):
-        raise QueryError("G303", f"cannot read {text!r}: a name between double underscores is empty")
+        raise QueryError("G303", f"cannot read {text!r}: a name between double underscores cannot be empty")
     *front, last = segments
     if front and last.startswith("extract_"):
         return Item(tuple(front), part=_date_part(last.removeprefix("extract_")))
@@ -211,7 +211,7 @@ def _dunder(text: str) -> Item:
 
 def _call(tree: ast.expr) -> Item | MetricItem:
     if not isinstance(tree, ast.Call):
-        raise _Refused("only calls of Dimension, TimeDimension, Entity and Metric can stand here")
+        raise _Refused("only calls of Dimension, TimeDimension, Entity and Metric are allowed here")
     if isinstance(tree.func, ast.Attribute):
         return _method(_call(tree.func.value), tree.func.attr, tree)
     if not isinstance(tree.func, ast.Name) or tree.func.id not in _SIGNATURES:
@@ -283,7 +283,7 @@ def _literal(node: ast.expr) -> object:
         case ast.List(elts=elements) | ast.Tuple(elts=elements):
             return [_literal(element) for element in elements]
         case _:
-            raise _Refused("arguments must be plain texts")
+            raise _Refused("arguments must be plain text literals")
 
 
 def _text(values: dict[str, object], name: str) -> str:
@@ -313,7 +313,7 @@ def _date_part(text: str) -> str:
 
 
 def _moment(value: str | dt.date | None, name: str, *, last: bool = False) -> dt.datetime | None:
-    """A time as a naive datetime. A bare end date means all of that day, up to its last microsecond."""
+    """A time as a naive datetime. An end date without a time means the whole day, up to its last microsecond."""
     if value is None:
         return None
     if isinstance(value, str):

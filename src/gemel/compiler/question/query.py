@@ -1,4 +1,4 @@
-"""A question as asked: names and texts, nothing looked up yet. How one is written stands in `spellings`."""
+"""A question as it was asked: names and texts, nothing looked up yet. `parsing` reads it."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ ItemKind = Literal["any", "dimension", "time", "entity"]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A dimension, time dimension or entity as asked for.
+    """A dimension, time dimension or entity, as the question names it.
 
-    `segments` are the parts between double underscores: `("origin", "name")`, `("metric_time", "month")`. Whether
-    the last one is a grain is known only to the graph. `grain` and `part` are those given apart from the name.
+    `segments` are the parts between double underscores: `("origin", "name")`, `("metric_time", "month")`. Only the
+    graph can decide whether the last one is a grain. `grain` and `part` are those written apart from the name.
     """
 
     segments: tuple[str, ...]
@@ -35,7 +35,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class MetricItem:
-    """A metric for each of some entities, to filter or group facts by: `Metric('orders', ['customer'])`."""
+    """A metric computed for each entity, to filter or group facts by: `Metric('orders', ['customer'])`."""
 
     metric: str
     group_by: tuple[Item, ...]
@@ -43,7 +43,7 @@ class MetricItem:
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """The time before a moment that a metric is asked over: a window, since the start of a grain, or (neither) all."""
+    """How far back from each moment a metric looks: over a window, to the start of a grain, or (neither) always."""
 
     window: Window | None = None
     grain_to_date: str | None = None
@@ -56,8 +56,8 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedMetric:
-    """A metric, at its own meaning or `over` some time before each moment: `flights[7 days]`."""
+class QueryMetric:
+    """A metric as its definition says, or `over` some time before each moment: `flights[7 days]`."""
 
     name: str
     alias: str | None = None
@@ -70,7 +70,7 @@ class AskedMetric:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`key` is an item of the query or the name (or alias) of one of its metrics."""
+    """`key` is an item of the query, or the name or alias of one of its metrics."""
 
     key: Item
     descending: bool = False
@@ -78,12 +78,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Metrics by group-by items. `where` filters rows, `having` the result; `start` and `end` are inclusive.
+    """Metrics by group-by items. `where` filters rows, `having` filters the result; `start` and `end` are inclusive.
 
-    `totals` asks for one row more, over all groups, in which column `is_total` is true.
+    `totals` adds one row over all groups, in which column `is_total` is true.
     """
 
-    metrics: tuple[AskedMetric, ...] = ()
+    metrics: tuple[QueryMetric, ...] = ()
     group_by: tuple[Item, ...] = ()
     where: tuple[str, ...] = ()
     having: tuple[str, ...] = ()
