@@ -101,7 +101,7 @@ STAGES = {
     ],
     "plan": ["algebra", "facts", "parts", "distinct", "spines", "events", "planning", "steps", "rewrites"],
     "features": ["whole_windows", "cells", "histories", "moments", "streams", "requests"],
-    "sql": ["calendars", "lowering", "dialects", "types", "fingerprints"],
+    "sql": ["calendars", "aggregates", "titles", "lowering", "dialects", "types", "fingerprints"],
 }
 ORDER = [(stage, module) for stage, modules in STAGES.items() for module in modules]
 

@@ -6,7 +6,8 @@ from sqlglot import exp
 from gemel.compiler.plan.algebra import Aggregate, Combine, Derive, Distinct, Filter, Named, Scan, Summary, Top
 from gemel.compiler.question.expressions import column, parse_expression
 from gemel.compiler.sql import dialects
-from gemel.compiler.sql.lowering import aggregate, lower
+from gemel.compiler.sql.aggregates import aggregate
+from gemel.compiler.sql.lowering import lower
 from gemel.spec.manifest import Relation
 from worlds.shop import flat, sql
 

@@ -18,7 +18,7 @@ from gemel.compiler.names.terms import Leaf, PerEntity, Term
 from gemel.compiler.plan.parts import summary
 from gemel.compiler.plan.planning import is_nothing
 from gemel.compiler.question.expressions import column, filled, free, substitute
-from gemel.compiler.sql.lowering import aggregate
+from gemel.compiler.sql.aggregates import aggregate
 from gemel.errors import GemelError
 from gemel.spec.manifest import Dimension
 from gemel.spec.metrics import Measure, Metric

@@ -38,11 +38,11 @@ from gemel.compiler.question.expressions import (
     identifier,
     identifiers,
     interval,
-    parenthesized,
-    present,
     substitute,
 )
+from gemel.compiler.sql.aggregates import aggregate, simplify
 from gemel.compiler.sql.calendars import spelled
+from gemel.compiler.sql.titles import facts_name, title_of
 from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, seconds
 
@@ -179,14 +179,14 @@ class _Lowering:
         return self._wrapped(inner) if draft.distinct or draft.order or draft.limit is not None else draft
 
     def _wrapped(self, inner: Plan) -> _Draft:
-        name = self._cte(inner, _title(inner))
+        name = self._cte(inner, title_of(inner))
         return _Draft(exp.Table(this=identifier(name)), outputs={c: column(c) for c in columns(inner)})
 
     def _table(self, source: Relation | Plan, alias: str) -> exp.Table:
         if isinstance(source, Relation):
             table = self.tables(source)
         else:
-            table = exp.Table(this=identifier(self._cte(source, _title(source) if alias == "facts" else alias)))
+            table = exp.Table(this=identifier(self._cte(source, title_of(source) if alias == "facts" else alias)))
         if table.name != alias:
             table.set("alias", exp.TableAlias(this=identifier(alias)))
         return table
@@ -217,7 +217,7 @@ class _Lowering:
                 return self.draft(plan).select()
 
     def _combine(self, plan: Combine) -> _Draft:
-        names = [self._cte(part, _title(part)) for part in plan.inputs]
+        names = [self._cte(part, title_of(part)) for part in plan.inputs]
         if not plan.keys:
             draft = _Draft(exp.Table(this=identifier(names[0])))
             draft.joins = [exp.Join(this=exp.Table(this=identifier(name)), kind="CROSS") for name in names[1:]]
@@ -245,7 +245,7 @@ class _Lowering:
         return draft
 
     def _moments(self, plan: Moments) -> exp.Query:
-        facts = self._cte(plan.facts, f"{_facts(plan.facts)}_by_step")
+        facts = self._cte(plan.facts, f"{facts_name(plan.facts)}_by_step")
         moment = column(plan.moment)
         if plan.every:
             series = exp.GenerateSeries(start=exp.Min(this=moment), end=plan.until, step=interval(plan.schedule))
@@ -274,7 +274,7 @@ class _Lowering:
 
     def _as_of(self, plan: AsOf, spine: Moments) -> _Draft:
         """Window frames over the moments. Every fact's own moment is among them, so none is missed."""
-        facts = self._cte(plan.facts, f"{_facts(plan.facts)}_by_step")
+        facts = self._cte(plan.facts, f"{facts_name(plan.facts)}_by_step")
         moments = self._cte(spine, "moments")
         draft = _Draft(exp.Table(this=identifier(moments)))
         same = [exp.EQ(this=column(c, moments), expression=column(c, facts)) for c in spine.columns]
@@ -369,96 +369,12 @@ def _frame(back: Window | str | None, step: Window, kind: str) -> exp.WindowSpec
     return exp.WindowSpec(kind=kind, start=start, start_side="PRECEDING", end="CURRENT ROW")
 
 
-def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
-    """A summary as SQL. `grouped` says that there is at least one row, whatever `where` leaves of it."""
-    value, where = summary.value, summary.where
-    always_rows = grouped and where is None
-    match summary.function:
-        case "count":
-            constant = isinstance(value, exp.Literal)
-            if always_rows or constant:
-                counted: exp.Expr = exp.Count(this=exp.Star() if constant else value, big_int=True)
-                counted = _filtered(counted, where)
-                # No rows are no value: a count of none says NULL, as a sum does.
-                return counted if always_rows else exp.Nullif(this=counted, expression=exp.Literal.number(0))
-            return _filtered(exp.Sum(this=_flag(parenthesized(value))), where)
-        case "count_distinct":
-            distinct = _filtered(exp.Count(this=exp.Distinct(expressions=[value]), big_int=True), where)
-            if where is None or not grouped:
-                return distinct
-            some = exp.GT(
-                this=_filtered(exp.Count(this=exp.Star(), big_int=True), where), expression=exp.Literal.number(0)
-            )
-            return exp.case().when(some, distinct)
-        case "sum" | "min" | "max" | "average":
-            function = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max, "average": exp.Avg}[summary.function]
-            return _filtered(function(this=value), where)
-        case "continuous_percentile" | "discrete_percentile":
-            kind = exp.PercentileCont if summary.function.startswith("continuous") else exp.PercentileDisc
-            return _filtered(kind(this=value, expression=exp.Literal.number(str(summary.fraction))), where)
-        case "approximate_continuous_percentile" | "approximate_discrete_percentile":
-            approximate = exp.ApproxQuantile(this=value, quantile=exp.Literal.number(str(summary.fraction)))
-            return _filtered(approximate, where)
-        case other:
-            raise AssertionError(f"no aggregate {other}")
-
-
-def _flag(value: exp.Expr) -> exp.Case:
-    """1 where there is a value, else 0."""
-    return exp.case().when(present(value.copy()), exp.Literal.number(1)).else_(exp.Literal.number(0))
-
-
-def _filtered(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:
-    return function if where is None else exp.Filter(this=function, expression=exp.Where(this=copied(where)))
-
-
 def _inline(tree: exp.Expr, outputs: Mapping[str, exp.Expr]) -> exp.Expr:
     """The tree with each named output replaced by what it is computed from, and what that makes idle left out."""
 
     if isinstance(tree, exp.Column):
         return tree if tree.table or tree.name not in outputs else outputs[tree.name]
-    whole = substitute(tree, outputs)
-    if whole.find(exp.Coalesce, exp.Nullif) is None:
-        return whole
-    return whole.transform(
-        lambda node: _simpler(node) if isinstance(node, exp.Coalesce | exp.Nullif) else node, copy=False
-    )
-
-
-def _simpler(node: exp.Expr) -> exp.Expr:
-    """`COALESCE(NULLIF(x, 0), 0)` is x where x is a count; `NULLIF(NULLIF(x, 0), 0)` is `NULLIF(x, 0)`."""
-    match node:
-        case exp.Coalesce(this=exp.Nullif() as inner, expressions=[exp.Literal(this="0")]) if _is_count(inner.this):
-            counted: exp.Expr = inner.this
-            return counted
-        case exp.Nullif(this=inner, expression=exp.Literal(this="0")) if (counted_ := _as_count(inner)) is not None:
-            return exp.Nullif(this=counted_, expression=node.expression)
-        case exp.Nullif(this=exp.Nullif() as inner, expression=exp.Literal(this="0")) if _is_zero(inner.expression):
-            return inner
-        case _:
-            return node
-
-
-def _as_count(node: exp.Expr) -> exp.Expr | None:
-    """`SUM(CASE WHEN x IS NOT NULL THEN 1 ELSE 0 END)` as `COUNT(x)`: equal but over no rows, where NULLIF is too."""
-    match node:
-        case exp.Filter(this=inner, expression=where):
-            counted = _as_count(inner)
-            return exp.Filter(this=counted, expression=where) if counted is not None else None
-        case exp.Sum(this=exp.Case(args={"ifs": [exp.If(this=exp.Is(this=value, expression=exp.Not()))]})) if (
-            node == exp.Sum(this=_flag(value))
-        ):
-            return exp.Count(this=value.this if isinstance(value, exp.Paren) else value, big_int=True)
-        case _:
-            return None
-
-
-def _is_count(node: exp.Expr) -> bool:
-    return isinstance(node.this if isinstance(node, exp.Filter) else node, exp.Count)
-
-
-def _is_zero(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Literal) and node.this == "0"
+    return simplify(substitute(tree, outputs))
 
 
 def _conjuncts(predicates: list[exp.Expr]) -> list[exp.Expr]:
@@ -476,45 +392,3 @@ def _aliased(outputs: Mapping[str, exp.Expr]) -> list[exp.Expr]:
         else exp.Alias(this=copied(value), alias=alias)
         for (name, value), alias in zip(outputs.items(), identifiers(outputs), strict=True)
     ]
-
-
-def _title(plan: Plan) -> str:
-    """A name for a result that tells what it holds: `flights_by_month`, `flights_by_carrier_day`."""
-    match plan:
-        case Moments():
-            return "moments"
-        case Stack(title=title):
-            return title
-        case Derive(input=(Aggregate() | AsOf()) as inner):
-            return _title(inner)
-        case Aggregate(keys=keys) | Distinct(keys=keys):
-            names = [key.name for key in keys if not isinstance(key.value, exp.Window)]
-        case AsOf(spine=spine):
-            names = list(spine.columns)
-        case Derive(input=Join(), outputs=outputs):
-            names = [output.name for output in outputs[:-1]]  # the last is the value
-        case _:
-            names = []
-    facts = _facts(plan)
-    short = "_".join(name.removeprefix("metric_time__").replace("__", "_") for name in names)
-    if not names:
-        return f"{facts}_result"
-    return f"{facts}_by_{short}" if len(short) <= 40 else f"{facts}_by_{len(names)}_items"
-
-
-def _facts(plan: Plan) -> str:
-    """The table at the bottom of a result."""
-    while True:
-        match plan:
-            case Scan(source=Relation(), alias=alias):
-                return alias
-            case Scan(source=inner):
-                plan = inner  # type: ignore[assignment]
-            case Combine(inputs=inputs) | Stack(inputs=inputs):
-                plan = inputs[0]
-            case Moments(facts=inner) | AsOf(facts=inner):
-                plan = inner
-            case Join(input=Scan(alias="spine"), right=right):
-                plan = right
-            case _:
-                plan = plan.input

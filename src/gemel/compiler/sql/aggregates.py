@@ -1,0 +1,94 @@
+"""Summaries as SQL, and what is left out of an expression once they stand in it."""
+
+from sqlglot import exp
+
+from gemel.compiler.plan.algebra import Summary
+from gemel.compiler.question.expressions import copied, parenthesized, present
+
+
+def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
+    """A summary as SQL. `grouped` says that there is at least one row, whatever `where` leaves of it."""
+    value, where = summary.value, summary.where
+    always_rows = grouped and where is None
+    match summary.function:
+        case "count":
+            constant = isinstance(value, exp.Literal)
+            if always_rows or constant:
+                counted: exp.Expr = exp.Count(this=exp.Star() if constant else value, big_int=True)
+                counted = _filtered(counted, where)
+                # No rows are no value: a count of none says NULL, as a sum does.
+                return counted if always_rows else exp.Nullif(this=counted, expression=exp.Literal.number(0))
+            return _filtered(exp.Sum(this=_flag(parenthesized(value))), where)
+        case "count_distinct":
+            distinct = _filtered(exp.Count(this=exp.Distinct(expressions=[value]), big_int=True), where)
+            if where is None or not grouped:
+                return distinct
+            some = exp.GT(
+                this=_filtered(exp.Count(this=exp.Star(), big_int=True), where), expression=exp.Literal.number(0)
+            )
+            return exp.case().when(some, distinct)
+        case "sum" | "min" | "max" | "average":
+            function = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max, "average": exp.Avg}[summary.function]
+            return _filtered(function(this=value), where)
+        case "continuous_percentile" | "discrete_percentile":
+            kind = exp.PercentileCont if summary.function.startswith("continuous") else exp.PercentileDisc
+            return _filtered(kind(this=value, expression=exp.Literal.number(str(summary.fraction))), where)
+        case "approximate_continuous_percentile" | "approximate_discrete_percentile":
+            approximate = exp.ApproxQuantile(this=value, quantile=exp.Literal.number(str(summary.fraction)))
+            return _filtered(approximate, where)
+        case other:
+            raise AssertionError(f"no aggregate {other}")
+
+
+def _flag(value: exp.Expr) -> exp.Case:
+    """1 where there is a value, else 0."""
+    return exp.case().when(present(value.copy()), exp.Literal.number(1)).else_(exp.Literal.number(0))
+
+
+def _filtered(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:
+    return function if where is None else exp.Filter(this=function, expression=exp.Where(this=copied(where)))
+
+
+def simplify(tree: exp.Expr) -> exp.Expr:
+    """The tree, changed, without what counts make idle."""
+    if tree.find(exp.Coalesce, exp.Nullif) is None:
+        return tree
+    return tree.transform(
+        lambda node: _simpler(node) if isinstance(node, exp.Coalesce | exp.Nullif) else node, copy=False
+    )
+
+
+def _simpler(node: exp.Expr) -> exp.Expr:
+    """`COALESCE(NULLIF(x, 0), 0)` is x where x is a count; `NULLIF(NULLIF(x, 0), 0)` is `NULLIF(x, 0)`."""
+    match node:
+        case exp.Coalesce(this=exp.Nullif() as inner, expressions=[exp.Literal(this="0")]) if _is_count(inner.this):
+            counted: exp.Expr = inner.this
+            return counted
+        case exp.Nullif(this=inner, expression=exp.Literal(this="0")) if (counted_ := _as_count(inner)) is not None:
+            return exp.Nullif(this=counted_, expression=node.expression)
+        case exp.Nullif(this=exp.Nullif() as inner, expression=exp.Literal(this="0")) if _is_zero(inner.expression):
+            return inner
+        case _:
+            return node
+
+
+def _as_count(node: exp.Expr) -> exp.Expr | None:
+    """`SUM(CASE WHEN x IS NOT NULL THEN 1 ELSE 0 END)` as `COUNT(x)`: equal but over no rows, where NULLIF is too."""
+    match node:
+        case exp.Filter(this=inner, expression=where):
+            counted = _as_count(inner)
+            return exp.Filter(this=counted, expression=where) if counted is not None else None
+        case exp.Sum(this=exp.Case(args={"ifs": [exp.If(this=exp.Is(this=value, expression=exp.Not()))]})) if (
+            node == exp.Sum(this=_flag(value))
+        ):
+            return exp.Count(this=value.this if isinstance(value, exp.Paren) else value, big_int=True)
+        case _:
+            return None
+
+
+def _is_count(node: exp.Expr) -> bool:
+    return isinstance(node.this if isinstance(node, exp.Filter) else node, exp.Count)
+
+
+def _is_zero(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Literal) and node.this == "0"
