@@ -39,17 +39,9 @@ from gemel.compiler.plan.algebra import (
 from gemel.compiler.plan.events import plan_converted
 from gemel.compiler.plan.facts import Facts, filtered, within
 from gemel.compiler.plan.parts import summary
-from gemel.compiler.plan.spines import (
-    buckets,
-    looked_up,
-    over_spine,
-    plan_shifted_leaf,
-    plan_trailing,
-    shift,
-    spine_for,
-    spine_rows,
-    spine_value,
-)
+from gemel.compiler.plan.shifts import plan_shifted_leaf, shift
+from gemel.compiler.plan.spines import buckets, looked_up, over_spine, spine_for, spine_rows, spine_value
+from gemel.compiler.plan.trailing import plan_trailing
 from gemel.compiler.question.expressions import bound, column, filled, free, substitute
 
 

@@ -1,0 +1,98 @@
+"""Facts that meet the rows of a time spine: by steps of their own time where they can be put together from those."""
+
+from collections.abc import Callable, Sequence
+
+from sqlglot import exp
+
+from gemel.compiler.names.graph import Attribute
+from gemel.compiler.names.terms import Key, Leaf, PerEntity, Predicate
+from gemel.compiler.plan.algebra import (
+    Aggregate,
+    AsOf,
+    Derive,
+    Join,
+    Named,
+    Plan,
+    Scan,
+    Summary,
+)
+from gemel.compiler.plan.facts import Facts, filtered, stepped, truncated
+from gemel.compiler.plan.parts import gather, parts, summary, whole
+from gemel.compiler.question.expressions import bound, column
+
+Condition = Callable[[exp.Expr], exp.Expr]
+"""When facts of a time meet a row of the spine: from the facts' time to a condition."""
+
+BASE = "step"  # the column that holds the spine's own step, where no asked column does
+
+
+def own_step(times: Sequence[Key], base: str) -> Key:
+    """The facts' own step of time on the spine: the asked key at that grain, or a column more."""
+    return next((key for key in times if key.grain == base), Key(BASE, (), base))
+
+
+def meet_spine(
+    facts: Facts,
+    leaf: Leaf,
+    name: str,
+    others: Sequence[tuple[Key, Attribute | PerEntity]],
+    spine: Scan,
+    meets: Condition,
+    times: Sequence[Key],
+    day: Key,
+    mixed: Sequence[Predicate] = (),
+) -> Plan:
+    """A leaf's facts met with spine rows, aggregated by the spine's `times` and the facts' `others`.
+
+    What can be put together from steps is first summed to them, so that facts are not multiplied.
+    """
+    shown = [Named(key.name, column(key.name, "spine")) for key in times]
+    if mixed or (by_step := sum_by_step(facts, leaf, day, others)) is None:
+        keys = [Named(key.name, facts.operand(attribute)) for key, attribute in others]
+        after = [_mixed(facts, leaf, predicate, day) for predicate in mixed]
+        moment = stepped(facts.moment(), day.grain)
+        met = filtered(Join(facts.where(leaf.filters, leaf.span), spine, meets(moment), "inner"), after)
+        met = facts.boundary(met, leaf, shown[0])
+        return Aggregate(met, (*shown, *keys), (summary(leaf, name, facts.measured(leaf)),))
+    keys = [Named(key.name, column(key.name, "facts")) for key, _ in others]
+    met = Join(Scan(by_step, "facts"), spine, meets(column(day.name, "facts")), "inner")
+    return put_together(Aggregate(met, (*shown, *keys), gathered(by_step, leaf, name)), by_step, leaf, name)
+
+
+def sum_by_step(
+    facts: Facts, leaf: Leaf, day: Key, others: Sequence[tuple[Key, Attribute | PerEntity]]
+) -> Aggregate | None:
+    """The parts of a leaf by steps of time and other keys, if it can be put together from parts."""
+    kept = parts(leaf, leaf.measure.name, facts.measured(leaf))
+    if leaf.measure.non_additive or kept is None:
+        return None
+    keys = [Named(key.name, facts.operand(attribute)) for key, attribute in others]
+    moment = Named(day.name, stepped(facts.moment(), day.grain))
+    return Aggregate(facts.where(leaf.filters, leaf.span), (moment, *keys), kept)
+
+
+def gathered(by_step: Aggregate, leaf: Leaf, name: str) -> tuple[Summary, ...]:
+    """What joins the parts: those of `sales` by step, for a value called `name`."""
+    plain = leaf.measure.name
+    return tuple(
+        Summary(name + part.name.removeprefix(plain), gather(part), column(part.name, "facts"))
+        for part in by_step.values
+    )
+
+
+def put_together(gathered: AsOf | Aggregate, by_step: Aggregate, leaf: Leaf, name: str) -> Derive:
+    """A leaf's value from its joined parts."""
+    names = [key for key in gathered.columns if key not in {part.name for part in gathered.values}]
+    value = whole(by_step.values, lambda part: column(name + part.removeprefix(leaf.measure.name)))
+    return Derive(gathered, (*(Named(key, column(key)) for key in names), Named(name, value)))
+
+
+def _mixed(facts: Facts, leaf: Leaf, predicate: Predicate, day: Key) -> exp.Expr:
+    """A filter on time and more, after facts have met the spine: its time is the spine's."""
+    values = []
+    for operand in predicate.operands:
+        if isinstance(operand, Attribute) and leaf.is_time(operand):
+            values.append(truncated(column(day.name, "spine"), operand.grain, operand.part))
+        else:
+            values.append(facts.operand(operand))
+    return bound(predicate.template, values)

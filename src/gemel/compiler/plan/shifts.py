@@ -1,0 +1,230 @@
+"""Values of another time: results that move, or facts, and the time that each shown time looks at."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from sqlglot import exp
+
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.terms import Key, Leaf, Shifted
+from gemel.compiler.plan.algebra import (
+    Aggregate,
+    Derive,
+    Distinct,
+    Filter,
+    Join,
+    Named,
+    Plan,
+    Scan,
+)
+from gemel.compiler.plan.facts import Facts, truncated
+from gemel.compiler.plan.meetings import meet_spine, own_step
+from gemel.compiler.plan.parts import summary
+from gemel.compiler.plan.spines import buckets, filter_again, looked_up, over_spine, spine_for
+from gemel.compiler.question.expressions import bound, column, conjunction, equal, interval, present
+from gemel.errors import QueryError
+from gemel.spec.manifest import TimeSpine
+from gemel.spec.time import DATE_PARTS, GRAINS, finer, is_standard
+
+LOOKED_AT = "looked_at"  # the time that a shown time looks at
+
+
+def plan_shifted_leaf(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
+    """One aggregate as it was at another time.
+
+    Where the asked grain is at least as fine as the shift's, the result moves. Where it is coarser, the facts move,
+    step of their own time by step, and are aggregated where they arrive: a month is not whole weeks.
+    """
+    graph = facts.graph
+    if not _moves_whole(graph, shifted):
+        return _shift_facts(facts, shifted, leaf, name)
+    finest = _settling(graph, shifted)
+    kept = tuple((key, a) for key, a in leaf.keys if key == finest or key not in shifted.times)
+    inner = replace(leaf, keys=kept, spine=False)
+    keys = tuple(Named(key.name, looked_up(facts, leaf, attribute)) for key, attribute in kept)
+    rows = facts.boundary(facts.where(inner.filters), inner)
+    # Under its plain name it may be the very aggregate that the query asks for at the time itself, and share its scan.
+    plain = leaf.measure.name if leaf.measure.name not in {key.name for key in keys} else name
+    result = Aggregate(rows, keys, (summary(leaf, plain, facts.measured(leaf)),))
+    shown = shift(graph, shifted, result, name, found=plain, keep=leaf.spine)
+    return filter_again(shown, leaf) if leaf.spine else shown
+
+
+def _moves_whole(graph: Graph, shifted: Shifted) -> bool:
+    unit = shifted.unit
+    if not is_standard(unit):
+        return len(shifted.times) == 1 and shifted.times[0].grain == unit
+    finest = _finest(graph, shifted.times)
+    if finest is None or any(key.grain and not is_standard(key.grain) for key in shifted.times):
+        return False
+    if not _tells(finest, shifted.times):
+        return False
+    # Weeks do not nest in months, so their totals cannot stand for the start of one.
+    return not finer(unit, finest.grain or "") and not (finest.grain == "week" and shifted.to_grain)
+
+
+def _shift_facts(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
+    graph = facts.graph
+    day = own_step(shifted.times, _step_of_shift(graph, shifted, leaf))
+    source, looked_at = _looking(graph, shifted, tuple(dict.fromkeys((day, *shifted.times))))
+    if shifted.to_grain:
+        source = Filter(source, _begins(graph, shifted, day))
+    others = [(key, a) for key, a in leaf.keys if key not in shifted.times]
+
+    def looks(moment: exp.Expr) -> exp.Expr:
+        return equal(looked_at, moment)
+
+    result = meet_spine(facts, leaf, name, others, Scan(source, "spine"), looks, shifted.times, day)
+    for predicate in shifted.after:
+        result = Filter(result, bound(predicate.template, [column(key.name) for key in predicate.keys]))
+    if not leaf.spine:
+        return result
+    shown = replace(leaf, span=shifted.span, filters=(*leaf.filters, *shifted.bounds))
+    return over_spine(graph, shown, name, result)
+
+
+def _step_of_shift(graph: Graph, shifted: Shifted, leaf: Leaf) -> str:
+    """The grain by which facts move: their own; by a custom grain the steps of its spine, which have no hours."""
+    own = graph.time_dimension(leaf.measure).grain or "day"
+    if is_standard(shifted.unit):
+        return own
+    step_of_spine = graph.custom_grains[shifted.unit].grain
+    asked = [graph.grain_of(key.grain) for key in shifted.times if key.grain]
+    if finer(step_of_spine, own) or any(finer(grain, step_of_spine) for grain in asked):
+        raise _cannot_be_shown(graph, shifted)
+    return step_of_spine
+
+
+def _begins(graph: Graph, shifted: Shifted, day: Key) -> exp.Expr:
+    """Whether a day begins one of the asked periods."""
+    periods = [key for key in shifted.times if key.grain and is_standard(key.grain)]
+    if not periods:
+        raise _cannot_be_shown(graph, shifted)
+    starts = [equal(column(key.name), column(day.name)) for key in periods]
+    return exp.or_(*starts) if len(starts) > 1 else starts[0]
+
+
+def shift(graph: Graph, shifted: Shifted, inner: Plan, name: str, *, found: str = "", keep: bool = False) -> Plan:
+    """A result by the shifted keys, shown at the time that looks at it. `keep` shows times that find nothing, too.
+
+    The value is `found` in what is looked at, if it is not called `name` there.
+    """
+    finest = _settling(graph, shifted)
+    times = (finest, *(key for key in shifted.times if key != finest))
+    source, looked_at = _looking(graph, shifted, times, "left" if keep else "inner")
+    on = equal(looked_at, column(finest.name, "facts"))
+    joined = Join(Scan(source, "spine"), Scan(inner, "facts"), on, "left" if keep else "inner")
+    outputs = [Named(key.name, column(key.name, "spine" if key in shifted.times else "facts")) for key in shifted.keys]
+    result: Plan = Derive(joined, (*outputs, Named(name, column(found or name, "facts"))))
+    for predicate in shifted.after:
+        result = Filter(result, bound(predicate.template, [column(key.name) for key in predicate.keys]))
+    return result
+
+
+def _settling(graph: Graph, shifted: Shifted) -> Key:
+    """The asked time by which results move, whole. Raises QueryError (G324) where there is none."""
+    custom = [key for key in shifted.times if key.grain == shifted.unit]
+    if not is_standard(shifted.unit) and custom and len(shifted.times) == 1:
+        return custom[0]
+    finest = _finest(graph, shifted.times)
+    if finest is None or (not is_standard(shifted.unit) and finest.grain != graph.grain_of(shifted.unit)):
+        raise _cannot_be_shown(graph, shifted)
+    if not _tells(finest, shifted.times):
+        raise _cannot_be_shown(graph, shifted)
+    return finest
+
+
+def _tells(finest: Key, times: Sequence[Key]) -> bool:
+    """Whether a whole period has one value of all that is asked: a day has, a month has no day of the month, and a
+    week can lie in two months."""
+    if finest.grain == "week":
+        return all(key.grain == "week" for key in times)
+    return not any(key.part and finer(DATE_PARTS[key.part], finest.grain or "") for key in times)
+
+
+def _cannot_be_shown(graph: Graph, shifted: Shifted) -> QueryError:
+    grain = min(graph.grain_of(shifted.unit), "day", key=GRAINS.index)
+    return QueryError(
+        "G324",
+        f"a metric of another time (by {shifted.unit}) cannot be shown by "
+        f"{', '.join(key.name for key in shifted.times)}",
+        hint=f"group by metric_time__{grain}"
+        + (
+            " instead"
+            if any(key.grain and finer(graph.grain_of(key.grain), grain) for key in shifted.times)
+            else " too"
+        ),
+    )
+
+
+def _looking(
+    graph: Graph, shifted: Shifted, times: Sequence[Key], how: Literal["inner", "left"] = "inner"
+) -> tuple[Plan, exp.Expr]:
+    """The times that are shown, under the alias `spine`, and the time that each looks at: of the first of `times`.
+
+    With "left", those are shown too that have nothing to look at: the first of custom periods.
+    """
+    first = times[0]
+    if is_standard(shifted.unit):
+        spine = spine_for(graph, times, shifted.bounds)
+        shown = column(first.name, "spine")
+        if shifted.window:
+            looked_at: exp.Expr = exp.Sub(this=shown, expression=interval(shifted.window))
+        else:
+            looked_at = truncated(shown, shifted.to_grain, None)
+        return buckets(graph, spine, times, shifted.span, shifted.bounds), looked_at
+    spine = graph.custom_grains[shifted.unit]
+    shown_days = buckets(graph, spine, times, shifted.span, shifted.bounds)
+    before = _periods_before(spine, shifted) if first.grain == shifted.unit else _days_before(spine, shifted)
+    on = equal(column(first.name, "shown"), column("shown", "before"))
+    looked = Derive(
+        Join(Scan(shown_days, "shown"), Scan(before, "before"), on, how),
+        (*(Named(key.name, column(key.name, "shown")) for key in times), Named(LOOKED_AT, column(LOOKED_AT, "before"))),
+    )
+    return looked, column(LOOKED_AT, "spine")
+
+
+def _periods_before(spine: TimeSpine, shifted: Shifted) -> Plan:
+    """Each custom period with the one so many before it."""
+    assert shifted.window is not None
+    period = column(dict(spine.custom)[shifted.unit], "spine")
+    periods = Distinct(Scan(spine.relation, "spine"), (Named("shown", period),))
+    shown = column("shown", "periods")
+    lag = exp.Window(
+        this=exp.Lag(this=shown, offset=exp.Literal.number(shifted.window.count)),
+        order=exp.Order(expressions=[exp.Ordered(this=shown, nulls_first=False)]),
+    )
+    return Derive(Scan(periods, "periods"), (Named("shown", shown), Named(LOOKED_AT, lag)))
+
+
+def _days_before(spine: TimeSpine, shifted: Shifted) -> Plan:
+    """Each step of the spine with the step of the same number in the custom period so many before."""
+    assert shifted.window is not None
+    day = truncated(column(spine.column, "spine"), spine.grain, None)
+    period = column(dict(spine.custom)[shifted.unit], "spine")
+    in_order = exp.Order(expressions=[exp.Ordered(this=day, nulls_first=False)])
+    by_period = exp.Order(expressions=[exp.Ordered(this=period, nulls_first=False)])
+    number = exp.Window(this=exp.RowNumber(), partition_by=[period], order=in_order)
+    rank = exp.Window(this=exp.DenseRank(), order=by_period)
+    numbered = Derive(
+        Filter(Scan(spine.relation, "spine"), present(period)),
+        (Named("day", day), Named("number", number), Named("period", rank)),
+    )
+    count = exp.Literal.number(shifted.window.count)
+    on = conjunction(
+        [
+            equal(column("number", "later"), column("number", "earlier")),
+            equal(exp.Sub(this=column("period", "later"), expression=count), column("period", "earlier")),
+        ]
+    )
+    return Derive(
+        Join(Scan(numbered, "later"), Scan(numbered, "earlier"), on, "inner"),
+        (Named("shown", column("day", "later")), Named(LOOKED_AT, column("day", "earlier"))),
+    )
+
+
+def _finest(graph: Graph, times: Sequence[Key]) -> Key | None:
+    """The time key that settles all the others: the one of the finest standard grain."""
+    standard = [key for key in times if key.grain and is_standard(key.grain)]
+    return min(standard, key=lambda key: GRAINS.index(key.grain or ""), default=None)

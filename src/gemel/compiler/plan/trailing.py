@@ -1,0 +1,104 @@
+"""Trailing values: a leaf over the time before each step of a time spine."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlglot import exp
+
+from gemel.compiler.names.terms import Shifted, Span, Trailing
+from gemel.compiler.plan.algebra import (
+    Aggregate,
+    AsOf,
+    Calendar,
+    Derive,
+    Distinct,
+    Named,
+    Plan,
+    Scan,
+    Summary,
+    Windowed,
+)
+from gemel.compiler.plan.distinct import is_sighted, plan_sightings
+from gemel.compiler.plan.facts import Facts
+from gemel.compiler.plan.meetings import BASE, gathered, meet_spine, own_step, put_together, sum_by_step
+from gemel.compiler.plan.parts import in_sight
+from gemel.compiler.plan.shifts import shift
+from gemel.compiler.plan.spines import buckets, filter_again, over_spine, spine_for
+from gemel.compiler.question.expressions import column, filled
+from gemel.spec.metrics import PeriodAgg
+from gemel.spec.time import Window, floor, step
+
+
+def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted | None = None) -> Plan:
+    """A leaf over the time before each step of the spine, the step itself included, or as it was before that.
+
+    Days without a fact in their window have no row. A grain coarser than the facts' own takes one of its steps, or
+    their average.
+    """
+    graph, leaf = facts.graph, trailing.leaf
+    base = graph.time_dimension(leaf.measure).grain or "day"
+    day = own_step(leaf.times, base)
+    shown = tuple(dict.fromkeys((day, *leaf.times)))
+    after = [predicate for predicate in leaf.filters if leaf.touches_time(predicate)]
+    only_time = [predicate for predicate in after if leaf.is_only_time(predicate)]
+    mixed = [predicate for predicate in after if predicate not in only_time]
+    spine = spine_for(graph, shown, only_time)
+    source = buckets(graph, spine, shown, leaf.span, only_time)
+    seen = tuple(predicate for predicate in leaf.filters if predicate not in after)
+    inner = replace(leaf, filters=seen, span=_reach(trailing, leaf.span))
+    others = [(key, a) for key, a in leaf.keys if key not in leaf.times]
+    back = trailing.window or trailing.grain_to_date
+
+    def sees(moment: exp.Expr) -> exp.Expr:
+        return in_sight(moment, column(day.name, "spine"), back)
+
+    calendar = Calendar(source, day.name, tuple(key.name for key, _ in others))
+    if not mixed and is_sighted(inner, base, back):
+        steps: Plan = plan_sightings(facts, inner, name, calendar, [a for _, a in others], base, back)
+    elif mixed or (by_step := sum_by_step(facts, inner, day, others)) is None:
+        steps = meet_spine(facts, inner, name, others, Scan(source, "spine"), sees, shown, day, mixed)
+    else:
+        values = tuple(Windowed(v.name, v.function, v.value.name, back) for v in gathered(by_step, inner, name))
+        steps = put_together(AsOf(calendar, by_step, Window(1, base), values), by_step, inner, name)
+    keys = (*shown, *(key for key, _ in others))
+    if shifted:
+        steps = shift(graph, replace(shifted, keys=keys, times=shown), steps, name, keep=leaf.spine)
+        steps = filter_again(steps, leaf) if leaf.spine else steps
+    elif leaf.spine:
+        at = replace(leaf.time, grain=base)
+        by_day = replace(leaf, keys=tuple((key, dict(leaf.keys).get(key, at)) for key in keys))
+        steps = over_spine(graph, by_day, name, steps)
+    value = filled(column(name), leaf.fill)
+    result = Derive(steps, (*(Named(key.name, column(key.name)) for key in keys), Named(name, value)))
+    asked = [key.name for key, _ in leaf.keys]
+    if day in leaf.times:
+        return Derive(result, (*(Named(key, column(key)) for key in asked), Named(name, column(name))))
+    return _one_per_period(result, asked, name, trailing.period_agg)
+
+
+def _reach(trailing: Trailing, span: Span | None) -> Span | None:
+    """The facts that a span of days can see: from the oldest that the first day's window holds."""
+    if span is None:
+        return None
+    if span.start is None or not (trailing.window or trailing.grain_to_date):
+        return Span(None, span.end) if span.end else None
+    if trailing.grain_to_date:
+        return Span(floor(span.start, trailing.grain_to_date), span.end)
+    window = trailing.window or Window(0, "day")
+    return Span(step(span.start, window.unit, -window.count), span.end)
+
+
+def _one_per_period(result: Plan, keys: Sequence[str], name: str, period_agg: PeriodAgg) -> Plan:
+    """Of the steps of each period the first, the last, or the average."""
+    rows = Scan(result, "steps")
+    named = tuple(Named(key, column(key, "steps")) for key in keys)
+    value = column(name, "steps")
+    if period_agg == "average":
+        return Aggregate(rows, named, (Summary(name, "average", value),))
+    order = exp.Ordered(this=column(BASE, "steps"), desc=period_agg == "last", nulls_first=False)
+    first = exp.Window(
+        this=exp.FirstValue(this=value),
+        partition_by=[column(key, "steps") for key in keys],
+        order=exp.Order(expressions=[order]),
+    )
+    return Distinct(rows, (*named, Named(name, first)))
