@@ -1,6 +1,6 @@
-"""Everything that gemel can refuse. One family, split by what the user does next, a code each.
+"""Every error that gemel raises: one family, split by what the user does next, each with a code.
 
-`docs/errors.md` shows each code with the input that provokes it.
+`docs/errors.md` shows each code with input that provokes it.
 """
 
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ from difflib import get_close_matches
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
-"""An error is refused. A warning works, and will surprise someone. A note is worth knowing once."""
+"""An error cannot be used. A warning works, but will surprise someone. A note is worth knowing once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a file something is written. `line` and `column` count from 1."""
+    """A place in a file. `line` and `column` count from 1."""
 
     file: str
     line: int | None = None
@@ -26,10 +26,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """The definition that an error speaks of, for whoever can look its place up: `("metric", "revenue")`.
+    """The definition that an error is about, from which its place can be looked up: `("metric", "revenue")`.
 
     `kind` is `metric`, `semantic_model`, `saved_query`, `time_spine`, `feature_view` or `feature_service`;
-    `element` is a measure, dimension, entity or feature inside it; `path` leads further into its YAML, key by key.
+    `element` is a measure, dimension, entity or feature of it; `path` leads further into its YAML, key by key.
     """
 
     kind: str
@@ -39,14 +39,14 @@ class About:
 
 
 class GemelError(Exception):
-    """A refusal that a user can act on: a code, what is wrong, where, and the way out.
+    """An error that a user can act on: a code, what is wrong, where, and what to do.
 
-    str() is what a terminal shows:
+    A terminal shows its str():
 
         metrics/core.yml:7:5: G201 no metric named 'revnue'
           hint: did you mean revenue?
 
-    One of another `severity` is never raised, only told.
+    A warning or note (see `severity`) is never raised, only reported.
     """
 
     def __init__(
@@ -75,19 +75,19 @@ class GemelError(Exception):
 
 
 class DefinitionError(GemelError):
-    """A definition in the project has to change (G1xx)."""
+    """A definition in the project must change (G1xx)."""
 
 
 class UnknownNameError(GemelError):
-    """A name that nothing has (G2xx)."""
+    """Nothing has this name (G2xx)."""
 
 
 class QueryError(GemelError):
-    """The question cannot be asked like this (G3xx)."""
+    """The query must change (G3xx)."""
 
 
 class WarehouseError(GemelError):
-    """The database said no, or is not there (G4xx)."""
+    """The database reported an error, or cannot be reached (G4xx)."""
 
 
 class BridgeError(GemelError):
@@ -95,19 +95,19 @@ class BridgeError(GemelError):
 
 
 class ProjectError(GemelError):
-    """No project, no manifest, a profile that cannot be read (G6xx)."""
+    """The project, its manifest or its profile is missing or cannot be read (G6xx)."""
 
 
 class BiError(GemelError):
-    """What BI tools read: saved queries as tables, wide views and their consumers (G70x)."""
+    """Models for BI tools: saved queries as tables, wide views and their consumers (G70x)."""
 
 
 class FormatError(GemelError):
-    """Another tool's format: it cannot say something, or a file of it cannot be read (G72x)."""
+    """Another tool's format cannot express a definition, or its file cannot be read (G72x)."""
 
 
 class Problems(GemelError):
-    """Several refusals found in one pass. `errors` holds each."""
+    """Several errors of one pass, in `errors`."""
 
     def __init__(self, errors: Iterable[GemelError]) -> None:
         self.errors = tuple(errors)
@@ -118,9 +118,8 @@ class Problems(GemelError):
         return "\n".join(str(error) for error in self.errors)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """A hint with the nearest known names, or None where none is near."""
-    names = list(known)
-    folded = {candidate.lower(): candidate for candidate in names}
+def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
+    """A hint with the candidates nearest to `name`; None if none is near."""
+    folded = {candidate.lower(): candidate for candidate in candidates}
     near = [folded[match] for match in get_close_matches(name.lower()[:200], folded, n=3, cutoff=0.6)]
     return f"did you mean {' or '.join(near)}?" if near else None

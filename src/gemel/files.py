@@ -117,7 +117,7 @@ def read_yaml(path: Path) -> Any:
         return None
 
 
-def told_apart(names: Sequence[str], engine: Engine) -> str:
+def unique_key(names: Sequence[str], engine: Engine) -> str:
     """What dbt's `unique` test groups by, so that no two rows have the same of all: the columns as a row, or where
     there are no rows of columns, as a text."""
     dialect, quoted = engine.dialect, engine.has(Capability.UPPER_CASE_NAMES)

@@ -297,7 +297,7 @@ def test_a_formula_that_the_engine_cannot_say_is_told_as_a_reason(tmp_path):
     made = Made(tmp_path, models=[WIDE])
     made.graph = bind(Manifest(MODELS, (*METRICS, median), (), (SPINE,)))
     meta = made.yml(Destination(by_adapter("trino")))["models"][0]["config"]["meta"]["gemel"]
-    assert meta["metrics_without_formula"]["middle"] == "a percentile cannot be said in trino yet"
+    assert meta["metrics_without_formula"]["middle"] == "a percentile cannot be expressed in trino yet"
     assert "middle" in made.yml()["models"][0]["config"]["meta"]["gemel"]["metrics"]
 
 

@@ -1,4 +1,4 @@
-"""A DuckDB file, asked and never written."""
+"""A DuckDB file, queried and never written."""
 
 import datetime as dt
 import os
@@ -59,7 +59,7 @@ def test_rows_keep_the_order_that_was_asked_for(file):
         assert shop.run("SELECT * FROM (VALUES (1), (3), (2)) AS t(x) ORDER BY x DESC").rows() == [(3,), (2,), (1,)]
 
 
-def test_describe_tells_the_columns_without_running(file):
+def test_describe_names_the_columns_without_running(file):
     with warehouse(file) as shop:
         assert shop.describe("SELECT amount, count(*) AS n FROM sales, range(10000000000) GROUP BY 1") == (
             ("amount", "DECIMAL(9,2)"),
@@ -114,17 +114,17 @@ def test_a_name_in_sql_is_never_a_python_variable(file):
     assert secrets
 
 
-def test_a_missing_file_is_refused_and_not_made(tmp_path):
+def test_a_missing_file_is_refused_and_not_created(tmp_path):
     error = refused("SELECT 1", tmp_path / "none.duckdb")
     assert (error.code, "does not exist" in error.message) == ("G401", True)
     assert not (tmp_path / "none.duckdb").exists()
 
 
-def test_a_directory_is_no_database(tmp_path):
+def test_a_directory_is_not_a_database(tmp_path):
     assert "is a directory" in refused("SELECT 1", tmp_path).message
 
 
-def test_a_file_of_another_kind_is_said_to_be_none(tmp_path):
+def test_a_file_of_another_kind_is_reported_as_no_database(tmp_path):
     (tmp_path / "x.duckdb").write_text("region,amount\n" * 1000)
     assert refused("SELECT 1", tmp_path / "x.duckdb").code == "G402"
 
@@ -133,7 +133,7 @@ def test_a_database_in_memory_has_nothing_to_ask():
     assert refused("SELECT 1", ":memory:").code == "G401"
 
 
-def test_a_file_that_another_process_writes_to_is_said_to_be_locked_and_by_whom(file):
+def test_a_file_that_another_process_writes_to_is_reported_with_that_process(file):
     holding = f"import duckdb; c = duckdb.connect({str(file)!r}); print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -144,7 +144,7 @@ def test_a_file_that_another_process_writes_to_is_said_to_be_locked_and_by_whom(
     assert (error.code, f"process {holder.pid}" in error.message) == ("G403", True)
 
 
-def test_a_file_that_this_process_writes_to_is_said_to_be_locked(file):
+def test_a_file_that_this_process_writes_to_is_reported_as_locked(file):
     with duckdb.connect(str(file)):
         assert refused("SELECT 1", file).code == "G403"
 
@@ -156,7 +156,7 @@ def test_a_file_that_this_process_writes_to_is_said_to_be_locked(file):
         ("SELECT amuont FROM sales", "G406", "amount"),
         ("SELEC 1", "G406", "dbt build"),
         ("SELECT region::INT FROM sales", "G407", "type"),
-        ("SELECT * FROM 'gone.parquet'", "G401", "views reads"),
+        ("SELECT * FROM 'gone.parquet'", "G401", "its views read"),
     ],
 )
 def test_what_the_database_refuses_becomes_one_line_and_a_hint(file, sql, code, hint):

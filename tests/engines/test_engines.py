@@ -1,4 +1,4 @@
-"""What is noted of each engine: that it can be found, fits together, and is used."""
+"""The description of each engine: it can be looked up, is consistent, and is used."""
 
 import re
 from dataclasses import replace
@@ -32,12 +32,12 @@ def test_every_file_of_an_engine_is_listed_under_its_name():
 
 
 @pytest.mark.parametrize("capability", Capability, ids=lambda each: each.name)
-def test_every_capability_is_had_by_some_engine_not_by_all_and_asked_for_somewhere(capability):
+def test_some_engines_have_each_capability_others_do_not_and_some_code_depends_on_it(capability):
     having = [engine for engine in every() if engine.has(capability)]
     assert 0 < len(having) < len(every())
-    asked = rf"(has\(|need not in |return |\()Capability\.{capability.name}\b"
+    usage = rf"(has\(|return |\()Capability\.{capability.name}\b"
     files = [file for file in SOURCE.rglob("*.py") if file.parent.name != "engines" or file.stem == "adaptation"]
-    assert any(re.search(asked, file.read_text()) for file in files)
+    assert any(re.search(usage, file.read_text()) for file in files)
 
 
 @ENGINES
@@ -46,7 +46,7 @@ def test_an_engine_rewrites_asof_joins_unless_it_has_them(engine):
     assert len(set(engine.rewrites)) == len(engine.rewrites)
 
 
-def test_an_engine_that_feast_copies_from_or_that_can_be_asked_has_what_that_takes():
+def test_an_engine_that_feast_copies_from_or_that_can_be_queried_has_everything_that_this_requires():
     for engine in every():
         assert not engine.has(Capability.COPIED) or engine.feast
         assert not (engine.connect or engine.uri) or (engine.connect and engine.uri)
@@ -56,13 +56,13 @@ def test_an_engine_that_feast_copies_from_or_that_can_be_asked_has_what_that_tak
     ("adapter", "dialect"),
     [("sqlserver", "tsql"), ("synapse", "tsql"), ("tsql", "tsql"), ("teradata", "teradata"), ("vertica", "duckdb")],
 )
-def test_an_adapter_speaks_its_dialect_and_one_that_is_unheard_of_speaks_as_duckdb(adapter, dialect):
+def test_an_adapter_has_its_dialect_and_an_unknown_adapter_has_duckdbs(adapter, dialect):
     engine = by_adapter(adapter)
     assert engine.dialect == dialect
     assert engine.feast is engine.connect is None
     assert (engine.capabilities, engine.rewrites) == (by_dialect(dialect).capabilities, by_dialect(dialect).rewrites)
 
 
-def test_an_engine_of_which_nothing_is_noted_has_what_most_engines_have():
+def test_an_engine_without_a_description_has_the_capabilities_of_most_engines():
     assert by_dialect("teradata") == Engine("teradata", "teradata")
     assert by_dialect("teradata").has(Capability.RANGES) and not by_dialect("teradata").has(Capability.SERIES)

@@ -1,4 +1,4 @@
-"""A PostgreSQL database, asked and never written."""
+"""A PostgreSQL database, queried and never written."""
 
 import datetime as dt
 import threading
@@ -14,7 +14,7 @@ from gemel.engines.connections.postgres import Server, Warehouse, read_server
 from gemel.errors import WarehouseError
 from worlds.postgres import own_name, own_schema
 
-SCHEMA = own_name("asked")
+SCHEMA = own_name("queried")
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +70,19 @@ def test_an_answer_has_columns_types_and_rows(shop):
         ("'good'::mood", "VARCHAR"),
     ],
 )
-def test_types_are_told_in_the_words_of_the_rules(shop, sql, kind):
+def test_types_have_the_names_that_rules_use(shop, sql, kind):
     assert shop.describe(f"SELECT {sql} AS x") == (("x", kind),)
     table = shop.run(f"SELECT {sql} AS x").arrow()
     assert table.column_names == ["x"] and table.num_rows == 1
 
 
-def test_describe_tells_the_columns_without_running(shop):
+def test_describe_names_the_columns_without_running(shop):
     started = time.monotonic()
     assert shop.describe("SELECT 1 AS n, 1 / 0 AS never, pg_sleep(60)::text AS late")[0] == ("n", "INTEGER")
     assert time.monotonic() - started < 5
 
 
-def test_times_are_utc_whatever_the_server_thinks(shop, monkeypatch):
+def test_times_are_utc_whatever_the_servers_zone_is(shop, monkeypatch):
     monkeypatch.setenv("PGTZ", "America/New_York")
     moment = "'2024-01-01 00:30Z'::timestamptz"
     [(moment, floor)] = shop.run(f"SELECT {moment}, date_trunc('day', {moment})::timestamp").rows()
@@ -108,19 +108,19 @@ def test_nothing_can_be_written(shop):
         ("SELECT 1 / (amount - amount) FROM sales", "G407", "division by zero"),
     ],
 )
-def test_what_is_wrong_with_sql_is_told_in_our_words(shop, sql, code, says):
+def test_an_error_of_the_server_becomes_an_error_of_ours(shop, sql, code, says):
     error = refused(shop, sql)
     assert error.code == code and says in error.message
     assert shop.run("SELECT 1").rows() == [(1,)]  # and the session goes on
 
 
-def test_a_server_that_is_not_there_is_told_with_its_place():
+def test_a_server_that_cannot_be_reached_is_named_without_its_password():
     with pytest.raises(WarehouseError, match=r"G401 127\.0\.0\.1:1/shop cannot be reached") as caught:
         Warehouse(Server("shop", {"host": "127.0.0.1", "port": 1, "user": "ada", "password": "hush"})).run("SELECT 1")
     assert "hush" not in str(caught.value)
 
 
-def test_a_session_that_was_ended_is_told_and_the_next_question_opens_another(shop, needs_postgres):
+def test_a_terminated_session_is_reported_and_the_next_query_opens_another(shop, needs_postgres):
     [(pid,)] = shop.run("SELECT pg_backend_pid()").rows()
     with psycopg.connect(needs_postgres, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", (pid,))
@@ -139,7 +139,7 @@ def test_a_long_question_can_be_cancelled_from_another_session(shop, needs_postg
     assert refused(shop, "SELECT pg_sleep(30)::text").code == "G407"
 
 
-def test_rows_that_do_not_fit_come_some_at_a_time(shop):
+def test_rows_that_do_not_fit_into_memory_come_in_batches(shop):
     batches = list(shop.batches("SELECT generate_series(1, 25)", size=10))
     assert [len(batch) for batch in batches] == [10, 10, 5]
 
@@ -153,7 +153,7 @@ def test_tables_are_borrowed_when_they_are_first_named(shop, tmp_path):
         assert scratch.rows("SELECT n FROM temp.main.mine") == [(1,)]
 
 
-def test_scratches_side_by_side_copy_a_table_once_and_keep_what_they_make_to_themselves(shop, tmp_path, monkeypatch):
+def test_scratches_copy_a_table_once_for_all_and_do_not_see_each_others_tables(shop, tmp_path, monkeypatch):
     copied = []
     batches = shop.batches
     monkeypatch.setattr(shop, "batches", lambda sql, **more: copied.append(sql) or batches(sql, **more))
@@ -185,7 +185,7 @@ def test_a_profile_is_read_as_dbt_reads_it(monkeypatch):
 
 def test_a_target_opens_the_warehouse_of_its_kind(tmp_path):
     assert open_target(target(host="db", dbname="shop"), tmp_path).dialect == "postgres"
-    with pytest.raises(WarehouseError, match="only duckdb and postgres can be asked for now"):
+    with pytest.raises(WarehouseError, match="gemel can query only duckdb and postgres for now"):
         open_target(Target("shop", "lake", "snowflake", {}, file=tmp_path), tmp_path)
 
 

@@ -150,11 +150,15 @@ def test_bigquery_compares_times_that_have_a_zone(shop, tmp_path):
     ("adapter", "text", "said"),
     [
         ("snowflake", VIEWS.replace("delay: 2 hours", "lookback: 2 days"), "G581 feature view 'buying' has a lookback"),
-        ("redshift", VIEWS.replace("delay: 2 hours", "ttl: 2 days"), "G327 a feature at every step, which `ttl` asks"),
+        (
+            "redshift",
+            VIEWS.replace("delay: 2 hours", "ttl: 2 days"),
+            "G327 a feature at every step, which `ttl` requires",
+        ),
         (
             "trino",
             VIEWS.replace("metric: regions", "metric: median_amount"),
-            "G327 a percentile cannot be said in trino",
+            "G327 a percentile cannot be expressed in trino",
         ),
         (
             "postgres",

@@ -11,7 +11,7 @@ from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import identifier
 from gemel.engines.engine import Engine
 from gemel.errors import About, BiError, GemelError
-from gemel.files import headed, plain, told_apart
+from gemel.files import headed, plain, unique_key
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Export
 from gemel.spec.project import DbtProject
@@ -65,7 +65,7 @@ def properties(model: BiModel, types: Mapping[str, str], engine: Engine) -> Json
     if model.keys:
         test = {
             "name": f"{model.name}_has_one_row_for_each_{model.each}",
-            "arguments": {"column_name": told_apart(model.keys, engine)},
+            "arguments": {"column_name": unique_key(model.keys, engine)},
         }
         tests.append({"unique": test})
     return {

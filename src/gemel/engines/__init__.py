@@ -1,1 +1,1 @@
-"""The engines: a file each, what they share, and connections to those that can be asked."""
+"""The engines: a file each, what they share, and connections to those that gemel can query."""

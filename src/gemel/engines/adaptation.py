@@ -1,6 +1,6 @@
-"""A lowered SELECT made one that an engine takes: what it cannot say is refused, the rest is rewritten.
+"""A lowered SELECT, rewritten in place for one engine.
 
-A rewrite has the same rows. What cannot be rewritten so is refused, never guessed.
+A rewrite returns the same rows. What no rewrite can express is refused, never guessed.
 """
 
 from sqlglot import exp
@@ -10,7 +10,7 @@ from gemel.errors import QueryError
 
 
 def adapt(select: exp.Query, engine: Engine) -> None:
-    """Changes the SELECT. Raises QueryError (G327) for what the engine cannot say."""
+    """Rewrite the SELECT in place. Raises QueryError (G327) for what the engine cannot express."""
     _refuse(select, engine)
     for rewrite in engine.rewrites:
         rewrite(select)
@@ -18,28 +18,28 @@ def adapt(select: exp.Query, engine: Engine) -> None:
 
 _REFUSED: tuple[tuple[Capability, str], ...] = (
     (Capability.ISODOW, "the day of the week"),
-    (Capability.MONDAY_WEEKS, "a week, which starts on Sunday there,"),
-    (Capability.SERIES, "a feature at every step, which `ttl` asks for,"),
+    (Capability.MONDAY_WEEKS, "a week that starts on Monday"),
+    (Capability.SERIES, "a feature at every step, which `ttl` requires,"),
     (Capability.PERCENTILES, "a percentile"),
     (Capability.APPROXIMATE_PERCENTILES, "an approximate percentile"),
 )
 
 
 def _refuse(select: exp.Query, engine: Engine) -> None:
-    """Where sqlglot would write something that the engine refuses, or reads otherwise."""
-    lacking = {need: what for need, what in _REFUSED if need not in engine.capabilities}
-    for node in select.walk() if lacking else ():
-        need = _need(node)
-        if need in lacking:
+    """Refuse what sqlglot would write in a form that the engine rejects or interprets differently."""
+    missing = {capability: name for capability, name in _REFUSED if capability not in engine.capabilities}
+    for node in select.walk() if missing else ():
+        required = _required(node)
+        if required in missing:
             raise QueryError(
                 "G327",
-                f"{lacking[need]} cannot be said in {engine.dialect} yet",
-                hint="leave --dialect away for DuckDB's SQL",
+                f"{missing[required]} cannot be expressed in {engine.dialect} yet",
+                hint="omit --dialect for DuckDB's SQL",
             )
 
 
-def _need(node: exp.Expr) -> Capability | None:
-    """What an engine must be able to do to say a node, if not every engine is."""
+def _required(node: exp.Expr) -> Capability | None:
+    """The capability that a node requires; None where every engine can express it."""
     match node:
         case exp.Extract(this=exp.Var(this="ISODOW")):
             return Capability.ISODOW

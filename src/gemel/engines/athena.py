@@ -1,4 +1,4 @@
-"""Amazon Athena, which speaks as Trino does."""
+"""Amazon Athena, whose SQL is Trino's."""
 
 from dataclasses import replace
 
@@ -6,14 +6,14 @@ from gemel.engines.stores import CONTRIB, Arguments, FeastStore, Settings, Table
 from gemel.engines.trino import TRINO
 
 
-def _store(given: TargetSettings) -> Settings:
+def _store(settings: TargetSettings) -> Settings:
     return {
         "type": "athena",
-        "data_source": given.get("database") or "awsdatacatalog",
-        "region": given.plain("region_name"),
-        "database": given.plain("schema"),
-        "workgroup": given.get("work_group") or "primary",
-        "s3_staging_location": given.plain("s3_staging_dir"),
+        "data_source": settings.get("database") or "awsdatacatalog",
+        "region": settings.plain("region_name"),
+        "database": settings.plain("schema"),
+        "workgroup": settings.get("work_group") or "primary",
+        "s3_staging_location": settings.plain("s3_staging_dir"),
     }
 
 

@@ -7,12 +7,12 @@ from gemel.engines.rewrites import UNZONED, asof_to_join, day_to_moment, each_no
 from gemel.engines.stores import FEAST, FeastStore, Settings, TargetSettings, dotted
 
 
-def _store(given: TargetSettings) -> Settings:
+def _store(settings: TargetSettings) -> Settings:
     return {
         "type": "bigquery",
-        "project_id": given.plain("project", "database"),
-        "dataset": given.plain("dataset", "schema"),
-        "location": given.get("location"),
+        "project_id": settings.plain("project", "database"),
+        "dataset": settings.plain("dataset", "schema"),
+        "location": settings.get("location"),
     }
 
 

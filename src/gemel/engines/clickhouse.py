@@ -9,23 +9,23 @@ from gemel.engines.rewrites import asof_to_join, each_node
 from gemel.engines.stores import CONTRIB, FeastStore, Settings, TargetSettings, in_sql
 
 SETTINGS = ("join_use_nulls", "aggregate_functions_null_for_empty", "prefer_column_name_to_alias")
-"""By its own rules a row that nothing joins has zeros, a sum of nothing is 0, and an alias hides its column."""
+"""Without these, an unmatched row of an outer join has zeros, a sum of no rows is 0, and an alias hides its column."""
 
 
-def _store(given: TargetSettings) -> Settings:
+def _store(settings: TargetSettings) -> Settings:
     return {
         "type": "clickhouse",
-        "host": given.get("host") or "localhost",
-        "port": int(given.get("port") or 8123),
-        "database": given.get("schema") or "default",
-        "user": given.get("user") or "default",
-        "password": given.secret("password"),
+        "host": settings.get("host") or "localhost",
+        "port": int(settings.get("port") or 8123),
+        "database": settings.get("schema") or "default",
+        "user": settings.get("user") or "default",
+        "password": settings.secret("password"),
     }
 
 
 @each_node
 def precise_time(node: exp.Expr) -> exp.Expr:
-    """DateTime has no fractions of a second, no time before 1970, and the server's zone."""
+    """DateTime has no fractions of a second, starts in 1970, and uses the server's zone."""
     if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.TIMESTAMP:
         return exp.DataType.build("Nullable(DateTime64(6, 'UTC'))", dialect="clickhouse")
     return node
@@ -33,13 +33,13 @@ def precise_time(node: exp.Expr) -> exp.Expr:
 
 @each_node
 def signed_count(node: exp.Expr) -> exp.Expr:
-    """A count has no sign, and there is no type for such a count and the same with a minus."""
-    counted = node.this if isinstance(node, exp.Filter | exp.Window) else node
-    return exp.cast(node, "bigint") if isinstance(counted, exp.Count) else node
+    """A count is unsigned, and an unsigned and a negative number have no common type."""
+    function = node.this if isinstance(node, exp.Filter | exp.Window) else node
+    return exp.cast(node, "bigint") if isinstance(function, exp.Count) else node
 
 
 def named_outputs(select: exp.Query) -> None:
-    """The output `a.x` of a join is called `a.x`, where others call it `x`."""
+    """The output `a.x` of a join is named `a.x` in ClickHouse and `x` in every other engine."""
     for inner in list(select.find_all(exp.Select)):
         for output in inner.selects:
             if isinstance(output, exp.Column) and output.table and not output.is_star:

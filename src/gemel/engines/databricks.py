@@ -1,4 +1,4 @@
-"""Databricks: Spark, under another name and at another address."""
+"""Databricks: Spark under another name and address."""
 
 from dataclasses import replace
 

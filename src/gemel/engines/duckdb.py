@@ -1,4 +1,4 @@
-"""DuckDB, which has all that the compiler writes, and in which gemel computes what it computes by itself."""
+"""DuckDB, which accepts everything that the compiler writes, and which gemel uses for its own computations."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from gemel.engines.connections.duckdb import Warehouse
 
 DIALECT = "duckdb"
-"""The SQL that definitions and filters are read in unless their project's warehouse speaks another one, that types are
-named in, and that scratch databases, Parquet files and Feast's offline store are asked in."""
+"""The dialect of definitions and filters unless the project's warehouse has another one; the dialect of type names,
+and of queries on scratch databases, Parquet files and Feast's offline store."""
 
 
 def _connect(target: "Target", project_dir: Path) -> "Warehouse":
@@ -29,7 +29,7 @@ def _uri(target: "Target", project_dir: Path) -> str:
 
 
 def uri_of(file: str | Path) -> str:
-    """A DuckDB file for SQLAlchemy."""
+    """SQLAlchemy's URI of a DuckDB file."""
     return f"duckdb:///{file}"
 
 

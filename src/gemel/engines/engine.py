@@ -1,4 +1,4 @@
-"""What gemel has to know of a kind of database. Each has a value, in a file of its own beside this one."""
+"""What gemel must know about a kind of database. Each engine is one value, in a file of its own beside this one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 class Capability(Enum):
-    """A fact about an engine on which something depends besides its own rewrites."""
+    """A fact about an engine that matters outside its own rewrites."""
 
-    RANGES = "window frames are as long as an interval; elsewhere facts are joined to the moments that see them"
-    ISODOW = "EXTRACT has the day of the week, from 1 for Monday"
+    RANGES = "window frames take an interval as their length; elsewhere facts are joined to the moments that see them"
+    ISODOW = "EXTRACT returns the day of the week, with 1 for Monday"
     MONDAY_WEEKS = "a time that is truncated to its week is a Monday"
-    SERIES = "a series of times is generated, for a feature at every step"
+    SERIES = "a series of times can be generated, for a feature at every step"
     PERCENTILES = "exact percentiles are aggregates"
     APPROXIMATE_PERCENTILES = "approximate percentiles are aggregates"
-    ROWS = "several columns are one value: (a, b)"
-    UPPER_CASE_NAMES = "a name without quotes is kept in upper case, and Feast asks for a name as it is"
-    LOOKBACK = "dbt removes rows and makes them again in one transaction, and our tests run it"
-    ERROR = "error('text') ends a statement, and only where the condition before it holds"
-    WIDE_DESCRIBE = "many tables are described by one question, which costs a fifth of one question for each"
-    COPIED = "Feast reads a copy of each feature table, as Parquet"
-    ZONED_TIMES = "Feast compares times that have a zone, and a time without one is of the session's"
-    ZONED_MOMENTS = "the same of a row's own moments; sessions have any zone, and UTC is named: AT TIME ZONE 'UTC'"
+    ROWS = "several columns can form one value: (a, b)"
+    UPPER_CASE_NAMES = "an unquoted name is stored in upper case, and Feast quotes names as they are written"
+    LOOKBACK = "dbt deletes rows and inserts them again in one transaction, and our tests run it"
+    ERROR = "error('text') ends a statement, but only where the condition before it holds"
+    WIDE_DESCRIBE = "one query describes many tables, at a fifth of the cost of a query per table"
+    COPIED = "Feast reads a Parquet copy of each feature table"
+    ZONED_TIMES = "Feast compares times with a zone, and a time without one is in the session's zone"
+    ZONED_MOMENTS = "the same for a row's own moments; sessions may have any zone, so UTC is named: AT TIME ZONE 'UTC'"
 
 
 COMMON = frozenset(
@@ -41,23 +41,23 @@ COMMON = frozenset(
         Capability.APPROXIMATE_PERCENTILES,
     }
 )
-"""What most engines can, and what is taken to be so of an engine that has no value here."""
+"""What most engines can do; assumed for an engine that has no value here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
     """One kind of database.
 
-    `name` is dbt's, of its adapter; `dialect` is sqlglot's, of its SQL.
-    `rewrites` make a lowered SELECT one that the engine takes, in this order.
-    `longest_name` is in bytes. `unscaled_types` are those that dbt's catalog lists without their scale, so that their
-    values may have fractions. `model_config` is what the dbt config of a feature table has besides, Python by name.
-    `address` names the settings of dbt's target that tell the database from others, for OpenLineage.
-    `utc_hint` says how dbt's sessions are kept in UTC.
+    `name` is the name of dbt's adapter, `dialect` sqlglot's name of the SQL.
+    `rewrites` adapt a lowered SELECT to the engine, in this order.
+    `longest_name` is in bytes. `unscaled_types` are listed in dbt's catalog without their scale: their values may have
+    fractions. `model_config` is added to the dbt config of a feature table, as Python text by name.
+    `address` names the settings of dbt's target that identify the database, for OpenLineage.
+    `utc_hint` says how to keep dbt's sessions in UTC.
 
     These take a target of dbt's profile and the project's folder. `connect` opens the database; None where gemel only
-    writes for it. `uri` names it for SQLAlchemy, without a password. `read_only` are settings with which dbt can only
-    read it, or another file instead; None where there are none.
+    writes SQL for it. `uri` is SQLAlchemy's URI without a password. `read_only` returns settings that let dbt read the
+    database, or another file instead, and never write; None where the engine has no such settings.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which engine a name stands for. A file is imported when its engine is looked up."""
+"""Engines by name. The file of an engine is imported when the engine is looked up."""
 
 from importlib import import_module
 
@@ -18,18 +18,18 @@ NAMES = (
     "trino",
     "clickhouse",
 )
-"""Engines with a file of their own, each named as dbt's adapter, the dialect and, in capitals, the value in it."""
+"""Engines with a file of their own. The name is dbt's adapter, the dialect, the file and, in capitals, the value."""
 
 
 def by_dialect(dialect: str) -> Engine:
-    """The engine that speaks one of sqlglot's dialects: with what most engines can, where nothing is noted of it."""
-    engine = _noted(dialect) or next((each for each in _others() if each.dialect == dialect), None)
+    """The engine of one of sqlglot's dialects. One without a value here has the capabilities of most engines."""
+    engine = _import_engine(dialect) or next((each for each in _others() if each.dialect == dialect), None)
     return engine or Engine(dialect, dialect)
 
 
 def by_adapter(adapter: str) -> Engine:
-    """The engine of a dbt adapter. One that sqlglot has never heard of is taken to speak as DuckDB does."""
-    engine = _noted(adapter) or next((each for each in _others() if each.name == adapter), None)
+    """The engine of a dbt adapter. An adapter without a dialect in sqlglot is assumed to take DuckDB's SQL."""
+    engine = _import_engine(adapter) or next((each for each in _others() if each.name == adapter), None)
     if engine is not None:
         return engine
     if Dialect.get(adapter):
@@ -39,11 +39,11 @@ def by_adapter(adapter: str) -> Engine:
 
 
 def every() -> tuple[Engine, ...]:
-    """All engines of which something is noted."""
-    return (*(engine for name in NAMES if (engine := _noted(name))), *_others())
+    """All engines that have a value here."""
+    return (*(engine for name in NAMES if (engine := _import_engine(name))), *_others())
 
 
-def _noted(name: str) -> Engine | None:
+def _import_engine(name: str) -> Engine | None:
     if name not in NAMES:
         return None
     engine: Engine = getattr(import_module(f"gemel.engines.{name}"), name.upper())

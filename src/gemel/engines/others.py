@@ -1,4 +1,4 @@
-"""Engines of which only their SQL is noted, and that nobody here has run."""
+"""Engines that only have a description of their SQL, and that we have never run."""
 
 from dataclasses import replace
 

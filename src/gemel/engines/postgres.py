@@ -21,21 +21,21 @@ def _connect(target: "Target", _: Path) -> "Warehouse":
 
 
 def _uri(target: "Target", _: Path) -> str:
-    given = target.rendered()
-    return f"postgresql://{given.get('user')}@{given.get('host')}:{given.get('port', 5432)}/{target.database}"
+    settings = target.rendered()
+    return f"postgresql://{settings.get('user')}@{settings.get('host')}:{settings.get('port', 5432)}/{target.database}"
 
 
-def _store(given: TargetSettings) -> Settings:
+def _store(settings: TargetSettings) -> Settings:
     return {
         "type": "postgres",
-        "host": given.plain("host"),
-        "port": int(given.get("port") or 5432),
-        "database": given.plain("dbname", "database"),
-        "db_schema": given.get("schema") or "public",
-        "user": given.plain("user"),
-        "password": given.secret("password", "pass"),
-        # Feast's own default refuses a server without TLS, where dbt's takes it if it is there.
-        "sslmode": given.get("sslmode") or "prefer",
+        "host": settings.plain("host"),
+        "port": int(settings.get("port") or 5432),
+        "database": settings.plain("dbname", "database"),
+        "db_schema": settings.get("schema") or "public",
+        "user": settings.plain("user"),
+        "password": settings.secret("password", "pass"),
+        # Feast's default refuses a server without TLS; dbt's default uses TLS where the server offers it.
+        "sslmode": settings.get("sslmode") or "prefer",
     }
 
 
@@ -52,7 +52,7 @@ def whole_part(node: exp.Expr) -> exp.Expr:
 
 @each_node
 def bare_series(node: exp.Expr) -> exp.Expr:
-    """A set among the outputs makes a row of each of its members."""
+    """A function that returns a set makes one row of each member where it is among the outputs."""
     return node.this if isinstance(node, exp.Explode) and isinstance(node.this, exp.GenerateSeries) else node
 
 
@@ -68,7 +68,7 @@ POSTGRES = Engine(
         Capability.ZONED_MOMENTS,
     },
     rewrites=(asof_to_join, unzoned_truncation, whole_part, bare_series, type_nulls),
-    longest_name=63,  # longer names are cut off, and nobody is told
+    longest_name=63,  # longer names are cut off without a warning
     address=("host", "port"),
     feast=FeastStore("PostgreSQLSource", f"{CONTRIB}.postgres_offline_store.postgres_source", in_sql, _store),
     utc_hint="have dbt's role start in UTC (`ALTER ROLE ... SET timezone = 'UTC'`)",

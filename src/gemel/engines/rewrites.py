@@ -1,6 +1,6 @@
-"""Rewrites of a lowered SELECT that several engines need. Each has the same rows, and changes the tree in place.
+"""Rewrites of a lowered SELECT that several engines need. Each keeps the rows, and changes the tree in place.
 
-A rewrite that one engine alone needs stands in that engine's file.
+A rewrite that only one engine needs is in that engine's file.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ Rewrite = Callable[[exp.Query], None]
 
 
 def each_node(rewrite: Callable[[exp.Expr], exp.Expr]) -> Rewrite:
-    """The rewrite of a SELECT that rewrites its nodes, each by itself."""
+    """A rewrite of a SELECT that applies `rewrite` to each node."""
 
     @wraps(rewrite)
-    def of_all(select: exp.Query) -> None:
+    def rewrite_all(select: exp.Query) -> None:
         select.transform(rewrite, copy=False)
 
-    return of_all
+    return rewrite_all
 
 
 def asof_to_join(select: exp.Query) -> None:
@@ -29,9 +29,9 @@ def asof_to_join(select: exp.Query) -> None:
 
 
 def _last_before(join: exp.Join) -> None:
-    """`a ASOF JOIN b ON same AND a.t >= b.t` as an ordinary join: each row of b holds until the next one of its kind.
+    """`a ASOF JOIN b ON same AND a.t >= b.t` as an ordinary join: each row of b is valid until the next row of its key.
 
-    Of several rows of b at one time one is taken, as by ASOF: the others hold for no time at all.
+    If b has several rows at one time, one of them joins, as with ASOF: the others are valid for no time at all.
     """
     table = join.this
     alias = table.alias_or_name
@@ -39,7 +39,7 @@ def _last_before(join: exp.Join) -> None:
     conditions = list(on.flatten()) if isinstance(on, exp.And) else [on]
     [order] = [each for each in conditions if isinstance(each, exp.GT | exp.GTE | exp.LT | exp.LTE)]
     theirs, ours = (order.expression, order.this) if _is_of(order.expression, alias) else (order.this, order.expression)
-    # `ours >= theirs`, whichever way round it is written: the earlier ones of theirs fit, the last of them is wanted.
+    # `ours >= theirs`, in whichever order it is written: the last of the earlier rows of b joins.
     backwards = isinstance(order, exp.GT | exp.GTE) == (theirs is order.expression)
     strict = isinstance(order, exp.GT | exp.LT)
     same = [side for each in conditions for side in (each.this, each.expression) if side is not theirs]
@@ -50,12 +50,12 @@ def _last_before(join: exp.Join) -> None:
         order=exp.Order(expressions=[exp.Ordered(this=theirs.copy(), desc=not backwards, nulls_first=False)]),
     )
     each = exp.select(exp.Column(this=exp.Star(), table=exp.to_identifier(alias)), exp.alias_(following, "following"))
-    found = each.from_(table.copy()).subquery(alias)
+    numbered = each.from_(table.copy()).subquery(alias)
     until = exp.column("following", alias)
     kinds = {(True, False): exp.LT, (True, True): exp.LTE, (False, False): exp.GT, (False, True): exp.GTE}
     before = kinds[backwards, strict](this=ours.copy(), expression=until.copy())
     holds = exp.paren(exp.or_(before, exp.Is(this=until, expression=exp.null())))
-    join.replace(exp.Join(this=found, on=exp.and_(*(each.copy() for each in conditions), holds)))
+    join.replace(exp.Join(this=numbered, on=exp.and_(*(each.copy() for each in conditions), holds)))
 
 
 def _is_of(side: exp.Expr, alias: str) -> bool:
@@ -64,23 +64,23 @@ def _is_of(side: exp.Expr, alias: str) -> bool:
 
 
 def is_true_to_coalesce(select: exp.Query) -> None:
-    """`x IS TRUE` by COALESCE. sqlglot leaves `x` of it, which is not the same where x is NULL."""
+    """`x IS TRUE` as COALESCE. sqlglot writes only `x`, which differs where x is NULL."""
     for node in list(select.find_all(exp.Is))[::-1]:  # inner ones first
         _true_or_not(node)
 
 
 def _true_or_not(node: exp.Is) -> None:
-    """`x IS FALSE` as `COALESCE(NOT x, FALSE)`: it says something of a missing value, too."""
+    """`x IS FALSE` as `COALESCE(NOT x, FALSE)`, which is false, not NULL, for a missing value."""
     if not isinstance(node.expression, exp.Boolean):
         return
     value = node.this if node.expression.this else exp.not_(node.this)
-    known: exp.Expr = exp.Coalesce(this=value, expressions=[exp.false()])
-    node.replace(exp.not_(known) if node.args.get("negate") else known)
+    condition: exp.Expr = exp.Coalesce(this=value, expressions=[exp.false()])
+    node.replace(exp.not_(condition) if node.args.get("negate") else condition)
 
 
 @each_node
 def day_to_moment(node: exp.Expr) -> exp.Expr:
-    """A day as its midnight: for engines where a date compares with no timestamp, or has hours too."""
+    """A day as its midnight, for engines that cannot compare a date with a timestamp, or whose dates have hours."""
     return exp.TimestampTrunc(this=node.this, unit=exp.var("DAY")) if isinstance(node, exp.TsOrDsToDate) else node
 
 
@@ -89,7 +89,7 @@ UNZONED = (exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ)
 
 @each_node
 def unzoned_truncation(node: exp.Expr) -> exp.Expr:
-    """A truncated time is one without a zone, of a date too; a date less an interval is one already.
+    """Truncate to a time without a zone, also from a date; a date minus an interval is such a time already.
 
     Some engines truncate a date to a time with a zone, which depends on the session.
     """
@@ -117,9 +117,9 @@ def filter_to_case(node: exp.Expr) -> exp.Expr:
 
 
 def type_nulls(select: exp.Query) -> None:
-    """In a UNION of three and more, a NULL is given the type of the column that it stands in for.
+    """In a UNION of three or more branches, give each NULL the type of its column.
 
-    Some engines settle the types of a UNION two by two: two NULLs are a text there before a number follows.
+    Some engines determine the types of a UNION pair by pair: two NULLs are text before a number follows.
     """
     for union in list(select.find_all(exp.Union)):
         branches = [] if isinstance(union.parent, exp.Union) else _branches(union)
@@ -128,15 +128,15 @@ def type_nulls(select: exp.Query) -> None:
         written = [branch.copy() for branch in branches]
         outputs = [[each.unalias() for each in branch.selects] for branch in branches]
         for place, values in enumerate(zip(*outputs, strict=True)):
-            told = next((at for at, value in enumerate(values) if not isinstance(value, exp.Null)), None)
-            if told is None:
+            typed = next((at for at, value in enumerate(values) if not isinstance(value, exp.Null)), None)
+            if typed is None:
                 continue
-            rows = written[told].copy().subquery("typed")
-            name = branches[told].selects[place].alias_or_name
-            nothing = exp.select(exp.column(exp.to_identifier(name, quoted=None))).from_(rows).limit(0).subquery()
+            rows = written[typed].copy().subquery("typed")
+            name = branches[typed].selects[place].alias_or_name
+            typed_null = exp.select(exp.column(exp.to_identifier(name, quoted=None))).from_(rows).limit(0).subquery()
             for value in values:
                 if isinstance(value, exp.Null):
-                    value.replace(nothing.copy())
+                    value.replace(typed_null.copy())
 
 
 def _branches(query: exp.Query) -> list[exp.Select]:

@@ -7,30 +7,30 @@ from gemel.engines.rewrites import asof_to_join, each_node, filter_to_case, is_t
 from gemel.engines.stores import FEAST, FeastStore, Settings, TargetSettings, split
 
 
-def _store(given: TargetSettings) -> Settings:
-    login = {"password": given.secret("password")}
-    if given.get("authenticator"):
-        login = {"authenticator": given.get("authenticator")}
-    if given.get("private_key_path"):
+def _store(settings: TargetSettings) -> Settings:
+    login = {"password": settings.secret("password")}
+    if settings.get("authenticator"):
+        login = {"authenticator": settings.get("authenticator")}
+    if settings.get("private_key_path"):
         login = {
-            "private_key": given.get("private_key_path"),
-            "private_key_passphrase": given.secret("private_key_passphrase"),
+            "private_key": settings.get("private_key_path"),
+            "private_key_passphrase": settings.secret("private_key_passphrase"),
         }
     return {
         "type": "snowflake.offline",
-        "account": given.plain("account"),
-        "user": given.plain("user"),
+        "account": settings.plain("account"),
+        "user": settings.plain("user"),
         **login,
-        "role": given.get("role"),
-        "warehouse": given.plain("warehouse"),
-        "database": given.plain("database"),
-        "schema": given.get("schema"),
+        "role": settings.get("role"),
+        "warehouse": settings.plain("warehouse"),
+        "database": settings.plain("database"),
+        "schema": settings.get("schema"),
     }
 
 
 @each_node
 def floating_division(node: exp.Expr) -> exp.Expr:
-    """Whole numbers are divided into decimals of few places: they are made floating first."""
+    """Snowflake divides whole numbers into decimals with few places: cast them to floats first."""
     if isinstance(node, exp.Div):
         return exp.Div(this=exp.cast(node.this, "double"), expression=node.expression, typed=False, safe=False)
     return node

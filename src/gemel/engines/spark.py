@@ -9,10 +9,10 @@ from gemel.engines.stores import CONTRIB, FeastStore, dotted
 
 @each_node
 def within_group(node: exp.Expr) -> exp.Expr:
-    """`PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY x)`, by a name that sqlglot does not know: of the one that it knows
-    it makes PERCENTILE_APPROX, another number."""
+    """`PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY x)` as an anonymous function: sqlglot would write
+    PERCENTILE_APPROX, which returns another number."""
     if isinstance(node, exp.PercentileCont | exp.PercentileDisc) and node.args.get("expression"):
-        # Values that are not there are passed over; as first they go unsaid, and Spark takes no more.
+        # NULLs are ignored. NULLS FIRST is Spark's default, so sqlglot omits it; Spark accepts no null ordering here.
         order = exp.Order(expressions=[exp.Ordered(this=node.this, nulls_first=True)])
         function = exp.Anonymous(this=node.sql_name(), expressions=[node.expression])
         return exp.WithinGroup(this=function, expression=order)
@@ -28,7 +28,7 @@ SPARK = Engine(
         "SparkSource",
         f"{CONTRIB}.spark_offline_store.spark_source",
         dotted,
-        # Spark's times have no zone of their own: they are shown by the session's.
+        # Spark's times have no zone of their own: they are shown in the session's.
         lambda _: {"type": "spark", "spark_conf": {"spark.sql.session.timeZone": "UTC"}},
     ),
 )

@@ -1,6 +1,6 @@
 """Feast's side of an engine: the source that names a feature table, and the offline store that reads it.
 
-Nothing here imports Feast; what it takes is read in its own `feast.infra.offline_stores`.
+Nothing here imports Feast. The arguments are those of the classes in `feast.infra.offline_stores`.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where dbt builds a feature table, as the engine keeps the names; `sql` is all of them as SQL needs them."""
+    """Where dbt builds a feature table: the names as the engine stores them; `sql` is the full name, quoted for SQL."""
 
     database: str
     schema: str
@@ -29,10 +29,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class FeastStore:
-    """The class of the Feast source and the module that has it.
+    """The class of the Feast source, and its module.
 
-    `arguments` tell the source which table it is, as Python text. `settings` tell `feature_store.yaml` how to reach the
-    database, from the target of dbt's profile.
+    `arguments` name the table for the source, as Python text. `settings` are the offline store of
+    `feature_store.yaml`: how to reach the database, from the target of dbt's profile.
     """
 
     source: str
@@ -42,7 +42,7 @@ class FeastStore:
 
 
 class TargetSettings:
-    """The settings of a target, for a file that is committed: plain ones as they are, secrets as `${VARIABLE}`."""
+    """The settings of a target for a committed file: plain settings as they are, secrets as `${VARIABLE}`."""
 
     def __init__(self, target: "Target | None", adapter: str) -> None:
         self._target = target
@@ -50,32 +50,32 @@ class TargetSettings:
         self._prefix = adapter.upper()
 
     def get(self, *names: str) -> Any:
-        """The first of these settings that there is; None without any."""
+        """The first of these settings that has a value; None if none has."""
         return next((self._settings[name] for name in names if self._settings.get(name) not in (None, "")), None)
 
     def plain(self, *names: str) -> Any:
-        """As `get`; a variable to be filled in where the profile does not say it."""
+        """As `get`; a variable to fill in where the profile has no value."""
         value = self.get(*names)
         return value if value is not None else f"${{{self._prefix}_{names[0].upper()}}}"
 
     def secret(self, *names: str) -> str:
-        """The variable that the profile takes it from, or one to be set."""
+        """The environment variable that the profile reads, or one to set."""
         variables = [self._target.variable(name) for name in names] if self._target else []
         return f"${{{next(filter(None, variables), f'{self._prefix}_{names[0].upper()}')}}}"
 
 
 def in_sql(table: Table) -> Arguments:
-    """All names in one text, with the quotes that SQL needs."""
+    """The full name as one string, quoted as SQL requires."""
     return {"table": repr(table.sql) if '"' in table.sql else f'"{table.sql}"'}
 
 
 def dotted(table: Table) -> Arguments:
-    """All names in one text, without quotes."""
+    """The full name as one string, without quotes."""
     return quoted(table=".".join(filter(None, (table.database, table.schema, table.name))))
 
 
 def split(table: Table) -> Arguments:
-    """Each name as an argument of its own."""
+    """Each part of the name as its own argument."""
     return quoted(database=table.database, schema=table.schema, table=table.name)
 
 

@@ -7,16 +7,16 @@ from gemel.engines.rewrites import asof_to_join, each_node, is_true_to_coalesce
 from gemel.engines.stores import CONTRIB, FeastStore, Settings, TargetSettings, in_sql
 
 
-def _store(given: TargetSettings) -> Settings:
+def _store(settings: TargetSettings) -> Settings:
     return {
         "type": "trino",
-        "host": given.plain("host"),
-        "port": int(given.get("port") or 8080),
-        "catalog": given.plain("database"),
-        "user": given.plain("user"),
-        "http-scheme": given.get("http_scheme") or "http",
-        "connector": {"type": given.plain("connector")},
-        "dataset": given.get("schema"),
+        "host": settings.plain("host"),
+        "port": int(settings.get("port") or 8080),
+        "catalog": settings.plain("database"),
+        "user": settings.plain("user"),
+        "http-scheme": settings.get("http_scheme") or "http",
+        "connector": {"type": settings.plain("connector")},
+        "dataset": settings.get("schema"),
     }
 
 

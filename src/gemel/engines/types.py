@@ -1,4 +1,4 @@
-"""Types in an engine's words, and in DuckDB's, in which rules and features name them."""
+"""Type names of an engine, and DuckDB's, which rules and features use."""
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -7,11 +7,11 @@ from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Engine
 
 DECIMAL = "DECIMAL(38, 9)"
-"""What a number may be whose scale nobody says."""
+"""The type of a number whose scale is unknown."""
 
 
 def engine_type(type_: str, engine: Engine) -> str:
-    """A type of DuckDB's in the engine's words; as it is where there are none."""
+    """The engine's name of a DuckDB type; unchanged if there is none."""
     if engine.dialect == DIALECT:
         return type_
     try:
@@ -21,7 +21,7 @@ def engine_type(type_: str, engine: Engine) -> str:
 
 
 def duckdb_type(type_: str, engine: Engine) -> str | None:
-    """A type of the engine's in DuckDB's words; None where there are none."""
+    """DuckDB's name of an engine's type; None if there is none."""
     if type_.upper() in engine.unscaled_types:
         return DECIMAL
     try:

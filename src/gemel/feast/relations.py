@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from gemel.engines.connections.duckdb import translated
+from gemel.engines.connections.duckdb import translate_errors
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, WarehouseError, did_you_mean
 
@@ -54,7 +54,7 @@ def opened(database: Path | None, *, write: bool = False) -> "Iterator[duckdb.Du
     }
     connection = duckdb.connect(":memory:", config=config)
     try:
-        with translated():
+        with translate_errors():
             if database is not None:
                 if not database.is_file() and not write:
                     raise WarehouseError(
@@ -71,14 +71,14 @@ def opened(database: Path | None, *, write: bool = False) -> "Iterator[duckdb.Du
 
 
 def run(connection: "duckdb.DuckDBPyConnection", select: exp.Expr) -> "pyarrow.Table":
-    with translated():
+    with translate_errors():
         return connection.sql(select.sql(DIALECT)).to_arrow_table()
 
 
 def described(connection: "duckdb.DuckDBPyConnection", relation: Relation) -> dict[str, str]:
     """The columns and DuckDB's types of them."""
     select = exp.select("*").from_(aliased(relation.tree, "source"))
-    with translated():
+    with translate_errors():
         return {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {select.sql(DIALECT)}").fetchall()}
 
 

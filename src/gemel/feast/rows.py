@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from feast.errors import EntityTimestampInferenceException, FeastEntityDFMissingColumnsError
 
-from gemel.engines.connections.duckdb import translated
+from gemel.engines.connections.duckdb import translate_errors
 from gemel.errors import BridgeError
 from gemel.feast.joins import MOMENT, NANOS, ROW
 from gemel.feast.relations import opened
@@ -70,7 +70,7 @@ def from_frame(frame: "pandas.DataFrame") -> EntityRows:
 
 def from_sql(query: str, database: Path | None) -> EntityRows:
     """The rows of the query, in its order. Raises WarehouseError for what DuckDB says of it."""
-    with opened(database) as connection, translated():
+    with opened(database) as connection, translate_errors():
         return entity_rows(connection.sql(query).to_arrow_table())
 
 

@@ -11,7 +11,7 @@ from feast.infra.offline_stores.file_source import FileLoggingDestination, FileS
 from feast.repo_config import RepoConfig
 from sqlglot import exp
 
-from gemel.engines.connections.duckdb import translated
+from gemel.engines.connections.duckdb import translate_errors
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
 from gemel.feast.relations import opened
@@ -69,7 +69,7 @@ def _write_table(
     relation = relation_of(target, config)
     place = relation.tree.sql(DIALECT)
     batch = exp.select("*").from_(BATCH).sql(DIALECT)
-    with opened(relation.database, write=True) as connection, translated():
+    with opened(relation.database, write=True) as connection, translate_errors():
         connection.register(BATCH, table)
         if not replace:
             connection.execute(f"INSERT INTO {place} BY NAME {batch}")

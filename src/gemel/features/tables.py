@@ -27,7 +27,7 @@ from gemel.features.shapes import moment_sql, moment_type, refuse_unkept, shaped
 from gemel.features.times import UNTIL, timestamp
 from gemel.features.types import TYPES
 from gemel.files import DATA as DATA
-from gemel.files import plain, to_yaml, told_apart
+from gemel.files import plain, to_yaml, unique_key
 from gemel.spec.manifest import Relation
 from gemel.spec.project import DbtProject, call
 from gemel.spec.time import Window
@@ -270,7 +270,7 @@ def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dic
     unique = {
         "unique": {
             "name": f"{view.name}_has_one_row_for_each_moment",
-            "arguments": {"column_name": told_apart((*view.entities, MOMENT), engine)},
+            "arguments": {"column_name": unique_key((*view.entities, MOMENT), engine)},
         }
     }
     return {

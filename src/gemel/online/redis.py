@@ -50,7 +50,7 @@ class Redis:
         self._keep(view.name, begun)
         wanted: set[bytes] = set()
         waiting = done = 0
-        with self._translated():
+        with self._translate_errors():
             for batch in rows.batches:
                 keys = [key + self._project for key in batch.keys]
                 if self.store.scan:
@@ -132,7 +132,7 @@ class Redis:
         return end is not None and key[end:] == self._project
 
     def _ask(self, commands: Sequence[Sequence[bytes]]) -> list[Any]:
-        with self._translated():
+        with self._translate_errors():
             self._send([_bulks(command) for command in commands])
             return self._receive(len(commands))
 
@@ -184,7 +184,7 @@ class Redis:
         return self._wire
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -100,12 +100,12 @@ class Sqlite:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         """The connection, None without a file: to look must not make one."""
-        with self._translated():
+        with self._translate_errors():
             yield self._open() if self._connection is not None or self.store.path.is_file() else None
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._translated():
+        with self._translate_errors():
             self.store.path.parent.mkdir(parents=True, exist_ok=True)
             con = self._open()
             try:
@@ -121,7 +121,7 @@ class Sqlite:
         return self._connection
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:

@@ -1,1 +1,1 @@
-"""Connections to where the data is; every result is Arrow."""
+"""Connections to the databases; every result is available as Arrow."""

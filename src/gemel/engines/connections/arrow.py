@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def arrow_array(values: list[Any], kind: str) -> "pyarrow.Array[Any]":
-    """A column's values, of a type in DuckDB's words; what has no type of its own in Arrow is told as text."""
+    """A column's values as Arrow, from a DuckDB type; values of a type that Arrow does not have become text."""
     import pyarrow as pa
 
     sized = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind)

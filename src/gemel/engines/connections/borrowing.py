@@ -1,6 +1,6 @@
-"""A DuckDB beside a server: tables are copied into it when SQL first names them, and are gone with it.
+"""A DuckDB beside a server. A table is copied into it when SQL first names it, and disappears with it.
 
-What is made of features (training sets) is made in one place so, whatever the warehouse.
+Training sets are thus built in one place, whatever the warehouse.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp, parse_one
 
 from gemel.engines.connections.arrow import arrow_array
-from gemel.engines.connections.duckdb import Scratch, translated
+from gemel.engines.connections.duckdb import Scratch, translate_errors
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
     from gemel.engines.connections.postgres import Warehouse
 
-UNSURE = {"UNKNOWN": "VARCHAR", "DECIMAL": "DOUBLE", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP"}
-"""Types that DuckDB does not have: any other, and decimals of as many digits as each number needs. Times with a zone
-are UTC."""
+REPLACED_TYPES = {"UNKNOWN": "VARCHAR", "DECIMAL": "DOUBLE", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP"}
+"""DuckDB has no type for a decimal without a fixed scale, nor for the types that gemel does not know. Times with a zone
+become times in UTC."""
 
 
 def borrow(lender: "Warehouse", database: str, temp: Path) -> "Borrower":
-    """Tables of `lender` under the name of its database, kept in the folder `temp`."""
+    """A DuckDB for the tables of `lender`, under the name of its database, in the folder `temp`."""
     import duckdb
 
     safe: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
     connection = duckdb.connect(config={**safe, "temp_directory": str(temp)})
-    with translated():
+    with translate_errors():
         connection.execute(f"ATTACH {_literal(str(temp / 'borrowed.duckdb'))} AS {_name(database)}")
         connection.execute(f"USE {_name(database)}")
     return Borrower(connection, lender, database)
 
 
 class Borrower(Scratch):
-    """As Scratch, over tables that are fetched when they are first named."""
+    """A Scratch over tables that are fetched when SQL first names them."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class Borrower(Scratch):
         super().__init__(connection)
         self._lender = lender
         self._database = database
-        self._has: set[str] = set() if fetched is None else fetched
+        self._copied: set[str] = set() if fetched is None else fetched
 
     def beside(self) -> "Borrower":
-        """Another one over the same copies, with tables of its own, to be closed before this one."""
-        with translated():
+        """Another Borrower over the same copies, with tables of its own. Close it before this one."""
+        with translate_errors():
             connection = self._connection.cursor()
             connection.execute(f"USE {_name(self._database)}")
-        return Borrower(connection, self._lender, self._database, self._has)
+        return Borrower(connection, self._lender, self._database, self._copied)
 
     def make(self, table: str, sql: str) -> int:
         return super().make(table, self._fetched(sql))
@@ -70,20 +70,22 @@ class Borrower(Scratch):
         return super().stream(self._fetched(sql), size=size)
 
     def _fetched(self, sql: str) -> str:
-        """The SQL, once every table of the server's that it names is here."""
+        """Copy every table of the server that the SQL names; return the SQL."""
         for table in parse_one(sql, dialect="duckdb").find_all(exp.Table):
             if table.db and table.catalog != "temp":
                 plain = exp.Table(this=table.this, db=table.args["db"]).sql("postgres", identify=True)
-                if plain not in self._has:
+                if plain not in self._copied:
                     self._fetch(plain, table.db)
-                    self._has.add(plain)
+                    self._copied.add(plain)
         return sql
 
     def _fetch(self, table: str, schema: str) -> None:
         import pyarrow
 
-        described = [(name, UNSURE.get(kind, kind)) for name, kind in self._lender.describe(f"SELECT * FROM {table}")]
-        with translated():
+        described = [
+            (name, REPLACED_TYPES.get(kind, kind)) for name, kind in self._lender.describe(f"SELECT * FROM {table}")
+        ]
+        with translate_errors():
             self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_name(schema)}")
             columns = ", ".join(f"{_name(name)} {kind}" for name, kind in described)
             self._connection.execute(f"CREATE TABLE {table} ({columns})")
@@ -92,7 +94,7 @@ class Borrower(Scratch):
             columns_ = zip(*rows, strict=True)
             arrays = [arrow_array(list(values), kind) for values, (_, kind) in zip(columns_, described, strict=True)]
             batch = pyarrow.Table.from_arrays(arrays, names=names)
-            with translated():
+            with translate_errors():
                 self._connection.register("fetched", batch)
                 self._connection.execute(f"INSERT INTO {table} SELECT * FROM fetched")
                 self._connection.unregister("fetched")

@@ -1,12 +1,12 @@
-"""A DuckDB file, opened to be read and never written. DuckDB's own errors become ours here and nowhere else.
+"""A DuckDB file, opened for reading only. DuckDB's errors become ours here and nowhere else.
 
 The file is attached to an in-memory connection under the name that the project's SQL uses for it. A copy of
-gemel.duckdb called backup.duckdb thus still answers: the views inside it say `gemel.main.flights`.
+gemel.duckdb named backup.duckdb can thus be queried too, although its views refer to `gemel.main.flights`.
 
-What keeps a question from doing harm: every file is attached READ_ONLY, names in SQL never resolve to Python
-variables, no extension is downloaded, and the configuration is locked. Access to other files stays open,
-because staging views over parquet and s3 are how many projects start and nothing tells where those files are;
-that no user's text reaches a FROM clause is the compiler's promise.
+These keep a query from doing harm: every file is attached READ_ONLY, names in SQL never resolve to Python
+variables, no extension is downloaded, and the configuration is locked. Access to other files stays open:
+many projects start with staging views over Parquet files and S3, and nothing lists those files. The compiler
+guarantees that no user's text reaches a FROM clause.
 """
 
 import re
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OF_OTHER_TYPES = "a column, or a value in a filter, is of another type than what it is compared or computed with"
+TYPE_MISMATCH = "a column, or a value in a filter, has another type than the value it is compared or combined with"
 
 
 class Warehouse:
-    """The databases of one profile, or of an open connection. Nothing is opened before the first question.
+    """The databases of one profile, or of an open connection. Nothing is opened before the first query.
 
-    A connection stays its owner's: it is asked through cursors, in its own schema, and never closed. What only it
-    sees (temporary tables, registered frames) a cursor does not.
+    A connection that the caller opened is queried through cursors, in its own schema, and never closed. A cursor does
+    not see the temporary tables and registered data frames of the connection.
     """
 
     dialect = "duckdb"
@@ -46,36 +46,36 @@ class Warehouse:
         self._lent = connection is not None
 
     def run(self, sql: str) -> "Result":
-        """The rows of `sql`: bound now, run when they are asked for.
+        """The result of `sql`, which is bound now and run when its rows are requested.
 
         Raises WarehouseError: G401-G403 for the file, G405-G407 for the SQL.
         """
-        with translated(self.profile):
+        with translate_errors(self.profile):
             return Result(self._cursor(), sql)
 
     def batches(self, sql: str, *, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
-        """The rows, some at a time, of a result that need not fit into memory."""
-        with translated(self.profile):
+        """The rows in batches, of a result that need not fit into memory."""
+        with translate_errors(self.profile):
             cursor = self._cursor().execute(sql)
             while rows := cursor.fetchmany(size):
                 yield rows
 
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
-        """The columns that `sql` would have: `(("revenue", "DECIMAL(38,2)"),)`. It is bound, and not run."""
-        with translated(self.profile):
+        """The columns of `sql`, which is bound and not run: `(("revenue", "DECIMAL(38,2)"),)`."""
+        with translate_errors(self.profile):
             described = self._cursor().execute(f"DESCRIBE {sql}").fetchall()
         return tuple((str(name), str(kind)) for name, kind, *_ in described)
 
     def catalogs(self) -> frozenset[str]:
-        """The database names that SQL can use here. Known from the profile, without opening anything."""
+        """The database names that SQL can use here. A profile's names are read without opening anything."""
         if not self._lent:
             return self.profile.catalogs
-        with translated():
+        with translate_errors():
             named = self._cursor().execute("SELECT database_name FROM duckdb_databases() WHERE NOT internal").fetchall()
         return frozenset(str(name) for (name,) in named)
 
     def zone(self, target: Target | None) -> str:
-        """The time zone that the profile says; dbt's sessions are in the machine's otherwise."""
+        """The time zone that the profile sets, or "": dbt's sessions are then in the machine's zone."""
         settings = target.rendered().get("settings") if target else None
         named = settings.items() if isinstance(settings, dict) else ()
         return next((str(value) for name, value in named if str(name).lower() == "timezone"), "")
@@ -86,11 +86,11 @@ class Warehouse:
             self._connection = None
 
     def scratch(self, temp: Path) -> "Scratch":
-        """A connection to make tables in; what does not fit into memory goes into the folder `temp`.
+        """A connection in which tables can be made; what does not fit into memory goes into the folder `temp`.
 
-        The warehouse is closed for it, as a file can be open in one way only, and opens again when it is asked.
+        This closes the warehouse, as a file can be open in one mode only; the next query opens it again.
         """
-        with translated(self.profile):
+        with translate_errors(self.profile):
             if self._lent:
                 return Scratch(self._cursor())
             self.close()
@@ -100,7 +100,7 @@ class Warehouse:
             return Scratch(connection)
 
     def scratches(self) -> AbstractContextManager[Callable[[Path], "Scratch"]]:
-        """Nothing is copied for them: each is one by itself."""
+        """Opens independent scratches: nothing has to be copied for them."""
         return nullcontext(self.scratch)
 
     def __enter__(self) -> "Warehouse":
@@ -122,7 +122,7 @@ class Warehouse:
 
 
 class Result:
-    """The answer to one SQL text, run when it is first asked for, and again for each further form."""
+    """The result of one SQL text. It is run when rows are first requested, and again for each further form."""
 
     def __init__(self, cursor: "duckdb.DuckDBPyConnection", sql: str) -> None:
         self._cursor = cursor
@@ -152,59 +152,59 @@ class Result:
 
 
 def open_empty(temp: Path | None, memory: str | None) -> "Scratch":
-    """A DuckDB over nothing. What does not fit into `memory` goes into the folder `temp`."""
+    """An empty DuckDB. What does not fit into `memory` goes into the folder `temp`."""
     import duckdb
 
-    given = {"temp_directory": str(temp) if temp else None, "memory_limit": memory}
-    config: dict[str, Any] = {**_SAFE, **{name: value for name, value in given.items() if value is not None}}
-    with translated():
+    settings = {"temp_directory": str(temp) if temp else None, "memory_limit": memory}
+    config: dict[str, Any] = {**_SAFE, **{name: value for name, value in settings.items() if value is not None}}
+    with translate_errors():
         return Scratch(duckdb.connect(config=config))
 
 
 class Scratch:
-    """A connection of its own to the same databases, in which tables can be made. They are gone when it is closed.
+    """A separate connection to the same databases, in which tables can be made. Closing it removes them.
 
-    What no longer fits into memory goes into a folder; see Warehouse.scratch.
+    What does not fit into memory goes into a folder; see Warehouse.scratch.
     """
 
     def __init__(self, connection: "duckdb.DuckDBPyConnection") -> None:
         self._connection = connection
 
     def make(self, table: str, sql: str) -> int:
-        """The rows of `sql` as `temp.main.<table>`; how many. Raises WarehouseError."""
-        made = f"CREATE TEMP TABLE {_quoted(table)} AS {sql}"
-        return int(_interruptible(self._connection, lambda: self._connection.execute(made).fetchall())[0][0])
+        """Store the rows of `sql` as `temp.main.<table>`; return their number. Raises WarehouseError."""
+        statement = f"CREATE TEMP TABLE {_quoted(table)} AS {sql}"
+        return int(_interruptible(self._connection, lambda: self._connection.execute(statement).fetchall())[0][0])
 
     def drop(self, table: str) -> None:
-        """Forget a table that was made."""
-        with translated():
+        """Drop a table that `make` or `take` stored."""
+        with translate_errors():
             self._connection.execute(f"DROP TABLE temp.main.{_quoted(table)}")
 
     def threads(self) -> int:
-        """How many there are for a query."""
+        """The number of threads of a query."""
         return int(self.rows("SELECT current_setting('threads')")[0][0])
 
     def take(self, table: str, rows: "pyarrow.RecordBatchReader") -> int:
-        """Rows of Arrow as `temp.main.<table>`; how many."""
-        self._connection.register(f"{table}_given", rows)
-        count = self.make(table, f"SELECT * FROM {_quoted(f'{table}_given')}")
-        self._connection.unregister(f"{table}_given")
+        """Store Arrow rows as `temp.main.<table>`; return their number."""
+        self._connection.register(f"{table}_rows", rows)
+        count = self.make(table, f"SELECT * FROM {_quoted(f'{table}_rows')}")
+        self._connection.unregister(f"{table}_rows")
         return count
 
     def declare(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
-        """An empty table with columns of these types."""
+        """Create an empty table with columns of these types."""
         typed = ", ".join(f"{_quoted(name)} {kind}" for name, kind in columns.items())
-        with translated():
+        with translate_errors():
             self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
             self._connection.execute(f"CREATE TABLE {_quoted(schema)}.{_quoted(table)} ({typed})")
 
     def register(self, table: str, rows: "pyarrow.Table") -> None:
-        """An Arrow table under a name, where it is."""
+        """Register an Arrow table under a name, without copying it."""
         self._connection.register(table, rows)
 
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
         """As Warehouse.describe."""
-        with translated():
+        with translate_errors():
             described = self._connection.execute(f"DESCRIBE {sql}").fetchall()
         return tuple((str(name), str(kind)) for name, kind, *_ in described)
 
@@ -217,15 +217,15 @@ class Scratch:
         return _interruptible(self._connection, lambda: self._connection.sql(sql).to_arrow_table())
 
     def stream(self, sql: str, *, size: int) -> tuple["pyarrow.Schema", Iterator["pyarrow.RecordBatch"]]:
-        """The rows in batches of `size`, one result at a time."""
+        """The schema, and the rows in batches of `size`. Only one result can be open at a time."""
         reader = _interruptible(self._connection, lambda: self._connection.sql(sql).to_arrow_reader(size))
         return reader.schema, _batches(self._connection, reader)
 
     def is_select(self, sql: str) -> bool:
-        """Whether it is one statement, and that a SELECT. Raises WarehouseError where it is no SQL."""
+        """Whether the text is one statement, a SELECT. Raises WarehouseError if it is not SQL."""
         import duckdb
 
-        with translated():
+        with translate_errors():
             statements = self._connection.extract_statements(sql)
         return [statement.type for statement in statements] == [duckdb.StatementType.SELECT]
 
@@ -240,11 +240,11 @@ class Scratch:
 
 
 def installed(package: str, hint: str | None = None) -> Any:
-    """A package that not everybody needs. Raises WarehouseError (G408) where it is not there."""
+    """Import an optional package. Raises WarehouseError (G408) if it is not installed."""
     try:
         return import_module(package)
     except ImportError:
-        hint = hint or f"pip install {package}, or take .arrow() or .rows()"
+        hint = hint or f"pip install {package}, or use .arrow() or .rows()"
         raise WarehouseError("G408", f"{package} is not installed", hint=hint) from None
 
 
@@ -264,7 +264,7 @@ def _batches(
 
 
 def _interruptible(connection: "duckdb.DuckDBPyConnection", work: Callable[[], T]) -> T:
-    """Do the work in a thread, so that Ctrl-C reaches us, and through us the engine."""
+    """Do the work in a thread: Ctrl-C then reaches this thread, which interrupts the engine."""
     outcome: Future[T] = Future()
 
     def run() -> None:
@@ -275,7 +275,7 @@ def _interruptible(connection: "duckdb.DuckDBPyConnection", work: Callable[[], T
 
     thread = Thread(target=run, daemon=True)
     thread.start()
-    with translated():
+    with translate_errors():
         try:
             answer = outcome.result()
         except KeyboardInterrupt:
@@ -298,7 +298,7 @@ def _connect(profile: Profile, settings: Mapping[str, str] | None = None) -> "du
     connection = duckdb.connect(":memory:", config={**_SAFE, **(settings or {})})
     for extension in profile.extensions:
         connection.load_extension(extension)
-    # Times with a zone are shown and cut in UTC, wherever this runs, unless the profile says otherwise.
+    # Times with a zone are shown and truncated in UTC, wherever this runs, unless the profile sets another zone.
     if not any(name.lower() == "timezone" for name in profile.settings):
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
     for name, value in profile.settings.items():
@@ -315,13 +315,13 @@ def _check_file(path: str, profile: Profile) -> None:
         if not profile.attach:
             raise WarehouseError(
                 "G401",
-                f"target {profile.target!r} keeps its tables in memory: they are gone when dbt ends",
+                f"target {profile.target!r} keeps its tables in memory: they disappear when dbt ends",
                 hint="give the target a `path` in profiles.yml",
             )
     elif "://" not in path and not Path(path).is_file():
         what = "is a directory" if Path(path).is_dir() else "does not exist"
         raise WarehouseError(
-            "G401", f"the DuckDB file {path} {what}", hint="`dbt build` makes it; --database names another one"
+            "G401", f"the DuckDB file {path} {what}", hint="create it with `dbt build`, or name another with --database"
         )
 
 
@@ -334,7 +334,7 @@ def _literal(text: str) -> str:
 
 
 @contextmanager
-def translated(profile: Profile | None = None) -> Iterator[None]:
+def translate_errors(profile: Profile | None = None) -> Iterator[None]:
     import duckdb
 
     try:
@@ -355,31 +355,32 @@ def _error(error: "duckdb.Error", profile: Profile | None) -> WarehouseError:
         who = f"process {holder[1]}" if holder else "another connection"
         return WarehouseError(
             "G403",
-            f"the database is being written to by {who}: {profile.path if profile else first}",
-            hint="wait for it to end (a dbt build?), or close it",
+            f"{who} is writing to the database: {profile.path if profile else first}",
+            hint="wait for it to end (is it a dbt build?), or close it",
         )
     if "not a valid DuckDB database" in message or "newer version" in message or "Serialization" in message:
-        return WarehouseError("G402", first, hint="is it made by another version of DuckDB, or no DuckDB file at all?")
+        hint = "was the file written by another version of DuckDB, or is it not a DuckDB file?"
+        return WarehouseError("G402", first, hint=hint)
     match error:
         case duckdb.CatalogException():
             return WarehouseError(
-                "G405", first, hint=hint or "`dbt build` makes the tables; was it run since the models changed?"
+                "G405", first, hint=hint or "`dbt build` creates the tables; was it run since the models changed?"
             )
         case duckdb.BinderException() | duckdb.ParserException():
             return WarehouseError(
                 "G406",
                 first,
-                hint=hint or "the SQL, a filter in it, or a definition; --explain shows it. Was `dbt build` run?",
+                hint=hint or "check the filters and the definitions (--explain prints the SQL), and run `dbt build`",
             )
         case duckdb.ConversionException():
-            return WarehouseError("G407", first, hint=OF_OTHER_TYPES)
+            return WarehouseError("G407", first, hint=TYPE_MISMATCH)
         case duckdb.OutOfMemoryException():
             hint = (
-                "what does not fit into memory goes to the folder for temporary files (TMPDIR), which needs room; "
-                "`settings: {memory_limit: ...}` in profiles.yml says how much fits; fewer `threads` need less"
+                "what does not fit into memory goes to the folder for temporary files (TMPDIR), which needs space; "
+                "`settings: {memory_limit: ...}` in profiles.yml sets the limit; fewer `threads` need less memory"
             )
             return WarehouseError("G407", f"out of memory: {first}", hint=hint)
         case duckdb.IOException():
-            return WarehouseError("G401", first, hint="a file that the database or one of its views reads")
+            return WarehouseError("G401", first, hint="check the files that the database and its views read")
         case _:
             return WarehouseError("G407", first)

@@ -11,7 +11,7 @@ from gemel.errors import Place, WarehouseError
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """Another DuckDB file that the project reads, under the name that its SQL uses."""
+    """Another DuckDB file that the project reads, and the name that its SQL uses for it."""
 
     path: str
     name: str
@@ -19,7 +19,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One target of one profile. `database` is what SQL calls the file: `gemel` for gemel.duckdb."""
+    """One target of one profile. `database` is the name of the file in SQL: `gemel` for gemel.duckdb."""
 
     name: str
     target: str
@@ -34,7 +34,7 @@ class Profile:
 
     @property
     def catalogs(self) -> frozenset[str]:
-        """The database names that exist once connected. A relation in any other one is looked for by schema."""
+        """The database names that exist in a connection. A relation of any other database is named by its schema."""
         return frozenset({self.database, *(each.name for each in self.attach)})
 
 
@@ -43,7 +43,7 @@ def read_files(target: Target, project_dir: Path) -> Profile:
     output, file = target.rendered(), target.file
     path = str(output.get("path") or ":memory:")
     if path.startswith(("md:", "motherduck:")):
-        raise WarehouseError("G404", "MotherDuck cannot be asked for now, only DuckDB files", place=Place(str(file)))
+        raise WarehouseError("G404", "gemel cannot query MotherDuck yet, only DuckDB files", place=Place(str(file)))
     attached = [each for each in _list(output.get("attach")) if isinstance(each, dict) and each.get("path")]
     settings = output.get("settings")
     return Profile(
@@ -67,7 +67,7 @@ def read_files(target: Target, project_dir: Path) -> Profile:
 
 
 def read_only(target: Target, project_dir: Path, file: str | Path | None) -> dict[str, Any]:
-    """Settings of a target with which dbt can only read: its file, or another one, attached to a database in memory."""
+    """Settings of a target that let dbt only read: its file, or another one, is attached to a database in memory."""
     profile = read_files(target, project_dir)
     path = str(file or profile.path)
     if path == ":memory:" or not Path(path).is_file():
@@ -78,7 +78,7 @@ def read_only(target: Target, project_dir: Path, file: str | Path | None) -> dic
 
 
 def resolve_path(path: str, project_dir: Path) -> str:
-    """A relative path is meant from the project, where people run dbt; failing that, from where we stand."""
+    """A relative path starts at the project, where people run dbt; if no file is there, at the current directory."""
     if "://" in path:
         return path
     plain = Path(path).expanduser()

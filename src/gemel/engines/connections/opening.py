@@ -1,4 +1,4 @@
-"""What every warehouse can be asked, and which one a target of dbt's profile names."""
+"""The interface of every warehouse, and the warehouse that a target of dbt's profile names."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Result(Protocol):
-    """The answer to one SQL text, run when it is first asked for."""
+    """The result of one SQL text, which is run when its rows are first requested."""
 
     columns: tuple[str, ...]
     types: tuple[str, ...]
@@ -39,16 +39,16 @@ class Result(Protocol):
 
 
 class Warehouse(Protocol):
-    """The tables of a project. Nothing is opened before the first question; nothing is ever written."""
+    """The tables of a project. Nothing is opened before the first query; nothing is ever written."""
 
     dialect: str
 
     def run(self, sql: str) -> Result:
-        """The rows of `sql`: bound now, run when they are asked for. Raises WarehouseError (G4xx)."""
+        """The result of `sql`, which is bound now and run when its rows are requested. Raises WarehouseError (G4xx)."""
         ...
 
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
-        """The columns that `sql` would have, typed in DuckDB's words. It is bound, and not run."""
+        """The names and DuckDB types of the columns of `sql`, which is bound and not run."""
         ...
 
     def catalogs(self) -> frozenset[str]:
@@ -56,45 +56,45 @@ class Warehouse(Protocol):
         ...
 
     def batches(self, sql: str, *, size: int = ...) -> Iterator[list[tuple[Any, ...]]]:
-        """The rows, some at a time, of a result that need not fit into memory."""
+        """The rows in batches, of a result that need not fit into memory."""
         ...
 
     def scratch(self, temp: Path) -> "Scratch":
-        """A DuckDB in which tables can be made of these; what does not fit into memory goes into the folder `temp`."""
+        """A DuckDB that can derive tables from these; what does not fit into memory goes into the folder `temp`."""
         ...
 
     def scratches(self) -> AbstractContextManager[Callable[[Path], "Scratch"]]:
-        """What opens scratches, one after another; a table that has to be copied for them is copied once for all."""
+        """Opens scratches, one after another. A table that must be copied for them is copied once for all of them."""
         ...
 
     def zone(self, target: Target | None) -> str:
-        """The time zone in which dbt's sessions begin; "" where nobody says it."""
+        """The time zone in which dbt's sessions begin; "" if it is unknown."""
         ...
 
     def close(self) -> None: ...
 
 
 def open_target(target: Target, project_dir: Path) -> Warehouse:
-    """Raises ProjectError (G604) and WarehouseError (G404) where the profile does not name one that can be asked."""
+    """The warehouse of a target. Raises ProjectError (G604), and WarehouseError (G404) if gemel cannot query it."""
     engine = by_adapter(target.kind)
     if engine.connect is None:
-        target.rendered()  # what is wrong there is said first
-        raise _not_asked(target, [each.name for each in every() if each.connect])
+        target.rendered()  # problems of the profile are reported first
+        raise _unsupported(target, [each.name for each in every() if each.connect])
     return engine.connect(target, project_dir)
 
 
-def _not_asked(target: Target, names: Sequence[str]) -> WarehouseError:
+def _unsupported(target: Target, names: Sequence[str]) -> WarehouseError:
     return WarehouseError(
         "G404",
-        f"target {target.name!r} of profile {target.profile!r} is of type {target.kind!r}: only {' and '.join(names)} "
-        "can be asked for now",
+        f"target {target.name!r} of profile {target.profile!r} is of type {target.kind!r}: gemel can query only "
+        f"{' and '.join(names)} for now",
         place=Place(str(target.file)),
         hint="`gemel query --compile` and `gemel generate` still write the SQL for it",
     )
 
 
 def is_utc(warehouse: Warehouse, target: Target | None) -> bool:
-    """Whether dbt's sessions are surely in UTC."""
+    """Whether dbt's sessions are certain to be in UTC."""
     try:
         return warehouse.zone(target).upper() in _UTC
     except GemelError:

@@ -1,6 +1,6 @@
-"""A PostgreSQL server, asked in sessions that cannot write. psycopg's errors become ours here and nowhere else.
+"""A PostgreSQL server, queried in read-only sessions. psycopg's errors become ours here and nowhere else.
 
-Times with a zone are shown in UTC, whatever the server's own zone is.
+Times with a zone are shown in UTC, whatever the server's zone is.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gemel.dbt.profile import Target
 from gemel.engines.connections.arrow import arrow_array
-from gemel.engines.connections.duckdb import OF_OTHER_TYPES, installed
+from gemel.engines.connections.duckdb import TYPE_MISMATCH, installed
 from gemel.errors import Place, WarehouseError
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Server:
 
 def read_server(target: Target) -> Server:
     """The server that a target of dbt-postgres names. Raises ProjectError (G604), WarehouseError (G404)."""
-    given = target.rendered()
-    database = given.get("dbname") or given.get("database")
+    settings = target.rendered()
+    database = settings.get("dbname") or settings.get("database")
     if not database:
         raise WarehouseError(
             "G404",
@@ -52,15 +52,15 @@ def read_server(target: Target) -> Server:
             hint="give it a `dbname`",
         )
     names = ("host", "port", "user", "sslmode", "sslcert", "sslkey", "sslrootcert", "connect_timeout")
-    options = {name: given[name] for name in names if given.get(name) not in (None, "")}
-    password = given.get("password") or given.get("pass")
+    options = {name: settings[name] for name in names if settings.get(name) not in (None, "")}
+    password = settings.get("password") or settings.get("pass")
     if password:
         options["password"] = str(password)
-    return Server(str(database), {"connect_timeout": 10, **options}, given.get("role"), given.get("search_path"))
+    return Server(str(database), {"connect_timeout": 10, **options}, settings.get("role"), settings.get("search_path"))
 
 
 class Warehouse:
-    """The tables of one database. Nothing is opened before the first question."""
+    """The tables of one database. Nothing is opened before the first query."""
 
     dialect = "postgres"
 
@@ -69,14 +69,14 @@ class Warehouse:
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
 
     def run(self, sql: str) -> "Result":
-        """The rows of `sql`: bound now, run when they are asked for.
+        """The result of `sql`, which is bound now and run when its rows are requested.
 
         Raises WarehouseError: G401 for the server, G405-G407 for the SQL.
         """
         return Result(self, sql, self._described(sql))
 
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
-        """The columns that `sql` would have, typed in DuckDB's words: `(("revenue", "DECIMAL(38,2)"),)`."""
+        """The names and DuckDB types of the columns of `sql`: `(("revenue", "DECIMAL(38,2)"),)`."""
         return tuple((name, kind) for name, kind in self._described(sql))
 
     def catalogs(self) -> frozenset[str]:
@@ -84,7 +84,7 @@ class Warehouse:
         return frozenset({self.server.database})
 
     def zone(self, target: Target | None = None) -> str:
-        """The time zone in which the server begins this user's sessions, dbt's too."""
+        """The time zone in which the server begins this user's sessions, including dbt's."""
         return str(self.rows("SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'")[0][0])
 
     def close(self) -> None:
@@ -99,33 +99,32 @@ class Warehouse:
         self.close()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with translated(self.server):
+        with translate_errors(self.server):
             return self._open().execute(sql).fetchall()
 
     def batches(self, sql: str, *, size: int = BATCH) -> Iterator[list[tuple[Any, ...]]]:
-        """The rows, some at a time, of a result that need not fit into memory."""
-        with translated(self.server), self._open().transaction(), self._open().cursor("gemel") as cursor:
+        """The rows in batches, of a result that need not fit into memory."""
+        with translate_errors(self.server), self._open().transaction(), self._open().cursor("gemel") as cursor:
             cursor.itersize = size
             cursor.execute(sql)
             while rows := cursor.fetchmany(size):
                 yield rows
 
     def scratch(self, temp: Path) -> "Borrower":
-        """A DuckDB in the folder `temp`, which takes the tables that its SQL names out of the server as they are
-        needed."""
+        """A DuckDB in the folder `temp`, which copies a table from the server when its SQL first names it."""
         from gemel.engines.connections.borrowing import borrow
 
         return borrow(self, self.server.database, temp)
 
     @contextmanager
     def scratches(self) -> "Iterator[Callable[[Path], Scratch]]":
-        """What opens scratches that share the tables which any of them took out of the server, each as it was then."""
+        """Opens scratches that share the tables copied from the server, each as it was when it was copied."""
         with TemporaryDirectory(prefix="gemel-") as folder, self.scratch(Path(folder)) as first:
             yield lambda temp: first.beside()
 
     def _described(self, sql: str) -> list[tuple[str, str]]:
         """By the server's parser alone: the SQL is neither planned nor run."""
-        with translated(self.server):
+        with translate_errors(self.server):
             import psycopg
             from psycopg import pq
 
@@ -136,20 +135,20 @@ class Warehouse:
                 described = link.describe_prepared(b"")
             if described.status != pq.ExecStatus.COMMAND_OK:
                 raise psycopg.errors.error_from_result(described)
-            found = range(described.nfields)
             return [
-                ((described.fname(n) or b"").decode(), self._type(described.ftype(n), described.fmod(n))) for n in found
+                ((described.fname(n) or b"").decode(), self._type(described.ftype(n), described.fmod(n)))
+                for n in range(described.nfields)
             ]
 
     def _type(self, oid: int, modifier: int) -> str:
-        known = self._open().adapters.types.get(oid)
-        if known is None:
+        info = self._open().adapters.types.get(oid)
+        if info is None:
             kinds = self.rows(f"SELECT typtype FROM pg_type WHERE oid = {oid}")
             return "VARCHAR" if kinds == [("e",)] else "UNKNOWN"
-        name = _TYPES.get(known.name, known.name.upper())
-        if known.name == "numeric" and modifier > 4:
+        name = _TYPES.get(info.name, info.name.upper())
+        if info.name == "numeric" and modifier > 4:
             name = f"DECIMAL({(modifier - 4) >> 16},{(modifier - 4) & 0xFFFF})"
-        return f"{name}[]" if oid == known.array_oid else name
+        return f"{name}[]" if oid == info.array_oid else name
 
     def _open(self) -> "psycopg.Connection[tuple[Any, ...]]":
         if self._connection is None or self._connection.closed:
@@ -174,11 +173,11 @@ _TYPES = {
     "timestamptz": "TIMESTAMP WITH TIME ZONE",
     "bytea": "BLOB",
 }
-"""PostgreSQL's names to DuckDB's, which the rules and feature types are written in. Any other is its own name."""
+"""PostgreSQL's type names to DuckDB's, which rules and feature types use. Any other type keeps its name."""
 
 
 class Result:
-    """The answer to one SQL text, run when it is first asked for."""
+    """The result of one SQL text, which is run when its rows are first requested."""
 
     def __init__(self, warehouse: Warehouse, sql: str, described: Sequence[tuple[str, str]]) -> None:
         self._warehouse = warehouse
@@ -228,7 +227,7 @@ def _connect(server: Server) -> "psycopg.Connection[tuple[Any, ...]]":
     settings = {"default_transaction_read_only": "on", "TimeZone": "UTC", "DateStyle": "ISO"}
     if server.search_path:
         settings["search_path"] = server.search_path
-    with translated(server):
+    with translate_errors(server):
         for name, value in settings.items():
             connection.execute("SELECT set_config(%s, %s, false)", (name, value))
         if server.role:
@@ -237,7 +236,7 @@ def _connect(server: Server) -> "psycopg.Connection[tuple[Any, ...]]":
 
 
 @contextmanager
-def translated(server: Server) -> Iterator[None]:
+def translate_errors(server: Server) -> Iterator[None]:
     import psycopg
 
     try:
@@ -247,23 +246,23 @@ def translated(server: Server) -> Iterator[None]:
 
 
 def _error(error: "psycopg.Error", server: Server) -> WarehouseError:
-    told = getattr(error.diag, "message_primary", None) or str(error).strip()
-    first = told.splitlines()[0] if told else type(error).__name__
+    message = getattr(error.diag, "message_primary", None) or str(error).strip()
+    first = message.splitlines()[0] if message else type(error).__name__
     hint = error.diag.message_hint
     code = error.sqlstate or ""
     match code:
         case "42P01" | "3F000" | "3D000" | "42501":
             return WarehouseError(
-                "G405", first, hint="`dbt build` makes the tables; was it run since the models changed?"
+                "G405", first, hint="`dbt build` creates the tables; was it run since the models changed?"
             )
         case _ if code.startswith("42"):
             return WarehouseError(
                 "G406",
                 first,
-                hint=hint or "the SQL, a filter in it, or a definition; --explain shows it. Was `dbt build` run?",
+                hint=hint or "check the filters and the definitions (--explain prints the SQL), and run `dbt build`",
             )
         case _ if code.startswith("22"):
-            return WarehouseError("G407", first, hint=OF_OTHER_TYPES)
+            return WarehouseError("G407", first, hint=TYPE_MISMATCH)
         case "" | "57P01" | "57P02" | "57P03" | "08006" | "08003":
             return WarehouseError("G401", f"{server}: {first}", hint="is the server up?")
         case _:
