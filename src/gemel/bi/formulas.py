@@ -7,7 +7,7 @@ formula therefore needs no filter, and a group in which no row counts has the va
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NoReturn
 
 from sqlglot import exp
 
@@ -248,3 +248,8 @@ def _aggregate(leaf: Leaf, name: str, columns: _Columns, used: dict[Input, None]
             return exp.case().when(some, aggregate(summary(leaf, name, value), grouped=True))
         case _:
             return aggregate(summary(leaf, name, value), grouped=True)
+
+
+def no_metric(operand: PerEntity) -> NoReturn:
+    """Where the facts of formulas are planned."""
+    raise AssertionError(f"no formula has a filter by metric {operand.name}")

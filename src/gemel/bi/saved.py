@@ -9,7 +9,7 @@ from gemel.compiler.names.resolution import resolve
 from gemel.compiler.names.terms import Key, Metrics, Resolved, Values
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.plan.planning import plan
-from gemel.compiler.question.parsing import make_query
+from gemel.compiler.question.parsing import saved_question
 from gemel.compiler.question.query import Query
 from gemel.errors import About, GemelError
 from gemel.spec.manifest import Export, SavedQuery
@@ -23,7 +23,7 @@ def saved_models(graph: Graph, declared: DeclaredQuery) -> Iterator[BiModel]:
     about = About("saved_query", declared.name)
     try:
         saved = graph.saved_query(declared.name)
-        query = as_query(saved)
+        query = saved_question(saved)
         resolved = resolve(graph, query)
         planned = plan(graph, resolved)
     except GemelError as error:
@@ -32,10 +32,6 @@ def saved_models(graph: Graph, declared: DeclaredQuery) -> Iterator[BiModel]:
     columns = tuple(_columns(graph, query, resolved))
     for export in declared.exports:
         yield _model(saved, declared, export, planned, columns)
-
-
-def as_query(saved: SavedQuery) -> Query:
-    return make_query(saved.metrics, saved.group_by, where=saved.where, order_by=saved.order_by, limit=saved.limit)
 
 
 def _model(

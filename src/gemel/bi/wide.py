@@ -11,11 +11,11 @@ from typing import Any
 from sqlglot import exp
 
 from gemel.bi.declared import DeclaredView
-from gemel.bi.formulas import Formula, Formulas, Input, NoFormula, formulas_of, time_of
+from gemel.bi.formulas import Formula, Formulas, Input, NoFormula, formulas_of, no_metric, time_of
 from gemel.bi.models import BiModel, Column, sentence
 from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.joins import FARTHEST_HOPS
-from gemel.compiler.names.terms import PerEntity, Predicate
+from gemel.compiler.names.terms import Predicate
 from gemel.compiler.plan.algebra import Derive, Named
 from gemel.compiler.plan.facts import Facts
 from gemel.compiler.question.expressions import bound, conjunction, parenthesized, present
@@ -90,7 +90,7 @@ def wide_model(graph: Graph, declared: DeclaredView, dialect: str) -> BiModel:
 def plan_wide(graph: Graph, wide: Wide) -> Derive:
     """The rows, joined as far as the columns need, and the columns."""
     time = Attribute(wide.model, (), wide.time) if wide.time else None
-    facts = Facts(graph, graph.models[wide.model], time, _refuse_metric)
+    facts = Facts(graph, graph.models[wide.model], time, no_metric)
     outputs = [Named(each.name, facts.value(each.attribute)) for each in wide.seen]
     outputs += [Named(each.name, aggregated(facts, each)) for each in wide.formulas.inputs]
     return Derive(facts.rows, tuple(outputs))
@@ -217,7 +217,3 @@ def _filter_text(predicate: Predicate) -> str:
     """A filter as the view's reader sees it: the names of the columns, without dbt's braces."""
     names = [exp.column(key.name) for key in predicate.keys]
     return bound(predicate.template, names).sql(DIALECT) if names else predicate.template.tree.sql(DIALECT)
-
-
-def _refuse_metric(operand: PerEntity) -> Derive:
-    raise AssertionError(f"no formula has a filter by metric {operand.name}")

@@ -9,10 +9,9 @@ from functools import partial
 
 from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.compiler.names.keys import metric_grain
-from gemel.compiler.question.parsing import make_query
+from gemel.compiler.question.parsing import make_query, saved_question
 from gemel.compiler.question.query import Query
 from gemel.errors import About, GemelError
-from gemel.spec.manifest import SavedQuery
 from gemel.spec.metrics import Metric
 
 TOGETHER = 10
@@ -48,7 +47,7 @@ def _refusals(graph: Graph, wrong: set[About], use: Use) -> Iterator[GemelError]
             yield error
     names = {metric.name for metric in valid}
     for saved in graph.saved_queries.values():
-        error = _refusal(use, partial(_saved, saved)) if names.issuperset(saved.metrics) else None
+        error = _refusal(use, partial(saved_question, saved)) if names.issuperset(saved.metrics) else None
         if error is not None:
             error.about = error.about or About("saved_query", saved.name)
             yield error
@@ -105,7 +104,3 @@ def _refusal(use: Use, question: Callable[[], Query]) -> GemelError | None:
 
 def _by_time(metrics: Iterable[Metric]) -> Query:
     return make_query([metric.name for metric in metrics], [METRIC_TIME])
-
-
-def _saved(saved: SavedQuery) -> Query:
-    return make_query(saved.metrics, saved.group_by, where=saved.where, order_by=saved.order_by, limit=saved.limit)

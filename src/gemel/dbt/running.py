@@ -18,6 +18,7 @@ from gemel.dbt.project_file import PROJECT_FILE, paths, places, target_path, yam
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
 from gemel.dbt.targets import find_target, is_of, note
 from gemel.errors import Place, Problems, ProjectError
+from gemel.spec.places import text_of
 
 Say = Callable[[str], None]
 """Takes one line for the person who waits."""
@@ -227,7 +228,7 @@ def _blamed(message: str, project_dir: Path) -> Place | None:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    texts = {file: _read(file) for file in [project_dir / PROJECT_FILE, *yaml_files(project_dir)]}
+    texts = {file: text_of(file) for file in [project_dir / PROJECT_FILE, *yaml_files(project_dir)]}
     for file, text in texts.items():
         try:
             yaml.compose(text, Loader=loader)
@@ -248,13 +249,6 @@ def _blamed(message: str, project_dir: Path) -> Place | None:
 
 def _shown(path: Path, project_dir: Path) -> str:
     return path.relative_to(project_dir).as_posix() if path.is_relative_to(project_dir) else str(path)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _changed(path: Path) -> int:

@@ -131,7 +131,7 @@ class Places:
         if self._texts is None:
             self._texts = {}
             for file in [*self._definitions(), *yaml_under(self.project_dir / "feature_views")]:
-                self._texts[file] = _text_of(file).lower()
+                self._texts[file] = text_of(file).lower()
         return self._texts
 
     def _tree(self, file: Path) -> Any:
@@ -140,7 +140,7 @@ class Places:
         if file not in self._trees:
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
             try:
-                self._trees[file] = yaml.compose(_text_of(file), Loader=loader)
+                self._trees[file] = yaml.compose(text_of(file), Loader=loader)
             except yaml.YAMLError:
                 self._trees[file] = None
         return self._trees[file]
@@ -227,8 +227,8 @@ def _called(item: "MappingNode") -> set[str]:
     }
 
 
-def _text_of(file: Path) -> str:
-    """What cannot be read (it was taken away, or belongs to somebody else) has no places."""
+def text_of(file: Path) -> str:
+    """Nothing where it cannot be read: it was taken away, or belongs to somebody else."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:

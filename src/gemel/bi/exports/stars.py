@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from gemel.bi.formulas import Formula, NoFormula, formulas_of, time_of
+from gemel.bi.formulas import Formula, NoFormula, formulas_of, no_metric, time_of
 from gemel.bi.wide import aggregated
 from gemel.compiler.names.graph import LISTED_HOPS, Attribute, Graph
 from gemel.compiler.names.joins import Hop
-from gemel.compiler.names.terms import PerEntity
 from gemel.compiler.plan.algebra import Lookup, Plan, Scan
 from gemel.compiler.plan.facts import Facts, stepped
 from gemel.compiler.question.expressions import substitute
@@ -211,7 +210,7 @@ def _of_it(refused: NoFormula) -> str:
 def _star(graph: Graph, model: str, formulas: Sequence[Formula]) -> Star:
     home = graph.models[model]
     time = time_of(graph, model)
-    facts = Facts(graph, home, Attribute(model, (), time) if time else None, _refuse_metric)
+    facts = Facts(graph, home, Attribute(model, (), time) if time else None, no_metric)
     fields: list[Field] = list(_fields(graph, facts, facts.alias, model, ()))
     tables = [Table(facts.alias, home, home.relation, key=_own_key(graph, home))]
     lost: list[str] = []
@@ -322,7 +321,3 @@ def _counted(tree: exp.Expr) -> exp.Expr:
         return node
 
     return tree.transform(count)
-
-
-def _refuse_metric(operand: PerEntity) -> Plan:
-    raise AssertionError(f"no formula has a filter by metric {operand.name}")

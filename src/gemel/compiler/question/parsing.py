@@ -13,6 +13,7 @@ from typing import Any
 
 from gemel.compiler.question.query import Item, ItemKind, MetricItem, Order, Over, Query, QueryMetric
 from gemel.errors import QueryError, did_you_mean
+from gemel.spec.manifest import SavedQuery
 from gemel.spec.time import DATE_PARTS, GRAINS, parse_window
 
 Spelling = str | Mapping[str, Any]
@@ -54,6 +55,11 @@ def make_query(
         min_max_only=min_max_only,
         totals=totals,
     )
+
+
+def saved_question(saved: SavedQuery) -> Query:
+    """What a saved query asks. Raises QueryError."""
+    return make_query(saved.metrics, saved.group_by, where=saved.where, order_by=saved.order_by, limit=saved.limit)
 
 
 def _several(value: object, what: str) -> Iterable[Any]:
