@@ -264,7 +264,7 @@ def test_a_metric_that_must_be_grouped_by_more_than_time_is_not_an_error():
 
 def test_a_measure_without_a_time_is_reported():
     (finding,) = checks.check(graph_of(models=[SALES.replace("time_dimension: sold_at", "time_dimension: region")]))[1:]
-    assert finding.code == "G103" and "is placed in time by 'region', which is not a time" in finding.message
+    assert finding.code == "G103" and "has the agg_time_dimension 'region', which is not a time" in finding.message
 
 
 def test_one_refused_metric_does_not_hide_another_of_the_same_facts():

@@ -37,7 +37,7 @@ def test_the_components_are_named_by_the_model_whose_key_they_are():
 def test_as_many_columns_are_needed_everywhere():
     told = refusals(lines="primary (a, b)", shipments="foreign (a, b, c)", parcels="foreign a")
     assert [model for model, _ in told] == ["shipments", "parcels"]
-    assert told[0][1].startswith("G130 entity 'line' is 3 columns in semantic model 'shipments', and 2 columns in 'li")
+    assert told[0][1].startswith("G130 entity 'line' is 3 columns in semantic model 'shipments', but 2 columns in 'li")
     assert told[1][1].startswith("G130 entity 'line' is one column in semantic model 'parcels'")
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gemel.compiler.names.graph import Attribute
-from gemel.compiler.names.keys import as_asked, make_having, make_keys, make_orders, make_span
+from gemel.compiler.names.keys import apply_key, make_having, make_keys, make_orders, make_span
 from gemel.compiler.names.terms import Key
 from gemel.compiler.question.parsing import parse_item, parse_order
 from gemel.errors import QueryError
@@ -48,9 +48,9 @@ def test_a_key_is_named_by_its_grain_or_date_part_however_it_was_spelled():
 def test_what_is_known_by_month_has_no_day_of_the_week():
     monthly = Attribute("revenues", (), Dimension("month_start", "month_start", grain="month"))
     by = Key("", ("metric_time",))
-    assert as_asked(GRAPH, monthly, replace(by, part="quarter")).part == "quarter"
+    assert apply_key(GRAPH, monthly, replace(by, part="quarter")).part == "quarter"
     with pytest.raises(QueryError, match="G313 'metric_time' is known by month, so it has no date part 'dow'"):
-        as_asked(GRAPH, monthly, replace(by, part="dow"))
+        apply_key(GRAPH, monthly, replace(by, part="dow"))
 
 
 def test_a_grain_that_does_not_exist_is_refused_with_the_nearest():

@@ -15,7 +15,7 @@ from gemel.compiler.features.whole_windows import met, plan_gathered
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.keys import make_key
-from gemel.compiler.names.resolution import Filters, Given, Scope
+from gemel.compiler.names.resolution import Filters, FilterText, Scope
 from gemel.compiler.names.terms import Converted, Formula, Leaf, PerEntity, Term
 from gemel.compiler.plan.algebra import (
     Aggregate,
@@ -184,7 +184,7 @@ def _accumulated(graph: Graph, metric: Metric) -> tuple[Metric, Filters]:
             hint="give the feature `windows:`, such as [7 days] or [all time]",
         )
     graph.measures(metric)  # refuses a circle
-    inherited = [Given(text, outer=True) for text in (*metric.filters, *used.filters)]
+    inherited = [FilterText(text, outer=True) for text in (*metric.filters, *used.filters)]
     return graph.input_metric(used, by=metric.name), tuple(inherited)
 
 

@@ -1,1 +1,1 @@
-"""Names looked up: bind and resolve."""
+"""Names, looked up: `bind` makes a graph of a manifest, `resolve` looks up the names of a query in it."""

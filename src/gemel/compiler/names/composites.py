@@ -1,4 +1,4 @@
-"""Entities whose key is several columns, `expr: (order_id, line_no)`, taken apart into their components."""
+"""Entities whose key is several columns, `expr: (order_id, line_no)`, split into their components."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,36 +14,36 @@ _STRENGTH = ("primary", "unique", "natural", "foreign")
 
 
 def components(texts: Texts, entity: Entity) -> tuple[exp.Expr, ...]:
-    """What a key is made of: `(order_id, line_no)` of two columns, anything else of itself."""
+    """The columns of a composite key: two for `(order_id, line_no)`. A key of one column has no components."""
     if not entity.expr.lstrip().startswith("("):
         return ()
     try:
         tree = texts.scalar(entity.expr)
     except Refused:
-        return ()  # told with its place where it is used
+        return ()  # reported, with its place, where the key is used
     return tuple(tree.expressions) if isinstance(tree, exp.Tuple) else ()
 
 
 def composites(models: Iterable[SemanticModel], texts: Texts) -> dict[str, tuple[str, ...]]:
-    """By the name of each composite entity, the names of its components.
+    """The names of each composite entity's components, by entity.
 
-    They are named by the model in which the entity is the key. Raises Problems with all that do not fit: G130 where
-    an entity has not the same number of components everywhere, G131 where a component has no name.
+    The model in which the entity is the key names them. Raises Problems with every entity that does not fit: G130 if
+    it does not have the same number of components in every model, G131 if a component has no name.
     """
     owned: dict[str, list[Owned]] = {}
     for model in models:
         for entity in model.entities:
             owned.setdefault(entity.name, []).append((model, entity, components(texts, entity)))
-    found: dict[str, tuple[str, ...]] = {}
+    components_by_entity: dict[str, tuple[str, ...]] = {}
     problems: list[GemelError] = []
     for name, each in owned.items():
         if any(parts for _, _, parts in each):
             keyed, *others = sorted(each, key=lambda one: _STRENGTH.index(one[1].type))
             problems += _misfits(keyed, others)
-            found[name] = tuple(_columns(keyed[2]))
+            components_by_entity[name] = tuple(_columns(keyed[2]))
     if problems:
         raise Problems(problems)
-    return found
+    return components_by_entity
 
 
 def _misfits(keyed: Owned, others: list[Owned]) -> Iterator[GemelError]:
@@ -52,18 +52,18 @@ def _misfits(keyed: Owned, others: list[Owned]) -> Iterator[GemelError]:
         if len(its_parts) != len(parts):
             yield DefinitionError(
                 "G130",
-                f"entity {entity.name!r} is {_told(its_parts)} in semantic model {other.name!r}, and {_told(parts)} "
-                f"in {model.name!r}",
-                hint="write as many columns, in the same order, in both: `expr: (order_id, line_no)`",
+                f"entity {entity.name!r} is {_describe_width(its_parts)} in semantic model {other.name!r}, but "
+                f"{_describe_width(parts)} in {model.name!r}",
+                hint="write the same number of columns, in the same order, in both: `expr: (order_id, line_no)`",
                 about=About("semantic_model", other.name, same.name),
             )
     names = list(_columns(parts))
     if len(set(names)) < len(parts):
         yield DefinitionError(
             "G131",
-            f"entity {entity.name!r} is the key of semantic model {model.name!r} by {entity.expr}, of which not "
-            "every component is one column with a name of its own",
-            hint="name columns only, and compute what is no column in the dbt model",
+            f"entity {entity.name!r} is the key {entity.expr} of semantic model {model.name!r}, but each component "
+            "must be one column with a name of its own",
+            hint="use only columns in the key; compute other values in the dbt model",
             about=About("semantic_model", model.name, entity.name),
         )
 
@@ -76,5 +76,5 @@ def _columns(parts: Iterable[exp.Expr]) -> Iterator[str]:
             yield inner.name.lower()
 
 
-def _told(parts: tuple[exp.Expr, ...]) -> str:
+def _describe_width(parts: tuple[exp.Expr, ...]) -> str:
     return f"{len(parts)} columns" if parts else "one column"

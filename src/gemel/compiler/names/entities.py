@@ -1,4 +1,4 @@
-"""Whose features: an entity of the facts, or one that they lead to over any number of many-to-one hops."""
+"""The entity of a feature: an entity of the facts, or one that they reach over any number of many-to-one hops."""
 
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.joins import FARTHEST_HOPS, Hop
@@ -10,11 +10,11 @@ from gemel.spec.metrics import Metric
 def entity_item(graph: Graph, entity: str, metric: Metric) -> Item:
     """The item that groups a metric by `entity`, in a column of that name: `plane__maker` as `maker`.
 
-    An entity that nothing leads to is for the resolver to refuse. Raises BridgeError (G571) where there are two
-    equally short ways to it.
+    The resolver refuses an entity that cannot be reached. Raises BridgeError (G571) if there are several equally
+    short ways to the entity.
     """
     homes = dict.fromkeys(measure.model for measure in graph.measures(metric))
-    # A path from far away is understood from nearby too: an entity that a row has come to already may stand in it.
+    # The longest path works from every model: a path may name an entity that a row has already reached.
     path = max((_path(graph, entity, home, metric) for home in homes), key=len)
     return Item(path, kind="entity", alias=entity)
 

@@ -1,4 +1,4 @@
-"""A manifest with its names looked up: which model has what, and how one model's rows reach another's columns."""
+"""A manifest with its names looked up: what each model has, and how one model's rows reach another's columns."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,10 +18,10 @@ LISTED_HOPS = 2  # how far `list dimensions` walks; a query may go any number of
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A dimension or entity as the facts of `home` see it: the hops to its model, then the element there.
+    """A dimension or entity as the facts of `home` reach it: the hops to its model, then the element there.
 
-    `grain` truncates a time, `part` extracts from it; both are None for anything but a time dimension. `component`
-    is one of the columns of a composite entity, counted from 0.
+    `grain` truncates a time and `part` extracts from it; both are None unless the element is a time dimension.
+    `component` is the number of one column of a composite entity, counted from 0.
     """
 
     home: str
@@ -38,14 +38,14 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class GraphMiss:
-    """A name that was looked for and not found, or found twice."""
+    """The result of looking up a name that has no match, or (with `error`) several."""
 
     error: QueryError | None = None
 
 
 @dataclass(slots=True)
 class Graph:
-    """The lookups over one manifest. Made by `bind`; answers are remembered, the manifest never changes."""
+    """Lookups over one manifest, made by `bind`. Results are cached, as the manifest never changes."""
 
     manifest: Manifest
     models: dict[str, SemanticModel]
@@ -66,13 +66,13 @@ class Graph:
         """The metric of that name. Raises UnknownNameError (G201), with the nearest names."""
         found = self.metrics.get(name.lower())
         if found is None or found.private:
-            known = [metric.name for metric in self.metrics.values() if not metric.private]
-            hint = did_you_mean(name, known) or _some(known)
+            names = [metric.name for metric in self.metrics.values() if not metric.private]
+            hint = did_you_mean(name, names) or _list_some(names)
             raise UnknownNameError("G201", f"no metric named {name[:80]!r}", hint=hint)
         return found
 
     def input_metric(self, used: MetricInput, *, by: str) -> Metric:
-        """The metric that metric `by` is made of, private ones too."""
+        """An input metric of metric `by`; it may be private."""
         found = self.metrics.get(used.name)
         if found is None:
             raise DefinitionError(
@@ -94,7 +94,7 @@ class Graph:
         return found
 
     def measures(self, metric: Metric) -> tuple[Measure, ...]:
-        """The measures that a metric comes down to, in order. Raises DefinitionError (G102) on a cycle."""
+        """The measures that a metric is computed from, in order. Raises DefinitionError (G102) on a cycle."""
         return self._leaves.get(metric.name) or self._measures(metric, ())
 
     def _measures(self, metric: Metric, above: tuple[str, ...]) -> tuple[Measure, ...]:
@@ -104,18 +104,18 @@ class Graph:
                 "G102", f"metrics refer to each other in a circle: {circle}", about=About("metric", metric.name)
             )
         definition = metric.definition
-        if len(above) > 150:  # far from where Python stops
+        if len(above) > 150:  # far below Python's own limit
             raise DefinitionError(
                 "G341",
                 f"metric {above[0]!r} is made of metrics more than 150 levels deep",
-                hint="make it of fewer levels",
+                hint="use fewer levels",
                 about=About("metric", above[0]),
             )
         if metric.name not in self._leaves:
-            found = [definition.measure] if definition.measure is not None else []
+            measures = [definition.measure] if definition.measure is not None else []
             for used in definition.inputs:
-                found += self._measures(self.input_metric(used, by=metric.name), (*above, metric.name))
-            self._leaves[metric.name] = tuple(dict.fromkeys(found))
+                measures += self._measures(self.input_metric(used, by=metric.name), (*above, metric.name))
+            self._leaves[metric.name] = tuple(dict.fromkeys(measures))
         return self._leaves[metric.name]
 
     def entity(self, model: str, name: str) -> Entity | None:
@@ -125,13 +125,13 @@ class Graph:
         return self._dimensions[model].get(name)
 
     def time_dimension(self, measure: Measure) -> Dimension:
-        """The dimension by which a measure is placed in time. Raises DefinitionError (G103)."""
+        """A measure's time dimension. Raises DefinitionError (G103)."""
         found = self._times.get((measure.model, measure.time_dimension))
         if found is None:
             times = [d.name for d in self.models[measure.model].dimensions if d.is_time]
             raise DefinitionError(
                 "G103",
-                f"measure {measure.name!r} is placed in time by {measure.time_dimension!r}, "
+                f"measure {measure.name!r} has the agg_time_dimension {measure.time_dimension!r}, "
                 f"which is not a time dimension of semantic model {measure.model!r}",
                 hint=did_you_mean(measure.time_dimension, times)
                 or "set agg_time_dimension to one of " + ", ".join(times),
@@ -140,7 +140,7 @@ class Graph:
         return found
 
     def grain_of(self, grain: str) -> str:
-        """The standard grain that a grain is made of: a custom grain's is its time spine's."""
+        """The standard grain of a grain: for a custom grain, the grain of its time spine."""
         return grain if grain in GRAINS else self.custom_grains[grain].grain
 
     def split_grain(self, segments: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
@@ -163,9 +163,9 @@ class Graph:
         return max(fit, key=lambda spine: GRAINS.index(spine.grain))
 
     def attribute(self, home: str, segments: tuple[str, ...]) -> Attribute | None:
-        """What `segments` (no grain among them) name to the facts of model `home`; None if nothing.
+        """What `segments` (without a grain) name for the facts of model `home`; None if nothing.
 
-        Raises QueryError (G306) where two ways are equally short.
+        Raises QueryError (G306) if several ways are equally short.
         """
         key = (home, segments)
         if key not in self._attributes:
@@ -181,7 +181,7 @@ class Graph:
         return found
 
     def plain_attribute(self, home: str, segments: tuple[str, ...]) -> Attribute | None:
-        """As `attribute`, but a name with several equally short ways is none."""
+        """As `attribute`, but None for a name with several equally short ways."""
         try:
             return self.attribute(home, segments)
         except QueryError:
@@ -208,7 +208,7 @@ class Graph:
         return found[0] if found else self._component(home, segments)
 
     def _component(self, home: str, segments: tuple[str, ...]) -> Attribute | None:
-        """`line__line_no`, one column of a composite entity; a dimension of that name goes first."""
+        """`line__line_no`, one column of a composite entity. A dimension of that name takes precedence."""
         *path, name = segments
         names = self.composites.get(path[-1], ())
         found = self.attribute(home, tuple(path)) if name in names else None
@@ -217,8 +217,8 @@ class Graph:
         return replace(found, component=names.index(name))
 
     def _along(self, home: str, path: tuple[str, ...], name: str) -> list[Attribute]:
-        """Where a whole path leads. An entity that is a key of the model come to leads nowhere else and may stand
-        there: `flight__carrier__name` is `carrier__name` of a flight."""
+        """Where a whole path leads. The path may also name a key of the model that it has reached, which adds no hop:
+        `flight__carrier__name` is `carrier__name` of a flight."""
         found = self._ends(home, self.ways.walks(home, path, len(path)), name)
         if found or len(path) == 1:
             return found
@@ -240,13 +240,13 @@ class Graph:
         return self.dimension(hop.model, name) or self.entity(hop.model, name)
 
     def attributes(self, home: str, hops: int = LISTED_HOPS) -> dict[tuple[str, ...], Attribute]:
-        """Everything the facts of a model can be grouped by, by segments, up to a number of hops."""
-        found: dict[tuple[str, ...], Attribute] = {}
+        """Everything that the facts of a model can be grouped by within a number of hops, by segments."""
+        attributes: dict[tuple[str, ...], Attribute] = {}
         for entity in self._entities[home].values():
-            found[(entity.name,)] = Attribute(home, (), entity)
+            attributes[(entity.name,)] = Attribute(home, (), entity)
         for prefix in self.ways.prefixes(home):
             for dimension in self._dimensions[home].values():
-                found.setdefault((prefix, dimension.name), Attribute(home, (), dimension))
+                attributes.setdefault((prefix, dimension.name), Attribute(home, (), dimension))
         ambiguous: set[tuple[str, ...]] = set()
         for length in range(1, hops + 1):
             for walk in self.ways.walks(home, (), length):
@@ -255,15 +255,15 @@ class Graph:
                 elements: list[Dimension | Entity] = [*self._dimensions[last].values(), *self._entities[last].values()]
                 for element in elements:
                     segments = (*path, element.name)
-                    if element.name in path or (segments in found and not found[segments].hops):
+                    if element.name in path or (segments in attributes and not attributes[segments].hops):
                         continue
-                    if segments in found:
+                    if segments in attributes:
                         ambiguous.add(segments)
-                    found.setdefault(segments, Attribute(home, walk, element))
-        return {segments: attribute for segments, attribute in found.items() if segments not in ambiguous}
+                    attributes.setdefault(segments, Attribute(home, walk, element))
+        return {segments: attribute for segments, attribute in attributes.items() if segments not in ambiguous}
 
     def common_attributes(self, homes: Iterable[str]) -> dict[tuple[str, ...], Attribute]:
-        """Everything the facts of all of these models can be grouped by together, by segments."""
+        """Everything that the facts of all these models can be grouped by together, by segments."""
         homes = tuple(dict.fromkeys(homes))
         near = {segments: found for home in homes for segments, found in self.attributes(home).items()}
         return {
@@ -274,7 +274,7 @@ class Graph:
 
 
 def bind(manifest: Manifest, dialect: str = DIALECT) -> Graph:
-    """Look the manifest's names up. Its expressions are of a dialect: that of the warehouse that they are made for.
+    """Look up the manifest's names. `dialect` is that of its expressions: the dialect of the warehouse.
 
     Raises Problems (G130, G131) for composite entities that do not fit.
     """
@@ -297,22 +297,22 @@ def bind(manifest: Manifest, dialect: str = DIALECT) -> Graph:
     )
 
 
-def _tie(segments: tuple[str, ...], found: list[Attribute]) -> QueryError:
-    ways = [" -> ".join((a.home, *(f"{hop.model} (by {hop.entity})" for hop in a.hops))) for a in found]
-    full = ["__".join((*(hop.entity for hop in a.hops), segments[-1])) for a in found]
+def _tie(segments: tuple[str, ...], attributes: list[Attribute]) -> QueryError:
+    ways = [" -> ".join((a.home, *(f"{hop.model} (by {hop.entity})" for hop in a.hops))) for a in attributes]
+    full = ["__".join((*(hop.entity for hop in a.hops), segments[-1])) for a in attributes]
     name = "__".join(segments)
     return QueryError(
         "G306",
-        f"{name!r} can be reached in {len(found)} ways: {'; '.join(ways)}",
+        f"{name!r} can be reached in {len(attributes)} ways: {'; '.join(ways)}",
         hint=f"write the whole path: {' or '.join(dict.fromkeys(full))}"
         if len(set(full)) > 1
         else "give the dimension or the entity another name in one of these models",
     )
 
 
-def _some(known: list[str]) -> str:
-    """Metrics to choose from, where no name is near."""
-    if not known:
+def _list_some(names: list[str]) -> str:
+    """Some metrics to choose from, for a name that resembles none."""
+    if not names:
         return "the project defines no metric"
-    named = ", ".join(sorted(known)[:8])
-    return f"the project has {named}" + (f" and {len(known) - 8} more: `gemel list metrics`" if len(known) > 8 else "")
+    named = ", ".join(sorted(names)[:8])
+    return f"the project has {named}" + (f" and {len(names) - 8} more: `gemel list metrics`" if len(names) > 8 else "")

@@ -1,4 +1,4 @@
-"""How one model's rows reach another's columns: steps from many to one, and the ways that are made of them."""
+"""How one model's rows reach another's columns: many-to-one steps, and the ways that they form."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from gemel.spec.manifest import Entity, SemanticModel
 
 FARTHEST_HOPS = 8  # where the search for a shortened path gives up
 
-# Which entity of the left model may meet which of the right one, so that no row of the left is multiplied.
+# For each type of entity in the left model, the types in the right model that it may join without multiplying rows.
 JOINS = {
     "foreign": ("primary", "unique", "natural"),
     "primary": ("primary", "unique", "natural"),
@@ -26,24 +26,24 @@ class Hop:
 
 
 class Ways:
-    """The ways between the models of one manifest. What is found is remembered; the manifest never changes."""
+    """The ways between the models of one manifest. Results are cached, as the manifest never changes."""
 
     def __init__(self, models: Mapping[str, SemanticModel], entities: Mapping[str, Mapping[str, Entity]]) -> None:
         self._models = models
         self._entities = entities
         self._keyed: dict[str, list[str]] = {}
-        for model, known in entities.items():
-            for entity in known.values():
+        for model, by_name in entities.items():
+            for entity in by_name.values():
                 if entity.type != "foreign":
                     self._keyed.setdefault(entity.name, []).append(model)
         self._before: dict[str, set[str]] = {}
         self._distances: dict[str, dict[str, int]] = {}
 
     def walks(self, home: str, path: tuple[str, ...], length: int) -> Iterator[tuple[Hop, ...]]:
-        """Every walk of that many hops from `home` whose last entities are `path`.
+        """Every walk of `length` hops from `home` that ends with the entities of `path`.
 
-        A walk may come to a model again, in another role: the head of an employee's department is an employee. No
-        entity is on it twice.
+        A walk may reach a model again in another role: the head of an employee's department is an employee. It never
+        uses an entity twice.
         """
 
         def step(model: str, walked: tuple[Hop, ...]) -> Iterator[tuple[Hop, ...]]:
@@ -80,7 +80,7 @@ class Ways:
         return self._keyed.get(entity, ())
 
     def prefixes(self, model: str) -> tuple[str, ...]:
-        """The entities under which a model's own dimensions go: its primary entity, then its other keys."""
+        """The entities that can stand in front of a model's own dimensions: its primary entity, then its other keys."""
         primary = self._models[model].primary_entity
         keys = (entity.name for entity in self._entities[model].values() if entity.type != "foreign")
         return tuple(dict.fromkeys(chain((primary,) if primary else (), keys)))
@@ -98,8 +98,8 @@ class Ways:
         return None
 
     def _far_from(self, entity: str) -> dict[str, int]:
-        """How many hops it is at least from each model to one that has an entity to step over; for search to look
-        only where it leads somewhere."""
+        """The least number of hops from each model to one that has an entity. The search skips models that are too
+        far away."""
         if entity not in self._distances:
             if not self._before:
                 for left in self._models:

@@ -1,4 +1,4 @@
-"""What there is to ask for, and to group by."""
+"""The items that metrics can be grouped by."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from gemel.spec.time import GRAINS
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Something to group by. `type` is `categorical`, `time`, or an entity's type; `grain` a time's finest.
+    """Something to group by. `type` is `categorical`, `time` or an entity's type; `grain` is a time's finest grain.
 
     [each.name for each in project.dimensions(["revenue"])]
     """
@@ -28,7 +28,7 @@ class Listed:
 
 
 def list_items(graph: Graph, metrics: Sequence[str]) -> list[Listed]:
-    """What all of these metrics can be grouped by together; without metrics, everything there is. By name.
+    """What these metrics can all be grouped by, sorted by name; without metrics, all dimensions and entities.
 
     Raises UnknownNameError (G201).
     """

@@ -1,4 +1,4 @@
-"""A query against a graph, taken apart: every metric becomes leaves (one aggregate each) and formulas over them."""
+"""A query, resolved against a graph: every metric becomes leaves (one aggregate each) and formulas over them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from functools import partial
 from sqlglot import exp
 
 from gemel.compiler.names.graph import Attribute, Graph
-from gemel.compiler.names.keys import as_asked, make_having, make_key, make_keys, make_orders, make_span, no_twins
+from gemel.compiler.names.keys import apply_key, make_having, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.names.terms import (
     TOTAL,
     Converted,
@@ -23,7 +23,7 @@ from gemel.compiler.names.terms import (
     Span,
     Term,
     Trailing,
-    mentioned,
+    inner_terms,
 )
 from gemel.compiler.names.unreachable import unreachable
 from gemel.compiler.names.values import resolve_values
@@ -36,83 +36,85 @@ from gemel.spec.time import Window, coarsest, finer
 
 
 def resolve(graph: Graph, query: Query) -> Resolved:
-    """Look every name of a query up. Raises UnknownNameError, QueryError or DefinitionError for the first that
-    does not fit."""
+    """Look up every name of a query. Raises UnknownNameError, QueryError or DefinitionError for the first that is
+    invalid."""
     if not query.metrics:
         return resolve_values(graph, query, partial(per_entity, Scope(graph, (), None, ())))
     if query.min_max_only:
-        hint = "leave the metrics away, or order by the item"
-        raise QueryError("G322", "the least and greatest value can be asked of an item, not of metrics", hint=hint)
-    asked = [graph.metric(item.name) for item in query.metrics]
+        hint = "omit the metrics, or order by the item"
+        raise QueryError("G322", "the least and greatest values are those of an item, not of metrics", hint=hint)
+    metrics = [graph.metric(item.name) for item in query.metrics]
     names = [item.column for item in query.metrics]
-    keys = make_keys(graph, query.group_by, asked)
+    keys = make_keys(graph, query.group_by, metrics)
     available = [*(key.name for key in keys), *names]
     no_twins(available)
     if query.totals:
         no_twins([*available, TOTAL])
-    scope = Scope(graph, keys, make_span(graph, query, keys, asked), asked)
-    filters = tuple(Given(text, outer=True) for text in query.where)
+    scope = Scope(graph, keys, make_span(graph, query, keys, metrics), metrics)
+    filters = tuple(FilterText(text, outer=True) for text in query.where)
     over_all = replace(scope, keys=())
-    pairs = [(item, metric) for item, metric in zip(query.metrics, asked, strict=True)]
+    pairs = [(item, metric) for item, metric in zip(query.metrics, metrics, strict=True)]
     return Metrics(
         keys,
-        tuple(Output(item.column, scope.asked_for(metric, item.over, filters)) for item, metric in pairs),
+        tuple(Output(item.column, scope.query_term(metric, item.over, filters)) for item, metric in pairs),
         tuple(Output(item.column, over_all.total(metric, item.over, filters)) for item, metric in pairs)
         if query.totals
         else (),
         having=tuple(make_having(text, available, graph.texts.dialect) for text in query.having),
-        order=make_orders(graph, query.order_by, keys, names, asked),
+        order=make_orders(graph, query.order_by, keys, names, metrics),
         limit=query.limit,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A filter's text, and whether it comes from outside of the metric that it is handed to."""
+class FilterText:
+    """The text of a filter, and whether it comes from outside the metric that it is applied to."""
 
     text: str
     outer: bool
 
 
-Filters = tuple[Given, ...]
+Filters = tuple[FilterText, ...]
 
 LARGEST = 1_000
-"""How many aggregates and formulas, each as often as it is mentioned, a metric may come down to."""
+"""How many aggregates and formulas a metric may consist of, counting each as often as it is used."""
 DEEPEST = 60
-"""How many levels of metrics may be made of, or filtered by, each other."""
+"""How many levels of metrics may use each other, as inputs or in filters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the terms of one query share: its keys, its span of time, the metrics asked for.
+    """What the terms of one query share: its keys, its span of time, its metrics.
 
-    `terms` are those made so far, for this scope and those made from it, and None while one is being made;
-    `weights` are theirs, by identity, with the term itself that keeps its identity from being given anew.
+    `terms` are those made so far for this scope and for scopes derived from it; a value is None while its term is
+    being made. `weights` are the weights of terms by identity, each with its term, which keeps the identity in use.
     """
 
     graph: Graph
     keys: tuple[Key, ...]
     span: Span | None
-    asked: Sequence[Metric]
+    metrics: Sequence[Metric]
     terms: dict[object, Term | None] = field(default_factory=dict, compare=False, repr=False)
     weights: dict[int, tuple[Term, int]] = field(default_factory=dict, compare=False, repr=False)
 
-    def asked_for(self, metric: Metric, over: Over | None, filters: Filters) -> Term:
+    def query_term(self, metric: Metric, over: Over | None, filters: Filters) -> Term:
         term = self.term(metric, filters)
         return self._over(metric, over, term) if over else term
 
     def total(self, metric: Metric, over: Over | None, filters: Filters) -> Term:
-        """As asked for, over all groups at once, times among them. Raises QueryError (G319) where time is needed."""
+        """The term over all groups and times at once. Raises QueryError (G319) if the metric needs a time."""
         try:
-            return self.asked_for(metric, over, filters)
+            return self.query_term(metric, over, filters)
         except QueryError as error:
             if error.code != "G319":
                 raise
-            told = f"metric {metric.name!r} has no total: it looks from each time, and a total is over all of them"
-            raise QueryError("G319", told, hint="leave --totals away, or ask for this metric by itself") from None
+            message = (
+                f"metric {metric.name!r} has no total: it is computed for each time, and a total is over all times"
+            )
+            raise QueryError("G319", message, hint="omit --totals, or ask for this metric by itself") from None
 
     def _over(self, metric: Metric, over: Over, term: Term) -> Term:
-        """A term over the time before each moment: each of its aggregates is, then the formula is computed."""
+        """A term over the time before each moment: first its aggregates over that time, then its formula."""
         match term:
             case Leaf():
                 self._refuse_finer(metric, over, term)
@@ -122,13 +124,13 @@ class Scope:
             case _:
                 raise QueryError(
                     "G326",
-                    f"metric {metric.name!r} looks over time by its own definition, so it takes no other window",
-                    hint="ask for the simple metrics that it is made of",
+                    f"metric {metric.name!r} has a window by its own definition, so it cannot have another",
+                    hint="ask for the simple metrics that it is computed from",
                     about=About("metric", metric.name),
                 )
 
     def _refuse_finer(self, metric: Metric, over: Over, leaf: Leaf) -> None:
-        """The last three hours of what is known by day would be a whole day under their name."""
+        """Raises QueryError (G313): the last three hours of daily data would really be a whole day."""
         own = self.graph.time_dimension(leaf.measure).grain or "day"
         unit = over.grain_to_date or (over.window.unit if over.window else None)
         if unit is not None and finer(unit, own):
@@ -140,37 +142,37 @@ class Scope:
             )
 
     def term(self, metric: Metric, filters: Filters) -> Term:
-        """A metric under the filters of everything above it, made once however often it is used."""
-        place = (metric.name, filters, self.keys, self.span, tuple(each.name for each in self.asked))
+        """A metric with the filters of everything above it. A term is made once, however often it is used."""
+        place = (metric.name, filters, self.keys, self.span, tuple(each.name for each in self.metrics))
         if place not in self.terms:
             self.graph.measures(metric)  # refuses a circle
             if sum(term is None for term in self.terms.values()) >= DEEPEST:
-                raise _too_large(metric, f"is made of metrics more than {DEEPEST} levels deep")
+                raise _too_large(metric, f"uses metrics more than {DEEPEST} levels deep")
             self.terms[place] = None
-            self.terms[place] = self._light(metric, self._made(metric, filters))
+            self.terms[place] = self._light(metric, self._make_term(metric, filters))
         term = self.terms[place]
         if term is None:
             raise DefinitionError(
                 "G102",
                 f"metric {metric.name!r} is filtered by itself",
-                hint="a filter by Metric(...) takes a metric that is not made of this one",
+                hint="the metric of a Metric(...) filter must not use this one",
                 about=About("metric", metric.name),
             )
         return term
 
     def _light(self, metric: Metric, term: Term) -> Term:
-        """The term, which is not so large that nothing after this could cope with it."""
+        """The term itself, unless it is too large for the stages after this."""
         if self._weight(term) > LARGEST:
-            raise _too_large(metric, f"comes down to more than {LARGEST:,} aggregates and formulas")
+            raise _too_large(metric, f"consists of more than {LARGEST:,} aggregates and formulas")
         return term
 
     def _weight(self, term: Term) -> int:
-        """How many aggregates and formulas a term is, each as often as it is mentioned."""
+        """How many aggregates and formulas a term consists of, counting each as often as it is used."""
         if id(term) not in self.weights:
-            self.weights[id(term)] = term, 1 + sum(times * self._weight(inner) for inner, times in mentioned(term))
+            self.weights[id(term)] = term, 1 + sum(times * self._weight(inner) for inner, times in inner_terms(term))
         return self.weights[id(term)][1]
 
-    def _made(self, metric: Metric, filters: Filters) -> Term:
+    def _make_term(self, metric: Metric, filters: Filters) -> Term:
         match metric.definition:
             case Simple() as simple:
                 return self._leaf(metric, simple, (*_own(metric.filters), *filters))
@@ -210,8 +212,8 @@ class Scope:
         try:
             tree = self.graph.texts.scalar(expr).copy()
         except Refused as refused:
-            told = f"the expr of metric {metric.name!r}: {refused}"
-            raise DefinitionError("G105", told, hint=ONE_EXPRESSION, about=about) from None
+            message = f"the expr of metric {metric.name!r}: {refused}"
+            raise DefinitionError("G105", message, hint=ONE_EXPRESSION, about=about) from None
         handles = {item.handle.lower(): item for item in used}
         for node in tree.find_all(exp.Column):
             if node.table or node.name.lower() not in handles:
@@ -232,8 +234,8 @@ class Scope:
         leaf = Leaf(
             measure,
             time,
-            tuple((key, self._seen(metric, measure, key)) for key in self.keys),
-            tuple(dict.fromkeys(self._predicate(metric, measure, given) for given in filters)),
+            tuple((key, self._operand_of_key(metric, measure, key)) for key in self.keys),
+            tuple(dict.fromkeys(self._predicate(metric, measure, filter_text) for filter_text in filters)),
             span=self.span,
             fill=simple.fill_nulls_with,
         )
@@ -253,22 +255,22 @@ class Scope:
             return Trailing(leaf, window, grain_to_date, period_agg)
         if window or grain_to_date:
             raise self._needs_time(metric, f"is accumulated over {window or f'the {grain_to_date} to date'}")
-        # Over all time, up to the end of the span: a plain total.
+        # Over all time up to the end of the span: a plain total.
         end = self.span.end if self.span else None
         return replace(leaf, span=Span(None, end) if end else None, spine=False)
 
     def _shifted(self, metric: Metric, used: MetricInput, inner: Metric, filters: Filters) -> Shifted:
-        """The input as it was at another time. Filters on time hold for the time shown, others for what is found."""
+        """The input as it was at another time. Filters on time apply to the time shown, others to the other time."""
         measure = self.graph.measures(inner)[0]
         time = self.graph.time_dimension(measure)
         bounds: list[Predicate] = []
         after: list[Predicate] = []
-        down: list[Given] = []
-        for given in filters:
-            predicate = self._predicate(metric, measure, given)
+        down: list[FilterText] = []
+        for filter_text in filters:
+            predicate = self._predicate(metric, measure, filter_text)
             of_time = [isinstance(o, Attribute) and not o.hops and o.element == time for o in predicate.operands]
             if not any(of_time):
-                down.append(given)
+                down.append(filter_text)
             elif all(of_time):
                 bounds.append(predicate)
             else:
@@ -277,18 +279,18 @@ class Scope:
         term = unmoved.term(inner, tuple(down))
         times = shared_times(term)
         if not times:
-            raise self._needs_time(metric, f"looks at {used.name!r} at another time")
+            raise self._needs_time(metric, f"uses {used.name!r} at another time")
         offset, to_grain = used.offset_window, used.offset_to_grain
         return Shifted(term, self.keys, times, offset, to_grain, tuple(bounds), tuple(after), self.span)
 
     def _of_keys(self, metric: Metric, used: MetricInput, predicate: Predicate) -> Predicate:
-        """A filter on time and more, above a shift: it can only speak of what is grouped by."""
+        """A filter on time and other things, above a shift: it can only refer to group-by items."""
         missing = [key.name for key in predicate.keys if key not in self.keys]
         if missing or len(predicate.keys) < len(predicate.operands):
             raise QueryError(
                 "G320",
-                f"metric {metric.name!r} looks at {used.name!r} at another time, and the filter "
-                f"{predicate.template.text.strip()!r} is applied after that, when only the group-by items are left",
+                f"metric {metric.name!r} uses {used.name!r} at another time, and the filter "
+                f"{predicate.template.text.strip()!r} applies after that, when only the group-by items are left",
                 hint=f"group by {', '.join(missing)} too, or split the filter" if missing else "split the filter",
             )
         return predicate
@@ -321,7 +323,7 @@ class Scope:
 
     def _property(self, metric: Metric, leaf: Leaf, name: str) -> tuple[Attribute, ...]:
         """An entity or a local dimension of an event, by its bare name or with its entity in front. A composite
-        entity is each of its components."""
+        entity gives each of its components."""
         model = leaf.measure.model
         local = self.graph.entity(model, name) or self.graph.dimension(model, name)
         if local is not None:
@@ -329,12 +331,12 @@ class Scope:
         else:
             found = self.graph.attribute(model, tuple(name.split("__")))
         if found is None:
-            known = [e.name for e in self.graph.models[model].entities]
-            known += [d.name for d in self.graph.models[model].dimensions]
+            available = [e.name for e in self.graph.models[model].entities]
+            available += [d.name for d in self.graph.models[model].dimensions]
             raise DefinitionError(
                 "G108",
                 f"conversion metric {metric.name!r} needs {name!r}, which semantic model {model!r} does not have",
-                hint=did_you_mean(name, known),
+                hint=did_you_mean(name, available),
                 about=About("metric", metric.name),
             )
         names = self.graph.composites.get(found.element.name, ()) if isinstance(found.element, Entity) else ()
@@ -343,12 +345,12 @@ class Scope:
     def _needs_time(self, metric: Metric, why: str) -> QueryError:
         return QueryError(
             "G319",
-            f"metric {metric.name!r} {why}, so the query needs a time to look from",
+            f"metric {metric.name!r} {why}, so the query needs a time",
             hint="group by metric_time",
             about=About("metric", metric.name),
         )
 
-    def _seen(self, metric: Metric, measure: Measure, key: Key) -> Attribute | PerEntity:
+    def _operand_of_key(self, metric: Metric, measure: Measure, key: Key) -> Attribute | PerEntity:
         return self._per_entity(metric, measure, key.metric) if key.metric else self._attribute(metric, measure, key)
 
     def _attribute(self, metric: Metric, measure: Measure, key: Key) -> Attribute:
@@ -358,36 +360,36 @@ class Scope:
             found = self.graph.attribute(measure.model, key.segments)
         if found is None:
             raise unreachable(self.graph, metric, measure, key)
-        return as_asked(self.graph, found, key)
+        return apply_key(self.graph, found, key)
 
-    def _predicate(self, metric: Metric, measure: Measure, given: Given) -> Predicate:
-        template = self.graph.texts.filter(given.text)
+    def _predicate(self, metric: Metric, measure: Measure, filter_text: FilterText) -> Predicate:
+        template = self.graph.texts.filter(filter_text.text)
         operands = tuple(self._operand(metric, measure, ref) for ref in template.references)
         items = [ref for ref in template.references if isinstance(ref, Item)]
-        keys = tuple(make_key(self.graph, item, self.asked) for item in items)
-        return Predicate(template, operands, keys, given.outer)
+        keys = tuple(make_key(self.graph, item, self.metrics) for item in items)
+        return Predicate(template, operands, keys, filter_text.outer)
 
     def _operand(self, metric: Metric, measure: Measure, reference: Item | MetricItem) -> Attribute | PerEntity:
         if isinstance(reference, MetricItem):
             return self._per_entity(metric, measure, reference)
-        return self._attribute(metric, measure, make_key(self.graph, reference, self.asked))
+        return self._attribute(metric, measure, make_key(self.graph, reference, self.metrics))
 
     def _per_entity(self, metric: Metric, measure: Measure, reference: MetricItem) -> PerEntity:
         return per_entity(self, reference, lambda key: self._attribute(metric, measure, key))
 
 
-def per_entity(scope: Scope, reference: MetricItem, seen: Callable[[Key], Attribute]) -> PerEntity:
-    """A metric for each of its entities. `seen` says what an entity is to the rows that look it up."""
+def per_entity(scope: Scope, reference: MetricItem, attribute_of: Callable[[Key], Attribute]) -> PerEntity:
+    """A metric for each entity. `attribute_of` gives the attribute of an entity in the rows that look it up."""
     inner = scope.graph.metric(reference.metric)
     if not reference.group_by:
         raise QueryError(
             "G311",
-            f"Metric({reference.metric!r}) needs the entities to compute it for",
+            f"Metric({reference.metric!r}) needs the entities that it is computed for",
             hint=f"write Metric({reference.metric!r}, group_by=['entity'])",
         )
     keys = make_keys(scope.graph, reference.group_by, [inner])
-    term = replace(scope, keys=keys, span=None, asked=[inner]).term(inner, ())
-    return PerEntity(inner.name, term, keys, tuple(seen(key) for key in keys))
+    term = replace(scope, keys=keys, span=None, metrics=[inner]).term(inner, ())
+    return PerEntity(inner.name, term, keys, tuple(attribute_of(key) for key in keys))
 
 
 def shared_times(term: Term) -> tuple[Key, ...]:
@@ -402,25 +404,25 @@ def shared_times(term: Term) -> tuple[Key, ...]:
         case Shifted(times=times):
             return times
         case Formula(inputs=inputs):
-            found = [shared_times(inner) for _, inner in inputs]
-            return tuple(key for key in found[0] if all(key in times for times in found))
+            times_of_inputs = [shared_times(inner) for _, inner in inputs]
+            return tuple(key for key in times_of_inputs[0] if all(key in times for times in times_of_inputs))
 
 
 def _too_large(metric: Metric, why: str) -> QueryError:
     return QueryError(
         "G341",
         f"metric {metric.name!r} {why}",
-        hint="a metric that uses another twice doubles at each level; make it of fewer levels",
+        hint="a metric that uses another one twice doubles at each level; use fewer levels",
         about=About("metric", metric.name),
     )
 
 
 def _outer(texts: tuple[str, ...]) -> Filters:
-    return tuple(Given(text, outer=True) for text in texts)
+    return tuple(FilterText(text, outer=True) for text in texts)
 
 
 def _own(texts: tuple[str, ...]) -> Filters:
-    return tuple(Given(text, outer=False) for text in texts)
+    return tuple(FilterText(text, outer=False) for text in texts)
 
 
 def _a(noun: str) -> str:

@@ -1,4 +1,4 @@
-"""What a query comes down to once its names are looked up: terms over the facts of single models."""
+"""A query after its names are looked up: terms over the facts of single models."""
 
 import datetime as dt
 from collections import Counter
@@ -15,14 +15,14 @@ from gemel.spec.metrics import Measure, PeriodAgg
 from gemel.spec.time import Window
 
 TOTAL = "is_total"
-"""The column that tells a total from a group without a value."""
+"""The column that distinguishes a total from a group whose keys are NULL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A group-by column: its name in the result, and what it is. Which model it is read from depends on the leaf.
+    """A group-by column: its name in the result, and what it stands for. Each leaf decides which model has it.
 
-    A composite entity is a key for each of its components.
+    A composite entity has one key for each of its components.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The times `start <= t < end`; None is open."""
+    """The times `start <= t < end`; None means no bound."""
 
     start: dt.datetime | None = None
     end: dt.datetime | None = None
@@ -59,8 +59,8 @@ class PerEntity:
 class Predicate:
     """A filter whose references, in order, are bound to the facts of one model.
 
-    `outer` marks one that came from outside of the metric's own definition: from the query, or from a metric that
-    this one is an input of. `keys` are the references that are dimensions, as group-by keys.
+    `outer` marks a filter from outside the metric's own definition: from the query, or from a metric that has this
+    one as an input. `keys` are those references that are dimensions, as group-by keys.
     """
 
     template: Template
@@ -71,10 +71,10 @@ class Predicate:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One aggregate over one model's facts. `keys` pairs each group-by column with where its value is found.
+    """One aggregate over one model's facts. `keys` pairs each group-by column with the attribute that has its value.
 
-    `time` is the dimension that places the facts in time. `fill` stands in for a missing value; `spine` asks for a
-    row in every bucket of time, with facts or without.
+    `time` is the time dimension of the facts. `fill` replaces a missing value. `spine` asks for a row in every period
+    of time, even in one without facts.
     """
 
     measure: Measure
@@ -94,7 +94,7 @@ class Leaf:
         return isinstance(attribute, Attribute) and not attribute.hops and attribute.element == self.time.element
 
     def is_only_time(self, predicate: Predicate) -> bool:
-        """Whether a filter speaks of nothing but the facts' own time."""
+        """Whether a filter refers to nothing but the facts' own time."""
         return bool(predicate.operands) and all(self.is_time(operand) for operand in predicate.operands)
 
     def touches_time(self, predicate: Predicate) -> bool:
@@ -103,7 +103,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Trailing:
-    """A leaf accumulated over the `window` before each moment, since the start of a grain, or over all time."""
+    """A leaf accumulated over the `window` before each moment, from the start of a period, or over all time."""
 
     leaf: Leaf
     window: Window | None = None
@@ -113,10 +113,10 @@ class Trailing:
 
 @dataclass(frozen=True, slots=True)
 class Shifted:
-    """A term as it was a `window` earlier, or at the start of the grain `to_grain`, shown at the asked time.
+    """A term as it was a `window` earlier, or at the start of the period `to_grain`, shown at the time asked for.
 
-    `times` are the keys that move. What is looked up knows no span and no filter on time from outside: `span` and
-    `bounds` hold for the time that is shown, `after` for the rows that are.
+    `times` are the keys that move. `term` itself has no span and no filter on time from outside: `span` and `bounds`
+    apply to the time shown, `after` to the rows shown.
     """
 
     term: "Term"
@@ -135,10 +135,10 @@ class Shifted:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """Conversion events, each under the latest base event of its entity at or before it, within `window`.
+    """Conversion events, each counted at the latest base event of its entity at or before it, within `window`.
 
-    `base` and `conversion` are the two events' leaves; the keys, filters and span of `base` hold. `entity` and
-    `properties` pair what has to be equal, on the base side and on the conversion side.
+    `base` and `conversion` are the leaves of the two events; the keys, filters and span are those of `base`. `same`
+    pairs the attributes that must be equal, of the base event and of the conversion.
     """
 
     base: Leaf
@@ -150,9 +150,9 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """An expression over other terms, each under its handle: `a / NULLIF(b, 0)`.
+    """An expression over other terms by their handles: `a / NULLIF(b, 0)`.
 
-    It has a value in every group in which one of `inputs` has one, in the expression or not.
+    It has a row for every group in which one of `inputs` has a row, even an input that the expression does not use.
     """
 
     expression: exp.Expr
@@ -163,11 +163,11 @@ Cell = Leaf | Trailing | Shifted | Converted
 Term = Cell | Formula
 
 
-def mentioned(term: Term) -> Iterator[tuple[Term, int]]:
-    """The terms that a term is made of, with how often each is mentioned."""
+def inner_terms(term: Term) -> Iterator[tuple[Term, int]]:
+    """The terms that a term directly uses, each with how often."""
     match term:
         case Leaf(keys=keys, filters=filters):
-            operands = [operand for _, operand in keys] + [each for given in filters for each in given.operands]
+            operands = [operand for _, operand in keys] + [each for predicate in filters for each in predicate.operands]
             yield from ((operand.term, 1) for operand in operands if isinstance(operand, PerEntity))
         case Trailing(leaf):
             yield leaf, 1
@@ -188,7 +188,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What a query with metrics comes down to. `totals` are the outputs over all groups, where they are asked for."""
+    """A resolved query with metrics. `totals` are the outputs over all groups, if totals are asked for."""
 
     keys: tuple[Key, ...]
     outputs: tuple[Output, ...]
@@ -200,7 +200,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A filter of a query without metrics: what each reference stands for, in order."""
+    """A filter of a query without metrics. `operands` are what its references stand for, in order."""
 
     template: Template
     operands: tuple[tuple[Key, Attribute | None] | PerEntity, ...]
@@ -208,9 +208,9 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What a query without metrics comes down to: the different values of dimensions, seen from model `home`.
+    """A resolved query without metrics: the distinct values of dimensions, as model `home` reaches them.
 
-    A key without an attribute is metric_time, which is any moment of the time spine. With no `home`, that is all.
+    A key without an attribute is metric_time: every moment of the time spine. Without a `home`, all keys are such.
     """
 
     home: SemanticModel | None

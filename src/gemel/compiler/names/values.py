@@ -1,9 +1,9 @@
-"""A query without metrics: the different values of dimensions, or of time."""
+"""A query without metrics: the distinct values of dimensions, or of time."""
 
 from collections.abc import Callable
 
 from gemel.compiler.names.graph import Attribute, Graph
-from gemel.compiler.names.keys import as_asked, make_key, make_keys, make_orders, make_span, no_twins
+from gemel.compiler.names.keys import apply_key, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.names.terms import Condition, Key, PerEntity, Values
 from gemel.compiler.names.unreachable import spelling
 from gemel.compiler.question.query import Item, MetricItem, Query
@@ -11,15 +11,15 @@ from gemel.errors import QueryError, UnknownNameError
 from gemel.spec.manifest import Entity, SemanticModel
 
 PerEntityOf = Callable[[MetricItem, Callable[[Key], Attribute]], PerEntity]
-"""Resolves a metric in a filter, given what its entities are to the rows that are filtered."""
+"""Resolves a metric in a filter, given the attributes of its entities in the rows that are filtered."""
 
 
 def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf) -> Values:
-    """The different values of dimensions, read from the model that reaches all of them over the fewest hops."""
+    """The distinct values of dimensions, read from the model that reaches all of them over the fewest hops."""
     if not query.group_by:
         raise QueryError("G317", "nothing is asked for", hint="name at least one metric or one group-by item")
     if query.having:
-        raise QueryError("G316", "a result filter needs a metric to filter by", hint="use --where for dimensions")
+        raise QueryError("G316", "a result filter needs a metric", hint="use --where to filter by dimensions")
     keys = make_keys(graph, query.group_by, ())
     if any(key.metric for key in keys):
         raise QueryError("G311", "grouping by a metric needs a metric in the query")
@@ -27,26 +27,27 @@ def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf) -> Value
     if query.min_max_only and (len(keys) != 1 or query.order_by or query.limit is not None):
         raise QueryError(
             "G322",
-            "the least and greatest value can be asked of one item only, and are one row",
-            hint="leave the other items, the order and the limit away",
+            "the least and greatest values are those of one item, in one row",
+            hint="omit the other items, the order and the limit",
         )
     span = make_span(graph, query, keys, ())
     if span and not any(key.is_metric_time for key in keys):
         raise QueryError("G323", "a time constraint without a metric needs a time", hint="group by metric_time")
     templates = [graph.texts.filter(text) for text in query.where]
-    spoken = [item for template in templates for ref in template.references for item in _items(ref)]
-    spoken_keys = [make_key(graph, item, ()) for item in spoken]
-    needed = dict.fromkeys(key for key in (*keys, *spoken_keys) if not key.is_metric_time)
+    filter_items = [item for template in templates for ref in template.references for item in _items(ref)]
+    filter_keys = [make_key(graph, item, ()) for item in filter_items]
+    needed = dict.fromkeys(key for key in (*keys, *filter_keys) if not key.is_metric_time)
     home = _home(graph, list(needed)) if needed else None
 
     def find(key: Key) -> tuple[Key, Attribute | None]:
         found = graph.attribute(home.name, key.segments) if home and not key.is_metric_time else None
-        return key, as_asked(graph, found, key) if found else None
+        return key, apply_key(graph, found, key) if found else None
 
     def entity(key: Key) -> Attribute:
         found = find(key)[1]
         if found is None:
-            raise QueryError("G311", "a metric is filtered by for an entity, and metric_time is none")
+            raise QueryError("G311", "a filter by a metric needs an entity, and metric_time is not an entity")
+
         return found
 
     def operand(reference: Item | MetricItem) -> tuple[Key, Attribute | None] | PerEntity:
@@ -84,11 +85,11 @@ def _home(graph: Graph, keys: list[Key]) -> SemanticModel:
     for key in keys:
         name = "__".join(key.segments)
         if not any([graph.attribute(model, key.segments) for model in graph.models]):  # or refused for its ties
-            known = ["__".join(s) for model in graph.models for s in graph.attributes(model)]
+            all_names = ["__".join(s) for model in graph.models for s in graph.attributes(model)]
             raise UnknownNameError(
                 "G202",
                 f"no dimension or entity named {name[:80]!r}",
-                hint=spelling(name, known) or "see `gemel list dimensions`",
+                hint=spelling(name, all_names) or "see `gemel list dimensions`",
             )
     names = ", ".join("__".join(key.segments) for key in keys)
     hint = "name a metric that connects them"
