@@ -21,8 +21,12 @@ UNKNOWN = "gemel_unknown_"
 """What a name starts with that stands for a text that only dbt can render."""
 
 _NODE = "gemel_node_"
-_DBT = ("dbt", "dbt_duckdb", "dbt_postgres", "dbt_snowflake", "dbt_bigquery", "dbt_redshift", "dbt_spark")
-"""The packages whose macros are dbt's own."""
+_ADAPTERS = (
+    *("athena", "bigquery", "clickhouse", "databricks", "doris", "duckdb", "fabric", "hive", "materialize", "mysql"),
+    *("oracle", "postgres", "presto", "redshift", "risingwave", "snowflake", "spark", "sqlite", "sqlserver"),
+    *("starrocks", "synapse", "trino"),
+)
+"""Each brings macros of dbt's own, in a package of its name: `dbt_trino`."""
 
 Refer = Callable[..., str]
 
@@ -77,14 +81,15 @@ class Renderer:
 
     def _macros(self, node: Node) -> list[str]:
         """The texts of the macros that a node names, and of those that these name; not dbt's own."""
-        found: dict[str, str] = {}
+        texts: dict[str, str] = {}
         waiting = [*node.macros]
+        builtin = {"dbt", *(f"dbt_{adapter}" for adapter in (*_ADAPTERS, self.project.adapter))}
         while waiting:
             macro = self.project.macros.get(waiting.pop())
-            if macro is not None and macro.id not in found and macro.package not in _DBT:
-                found[macro.id] = " ".join(macro.text.split())
+            if macro is not None and macro.id not in texts and macro.package not in builtin:
+                texts[macro.id] = " ".join(macro.text.split())
                 waiting += macro.macros
-        return [found[id] for id in sorted(found)]
+        return [texts[id] for id in sorted(texts)]
 
 
 def _name(node: Node, names: tuple[Any, ...], version: Any) -> str:
