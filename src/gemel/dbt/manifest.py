@@ -4,10 +4,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from gemel.errors import ProjectError
-from gemel.spec.fields import Json
+from gemel.spec.fields import Json, object_or_empty, text_or_none
 from gemel.spec.manifest import Export, Relation
 from gemel.spec.project import DbtProject, Declaration, Exposure, Macro, Node, NodeKind, call
 
@@ -41,30 +40,30 @@ class ManifestReader:
 def read_project(file: Path) -> DbtProject:
     """What a manifest.json tells; nothing where there is none. Raises ProjectError (G602) where the file is no JSON."""
     try:
-        data = _object(json.loads(file.read_bytes()))
+        data = json.loads(file.read_bytes())
     except FileNotFoundError:
         return DbtProject()
     except (OSError, ValueError, RecursionError) as error:
         raise ProjectError("G602", f"cannot read {file}: {error}", hint="`dbt parse` writes it anew") from None
-    return parse_project(data)
+    return parse_project(data if isinstance(data, dict) else {})
 
 
 def parse_project(data: Json) -> DbtProject:
     """The content of a manifest.json, already loaded. What is not as dbt writes it is passed over."""
-    metadata = _object(data.get("metadata"))
-    name = _text(metadata.get("project_name"))
+    metadata = object_or_empty(data, "metadata")
+    name = text_or_none(metadata, "project_name")
     exposures = [_exposure(item) for _, item in _items(data, "exposures")]
     return DbtProject(
         name=name,
-        adapter=_text(metadata.get("adapter_type")),
-        dbt_version=_text(metadata.get("dbt_version")),
-        invocation_id=_text(metadata.get("invocation_id")),
+        adapter=text_or_none(metadata, "adapter_type"),
+        dbt_version=text_or_none(metadata, "dbt_version"),
+        invocation_id=text_or_none(metadata, "invocation_id"),
         nodes=_nodes(data, name),
         exposures=tuple(sorted(exposures, key=lambda each: each.name)),
         saved_queries=tuple(sorted(_declarations(data, "saved_queries"), key=lambda each: each.name)),
         semantic_models=tuple(sorted(_declarations(data, "semantic_models"), key=lambda each: each.name)),
         metrics=dict(_metrics(data, name)),
-        macros=_Macros(_object(data.get("macros"))),
+        macros=_Macros(object_or_empty(data, "macros")),
         is_parsed=True,
     )
 
@@ -74,7 +73,7 @@ def _nodes(data: Json, own: str | None) -> dict[str, Node]:
     items = [
         (id, item)
         for id, item in sorted((*_items(data, "nodes"), *_items(data, "sources")), key=lambda each: each[0])
-        if item.get("resource_type") in _KINDS and _text(item.get("name"))
+        if item.get("resource_type") in _KINDS and text_or_none(item, "name")
     ]
     owners = {str(group.get("name")): _owner(group.get("owner")) for _, group in _items(data, "groups")}
     shared = Counter(_versioned(item) for _, item in items)
@@ -82,10 +81,10 @@ def _nodes(data: Json, own: str | None) -> dict[str, Node]:
 
 
 def _node(id: str, item: Json, owners: Mapping[str, str | None], *, own: str | None, shared: Mapping[str, int]) -> Node:
-    config, texts, meta = _object(item.get("config")), _texts(item), _meta(item)
+    config, texts, meta = object_or_empty(item, "config"), _texts(item), _meta(item)
     package = texts.get("package_name")
     version, full_name = item.get("version"), _versioned(item)
-    group = texts.get("group") or _text(config.get("group"))
+    group = texts.get("group") or text_or_none(config, "group")
     is_foreign = package != own and item["resource_type"] != "source"
     return Node(
         id=id,
@@ -103,22 +102,22 @@ def _node(id: str, item: Json, owners: Mapping[str, str | None], *, own: str | N
         # Sorted: dbt writes them in another order after a partial parse.
         parents=tuple(sorted(_depends_on(item, "nodes"))),
         macros=_depends_on(item, "macros"),
-        materialized=_text(config.get("materialized")),
+        materialized=text_or_none(config, "materialized"),
         language=texts.get("language") or "sql",
         compiled=texts.get("compiled_code"),
         raw=texts.get("raw_code"),
         file=_file(item),
         columns={
-            str(column.get("name") or name).lower(): _text(column.get("data_type"))
+            str(column.get("name") or name).lower(): text_or_none(column, "data_type")
             for name, column in _items(item, "columns")
         },
         description=texts.get("description"),
         owner=_owner(meta.get("owner")) or owners.get(group or ""),
         group=group,
         access=texts.get("access"),
-        checksum=_text(_object(item.get("checksum")).get("checksum")),
+        checksum=text_or_none(object_or_empty(item, "checksum"), "checksum"),
         config=config,
-        gemel=_object(meta.get("gemel")),
+        gemel=object_or_empty(meta, "gemel"),
     )
 
 
@@ -144,13 +143,13 @@ def _exposure(item: Json) -> Exposure:
         maturity=texts.get("maturity"),
         file=_file(item),
         package=texts.get("package_name"),
-        gemel=_object(_meta(item).get("gemel")),
+        gemel=object_or_empty(_meta(item), "gemel"),
     )
 
 
 def _metrics(data: Json, own: str | None) -> Iterator[tuple[str, str]]:
     for _, item in _items(data, "metrics"):
-        name, package = str(item.get("name")), _text(item.get("package_name"))
+        name, package = str(item.get("name")), text_or_none(item, "package_name")
         yield name.lower(), call("metric", name, package=package if package != own else None)
 
 
@@ -162,7 +161,7 @@ class _Macros(Mapping[str, Macro]):
 
     def __getitem__(self, id: str) -> Macro:
         item = self._items[id]
-        return Macro(id, _text(item.get("package_name")), str(item.get("macro_sql")), _depends_on(item, "macros"))
+        return Macro(id, text_or_none(item, "package_name"), str(item.get("macro_sql")), _depends_on(item, "macros"))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
@@ -173,19 +172,19 @@ class _Macros(Mapping[str, Macro]):
 
 def _declarations(data: Json, kind: str) -> Iterator[Declaration]:
     for _, item in _items(data, kind):
-        if name := _text(item.get("name")):
+        if name := text_or_none(item, "name"):
             exports = item.get("exports")
             yield Declaration(
                 name.lower(),
                 _file(item) or "",
-                gemel=_object(_meta(item).get("gemel")),
+                gemel=object_or_empty(_meta(item), "gemel"),
                 exports=tuple(_export(each, item) for each in exports or () if isinstance(each, dict)),
             )
 
 
 def _export(item: Json, query: Json) -> Export:
     """As the export says it, else as the saved query's own config does, which dbt lets it inherit."""
-    rendered, shared = _object(item.get("config")), _object(query.get("config"))
+    rendered, shared = object_or_empty(item, "config"), object_or_empty(query, "config")
     unrendered = item.get("unrendered_config")
     written = unrendered if isinstance(unrendered, dict) else rendered
     return Export(
@@ -198,44 +197,37 @@ def _export(item: Json, query: Json) -> Export:
 
 
 def _items(data: Json, kind: str) -> list[tuple[str, Json]]:
-    return [(id, item) for id, item in _object(data.get(kind)).items() if isinstance(item, dict)]
+    return [(id, item) for id, item in object_or_empty(data, kind).items() if isinstance(item, dict)]
 
 
 def _depends_on(item: Json, kind: str) -> tuple[str, ...]:
-    ids = _object(item.get("depends_on")).get(kind)
+    ids = object_or_empty(item, "depends_on").get(kind)
     return tuple(dict.fromkeys(str(each) for each in ids)) if isinstance(ids, list) else ()
 
 
 def _meta(item: Json) -> Json:
-    return _object(item.get("meta")) | _object(_object(item.get("config")).get("meta"))
+    return object_or_empty(item, "meta") | object_or_empty(object_or_empty(item, "config"), "meta")
 
 
 def _owner(written: object) -> str | None:
     """A text, or the name and e-mail addresses that dbt has people write."""
     if isinstance(written, str):
         return written.strip() or None
-    parts = _object(written)
-    emails = parts.get("email")
+    if not isinstance(written, dict):
+        return None
+    emails = written.get("email")
     addresses = [each for each in (emails if isinstance(emails, list) else [emails]) if isinstance(each, str) and each]
-    name = _text(parts.get("name"))
+    name = text_or_none(written, "name")
     if name and addresses:
         return f"{name} <{', '.join(addresses)}>"
     return name or ", ".join(addresses) or None
 
 
 def _file(item: Json) -> str | None:
-    path = _text(item.get("original_file_path"))
+    path = text_or_none(item, "original_file_path")
     return path.replace("\\", "/") if path else None
-
-
-def _object(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}
 
 
 def _texts(item: Json) -> dict[str, str]:
     """The texts among an object's values; an empty one is none."""
     return {key: value for key, value in item.items() if isinstance(value, str) and value}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -13,6 +13,7 @@ from typing import Any
 
 from gemel.dbt.project_file import read_project_file, read_yaml
 from gemel.errors import Place, ProjectError, did_you_mean
+from gemel.spec.fields import object_or_empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,7 @@ def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: s
             place=Place(str(file)),
             hint=did_you_mean(name, known) or f"it has {', '.join(known) or 'none'}",
         )
-    outputs = profiles[name].get("outputs")
-    outputs = outputs if isinstance(outputs, dict) else {}
+    outputs = object_or_empty(profiles[name], "outputs")
     default = str(_render(os.environ.get("DBT_TARGET") or profiles[name].get("target") or "default", file))
     chosen = target or default
     if not isinstance(outputs.get(chosen), dict):

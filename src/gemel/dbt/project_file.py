@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gemel.errors import Place, ProjectError
+from gemel.spec.fields import object_or_empty
 from gemel.spec.places import Places, yaml_under
 
 PROJECT_FILE = "dbt_project.yml"
@@ -36,8 +37,7 @@ def project_name(project_dir: Path | None) -> str:
 
 def variables(project_dir: Path) -> Mapping[str, Any]:
     """The `vars` of dbt_project.yml; those of one package are an object by its name. Raises ProjectError."""
-    written = read_project_file(project_dir).get("vars")
-    return written if isinstance(written, dict) else {}
+    return object_or_empty(read_project_file(project_dir), "vars")
 
 
 def paths(project_dir: Path, kind: str) -> list[str]:

@@ -1,4 +1,7 @@
-"""One value of a JSON object, or a DefinitionError (G121, G122) that says what is wrong with it."""
+"""One value of a JSON object, or a DefinitionError (G121, G122) that says what is wrong with it.
+
+`…_or_none` and `…_or_empty` raise nothing: they take a value of another type as absent.
+"""
 
 from typing import Any
 
@@ -24,6 +27,12 @@ def optional_text(item: Json, key: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise DefinitionError("G121", f"{key} must be a text, and is {shown(value)}")
     return value or None
+
+
+def text_or_none(item: Json, key: str) -> str | None:
+    """The text under a key; None for an empty one and for any other value."""
+    value = item.get(key)
+    return value if isinstance(value, str) and value else None
 
 
 def texts(item: Json, key: str) -> tuple[str, ...]:
@@ -52,6 +61,12 @@ def object_at(item: Json, key: str) -> Json | None:
     if value is not None and not isinstance(value, dict):
         raise DefinitionError("G121", f"{key} must be an object, and is {shown(value)}")
     return value
+
+
+def object_or_empty(item: Json, key: str) -> Json:
+    """The object under a key; an empty one for any other value."""
+    value = item.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def object_or_name(item: Json, key: str) -> Json | None:

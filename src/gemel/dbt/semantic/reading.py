@@ -12,7 +12,7 @@ from gemel.dbt.semantic.metrics import read_filters, read_metrics
 from gemel.dbt.semantic.models import parse_relation, read_models, read_relation
 from gemel.dbt.semantic.state import Definitions
 from gemel.errors import About, DefinitionError, GemelError, Problems, ProjectError
-from gemel.spec.fields import Json, choice, name_of, object_at, objects, optional_text, text, texts
+from gemel.spec.fields import Json, choice, name_of, object_at, object_or_empty, objects, optional_text, text, texts
 from gemel.spec.manifest import Export, Manifest, SavedQuery, TimeSpine
 from gemel.spec.time import GRAINS
 
@@ -90,8 +90,7 @@ def _export(item: Json, definitions: Definitions) -> Export:
 
 def _time_spines(data: Json, definitions: Definitions) -> Iterable[TimeSpine]:
     """The spines, a legacy one only at a grain that no newer one has."""
-    configuration = data.get("project_configuration")
-    configuration = configuration if isinstance(configuration, dict) else {}
+    configuration = object_or_empty(data, "project_configuration")
     taken: set[str] = set()
     for key, read in (("time_spines", _time_spine), ("time_spine_table_configurations", _legacy_time_spine)):
         for item in objects(configuration, key):
