@@ -157,6 +157,7 @@ METRIC_TYPES = {"spec.metrics", "dbt.semantic.metrics", "compiler.names.resoluti
 
 # What names an engine besides its own file, and why. Exports, in bi/exports, write a tool's own SQL.
 ENGINES_NAMED = {
+    "dbt/rendering": "whose adapters bring packages of macros to dbt; gemel.dbt is below the engines",
     "dbt/profile": "what dbt-duckdb calls the database of a target that names none",
 }
 
