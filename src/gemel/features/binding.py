@@ -10,7 +10,7 @@ from gemel.features.leaks import leaks
 from gemel.features.plans import at, plan_table, refusals
 from gemel.features.services import bind_service
 from gemel.features.types import certain
-from gemel.on_demand.binding import Source, bind_on_demand
+from gemel.on_demand.binding import bind_on_demand
 from gemel.spec.feature_views import (
     RESERVED,
     DimensionFeature,
@@ -42,17 +42,14 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
         told = "there is no feature view beside the on-demand views, and so no Feast repository"
         hint = "add a feature view; what a request brings alone needs no store"
         problems.append(BridgeError("G511", told, hint=hint, place=spec.on_demand[0].place))
-    sources = {view.name: _as_source(view, views.get(view.name)) for view in spec.views}
-    found_on_demand = [bind_on_demand(view, sources, problems) for view in spec.on_demand]
+    sources = {view.name: views.get(view.name, view) for view in spec.views}
+    unread = sources.keys() - views.keys()
+    found_on_demand = [bind_on_demand(view, sources, unread, problems) for view in spec.on_demand]
     on_demand = {each.name: each for each in found_on_demand if each}
     services = [bind_service(service, views, on_demand, problems) for service in spec.services]
     if problems:
         raise Problems(dict.fromkeys(problems))
     return Bound(tuple(views.values()), tuple(services), tuple(warnings), tuple(on_demand.values()))
-
-
-def _as_source(view: FeatureView, bound: BoundView | None) -> Source:
-    return Source(view.entities, bound.feature_names if bound else (), online=view.online, unread=bound is None)
 
 
 def _problems(graph: Graph, view: FeatureView, entities: set[str], nodes: set[str]) -> Iterator[GemelError]:

@@ -1,22 +1,12 @@
 """On-demand views against the feature views that they take from: what every expression speaks of, or why it cannot."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from gemel.compiler.question.expressions import Refused
 from gemel.errors import BridgeError, GemelError, did_you_mean
 from gemel.on_demand.grammar import Parsed, Ungrammatical, parse
-from gemel.spec.feature_views import OnDemandFeature, OnDemandView, values_of
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A feature view as on-demand views see it; `unread` if it has problems of its own."""
-
-    entities: Sequence[str]
-    columns: Sequence[str]
-    online: bool = True
-    unread: bool = False
+from gemel.spec.feature_views import FeatureView, OnDemandFeature, OnDemandView, values_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +20,13 @@ class BoundOnDemand(OnDemandView):
         return zip(self.features, self.parsed, strict=True)
 
 
-def bind_on_demand(view: OnDemandView, views: Mapping[str, Source], problems: list[GemelError]) -> BoundOnDemand | None:
-    """None if anything is wrong with it, which is then among the problems (G503, G564, G590, G591)."""
+def bind_on_demand(
+    view: OnDemandView, views: Mapping[str, FeatureView], unread: Collection[str], problems: list[GemelError]
+) -> BoundOnDemand | None:
+    """None if anything is wrong with it, which is then among the problems (G503, G564, G590, G591).
+
+    `views` are the feature views that it may take from; the `unread` have problems of their own, and any feature.
+    """
     before = len(problems)
     parsed: list[tuple[OnDemandFeature, Parsed]] = []
     for feature in view.features:
@@ -41,7 +36,7 @@ def bind_on_demand(view: OnDemandView, views: Mapping[str, Source], problems: li
             hint = refused.hint if isinstance(refused, Ungrammatical) else None
             problems.append(BridgeError("G590", f"feature {feature.name!r}: {refused}", hint=hint, place=feature.place))
     for feature, each in parsed:
-        problems.extend(_unknown(view, feature, each, views))
+        problems.extend(_unknown(view, feature, each, views, unread))
     if len(problems) == before:
         names = dict.fromkeys(name for _, each in parsed for name in each.names)
         problems.extend(_misplaced(view, names, views))
@@ -60,13 +55,19 @@ def bind_on_demand(view: OnDemandView, views: Mapping[str, Source], problems: li
 
 
 def _unknown(
-    view: OnDemandView, feature: OnDemandFeature, parsed: Parsed, views: Mapping[str, Source]
+    view: OnDemandView,
+    feature: OnDemandFeature,
+    parsed: Parsed,
+    views: Mapping[str, FeatureView],
+    unread: Collection[str],
 ) -> Iterator[GemelError]:
     inputs = [name for name, _ in view.inputs]
-    features = [f"{name}.{column}" for name, source in views.items() for column in source.columns]
+    features = [
+        f"{name}.{each}" for name, source in views.items() if name not in unread for each in source.feature_names
+    ]
     for name in parsed.names:
         source = name.partition(".")[0]
-        if name in inputs or name in features or (source != name and source in views and views[source].unread):
+        if name in inputs or name in features or (source != name and source in unread):
             continue
         homes = [each for each in features if each.endswith(f".{name}")]
         near = f"did you mean {' or '.join(homes)}?" if homes else did_you_mean(name, [*inputs, *features])
@@ -79,7 +80,7 @@ def _unknown(
         )
 
 
-def _misplaced(view: OnDemandView, names: Mapping[str, None], views: Mapping[str, Source]) -> Iterator[GemelError]:
+def _misplaced(view: OnDemandView, names: Mapping[str, None], views: Mapping[str, FeatureView]) -> Iterator[GemelError]:
     """What Feast would take for something else, or could not serve."""
     used = [name.partition(".") for name in names if "." in name]
     entities = {entity for source, _, _ in used for entity in views[source].entities}

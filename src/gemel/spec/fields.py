@@ -15,10 +15,11 @@ def name_of(item: Json) -> str:
 
 
 def text(item: Json, key: str) -> str:
-    value = optional_text(item, key)
-    if value is None:
-        raise DefinitionError("G121", f"{key} is missing")
-    return value
+    value = item.get(key)
+    if isinstance(value, str) and value:
+        return value
+    optional_text(item, key)  # says what else it is
+    raise DefinitionError("G121", f"{key} is missing")
 
 
 def optional_text(item: Json, key: str) -> str | None:

@@ -1,7 +1,7 @@
 """`feature_views/*.yml` to frozen values: which metrics and dimensions become features, and for which services.
 
 Only what the files say by themselves is checked here (shape, names, windows, references between the files);
-whether a metric exists and can be computed for an entity is the bridge's to say. `feature_views.schema.json`
+whether a metric exists and can be computed for an entity is for `gemel.features` to say. `feature_views.schema.json`
 beside this package says the same to editors; a test holds the two equal.
 """
 
