@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gemel import checks
-from gemel.bi.project_models import unfit_models
+from gemel.bi.project_models import check_models
 from gemel.errors import GemelError, Problems
 from gemel.expectations.outcomes import check_tests
 from gemel.features.built import endless, mistyped
@@ -58,7 +58,7 @@ def _checked(session: Session, *, skip_dw: bool, data: bool) -> Iterator[GemelEr
     else:
         yield from checks.check_tables(session.graph, warehouse)
     if not session.problems:
-        yield from unfit_models(session, ask=warehouse is not None)
+        yield from check_models(session, ask=warehouse is not None)
         bound = bound_features(session)
         yield from bound.warnings
         if bound.views and warehouse is not None:

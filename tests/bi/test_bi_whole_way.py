@@ -123,14 +123,14 @@ def sorted_rows(answer):
 
 @pytest.mark.parametrize("export", EXPORTS)
 def test_what_dbt_built_is_the_saved_querys_answer_cell_for_cell(project, shop, export):
-    asked = shop.query(saved_query=EXPORTS[export])
+    answer = shop.query(saved_query=EXPORTS[export])
     built = shop.session.runner.rows(compile_table(relation(project, export), shop.session.dialect))
-    assert built.columns == asked.columns
-    assert sorted_rows(built) == sorted_rows(asked)
-    assert len(asked.rows()) == {"by_month": 4, "lately": 2}[EXPORTS[export]]
+    assert built.columns == answer.columns
+    assert sorted_rows(built) == sorted_rows(answer)
+    assert len(answer.rows()) == {"by_month": 4, "lately": 2}[EXPORTS[export]]
 
 
-def test_they_stand_where_the_exports_say(project):
+def test_the_models_are_built_where_the_exports_say(project):
     assert relation(project, "monthly").endswith('."Monthly_T"')
     assert '_bi"."monthly_view"' in relation(project, "monthly_view")
 
@@ -145,8 +145,8 @@ def test_the_formulas_copied_from_the_yaml_give_the_metrics(project, shop, group
     columns = f"{keys}, {formulas}" if keys else formulas
     text = f"SELECT {columns} FROM {relation(project, 'sales_wide')}" + (f" GROUP BY {keys}" if keys else "")
     built = shop.session.runner.rows(keep_text(text, shop.session.dialect))
-    asked = shop.query(list(metrics), list(group_by))
-    assert sorted_rows(built) == sorted_rows(asked)
+    answer = shop.query(list(metrics), list(group_by))
+    assert sorted_rows(built) == sorted_rows(answer)
 
 
 def properties(project):
@@ -165,7 +165,7 @@ def test_dbt_tests_that_each_group_has_one_row_and_each_fact_too(project):
     assert {each["status"] for each in results if each["unique_id"].startswith("test.")} == {"pass"}
 
 
-def test_dbt_knows_who_reads_them(project):
+def test_dbt_has_the_consumers_as_exposures(project):
     manifest = json.loads((project / "target/manifest.json").read_text())
     [exposure] = manifest["exposures"].values()
     assert (exposure["type"], exposure["url"]) == ("dashboard", "https://bi.example.com")
@@ -196,12 +196,12 @@ def test_a_deleted_or_edited_file_fails_the_check(project, capsys):
     assert file.read_text() == text
 
 
-def test_a_deleted_file_that_an_exposure_names_fails_the_check_and_says_the_way_out(project, capsys):
+def test_a_deleted_file_that_an_exposure_names_fails_the_check_with_a_hint(project, capsys):
     generate = ["generate", "--project-dir", str(project)]
     (project / "models/bi/monthly.sql").unlink()
     assert main([*generate, "--check"]) == 1
-    told = capsys.readouterr().err
-    assert "G603" in told and "remove models/bi and run `gemel generate`" in told
+    message = capsys.readouterr().err
+    assert "G603" in message and "remove models/bi and run `gemel generate`" in message
     shutil.rmtree(project / "models/bi")
     assert main(generate) == 0
     assert "4 BI models: 5 files changed" in capsys.readouterr().err

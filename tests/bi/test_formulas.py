@@ -55,19 +55,19 @@ def view(graph, name):
     return dialects.speak(lowering.lower(plan_wide(graph, widen(graph, name)), dialects.named()), "duckdb")
 
 
-def said(metric, graph=GRAPH):
-    found = formula_of(graph, metric)
-    return dialects.say(found.expression, "duckdb") if isinstance(found, Formula) else found.reason
+def formula_text(metric, graph=GRAPH):
+    formula = formula_of(graph, metric)
+    return dialects.say(formula.expression, "duckdb") if isinstance(formula, Formula) else formula.reason
 
 
 def ask_both(shop, metric, group_by):
-    """The rows of the query, and those of the formula over the view that say something."""
+    """The rows of the query, and those of the formula over the view, without its empty groups."""
     question, over_view = both(metric, group_by)
-    asked = {row[:-1]: row[-1] for row in shop.run(question)}
-    found = {row[:-1]: row[-1] for row in shop.run(over_view)}
-    # A group that a filter leaves no row of is none of the query's, and NULL in the view; filled it is the fill.
+    queried = {row[:-1]: row[-1] for row in shop.run(question)}
+    viewed = {row[:-1]: row[-1] for row in shop.run(over_view)}
+    # A group without a row after the filter is not in the query, and NULL (or its fill) in the view.
     nothing = 0 if metric == "filled_revenue" else None
-    return asked, {keys: value for keys, value in found.items() if keys in asked or value != nothing}
+    return queried, {keys: value for keys, value in viewed.items() if keys in queried or value != nothing}
 
 
 @cache
@@ -108,39 +108,39 @@ def test_a_formula_over_the_view_is_the_query_whatever_the_rows(rows, grouping):
     shop.connection.execute("insert into regions values (1, 1, 'north'), (2, 9, 'south')")
     for row in rows:
         shop.order(*row)
-    said = [each for each in formulas_of(WITH_MORE, "orders").metrics if isinstance(each, Formula)]
-    assert len(said) >= 16
-    for formula in said:
+    formulas = [each for each in formulas_of(WITH_MORE, "orders").metrics if isinstance(each, Formula)]
+    assert len(formulas) >= 16
+    for formula in formulas:
         if not rows and formula.metric.name == "done_amounts":
-            continue  # of no rows at all it is 0 to a query, and nothing to a view
-        asked, found = ask_both(shop, formula.metric.name, grouping)
+            continue  # over no rows at all it is 0 in a query, and NULL in a view
+        queried, viewed = ask_both(shop, formula.metric.name, grouping)
         if not grouping and formula.metric.name in ("done_amounts", "northern_buyers"):
-            asked = {keys: value or None for keys, value in asked.items()}
-            found = {keys: value or None for keys, value in found.items()}
-        assert found == pytest.approx(asked), formula.metric.name
+            queried = {keys: value or None for keys, value in queried.items()}
+            viewed = {keys: value or None for keys, value in viewed.items()}
+        assert viewed == pytest.approx(queried), formula.metric.name
 
 
 def test_a_ratio_is_a_sum_by_a_sum():
-    assert said("revenue_per_order") == "SUM(revenue) / NULLIF(SUM(orders), 0)"
+    assert formula_text("revenue_per_order") == "SUM(revenue) / NULLIF(SUM(orders), 0)"
 
 
-def test_what_a_filter_leaves_is_a_column_named_by_the_metric():
-    assert said("done_orders") == "SUM(done_orders)"
+def test_filtered_values_are_a_column_with_the_name_of_the_metric():
+    assert formula_text("done_orders") == "SUM(done_orders)"
     assert "CASE WHEN orders.status = 'done' THEN 1 END AS done_orders" in view(GRAPH, "orders")
 
 
 def test_one_filter_said_in_two_metrics_is_one_column():
-    assert said("done_share") == "SUM(done_orders) / NULLIF(SUM(orders), 0)"
+    assert formula_text("done_share") == "SUM(done_orders) / NULLIF(SUM(orders), 0)"
 
 
 def test_a_count_is_a_sum_of_ones_so_that_of_no_rows_it_is_nothing():
-    assert said("orders") == "SUM(orders)"
+    assert formula_text("orders") == "SUM(orders)"
     assert "CASE WHEN orders.amount IS NOT NULL THEN 1 ELSE 0 END AS priced" in view(GRAPH, "orders")
 
 
-def test_a_filtered_distinct_count_is_nothing_in_a_group_without_rows():
-    told = said("northern_buyers", WITH_MORE)
-    assert told == "CASE WHEN COUNT(northern_buyers__rows) > 0 THEN COUNT(DISTINCT northern_buyers) END"
+def test_a_filtered_distinct_count_is_null_in_a_group_without_rows():
+    text = formula_text("northern_buyers", WITH_MORE)
+    assert text == "CASE WHEN COUNT(northern_buyers__rows) > 0 THEN COUNT(DISTINCT northern_buyers) END"
 
 
 @pytest.mark.parametrize(
@@ -151,40 +151,40 @@ def test_a_filtered_distinct_count_is_nothing_in_a_group_without_rows():
         ("growth", "growth looks at orders at another time (1 day)"),
         ("last_amount", "last_amount counts only the rows at one end of ordered_at"),
         ("filled_orders", "filled_orders is shown for times without rows, too"),
-        ("revenue_per_visit", "revenue_per_visit is made of facts of several semantic models: orders, visits"),
+        ("revenue_per_visit", "revenue_per_visit combines facts of several semantic models: orders, visits"),
     ],
 )
-def test_a_metric_that_is_no_aggregate_of_a_groups_rows_has_a_reason_and_no_formula(metric, reason):
-    assert said(metric) == reason
+def test_a_metric_that_is_not_an_aggregate_of_the_rows_of_a_group_has_a_reason(metric, reason):
+    assert formula_text(metric) == reason
 
 
-def test_a_metric_of_one_without_formula_has_none_either():
+def test_a_metric_over_one_without_formula_has_none_either():
     metric = Metric("twice", Derived("2 * orders_7d", (of("orders_7d"),)))
-    assert said("twice", with_metrics(metric)).startswith("orders_7d accumulates over 7 days")
+    assert formula_text("twice", with_metrics(metric)).startswith("orders_7d accumulates over 7 days")
 
 
 def test_a_conversion_has_no_formula():
     conversion = Conversion(of("visits"), of("orders"), "customer", window=Window(7, "day"))
     graph = with_metrics(Metric("bought", conversion))
-    assert said("bought", graph) == "bought matches events with later ones, which are in other rows"
+    assert formula_text("bought", graph) == "bought matches events with later ones, which are in other rows"
 
 
 def test_a_filter_by_a_metric_has_no_formula():
     graph = with_metrics(over(REVENUE, "of_many", "{{ Metric('orders', ['customer']) }} > 2"))
-    assert said("of_many", graph) == "it is filtered by metric orders, which is computed over all rows"
+    assert formula_text("of_many", graph) == "it is filtered by metric orders, which is computed over all rows"
 
 
-def test_a_value_that_is_made_of_nothing_has_no_formula():
+def test_a_value_for_groups_without_facts_has_no_formula():
     graph = with_metrics(Metric("padded", Derived("coalesce(done, 0)", (of("done_orders", "done"),))))
-    assert "no column tells which groups have none" in said("padded", graph)
+    assert "no column tells which groups those are" in formula_text("padded", graph)
 
 
 def test_facts_under_two_times_have_no_formula():
     paid = Measure("paid", "orders", "count", "paid_at", "paid_at")
     graph = with_metrics(over(paid, "paid"), Metric("paid_share", Ratio(of("paid"), of("orders"))))
-    assert said("paid", graph) == "SUM(paid)"
+    assert formula_text("paid", graph) == "SUM(paid)"
     assert formula_of(graph, "paid").time.name == "paid_at"
-    assert said("paid_share", graph) == "paid_share is made of facts under different times: paid_at, ordered_at"
+    assert formula_text("paid_share", graph) == "paid_share combines facts with different times: paid_at, ordered_at"
 
 
 def test_a_metric_that_looks_histories_up_by_another_time_than_the_view_has_no_formula():
@@ -204,8 +204,8 @@ def test_a_metric_that_looks_histories_up_by_another_time_than_the_view_has_no_f
     )
     paid = Measure("paid", "orders", "count", "paid_at", "paid_at")
     graph = bind(Manifest((orders, history), (over(ORDERS, "orders"), over(paid, "paid"))))
-    assert said("orders", graph) == "SUM(orders)"
-    assert said("paid", graph) == "paid sees the history of what it looks up by paid_at, and the view by ordered_at"
+    assert formula_text("orders", graph) == "SUM(orders)"
+    assert formula_text("paid", graph) == "paid looks up histories by paid_at, but the view by ordered_at"
     assert "orders.ordered_at) >= DATE_TRUNC('DAY', customer.valid_from)" in view(graph, "orders")
 
 
@@ -219,7 +219,7 @@ def test_a_metric_that_looks_histories_up_by_another_time_than_the_view_has_no_f
         ),
     ],
 )
-def test_a_column_with_a_metrics_name_is_that_metric_and_no_measure_of_that_name(metric, formula):
+def test_a_column_with_the_name_of_a_metric_is_that_metric_and_not_a_measure(metric, formula):
     graph = bind(
         replace(
             GRAPH.manifest,
@@ -230,25 +230,25 @@ def test_a_column_with_a_metrics_name_is_that_metric_and_no_measure_of_that_name
             ),
         )
     )
-    assert said("gross", graph) == "SUM(revenue__measure)"
-    assert formula in said("revenue", graph)
+    assert formula_text("gross", graph) == "SUM(revenue__measure)"
+    assert formula in formula_text("revenue", graph)
     assert "orders.amount AS revenue__measure" in view(graph, "orders")
 
 
-def test_a_dimensions_name_is_taken_from_no_column_that_is_aggregated():
+def test_a_column_to_aggregate_does_not_take_the_name_of_a_dimension():
     measure = Measure("customer", "orders", "sum", "amount", "ordered_at")
-    assert said("spent", with_metrics(over(measure, "spent"))) == "SUM(customer_2)"
+    assert formula_text("spent", with_metrics(over(measure, "spent"))) == "SUM(customer_2)"
 
 
 def test_a_key_of_two_columns_is_two_columns():
     lines = model("lines", {"order": "foreign"}, time("ordered_at"), clock="ordered_at")
     lines = replace(lines, entities=(*lines.entities, Entity("line", "primary", "(order_id, no)")))
     graph = bind(Manifest((lines,), (over(Measure("lines", "lines", "count", "1", "ordered_at"), "lines"),)))
-    assert [each.name for each in widen(graph, "lines").seen][:3] == ["order", "line__order_id", "line__no"]
+    assert [each.name for each in widen(graph, "lines").columns][:3] == ["order", "line__order_id", "line__no"]
 
 
-def test_what_lies_further_than_the_hops_is_left_out():
-    names = [each.name for each in widen(GRAPH, "orders", hops=1).seen]
+def test_tables_further_away_than_the_hops_are_omitted():
+    names = [each.name for each in widen(GRAPH, "orders", hops=1).columns]
     assert "customer__segment" in names and "customer__region__region_name" not in names
 
 
@@ -262,18 +262,18 @@ def test_a_model_without_a_time_has_no_columns_with_a_history():
     )
     cards = model("cards", {"card": "primary", "customer": "foreign"}, Dimension("colour", "colour"))
     wide = widen(bind(Manifest((cards, history), ())), "cards")
-    assert [each.name for each in wide.seen] == ["card", "customer", "card__colour"]
+    assert [each.name for each in wide.columns] == ["card", "customer", "card__colour"]
     assert "customer__segment" in wide.lost
 
 
-def test_a_metric_that_is_not_there_is_told_with_its_neighbours():
+def test_an_unknown_metric_is_refused():
     with pytest.raises(UnknownNameError, match="G201"):
         formula_of(GRAPH, "revenu")
 
 
 def test_the_metrics_of_the_worked_example_that_have_formulas(example):
-    made = formulas_of(example, "flights")
-    assert [each.metric.name for each in made.metrics if isinstance(each, NoFormula)] == [
+    formulas = formulas_of(example, "flights")
+    assert [each.metric.name for each in formulas.metrics if isinstance(each, NoFormula)] == [
         "cancelled_flights_per_inch",
         "departures_7d",
         "diverted_flights",
@@ -289,7 +289,7 @@ def test_the_metrics_of_the_worked_example_that_have_formulas(example):
         "late_rate_7d",
         "planes_in_use_28d",
     ]
-    assert dialects.say(made.of("late_rate").expression, "duckdb") == (
+    assert dialects.say(formulas.of("late_rate").expression, "duckdb") == (
         "SUM(late_departures) / NULLIF(SUM(departures), 0)"
     )
 

@@ -1,4 +1,4 @@
-"""Who uses what is generated: consumers that are declared beside it, as dbt's exposures."""
+"""Consumers of generated models, declared beside the definitions, as dbt's exposures."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ from gemel.files import plain
 from gemel.spec.nodes import Keys, Node, read_each
 
 TYPES = ("dashboard", "notebook", "analysis", "ml", "application")
-"""What dbt calls a consumer."""
+"""dbt's types of exposures."""
 MATURITIES = ("low", "medium", "high")
 
 _KEYS = ("name", "type", "label", "url", "owner", "maturity", "description")
@@ -17,7 +17,7 @@ _KEYS = ("name", "type", "label", "url", "owner", "maturity", "description")
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A dashboard or the like, as its exposure will say it. Declared in several places, it is one of all of them."""
+    """A dashboard or the like, as its exposure describes it. Declared in several places, it is one exposure of all."""
 
     name: str
     type: str
@@ -30,7 +30,7 @@ class Consumer:
 
 
 def read_consumers(keys: Keys) -> Iterator[Consumer]:
-    """Those under `consumers:`. A consumer that dbt could not take (G707) is noted."""
+    """The consumers under `consumers:`. Notes those that dbt would not accept (G707)."""
     node = keys.nodes.get("consumers")
     if node is not None and node.value is not None:
         node = replace(node, notes=replace(node.notes, code="G707"))
@@ -41,9 +41,9 @@ def _consumer(node: Node) -> Consumer:
     keys = node.keys("a consumer", _KEYS, required=("name", "owner"))
     name, owner = keys["name"].text("name"), _owner(keys["owner"].content)
     if name and not name.replace("-", "_").isidentifier():
-        keys["name"].note(f"no exposure can be named {name!r}", "use letters, digits and underscores")
+        keys["name"].note(f"an exposure cannot be named {name!r}", "use letters, digits and underscores")
     if not owner:
-        keys["owner"].note("a consumer needs an owner", "dbt asks for one: an address, or a name")
+        keys["owner"].note("a consumer needs an owner", "dbt requires one: an email address or a name")
     return Consumer(
         name,
         keys.choice("type", TYPES) or "dashboard",
@@ -57,11 +57,11 @@ def _consumer(node: Node) -> Consumer:
 
 
 def exposure(consumer: Consumer, refs: Iterable[str], metrics: Iterable[str], meta: dict[str, Any]) -> dict[str, Any]:
-    """dbt's words for a consumer of models and metrics, each by dbt's call for it."""
-    told = {"label": consumer.label, "url": consumer.url, "maturity": consumer.maturity}
+    """dbt's exposure of a consumer of models and metrics, each as dbt's call for it."""
+    optional = {"label": consumer.label, "url": consumer.url, "maturity": consumer.maturity}
     return {
         "name": consumer.name,
-        **{key: value for key, value in told.items() if value},
+        **{key: value for key, value in optional.items() if value},
         "type": consumer.type,
         "description": plain(consumer.description or f"Reads {' and '.join(_names(meta))}."),
         "owner": dict(consumer.owner),

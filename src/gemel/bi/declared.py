@@ -1,6 +1,6 @@
-"""What the YAML says for BI and only dbt's manifest.json keeps: exports as they are written, and `meta: {gemel: ...}`.
+"""BI settings of the YAML that only dbt's manifest.json keeps: exports as written, and `meta: {gemel: ...}`.
 
-semantic_manifest.json fills an export's schema with the target's own, and has no meta of saved queries.
+semantic_manifest.json sets the schema of an export to that of the target, and has no meta of saved queries.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ from gemel.spec.project import DbtProject, Declaration
 
 @dataclass(frozen=True, slots=True)
 class DeclaredQuery:
-    """What a saved query is to become, and who uses it. `file` is where it is written; an export has None where a
-    setting is dbt's own matter."""
+    """The exports and consumers of a saved query. `file` is where it is written; a setting of an export is None if dbt
+    decides it."""
 
     name: str
     file: str
@@ -26,7 +26,7 @@ class DeclaredQuery:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredView:
-    """A wide view that is asked for, of a semantic model."""
+    """A wide view that the definition of a semantic model requests."""
 
     model: str
     file: str
@@ -37,7 +37,7 @@ class DeclaredView:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """Everything that is asked for. `problems` are those of what cannot be read."""
+    """Everything that is requested. `problems` are the errors of definitions that cannot be read."""
 
     queries: tuple[DeclaredQuery, ...] = ()
     views: tuple[DeclaredView, ...] = ()
@@ -64,12 +64,12 @@ def _view(declaration: Declaration, problems: list[GemelError]) -> DeclaredView 
     model = declaration.name
     keys = _ours(declaration, "semantic_model", ("wide_view", "consumers"), problems)
     consumers = tuple(read_consumers(keys))
-    asked = keys.nodes.get("wide_view")
-    if asked is not None and asked.value is not None and asked.value is not False:
-        return next(read_each([asked], partial(_wide_view, declaration, consumers)), None)
+    node = keys.nodes.get("wide_view")
+    if node is not None and node.value is not None and node.value is not False:
+        return next(read_each([node], partial(_wide_view, declaration, consumers)), None)
     if consumers:
-        told = f"semantic model {model!r} has consumers, and no wide view for them to read"
-        keys["consumers"].note(told, "add `wide_view: true` to its meta")
+        message = f"semantic model {model!r} has consumers, but no wide view for them to read"
+        keys["consumers"].note(message, "add `wide_view: true` to its meta")
     return None
 
 
@@ -78,11 +78,11 @@ _SETTINGS = ("name", "schema", "alias", "database", "materialized", "hops")
 
 def _wide_view(declaration: Declaration, consumers: tuple[Consumer, ...], node: Node) -> DeclaredView:
     if node.value is not True and not isinstance(node.value, Pairs):
-        node.refuse(f"wide_view cannot be {node}", "write `true`, or its name, schema and the like")
+        node.refuse(f"wide_view cannot be {node}", "write `true`, or a mapping with its name, schema and so on")
     keys = Keys(node, {}) if node.value is True else node.keys("a wide view", _SETTINGS)
     hops = keys["hops"].value if "hops" in keys else None
     if hops is not None and (isinstance(hops, bool) or not isinstance(hops, int) or hops < 0):
-        keys["hops"].note(f"hops cannot be {keys['hops']}", "write how many joins it goes at most, as `hops: 1`")
+        keys["hops"].note(f"hops cannot be {keys['hops']}", "write the maximum number of joins, for example `hops: 1`")
     export = Export(
         keys.text("name") or f"{declaration.name}_wide",
         kind="table" if keys.choice("materialized", ("view", "table")) == "table" else "view",
@@ -93,7 +93,7 @@ def _wide_view(declaration: Declaration, consumers: tuple[Consumer, ...], node: 
     return DeclaredView(declaration.name, declaration.file, export, hops, consumers)
 
 
-def _ours(declaration: Declaration, kind: str, known: tuple[str, ...], problems: list[GemelError]) -> Keys:
+def _ours(declaration: Declaration, kind: str, allowed: tuple[str, ...], problems: list[GemelError]) -> Keys:
     about = About(kind, declaration.name, path=("config", "meta", "gemel"))
     node = Node(declaration.gemel, about, Notes(BiError, "G705", problems))
-    return node.keys(f"gemel in the meta of {kind.replace('_', ' ')} {declaration.name!r}", known)
+    return node.keys(f"gemel in the meta of {kind.replace('_', ' ')} {declaration.name!r}", allowed)

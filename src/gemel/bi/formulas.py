@@ -1,8 +1,8 @@
-"""The metrics of a semantic model as plain SQL over the columns of its wide view, or why one cannot be said so.
+"""The metrics of a semantic model as plain SQL over the columns of its wide view, or the reason why one has no formula.
 
-The wide view has one row for each row of the model, so that an aggregate over it, grouped by any of its columns, is
-the metric. What a measure aggregates is a column, under a filter too: NULL on the rows that the filter drops. A
-formula therefore needs no filter, and a group in which no row counts has the value NULL, where a query has no row.
+The wide view has one row for each row of the model, so an aggregate over it, grouped by any of its columns, is the
+metric. The values of a measure are a column; with a filter they are another column, NULL on the rows that the filter
+drops. Formulas therefore need no filter. A group without a row that counts is NULL, where a query has no row.
 """
 
 from collections.abc import Collection, Iterator
@@ -26,8 +26,8 @@ from gemel.spec.metrics import Measure, Metric
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A column of the wide view to aggregate: what the measure of `leaf` aggregates, NULL where its filters are not
-    true. A counted row is a 1, and one without a value to count a 0. With `rows`, 1 for each row that counts at all.
+    """A column of the wide view to aggregate: the values of the measure of `leaf`, NULL on rows that its filters drop.
+    Of a count, 1 on a row with a value and 0 on one without. With `rows`, 1 on each row that the filters keep.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Formula:
 
 @dataclass(frozen=True, slots=True)
 class NoFormula:
-    """A metric that no plain aggregate over the wide view gives, and why: `it accumulates over 7 days`."""
+    """A metric that is not a plain aggregate over the wide view, and why: `it accumulates over 7 days`."""
 
     metric: Metric
     reason: str
@@ -70,28 +70,28 @@ class Formulas:
 
 def formula_of(graph: Graph, metric: str) -> Formula | NoFormula:
     """One metric over the wide view of its semantic model. Raises UnknownNameError (G201)."""
-    found = graph.metric(metric)
-    return formulas_of(graph, graph.measures(found)[0].model).of(found.name)
+    name = graph.metric(metric).name
+    return formulas_of(graph, graph.measures(graph.metric(metric))[0].model).of(name)
 
 
 def formulas_of(graph: Graph, model: str) -> Formulas:
     """The metrics over the wide view of a semantic model."""
-    known = _readers(graph, model)
-    taken = {"__".join(segments) for segments in graph.attributes(model, 1)}
-    taken |= {f"{entity}__{part}" for entity, parts in graph.composites.items() for part in parts}
-    columns = _Columns(taken)
-    for measure in dict.fromkeys(m for metric in known for m in graph.measures(metric) if m.model == model):
+    metrics = _readers(graph, model)
+    names = {"__".join(segments) for segments in graph.attributes(model, 1)}
+    names |= {f"{entity}__{part}" for entity, parts in graph.composites.items() for part in parts}
+    columns = _Columns(names)
+    for measure in dict.fromkeys(m for metric in metrics for m in graph.measures(metric) if m.model == model):
         if measure.non_additive is None:
             leaf = Leaf(measure, Attribute(model, (), graph.time_dimension(measure)), (), ())
-            columns.add(leaf, measure.name if _is_what_its_name_says(graph, measure) else f"{measure.name}__measure")
-    public = [metric for metric in known if not metric.private]
-    # What metrics are made of comes first, and gives its columns their names.
-    made = [_formula(graph, metric, columns) for metric in sorted(public, key=lambda each: _order(graph, each))]
-    return Formulas(model, tuple(columns.inputs()), tuple(sorted(made, key=lambda each: each.metric.name)))
+            columns.add(leaf, measure.name if _is_metric_of_its_name(graph, measure) else f"{measure.name}__measure")
+    public = [metric for metric in metrics if not metric.private]
+    # Inputs come before the metrics that use them, so columns are named after inputs.
+    formulas = [_formula(graph, metric, columns) for metric in sorted(public, key=lambda each: _order(graph, each))]
+    return Formulas(model, tuple(columns.inputs()), tuple(sorted(formulas, key=lambda each: each.metric.name)))
 
 
 def time_of(graph: Graph, model: str) -> Dimension | None:
-    """The time by which the wide view looks up what has a history: the model's default, else its measures' own."""
+    """The time by which the wide view looks up histories: the default of the model, else that of its measures."""
     default = graph.dimension(model, graph.models[model].default_time_dimension or "")
     if default is not None and default.is_time:
         return default
@@ -99,32 +99,32 @@ def time_of(graph: Graph, model: str) -> Dimension | None:
     return next((graph.time_dimension(measure) for measure in measures if measure.model == model), None)
 
 
-def _is_what_its_name_says(graph: Graph, measure: Measure) -> bool:
-    """Whoever adds up a column named as a metric takes it for the metric: it must not be without its filter, say."""
+def _is_metric_of_its_name(graph: Graph, measure: Measure) -> bool:
+    """Whether a column named like a metric is that metric: readers assume it, with its filter, for example."""
     metric = graph.metrics.get(measure.name)
     return metric is None or (metric.definition.measure == measure and not metric.filters)
 
 
 def _readers(graph: Graph, model: str) -> list[Metric]:
-    """By name: dbt writes metrics in another order each time that it parses only what changed."""
-    found = (metric for metric in graph.manifest.metrics if _reads(graph, metric, model))
-    return sorted(found, key=lambda metric: metric.name)
+    """By name, because the order in which dbt writes metrics changes with partial parsing."""
+    metrics = (metric for metric in graph.manifest.metrics if _reads(graph, metric, model))
+    return sorted(metrics, key=lambda metric: metric.name)
 
 
 class _Columns:
-    """The columns that are aggregated, by what they hold."""
+    """The columns to aggregate, by their content."""
 
-    def __init__(self, taken: Collection[str]) -> None:
-        self._taken = set(taken)
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = set(names)
         self._inputs: dict[tuple[Leaf, str], Input] = {}
 
     def add(self, leaf: Leaf, wanted: str, holds: Literal["value", "rows"] = "value") -> Input:
-        """The column of an aggregate, made once: who filters, and what fills a missing value, is not its matter."""
+        """The column of an aggregate, the same for leaves that differ only in their fill or the origin of filters."""
         filters = dict.fromkeys(replace(each, outer=False) for each in leaf.filters)
         bare = replace(leaf, filters=tuple(filters), fill=None)
         if (bare, holds) not in self._inputs:
-            name = free(wanted, self._taken)
-            self._taken.add(name)
+            name = free(wanted, self._names)
+            self._names.add(name)
             self._inputs[bare, holds] = Input(name, bare, holds)
         return self._inputs[bare, holds]
 
@@ -135,7 +135,7 @@ class _Columns:
 def _reads(graph: Graph, metric: Metric, model: str) -> bool:
     try:
         return any(measure.model == model for measure in graph.measures(metric))
-    except GemelError:  # a circle, which `gemel validate` tells
+    except GemelError:  # a circle, which `gemel validate` reports
         return False
 
 
@@ -156,16 +156,16 @@ def _formula(graph: Graph, metric: Metric, columns: _Columns) -> Formula | NoFor
         term = Scope(graph, (), None, [metric]).term(metric, ())
     except GemelError as error:
         return NoFormula(metric, f"{error.code} {error.message}")
-    reason = _no_row_tells(term)
+    reason = _not_in_rows(term)
     if reason is not None:
         return NoFormula(metric, reason)
     used: dict[Input, None] = {}
-    expression = _said(term, metric.name, columns, used)
+    expression = _build_expression(term, metric.name, columns, used)
     return Formula(metric, expression, tuple(used), graph.time_dimension(graph.measures(metric)[0]))
 
 
 def _no_aggregate(graph: Graph, metric: Metric) -> str | None:
-    """Why a metric's own definition is more than aggregates of the rows of a group."""
+    """Why the definition of a metric is more than aggregates of the rows of a group."""
     definition = metric.definition
     if definition.beyond_rows is not None:
         return f"{metric.name} {definition.beyond_rows}"
@@ -174,46 +174,46 @@ def _no_aggregate(graph: Graph, metric: Metric) -> str | None:
 
 
 def _no_one_time(graph: Graph, metric: Metric) -> str | None:
-    """Why the rows of one view, under one time, do not have all that a metric is made of."""
+    """Why one view, with one time, does not hold all inputs of a metric."""
     measures = graph.measures(metric)
     models = dict.fromkeys(measure.model for measure in measures)
     if len(models) > 1:
-        return f"{metric.name} is made of facts of several semantic models: {', '.join(models)}"
+        return f"{metric.name} combines facts of several semantic models: {', '.join(models)}"
     times = dict.fromkeys(graph.time_dimension(measure).name for measure in measures)
     if len(times) > 1:
-        return f"{metric.name} is made of facts under different times: {', '.join(times)}"
+        return f"{metric.name} combines facts with different times: {', '.join(times)}"
     [model] = models
     own, shown = graph.time_dimension(measures[0]), time_of(graph, model)
     if own != shown and _leads_to_history(graph, model):
         looked_up = shown.name if shown else "none"
-        return f"{metric.name} sees the history of what it looks up by {own.name}, and the view by {looked_up}"
+        return f"{metric.name} looks up histories by {own.name}, but the view by {looked_up}"
     return None
 
 
 def _leads_to_history(graph: Graph, model: str) -> bool:
-    seen, border = {model}, [model]
+    reached, border = {model}, [model]
     while border:
-        border = [hop.model for each in border for hop in graph.ways.hops(each) if hop.model not in seen]
-        seen.update(border)
-    return any(graph.ways.has_validity(each) for each in seen - {model})
+        border = [hop.model for each in border for hop in graph.ways.hops(each) if hop.model not in reached]
+        reached.update(border)
+    return any(graph.ways.has_validity(each) for each in reached - {model})
 
 
-def _no_row_tells(term: Term) -> str | None:
+def _not_in_rows(term: Term) -> str | None:
     match term:
         case Leaf(filters=filters):
-            asked = [each.name for given in filters for each in given.operands if isinstance(each, PerEntity)]
-            return f"it is filtered by metric {asked[0]}, which is computed over all rows" if asked else None
+            metrics = [each.name for predicate in filters for each in predicate.operands if isinstance(each, PerEntity)]
+            return f"it is filtered by metric {metrics[0]}, which is computed over all rows" if metrics else None
         case terms.Formula(inputs=used):
-            # Where one part has every row there is, each group of the view is one of the metric's too.
+            # If one input has no filter, every group of the view is a group of the metric too.
             if not is_nothing(term) and all(leaf.filters for leaf in leaves(term)):
-                return "its expression makes a value of nothing, and no column tells which groups have none"
-            return next((reason for _, inner in used if (reason := _no_row_tells(inner))), None)
+                return "its expression gives groups without facts a value, and no column tells which groups those are"
+            return next((reason for _, inner in used if (reason := _not_in_rows(inner))), None)
         case _:
             raise AssertionError(f"no aggregate of rows: {term}")
 
 
 def leaves(term: Term) -> Iterator[Leaf]:
-    """The aggregates of rows that a term is made of."""
+    """The aggregates of rows in a term."""
     match term:
         case Leaf():
             yield term
@@ -222,27 +222,27 @@ def leaves(term: Term) -> Iterator[Leaf]:
                 yield from leaves(inner)
 
 
-def _said(term: Term, name: str, columns: _Columns, used: dict[Input, None]) -> exp.Expr:
-    """A term over the view's columns; `used` gathers those. `name` is for a column that is not there yet."""
+def _build_expression(term: Term, name: str, columns: _Columns, used: dict[Input, None]) -> exp.Expr:
+    """A term over the columns of the view, collected in `used`. `name` is for a column that does not exist yet."""
     match term:
         case Leaf():
             return filled(_aggregate(term, name, columns, used), term.fill)
         case terms.Formula(expression, parts):
-            values = {handle: _said(inner, f"{name}__{handle}", columns, used) for handle, inner in parts}
+            values = {handle: _build_expression(inner, f"{name}__{handle}", columns, used) for handle, inner in parts}
             return substitute(expression, values)
         case _:
             raise AssertionError(f"no aggregate of rows: {term}")
 
 
 def _aggregate(leaf: Leaf, name: str, columns: _Columns, used: dict[Input, None]) -> exp.Expr:
-    given = columns.add(leaf, leaf.measure.name if not leaf.filters else name)
-    used[given] = None
-    value = column(given.name)
+    item = columns.add(leaf, leaf.measure.name if not leaf.filters else name)
+    used[item] = None
+    value = column(item.name)
     match leaf.measure.agg:
-        case "count":  # of ones and zeros, so that over no rows it is NULL and not 0
+        case "count":  # a sum of ones and zeros, which over no rows is NULL and not 0
             return exp.Sum(this=value)
         case "count_distinct" if leaf.filters:
-            rows = columns.add(leaf, f"{given.name}__rows", "rows")
+            rows = columns.add(leaf, f"{item.name}__rows", "rows")
             used[rows] = None
             some = exp.GT(this=exp.Count(this=column(rows.name), big_int=True), expression=exp.Literal.number(0))
             return exp.case().when(some, aggregate(summary(leaf, name, value), grouped=True))

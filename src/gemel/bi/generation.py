@@ -1,5 +1,5 @@
-"""All that `gemel generate` writes for BI tools, as texts by path: saved queries and wide views as dbt models, with
-their properties and the exposures of who uses them."""
+"""The files that `gemel generate` writes for BI tools, as texts by path: saved queries and wide views as dbt models,
+their properties, and the exposures of their consumers."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from gemel.bi.consumers import Consumer, exposure
 from gemel.bi.declared import Declared, read_declared
-from gemel.bi.models import BiModel, compile_model, properties, unfit_columns, write_model
+from gemel.bi.models import BiModel, check_columns, compile_model, properties, write_model
 from gemel.bi.saved import saved_models
 from gemel.bi.wide import wide_model
 from gemel.bi.zones import Describe, Zones
@@ -28,9 +28,9 @@ Types = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """What the models are written for: an engine, and the database itself if it can be asked.
+    """The target of the models: an engine, and the database itself if it is reachable.
 
-    `is_utc` says that dbt's sessions there are surely in UTC, as gemel's own are.
+    `is_utc` is true if dbt's sessions there are guaranteed to be in UTC, as gemel's own are.
     """
 
     engine: Engine
@@ -40,21 +40,23 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """Names that are not free, with what has them: `{"buying": "a feature view's"}`."""
+class ReservedNames:
+    """Names that are in use, with where: `{"buying": "of a feature view"}`."""
 
     models: Mapping[str, str] = field(default_factory=dict)
     exposures: Mapping[str, str] = field(default_factory=dict)
 
 
-def generate(graph: Graph, dbt: DbtProject, destination: Destination, *, root: Path, taken: Taken) -> dict[str, str]:
-    """Every generated file's text by its path below `root`. Raises Problems (G70x) with all that cannot be made."""
+def generate(
+    graph: Graph, dbt: DbtProject, destination: Destination, *, root: Path, reserved: ReservedNames
+) -> dict[str, str]:
+    """Every generated file's text by its path below `root`. Raises Problems (G70x) with everything that is invalid."""
     declared = read_declared(dbt)
     folder = models_folder(root, "bi")
-    taken = _taken(dbt, folder, taken)
+    reserved = _reserve_names(dbt, folder, reserved)
     problems: list[GemelError] = [*declared.problems]
     models = list(_models(graph, declared, destination.engine, problems))
-    problems += _unfit(models, destination.engine, taken)
+    problems += _check_models(models, destination.engine, reserved)
     files: dict[str, str] = {}
     rows: dict[str, Compiled] = {}
     for model in models if not problems else ():
@@ -66,10 +68,10 @@ def generate(graph: Graph, dbt: DbtProject, destination: Destination, *, root: P
             continue
         files[f"{folder}/{model.name}.sql"] = write_model(model, rows[model.name], dbt)
         if (circle := _circle(dbt, model.name, rows[model.name].relations)) is not None:
-            told = f"dbt model {model.name!r} would be made of itself: {' -> '.join(circle)}"
-            hint = "what is generated cannot be asked by the saved query, or seen by the wide view, that it is made of"
-            problems.append(BiError("G703", told, hint=hint, about=model.about))
-    exposures = list(_exposures(graph, declared, models, dbt, taken, problems))
+            message = f"dbt model {model.name!r} would depend on itself: {' -> '.join(circle)}"
+            hint = "a generated model cannot be an input of its own saved query or wide view"
+            problems.append(BiError("G703", message, hint=hint, about=model.about))
+    exposures = list(_exposures(graph, declared, models, dbt, reserved, problems))
     types = _types(models, rows, destination, root, problems) if not problems else {}
     if problems:
         raise Problems(dict.fromkeys(problems))
@@ -84,29 +86,29 @@ def generate(graph: Graph, dbt: DbtProject, destination: Destination, *, root: P
     return files
 
 
-def _taken(dbt: DbtProject, folder: PurePosixPath, others: Taken) -> Taken:
-    """The names that the project itself has besides, but for what was generated into `folder`."""
+def _reserve_names(dbt: DbtProject, folder: PurePosixPath, others: ReservedNames) -> ReservedNames:
+    """`others` and the names of the project itself, except those generated into `folder`."""
     own = [node for node in dbt.nodes.values() if node.package == dbt.name and node.kind != "source"]
     exposures = [each for each in dbt.exposures if each.package == dbt.name and each.file != f"{folder}/_bi.yml"]
     models = {node.name: f"in {node.file}" for node in own if node.file != f"{folder}/{node.name}.sql"}
-    return Taken(
+    return ReservedNames(
         models | {**others.models}, {each.name: f"in {each.file}" for each in exposures} | {**others.exposures}
     )
 
 
 def _circle(dbt: DbtProject, model: str, relations: Iterable[Relation]) -> list[str] | None:
-    """How a generated model would come to be made of itself: `scorecard -> summary -> scorecard`; None if not."""
+    """The path on which a generated model would depend on itself: `scorecard -> summary -> scorecard`; None if not."""
     own = f"model.{dbt.name}.{model}"
-    ways = [[node.id] for node in map(dbt.node_at, relations) if node is not None]
-    seen = {way[0] for way in ways}
-    while ways:
-        way = ways.pop()
-        if way[-1] == own:
-            return [model, *(each.rpartition(".")[2] for each in way)]
-        parents = dbt.nodes[way[-1]].parents if way[-1] in dbt.nodes else ()
-        ahead = [parent for parent in parents if parent not in seen]
-        seen.update(ahead)
-        ways += [[*way, parent] for parent in ahead]
+    paths = [[node.id] for node in map(dbt.node_at, relations) if node is not None]
+    visited = {path[0] for path in paths}
+    while paths:
+        path = paths.pop()
+        if path[-1] == own:
+            return [model, *(each.rpartition(".")[2] for each in path)]
+        parents = dbt.nodes[path[-1]].parents if path[-1] in dbt.nodes else ()
+        ahead = [parent for parent in parents if parent not in visited]
+        visited.update(ahead)
+        paths += [[*path, parent] for parent in ahead]
     return None
 
 
@@ -124,23 +126,23 @@ def _models(graph: Graph, declared: Declared, engine: Engine, problems: list[Gem
                 problems.append(error)
 
 
-def _unfit(models: list[BiModel], engine: Engine, taken: Taken) -> Iterator[GemelError]:
-    """What keeps dbt from building the models, seen before anything is written."""
+def _check_models(models: list[BiModel], engine: Engine, reserved: ReservedNames) -> Iterator[GemelError]:
+    """The reasons why dbt could not build the models, before anything is written."""
     first: dict[str, BiModel] = {}
     for model in models:
-        yield from unfit_columns(model, engine)
+        yield from check_columns(model, engine)
         if not re.fullmatch(r"[A-Za-z0-9_-]+", model.name):
-            told = f"{model.name[:100]!r} would be the name of a dbt model, which it cannot be"
-            hint = "name it in letters, digits and underscores; `alias:` can say another name for the table"
-            yield BiError("G701", told, hint=hint, about=model.about)
-        other = taken.models.get(model.name)
+            message = f"{model.name[:100]!r} cannot be the name of a dbt model"
+            hint = "use letters, digits and underscores; `alias:` can give the table another name"
+            yield BiError("G701", message, hint=hint, about=model.about)
+        other = reserved.models.get(model.name)
         if model.name in first:
-            other = f"generated from {first[model.name].source} too"
+            other = f"generated from {first[model.name].source}"
         first.setdefault(model.name, model)
         if other is not None:
-            told = f"{model.name!r} would be the name of two dbt models, one of them {other}"
-            hint = "give one of them another name; `alias:` can still say the name of the table"
-            yield BiError("G702", told, hint=hint, about=model.about)
+            message = f"{model.name!r} is already the name of the dbt model {other}"
+            hint = "give one of them another name; `alias:` can still give the table this name"
+            yield BiError("G702", message, hint=hint, about=model.about)
 
 
 def _exposures(
@@ -148,27 +150,28 @@ def _exposures(
     declared: Declared,
     models: list[BiModel],
     dbt: DbtProject,
-    taken: Taken,
+    reserved: ReservedNames,
     problems: list[GemelError],
 ) -> Iterator[Json]:
-    """One for each name, of all that its consumer reads."""
+    """One exposure for each consumer, with everything it reads."""
     first: dict[str, Consumer] = {}
     reads: dict[str, list[tuple[str, str]]] = {}
     users = [(each.consumers, "saved_queries", each.name) for each in declared.queries]
     users += [(each.consumers, "wide_views", each.model) for each in declared.views]
     for consumers, kind, name in users:
         for consumer in consumers:
-            known = first.setdefault(consumer.name, consumer)
+            declared_first = first.setdefault(consumer.name, consumer)
             reads.setdefault(consumer.name, []).append((kind, name))
-            other = taken.exposures.get(consumer.name)
+            other = reserved.exposures.get(consumer.name)
             if other is not None:
-                told, hint = f"consumer {consumer.name!r} has the name of an exposure, {other}", "rename one of them"
-            elif known != consumer:
-                told = f"consumer {consumer.name!r} is declared twice, and not alike"
-                hint = "say the same of it in both places, or call it something else"
+                message = f"consumer {consumer.name!r} has the name of the exposure {other}"
+                hint = "rename one of them"
+            elif declared_first != consumer:
+                message = f"consumer {consumer.name!r} is declared twice, with different properties"
+                hint = "declare the same properties in both places, or use another name"
             else:
                 continue
-            problems.append(BiError("G708", told, hint=hint, about=consumer.about))
+            problems.append(BiError("G708", message, hint=hint, about=consumer.about))
     saved = {query.name: query.metrics for query in graph.manifest.saved_queries}
     for name, consumer in first.items():
         refs = [call("ref", model.name) for model in models for read in reads[name] if read == _kind_and_name(model)]
@@ -191,8 +194,8 @@ def _types(
     root: Path,
     problems: list[GemelError],
 ) -> Types:
-    """What the engine says of each model, or said when it was generated last: a clone without a database generates
-    the same."""
+    """The column types of each model from the engine, or from the last generation: a clone without a database generates
+    the same files."""
     engine, describe = destination.engine, destination.describe
     recorded = _recorded(read_yaml(root / models_folder(root, "bi") / "_bi.yml"))
     types: dict[str, Mapping[str, str]] = {}
@@ -202,24 +205,24 @@ def _types(
         if describe is None:
             continue
         try:
-            told = dict(describe(rows[model.name].with_names(naming(destination.catalogs, engine.dialect))))
+            described = dict(describe(rows[model.name].with_names(naming(destination.catalogs, engine.dialect))))
         except WarehouseError:
-            continue  # not built yet; `dbt build` will tell of anything else
-        types[model.name] = {name: engine_type(type_, engine) for name, type_ in told.items()}
-        cut = zones.cut(model, rows[model.name].relations, told) if zones else None
+            continue  # not built yet; `dbt build` will report any other error
+        types[model.name] = {name: engine_type(type_, engine) for name, type_ in described.items()}
+        cut = zones.cut(model, rows[model.name].relations, described) if zones else None
         if cut is not None and not (destination.is_utc and model.export.kind == "table"):
-            problems.append(_unsure(model, cut, engine))
+            problems.append(_zone_error(model, cut, engine))
     return types
 
 
-def _unsure(model: BiModel, time: str, engine: Engine) -> GemelError:
+def _zone_error(model: BiModel, time: str, engine: Engine) -> GemelError:
     if model.export.kind == "view":
-        who, way = "each reader of a view cuts in the zone of its own session", "export it as a table, in UTC"
+        problem, way = "each reader of a view truncates it in its own zone", "export it as a table, in UTC"
     else:
-        who, way = "dbt's session cuts in its own zone", engine.utc_hint
+        problem, way = "dbt's session truncates it in its own zone", engine.utc_hint
     hint = f"convert it to a time without a zone in the dbt model, or {way}"
-    told = f"{model.name!r} reads {time}, a time with a zone, which {who}"
-    return BiError("G709", told, hint=hint, about=model.about)
+    message = f"{model.name!r} reads {time}, a time with a zone: {problem}"
+    return BiError("G709", message, hint=hint, about=model.about)
 
 
 def _recorded(content: object) -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""A result as a dbt model: its SQL with `{{ ref(...) }}`, and what dbt and its readers should know of it."""
+"""A result as a dbt model: its SQL with `{{ ref(...) }}`, and its properties for dbt and for readers."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from gemel.spec.project import DbtProject
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a model. `meta` is what gemel has to say of it to programs; `cut` marks a time at some grain."""
+    """A column of a model. `meta` is for programs; `cut` marks a time that is truncated to a grain."""
 
     name: str
     description: str | None = None
@@ -29,8 +29,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class BiModel:
-    """A dbt model that is to be generated as `export`, from `source`, a file. No two of its rows have the same of all
-    `keys`, which tell one `each` from another."""
+    """A dbt model to generate as `export`, from the file `source`. The `keys` together are unique; `each` names what a
+    row stands for."""
 
     source: str
     plan: Plan
@@ -48,19 +48,19 @@ class BiModel:
 
 
 def compile_model(model: BiModel, dialect: str) -> Compiled:
-    """The model's rows, with marks for relations. Raises QueryError (G327) for what the engine cannot say."""
+    """The rows of the model, with marks for relations. Raises QueryError (G327) if the engine lacks something."""
     return compiled(model.plan, Context.marking(dialect))
 
 
 def write_model(model: BiModel, rows: Compiled, dbt: DbtProject) -> str:
     """The text of `models/bi/<name>.sql`."""
-    kept = replace(rows, sql=_kept_from_dbt(rows.sql))
-    sql = kept.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
+    escaped = replace(rows, sql=_escape_templates(rows.sql))
+    sql = escaped.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
     return headed(".sql", model.source, f"{_config(model)}\n\n{sql}\n")
 
 
 def properties(model: BiModel, types: Mapping[str, str], engine: Engine) -> Json:
-    """What stands in `_bi.yml`. `types` are those of the columns, as far as they are known."""
+    """The entry in `_bi.yml`. `types` has the known types of the columns."""
     tests = []
     if model.keys:
         test = {
@@ -77,37 +77,37 @@ def properties(model: BiModel, types: Mapping[str, str], engine: Engine) -> Json
     }
 
 
-def unfit_columns(model: BiModel, engine: Engine) -> Iterator[GemelError]:
-    """G704 for each column whose name the warehouse or dbt would not keep as it is."""
+def check_columns(model: BiModel, engine: Engine) -> Iterator[GemelError]:
+    """G704 for each column whose name the warehouse or dbt would change."""
     longest = engine.longest_name
     for column in model.columns:
         if not column.name.isidentifier() or not column.name.isascii():
-            why = "which is no name of a column"
+            reason = "which is not a valid column name"
         elif longest is not None and len(column.name) > longest:
-            why = f"which is longer than the {longest} bytes that {engine.name} keeps of a name"
+            reason = f"which is longer than the {longest} bytes that {engine.name} keeps of a name"
         else:
             continue
         yield BiError(
             "G704",
-            f"{model.name!r} would have a column {column.name[:100]!r}, {why}",
+            f"{model.name!r} would have a column {column.name[:100]!r}, {reason}",
             hint="give the entity, the dimension or the metric another name",
             about=model.about,
         )
 
 
 def sentence(text: str) -> str:
-    """A description with its full stop, on one line."""
+    """A description on one line, with a full stop."""
     flat = " ".join(text.split())
     return flat if flat.endswith((".", "!", "?")) else f"{flat}."
 
 
-def _kept_from_dbt(sql: str) -> str:
-    """What dbt would take for a template, in a text that a definition compares with, as the text that it is."""
-    return re.sub(r"\{[{%#]", lambda found: f"{{{{ '{found[0]}' }}}}", sql)
+def _escape_templates(sql: str) -> str:
+    """Template marks in string literals of the SQL, escaped from dbt."""
+    return re.sub(r"\{[{%#]", lambda mark: f"{{{{ '{mark[0]}' }}}}", sql)
 
 
 def _config(model: BiModel) -> str:
-    """dbt's settings of the model: where it goes is said as far as the definition says it."""
+    """dbt's config of the model, with the place of the table as far as the definition sets it."""
     export = model.export
     settings = {
         "materialized": export.kind,
@@ -115,8 +115,8 @@ def _config(model: BiModel) -> str:
         "schema": export.schema,
         "database": export.database,
     }
-    told = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items() if value]
-    return f"{{{{ config({', '.join(told)}) }}}}"
+    arguments = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items() if value]
+    return f"{{{{ config({', '.join(arguments)}) }}}}"
 
 
 def _column(column: Column, type_: str | None) -> Json:

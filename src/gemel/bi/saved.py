@@ -1,4 +1,4 @@
-"""A saved query's exports as dbt models: the rows of `gemel query --saved-query`, under the names that they give."""
+"""A saved query's exports as dbt models: the rows of `gemel query --saved-query`, under the names of the exports."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from gemel.spec.metrics import Metric
 
 
 def saved_models(graph: Graph, declared: DeclaredQuery) -> Iterator[BiModel]:
-    """A model for each export. Raises what asking the saved query would."""
+    """A model for each export. Raises the errors of querying the saved query."""
     if not declared.exports:
         return
     about = About("saved_query", declared.name)
@@ -50,23 +50,23 @@ def _model(
 
 
 def _columns(graph: Graph, query: Query, resolved: Resolved) -> Iterator[Column]:
-    asked = [graph.metric(item.name) for item in query.metrics]
+    metrics = [graph.metric(item.name) for item in query.metrics]
     match resolved:
         case Metrics(keys=keys):
-            yield from (_key(graph, key, asked) for key in keys)
+            yield from (_key(graph, key, metrics) for key in keys)
         case Values(keys=pairs):
-            yield from (_key(graph, key, asked) for key, _ in pairs)
-    for item, metric in zip(query.metrics, asked, strict=True):
+            yield from (_key(graph, key, metrics) for key, _ in pairs)
+    for item, metric in zip(query.metrics, metrics, strict=True):
         yield Column(item.column, metric.description or metric.label, meta={"metric": metric.name, "type": metric.type})
 
 
-def _key(graph: Graph, key: Key, asked: list[Metric]) -> Column:
-    told = "The time of the metrics" if key.is_metric_time else None
-    homes = [measure.model for metric in asked for measure in graph.measures(metric)] or list(graph.models)
+def _key(graph: Graph, key: Key, metrics: list[Metric]) -> Column:
+    description = "The time of the metrics" if key.is_metric_time else None
+    homes = [measure.model for metric in metrics for measure in graph.measures(metric)] or list(graph.models)
     for home in homes:
-        found = graph.plain_attribute(home, key.segments) if told is None else None
-        if found is not None:
-            told = found.element.description or found.element.label
+        attribute = graph.plain_attribute(home, key.segments) if description is None else None
+        if attribute is not None:
+            description = attribute.element.description or attribute.element.label
     by = f" By {key.grain}." if key.grain else f" Its {key.part}." if key.part else ""
-    text = f"{sentence(told)}{by}" if told else None
+    text = f"{sentence(description)}{by}" if description else None
     return Column(key.name, text, cut=bool(key.grain or key.part))

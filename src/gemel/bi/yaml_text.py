@@ -10,14 +10,14 @@ _SAFE: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class _Dumper(_SAFE):  # type: ignore[misc]
-    """libyaml's, where it is there."""
+    """That of libyaml, if it is installed."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _text(dumper: Any, text: str) -> Any:
-    """Several lines as a block. YAML keeps no blank at a line's end in one, nor a tab in front."""
+    """Several lines as a block. A YAML block keeps no space at the end of a line, and no tab at its start."""
     block = "\n" in text and not re.search(r"[ \t]\n|^[ \t]|[ \t]$|[^\x20-\x7e\n\xa0-\ud7ff]", text)
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else None)
 
@@ -30,8 +30,8 @@ def dump(data: object) -> str:
 
 
 def literal(data: Any) -> Any:
-    """Definitions whose texts dbt takes as they are: it renders every one as a template but filters, so that a text
-    of somebody else's file could ask for an environment variable.
+    """Definitions whose texts dbt keeps unchanged. dbt renders every text except filters as a template, so a text in a
+    file from somebody else could read an environment variable.
     """
     match data:
         case dict():

@@ -1,6 +1,6 @@
-"""Times with a zone in a generated model: which day and month they are in, the zone of a session decides.
+"""Times with a zone in a generated model: their day and month depend on the zone of the session.
 
-gemel asks in UTC. dbt builds a table in whatever zone its session has, and each reader of a view has one of its own.
+gemel queries in UTC. dbt builds a table in the zone of its session, and each reader of a view has its own.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ _CUTS = (exp.TimestampTrunc, exp.TsOrDsToDate, exp.Extract, exp.Cast)
 
 @dataclass(slots=True)
 class Zones:
-    """Which columns of the tables that can be asked have a zone. Each table is asked once."""
+    """Which columns of existing tables have a zone. Each table is described once."""
 
     describe: Describe
     catalogs: frozenset[str] | None
@@ -32,8 +32,8 @@ class Zones:
     _columns: dict[Relation, frozenset[str]] = field(default_factory=dict)
 
     def cut(self, model: BiModel, relations: Iterable[Relation], types: Mapping[str, str]) -> str | None:
-        """A time with a zone of which the model takes the day, the hour or the like: `sales.sold_at`; None without.
-        `relations` are those that it reads."""
+        """A time with a zone that the model truncates to a day, an hour or the like: `sales.sold_at`; None if there is
+        none. `relations` are those that the model reads."""
         computed = [each.name for each in model.columns if each.cut and types.get(each.name) in _ZONED]
         read = self._read(model) if any([self._zoned(relation) for relation in relations]) else iter(())
         return next(read, next(iter(computed), None))
@@ -47,14 +47,14 @@ class Zones:
         if relation not in self._columns:
             whole = exp.select("*").from_(dialects.named(self.catalogs)(relation))
             try:
-                told = self.describe(compile_select(whole, self.dialect))
+                columns = self.describe(compile_select(whole, self.dialect))
             except WarehouseError:
-                told = ()  # not built yet
-            self._columns[relation] = frozenset(name.lower() for name, type_ in told if type_ in _ZONED)
+                columns = ()  # not built yet
+            self._columns[relation] = frozenset(name.lower() for name, type_ in columns if type_ in _ZONED)
         return self._columns[relation]
 
 
 def _is_cut(read: Read) -> bool:
-    """Whether a time is taken apart as it is, and not after it was converted."""
-    taken = next((each for each in read.within if issubclass(each, (exp.AtTimeZone, *_CUTS))), None)
-    return taken is not None and not issubclass(taken, exp.AtTimeZone)
+    """Whether a time is truncated without a prior conversion of its zone."""
+    innermost = next((each for each in read.within if issubclass(each, (exp.AtTimeZone, *_CUTS))), None)
+    return innermost is not None and not issubclass(innermost, exp.AtTimeZone)

@@ -17,7 +17,7 @@ from gemel.bi.exports.members import one_line, present
 from gemel.bi.exports.stars import Refusal, Star, restrict
 from gemel.bi.exports.texts import bare, spoken
 from gemel.bi.formulas import Formula, Input, formulas_of
-from gemel.bi.wide import Seen, Wide, plan_wide, widen
+from gemel.bi.wide import GroupColumn, Wide, plan_wide, widen
 from gemel.bi.yaml_text import commented, dump
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.names.graph import LISTED_HOPS
@@ -97,12 +97,12 @@ def _dataset(source: Source, star: Star) -> dict[str, Any]:
     return present(
         {
             "table_name": name,
-            "main_dttm_col": next((each.name for each in wide.seen if _is(each, wide)), None),
+            "main_dttm_col": next((each.name for each in wide.columns if _is(each, wide)), None),
             "description": one_line(star.facts.model.description),
             "schema": (built.relation if built else star.facts.relation).schema,
             "sql": None if built else found.sql,
             "uuid": str(uuid.uuid5(_NAMES, f"{source.project}.{star.facts.model.name}")),
-            "columns": [_column(each, types) for each in wide.seen]
+            "columns": [_column(each, types) for each in wide.columns]
             + [_aggregated(each, types) for each in wide.formulas.inputs],
             "metrics": [_metric(source, each) for each in formulas],
             "version": VERSION,
@@ -111,20 +111,20 @@ def _dataset(source: Source, star: Star) -> dict[str, Any]:
     )
 
 
-def _is(seen: Seen, wide: Wide) -> bool:
-    return wide.time is not None and not seen.attribute.hops and seen.attribute.element == wide.time
+def _is(column: GroupColumn, wide: Wide) -> bool:
+    return wide.time is not None and not column.attribute.hops and column.attribute.element == wide.time
 
 
-def _column(seen: Seen, types: Any) -> dict[str, Any]:
-    element = seen.attribute.element
-    kind = types.get(seen.name)
+def _column(column: GroupColumn, types: Any) -> dict[str, Any]:
+    element = column.attribute.element
+    kind = types.get(column.name)
     return present(
         {
-            "column_name": seen.name,
+            "column_name": column.name,
             "verbose_name": one_line(element.label),
             "description": one_line(element.description),
             "type": kind,
-            "is_dttm": seen.attribute.grain is not None,
+            "is_dttm": column.attribute.grain is not None,
         }
     ) | {"is_active": True, "groupby": True, "filterable": True}
 
