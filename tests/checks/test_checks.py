@@ -251,7 +251,7 @@ def test_a_saved_query_is_checked_as_it_is():
 def test_a_non_additive_dimension_that_the_model_lacks_is_reported():
     model = SALES.replace("agg: sum", "agg: sum, non_additive_dimension: {name: region}")
     (finding,) = findings_of(models=[model, CUSTOMERS])
-    assert finding.startswith("G109 measure 'amount' does not add up over 'region', which is no time dimension")
+    assert finding.startswith("G109 measure 'amount' does not add up over 'region', which is not a time dimension")
 
 
 def test_a_metric_that_must_be_grouped_by_more_than_time_is_not_an_error():

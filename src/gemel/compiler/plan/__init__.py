@@ -1,1 +1,1 @@
-"""What is to be computed, and its rewrites: plan and tidy."""
+"""Plans: `plan` makes one of a resolved query, `tidy` makes it cheaper."""

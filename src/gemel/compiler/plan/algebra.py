@@ -1,8 +1,7 @@
-"""What is to be computed, as a small algebra of frozen values. Equal plans are the same plan, so they share one CTE.
+"""A small algebra of frozen values for what is to be computed. Equal plans are the same plan and share one CTE.
 
-Scalars are sqlglot trees. Over rows (`Scan`, `Lookup`, `Join`, and `Filter` over them) a column is `alias.column`, of
-whatever the alias stands for. Over results (everything from `Aggregate` up) it is a bare name, one of the node's
-`columns`.
+Scalars are sqlglot trees. Over rows (`Scan`, `Lookup`, `Join`, and a `Filter` of these) a column is `alias.column`.
+Over results (the nodes from `Aggregate` on) it is a bare name, one of the node's `columns`.
 """
 
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from gemel.spec.time import Window
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A scalar and the name of the column that it becomes."""
+    """A scalar with the name of its column."""
 
     name: str
     value: exp.Expr
@@ -32,7 +31,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Each row of `input` with the one row of `right` that belongs to it, or NULLs: a many-to-one LEFT JOIN.
+    """Each row of `input` with the one row of `right` that matches it, or NULLs: a many-to-one LEFT JOIN.
 
     flights (JFK), (XXX)   airports (JFK, "John F Kennedy Intl")   ->  (JFK, "John F Kennedy Intl"), (XXX, NULL)
     """
@@ -44,11 +43,11 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Each row of `input` with every row of `right` that fits, so that rows may multiply: days with the facts before
-    them, facts with the days on which they are shown.
+    """Each row of `input` with every row of `right` that matches it. Rows may multiply: days with the facts before
+    them, facts with the days that show them.
 
-    "left" keeps a row that nothing fits, with NULLs, and "full" those of both sides; "inner" drops it; "asof" takes
-    of the rows that fit only the one that is last by the inequality in `on`, and drops a row that nothing fits.
+    "inner" drops a row without a match. "left" keeps such a row of `input`, with NULLs, and "full" such rows of both
+    sides. "asof" takes only the last match, by the inequality in `on`, and drops a row without one.
     """
 
     input: "Plan"
@@ -59,7 +58,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The rows for which `predicate` is true; NULL is not."""
+    """The rows for which `predicate` is true, and neither false nor NULL."""
 
     input: "Plan"
     predicate: exp.Expr
@@ -67,9 +66,9 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One aggregate: a function over `value` of the rows where `where` is true (None: of all).
+    """One aggregate: a function over `value`, of the rows where `where` is true (None: of all rows).
 
-    A summary of no rows is NULL, a count too; only a count of distinct values over no rows at all is 0.
+    A summary of no rows is NULL, even a count; only a count of distinct values without any rows is 0.
     """
 
     name: str
@@ -81,7 +80,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """One row a group of `keys`; NULL is a group. Without keys, one row, also over no rows at all.
+    """One row for each group of `keys`; NULL is a group. Without keys there is one row, even if there is no input.
 
     (AA, 3), (AA, 4), (NULL, 1)   by carrier, sum  ->  (AA, 7), (NULL, 1)
     """
@@ -97,7 +96,7 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """Each different row of some expressions, once: the values of dimensions, or the buckets of a time spine."""
+    """The distinct rows of some expressions: the values of dimensions, or the periods of a time spine."""
 
     input: "Plan"
     keys: tuple[Named, ...]
@@ -109,7 +108,7 @@ class Distinct:
 
 @dataclass(frozen=True, slots=True)
 class Combine:
-    """Results of several facts brought together on their common keys; a group that one lacks is NULL there.
+    """Results of several facts, combined on their common keys; a value is NULL in a group that its result lacks.
 
     (Jan, flights 3), (Feb, flights 4)   (Jan, rain 1), (NULL, rain 2)
     ->  (Jan, 3, 1), (Feb, 4, NULL), (NULL, NULL, 2)
@@ -126,7 +125,7 @@ class Combine:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The rows of several results with the same columns, one result after the other. `title` says what they are."""
+    """The rows of several results with the same columns: a UNION ALL. `title` names them."""
 
     inputs: tuple["Plan", ...]
     title: str = "together"
@@ -138,11 +137,11 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Keys and the moments at which to look at them, made from `facts` (one row a key and moment).
+    """Keys with the moments at which to look at them, made from `facts` (one row for each key and moment).
 
-    With `every`, every step of the `schedule` from a key's first moment to `until`. Without, only where what is seen
-    changes: a fact comes in, or is as old as one of the `windows` (or of another period of a grain) and leaves it, and
-    at the `turns`, which have the same columns. No moment is after `until`.
+    With `every`, the moments are all steps of the `schedule` from a key's first one to `until`. Otherwise they are
+    those at which a value can change: a fact arrives, a fact leaves one of the `windows` (or the period of a grain),
+    or one of the `turns` occurs, which have the same columns. No moment is after `until`.
 
         fact (AA, Jan 2), a window of 7 days  ->  (AA, Jan 2), (AA, Jan 9)
     """
@@ -163,9 +162,9 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The rows of a time spine, for each key of which they can see a fact.
+    """The rows of a time spine, each with every key that has a fact in its window.
 
-    `days` are the spine's rows, whose column `moment` says when they look.
+    `days` are the spine's rows; their column `moment` is the end of the window.
 
         days (Jan 1), (Jan 2), (Jan 3)   fact (AA, Jan 2), all time  ->  (Jan 2, AA), (Jan 3, AA)
     """
@@ -181,9 +180,10 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class Windowed:
-    """`value` of the facts that a moment can see, gathered by `function` (sum, min, max).
+    """`value` of the facts in a moment's window, aggregated by `function` (sum, min, max).
 
-    A window sees `moment - back < t <= moment`; a grain, from the start of its period on; None, all time before, too.
+    A window `back` holds `moment - back < t <= moment`; a grain holds its period up to the moment; None holds all time
+    up to the moment.
     """
 
     name: str
@@ -194,9 +194,10 @@ class Windowed:
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """Each moment of `spine` with the facts that it can see; `facts` has one row a key and moment, sums and the like.
+    """Each moment of `spine` with the facts in its windows; `facts` has one row of partial aggregates for each key and
+    moment.
 
-    On a calendar all `values` look back as far, as that decides which rows there are.
+    On a calendar all `values` have the same window, as it decides which rows there are.
 
     spine (AA, Jan 3)   facts (AA, Jan 1, 10), (AA, Jan 3, 7)   sum, all time  ->  (AA, Jan 3, 17)
     """
@@ -213,7 +214,7 @@ class AsOf:
 
 @dataclass(frozen=True, slots=True)
 class Derive:
-    """The columns of a result, computed anew from those of `input`, row by row."""
+    """A result whose columns are computed from those of `input`, row by row."""
 
     input: "Plan"
     outputs: tuple[Named, ...]
@@ -225,7 +226,7 @@ class Derive:
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """Rows in an order (name, descending), at most `limit` of them."""
+    """At most `limit` rows, ordered by `order`: pairs of a column and whether it is descending."""
 
     input: "Plan"
     order: tuple[tuple[str, bool], ...]
@@ -240,7 +241,7 @@ Plan = Scan | Lookup | Join | Filter | Aggregate | Distinct | Combine | Stack | 
 
 
 def columns(plan: Plan) -> tuple[str, ...]:
-    """The names of a result's columns; rows have none of their own."""
+    """The names of a result's columns; none for rows."""
     match plan:
         case Aggregate() | Distinct() | Combine() | Stack() | Moments() | AsOf() | Derive() | Top():
             return plan.columns
@@ -253,7 +254,7 @@ def columns(plan: Plan) -> tuple[str, ...]:
 
 
 def is_rows(plan: Plan) -> bool:
-    """Whether a plan's columns are `alias.column` (rows) rather than bare names (a result)."""
+    """Whether a plan has rows (columns are `alias.column`) rather than a result (bare names)."""
     while isinstance(plan, Filter):
         plan = plan.input
     return isinstance(plan, Scan | Lookup | Join)

@@ -1,4 +1,4 @@
-"""Distinct values over time: each comes into sight with a fact, and goes when a day's window has lost its last one."""
+"""Counts of distinct values over time: a value enters a window with a fact, and leaves it after its last fact."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,16 +28,17 @@ from gemel.compiler.question.expressions import column, conjunction, equal, free
 from gemel.spec.time import Window, finer, is_standard
 
 Back = Window | str | None
-"""How far back a day sees: over a window, to the start of a grain's period, or over all time."""
+"""How far back a day looks: over a window, to the start of a grain's period, or over all time."""
 
 UNEVEN = frozenset({"month", "quarter", "year"})
-"""Units that start on the first of a month, and of which one can be shorter than another."""
+"""Units that start on the first of a month, and that can differ in length."""
 
 
 def is_sighted(leaf: Leaf, base: str, back: Back) -> bool:
-    """Whether a leaf counts distinct values, and a fact tells when a window loses it.
+    """Whether a leaf counts distinct values, and a fact alone determines when a window loses it.
 
-    An hour of yesterday does not: where clocks are put back, two hours of today look at it.
+    This is not so for a window of days over steps of hours: when clocks are put back, two hours of today look back to
+    the same hour of yesterday.
     """
     if leaf.measure.agg != "count_distinct" or leaf.measure.non_additive:
         return False
@@ -57,10 +58,11 @@ def plan_sightings(
     base: str,
     back: Back,
 ) -> Derive:
-    """A count of the distinct values that each day of a calendar can see; `others` are its keys, of the facts.
+    """The number of distinct values in the window of each day of a calendar; `others` are the facts' attributes for
+    the calendar's keys.
 
-    On any day it is the number of those that came, less the number of those that went. NULL comes and goes as well: it
-    is no value, but a day that sees nothing else has a row, with 0.
+    On each day it is the number of values that entered, less the number that left. NULL enters and leaves as well: it
+    does not count as a value, but a day whose window has only NULLs has a row, with 0.
     """
     groups = [Named(key, facts.operand(operand)) for key, operand in zip(calendar.keys, others, strict=True)]
     names = Names(name, *(free(wanted, (*calendar.columns, name)) for wanted in ("value", "opens", "closes", "seen")))
@@ -70,12 +72,12 @@ def plan_sightings(
     spans = Scan(in_spans(rows, keys, moment, back, names), "spans")
     came = _changes(spans, calendar, names.opens, names)
     if back is None:
-        # Nothing ever goes, so no day has lost all that it saw.
+        # Nothing ever leaves, so no window becomes empty again.
         values = replace(came, values=came.values[:1])
         gathered: Plan = AsOf(calendar, values, Window(1, base), names.sums[:1])
         return _on_days(gathered, calendar, names)
     went = _changes(spans, calendar, names.closes, names)
-    less = [Named(c, exp.Neg(this=column(c)) if c in (name, names.seen) else column(c)) for c in went.columns]
+    less = [Named(c, exp.Neg(this=column(c)) if c in (name, names.sightings) else column(c)) for c in went.columns]
     changes = Stack((came, Derive(went, tuple(less))), "changes")
     if calendar.keys:
         return _by_levels(changes, calendar, names)
@@ -85,28 +87,28 @@ def plan_sightings(
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The columns: the count of distinct values, a value, the ends of what it is in sight, the count of sightings."""
+    """Names of columns: the count of distinct values, a value, the two ends of a span, the count of sightings."""
 
     count: str
     value: str
     opens: str
     closes: str
-    seen: str
+    sightings: str
 
     @property
     def sums(self) -> tuple[Windowed, ...]:
-        return (Windowed(self.count, "sum", self.count), Windowed(self.seen, "sum", self.seen))
+        return (Windowed(self.count, "sum", self.count), Windowed(self.sightings, "sum", self.sightings))
 
     def some(self, table: str | None = None) -> exp.Expr:
-        return exp.GT(this=column(self.seen, table), expression=exp.Literal.number(0))
+        return exp.GT(this=column(self.sightings, table), expression=exp.Literal.number(0))
 
     def counted(self, table: str | None = None) -> Named:
-        """The count as a count is, of the type of one, not of a sum."""
+        """The count with the type of a count, rather than of a sum."""
         return Named(self.count, exp.cast(column(self.count, table), exp.DataType.Type.BIGINT))
 
 
 def in_spans(rows: Plan, keys: tuple[Named, ...], moment: exp.Expr, back: Back, names: Names) -> Plan:
-    """From when to when each value of each group is in sight, in spans that do not overlap.
+    """The spans of time in which each value of each group is in a window. They do not overlap.
 
     a window of 7 days   facts (ann, Jan 1), (ann, Jan 3)   ->  (ann, Jan 1, Jan 3), (ann, Jan 3, Jan 10)
     """
@@ -120,7 +122,7 @@ def in_spans(rows: Plan, keys: tuple[Named, ...], moment: exp.Expr, back: Back, 
             same = tuple(Named(key.name, column(key.name, "sightings")) for key in keys)
             start, end = column(names.opens, "sightings"), column(names.closes, "sightings")
             again = _over(exp.Lead(this=start), [key.value for key in same], start)
-            # Seen twice on one day, a value opens an empty span. Some engines' LEAST is NULL where a value of it is.
+            # A value seen twice on one day opens an empty span. LEAST of some engines is NULL if any argument is.
             first_end = exp.Least(
                 this=end, expressions=[exp.Coalesce(this=again, expressions=[end])], ignore_nulls=True
             )
@@ -131,10 +133,10 @@ def in_spans(rows: Plan, keys: tuple[Named, ...], moment: exp.Expr, back: Back, 
 
 
 def _changes(spans: Scan, calendar: Calendar, at: str, names: Names) -> Aggregate:
-    """How many values, and how many sightings with NULL's, have an end `at` which moment."""
+    """By moment, how many values, and how many sightings with those of NULL, have their end `at` that moment."""
     by = (Named(calendar.moment, column(at, "spans")), *(Named(key, column(key, "spans")) for key in calendar.keys))
     counted = Summary(names.count, "count", column(names.value, "spans"))
-    return Aggregate(spans, by, (counted, Summary(names.seen, "count", exp.Literal.number(1))))
+    return Aggregate(spans, by, (counted, Summary(names.sightings, "count", exp.Literal.number(1))))
 
 
 def _on_days(gathered: Plan, calendar: Calendar, names: Names) -> Derive:
@@ -142,17 +144,17 @@ def _on_days(gathered: Plan, calendar: Calendar, names: Names) -> Derive:
 
 
 def _by_levels(changes: Stack, calendar: Calendar, names: Names) -> Derive:
-    """From each change to the next, a group's count stays as it is: those days show it.
+    """A group's count stays the same from each change to the next, and each day between them shows it.
 
-    There are few different stretches of time, whatever the groups. The days of each are settled first, as engines join
-    by inequalities slowly.
+    There are few distinct stretches of time, however many groups there are. The days of each stretch are found first,
+    as engines are slow at joining by inequalities.
     """
     moment = column(calendar.moment, "changes")
     groups = [Named(key, column(key, "changes")) for key in calendar.keys]
-    sums = [Summary(c, "sum", column(c, "changes")) for c in (names.count, names.seen)]
+    sums = [Summary(c, "sum", column(c, "changes")) for c in (names.count, names.sightings)]
     by_moment = Aggregate(Scan(changes, "changes"), (*groups, Named(calendar.moment, moment)), tuple(sums))
     same, at = [column(key) for key in calendar.keys], column(calendar.moment)
-    running = [Named(c, _over(exp.Sum(this=column(c)), same, at)) for c in (names.count, names.seen)]
+    running = [Named(c, _over(exp.Sum(this=column(c)), same, at)) for c in (names.count, names.sightings)]
     until = Named(names.closes, _over(exp.Lead(this=at), same, at))
     kept = [Named(key, column(key)) for key in calendar.keys]
     levels = Scan(Derive(by_moment, (*kept, Named(names.opens, at), until, *running)), "levels")
@@ -166,7 +168,7 @@ def _by_levels(changes: Stack, calendar: Calendar, names: Names) -> Derive:
         exp.GTE(this=day, expression=column(names.opens, "periods")),
         exp.LT(this=day.copy(), expression=column(names.closes, "periods")),
     )
-    # They are distinct already. It keeps the engine from joining the levels, with all their keys, by the inequalities.
+    # The rows are distinct already. DISTINCT keeps the engine from joining all levels by the inequalities.
     windows = Distinct(
         Join(Scan(stretches, "periods"), Scan(calendar.days, "spine"), inside, "inner"),
         (*(Named(c, column(c, "spine")) for c in days), *(Named(end, column(end, "periods")) for end in ends)),
@@ -185,7 +187,7 @@ def _over(function: exp.Expr, same: Sequence[exp.Expr], at: exp.Expr) -> exp.Win
 
 
 def _lost(moment: exp.Expr, window: Window) -> exp.Expr:
-    """The first moment whose window does not hold a moment any more.
+    """The first moment whose window no longer holds `moment`.
 
     A month after January 31 that is not February 28, which looks back to January 28, but March 1.
     """

@@ -1,4 +1,4 @@
-"""The rows of one semantic model, joined as far as what is asked of them needs."""
+"""The rows of one semantic model, with the joins that a query needs."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
@@ -19,14 +19,14 @@ INTERNAL = frozenset(
     | {"earlier", "periods", "groups", "totals", "changes"}
     | {"events", "seen", "windows", "since", "sightings", "spans", "levels"}
 )
-"""Aliases that plans give to what they make."""
+"""Aliases that plans use for their own results."""
 
 PlanTerm = Callable[[PerEntity], Plan]
-"""Plans a metric by its keys, with its value in the column of its name; handed in, since facts come before plans."""
+"""Plans a metric by its keys, its value in the column of its name. Passed in, as this module comes before planning."""
 
 
 class Facts:
-    """The rows of one semantic model, joined as far as what is asked of them needs. Grows while a leaf is planned."""
+    """The rows of one semantic model, with the joins that a query needs. Joins are added while a leaf is planned."""
 
     def __init__(self, graph: Graph, home: SemanticModel, time: Attribute | None, per_entity: PlanTerm) -> None:
         self.graph = graph
@@ -43,12 +43,12 @@ class Facts:
         return expression(self.graph, measure.expr, self.alias, About("semantic_model", self.home.name, measure.name))
 
     def moment(self) -> exp.Expr:
-        """The time by which the facts are placed, as it stands in the table."""
+        """The time of the facts, as the table has it."""
         assert self.time is not None
         return self._column(self.time)
 
     def value(self, attribute: Attribute) -> exp.Expr:
-        """An attribute of the facts at its grain; joins what it needs."""
+        """An attribute of the facts at its grain. Adds the joins that it needs."""
         if attribute.grain is not None and attribute.grain in self.graph.custom_grains:
             return self._custom(attribute, attribute.grain)
         return truncated(self._column(attribute), attribute.grain, attribute.part)
@@ -57,16 +57,15 @@ class Facts:
         return bound(predicate.template, [self.operand(operand) for operand in predicate.operands])
 
     def where(self, filters: Iterable[Predicate], span: Span | None = None) -> Plan:
-        """The rows that pass the filters and lie in the span. Ask for values first: what they join is joined below."""
+        """The rows that pass the filters and are in the span. Call this after `value`, whose joins it must include."""
         conditions = [self.predicate(predicate) for predicate in filters]
         if span:
             conditions += within(self.moment(), span)
         return filtered(self.rows, conditions)
 
     def meeting(self) -> Plan:
-        """The rows with all that was joined, where there are no facts to keep: those of both sides stay. A region
-        without customers is a value, too, and so is what a metric has that no row belongs to; a day on which nothing
-        happened is none."""
+        """The rows with all joins, for a query without metrics: the joins keep the rows of both sides. A region without
+        customers is a value too, and so is an entity of a metric without a row here; a day without any row is not."""
 
         def met(rows: Plan) -> Plan:
             match rows:
@@ -83,11 +82,11 @@ class Facts:
         return right.alias in self._models or not isinstance(right.source, Relation)
 
     def boundary(self, rows: Plan, leaf: Leaf, shown: Named | None = None) -> Plan:
-        """Of the rows that a non-additive measure has, those at the first or last time of their group.
+        """The rows of a non-additive measure that are at the first or last time of their group.
 
-        Groups are the measure's window groupings and the asked time, if that is the non-additive one; other asked
-        dimensions do not enter. Rows that have met a time spine are looked at from `shown`, a time of the spine. A
-        row without the time or a grouping belongs to no boundary.
+        Groups are the measure's window groupings and the group-by time, if that is the non-additive one; other group-by
+        dimensions play no part. For rows joined to a time spine, the time is `shown`, one of the spine. A row without
+        the time or a grouping is dropped.
         """
         spec = leaf.measure.non_additive
         if spec is None:
@@ -97,7 +96,7 @@ class Facts:
         if dimension is None or not dimension.is_time:
             raise DefinitionError(
                 "G109",
-                f"measure {leaf.measure.name!r} does not add up over {spec.dimension!r}, which is no time dimension "
+                f"measure {leaf.measure.name!r} does not add up over {spec.dimension!r}, which is not a time dimension "
                 f"of semantic model {self.home.name!r}",
                 hint=did_you_mean(spec.dimension, times) or f"its time dimensions are {', '.join(times)}",
                 about=About("semantic_model", self.home.name, leaf.measure.name),
@@ -105,25 +104,25 @@ class Facts:
         time = truncated(self._dimension(self.home, dimension, self.alias), dimension.grain, None)
         groups = [grouping for name in spec.groupings for grouping in self._grouping(leaf, name)]
         own = [(key, a) for key, a in leaf.keys if isinstance(a, Attribute) and not a.hops]
-        asked = [shown] if shown else [Named(key.name, self.value(a)) for key, a in own if a.element == dimension]
+        times_shown = [shown] if shown else [Named(key.name, self.value(a)) for key, a in own if a.element == dimension]
         edge = f"{'first' if spec.choice == 'min' else 'last'}_{spec.dimension}"
-        edges = Aggregate(rows, (*groups, *asked[:1]), (Summary(edge, spec.choice, time),))
+        edges = Aggregate(rows, (*groups, *times_shown[:1]), (Summary(edge, spec.choice, time),))
         same = [equal(g.value, column(g.name, "boundary")) for g in (*groups, *([shown] if shown else []))]
         on = conjunction([*same, equal(time, column(edge, "boundary"))])
         return Join(rows, Scan(edges, "boundary"), on, "inner")
 
     def _grouping(self, leaf: Leaf, name: str) -> list[Named]:
-        found = self.graph.entity(self.home.name, name) or self.graph.dimension(self.home.name, name)
-        if found is None:
+        element = self.graph.entity(self.home.name, name) or self.graph.dimension(self.home.name, name)
+        if element is None:
             raise DefinitionError(
                 "G109",
-                f"measure {leaf.measure.name!r} has the window grouping {name!r}, which is no entity of semantic "
+                f"measure {leaf.measure.name!r} has the window grouping {name!r}, which is not an entity of semantic "
                 f"model {self.home.name!r}",
                 hint=did_you_mean(name, [entity.name for entity in self.home.entities]),
                 about=About("semantic_model", self.home.name, leaf.measure.name),
             )
-        value = expression(self.graph, found.expr, self.alias, About("semantic_model", self.home.name, name))
-        if isinstance(found, Entity) and name in self.graph.composites:
+        value = expression(self.graph, element.expr, self.alias, About("semantic_model", self.home.name, name))
+        if isinstance(element, Entity) and name in self.graph.composites:
             names = self.graph.composites[name]
             return [Named(f"{name}__{part}", each) for part, each in zip(names, value.expressions, strict=True)]
         return [Named(name, value)]
@@ -140,7 +139,7 @@ class Facts:
         return whole if attribute.component is None else whole.expressions[attribute.component]
 
     def _join(self, left_alias: str, left: SemanticModel, hops: tuple[Hop, ...]) -> str:
-        """The alias of the model at the end of a way; a table that is reached by two ways is joined twice."""
+        """The alias of the model at the end of a way. A table that two ways reach is joined twice."""
         if hops in self._joined:
             return self._joined[hops]
         entity, right = hops[-1].entity, self.graph.models[hops[-1].model]
@@ -155,21 +154,21 @@ class Facts:
         return alias
 
     def _joined_as(self, what: object, wanted: str) -> str:
-        """A free alias for what is about to be joined."""
+        """Reserve an alias that is not used yet for a table that is about to be joined."""
         while wanted in (self.alias, *self._joined.values()):
             wanted += "_"
         self._joined[what] = wanted
         return wanted
 
     def _key(self, model: SemanticModel, entity: str, alias: str) -> list[exp.Expr]:
-        """What an entity is joined by; of a composite one, each component."""
-        found = self.graph.entity(model.name, entity)
-        assert found is not None
-        key = expression(self.graph, found.expr, alias, About("semantic_model", model.name, entity))
+        """The expressions by which an entity is joined: one, or each component of a composite entity."""
+        element = self.graph.entity(model.name, entity)
+        assert element is not None
+        key = expression(self.graph, element.expr, alias, About("semantic_model", model.name, entity))
         return key.expressions if entity in self.graph.composites else [key]
 
     def _partitions(self, left: SemanticModel, left_alias: str, right: SemanticModel, alias: str) -> list[exp.Expr]:
-        """Tables cut into the same partitions meet partition by partition."""
+        """Tables with the same partitions are joined partition by partition."""
         theirs = {d.name: d for d in right.dimensions if d.is_partition}
         return [
             exp.EQ(
@@ -180,13 +179,13 @@ class Facts:
         ]
 
     def _valid(self, right: SemanticModel, alias: str) -> list[exp.Expr]:
-        """Of a model with a history, the row that held at the time of the fact."""
+        """For a model with a history, the conditions for the row that was valid at the time of the fact."""
         if not self.graph.ways.has_validity(right.name):
             return []
         if self.time is None:
             raise QueryError(
                 "G328",
-                f"semantic model {right.name!r} has a history, so its values depend on when a fact looks",
+                f"semantic model {right.name!r} has a history, so its values depend on the time of a fact",
                 hint="name a metric, whose facts have a time",
             )
         assert isinstance(self.time.element, Dimension)
@@ -205,7 +204,7 @@ class Facts:
         return expression(self.graph, dimension.expr, alias, About("semantic_model", model.name, dimension.name))
 
     def _custom(self, attribute: Attribute, grain: str) -> exp.Expr:
-        """A custom grain: the column of its time spine, found by the standard grain that the spine has rows for."""
+        """A custom grain: a column of its time spine, joined by the standard grain of the spine's rows."""
         spine = self.graph.custom_grains[grain]
         base = truncated(self._column(attribute), spine.grain, None)
         name = "__".join((*(hop.entity for hop in attribute.hops), attribute.element.name))
@@ -216,7 +215,7 @@ class Facts:
         return column(dict(spine.custom)[grain], self._joined[what])
 
     def _per_entity(self, operand: PerEntity) -> exp.Expr:
-        """A metric's value for the entity of each fact: a lookup in the metric computed for all entities."""
+        """A metric's value for the entity of each fact: a lookup in the metric, computed for all entities."""
         if operand not in self._joined:
             inner = self.per_entity(operand)
             values = [self.value(attribute) for attribute in operand.attributes]
@@ -228,12 +227,12 @@ class Facts:
 
 
 def _own(alias: str) -> str:
-    """A table's alias that no name of the compiler's own can meet."""
+    """A table's alias, changed if the compiler uses it for results of its own."""
     return f"{alias}_" if alias.rstrip("_") in INTERNAL else alias
 
 
 def expression(graph: Graph, text: str, alias: str, about: About) -> exp.Expr:
-    """A definition's text as a tree over the columns of `alias`. Raises DefinitionError (G105)."""
+    """The text of a definition as a tree over the columns of `alias`. Raises DefinitionError (G105)."""
     try:
         return graph.texts.over(alias, text)
     except Refused as refused:
@@ -259,14 +258,14 @@ def within(moment: exp.Expr, span: Span | None) -> list[exp.Expr]:
 
 
 def timestamp(moment: dt.datetime) -> exp.Expr:
-    """A moment as a literal: a date where it is midnight, so that it compares with dates and timestamps alike."""
+    """A moment as a literal: a date if it is midnight, which compares with both dates and timestamps."""
     if moment.time() == dt.time.min:
         return exp.cast(exp.Literal.string(moment.date().isoformat()), exp.DataType.Type.DATE)
     return exp.cast(exp.Literal.string(moment.isoformat(sep=" ")), exp.DataType.Type.TIMESTAMP)
 
 
 def stepped(value: exp.Expr, grain: str | None) -> exp.Expr:
-    """A time at a grain, where its type does not matter: a day as a date, by which engines group and join faster."""
+    """A time at a grain, if its type does not matter: a day is a date, which engines group and join faster."""
     return exp.TsOrDsToDate(this=value) if grain == "day" else truncated(value, grain, None)
 
 

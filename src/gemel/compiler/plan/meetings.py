@@ -1,4 +1,4 @@
-"""Facts that meet the rows of a time spine: by steps of their own time where they can be put together from those."""
+"""Facts joined to the rows of a time spine: first summed by steps of time, if the aggregate can be built from steps."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,13 +21,13 @@ from gemel.compiler.plan.parts import gather, parts, summary, whole
 from gemel.compiler.question.expressions import bound, column
 
 Condition = Callable[[exp.Expr], exp.Expr]
-"""When facts of a time meet a row of the spine: from the facts' time to a condition."""
+"""Makes the condition by which facts join a row of the spine, given the facts' time."""
 
 BASE = "step"  # the column that holds the spine's own step, where no asked column does
 
 
 def own_step(times: Sequence[Key], base: str) -> Key:
-    """The facts' own step of time on the spine: the asked key at that grain, or a column more."""
+    """The key for the facts' own step of time on the spine: that of the query at this grain, or one more column."""
     return next((key for key in times if key.grain == base), Key(BASE, (), base))
 
 
@@ -42,9 +42,9 @@ def meet_spine(
     day: Key,
     mixed: Sequence[Predicate] = (),
 ) -> Plan:
-    """A leaf's facts met with spine rows, aggregated by the spine's `times` and the facts' `others`.
+    """A leaf's facts joined to spine rows, aggregated by the spine's `times` and the facts' `others`.
 
-    What can be put together from steps is first summed to them, so that facts are not multiplied.
+    An aggregate that can be built from steps is first summed by step, which keeps facts from being multiplied.
     """
     shown = [Named(key.name, column(key.name, "spine")) for key in times]
     if mixed or (by_step := sum_by_step(facts, leaf, day, others)) is None:
@@ -62,7 +62,7 @@ def meet_spine(
 def sum_by_step(
     facts: Facts, leaf: Leaf, day: Key, others: Sequence[tuple[Key, Attribute | PerEntity]]
 ) -> Aggregate | None:
-    """The parts of a leaf by steps of time and other keys, if it can be put together from parts."""
+    """The parts of a leaf by steps of time and other keys; None if it cannot be built from parts."""
     kept = parts(leaf, leaf.measure.name, facts.measured(leaf))
     if leaf.measure.non_additive or kept is None:
         return None
@@ -72,7 +72,7 @@ def sum_by_step(
 
 
 def gathered(by_step: Aggregate, leaf: Leaf, name: str) -> tuple[Summary, ...]:
-    """What joins the parts: those of `sales` by step, for a value called `name`."""
+    """The summaries that combine the parts of a leaf by step, named after `name`."""
     plain = leaf.measure.name
     return tuple(
         Summary(name + part.name.removeprefix(plain), gather(part), column(part.name, "facts"))
@@ -81,14 +81,15 @@ def gathered(by_step: Aggregate, leaf: Leaf, name: str) -> tuple[Summary, ...]:
 
 
 def put_together(gathered: AsOf | Aggregate, by_step: Aggregate, leaf: Leaf, name: str) -> Derive:
-    """A leaf's value from its joined parts."""
+    """A leaf's value from its combined parts."""
     names = [key for key in gathered.columns if key not in {part.name for part in gathered.values}]
     value = whole(by_step.values, lambda part: column(name + part.removeprefix(leaf.measure.name)))
     return Derive(gathered, (*(Named(key, column(key)) for key in names), Named(name, value)))
 
 
 def _mixed(facts: Facts, leaf: Leaf, predicate: Predicate, day: Key) -> exp.Expr:
-    """A filter on time and more, after facts have met the spine: its time is the spine's."""
+    """A filter on time and other things, after facts are joined to the spine: its time is that of the spine."""
+
     values = []
     for operand in predicate.operands:
         if isinstance(operand, Attribute) and leaf.is_time(operand):

@@ -1,4 +1,4 @@
-"""Aggregates put together from partial ones: which parts to keep per bucket of time, and how to join buckets."""
+"""Aggregates built from partial ones: which parts to keep for each period of time, and how to combine them."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def summary(leaf: Leaf, name: str, measured: exp.Expr) -> Summary:
 
 
 def parts(leaf: Leaf, name: str, measured: exp.Expr) -> tuple[Summary, ...] | None:
-    """What to keep of each bucket, so that any buckets together give the aggregate; None where nothing short does."""
+    """What to keep of each period for the aggregate over any periods; None if no short summary is enough."""
     match leaf.measure.agg:
         case "sum" | "count" | "min" | "max":
             return (Summary(name, leaf.measure.agg, measured),)
@@ -33,23 +33,23 @@ def parts(leaf: Leaf, name: str, measured: exp.Expr) -> tuple[Summary, ...] | No
 
 
 def gather(part: Summary) -> str:
-    """The aggregate that joins one part over buckets: counts are summed."""
+    """The function that combines a part over periods: counts are summed."""
     return "sum" if part.function == "count" else part.function
 
 
 def whole(kept: tuple[Summary, ...], value: Callable[[str], exp.Expr] = column) -> exp.Expr:
-    """The aggregate from its joined parts; `value` says how a part's column is written."""
+    """The aggregate from its combined parts; `value` gives the column of a part by its name."""
     columns = [value(part.name) for part in kept]
     return divide(*columns) if len(columns) == 2 else columns[0]
 
 
 def is_of_rows(part: Summary) -> bool:
-    """Whether it counts rows: then it is 0 only where there are none."""
+    """Whether a part counts rows: it is then 0 only if there are none."""
     return part.function == "count" and isinstance(part.value, exp.Literal)
 
 
 def of_one(part: Summary) -> exp.Expr:
-    """A part of a single fact: what it adds to a sum, or NULL for a fact that the part is not of."""
+    """A part of a single fact: what the fact adds to a sum, or NULL if the part's `where` excludes it."""
     value = part.value
     if part.function == "count" and not is_of_rows(part):
         one, zero = exp.Literal.number(1), exp.Literal.number(0)
@@ -58,13 +58,13 @@ def of_one(part: Summary) -> exp.Expr:
 
 
 def in_sight(fact: exp.Expr, moment: exp.Expr, back: Window | str | None) -> exp.Expr:
-    """When a moment can see a fact: from a window before it on, from the start of its period, or from ever."""
+    """The condition for a fact to be in a moment's window: a window, the period up to the moment, or all time."""
     conditions: list[exp.Expr] = [exp.LTE(this=fact, expression=moment)]
     match back:
         case Window():
             oldest = exp.Sub(this=moment.copy(), expression=interval(back))
             conditions.append(exp.GT(this=fact.copy(), expression=oldest))
         case str():
-            # Not `fact >= start of the period`: engines join by equality best.
+            # Not `fact >= start of the period`: engines are fastest at joining by equality.
             conditions.append(equal(truncated(fact.copy(), back, None), truncated(moment.copy(), back, None)))
     return conjunction(conditions)

@@ -1,4 +1,4 @@
-"""A resolved query to a plan. Every cell is planned by itself, plainly; sharing work between them is tidying."""
+"""A resolved query to a plan. Every cell is planned by itself; `rewrites` then shares work between cells."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -59,7 +59,7 @@ def _plan_metrics(graph: Graph, resolved: Metrics) -> Plan:
     result: Plan = plan_outputs(graph, resolved.keys, resolved.outputs)
     for predicate in resolved.having:
         result = Filter(result, predicate)
-    # In front of a total, the order matters only for which groups stay.
+    # With totals, the order of the groups matters only if a limit selects some of them.
     order = resolved.order if not resolved.totals or resolved.limit is not None else ()
     result = _top(result, order, resolved.limit)
     return _with_totals(graph, resolved, result) if resolved.totals else result
@@ -69,16 +69,18 @@ def _with_totals(graph: Graph, resolved: Metrics, groups: Plan) -> Plan:
     """The groups, then one row over all of them."""
     names = [output.name for output in resolved.outputs]
     keys = [key.name for key in resolved.keys]
-    told = Derive(Scan(groups, "groups"), (*(Named(n, column(n, "groups")) for n in keys + names), _told(False)))
+    marked = Derive(
+        Scan(groups, "groups"), (*(Named(n, column(n, "groups")) for n in keys + names), _mark_total(False))
+    )
     over_all = Scan(plan_outputs(graph, (), resolved.totals), "totals")
     total = Derive(
         over_all,
-        (*(Named(key, exp.null()) for key in keys), *(Named(n, column(n, "totals")) for n in names), _told(True)),
+        (*(Named(key, exp.null()) for key in keys), *(Named(n, column(n, "totals")) for n in names), _mark_total(True)),
     )
-    return Top(Stack((told, total)), ((TOTAL, False), *resolved.order))
+    return Top(Stack((marked, total)), ((TOTAL, False), *resolved.order))
 
 
-def _told(is_total: bool) -> Named:
+def _mark_total(is_total: bool) -> Named:
     return Named(TOTAL, exp.true() if is_total else exp.false())
 
 
@@ -99,7 +101,7 @@ def plan_outputs(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...
 
 
 def _plan_apart(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...]) -> Derive:
-    """Some output would make up a value for groups that none of its own facts has: such are computed by themselves."""
+    """Outputs, some of which would have a value in groups without any of their facts. Those are computed separately."""
     together = tuple(output for output in outputs if is_nothing(output.term))
     apart = [(output,) for output in outputs if output not in together]
     plans = [plan_outputs(graph, keys, group) for group in ([together] if together else []) + apart]
@@ -110,10 +112,10 @@ def _plan_apart(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...]
 
 
 def is_nothing(term: Term) -> bool:
-    """Whether a term stays NULL in groups in which its own facts have no rows, when others have.
+    """Whether a term stays NULL in groups where other facts have rows and its own have none.
 
-    A filled leaf asked for by itself is filled in every group of the query; inside a formula it would make the
-    formula's value up.
+    A filled leaf that is itself an output is filled in every group of the query. Inside a formula, the fill would give
+    the formula a value without facts.
     """
     if not isinstance(term, Formula):
         return True
@@ -127,7 +129,7 @@ _STRICT = (exp.Column, exp.Identifier, exp.Literal, exp.Paren, exp.Neg, exp.Add,
 
 
 def cells_of(term: Term) -> list[Term]:
-    """What a term is computed from, in order. A formula within that would make a value up is planned by itself."""
+    """The cells that a term is computed from, in order. An inner formula that is not NULL without facts is one cell."""
     if not isinstance(term, Formula):
         return [term]
     cells: list[Term] = []
@@ -139,14 +141,14 @@ def cells_of(term: Term) -> list[Term]:
 def cell_names(
     cells: Sequence[Term], keys: tuple[Key, ...] = (), outputs: Mapping[Term, str] | None = None
 ) -> dict[Term, str]:
-    """A column name for each cell: the output's that it is, or its measure's, numbered where that is taken."""
+    """A column name for each cell: that of its output or of its measure, numbered if it is already used."""
     names: dict[Term, str] = {cell: outputs[cell] for cell in cells if outputs and cell in outputs}
-    taken = {key.name for key in keys} | {*names.values()}
+    used = {key.name for key in keys} | {*names.values()}
     for cell in cells:
         if cell in names:
             continue
-        names[cell] = free(_title(cell), taken)
-        taken.add(names[cell])
+        names[cell] = free(_title(cell), used)
+        used.add(names[cell])
     return names
 
 
@@ -180,7 +182,7 @@ def _filled(term: Term, value: exp.Expr) -> exp.Expr:
 
 
 def fill_of(term: Term) -> int | None:
-    """What stands in where a term has no value. A converted event is filled like its leaf."""
+    """The value that replaces a term's NULL. A conversion is filled like its leaf."""
     match term:
         case Leaf(fill=fill) | Converted(conversion=Leaf(fill=fill)) | Shifted(term=Leaf(fill=fill)):
             return fill
@@ -229,8 +231,8 @@ def _plan_leaf(graph: Graph, leaf: Leaf, name: str) -> Plan:
 
 def _plan_values(graph: Graph, resolved: Values) -> Plan:
     operands = [*resolved.keys, *(operand for condition in resolved.filters for operand in condition.operands)]
-    found = [operand for operand in operands if not isinstance(operand, PerEntity)]
-    times = tuple(dict.fromkeys(key for key, attribute in found if attribute is None))
+    pairs = [operand for operand in operands if not isinstance(operand, PerEntity)]
+    times = tuple(dict.fromkeys(key for key, attribute in pairs if attribute is None))
     spine = spine_for(graph, times) if times else None
     facts = Facts(graph, resolved.home, None, partial(_plan_per_entity, graph)) if resolved.home else None
 

@@ -1,4 +1,4 @@
-"""Rewrites that keep a plan's meaning and make it cheaper. `tidy(plan)` gives what `plan` gives."""
+"""Rewrites that make a plan cheaper and keep its meaning. `tidy(plan)` has the same result as `plan`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -29,7 +29,7 @@ from gemel.spec.manifest import Relation
 
 
 def tidy(plan: Plan) -> Plan:
-    """Every rule at every node, innermost first. What stands in several places is tidied once, and stays one value."""
+    """Apply every rule at every node, innermost first. A plan that is used several times is tidied only once."""
     return _tidied(plan, {})
 
 
@@ -40,34 +40,34 @@ def _tidied(plan: Moments, done: dict[int, Plan]) -> Moments: ...
 @overload
 def _tidied(plan: Plan, done: dict[int, Plan]) -> Plan: ...
 def _tidied(plan: Plan, done: dict[int, Plan]) -> Plan:
-    """`done` are plans by identity: to tell by its value whether one was met takes a walk through all of it."""
+    """`done` has the tidied plans by identity, as comparing a plan by value walks through all of it."""
     if id(plan) in done:
         return done[id(plan)]
-    found: Plan = plan
+    tidied: Plan = plan
     match plan:
         case Scan(source=source):
             if not isinstance(source, Relation):
-                found = replace(plan, source=_tidied(source, done))
+                tidied = replace(plan, source=_tidied(source, done))
         case Lookup(input=rows, right=right) | Join(input=rows, right=right):
             if not (_is_table(rows) and _is_table(right)):
-                found = replace(plan, input=_tidied(rows, done), right=_tidied(right, done))
+                tidied = replace(plan, input=_tidied(rows, done), right=_tidied(right, done))
         case Moments(facts=facts, turns=turns):
-            found = replace(plan, facts=_tidied(facts, done), turns=tuple(_tidied(turn, done) for turn in turns))
+            tidied = replace(plan, facts=_tidied(facts, done), turns=tuple(_tidied(turn, done) for turn in turns))
         case AsOf(spine=spine, facts=facts):
             if isinstance(spine, Calendar):
-                found = replace(plan, spine=replace(spine, days=_tidied(spine.days, done)), facts=_tidied(facts, done))
+                tidied = replace(plan, spine=replace(spine, days=_tidied(spine.days, done)), facts=_tidied(facts, done))
             else:
-                found = replace(plan, spine=_tidied(spine, done), facts=_tidied(facts, done))
+                tidied = replace(plan, spine=_tidied(spine, done), facts=_tidied(facts, done))
         case Combine(inputs=inputs) | Stack(inputs=inputs):
-            found = replace(plan, inputs=tuple(_tidied(part, done) for part in inputs))
+            tidied = replace(plan, inputs=tuple(_tidied(part, done) for part in inputs))
         case Filter() | Aggregate() | Distinct() | Derive() | Top():
-            found = replace(plan, input=_tidied(plan.input, done))
+            tidied = replace(plan, input=_tidied(plan.input, done))
         case _:
             assert_never(plan)
-    for rule in RULES.get(type(found), ()):
-        found = rule(found)
-    done[id(plan)] = found
-    return found
+    for rule in RULES.get(type(tidied), ()):
+        tidied = rule(tidied)
+    done[id(plan)] = tidied
+    return tidied
 
 
 def _is_table(rows: Plan) -> bool:
@@ -75,18 +75,18 @@ def _is_table(rows: Plan) -> bool:
 
 
 def join_derivations(plan: Plan) -> Plan:
-    """A result computed from computed columns is computed at once."""
+    """Two computations of columns, one over the other, become one."""
     match plan:
-        case Derive(input=Derive(input=inner, outputs=made), outputs=outputs):
-            values = {named.name: named.value for named in made}
+        case Derive(input=Derive(input=inner, outputs=inner_outputs), outputs=outputs):
+            values = {named.name: named.value for named in inner_outputs}
             return Derive(inner, tuple(Named(o.name, substitute(o.value, values)) for o in outputs))
         case _:
             return plan
 
 
 def share_scans(plan: Plan) -> Plan:
-    """Aggregates of the same facts by the same keys, combined, become one pass; what differs between their filters
-    moves into the aggregates.
+    """Combined aggregates of the same facts by the same keys become one pass. Filters that differ move into the
+    aggregates.
 
         Combine(sum(x) of facts where late, count(*) of facts)  ->  sum(x) filter (where late), count(*) of facts
     """
@@ -103,20 +103,20 @@ RULES: Mapping[type, tuple[Callable[[Plan], Plan], ...]] = {
     Derive: (join_derivations,),
     Combine: (share_scans, share_steps),
 }
-"""By the kind of node that a rule is about."""
+"""The rules by the kind of node that they apply to."""
 
 
 def _likeness(part: Plan) -> object:
-    """What two results must have in common to be computed in one pass; anything else is only equal to itself."""
+    """What two results must have in common to be computed in one pass. Any other result is equal only to itself."""
     match part:
         case Aggregate(input=Join(input=Scan(source=Aggregate() as steps), right=right, on=on, how=how), keys=keys):
             return ("met", keys, right, on, how, _likeness(steps))
         case Aggregate(input=rows, keys=keys):
-            return ("facts", keys, _taken_apart(rows)[0])
+            return ("facts", keys, _split_rows(rows)[0])
         case Derive(input=Join(right=Scan(source=Aggregate() as facts) as right) as join, outputs=(*keys, _)) if (
             join.how == "inner" or (join.how == "left" and not any(_is_of(key, right.alias) for key in keys))
         ):
-            # A row that only the spine has is there once for all, unless it stands beside other keys of the facts.
+            # A row of the spine alone is there once for all results, unless there are other keys, of the facts.
             return ("shown", join.input, right.alias, join.on, join.how, tuple(keys), _likeness(facts))
         case AsOf(spine=Calendar() as calendar, facts=Aggregate() as facts, values=values):
             return ("seen", calendar, values[0].back, _likeness(facts))
@@ -127,12 +127,12 @@ def _likeness(part: Plan) -> object:
 
 
 def _makes_values_up(outputs: tuple[Named, ...]) -> bool:
-    """A filled value would be there for groups that only another aggregate has."""
+    """Whether outputs have filled values, which would then appear in groups that only another aggregate has."""
     return any(output.value.find(exp.Coalesce, exp.Case, exp.If) for output in outputs)
 
 
 def _merge(parts: list[Plan]) -> list[Plan]:
-    """Results of one likeness as one; as they are where something stands in the way."""
+    """Results of one likeness as one result; unchanged if something prevents that."""
     if len(parts) == 1:
         return parts
     names = [value.name for part in parts if isinstance(part, Aggregate | AsOf) for value in part.values]
@@ -140,22 +140,26 @@ def _merge(parts: list[Plan]) -> list[Plan]:
         return parts
     match parts[0]:
         case Aggregate(input=Join(input=Scan(source=Aggregate()) as scan) as join, keys=keys):
-            met = [part for part in parts if isinstance(part, Aggregate)]
-            steps = _merge([_steps(part) for part in met])
+            joined_parts = [part for part in parts if isinstance(part, Aggregate)]
+            steps = _merge([_steps(part) for part in joined_parts])
             if len(steps) > 1:
                 return parts
-            values = tuple(value for part in met for value in part.values)
+            values = tuple(value for part in joined_parts for value in part.values)
             return [Aggregate(replace(join, input=replace(scan, source=steps[0])), keys, values)]
         case Aggregate():
             return _one_pass([part for part in parts if isinstance(part, Aggregate)])
         case AsOf():
-            seen = [part for part in parts if isinstance(part, AsOf)]
-            facts = _merge([part.facts for part in seen])
+            joins_in_time = [part for part in parts if isinstance(part, AsOf)]
+            facts = _merge([part.facts for part in joins_in_time])
             if len(facts) > 1:
                 return parts
-            return [replace(seen[0], facts=facts[0], values=tuple(v for part in seen for v in part.values))]
+            return [
+                replace(
+                    joins_in_time[0], facts=facts[0], values=tuple(v for part in joins_in_time for v in part.values)
+                )
+            ]
         case Derive(input=Join()):
-            return _shown_together([part for part in parts if isinstance(part, Derive)])
+            return _share_spine([part for part in parts if isinstance(part, Derive)])
         case Derive():
             derived = [part for part in parts if isinstance(part, Derive)]
             inner = _merge([part.input for part in derived])
@@ -168,7 +172,7 @@ def _merge(parts: list[Plan]) -> list[Plan]:
 
 
 def _steps(part: Aggregate) -> Plan:
-    """The facts by steps of time that a met aggregate is put together from."""
+    """The facts by steps of time from which an aggregate over a spine is built."""
     match part.input:
         case Join(input=Scan(source=Aggregate() as steps)):
             return steps
@@ -176,8 +180,8 @@ def _steps(part: Aggregate) -> Plan:
             raise AssertionError(f"not met with a spine: {other}")
 
 
-def _shown_together(parts: list[Derive]) -> list[Plan]:
-    """Results shown by one spine: their facts in one pass, then one join."""
+def _share_spine(parts: list[Derive]) -> list[Plan]:
+    """Results over one spine: their facts in one pass, then one join."""
     joins = [part.input for part in parts if isinstance(part.input, Join)]
     facts = [join.right.source for join in joins if isinstance(join.right.source, Aggregate)]
     apart = _named_apart(facts)
@@ -194,14 +198,14 @@ def _shown_together(parts: list[Derive]) -> list[Plan]:
 
 
 def _named_apart(parts: list[Aggregate]) -> list[Aggregate]:
-    """The same aggregates, no two values of one name: the second `orders` is `orders_2`."""
-    taken = {key.name for key in parts[0].keys}
+    """The same aggregates with unique names of values: the second `orders` becomes `orders_2`."""
+    used = {key.name for key in parts[0].keys}
     result = []
     for part in parts:
         values = []
         for value in part.values:
-            name = free(value.name, taken)
-            taken.add(name)
+            name = free(value.name, used)
+            used.add(name)
             values.append(replace(value, name=name))
         result.append(replace(part, values=tuple(values)))
     return result
@@ -220,13 +224,13 @@ def _is_of(output: Named, alias: str) -> bool:
 
 
 def _one_pass(parts: list[Aggregate]) -> list[Plan]:
-    apart = [_taken_apart(part.input) for part in parts]
+    apart = [_split_rows(part.input) for part in parts]
     lookups: dict[str, Lookup] = {}
     for _, joined, _ in apart:
         for lookup in joined:
-            known = lookups.setdefault(lookup.right.alias, lookup)
-            if (known.right, known.on) != (lookup.right, lookup.on):
-                return list(parts)  # one name for two tables: they cannot stand in one SELECT
+            existing = lookups.setdefault(lookup.right.alias, lookup)
+            if (existing.right, existing.on) != (lookup.right, lookup.on):
+                return list(parts)  # one alias for two tables, which one SELECT cannot have
     shared = [p for p in apart[0][2] if all(p in predicates for _, _, predicates in apart)]
     own = [[p for p in predicates if p not in shared] for _, _, predicates in apart]
     rows: Plan = apart[0][0]
@@ -235,7 +239,7 @@ def _one_pass(parts: list[Aggregate]) -> list[Plan]:
     for predicate in shared:
         rows = Filter(rows, predicate)
     if all(own):
-        # Without it, groups would appear in which no aggregate has a row.
+        # Without this filter, groups would appear in which no aggregate has a row.
         rows = Filter(rows, exp.or_(*dict.fromkeys(conjunction(predicates) for predicates in own)))
     values = tuple(
         replace(value, where=conjunction([*([value.where] if value.where else []), *predicates]))
@@ -247,8 +251,8 @@ def _one_pass(parts: list[Aggregate]) -> list[Plan]:
     return [Aggregate(rows, parts[0].keys, values)]
 
 
-def _taken_apart(rows: Plan) -> tuple[Plan, list[Lookup], list[exp.Expr]]:
-    """Rows as what no rule looks into, the lookups on it, and the filters."""
+def _split_rows(rows: Plan) -> tuple[Plan, list[Lookup], list[exp.Expr]]:
+    """The rows below all lookups and filters, then the lookups, then the filters."""
     lookups: list[Lookup] = []
     predicates: list[exp.Expr] = []
     while isinstance(rows, Filter | Lookup):

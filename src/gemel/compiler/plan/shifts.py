@@ -1,4 +1,4 @@
-"""Values of another time: results that move, or facts, and the time that each shown time looks at."""
+"""Values of another time: which results or facts move, and the time that each shown time looks at."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,8 +33,8 @@ LOOKED_AT = "looked_at"  # the time that a shown time looks at
 def plan_shifted_leaf(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
     """One aggregate as it was at another time.
 
-    Where the asked grain is at least as fine as the shift's, the result moves. Where it is coarser, the facts move,
-    step of their own time by step, and are aggregated where they arrive: a month is not whole weeks.
+    If the query's grain is at least as fine as the shift's, the result moves. If it is coarser, the facts move, one
+    step of their own time by another, and are then aggregated: a month does not consist of whole weeks.
     """
     graph = facts.graph
     if not _moves_whole(graph, shifted):
@@ -44,10 +44,10 @@ def plan_shifted_leaf(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> 
     inner = replace(leaf, keys=kept, spine=False)
     keys = tuple(Named(key.name, looked_up(facts, leaf, attribute)) for key, attribute in kept)
     rows = facts.boundary(facts.where(inner.filters), inner)
-    # Under its plain name it may be the very aggregate that the query asks for at the time itself, and share its scan.
+    # Under its plain name it may equal an aggregate of the query without the shift, and share its scan.
     plain = leaf.measure.name if leaf.measure.name not in {key.name for key in keys} else name
     result = Aggregate(rows, keys, (summary(leaf, plain, facts.measured(leaf)),))
-    shown = shift(graph, shifted, result, name, found=plain, keep=leaf.spine)
+    shown = shift(graph, shifted, result, name, value_name=plain, keep=leaf.spine)
     return filter_again(shown, leaf) if leaf.spine else shown
 
 
@@ -58,7 +58,7 @@ def _moves_whole(graph: Graph, shifted: Shifted) -> bool:
     finest = _finest(graph, shifted.times)
     if finest is None or any(key.grain and not is_standard(key.grain) for key in shifted.times):
         return False
-    if not _tells(finest, shifted.times):
+    if not _has_one_value(finest, shifted.times):
         return False
     # Weeks do not nest in months, so their totals cannot stand for the start of one.
     return not finer(unit, finest.grain or "") and not (finest.grain == "week" and shifted.to_grain)
@@ -85,19 +85,19 @@ def _shift_facts(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
 
 
 def _step_of_shift(graph: Graph, shifted: Shifted, leaf: Leaf) -> str:
-    """The grain by which facts move: their own; by a custom grain the steps of its spine, which have no hours."""
+    """The grain by which facts move: their own, or for a custom grain that of its spine, which has no hours."""
     own = graph.time_dimension(leaf.measure).grain or "day"
     if is_standard(shifted.unit):
         return own
     step_of_spine = graph.custom_grains[shifted.unit].grain
-    asked = [graph.grain_of(key.grain) for key in shifted.times if key.grain]
-    if finer(step_of_spine, own) or any(finer(grain, step_of_spine) for grain in asked):
+    grains = [graph.grain_of(key.grain) for key in shifted.times if key.grain]
+    if finer(step_of_spine, own) or any(finer(grain, step_of_spine) for grain in grains):
         raise _cannot_be_shown(graph, shifted)
     return step_of_spine
 
 
 def _begins(graph: Graph, shifted: Shifted, day: Key) -> exp.Expr:
-    """Whether a day begins one of the asked periods."""
+    """Whether a day begins one of the periods of the query."""
     periods = [key for key in shifted.times if key.grain and is_standard(key.grain)]
     if not periods:
         raise _cannot_be_shown(graph, shifted)
@@ -105,10 +105,10 @@ def _begins(graph: Graph, shifted: Shifted, day: Key) -> exp.Expr:
     return exp.or_(*starts) if len(starts) > 1 else starts[0]
 
 
-def shift(graph: Graph, shifted: Shifted, inner: Plan, name: str, *, found: str = "", keep: bool = False) -> Plan:
-    """A result by the shifted keys, shown at the time that looks at it. `keep` shows times that find nothing, too.
+def shift(graph: Graph, shifted: Shifted, inner: Plan, name: str, *, value_name: str = "", keep: bool = False) -> Plan:
+    """A result by the shifted keys, shown at the times that look at it. `keep` also shows times without a value.
 
-    The value is `found` in what is looked at, if it is not called `name` there.
+    `value_name` is the value's column in `inner`, if it is not `name`.
     """
     finest = _settling(graph, shifted)
     times = (finest, *(key for key in shifted.times if key != finest))
@@ -116,28 +116,28 @@ def shift(graph: Graph, shifted: Shifted, inner: Plan, name: str, *, found: str 
     on = equal(looked_at, column(finest.name, "facts"))
     joined = Join(Scan(source, "spine"), Scan(inner, "facts"), on, "left" if keep else "inner")
     outputs = [Named(key.name, column(key.name, "spine" if key in shifted.times else "facts")) for key in shifted.keys]
-    result: Plan = Derive(joined, (*outputs, Named(name, column(found or name, "facts"))))
+    result: Plan = Derive(joined, (*outputs, Named(name, column(value_name or name, "facts"))))
     for predicate in shifted.after:
         result = Filter(result, bound(predicate.template, [column(key.name) for key in predicate.keys]))
     return result
 
 
 def _settling(graph: Graph, shifted: Shifted) -> Key:
-    """The asked time by which results move, whole. Raises QueryError (G324) where there is none."""
+    """The time key by which whole results move. Raises QueryError (G324) if there is none."""
     custom = [key for key in shifted.times if key.grain == shifted.unit]
     if not is_standard(shifted.unit) and custom and len(shifted.times) == 1:
         return custom[0]
     finest = _finest(graph, shifted.times)
     if finest is None or (not is_standard(shifted.unit) and finest.grain != graph.grain_of(shifted.unit)):
         raise _cannot_be_shown(graph, shifted)
-    if not _tells(finest, shifted.times):
+    if not _has_one_value(finest, shifted.times):
         raise _cannot_be_shown(graph, shifted)
     return finest
 
 
-def _tells(finest: Key, times: Sequence[Key]) -> bool:
-    """Whether a whole period has one value of all that is asked: a day has, a month has no day of the month, and a
-    week can lie in two months."""
+def _has_one_value(finest: Key, times: Sequence[Key]) -> bool:
+    """Whether a whole period has one value of every time key: a day does, but a month has no single day of the month,
+    and a week can have two months."""
     if finest.grain == "week":
         return all(key.grain == "week" for key in times)
     return not any(key.part and finer(DATE_PARTS[key.part], finest.grain or "") for key in times)
@@ -161,9 +161,9 @@ def _cannot_be_shown(graph: Graph, shifted: Shifted) -> QueryError:
 def _looking(
     graph: Graph, shifted: Shifted, times: Sequence[Key], how: Literal["inner", "left"] = "inner"
 ) -> tuple[Plan, exp.Expr]:
-    """The times that are shown, under the alias `spine`, and the time that each looks at: of the first of `times`.
+    """The times that are shown, under the alias `spine`, and the time that each looks at, for the first of `times`.
 
-    With "left", those are shown too that have nothing to look at: the first of custom periods.
+    "left" also shows times that have nothing to look at: the first custom periods.
     """
     first = times[0]
     if is_standard(shifted.unit):
@@ -186,7 +186,7 @@ def _looking(
 
 
 def _periods_before(spine: TimeSpine, shifted: Shifted) -> Plan:
-    """Each custom period with the one so many before it."""
+    """Each custom period with the one that is the shift's count of periods before it."""
     assert shifted.window is not None
     period = column(dict(spine.custom)[shifted.unit], "spine")
     periods = Distinct(Scan(spine.relation, "spine"), (Named("shown", period),))
@@ -199,7 +199,7 @@ def _periods_before(spine: TimeSpine, shifted: Shifted) -> Plan:
 
 
 def _days_before(spine: TimeSpine, shifted: Shifted) -> Plan:
-    """Each step of the spine with the step of the same number in the custom period so many before."""
+    """Each step of the spine with the step of the same number in the earlier custom period."""
     assert shifted.window is not None
     day = truncated(column(spine.column, "spine"), spine.grain, None)
     period = column(dict(spine.custom)[shifted.unit], "spine")
@@ -225,6 +225,6 @@ def _days_before(spine: TimeSpine, shifted: Shifted) -> Plan:
 
 
 def _finest(graph: Graph, times: Sequence[Key]) -> Key | None:
-    """The time key that settles all the others: the one of the finest standard grain."""
+    """The time key that determines all others: the one of the finest standard grain."""
     standard = [key for key in times if key.grain and is_standard(key.grain)]
     return min(standard, key=lambda key: GRAINS.index(key.grain or ""), default=None)

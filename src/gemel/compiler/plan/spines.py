@@ -1,4 +1,4 @@
-"""Time spines: their rows and the buckets of time on them, and rows for buckets without a fact."""
+"""Time spines: their rows, the periods of time on them, and rows for periods without a fact."""
 
 from collections.abc import Sequence
 
@@ -23,9 +23,9 @@ from gemel.spec.time import GRAINS, finer, is_standard
 
 
 def spine_for(graph: Graph, times: Sequence[Key], only_time: Sequence[Predicate] = ()) -> TimeSpine:
-    """The coarsest time spine that has all of some time keys, and what filters on time speak of; a date part needs
-    days."""
-    times = [*times, *(key for predicate in only_time for key in _spoken(predicate))]
+    """The coarsest time spine that has the given time keys and those that filters on time refer to. A date part needs
+    a spine of days."""
+    times = [*times, *(key for predicate in only_time for key in _time_keys(predicate))]
     grains = [key.grain or "day" for key in times]
     finest = min((graph.grain_of(grain) for grain in grains), key=GRAINS.index, default="day")
     custom = [graph.custom_grains[grain] for grain in grains if not is_standard(grain)]
@@ -33,7 +33,7 @@ def spine_for(graph: Graph, times: Sequence[Key], only_time: Sequence[Predicate]
 
 
 def spine_value(graph: Graph, spine: TimeSpine, key: Key) -> exp.Expr:
-    """A time key as a column of `spine_rows`: a custom grain is a column there, a standard one is truncated."""
+    """A time key over `spine_rows`: a custom grain is a column of a spine, a standard grain truncates its time."""
     if key.grain and not is_standard(key.grain):
         owner = graph.custom_grains[key.grain]
         return column(dict(owner.custom)[key.grain], "spine" if owner == spine else f"{key.grain}__spine")
@@ -41,7 +41,7 @@ def spine_value(graph: Graph, spine: TimeSpine, key: Key) -> exp.Expr:
 
 
 def spine_rows(graph: Graph, spine: TimeSpine, times: Sequence[Key]) -> Plan:
-    """The rows of a spine, with the custom grains that another spine has."""
+    """The rows of a spine, joined to the spines of custom grains that it does not have itself."""
     rows: Plan = Scan(spine.relation, "spine")
     for grain in dict.fromkeys(key.grain for key in times if key.grain and not is_standard(key.grain)):
         owner = graph.custom_grains[grain]
@@ -59,34 +59,34 @@ def buckets(
     span: Span | None = None,
     only_time: Sequence[Predicate] = (),
 ) -> Derive | Distinct:
-    """The different values of time keys over a spine, within a span, where filters that speak of time alone hold."""
+    """The distinct values of time keys on a spine, within a span and the filters that refer to time alone."""
     conditions = within(column(spine.column, "spine"), span)
-    spoken = [_spoken(predicate) for predicate in only_time]
-    for predicate, keys in zip(only_time, spoken, strict=True):
+    time_keys = [_time_keys(predicate) for predicate in only_time]
+    for predicate, keys in zip(only_time, time_keys, strict=True):
         conditions.append(bound(predicate.template, [spine_value(graph, spine, key) for key in keys]))
-    rows = filtered(spine_rows(graph, spine, [*times, *(key for each in spoken for key in each)]), conditions)
+    rows = filtered(spine_rows(graph, spine, [*times, *(key for each in time_keys for key in each)]), conditions)
     values = tuple(Named(key.name, spine_value(graph, spine, key)) for key in times)
-    # A spine has one row a step, so its own grain among the keys makes every row different.
+    # A spine has one row for each step, so its own grain among the keys makes every row distinct.
     return Derive(rows, values) if any(key.grain == spine.grain for key in times) else Distinct(rows, values)
 
 
-def _spoken(predicate: Predicate) -> list[Key]:
-    """The times that a filter on nothing else speaks of, as keys."""
+def _time_keys(predicate: Predicate) -> list[Key]:
+    """The times that a filter on time alone refers to, as keys."""
     return [Key("", (), o.grain, o.part) for o in predicate.operands if isinstance(o, Attribute)]
 
 
 def looked_up(facts: Facts, leaf: Leaf, attribute: Attribute | PerEntity) -> exp.Expr:
-    """A key of facts that a time spine will meet. The spine shows the time, so the facts' own may be of any type."""
+    """A key of facts that join a time spine. The spine shows the time, so the facts' time may have any type."""
     if isinstance(attribute, Attribute) and leaf.is_time(attribute) and attribute.grain == "day":
         return stepped(facts.moment(), "day")
     return facts.operand(attribute)
 
 
 def over_spine(graph: Graph, leaf: Leaf, name: str, result: Plan) -> Plan:
-    """Every bucket of the time spine, with the leaf's value where it has one. Other keys are NULL in empty buckets.
+    """Every period of the time spine, with the leaf's value if it has one. Other keys are NULL in empty periods.
 
-    Filters that speak of time alone bound the spine too. Others that came from outside hold for the filled result
-    again, where it has what they speak of: an empty bucket has no status, so `status = 'done'` drops it.
+    Filters that refer to time alone limit the spine too. Other filters from outside apply to the filled result again,
+    if it has the columns: an empty period has no status, so `status = 'done'` drops it.
     """
     times = leaf.times
     only_time = [predicate for predicate in leaf.filters if leaf.is_only_time(predicate)]
@@ -98,14 +98,14 @@ def over_spine(graph: Graph, leaf: Leaf, name: str, result: Plan) -> Plan:
 
 
 def _shown(joined: Plan, leaf: Leaf, name: str, value: exp.Expr) -> Plan:
-    """Times from the spine, the other keys from the facts; what holds for the result is checked there."""
+    """Times from the spine and the other keys from the facts. Filters on the result are applied again."""
     outputs = [Named(key.name, column(key.name, "spine" if key in leaf.times else "facts")) for key, _ in leaf.keys]
     return filter_again(Derive(joined, (*outputs, Named(name, value))), leaf)
 
 
 def filter_again(result: Plan, leaf: Leaf) -> Plan:
-    """Filters from outside that do not speak of time alone hold for made-up rows too, as far as those have what the
-    filters speak of."""
+    """Apply filters from outside to the rows that the spine adds, too: those that refer to more than time, and only to
+    columns of the result."""
     keys = {key for key, _ in leaf.keys}
     for predicate in leaf.filters:
         again = predicate.outer and not leaf.is_only_time(predicate) and predicate.keys

@@ -1,4 +1,4 @@
-"""Results that are put together from steps of time, combined: one pass over the facts makes the steps of all."""
+"""Combined results that are built from steps of time: one pass over the facts makes the steps of all of them."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -26,10 +26,10 @@ from gemel.spec.time import finer
 
 
 def share_steps(plan: Plan) -> Plan:
-    """The steps of the same facts become one. Plain results that can be told from them are: a month's flights from
-    the days that a trailing sum is made of.
+    """Steps of the same facts become one. Plain results that can be derived from the steps are: a month's flights from
+    the days of a trailing sum.
 
-    Steps have met a time spine, whose times give the column that all are brought together in its type.
+    At least one result must have steps on a time spine, whose times give the combined column its type.
     """
     if not isinstance(plan, Combine):
         return plan
@@ -37,13 +37,13 @@ def share_steps(plan: Plan) -> Plan:
     for steps in filter(None, map(_steps_of, plan.inputs)):
         common[_alike(steps)] = _with(common.get(_alike(steps), steps), steps.values)
     for part in plan.inputs if common else ():
-        if isinstance(part, Aggregate) and (telling := _telling(part, common)):
-            common[_alike(telling)] = _with(telling, part.values)
+        if isinstance(part, Aggregate) and (source := _find_steps(part, common)):
+            common[_alike(source)] = _with(source, part.values)
     return replace(plan, inputs=tuple(_shared(part, common) for part in plan.inputs)) if common else plan
 
 
 def _steps_of(part: Plan) -> Aggregate | None:
-    """The facts by steps of time, of a result in which they have met a spine."""
+    """The facts by steps of time in a result that joins them to a spine."""
     match part:
         case AsOf(spine=Calendar(), facts=Aggregate() as steps):
             return steps
@@ -64,7 +64,7 @@ def _alike(steps: Aggregate) -> object:
 
 
 def _with(steps: Aggregate, values: Iterable[Summary]) -> Aggregate:
-    """Steps that hold some values, too, under their names if those are free."""
+    """The steps with some more values, under their own names if those are not used yet."""
     for value in values:
         if _name_of(value, steps) is None:
             steps = replace(steps, values=(*steps.values, replace(value, name=free(value.name, steps.columns))))
@@ -75,8 +75,8 @@ def _name_of(value: Summary, steps: Aggregate) -> str | None:
     return next((held.name for held in steps.values if replace(held, name=value.name) == value), None)
 
 
-def _telling(part: Aggregate, common: dict[object, Aggregate]) -> Aggregate | None:
-    """The steps from which a result of facts can be told."""
+def _find_steps(part: Aggregate, common: dict[object, Aggregate]) -> Aggregate | None:
+    """The steps from which a result of facts can be derived."""
     if any(value.function not in ("sum", "count", "min", "max") for value in part.values):
         return None
     for steps in common.values():
@@ -86,18 +86,18 @@ def _telling(part: Aggregate, common: dict[object, Aggregate]) -> Aggregate | No
 
 
 def _by_step(key: exp.Expr, steps: Aggregate) -> exp.Expr | None:
-    """A key of facts, told from their steps."""
+    """A key of facts, derived from their steps; None if it cannot be."""
     for step in steps.keys:
-        told = column(step.name, "facts")
+        step_column = column(step.name, "facts")
         match key, step.value:
             case _, same if same == key:
-                return told
+                return step_column
             case exp.TimestampTrunc(this=time, unit=exp.Var(this=unit)), exp.TsOrDsToDate(this=day) if time == day:
                 if unit == "DAY":
-                    return told
-                return truncated(told, unit.lower(), None) if finer("day", unit.lower()) else None
+                    return step_column
+                return truncated(step_column, unit.lower(), None) if finer("day", unit.lower()) else None
             case exp.Extract(this=part, expression=time), exp.TsOrDsToDate(this=day) if time == day:
-                return exp.Extract(this=part, expression=told)
+                return exp.Extract(this=part, expression=step_column)
     return None
 
 
@@ -106,13 +106,13 @@ def _shared(part: Plan, common: dict[object, Aggregate]) -> Plan:
     if own is not None:
         steps = common[_alike(own)]
         return _on(part, steps) if set(own.values) <= set(steps.values) else part
-    if isinstance(part, Aggregate) and (telling := _telling(part, common)):
-        return _told(part, telling)
+    if isinstance(part, Aggregate) and (source := _find_steps(part, common)):
+        return _derive_from_steps(part, source)
     return part
 
 
 def _on(part: Plan, steps: Aggregate) -> Plan:
-    """A result put together from other steps."""
+    """A result with its steps replaced."""
     match part:
         case AsOf():
             return replace(part, facts=steps)
@@ -128,21 +128,22 @@ def _on(part: Plan, steps: Aggregate) -> Plan:
             raise AssertionError(f"no steps in {part}")
 
 
-def _told(part: Aggregate, steps: Aggregate) -> Plan:
-    """A result of facts, told from their steps."""
+def _derive_from_steps(part: Aggregate, steps: Aggregate) -> Plan:
+    """A result of facts, derived from their steps."""
     keys = [Named(key.name, _by_step(key.value, steps) or exp.null()) for key in part.keys]
     held = [(value, column(_name_of(value, steps) or "", "facts")) for value in part.values]
     rows = Scan(steps, "facts")
     if {key.value for key in keys} == {column(step.name, "facts") for step in steps.keys}:
-        outputs = (*keys, *(Named(value.name, found) for value, found in held))
+        outputs = (*keys, *(Named(value.name, held_column) for value, held_column in held))
         plain = all(output.value == column(output.name, "facts") for output in outputs)
         return steps if plain and len(outputs) == len(steps.columns) else Derive(rows, outputs)
-    gathered = Aggregate(rows, tuple(keys), tuple(Summary(v.name, gather(v), found) for v, found in held))
+    gathered = Aggregate(rows, tuple(keys), tuple(Summary(v.name, gather(v), held_column) for v, held_column in held))
     outputs = tuple(Named(key.name, column(key.name)) for key in keys)
     return Derive(gathered, (*outputs, *(Named(value.name, _counted(value)) for value in part.values)))
 
 
 def _counted(value: Summary) -> exp.Expr:
-    """A sum of counts is a count: no wider than one of rows."""
+    """A sum of counts, cast to the type of a count."""
+
     whole = column(value.name)
     return exp.cast(whole, exp.DataType.Type.BIGINT) if value.function == "count" else whole

@@ -30,10 +30,10 @@ from gemel.spec.time import Window, floor, step
 
 
 def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted | None = None) -> Plan:
-    """A leaf over the time before each step of the spine, the step itself included, or as it was before that.
+    """A leaf over the time up to each step of the spine, the step included; with `shifted`, as it was at another time.
 
-    Days without a fact in their window have no row. A grain coarser than the facts' own takes one of its steps, or
-    their average.
+    Days without a fact in their window have no row. A grain coarser than the facts' own has the value of one of its
+    steps, or their average.
     """
     graph, leaf = facts.graph, trailing.leaf
     base = graph.time_dimension(leaf.measure).grain or "day"
@@ -44,8 +44,8 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     mixed = [predicate for predicate in after if predicate not in only_time]
     spine = spine_for(graph, shown, only_time)
     source = buckets(graph, spine, shown, leaf.span, only_time)
-    seen = tuple(predicate for predicate in leaf.filters if predicate not in after)
-    inner = replace(leaf, filters=seen, span=_reach(trailing, leaf.span))
+    row_filters = tuple(predicate for predicate in leaf.filters if predicate not in after)
+    inner = replace(leaf, filters=row_filters, span=_reach(trailing, leaf.span))
     others = [(key, a) for key, a in leaf.keys if key not in leaf.times]
     back = trailing.window or trailing.grain_to_date
 
@@ -70,14 +70,14 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
         steps = over_spine(graph, by_day, name, steps)
     value = filled(column(name), leaf.fill)
     result = Derive(steps, (*(Named(key.name, column(key.name)) for key in keys), Named(name, value)))
-    asked = [key.name for key, _ in leaf.keys]
+    names = [key.name for key, _ in leaf.keys]
     if day in leaf.times:
-        return Derive(result, (*(Named(key, column(key)) for key in asked), Named(name, column(name))))
-    return _one_per_period(result, asked, name, trailing.period_agg)
+        return Derive(result, (*(Named(key, column(key)) for key in names), Named(name, column(name))))
+    return _one_per_period(result, names, name, trailing.period_agg)
 
 
 def _reach(trailing: Trailing, span: Span | None) -> Span | None:
-    """The facts that a span of days can see: from the oldest that the first day's window holds."""
+    """The span of the facts in the windows of a span of days: it starts with the window of the first day."""
     if span is None:
         return None
     if span.start is None or not (trailing.window or trailing.grain_to_date):
@@ -89,7 +89,7 @@ def _reach(trailing: Trailing, span: Span | None) -> Span | None:
 
 
 def _one_per_period(result: Plan, keys: Sequence[str], name: str, period_agg: PeriodAgg) -> Plan:
-    """Of the steps of each period the first, the last, or the average."""
+    """The first, the last, or the average of the steps of each period."""
     rows = Scan(result, "steps")
     named = tuple(Named(key, column(key, "steps")) for key in keys)
     value = column(name, "steps")
