@@ -207,7 +207,7 @@ def test_a_conversion_without_a_price_is_one_of_which_no_price_is_counted(shop):
 @pytest.mark.parametrize(
     ("feature", "known_at", "said"),
     [
-        ("spent 1 day", None, "the conversions of measure 'revenue' (sum of amount) are no feature yet"),
+        ("spent 1 day", None, "the conversions of measure 'revenue' (sum of amount) cannot be a feature yet"),
         ("bought 1 day", "order__paid_at", "a conversion follows an event by their own times"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.test_moments import ASKED, STEPS, view
-from gemel.compiler.features.requests import Kept, plan_parts, plan_requests
+from gemel.compiler.features.requests import StoredParts, plan_parts, plan_requests
 from gemel.compiler.names.graph import bind
 from gemel.compiler.plan import rewrites
 from gemel.compiler.sql import dialects, lowering
@@ -159,8 +159,8 @@ def test_facts_without_a_value_are_counted_apart_unless_there_are_none(shop):
     asked = view("orders 1 day", "revenue 1 day")
     full = frozenset({"orders", "revenue"})
     some, none = (
-        text_of(GRAPH, plan_requests(GRAPH, asked, requests=REQUESTS, kept=kept))
-        for kept in (Kept(table), Kept(table, full))
+        text_of(GRAPH, plan_requests(GRAPH, asked, requests=REQUESTS, stored=kept))
+        for kept in (StoredParts(table), StoredParts(table, full))
     )
     assert "COUNT(ordered.revenue)" in some
     assert "COUNT(" not in none
@@ -239,7 +239,7 @@ def kept(database, graph, query):
     names = [name for name, *_ in database.execute("describe facts").fetchall()]
     [row] = database.execute(f"select {', '.join(f'count(*) = count({name})' for name in names)} from facts").fetchall()
     full = frozenset(name for name, is_full in zip(names, row, strict=True) if is_full)
-    return Kept(Relation("facts", schema="main", database="temp"), full)
+    return StoredParts(Relation("facts", schema="main", database="temp"), full)
 
 
 def answered(graph, query, tables, requests, drifting=(), keep=False, streams=1):
@@ -252,7 +252,7 @@ def answered(graph, query, tables, requests, drifting=(), keep=False, streams=1)
         query,
         requests=Relation("requests", schema="main", database="temp"),
         drifting=drifting,
-        kept=kept(database, graph, query) if keep else None,
+        stored=kept(database, graph, query) if keep else None,
         streams=streams,
     )
     found = sorted(database.execute(text_of(graph, plan)).fetchall())

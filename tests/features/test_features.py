@@ -59,7 +59,7 @@ def more(text):
         (
             "{dimension: customer__supplier__city}",
             "G518 'customer__supplier__city' is not a dimension of customer\n"
-            "  hint: dimensions over other entities are no features: join it into the dbt model of customer, "
+            "  hint: a dimension of another entity cannot be a feature: join it into the dbt model of customer, "
             "as its dimension",
         ),
     ],

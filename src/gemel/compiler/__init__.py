@@ -1,4 +1,4 @@
-"""The compiler: seven stages, one way; `compiled` goes through the last three.
+"""The compiler: seven stages in one direction. `compiled` runs the last three.
 
 compiled(plan(graph, resolve(graph, query)), context)
 """

@@ -1,6 +1,6 @@
-"""What becomes SQL becomes it here: a plan is tidied, lowered and spoken. Nothing else in gemel calls these three.
+"""Plans to SQL: a plan is tidied, lowered and spoken. Only this module calls these three stages.
 
-What holds for every question, whoever asks it in whichever way, has its place between them.
+A rule that applies to every query, however it is asked, belongs between them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,9 +25,9 @@ from gemel.spec.manifest import Relation
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a plan is compiled for: the engine's dialect, and how a relation is written in its SQL.
+    """What a plan is compiled for: the engine's dialect, and the SQL of a relation.
 
-    `finish` changes the outputs of the SELECT before it becomes text: a feature table's are cast and named there.
+    `finish` changes the outputs of the SELECT before it becomes text: it casts and names those of a feature table.
     """
 
     dialect: str
@@ -36,7 +36,7 @@ class Context:
 
     @staticmethod
     def naming(dialect: str = DIALECT, catalogs: frozenset[str] | None = None) -> "Context":
-        """Relations by their names. With `catalogs`, a database that is not among them is left out."""
+        """Relations by their names. With `catalogs`, the name omits a database that is not among them."""
         return Context(dialect, dialects.named(catalogs))
 
     @staticmethod
@@ -53,12 +53,12 @@ class Context:
 
 Finish = Callable[[exp.Select], exp.Select]
 _MARK = "\ufdd0{}\ufdd1"
-"""Of characters that Unicode keeps out of texts. NUL would do for engines, and BigQuery's SQL has it escaped."""
+"""Uses characters that Unicode excludes from texts. Not NUL, which BigQuery's SQL escapes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of an answer. `type` is in DuckDB's words, and None where only the engine can say it."""
+    """A column of an answer. `type` is in DuckDB's words, or None if only the engine can decide it."""
 
     name: str
     type: str | None = None
@@ -66,7 +66,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """SQL that an engine can be given: what comes out of it, and the relations that it reads."""
+    """SQL for an engine, with the columns of its result and the relations that it reads."""
 
     sql: str
     dialect: str
@@ -74,21 +74,21 @@ class Compiled:
     relations: tuple[Relation, ...] = ()
 
     def with_names(self, name: Callable[[Relation], str]) -> "Compiled":
-        """Of what was compiled with marks: the same with names for relations, as `{{ ref('flights') }}`."""
+        """The same with names in place of the marks for relations, such as `{{ ref('flights') }}`."""
         text = self.sql
         for number, relation in enumerate(self.relations):
             text = text.replace(_MARK.format(number), name(relation))
         return replace(self, sql=text)
 
     def with_values(self, values: Mapping[str, str]) -> "Compiled":
-        """The same with texts in place of dbt's templates, by these: `{"{{ run_started_at }}": "2000-01-01"}`."""
+        """The same with values in place of dbt's templates: `{"{{ run_started_at }}": "2000-01-01"}`."""
         text = self.sql
         for template, value in values.items():
             text = text.replace(template, value)
         return replace(self, sql=text)
 
     def with_queries(self, queries: Mapping[str, exp.Query]) -> "Compiled":
-        """The same with more queries in front, by the names under which it reads them."""
+        """The same with more CTEs in front, by the names that it reads them by."""
         tree = parse_one(self.sql, dialect=self.dialect)
         ctes = [
             exp.CTE(this=query, alias=exp.TableAlias(this=exp.to_identifier(name))) for name, query in queries.items()
@@ -99,7 +99,7 @@ class Compiled:
 
 
 def compiled(plan: Plan, context: Context) -> Compiled:
-    """The SQL that computes a plan's result. Raises QueryError (G318, G327) for what the engine cannot say."""
+    """The SQL that computes a plan's result. Raises QueryError (G318, G327) for what the engine cannot express."""
     select, relations = _lowered(plan, context)
     columns = tuple(starmap(Column, settled_types(select)))
     return Compiled(dialects.speak(select, context.dialect), context.dialect, columns, relations)
@@ -112,30 +112,30 @@ def compile_query(graph: Graph, query: Query, context: Context | None = None) ->
     except RecursionError:
         raise QueryError(
             "G341",
-            "the question is nested too deep",
-            hint="a filter, an expression, or metrics made of metrics: make it of fewer levels",
+            "the question is nested too deeply",
+            hint="use fewer levels in its filters, expressions and metrics",
         ) from None
 
 
 def compile_select(select: exp.Select, dialect: str) -> Compiled:
-    """A SELECT that is no plan: a check's count of keys, the newest row of a built table."""
+    """A SELECT that does not come from a plan: a check's count of keys, the newest row of a built table."""
     columns = tuple(starmap(Column, settled_types(select)))
     return Compiled(dialects.speak(select, dialect), dialect, columns)
 
 
 def compile_table(name: str, dialect: str) -> Compiled:
-    """All of a table, by the name that dbt gives it: `"shop"."main"."orders"`."""
+    """All rows and columns of a table, by dbt's name for it: `"shop"."main"."orders"`."""
     return compile_select(exp.select("*").from_(exp.to_table(name, dialect=dialect)), dialect)
 
 
 def keep_text(sql: str, dialect: str) -> Compiled:
-    """The project owner's own SQL as it is written: the SELECT of a spine. Its text must not come from a client."""
+    """The project owner's own SQL, unchanged, such as the SELECT of a spine. It must not come from a client."""
     return Compiled(sql, dialect)
 
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """A plan's SQL with room for its outputs, so that they can be written as they are and cast without doing the rest
+    """A plan's SQL with a placeholder for its outputs, which can be filled with and without casts without compiling
     twice. Each of `outputs` has its value as finished text."""
 
     outputs: tuple[exp.Expr, ...]
@@ -148,7 +148,7 @@ class Framed:
 
 
 def framed(plan: Plan, context: Context) -> Framed:
-    """As `compiled`, in two parts."""
+    """As `compiled`, but with the outputs apart from the rest of the SQL."""
     select, relations = _lowered(plan, context)
     columns = tuple(starmap(Column, settled_types(select)))
     frame, outputs = dialects.speak_apart(select, context.dialect)
@@ -157,7 +157,7 @@ def framed(plan: Plan, context: Context) -> Framed:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A column of a relation where a plan's SQL reads it. `within` are the expressions around it, from the inside."""
+    """A place where a plan's SQL reads a column. `within` are the expressions around it, from the inside out."""
 
     relation: Relation
     column: str
@@ -182,12 +182,12 @@ def reads(plan: Plan, dialect: str) -> Iterator[Read]:
 
 
 def _around(read: exp.Column) -> tuple[type[exp.Expr], ...]:
-    found: list[type[exp.Expr]] = []
+    ancestors: list[type[exp.Expr]] = []
     node = read.parent
     while node is not None and not isinstance(node, exp.Select):
-        found.append(type(node))
+        ancestors.append(type(node))
         node = node.parent
-    return tuple(found)
+    return tuple(ancestors)
 
 
 def _lowered(plan: Plan, context: Context) -> tuple[exp.Select, tuple[Relation, ...]]:

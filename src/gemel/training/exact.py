@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from gemel.compiler.compiled import Compiled, Context, compile_select, compiled
 from gemel.compiler.features.moments import cast_features
-from gemel.compiler.features.requests import Kept, plan_parts, plan_requests
+from gemel.compiler.features.requests import StoredParts, plan_parts, plan_requests
 from gemel.compiler.features.streams import ROW
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import column, equal, identifier
@@ -39,7 +39,7 @@ def compute_exact(
             scratch.into(facts.name, _compiled(source, summed))
             kept, drifting = _kept(scratch, facts)
         streams = min(scratch.threads(), STREAMS)
-        plan = plan_requests(source.graph, plain, requests=REQUESTS, drifting=drifting, kept=kept, streams=streams)
+        plan = plan_requests(source.graph, plain, requests=REQUESTS, drifting=drifting, stored=kept, streams=streams)
         types = {feature: TYPES[source.types[name][feature]].sql for feature in each.columns}
         made = scratch.into(f"exact_{name}", _compiled(source, cast_features(plan, types)))
         if kept:
@@ -68,14 +68,14 @@ def _made(table: str, alias: str) -> exp.Expr:
     return exp.alias_(made, identifier(alias), table=True)
 
 
-def _kept(scratch: ScratchRunner, facts: Relation) -> tuple[Kept, frozenset[str]]:
+def _kept(scratch: ScratchRunner, facts: Relation) -> tuple[StoredParts, frozenset[str]]:
     """What is known of the facts in a table; and the columns that are fractions."""
     table = dialects.named(frozenset({"temp"}))(facts)
     described = scratch.describe(compile_select(exp.select("*").from_(table), scratch.dialect))
     is_full = [equal(exp.Count(this=exp.Star()), exp.Count(this=column(name))) for name, _ in described]
     [row] = scratch.rows(compile_select(exp.select(*is_full).from_(table), scratch.dialect))
     full = frozenset(name for (name, _), is_so in zip(described, row, strict=True) if is_so)
-    return Kept(facts, full), frozenset(name for name, type_ in described if type_ in ("DOUBLE", "FLOAT"))
+    return StoredParts(facts, full), frozenset(name for name, type_ in described if type_ in ("DOUBLE", "FLOAT"))
 
 
 def _compiled(source: Source, plan: Plan) -> Compiled:

@@ -1,1 +1,1 @@
-"""Features in front of the same plan: moments, windows, requests."""
+"""Features, as plans of the same algebra: at the moments of a schedule, or at the moments of requests."""

@@ -1,4 +1,4 @@
-"""What features are put together from: aggregates by step of time, and what of them has to be told in another way."""
+"""What features are built from: aggregates by step of time, and other plans for values that steps do not add up to."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,26 +24,26 @@ BEGAN = "began_at"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The times of the facts that are looked at: from `since` on and before `until`; None is no bound."""
+    """The times of the facts to read: from `since` on and before `until`; None means no bound."""
 
     since: exp.Expr | None = None
     until: exp.Expr | None = None
 
     def conditions(self, time: exp.Expr) -> list[exp.Expr]:
-        found: list[exp.Expr] = []
+        conditions: list[exp.Expr] = []
         if self.until is not None:
-            found.append(exp.LT(this=copied(time), expression=copied(self.until)))
+            conditions.append(exp.LT(this=copied(time), expression=copied(self.until)))
         if self.since is not None:
-            found.append(exp.GTE(this=time.copy(), expression=self.since.copy()))
-        return found
+            conditions.append(exp.GTE(this=time.copy(), expression=self.since.copy()))
+        return conditions
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Facts as features see them: `parts` by step, which any window is put together from, and the `events`.
+    """Facts as features use them: `parts` by step, from which any window is built, and the `events`.
 
-    What steps do not add up to keeps one part, the count of its facts, and is told by `summary`, of all the facts in
-    a window, or (distinct values) by their changes.
+    A value that steps do not add up to keeps one part, the count of its facts. It is computed by `summary`, over all
+    the facts in a window, or (distinct values) from their changes.
     """
 
     name: str
@@ -61,17 +61,17 @@ class Counted:
         return self.leaf.measure.agg == "count_distinct"
 
     def steps(self) -> list[Plan]:
-        """By key and moment, each part of the facts that are first seen at it."""
+        """Each part of the facts, by key and the first moment that sees them."""
         return [Aggregate(self.events.rows, (*self.events.keys, self.events.moment), (part,)) for part in self.parts]
 
     def changes(self, back: Back, step: Window) -> Plan | None:
-        """By key and moment, by how much a value has changed; None where steps add up to it."""
+        """The change of a value, by key and moment; None if steps add up to the value."""
         if not self._is_distinct:
             return None
         return plan_changes(self.events, _changes(self.name, back), back, step)
 
     def turns(self) -> tuple[Plan, ...]:
-        """Moments at which a value changes though no fact comes or goes."""
+        """Moments at which a value changes although no fact enters or leaves a window."""
         return ()
 
     def looks(self, back: Back) -> Iterator[Windowed]:
@@ -84,7 +84,7 @@ class Counted:
             yield Windowed(changes, "sum", changes)
 
     def value(self, back: Back) -> exp.Expr:
-        """The aggregate over all that a moment sees; NULL where it sees no fact, unless the metric fills that."""
+        """The aggregate over the facts that a moment sees; NULL if it sees none, unless the metric fills NULLs."""
         if self.summary is not None:
             value: exp.Expr = column(self.summary.name, windowed_name(self.name, back))
         elif not self._is_distinct:
@@ -99,10 +99,10 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """Conversions as features see them: counted from when they happen until their base event leaves the window.
+    """Conversions as features use them: each counts from its own time until its base event leaves the window.
 
-    `rows` has the keys, `event_timestamp` (when the conversion is first seen), `began_at` (when its base event was)
-    and each part of the one conversion.
+    `rows` has the keys, `event_timestamp` (the moment that first sees the conversion), `began_at` (the moment that
+    first sees its base event) and each part of the one conversion.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Turned:
         return []
 
     def changes(self, back: Back, step: Window) -> Plan:
-        """By key and moment, by how much each part has changed.
+        """The change of each part, by key and moment.
 
         a window of 7 days   base event Jan 1, conversion Jan 3   ->  (Jan 3, 1), (Jan 8, -1)
         """
@@ -148,13 +148,13 @@ class Turned:
             yield Windowed(changes, "sum", changes)
 
     def value(self, back: Back) -> exp.Expr:
-        """NULL where no conversion is in sight, unless the metric fills that."""
-        *told, seen = (column(_changes(part.name, back), "features") for part in self.parts)
-        if told:
-            some = exp.GT(this=seen, expression=exp.Literal.number(0))
-            value: exp.Expr = exp.case().when(some, told[0])
+        """NULL if a moment sees no conversion, unless the metric fills NULLs."""
+        *values, count_seen = (column(_changes(part.name, back), "features") for part in self.parts)
+        if values:
+            some = exp.GT(this=count_seen, expression=exp.Literal.number(0))
+            value: exp.Expr = exp.case().when(some, values[0])
         else:
-            value = exp.Nullif(this=seen, expression=exp.Literal.number(0))
+            value = exp.Nullif(this=count_seen, expression=exp.Literal.number(0))
         return filled(value, self.converted.conversion.fill)
 
 
@@ -162,7 +162,7 @@ Cell = Counted | Turned
 
 
 def cell_of(graph: Graph, source: Leaf | Converted, name: str, step: Window, bounds: Bounds) -> Cell:
-    """Raises BridgeError (G517) for what has no meaning over a window of moments, or none yet."""
+    """Raises BridgeError (G517) for a measure that cannot be a feature, or not yet."""
     if isinstance(source, Leaf):
         return _counted(graph, source, name, step, bounds)
     return _turned(graph, source, name, step, bounds)
@@ -173,19 +173,19 @@ def _counted(graph: Graph, leaf: Leaf, name: str, step: Window, bounds: Bounds) 
     if measure.non_additive is not None:
         raise BridgeError(
             "G517",
-            f"measure {measure.name!r} does not add up over {measure.non_additive.dimension!r}: it is taken at the "
-            "last time that a query shows, and a window of moments shows none, so it is no feature yet",
-            hint="take the level as a dimension with a history, or a measure that adds up",
+            f"measure {measure.name!r} does not add up over {measure.non_additive.dimension!r}: its value is that of "
+            "the last time in a query, and a feature's window has no such time, so it cannot be a feature yet",
+            hint="use a dimension with a history, or a measure that adds up",
             about=About("semantic_model", measure.model, measure.name),
         )
     facts = facts_of(graph, leaf)
     value = facts.measured(leaf)
     keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys)
-    known = facts.moment()
-    # A fact without an entity is nobody's, one without a time never becomes known.
-    conditions = [present(copied(each)) for each in [*(key.value for key in keys), known]]
-    rows = filtered(facts.where(leaf.filters), [*conditions, *bounds.conditions(known)])
-    events = Events(rows, keys, Named(MOMENT, first_seen(known, step)), value)
+    known_from = facts.moment()
+    # A fact without an entity belongs to nobody, and one without a time never becomes known.
+    conditions = [present(copied(each)) for each in [*(key.value for key in keys), known_from]]
+    rows = filtered(facts.where(leaf.filters), [*conditions, *bounds.conditions(known_from)])
+    events = Events(rows, keys, Named(MOMENT, first_seen(known_from, step)), value)
     kept = parts(leaf, name, value)
     if kept is not None:
         return Counted(name, leaf, kept, events)
@@ -199,31 +199,31 @@ def _turned(graph: Graph, converted: Converted, name: str, step: Window, bounds:
     base, conversion = facts_of(graph, converted.base), facts_of(graph, converted.conversion)
     followed = follow(base, conversion, converted, name, bounds.conditions)
     kept = parts(converted.conversion, name, followed.value)
-    # What comes and goes is a running sum, which fractions would drift in, and which knows no least value.
+    # The value is a running sum of changes, in which fractions would drift, and which cannot give a minimum.
     if kept is None or not all(part.function == "count" or isinstance(part.value, exp.Literal) for part in kept):
         raise BridgeError(
             "G517",
-            f"the conversions of measure {measure.name!r} ({measure.agg} of {measure.expr}) are no feature yet; only "
-            "their number is",
-            hint="convert to a measure that counts, such as `agg: count` or `agg: sum` with `expr: 1`",
+            f"the conversions of measure {measure.name!r} ({measure.agg} of {measure.expr}) cannot be a feature yet; "
+            "only their number can",
+            hint="use a measure that counts, such as `agg: count` or `agg: sum` with `expr: 1`",
             about=About("semantic_model", measure.model, measure.name),
         )
     if not all(is_of_rows(part) for part in kept):
         kept = (*kept, Summary(f"{name}_seen", "count", exp.Literal.number(1)))
     rows = filtered(followed.rows, [present(group.value) for group in followed.groups])
-    seen = [Named(MOMENT, first_seen(followed.ended, step)), Named(BEGAN, first_seen(followed.began, step))]
+    moments = [Named(MOMENT, first_seen(followed.ended, step)), Named(BEGAN, first_seen(followed.began, step))]
     values = [Named(part.name, of_one(part) if not is_of_rows(part) else exp.Literal.number(1)) for part in kept]
     return Turned(
         name,
         converted,
         kept,
-        Derive(rows, (*followed.groups, *seen, *values)),
+        Derive(rows, (*followed.groups, *moments, *values)),
         tuple(group.name for group in followed.groups),
     )
 
 
 def first_seen(time: exp.Expr, step: Window) -> exp.Expr:
-    """The first moment of the schedule that can see what happened at a time: the end of its step."""
+    """The first moment of the schedule that can see an event at a time: the end of the event's step."""
     whole_time = exp.cast(time.copy(), exp.DataType.Type.TIMESTAMP)
     return exp.Add(this=truncated(whole_time, step.unit, None), expression=interval(step))
 

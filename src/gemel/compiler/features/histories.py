@@ -1,4 +1,4 @@
-"""An entity's own row, for its dimensions as features: of a table with a history, the version at a moment."""
+"""An entity's own row, whose dimensions can be features; in a table with a history, the version at a moment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,65 +32,68 @@ class OwnRow:
 
     @property
     def edges(self) -> list[Dimension]:
-        """The dimensions that tell when versions begin and end; none of a table without a history."""
+        """The dimensions for the begin and end of a version; none if the table has no history."""
         return [each for each in self.model.dimensions if each.validity]
 
     def turns(self, graph: Graph, schedule: Window) -> list[exp.Expr]:
-        """The first moments of a schedule that know of each beginning and end of a version."""
-        found = []
+        """For each begin and end of a version, the first moment of a schedule at which it is known."""
+        moments = []
         for edge in self.edges:
             if finer(schedule.unit, graph.grain_of(edge.grain or "second")):
-                last = exp.Sub(this=self._known(graph, edge), expression=interval(Window(1, "microsecond")))
-                found.append(first_seen(last, schedule))
+                last = exp.Sub(this=self._known_from(graph, edge), expression=interval(Window(1, "microsecond")))
+                moments.append(first_seen(last, schedule))
             else:
-                found.append(first_seen(self.column(graph, edge), schedule))
-        return found
+                moments.append(first_seen(self.column(graph, edge), schedule))
+        return moments
 
     def in_force(self, graph: Graph, moment: exp.Expr) -> list[exp.Expr]:
-        """The version of just before a moment: one that begins at the moment itself is not known yet."""
+        """Conditions for the version just before a moment: one that begins at the moment itself is not known yet."""
         conditions: list[exp.Expr] = []
         for each in self.edges:
             if each.validity == "start":
-                conditions.append(exp.LTE(this=self._known(graph, each), expression=moment.copy()))
+                conditions.append(exp.LTE(this=self._known_from(graph, each), expression=moment.copy()))
             else:
                 still = exp.Is(this=self.column(graph, each), expression=exp.null())
-                gone = exp.GT(this=self._known(graph, each), expression=moment.copy())
+                gone = exp.GT(this=self._known_from(graph, each), expression=moment.copy())
                 conditions.append(exp.paren(exp.or_(gone, still)))
         return conditions
 
-    def _known(self, graph: Graph, edge: Dimension) -> exp.Expr:
-        """When it is known that a version begins or ends.
+    def _known_from(self, graph: Graph, edge: Dimension) -> exp.Expr:
+        """The time from which it is known that a version begins or ends.
 
-        Of a day that is known as a day nothing counts before it is over: what changed at 14:30 is not told at 1:00.
+        A date is known only when its day is over: a change at 14:30 must not appear at 1:00.
         """
         grain = graph.grain_of(edge.grain or "second")
         step = Window(1, "microsecond" if finer(grain, "microsecond") else grain)
         return exp.Add(this=exp.cast(self.column(graph, edge), exp.DataType.Type.TIMESTAMP), expression=interval(step))
 
 
-def own_row(graph: Graph, entities: Sequence[str], asked: str) -> OwnRow:
-    """Where dimension `asked` (`carrier__name`) of one of some entities is found. Raises BridgeError (G518)."""
-    *path, name = parse_item(asked).segments
+def own_row(graph: Graph, entities: Sequence[str], dimension_name: str) -> OwnRow:
+    """Find the table that has a dimension (`carrier__name`) of one of the entities. Raises BridgeError (G518)."""
+    *path, name = parse_item(dimension_name).segments
     owners = (
         [m for m in graph.ways.keyed(path[-1] if path else "") if graph.dimension(m, name)] if len(path) == 1 else []
     )
     if len(owners) != 1 or path[0] not in entities:
-        raise _not_its_own(graph, entities, asked, path)
+        raise _not_its_own(graph, entities, dimension_name, path)
     model, entity = graph.models[owners[0]], path[0]
     dimension, key = graph.dimension(model.name, name), graph.entity(model.name, entity)
     assert dimension is not None and key is not None
     about = About("semantic_model", model.name, name)
-    # Under the entity's name, which several tables may have a key of.
+    # The alias is the entity's name; if several tables have it as a key, the table's name is added.
     alias = f"{entity}__{model.name}" if len(graph.ways.keyed(entity)) > 1 else entity
     return OwnRow(entity, model, dimension, Scan(model.relation, alias), expression(graph, key.expr, alias, about))
 
 
-def _not_its_own(graph: Graph, entities: Sequence[str], asked: str, path: Sequence[str]) -> BridgeError:
-    told, name = f"{asked!r} is not a dimension of {' or '.join(entities)}", parse_item(asked).segments[-1]
+def _not_its_own(graph: Graph, entities: Sequence[str], dimension_name: str, path: Sequence[str]) -> BridgeError:
+    message, name = (
+        f"{dimension_name!r} is not a dimension of {' or '.join(entities)}",
+        parse_item(dimension_name).segments[-1],
+    )
     if len(path) > 1 and any(graph.dimension(model, name) for model in graph.ways.keyed(path[-1])):
         owner = path[-2] if path[-2] in entities else " or ".join(entities)
         way = f"join it into the dbt model of {owner}, as its dimension"
-        return BridgeError("G518", told, hint=f"dimensions over other entities are no features: {way}")
-    known = [f"{e}__{d.name}" for e in entities for m in graph.ways.keyed(e) for d in graph.models[m].dimensions]
-    near = did_you_mean(asked, known) or (f"there are {', '.join(known[:8])}" if known else None)
-    return BridgeError("G518", told, hint=near)
+        return BridgeError("G518", message, hint=f"a dimension of another entity cannot be a feature: {way}")
+    names = [f"{e}__{d.name}" for e in entities for m in graph.ways.keyed(e) for d in graph.models[m].dimensions]
+    near = did_you_mean(dimension_name, names) or (f"there are {', '.join(names[:8])}" if names else None)
+    return BridgeError("G518", message, hint=near)

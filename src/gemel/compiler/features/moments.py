@@ -1,7 +1,7 @@
-"""Features: the metrics of an entity at the moments of a schedule, over trailing windows. In front of the same plan.
+"""Features: the metrics of an entity over trailing windows, at the moments of a schedule.
 
-`F(entity, m, w)` is the metric over the facts that were knowable in `[m - w, m)`. Facts are first summed into the
-schedule's steps, each under the first moment that can see it (its step's end), then looked at from every moment.
+`F(entity, m, w)` is the metric over the facts that became known in `[m - w, m)`. Facts are first summed by steps of
+the schedule, each at the first moment that can see it (the end of its step); then every moment sums its windows.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,26 +45,26 @@ from gemel.spec.metrics import Measure, Metric, MetricInput
 from gemel.spec.time import GRAINS, SECONDS, Window, finer, seconds
 
 Within = tuple[exp.Expr, exp.Expr]
-"""Only the rows from the first moment on and before the second."""
+"""Keeps the rows from the first moment on and before the second."""
 
 
 def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: Within | None = None) -> Derive:
-    """Columns: the entities, `event_timestamp`, then the features in order, each of the type that comes out.
+    """The rows of a feature view. Columns: the entities, `event_timestamp`, then the features in order, without casts.
 
-    `until` is the time after which nothing is known yet. Raises BridgeError (G51x) for what has no meaning as a
-    feature, or none yet.
+    `until` is the time after which nothing is known yet. Raises BridgeError (G51x) for what cannot be a feature, or
+    not yet.
     """
     metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
     if not metrics:
-        raise BridgeError("G511", "a feature view needs at least one metric, whose facts make its rows")
+        raise BridgeError("G511", "a feature view needs at least one metric, as its rows come from the metric's facts")
     step = _step(view.schedule)
     terms = _terms(graph, view, metrics)
     backs = {feature: sight(graph, feature) for feature in metrics}
     latest = _floor(view, until)
     bounds = Bounds(_needed_since(graph, view, within, backs.values()), latest)
     cells = cells_by_source(terms.values(), lambda source, name: cell_of(graph, source, name, step, bounds))
-    seen_over = ((cells[part], backs[each]) for each, term in terms.items() for part in sources_of(term))
-    looks = {(cell.name, back): (cell, back) for cell, back in seen_over}.values()
+    pairs = ((cells[part], backs[each]) for each, term in terms.items() for part in sources_of(term))
+    looks = {(cell.name, back): (cell, back) for cell, back in pairs}.values()
     steps = [plan for cell in cells.values() for plan in cell.steps()]
     keys = view.entities
     facts = _together(steps, keys)
@@ -76,8 +76,8 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
     moments = Moments(facts, keys, MOMENT, windows, latest, step, view.every_step, turns)
     values = dict.fromkeys(value for cell, back in looks for value in cell.looks(back))
     together = _together([*steps, *changed], keys) if changed else facts
-    seen = AsOf(moments, together, step, tuple(values))
-    rows: Plan = Scan(seen, "features")
+    features_in_time = AsOf(moments, together, step, tuple(values))
+    rows: Plan = Scan(features_in_time, "features")
     for cell, back in looks:
         if isinstance(cell, Counted) and cell.summary is not None:
             rows = _gathered(cell, cell.summary, moments, back, rows)
@@ -99,7 +99,7 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
 
 
 def cast_features(plan: Derive, types: Mapping[str, str]) -> Derive:
-    """With each column that has one of its SQL type."""
+    """The plan with its columns cast to these SQL types, by name."""
     cast = {name: exp.DataType.build(type_, dialect=DIALECT) for name, type_ in types.items()}
     outputs = (
         Named(each.name, exp.cast(each.value, cast[each.name])) if each.name in cast else each for each in plan.outputs
@@ -112,10 +112,10 @@ def _together(results: Sequence[Plan], keys: tuple[str, ...]) -> Plan:
 
 
 def _gathered(cell: Counted, summary: Summary, moments: Moments, back: Back, rows: Plan) -> Plan:
-    """The rows with what is gathered of all the facts in a window."""
+    """The rows joined to a summary of all the facts in each window."""
     alias = windowed_name(cell.name, back)
-    found = Scan(plan_gathered(cell.events, moments, back, summary), alias)
-    return Lookup(rows, found, conjunction(met(moments.columns, "features", alias)))
+    gathered = Scan(plan_gathered(cell.events, moments, back, summary), alias)
+    return Lookup(rows, gathered, conjunction(met(moments.columns, "features", alias)))
 
 
 def sight(graph: Graph, feature: MetricFeature) -> Back:
@@ -127,7 +127,7 @@ def sight(graph: Graph, feature: MetricFeature) -> Back:
 
 
 def side(graph: Graph, feature: MetricFeature) -> MetricInput:
-    """What a ratio has on the side that a feature takes of it. Raises BridgeError (G513)."""
+    """The input of a ratio that a feature uses: its numerator or denominator. Raises BridgeError (G513)."""
     metric = graph.metric(feature.metric)
     used = metric.definition.sides.get(feature.part or "")
     if used is None:
@@ -142,21 +142,21 @@ def _step(schedule: str) -> Window:
 
 
 def _terms(graph: Graph, view: FeatureView, features: Iterable[MetricFeature]) -> dict[MetricFeature, Term]:
-    """By feature; a metric over several windows is one term."""
-    made: dict[object, Term] = {}
+    """The terms by feature. A metric over several windows is one term."""
+    term_by_request: dict[object, Term] = {}
     terms: dict[MetricFeature, Term] = {}
     for feature in features:
-        asked = (feature.metric, feature.part, feature.own)
-        if asked in made:
+        request = (feature.metric, feature.part, feature.own)
+        if request in term_by_request:
             _check_window(graph, view, feature)
         else:
-            made[asked] = feature_term(graph, view, feature)
-        terms[feature] = made[asked]
+            term_by_request[request] = feature_term(graph, view, feature)
+        terms[feature] = term_by_request[request]
     return terms
 
 
 def feature_term(graph: Graph, view: FeatureView, feature: MetricFeature) -> Term:
-    """The feature's metric, placed in time by when its facts become known."""
+    """The feature's metric, by the time at which its facts become known."""
     metric = graph.metric(feature.metric)
     _check_window(graph, view, feature)
     filters: Filters = ()
@@ -171,11 +171,11 @@ def feature_term(graph: Graph, view: FeatureView, feature: MetricFeature) -> Ter
         if not isinstance(term, Formula) or feature.part not in dict(term.inputs):
             raise BridgeError("G513", f"metric {metric.name!r} is no ratio, so it has no {feature.part}")
         term = dict(term.inputs)[feature.part]
-    return _known(graph, view, term)
+    return _place_in_time(graph, view, term)
 
 
 def _accumulated(graph: Graph, metric: Metric) -> tuple[Metric, Filters]:
-    """What a cumulative metric accumulates, with its filters."""
+    """The metric that a cumulative metric accumulates, with the filters of both."""
     used = metric.definition.accumulated
     if used is None:
         raise BridgeError(
@@ -204,7 +204,7 @@ def _check_window(graph: Graph, view: FeatureView, feature: MetricFeature) -> No
     if window.unit not in SECONDS:
         raise BridgeError(
             "G514",
-            f"a window of {window} is not always equally long, which features cannot have yet",
+            f"a window of {window} does not always have the same length, which features cannot have yet",
             hint=f"count it in days, such as {30 * window.count} days",
         )
     if window.count < 1 or seconds(window) % SECONDS[view.schedule]:
@@ -223,67 +223,67 @@ def _check_meaning(graph: Graph, metric: Metric) -> None:
         raise BridgeError(
             "G517",
             f"metric {metric.name!r} is accumulated over a window of its own, which the feature's would replace",
-            hint="leave `windows:` away to have its own; of a ratio, take the metrics that are accumulated",
+            hint="omit `windows:` to use its own window; for a ratio, use the metrics that are accumulated",
             about=about,
         )
     if any(used.moved for used in inputs):
         raise BridgeError(
             "G517",
-            f"metric {metric.name!r} compares with another time, which is no feature yet",
-            hint="take the metrics that it is made of, over windows of two lengths",
+            f"metric {metric.name!r} compares with another time, so it cannot be a feature yet",
+            hint="use the metrics that it is computed from, over windows of two lengths",
             about=about,
         )
     for used in inputs:
         _check_meaning(graph, graph.input_metric(used, by=metric.name))
 
 
-def _known(graph: Graph, view: FeatureView, term: Term) -> Term:
+def _place_in_time(graph: Graph, view: FeatureView, term: Term) -> Term:
     if isinstance(term, Formula):
-        return replace(term, inputs=tuple((handle, _known(graph, view, t)) for handle, t in term.inputs))
+        return replace(term, inputs=tuple((handle, _place_in_time(graph, view, t)) for handle, t in term.inputs))
     if isinstance(term, Converted):
         for event in (term.base, term.conversion):
             _check_filters(event)
-            if view.known_at is not None and _known_at(graph, view, event).element != event.time.element:
+            if view.known_at is not None and _require_known_at(graph, view, event).element != event.time.element:
                 raise BridgeError(
                     "G517",
-                    f"a conversion follows an event by their own times, {event.measure.name!r} by "
-                    f"{event.time.element.name!r}, and the view's facts become known at {view.known_at!r}",
-                    hint="put the feature into a view without `known_at`, or give both measures that time "
+                    f"a conversion uses the events' own times, {event.time.element.name!r} for "
+                    f"{event.measure.name!r}, but the view's facts become known at {view.known_at!r}",
+                    hint="move the feature to a view without `known_at`, or give both measures that time "
                     "(agg_time_dimension)",
                     about=About("semantic_model", event.measure.model, event.measure.name),
                 )
         return term
     assert isinstance(term, Leaf)
     _check_filters(term)
-    return replace(term, time=_known_at(graph, view, term), spine=False)
+    return replace(term, time=_require_known_at(graph, view, term), spine=False)
 
 
 def _check_filters(leaf: Leaf) -> None:
     if any(isinstance(operand, PerEntity) for predicate in leaf.filters for operand in predicate.operands):
         raise BridgeError(
             "G517",
-            f"a filter by another metric ({leaf.filters[0].template.text.strip()}) sees facts of all time, those after "
-            "a moment too, so its metric is no feature",
+            f"a filter by another metric ({leaf.filters[0].template.text.strip()}) sees facts of all time, even those "
+            "after a moment, so its metric cannot be a feature",
             hint="filter by dimensions",
         )
 
 
 def sources_of(term: Term) -> list[Leaf | Converted]:
-    """What a term is put together from."""
+    """The leaves and conversions that a term is built from."""
     return [cell for cell in cells_of(term) if isinstance(cell, Leaf | Converted)]
 
 
 def cells_by_source(
     terms: Iterable[Term], make: Callable[[Leaf | Converted, str], Cell]
 ) -> dict[Leaf | Converted, Cell]:
-    """Each cell that terms are put together from, once, under a name of its own."""
+    """Each cell that terms are built from, once, with a name of its own."""
     sources = tuple(dict.fromkeys(source for term in terms for source in sources_of(term)))
     leaves = [source for source in sources if isinstance(source, Leaf)]
     names = cell_names(sources, tuple(key for leaf in leaves[:1] for key, _ in leaf.keys))
     return {source: make(source, names[source]) for source in sources}
 
 
-def _known_at(graph: Graph, view: FeatureView, leaf: Leaf) -> Attribute:
+def _require_known_at(graph: Graph, view: FeatureView, leaf: Leaf) -> Attribute:
     if view.known_at is None:
         return leaf.time
     found = known_at(graph, view, leaf.measure)
@@ -298,7 +298,7 @@ def _known_at(graph: Graph, view: FeatureView, leaf: Leaf) -> Attribute:
 
 
 def known_at(graph: Graph, view: FeatureView, measure: Measure) -> Attribute | None:
-    """The time dimension at which a measure's facts become known to a view; None where the model has none so named."""
+    """The time dimension at which a measure's facts become known to a view; None if the model does not have it."""
     if view.known_at is None:
         return Attribute(measure.model, (), graph.time_dimension(measure))
     found = graph.attribute(measure.model, parse_item(view.known_at).segments)
@@ -306,16 +306,16 @@ def known_at(graph: Graph, view: FeatureView, measure: Measure) -> Attribute | N
 
 
 def time_names(graph: Graph, measure: Measure) -> list[str]:
-    """The time dimensions of a measure's facts, as `known_at` names them."""
+    """The time dimensions of a measure's facts, as `known_at` refers to them."""
     prefix = (graph.ways.prefixes(measure.model) or (measure.model,))[0]
     return [f"{prefix}__{each.name}" for each in graph.models[measure.model].dimensions if each.is_time]
 
 
 def _needed_since(graph: Graph, view: FeatureView, within: Within | None, backs: Iterable[Back]) -> exp.Expr | None:
-    """From when on facts tell the rows that are wanted; None where any fact may.
+    """The time from which facts are needed for the rows `within`; None if all facts are needed.
 
-    What looks back over all time needs them all, and so does an entity's first moment, with which rows of every step
-    begin, and those of a history.
+    All are needed for a window over all time, and for an entity's first moment: with that begin the rows of
+    `every_step`, and those that a history adds.
     """
     windows = [back for back in backs if isinstance(back, Window)]
     if within is None or view.every_step or len(windows) < len([*backs]):
@@ -329,11 +329,11 @@ def _needed_since(graph: Graph, view: FeatureView, within: Within | None, backs:
 
 
 def _floor(view: FeatureView, until: exp.Expr) -> exp.Expr:
-    """The last moment of the schedule whose facts are all known."""
-    known = until.copy()
+    """The last moment of the schedule at which all facts before it are known."""
+    latest = until.copy()
     if view.delay:
-        known = exp.Sub(this=known, expression=interval(view.delay))
-    return truncated(known, view.schedule, None)
+        latest = exp.Sub(this=latest, expression=interval(view.delay))
+    return truncated(latest, view.schedule, None)
 
 
 def over_window(term: Term, cells: Mapping[Leaf | Converted, Cell], back: Back) -> exp.Expr:
@@ -344,12 +344,12 @@ def over_window(term: Term, cells: Mapping[Leaf | Converted, Cell], back: Back) 
 
 
 def has_history(graph: Graph, view: FeatureView, feature: DimensionFeature) -> bool:
-    """Whether a dimension is taken as of each moment, from a table that keeps its versions."""
+    """Whether a dimension has its value as of each moment, from a table that keeps versions."""
     return bool(own_row(graph, view.entities, feature.dimension).edges)
 
 
 def with_dimension(graph: Graph, view: FeatureView, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:
-    """The entity's own row, looked up by its key; of a history, the version of just before the moment."""
+    """Look up the entity's own row by its key; in a table with a history, the version just before the moment."""
     own = own_row(graph, view.entities, feature.dimension)
     joined = rows
     while isinstance(joined, Lookup) and joined.right != own.table:
@@ -361,11 +361,11 @@ def with_dimension(graph: Graph, view: FeatureView, feature: DimensionFeature, r
 
 
 def _turns(graph: Graph, view: FeatureView, facts: Plan) -> tuple[Plan, ...]:
-    """The moments at which a dimension's history turns, of the entities that have facts by then."""
+    """The moments at which a version of a dimension begins or ends, for the entities that have facts by then."""
     each = tuple(Named(key, column(key, "facts")) for key in view.entities)
     first = Summary("first_moment", "min", column(MOMENT, "facts"))
     since = Scan(Aggregate(Scan(facts, "facts"), each, (first,)), "since")
-    found: dict[Plan, None] = {}
+    moments: dict[Plan, None] = {}
     for feature in view.features:
         if isinstance(feature, DimensionFeature):
             own = own_row(graph, view.entities, feature.dimension)
@@ -373,5 +373,5 @@ def _turns(graph: Graph, view: FeatureView, facts: Plan) -> tuple[Plan, ...]:
                 met_ = Join(since, own.table, equal(column(own.entity, "since"), own.key), "inner")
                 rows = Filter(met_, exp.GT(this=turn, expression=column(first.name, "since")))
                 names = [Named(key, column(key, "since")) for key in view.entities]
-                found[Distinct(rows, (*names, Named(MOMENT, turn.copy())))] = None
-    return tuple(found)
+                moments[Distinct(rows, (*names, Named(MOMENT, turn.copy())))] = None
+    return tuple(moments)

@@ -1,12 +1,11 @@
-"""Exact features: metrics of an entity at the moments of given rows, over the window that ends at that very moment.
+"""Exact features: metrics of an entity at the moments of given rows, over windows that end exactly at those moments.
 
-`F(entity, m, w)` as on a schedule, except that `m` is a request's own time, less the view's delay. Known are summed by
-the grain at which they become known, so a request sees those of `[m - w, m)`, and of an hour that is known as an hour
-nothing before it is over.
+`F(entity, m, w)` is the same as on a schedule, except that `m` is a request's own time, less the view's delay. Facts
+are summed by the grain at which they become known. A request sees those of `[m - w, m)`; facts known by the hour are
+seen only when their hour is over.
 
-Sums and counts are read off running sums, as the difference between the two ends of a window. What cannot be taken
-back from a running value (a minimum, a sum of fractions, whose last digits would drift) is gathered over a frame of the
-facts before.
+Sums and counts are differences of running sums between the two ends of a window. What cannot be subtracted (a minimum,
+or a sum of fractions, whose last digits would drift) is aggregated over a frame of the facts before the moment.
 """
 
 from collections.abc import Collection, Iterable
@@ -24,7 +23,7 @@ from gemel.compiler.features.moments import (
     sources_of,
     with_dimension,
 )
-from gemel.compiler.features.streams import ROW, Known, difference, moment_of, over, plan_sums
+from gemel.compiler.features.streams import ROW, FactRows, difference, moment_of, over, plan_sums
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.terms import Converted, Leaf, Term
 from gemel.compiler.plan.algebra import (
@@ -51,8 +50,8 @@ Cells = dict[Leaf | Converted, Cell]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """The rows of `plan_parts` in a table, and which of its columns are never NULL."""
+class StoredParts:
+    """A table with the rows of `plan_parts`, and those of its columns that are never NULL."""
 
     table: Relation
     full: frozenset[str] = frozenset()
@@ -64,14 +63,14 @@ def plan_requests(
     *,
     requests: Relation,
     drifting: Collection[str] = (),
-    kept: Kept | None = None,
+    stored: StoredParts | None = None,
     streams: int = 1,
 ) -> Derive:
-    """Columns: `__row`, then the features in order; one row for each row of `requests`, in no order.
+    """The features of each row of `requests`, in no order. Columns: `__row`, then the features in order.
 
     `requests` has the columns `__row`, the entities and `event_timestamp`. `drifting` names the columns of
-    `plan_parts` that are fractions. Running sums go in as many `streams` as there are threads for them. A `ttl`
-    is not looked at. Raises BridgeError (G51x).
+    `plan_parts` that are fractions. `stored` is the result of `plan_parts`, if it is in a table. `streams` is the
+    number of threads for running sums. A `ttl` has no effect. Raises BridgeError (G51x).
     """
     terms, cells = _resolved(graph, view)
     keys = view.entities
@@ -86,7 +85,7 @@ def plan_requests(
     values = [Named(ROW, column(ROW, "requests")), *(Named(name, column(name, "requests")) for name in keys)]
     rows: Plan = Scan(requests, "requests")
     if running:
-        facts = _known(cells, keys, kept)
+        facts = _fact_rows(cells, keys, stored)
         sums = plan_sums(view, requests, facts=facts, looks=running, streams=streams)
         if framed or len(terms) < len(view.features):
             rows = _looked_up(rows, sums, "sums")
@@ -94,7 +93,7 @@ def plan_requests(
             rows, values = Scan(sums, "sums"), [Named(ROW, column(ROW, "sums"))]
         values += [difference(look, facts) for look in running]
     if framed:
-        rows = _looked_up(rows, _frames(view, requests, _known(cells, keys, kept), framed), "frames")
+        rows = _looked_up(rows, _frames(view, requests, _fact_rows(cells, keys, stored), framed), "frames")
         values += [Named(look.name, column(look.name, "frames")) for look in framed]
     if any(isinstance(each, DimensionFeature) and has_history(graph, view, each) for each in view.features):
         values.append(Named(MOMENT, moment_of(view)))
@@ -110,7 +109,7 @@ def plan_requests(
 
 
 def plan_parts(graph: Graph, view: FeatureView) -> Plan | None:
-    """What is summed of the facts, for an engine to say its types; None of dimensions alone, which need no facts."""
+    """The partial aggregates of the facts, whose types an engine can describe; None for a view of dimensions alone."""
     cells = _resolved(graph, view)[1]
     return _facts(cells, view.entities) if cells else None
 
@@ -126,7 +125,7 @@ def _resolved(graph: Graph, view: FeatureView) -> tuple[dict[MetricFeature, Term
         if to_date or not all(cells[source].adds_up for source in sources_of(term)):
             raise BridgeError(
                 "G556",
-                f"metric {feature.metric!r} can be computed at the moments of its table, and at no others",
+                f"metric {feature.metric!r} can be computed only at the moments of its table",
                 hint="use --accuracy served",
                 about=About("metric", feature.metric),
             )
@@ -134,33 +133,33 @@ def _resolved(graph: Graph, view: FeatureView) -> tuple[dict[MetricFeature, Term
 
 
 def _facts(cells: Cells, keys: tuple[str, ...]) -> Plan:
-    """The facts, each under the first moment that can see it; those of several models are summed by that moment."""
+    """The facts, each at the first moment that can see it; facts of several models are summed by that moment."""
     buckets = [plan for cell in cells.values() for plan in cell.steps()]
     facts = tidy(buckets[0] if len(buckets) == 1 else Combine(tuple(buckets), (*keys, MOMENT)))
     if isinstance(facts, Aggregate):
-        # Seconds rarely have two facts of one key, so that summing them first is work for nothing.
+        # One second rarely has two facts of one key, so summing by second first would save nothing.
         facts = Derive(facts.input, (*facts.keys, *(Named(part.name, of_one(part)) for part in facts.values)))
     return facts
 
 
 def _grain(graph: Graph, source: Leaf | Converted) -> Window:
-    """How finely it is known when a fact becomes known."""
+    """The grain of the time at which facts become known."""
     element = (source if isinstance(source, Leaf) else source.conversion).time.element
     grain = graph.grain_of(element.grain) if isinstance(element, Dimension) and element.grain else "second"
     return Window(1, "microsecond" if finer(grain, "microsecond") else grain)
 
 
-def _known(cells: Cells, keys: tuple[str, ...], kept: Kept | None) -> Known:
+def _fact_rows(cells: Cells, keys: tuple[str, ...], stored: StoredParts | None) -> FactRows:
     facts = _facts(cells, keys)
     counts = frozenset(part.name for cell in cells.values() for part in cell.parts if is_of_rows(part))
     single = facts.outputs if isinstance(facts, Derive) else ()
     ones = frozenset(output.name for output in single if output.value == exp.Literal.number(1))
-    rows = Scan(kept.table if kept else facts, "known")
-    return Known(rows, keys, counts, ones & counts, kept.full if kept else frozenset(), bool(single))
+    rows = Scan(stored.table if stored else facts, "known")
+    return FactRows(rows, keys, counts, ones & counts, stored.full if stored else frozenset(), bool(single))
 
 
-def _frames(view: FeatureView, requests: Relation, facts: Known, looks: Iterable[Windowed]) -> Plan:
-    """By request, what is gathered over the frame of facts before it. Requests stand among the facts."""
+def _frames(view: FeatureView, requests: Relation, facts: FactRows, looks: Iterable[Windowed]) -> Plan:
+    """Aggregates over a frame of the facts before each request, by request. Requests are rows among the facts."""
     looks = list(looks)
     parts = tuple(dict.fromkeys(look.value for look in looks))
     of_facts = [Named(ROW, exp.null()), *(Named(name, column(name, "known")) for name in (*facts.keys, MOMENT, *parts))]
@@ -189,7 +188,8 @@ def _frames(view: FeatureView, requests: Relation, facts: Known, looks: Iterable
 
 
 def _frame(back: Window | str | None) -> exp.WindowSpec:
-    """From just inside the window to the moment itself: a fact as old as the window has left it."""
+    """From just inside the window to the moment itself: a fact exactly as old as the window is no longer in it."""
+
     start: exp.Expr | str = "UNBOUNDED"
     if isinstance(back, Window):
         start = exp.Paren(this=exp.Sub(this=interval(back), expression=interval(Window(1, "microsecond"))))

@@ -1,6 +1,6 @@
-"""Sums and counts over windows that end at given moments, off running sums: the difference between their two ends.
+"""Sums and counts over windows that end at given moments: the difference of a running sum between their two ends.
 
-A running sum is one stream of rows in order, which is one thread's work: keys are dealt out to several streams.
+A running sum is one stream of ordered rows, on one thread. The keys are distributed over several streams.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,17 +17,17 @@ from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, seconds
 
 ROW = "__row"
-"""The column of the requests that tells them apart, and the results."""
+"""The column that identifies requests and their results."""
 
 END, FACTS, PLACE = "__end", "__facts", "__place"
-"""Of a row of a stream: what it is, how many facts there are up to it, and rows of any kind."""
+"""Columns of a stream: the kind of a row, the number of facts up to it, and its number among all rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """The facts, and what their columns are.
+class FactRows:
+    """The facts and the properties of their columns.
 
-    `counts` count facts; `ones` of them say 1 of every fact, so that they need not be carried. `full` are never NULL.
+    `counts` count facts; those in `ones` are 1 for every fact, so the stream omits them. `full` are never NULL.
     """
 
     rows: Scan
@@ -41,22 +41,22 @@ class Known:
         """The column with the running value of a part."""
         return FACTS if part in self.ones else part
 
-    def seen(self, part: str) -> str:
-        """The column that tells how many steps a running value is over: of none it is no value, which is not zero."""
+    def counter(self, part: str) -> str:
+        """The column with the number of steps in a running value. Over no steps the value is NULL rather than zero."""
         return FACTS if part in self.full else f"{part}__seen"
 
     def columns(self, parts: Iterable[str]) -> list[str]:
-        each = ((self.total(part), *(() if part in self.counts else (self.seen(part),))) for part in parts)
+        each = ((self.total(part), *(() if part in self.counts else (self.counter(part),))) for part in parts)
         return [*dict.fromkeys(name for names in each for name in names)]
 
 
 def plan_sums(
-    view: FeatureView, requests: Relation, facts: Known, looks: Iterable[Windowed], streams: int
+    view: FeatureView, requests: Relation, facts: FactRows, looks: Iterable[Windowed], streams: int
 ) -> Aggregate:
-    """By request, the running sums at both ends of each window, and how many facts they are of.
+    """The running sums at both ends of each window, with their numbers of facts, by request.
 
-    Requests stand among the facts once for each end. A stream's sums run over all its keys: both ends are of one key,
-    so that what was summed before it is in both.
+    Each request is among the facts once for each end. The sums of a stream run over all its keys: both ends have the
+    same key, and the sum before that key is in both.
     """
     looks = list(looks)
     parts = tuple(dict.fromkeys(look.value for look in looks))
@@ -79,22 +79,22 @@ def plan_sums(
     return Aggregate(found, (Named(ROW, column(ROW, "ends")),), tuple(values.values()))
 
 
-def difference(look: Windowed, facts: Known) -> Named:
+def difference(look: Windowed, facts: FactRows) -> Named:
     now, then = _ends(facts.total(look.value), look.back)
     since = exp.Sub(this=now, expression=then)
     if look.value in facts.counts:
         return Named(look.name, exp.Nullif(this=since, expression=exp.Literal.number(0)))
-    seen, unseen = _ends(facts.seen(look.value), look.back)
-    return Named(look.name, exp.case().when(exp.GT(this=seen, expression=unseen), since))
+    count, count_before = _ends(facts.counter(look.value), look.back)
+    return Named(look.name, exp.case().when(exp.GT(this=count, expression=count_before), since))
 
 
 _FACT, _NOW = 0, 1
-"""What a row of the timeline is: a fact, a request, or (higher numbers) where one of its windows begins. Small numbers
-are quicker to put in order than the windows' seconds."""
+"""The kind of a row in the timeline: a fact, a request, or (higher numbers) the begin of one of its windows. Small
+numbers are faster to sort than the windows' seconds."""
 
 
 def _timeline(
-    view: FeatureView, requests: Relation, facts: Known, parts: Iterable[str], backs: Mapping[Back, int]
+    view: FeatureView, requests: Relation, facts: FactRows, parts: Iterable[str], backs: Mapping[Back, int]
 ) -> tuple[Plan, ...]:
     carried = [part for part in parts if part not in facts.ones]
     names = (ROW, *facts.keys, MOMENT, END, *carried)
@@ -111,19 +111,19 @@ def _timeline(
     return tuple(rows)
 
 
-def _share(rows: Stack, facts: Known, number: int, streams: int) -> Derive:
-    """The rows of some of the keys. A timeline of its own for each share: the engine then takes no more rows into it.
+def _share(rows: Stack, facts: FactRows, number: int, streams: int) -> Derive:
+    """The rows of some of the keys. Each share has a timeline of its own, which holds no more rows than it needs.
 
-    Known and requests are dealt out together, when their keys have become of one type.
+    Facts and requests are distributed together, after their keys have the same type.
     """
     code = exp.Anonymous(this="HASH", expressions=[column(key, rows.title) for key in facts.keys])
     mine = equal(exp.Mod(this=code, expression=exp.Literal.number(streams)), exp.Literal.number(number))
     return Derive(Filter(Scan(rows, rows.title), mine), tuple(Named(c, column(c, rows.title)) for c in rows.columns))
 
 
-def _stream(rows: Plan, facts: Known, parts: Iterable[str]) -> Derive:
-    """Each end of a request with the running values up to it."""
-    order = (*facts.keys, MOMENT, END)  # at one moment facts come first: they are seen
+def _stream(rows: Plan, facts: FactRows, parts: Iterable[str]) -> Derive:
+    """Each end of a request's windows, with the running values up to it."""
+    order = (*facts.keys, MOMENT, END)  # at one moment facts come first, as a request sees them
     ordered = Scan(Top(rows, tuple((name, False) for name in order)), "ordered")
     running: dict[str, exp.Expr] = {name: column(name, "ordered") for name in (ROW, END)}
     for part in parts:
@@ -131,17 +131,17 @@ def _stream(rows: Plan, facts: Known, parts: Iterable[str]) -> Derive:
             continue
         total: exp.Expr = exp.Sum(this=column(part, "ordered"))
         count = exp.Count(this=column(part, "ordered"), big_int=True)
-        if part in facts.counts:  # of single facts a count is quicker than a sum of ones
+        if part in facts.counts:  # for single facts, a count is faster than a sum of ones
             total = count if facts.is_single else total
         elif part not in facts.full:
-            running[facts.seen(part)] = over(count, _so_far())
+            running[facts.counter(part)] = over(count, _so_far())
         running[part] = over(total, _so_far())
     names = [name for name in facts.columns(parts) if name != FACTS]
     found = [Named(name, column(name, "running")) for name in (ROW, END, *names)]
     if FACTS in facts.columns(parts):
         running[PLACE] = _row_number()
         place = column(PLACE, "running")
-        found.append(Named(FACTS, exp.Sub(this=place, expression=_row_number())))  # less the requests up to it
+        found.append(Named(FACTS, exp.Sub(this=place, expression=_row_number())))  # minus the requests up to it
         found.append(Named("is_astray", exp.GT(this=_last(place), expression=place)))
     running["is_astray"] = _is_astray(order)
     summed = Scan(Derive(ordered, tuple(Named(name, value) for name, value in running.items())), "running")
@@ -156,12 +156,12 @@ def _before(view: FeatureView, back: Back) -> exp.Expr:
 
 
 def _so_far() -> exp.Window:
-    """Without an ORDER BY of its own: DuckDB then goes once over the rows, where it would build a tree for each sum."""
+    """A frame without ORDER BY: DuckDB then reads the rows once, instead of building a tree for each sum."""
     return exp.Window(spec=exp.WindowSpec(kind="ROWS", start="UNBOUNDED", start_side="PRECEDING", end="CURRENT ROW"))
 
 
 def _is_astray(order: Sequence[str]) -> exp.Expr:
-    """Whether a row comes after one that it should come before, by which its sums would be wrong."""
+    """Whether a row comes after one that should follow it, which would make its sums wrong."""
     name, *rest = order
     own = column(name, "ordered")
     later: exp.Expr = exp.GT(this=_last(own), expression=own)
@@ -171,7 +171,7 @@ def _is_astray(order: Sequence[str]) -> exp.Expr:
 
 
 def _last(value: exp.Expr) -> exp.Window:
-    """A value of the row before."""
+    """A value of the previous row."""
     return exp.Window(this=exp.Lag(this=value.copy()))
 
 
@@ -180,10 +180,10 @@ def _row_number() -> exp.Window:
 
 
 def _in_order(alias: str, then: exp.Expr) -> exp.Expr:
-    told = exp.Literal.string(
+    message = exp.Literal.string(
         "gemel: DuckDB did not keep the order of rows, for which its setting preserve_insertion_order must be true"
     )
-    refused = exp.Anonymous(this="ERROR", expressions=[told])
+    refused = exp.Anonymous(this="ERROR", expressions=[message])
     return exp.case().when(column("is_astray", alias), refused).else_(then)
 
 
@@ -197,7 +197,7 @@ def _now(name: str) -> str:
 
 
 def _then(name: str, back: Back) -> str:
-    """A running value where a window begins."""
+    """The column of a running value at the begin of a window."""
     return f"{name}_{seconds(back)}_seconds_before" if isinstance(back, Window) else f"{name}_ever"
 
 

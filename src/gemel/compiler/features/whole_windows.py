@@ -1,7 +1,7 @@
 """Features that steps of time do not add up to: distinct counts and percentiles, each over one window.
 
-A distinct count is a running sum of changes: each value comes into sight with a fact, and goes when the window has lost
-its last one. A percentile looks at every fact in the window of every moment.
+A distinct count is a running sum of changes: a value enters the window with a fact, and leaves it after its last fact.
+A percentile reads every fact in the window of every moment.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from gemel.spec.time import Window
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Facts one by one: `keys` and `moment`, under which they are first seen, and `value`, as they stand in `rows`."""
+    """Single facts: `keys`, the `moment` that first sees them, and `value`, as expressions over `rows`."""
 
     rows: Plan
     keys: tuple[Named, ...]
@@ -27,9 +27,9 @@ class Events:
 
 
 def plan_changes(events: Events, name: str, back: Back, step: Window) -> Aggregate:
-    """By key and moment, by how much the count of distinct values in sight has changed, in column `name`.
+    """The change of the count of distinct values in the window, by key and moment, in column `name`.
 
-    A moment sees the step that ends with it, so a period to date is that of the step.
+    A moment sees the step that ends at it, so a period to date is that of this step.
 
     a window of 7 days   facts (ann, Jan 1, x), (ann, Jan 3, x)   ->  (ann, Jan 1, 1), (ann, Jan 10, -1)
     """
@@ -51,7 +51,7 @@ def plan_changes(events: Events, name: str, back: Back, step: Window) -> Aggrega
 
 
 def _ends(events: Events, spans: Scan, at: str, names: Names, lag: exp.Expr | None) -> Aggregate:
-    """How many values have an end `at` which moment. NULL comes and goes as well, and is none."""
+    """By moment, how many values have their end `at` that moment. NULL enters and leaves too, but is not counted."""
     keys = tuple(Named(each.name, column(each.name, "spans")) for each in events.keys)
     end = column(at, "spans")
     moment = Named(events.moment.name, exp.Add(this=end, expression=lag.copy()) if lag else end)
@@ -59,7 +59,7 @@ def _ends(events: Events, spans: Scan, at: str, names: Names, lag: exp.Expr | No
 
 
 def plan_gathered(events: Events, moments: Moments, back: Back, summary: Summary) -> Aggregate:
-    """By key and moment, `summary` of all the values in sight; a moment that sees no fact has no row."""
+    """The `summary` of all values in the window, by key and moment; a moment that sees no fact has no row."""
     each = Scan(Derive(events.rows, (*events.keys, events.moment, Named("value", events.value))), "events")
     on = met([key.name for key in events.keys], "events", "moments")
     fact, moment = (column(events.moment.name, side) for side in ("events", "moments"))
@@ -69,5 +69,5 @@ def plan_gathered(events: Events, moments: Moments, back: Back, summary: Summary
 
 
 def met(names: Sequence[str], left: str, right: str) -> list[exp.Expr]:
-    """`left.carrier = right.carrier`, of each name."""
+    """`left.carrier = right.carrier`, for each name."""
     return [equal(column(name, left), column(name, right)) for name in names]

@@ -1,4 +1,4 @@
-"""Summaries as SQL, and what is left out of an expression once they stand in it."""
+"""Summaries as SQL, and simplifications of expressions that contain them."""
 
 from sqlglot import exp
 
@@ -7,7 +7,7 @@ from gemel.compiler.question.expressions import copied, parenthesized, present
 
 
 def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
-    """A summary as SQL. `grouped` says that there is at least one row, whatever `where` leaves of it."""
+    """A summary as SQL. `grouped` means that each group has at least one row before `where` applies."""
     value, where = summary.value, summary.where
     always_rows = grouped and where is None
     match summary.function:
@@ -16,7 +16,7 @@ def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
             if always_rows or constant:
                 counted: exp.Expr = exp.Count(this=exp.Star() if constant else value, big_int=True)
                 counted = _filtered(counted, where)
-                # No rows are no value: a count of none says NULL, as a sum does.
+                # A count of no rows is NULL, as a sum is.
                 return counted if always_rows else exp.Nullif(this=counted, expression=exp.Literal.number(0))
             return _filtered(exp.Sum(this=_flag(parenthesized(value))), where)
         case "count_distinct":
@@ -50,7 +50,7 @@ def _filtered(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:
 
 
 def simplify(tree: exp.Expr) -> exp.Expr:
-    """The tree, changed, without what counts make idle."""
+    """Simplify a tree in place: counts make some functions around them needless."""
     if tree.find(exp.Coalesce, exp.Nullif) is None:
         return tree
     return tree.transform(
@@ -73,7 +73,8 @@ def _simpler(node: exp.Expr) -> exp.Expr:
 
 
 def _as_count(node: exp.Expr) -> exp.Expr | None:
-    """`SUM(CASE WHEN x IS NOT NULL THEN 1 ELSE 0 END)` as `COUNT(x)`: equal but over no rows, where NULLIF is too."""
+    """`SUM(CASE WHEN x IS NOT NULL THEN 1 ELSE 0 END)` as `COUNT(x)`, its equal within NULLIF even over no rows."""
+
     match node:
         case exp.Filter(this=inner, expression=where):
             counted = _as_count(inner)

@@ -1,4 +1,4 @@
-"""The days of a calendar with the facts that they can see, spelled in the joins that engines are fast at."""
+"""The days of a calendar with the facts in their windows, by the joins that engines are fast at."""
 
 from sqlglot import exp
 
@@ -24,9 +24,10 @@ from gemel.spec.time import Window, finer
 
 
 def spelled(plan: AsOf, calendar: Calendar) -> Plan:
-    """The same by nodes that have their own SQL.
+    """The same result, from nodes that have SQL of their own.
 
-    Engines join by equality best. By inequalities each fact is compared with each day: few, if there are no keys.
+    Engines are fastest at joining by equality. Inequalities compare each fact with each day, which are few only if
+    there are no keys.
     """
     many = calendar.keys or finer(plan.step.unit, "day")
     match plan.values[0].back:
@@ -47,12 +48,12 @@ def _met(plan: AsOf, calendar: Calendar, days: Scan, on: exp.Expr) -> Aggregate:
 
 
 def _by_windows(plan: AsOf, calendar: Calendar) -> Aggregate:
-    """First the days that each day can see, whatever the key; then the facts of those."""
+    """First the days in each day's window, for all keys together; then the facts of those days."""
     moment, shown = calendar.moment, columns(calendar.days)
     seen = free("seen", shown)
     days_of_facts = Distinct(Scan(plan.facts, "facts"), (Named(moment, column(moment, "facts")),))
     on = in_sight(column(moment, "seen"), column(moment, "spine"), plan.values[0].back)
-    # They are distinct already. It keeps the engine from joining the facts, with all their keys, by the inequalities.
+    # The rows are distinct already. DISTINCT keeps the engine from joining all facts by the inequalities.
     windows = Distinct(
         Join(Scan(days_of_facts, "seen"), Scan(calendar.days, "spine"), on, "inner"),
         (*(Named(name, column(name, "spine")) for name in shown), Named(seen, column(moment, "seen"))),
@@ -61,7 +62,7 @@ def _by_windows(plan: AsOf, calendar: Calendar) -> Aggregate:
 
 
 def _running(plan: AsOf, calendar: Calendar) -> Plan:
-    """Running totals over the facts and the days, from each key's first fact on. Facts show no day."""
+    """Running totals over facts and days together, from each key's first fact on. Only rows of days are shown."""
     moment, days, keys, values = calendar.moment, columns(calendar.days), calendar.keys, plan.values
     first = Summary(moment, "min", column(moment, "facts"))
     since = Aggregate(Scan(plan.facts, "facts"), tuple(Named(key, column(key, "facts")) for key in keys), (first,))

@@ -1,4 +1,4 @@
-"""A lowered SELECT to the SQL text of an engine. What is special about one stands in `gemel.engines`."""
+"""A lowered SELECT to the SQL text of an engine. `gemel.engines` has what is special about each engine."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ def speak(select: exp.Select, dialect: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The text of a SELECT with room for its outputs, so that they can be said once as they are and once as a type."""
+    """The text of a SELECT with a placeholder for its outputs, which can be filled with and without casts."""
 
     text: str
     writer: Generator
 
     def filled(self, outputs: Iterable[exp.Expr]) -> str:
-        """As `speak` would say the SELECT with these outputs."""
+        """The text that `speak` would give for the SELECT with these outputs."""
         texts = self.writer.indent(",\n".join(self.writer.sql(output) for output in outputs))
         return self.text.replace(f"  {_ROOM}", texts, 1).replace(self.writer.SENTINEL_LINE_BREAK, "\n")
 
 
 def speak_apart(select: exp.Select, dialect: str) -> tuple[Frame, tuple[exp.Expr, ...]]:
-    """What `speak` would say of a SELECT, and its outputs, each with its value as finished text."""
+    """The text of `speak` as a frame without outputs, and the outputs, each with its value as finished text."""
     writer = _ready(select, dialect)
     outputs = tuple(
         exp.Alias(this=exp.var(writer.sql(output.this)), alias=output.args["alias"])
@@ -48,11 +48,11 @@ def speak_apart(select: exp.Select, dialect: str) -> tuple[Frame, tuple[exp.Expr
 
 
 def _ready(select: exp.Select, dialect: str) -> Generator:
-    """A SELECT is made what the engine can say and people would write; what writes it, one clause a line."""
+    """Adapt a SELECT to the engine and to how people write; returns the generator of its text, one clause a line."""
     engine = Dialect.get(dialect) if dialect else None
     if engine is None:
-        known = [name for name in Dialect.classes if name]
-        raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, known))
+        names = [name for name in Dialect.classes if name]
+        raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, names))
     adapt(select, by_dialect(dialect))
     plain = engine().generator()
     for node in _to_put_on_one_line(select):
@@ -61,51 +61,51 @@ def _ready(select: exp.Select, dialect: str) -> Generator:
 
 
 def say(expression: exp.Expr, dialect: str) -> str:
-    """The text of one output of a SELECT, on one line. Raises QueryError (G327) for what the engine cannot say."""
-    select = exp.Select(expressions=[exp.alias_(expression.copy(), "said")])
+    """The text of one output of a SELECT, on one line. Raises QueryError (G327) if the engine cannot express it."""
+    select = exp.Select(expressions=[exp.alias_(expression.copy(), "output")])
     adapt(select, by_dialect(dialect))
     return str(select.selects[0].this.sql(dialect))
 
 
 def generator(dialect: str) -> Generator:
-    """For many short texts: `.sql()` would make one for each. Our trees have no comments to look for."""
+    """One generator for many short texts; `.sql()` would make one for each. Our trees have no comments."""
     return Dialect.get_or_raise(dialect).generator(comments=False)
 
 
 def _to_put_on_one_line(select: exp.Select) -> list[exp.Expr]:
-    """The outer before the inner. sqlglot's own walk looks into names and takes many times as long."""
-    found: list[exp.Expr] = []
+    """The nodes to write on one line, outer before inner. sqlglot's own walk enters names and is many times slower."""
+    nodes: list[exp.Expr] = []
     waiting: list[exp.Expr] = [select]
     while waiting:
         node = waiting.pop()
         if isinstance(node, (exp.Filter, exp.Group)):
-            found.append(node)
+            nodes.append(node)
         for value in node.args.values():
             if type(value) is list:
                 waiting.extend(each for each in value if isinstance(each, exp.Expr))
             elif type(value) not in _WHOLE and isinstance(value, exp.Expr):
                 waiting.append(value)
-    return found
+    return nodes
 
 
 _WHOLE = frozenset(
     {exp.Column, exp.Identifier, exp.Literal, exp.Var, exp.DataType, exp.TableAlias, str, bool, type(None)}
 )
-"""Types of what no clause stands in."""
+"""Types of nodes and values that contain no clause."""
 
 
 def _on_one_line(node: exp.Expr, writer: Generator) -> None:
-    """sqlglot breaks these over lines that nobody would write; their finished text stands in for them."""
+    """Replace a node by its finished text, where sqlglot would break lines as nobody does."""
     if isinstance(node, exp.Group):
         text = ", ".join(writer.generate(key, copy=False) for key in node.expressions)
-        node.set("expressions", [exp.var(_kept(text, writer))])
+        node.set("expressions", [exp.var(_keep_lines(text, writer))])
     else:
         value, where = (writer.generate(each, copy=False) for each in (node.this, node.expression.this))
-        node.replace(exp.var(_kept(f"{value} FILTER (WHERE {where})", writer)))
+        node.replace(exp.var(_keep_lines(f"{value} FILTER (WHERE {where})", writer)))
 
 
-def _kept(text: str, writer: Generator) -> str:
-    """Finished text whose lines, which are those of a text value, sqlglot does not move in."""
+def _keep_lines(text: str, writer: Generator) -> str:
+    """Finished text whose line breaks, which are inside a text value, sqlglot does not indent."""
     return text.replace("\n", writer.SENTINEL_LINE_BREAK) if "\n" in text else text
 
 
@@ -115,7 +115,7 @@ def has_ranges(dialect: str) -> bool:
 
 
 def named(catalogs: frozenset[str] | None = None) -> Callable[[Relation], exp.Table]:
-    """Relations by their names. With `catalogs`, a database that is not among them is left out."""
+    """Relations by their names. With `catalogs`, the name omits a database that is not among them."""
 
     def table(relation: Relation) -> exp.Table:
         database = relation.database if catalogs is None or relation.database in catalogs else None
@@ -129,6 +129,6 @@ def named(catalogs: frozenset[str] | None = None) -> Callable[[Relation], exp.Ta
 
 
 def naming(catalogs: frozenset[str] | None, dialect: str) -> Callable[[Relation], str]:
-    """The same as texts of an engine."""
+    """The same as `named`, as texts of an engine."""
     table, writer = named(catalogs), generator(dialect)
     return lambda relation: writer.generate(table(relation), copy=False)

@@ -1,7 +1,7 @@
-"""What each feature is computed from, as a text that changes when that does.
+"""A text for each feature that changes when the feature's computation changes.
 
-The SQL of a whole feature table is no such text: another feature beside it adds moments, renames parts and moves
-filters. This goes from a feature's expression down to the facts, through what is its own alone.
+The SQL of a whole feature table cannot be used: another feature of the table adds moments, renames parts and moves
+filters. A fingerprint covers only what the feature itself uses, from its expression down to the facts.
 """
 
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -17,7 +17,7 @@ from gemel.spec.manifest import Relation
 
 
 def fingerprints(plan: Plan) -> dict[str, str]:
-    """By output of a plan of features, as `plan_features` makes it and before it is tidied."""
+    """The fingerprints by output of a plan of features, as `plan_features` makes it and before it is tidied."""
     assert isinstance(plan, Derive)
     tables: dict[str, tuple[object, ...]] = {}
     rows = plan.input
@@ -27,26 +27,26 @@ def fingerprints(plan: Plan) -> dict[str, str]:
             tables[rows.right.alias] = (rows.right, rows.on)
         rows = rows.input
     assert isinstance(rows.source, AsOf)
-    teller = _Teller(rows.source, tables, dialects.generator(DIALECT))
-    return {output.name: teller.output(output.value) for output in plan.outputs}
+    writer = _Writer(rows.source, tables, dialects.generator(DIALECT))
+    return {output.name: writer.output(output.value) for output in plan.outputs}
 
 
 @dataclass(frozen=True, slots=True)
-class _Teller:
-    """`tables` are those looked up beside the features by alias. What was told already is kept, with its text: values
-    by id, expressions and columns as they are."""
+class _Writer:
+    """`tables` are the lookups beside the features, by alias. Texts that were written are cached: those of values by
+    id, those of expressions and columns by themselves."""
 
-    seen: AsOf
+    features: AsOf
     tables: dict[str, tuple[object, ...]]
     generator: Generator
-    told: dict[int, tuple[object, str]] = field(default_factory=dict)
-    said: dict[exp.Expr, str] = field(default_factory=dict)
+    texts: dict[int, tuple[object, str]] = field(default_factory=dict)
+    expressions: dict[exp.Expr, str] = field(default_factory=dict)
     origins: dict[tuple[str, str], str] = field(default_factory=dict)
     names: dict[type, tuple[str, ...]] = field(default_factory=dict)
 
     def output(self, value: exp.Expr) -> str:
-        """The expression, and what each of its columns is, in the order of their appearance. Their names are no
-        matter: they tell of the neighbours."""
+        """The expression, then the origin of each of its columns in order of appearance. Names of columns are left
+        out, as they depend on other features."""
         if isinstance(value, exp.Column):
             return self.origin(value.text("table"), value.name)
         names: dict[tuple[str, str], str] = {}
@@ -56,19 +56,19 @@ class _Teller:
             lambda node: exp.column(names[node.text("table"), node.name]) if isinstance(node, exp.Column) else node
         )
         origins = (f"{name} = {self.origin(*column)}" for column, name in names.items())
-        return "; ".join([self.tell(renamed), *origins])
+        return "; ".join([self.write(renamed), *origins])
 
     def origin(self, table: str, name: str) -> str:
         if (table, name) not in self.origins:
-            self.origins[table, name] = self.found(table, name)
+            self.origins[table, name] = self.find_origin(table, name)
         return self.origins[table, name]
 
-    def found(self, table: str, name: str) -> str:
+    def find_origin(self, table: str, name: str) -> str:
         if table in self.tables:
-            return f"{name} of {self.tell(self.tables[table])}"
-        for value in self.seen.values:
+            return f"{name} of {self.write(self.tables[table])}"
+        for value in self.features.values:
             if value.name == name:
-                return f"{value.function} {value.back} by {self.seen.step} of {self.part(value.value)}"
+                return f"{value.function} {value.back} by {self.features.step} of {self.part(value.value)}"
         return name  # a key, or the moment
 
     def part(self, name: str) -> str:
@@ -78,24 +78,24 @@ class _Teller:
         else:
             raise AssertionError(f"no part {name}")
         if not isinstance(result, Aggregate):
-            return self.tell(result)
+            return self.write(result)
         [value] = [value for value in result.values if value.name == name]
-        told = (value.function, value.value, value.where, value.fraction, result.keys, result.input)
-        return " ".join(self.tell(each) for each in told)
+        parts = (value.function, value.value, value.where, value.fraction, result.keys, result.input)
+        return " ".join(self.write(each) for each in parts)
 
     def results(self) -> tuple[Plan, ...]:
-        facts = self.seen.facts
+        facts = self.features.facts
         return facts.inputs if isinstance(facts, Combine) else (facts,)
 
-    def tell(self, value: object) -> str:
-        if isinstance(value, exp.Expr):  # one is often said again of another fact, in a tree of its own
-            text = self.said.get(value)
+    def write(self, value: object) -> str:
+        if isinstance(value, exp.Expr):  # equal expressions often occur in several trees
+            text = self.expressions.get(value)
             if text is None:
-                text = self.said[value] = self.generator.sql(copied(value))
+                text = self.expressions[value] = self.generator.sql(copied(value))
             return text
         if value is None or isinstance(value, str | int | float):
             return repr(value)
-        if id(value) not in self.told:
+        if id(value) not in self.texts:
             kind = type(value)
             match value:
                 case Relation():
@@ -103,13 +103,13 @@ class _Teller:
                 case Moments():
                     text = f"moments by {value.schedule}"
                 case tuple():
-                    text = f"({', '.join(map(self.tell, value))})"
+                    text = f"({', '.join(map(self.write, value))})"
                 case _ if is_dataclass(kind):
                     if kind not in self.names:
                         self.names[kind] = tuple(each.name for each in fields(kind))
-                    parts = (f"{name}={self.tell(getattr(value, name))}" for name in self.names[kind])
+                    parts = (f"{name}={self.write(getattr(value, name))}" for name in self.names[kind])
                     text = f"{kind.__name__}({', '.join(parts)})"
                 case _:
                     text = repr(value)
-            self.told[id(value)] = value, text
-        return self.told[id(value)][1]
+            self.texts[id(value)] = value, text
+        return self.texts[id(value)][1]

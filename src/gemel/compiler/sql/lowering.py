@@ -1,4 +1,4 @@
-"""A plan to one sqlglot SELECT. Steps that need no SELECT of their own do not get one."""
+"""A plan to one sqlglot SELECT. A step gets a SELECT of its own only if it needs one."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -50,9 +50,9 @@ Tables = Callable[[Relation], exp.Table]
 
 
 def lower(plan: Plan, tables: Tables, *, ranges: bool = True) -> exp.Select:
-    """The SELECT that computes a plan's result. `tables` says how a relation is written.
+    """The SELECT that computes a plan's result. `tables` gives the SQL of a relation.
 
-    `ranges` says whether a window frame can be as long as an interval; where it cannot, facts are joined to moments.
+    `ranges` is whether a window frame can be as long as an interval; if it cannot, facts are joined to moments.
     """
     lowering = _Lowering(tables, ranges)
     select = lowering.draft(plan).select()
@@ -63,7 +63,7 @@ def lower(plan: Plan, tables: Tables, *, ranges: bool = True) -> exp.Select:
 
 @dataclass(slots=True)
 class _Draft:
-    """A SELECT while steps may still be added to it."""
+    """A SELECT to which steps may still be added."""
 
     source: exp.Expr
     joins: list[exp.Join] = field(default_factory=list)
@@ -98,7 +98,7 @@ class _Draft:
         return query.limit(self.limit, copy=False) if self.limit is not None else query
 
     def _grouping(self, group: list[exp.Expr]) -> list[exp.Expr]:
-        """Positions where the keys come first in the output, as people write it; else the expressions."""
+        """Positions if the keys come first in the output, as people write them; otherwise the expressions."""
         if list(self.outputs.values())[: len(group)] == group:
             return [exp.Literal.number(position + 1) for position in range(len(group))]
         return group
@@ -192,7 +192,7 @@ class _Lowering:
         return table
 
     def _cte(self, plan: Plan, wanted: str) -> str:
-        # To tell by its value whether a plan has been met takes a walk through all of it.
+        # By identity first: comparing a plan by value walks through all of it.
         if id(plan) in self._met:
             return self._met[id(plan)][1]
         name = self._named.get(plan)
@@ -240,7 +240,7 @@ class _Lowering:
         draft = _Draft(exp.Subquery(this=stack, alias=alias))
         draft.group = [column(key) for key in plan.keys]
         draft.outputs = {key: column(key) for key in plan.keys}
-        # Each group has one row of each fact, so any aggregate that passes over NULLs takes that row's value.
+        # Each group has one row of each fact, so any aggregate that ignores NULLs gives that row's value.
         draft.outputs |= {c: exp.Max(this=column(c)) for c in values}
         return draft
 
@@ -268,9 +268,9 @@ class _Lowering:
         for turn in plan.turns:
             stack = exp.Union(this=stack, expression=self.draft(turn).select(), distinct=True)
         changes = exp.Subquery(this=stack, alias=exp.TableAlias(this=identifier("changes")))
-        known = exp.LTE(this=column(plan.moment), expression=plan.until.copy())
+        in_time = exp.LTE(this=column(plan.moment), expression=plan.until.copy())
         shown = exp.select(*own(), column(plan.moment), copy=False).from_(changes, copy=False)
-        return shown.where(known, copy=False)
+        return shown.where(in_time, copy=False)
 
     def _as_of(self, plan: AsOf, spine: Moments) -> _Draft:
         """Window frames over the moments. Every fact's own moment is among them, so none is missed."""
@@ -282,17 +282,17 @@ class _Lowering:
         draft.outputs = {c: column(c, moments) for c in spine.columns}
         joined = [] if self.ranges else [v for v in plan.values if isinstance(v.back, Window) and v.back != plan.step]
         if joined:
-            found = self._cte(_in_windows(plan, spine, joined), "in_windows")
-            same = [exp.EQ(this=column(c, moments), expression=column(c, found)) for c in spine.columns]
+            in_windows = self._cte(_in_windows(plan, spine, joined), "in_windows")
+            same = [exp.EQ(this=column(c, moments), expression=column(c, in_windows)) for c in spine.columns]
             draft.joins.append(
-                exp.Join(this=exp.Table(this=identifier(found)), on=exp.and_(*same, copy=False), side="LEFT")
+                exp.Join(this=exp.Table(this=identifier(in_windows)), on=exp.and_(*same, copy=False), side="LEFT")
             )
         for value in plan.values:
             if value.back == plan.step:  # the moment's own row
                 draft.outputs[value.name] = column(value.value, facts)
                 continue
             if value in joined:
-                draft.outputs[value.name] = column(value.name, found)
+                draft.outputs[value.name] = column(value.name, in_windows)
                 continue
             name = _frame_name(value.back)
             draft.windows[name] = exp.Window(

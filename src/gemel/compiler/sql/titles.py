@@ -1,4 +1,4 @@
-"""Names of results that tell what they hold."""
+"""Names for results, after their contents."""
 
 from sqlglot import exp
 
@@ -18,7 +18,7 @@ from gemel.spec.manifest import Relation
 
 
 def title_of(plan: Plan) -> str:
-    """A name for a result that tells what it holds: `flights_by_month`, `flights_by_carrier_day`."""
+    """A name for a result after its contents: `flights_by_month`, `flights_by_carrier_day`."""
     match plan:
         case Moments():
             return "moments"

@@ -1,4 +1,4 @@
-"""The types of outputs as far as their expressions settle them on every engine; the engine is asked for the rest."""
+"""The types of outputs whose expressions decide them on every engine. The engine decides the others."""
 
 from sqlglot import exp
 
@@ -8,7 +8,7 @@ WHOLE, TRUTH = "BIGINT", "BOOLEAN"
 
 
 def settled_types(select: exp.Select) -> list[tuple[str, str | None]]:
-    """Each output with its type in DuckDB's words: `BIGINT` of a count; None where only the engine can say it."""
+    """Each output with its type in DuckDB's words: `BIGINT` for a count, None if only the engine can decide it."""
     types: list[tuple[str, str | None]] = []
     for output in select.selects:
         match output.unalias():
