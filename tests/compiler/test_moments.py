@@ -208,7 +208,7 @@ def test_a_conversion_without_a_price_is_one_of_which_no_price_is_counted(shop):
     ("feature", "known_at", "said"),
     [
         ("spent 1 day", None, "the conversions of measure 'revenue' (sum of amount) cannot be a feature yet"),
-        ("bought 1 day", "order__paid_at", "a conversion follows an event by their own times"),
+        ("bought 1 day", "order__paid_at", "a conversion uses the events' own times"),
     ],
 )
 def test_conversions_that_are_no_features(feature, known_at, said):
