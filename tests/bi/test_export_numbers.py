@@ -40,23 +40,23 @@ READERS = {
 
 @pytest.fixture(scope="module", params=[0, 3])
 def place(request):
-    """A marketplace: its definitions, its rows, and what queries of it answer."""
+    """A marketplace: its definitions, its rows, and the answers of queries."""
     raw = marketplace.manifest(request.param)
     graph = bind(read_manifest(raw))
     database = duckdb.connect()
     tables = script(marketplace.COLUMNS, marketplace.world(request.param))
     database.execute("attach ':memory:' as market; use market;" + tables)
     source = Source(graph, "market", "duckdb", lambda: parse_definitions(raw, DbtProject()), lambda sql: {}, str)
-    known = {}
+    answers = {}
 
     def ask(metric, item):
-        if (metric, item) not in known:
+        if (metric, item) not in answers:
             try:
                 sql = compile_query(graph, make_query([metric], [item] if item else [])).sql
-                known[metric, item] = values(database, sql)
+                answers[metric, item] = values(database, sql)
             except GemelError:
-                known[metric, item] = None
-        return known[metric, item]
+                answers[metric, item] = None
+        return answers[metric, item]
 
     yield SimpleNamespace(source=source, graph=graph, database=database, ask=ask)
     database.close()
@@ -64,14 +64,14 @@ def place(request):
 
 @pytest.mark.parametrize("format", READERS)
 def test_every_exported_metric_is_the_querys_by_whatever_it_is_grouped(place, format):
-    found = export(format, place.source, ())
-    models = {facts_of(model): model for model in READERS[format](found.content)}
+    exported = export(format, place.source, ())
+    models = {facts_of(model): model for model in READERS[format](exported.content)}
     stars = {star.facts.relation.name: star for star in make_stars(place.graph)[0]}
     compared = 0
     for name, model in models.items():
         star = stars[name]
         for metric in model.metrics:
-            for item, key in asked(star, model):
+            for item, key in groupings(star, model):
                 want = place.ask(metric, item)
                 if want is None:
                     continue
@@ -83,9 +83,11 @@ def test_every_exported_metric_is_the_querys_by_whatever_it_is_grouped(place, fo
                     assert same(got.pop(group, "no such group"), value), (format, metric, item, group)
                     compared += 1
                 assert set(got.values()) <= fill, (format, metric, item, got)
-    assert found.count + len(found.refused) == sum(not metric.private for metric in place.graph.manifest.metrics)
+    assert exported.count + len(exported.refused) == sum(not metric.private for metric in place.graph.manifest.metrics)
     assert compared > 200
-    assert {metric for model in models.values() for metric in model.metrics}.isdisjoint(e.metric for e in found.refused)
+    assert {metric for model in models.values() for metric in model.metrics}.isdisjoint(
+        e.metric for e in exported.refused
+    )
 
 
 def counts_distinct(graph, metric):
@@ -96,8 +98,8 @@ def facts_of(model):
     return model.source or model.tables[model.facts].split(".")[-1]
 
 
-def asked(star, model):
-    """What to group by: as a query says it, and as the tool calls it."""
+def groupings(star, model):
+    """What to group by: the name in a query, and in the tool."""
     yield "", None
     facts = star.facts.name
     prefix = star.facts.model.primary_entity or next(

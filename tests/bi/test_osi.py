@@ -46,18 +46,18 @@ def documents(raw, format="osi", dialect="duckdb"):
 
 
 def document(raw, dialect="duckdb"):
-    [made] = documents(raw, "osi", dialect)
-    return made
+    [result] = documents(raw, "osi", dialect)
+    return result
 
 
 @pytest.mark.parametrize(("format", "version"), [("osi", "0.1.1"), ("osi-0.2", "0.2.0.dev0")])
 @pytest.mark.parametrize("dialect", ["duckdb", "snowflake", "bigquery"])
 @pytest.mark.parametrize("file", [EXAMPLE, *MANIFESTS], ids=lambda file: file.stem)
 def test_an_export_is_valid_in_its_version(file, format, version, dialect):
-    made = documents(json.loads(file.read_text()), format, dialect)
-    for each in made:
+    exports = documents(json.loads(file.read_text()), format, dialect)
+    for each in exports:
         jsonschema.validate(each, schema(version))
-    for model in made[0]["semantic_model"] if version == "0.1.1" else made:
+    for model in exports[0]["semantic_model"] if version == "0.1.1" else exports:
         datasets = [each["name"] for each in model["datasets"]]
         assert len(datasets) == len(set(datasets))
         for each in model.get("relationships", ()):
@@ -67,9 +67,11 @@ def test_an_export_is_valid_in_its_version(file, format, version, dialect):
             assert len(names) == len(set(names))
 
 
-def test_a_project_in_snowflake_says_its_metrics_in_snowflakes_words_too():
-    made = document(json.loads(EXAMPLE.read_text()), dialect="snowflake")
-    [rate] = [m for model in made["semantic_model"] for m in model["metrics"] if m["name"] == "cancellation_rate"]
+def test_a_project_in_snowflake_has_its_metrics_in_snowflakes_sql_too():
+    exported_document = document(json.loads(EXAMPLE.read_text()), dialect="snowflake")
+    [rate] = [
+        m for model in exported_document["semantic_model"] for m in model["metrics"] if m["name"] == "cancellation_rate"
+    ]
     assert [each["dialect"] for each in rate["expression"]["dialects"]] == ["ANSI_SQL", "SNOWFLAKE"]
 
 
@@ -87,10 +89,10 @@ def test_a_project_in_snowflake_says_its_metrics_in_snowflakes_words_too():
 def test_an_export_comes_back_with_the_same_meaning(raw, format, tmp_path):
     file = tmp_path / "shop.yaml"
     file.write_text(exported(raw, format).content)
-    found = load_osi(file)
-    found.refuse()
-    assert found.notes == []
-    back = yaml.safe_load(found.text)
+    imported = load_osi(file)
+    imported.refuse()
+    assert imported.notes == []
+    back = yaml.safe_load(imported.text)
     relations = {each["name"]: each["node_relation"] for each in raw["semantic_models"]}
     for model in back["semantic_models"]:
         assert re.fullmatch(r"ref\('\w+'\)", model["model"])
@@ -123,9 +125,9 @@ def test_dbt_makes_of_an_imported_file_what_it_made_of_the_original(tmp_path):
     (tmp_path / "osi.yaml").write_text(exported(raw).content)
     (tmp_path / "semantic/imported.yml").write_text(load_osi(tmp_path / "osi.yaml").text)
     run_dbt(tmp_path, "parse", "--no-partial-parse")
-    made = json.loads((tmp_path / "target/semantic_manifest.json").read_text())
+    parsed = json.loads((tmp_path / "target/semantic_manifest.json").read_text())
     for kind in ("semantic_models", "metrics", "saved_queries"):
-        assert by_name(made[kind]) == by_name(raw[kind])
+        assert by_name(parsed[kind]) == by_name(raw[kind])
 
 
 def by_name(items):
@@ -176,21 +178,21 @@ METRICS = {
 
 def foreign():
     """As another tool would write it."""
-    made = yaml.safe_load(FOREIGN)
+    result = yaml.safe_load(FOREIGN)
     metrics = [
         {"name": name, "expression": {"dialects": [{"dialect": "ANSI_SQL", "expression": text}]}}
         for name, text in METRICS.items()
     ]
     metrics[0]["description"] = "Without tax."
     tableau = {"dialects": [{"dialect": "TABLEAU", "expression": "{FIXED : SUM([x])}"}]}
-    made["semantic_model"][0]["metrics"] = [*metrics, {"name": "tableau", "expression": tableau}]
-    jsonschema.validate(made, schema("0.1.1"))
-    return made
+    result["semantic_model"][0]["metrics"] = [*metrics, {"name": "tableau", "expression": tableau}]
+    jsonschema.validate(result, schema("0.1.1"))
+    return result
 
 
-def test_of_another_tools_file_comes_what_dbt_can_mean():
-    found = read_osi([foreign()], file="sales.yaml")
-    models = {each["name"]: each for each in found.content["semantic_models"]}
+def test_a_file_of_another_tool_is_imported_as_far_as_dbt_can_express_it():
+    imported = read_osi([foreign()], file="sales.yaml")
+    models = {each["name"]: each for each in imported.content["semantic_models"]}
     assert models.keys() == {"orders", "customers"}
     orders, customers = models["orders"], models["customers"]
     assert (orders["model"], customers["model"]) == ("ref('fct_orders')", "ref('dim_customers')")
@@ -206,7 +208,7 @@ def test_of_another_tools_file_comes_what_dbt_can_mean():
         "big_share_part_2": ("count_distinct", "order_id"),
         "p90": ("percentile", "amount - tax"),
     }
-    metrics = {each["name"]: each for each in found.content["metrics"]}
+    metrics = {each["name"]: each for each in imported.content["metrics"]}
     assert metrics["net_sales"] == {
         "name": "net_sales",
         "type": "simple",
@@ -218,24 +220,24 @@ def test_of_another_tools_file_comes_what_dbt_can_mean():
         "expr": "big_share_part_1 * 1.0 / NULLIF(big_share_part_2, 0)",
         "metrics": [{"name": "big_share_part_1"}, {"name": "big_share_part_2"}],
     }
-    assert dict(found.refused) == {
-        "odd": "its source is a query, and dbt's semantic models are of dbt models",
+    assert dict(imported.refused) == {
+        "odd": "its source is a query, but a dbt semantic model needs a dbt model",
         "two_tables": "one aggregate reads several datasets: customers, orders",
-        "ranked": "its expression looks at other rows than those of its group",
-        "people": "dataset customers has no time dimension, and a measure of dbt's needs one",
-        "tableau": "its expression is in no SQL (TABLEAU)",
+        "ranked": "its expression reads rows outside of its group",
+        "people": "dataset customers has no time dimension, which a dbt measure needs",
+        "tableau": "its expression has no SQL dialect that gemel reads (TABLEAU)",
         "spread": "dbt has no aggregate for STDDEV(orders.net)",
     }
-    assert found.notes == ["orders: time is ordered_on, by day"]
+    assert imported.notes == ["orders: time is ordered_on, by day"]
     with pytest.raises(Problems, match="G724 odd: its source is a query"):
-        found.refuse()
+        imported.refuse()
 
 
-def test_what_comes_of_another_tools_file_can_be_asked():
-    found = read_osi([foreign()], file="sales.yaml")
-    for model in found.content["semantic_models"]:
+def test_an_imported_file_of_another_tool_can_be_queried():
+    imported = read_osi([foreign()], file="sales.yaml")
+    for model in imported.content["semantic_models"]:
         model["node_relation"] = {"alias": re.findall(r"'(\w+)'", model["model"])[0]}
-    graph = bind(read_manifest({**found.content, "project_configuration": {}}))
+    graph = bind(read_manifest({**imported.content, "project_configuration": {}}))
     sql = compile_query(graph, make_query(["net_sales", "big_share", "p90"], ["customers__region", "metric_time"])).sql
     assert "LEFT JOIN dim_customers AS customers" in sql
 
@@ -252,16 +254,16 @@ def test_two_roles_of_one_dataset_are_two_entities():
     assert ("payer", "foreign") in [(e["name"], e["type"]) for e in models["orders"]["entities"]]
 
 
-def test_an_expression_that_was_changed_since_is_not_taken_for_its_dbt_definition():
-    made = document(json.loads(EXAMPLE.read_text()))
-    [flights] = [m for model in made["semantic_model"] for m in model["metrics"] if m["name"] == "flights"]
+def test_a_changed_expression_does_not_import_its_old_dbt_definition():
+    changed = document(json.loads(EXAMPLE.read_text()))
+    [flights] = [m for model in changed["semantic_model"] for m in model["metrics"] if m["name"] == "flights"]
     flights["expression"]["dialects"][0]["expression"] = "COUNT(*) * 2"
-    found = read_osi([made], file="x.yaml")
-    assert ("flights", "its expression was changed, and the dbt definition beside it was not") in found.refused
+    imported = read_osi([changed], file="x.yaml")
+    assert ("flights", "its expression was changed, but the dbt definition beside it was not") in imported.refused
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("a: [", "G723 cannot read"),
         ("a: 1", "G723 .* is not a document of the Open Semantic Interchange"),
@@ -272,9 +274,9 @@ def test_an_expression_that_was_changed_since_is_not_taken_for_its_dbt_definitio
         ("semantic_model: [{name: a, datasets: [{name: b, fields: [{name: c}]}]}]", "G724"),
     ],
 )
-def test_a_file_that_is_none_is_refused(text, told, tmp_path):
+def test_a_file_that_is_not_osi_is_refused(text, message, tmp_path):
     (tmp_path / "osi.yaml").write_text(text)
-    with pytest.raises((FormatError, Problems), match=told):
+    with pytest.raises((FormatError, Problems), match=message):
         load_osi(tmp_path / "osi.yaml").refuse()
 
 
@@ -290,10 +292,10 @@ def test_a_broken_file_is_refused_and_never_a_traceback(seeds):
 
 
 def break_somewhere(whole, chance):
-    """Somewhere in it stands something else, or nothing."""
-    made = copy.deepcopy(whole)
+    """A copy with up to three values replaced or removed."""
+    broken = copy.deepcopy(whole)
     for _ in range(chance.randint(1, 3)):
-        place = made
+        place = broken
         while place:
             key = chance.choice(list(place)) if isinstance(place, dict) else chance.randrange(len(place))
             if not isinstance(place[key], dict | list) or not place[key] or chance.random() < 0.15:
@@ -304,4 +306,4 @@ def break_somewhere(whole, chance):
             del place[key]
         elif place:
             place[key] = chance.choice(others)
-    return made
+    return broken

@@ -1,7 +1,7 @@
-"""What other tools make of an export, from its text alone: naive evaluators that turn a question into DuckDB's SQL.
+"""How other tools read an export, from its text alone: naive evaluators that turn a query into DuckDB SQL.
 
-Each reads a document as its tool does: which tables there are, what joins them, what a field and a metric are. Tables
-that neither the field nor the metric reads are not joined, as no tool joins them.
+Each reads a document like its tool: its tables, joins, fields and metrics. Tables that neither the field nor the
+metric reads are not joined, because no tool joins them.
 """
 
 import io
@@ -16,7 +16,7 @@ from sqlglot import exp
 
 @dataclass
 class Model:
-    """One fact table as a tool sees it. `joins` are its other tables: what joins them, and the table they hang on."""
+    """One fact table as a tool reads it. `joins` are its other tables: their join conditions and parent tables."""
 
     facts: str
     tables: dict[str, str]
@@ -26,7 +26,7 @@ class Model:
     source: str | None = None
 
     def sql(self, metric, fields):
-        """The metric by fields, as the tool would ask it."""
+        """The SQL of the metric by fields, as the tool would write it."""
         keys = [self.fields[each] for each in fields]
         wanted = {c.table for text in (*keys, self.metrics[metric]) for c in parsed(text).find_all(exp.Column)}
         needed = set()
@@ -50,18 +50,16 @@ def parsed(text, dialect="duckdb"):
 
 
 def over(text, dialect, replace):
-    """The expression in DuckDB's words, each column as `replace` says."""
+    """The expression in DuckDB's SQL, with each column replaced by `replace`."""
     tree = parsed(text, dialect).transform(lambda node: replace(node) if isinstance(node, exp.Column) else node)
     return tree.sql("duckdb")
 
 
-def told_by_columns(text, dialect, facts):
-    """Whose rows an aggregate counts is told by the columns that it reads."""
+def reads_the_facts(text, dialect, facts):
+    """Each aggregate reads a column of the facts, because the tool counts the rows of the table it reads."""
     for node in parsed(text, dialect).find_all(exp.AggFunc):
         inside = node.parent if isinstance(node.parent, exp.WithinGroup) else node
-        assert facts in {column.table for column in inside.find_all(exp.Column)}, (
-            f"rows of {facts} are not told by {node}"
-        )
+        assert facts in {column.table for column in inside.find_all(exp.Column)}, f"{node} reads no column of {facts}"
 
 
 def osi(documents):
@@ -75,21 +73,21 @@ def osi(documents):
             on = " AND ".join(f'{each["from"]}."{a}" = {each["to"]}."{b}"' for a, b in pairs)
             assert each["to"] not in joins, "two ways to one dataset"
             joins[each["to"]] = (on, each["from"])
-        found = Model(facts, {name: each["source"] for name, each in datasets.items()}, joins)
+        result = Model(facts, {name: each["source"] for name, each in datasets.items()}, joins)
         for name, dataset in datasets.items():
             for each in dataset.get("fields", ()):
-                said = each["expression"]["dialects"][0]
-                assert said["dialect"] == "ANSI_SQL"
-                found.fields[name, each["name"]] = over(
-                    said["expression"], "postgres", lambda c, name=name: exp.column(c.this, table=name)
+                item = each["expression"]["dialects"][0]
+                assert item["dialect"] == "ANSI_SQL"
+                result.fields[name, each["name"]] = over(
+                    item["expression"], "postgres", lambda c, name=name: exp.column(c.this, table=name)
                 )
         for each in model.get("metrics", ()):
             text = each["expression"]["dialects"][0]["expression"]
-            told_by_columns(text, "postgres", facts)
-            found.metrics[each["name"]] = over(
-                text, "postgres", lambda c, found=found: exp.paren(parsed(found.fields[c.table, c.name]))
+            reads_the_facts(text, "postgres", facts)
+            result.metrics[each["name"]] = over(
+                text, "postgres", lambda c, result=result: exp.paren(parsed(result.fields[c.table, c.name]))
             )
-        yield found
+        yield result
 
 
 def cube(document):
@@ -103,16 +101,16 @@ def cube(document):
             [join] = [each for each in cubes[path[-2]]["joins"] if each["name"] == path[-1]]
             assert join["relationship"] == "many_to_one"
             joins[path[-1]] = (_members(join["sql"], path[-2], cubes), path[-2])
-        found = Model(facts, {name: cubes[name]["sql_table"] for name in names}, joins)
+        result = Model(facts, {name: cubes[name]["sql_table"] for name in names}, joins)
         for name in names:
             for each in cubes[name].get("dimensions", ()):
-                found.fields[name.partition("__")[2], each["name"]] = _members(each["sql"], name, cubes)
+                result.fields[name.partition("__")[2], each["name"]] = _members(each["sql"], name, cubes)
         for each in cubes[facts].get("measures", ()):
             assert each["type"] == "number"
             assert each["name"] in view["cubes"][0]["includes"]
-            found.metrics[each["name"]] = _members(each["sql"], facts, cubes)
-        found.fields = {(facts if t == "facts" else t, f): sql for (t, f), sql in found.fields.items()}
-        yield found
+            result.metrics[each["name"]] = _members(each["sql"], facts, cubes)
+        result.fields = {(facts if t == "facts" else t, f): sql for (t, f), sql in result.fields.items()}
+        yield result
 
 
 def _members(text, name, cubes):
@@ -135,13 +133,13 @@ def superset(content):
     for dataset in files.values():
         assert dataset["database_uuid"] == database["uuid"]
         shown = f"({dataset['sql']})" if "sql" in dataset else f"{dataset['schema']}.{dataset['table_name']}"
-        found = Model("shown", {"shown": shown}, {})
-        found.source = dataset["table_name"].removesuffix("_metrics").removesuffix("_wide")
-        found.fields = {
+        result = Model("shown", {"shown": shown}, {})
+        result.source = dataset["table_name"].removesuffix("_metrics").removesuffix("_wide")
+        result.fields = {
             ("", c["column_name"]): f'shown."{c["column_name"]}"' for c in dataset["columns"] if c["groupby"]
         }
-        found.metrics = {each["metric_name"]: each["expression"] for each in dataset["metrics"]}
-        yield found
+        result.metrics = {each["metric_name"]: each["expression"] for each in dataset["metrics"]}
+        yield result
 
 
 def databricks(text):
@@ -157,13 +155,13 @@ def databricks(text):
                 walk(each.get("joins", ()), each["name"])
 
         walk(document.get("joins", ()), "source")
-        found = Model("source", tables, joins)
+        result = Model("source", tables, joins)
         for each in document["dimensions"]:
-            found.fields["", each["name"]] = _of_source(each["expr"])
-        found.metrics = {each["name"]: _of_source(each["expr"]) for each in document["measures"]}
-        names = [*found.metrics, *(name for _, name in found.fields)]
+            result.fields["", each["name"]] = _of_source(each["expr"])
+        result.metrics = {each["name"]: _of_source(each["expr"]) for each in document["measures"]}
+        names = [*result.metrics, *(name for _, name in result.fields)]
         assert len(names) == len(set(names)), "dimensions and measures share their names"
-        yield found
+        yield result
 
 
 def _of_source(text):
@@ -190,7 +188,7 @@ def snowflake(text):
             assert right not in joins, "two ways to one table"
             pairs = zip(ours.split(", "), theirs.split(", "), strict=True)
             joins[right] = (" AND ".join(f"{left}.{a} = {right}.{b}" for a, b in pairs), left)
-        found = Model(facts, tables, joins)
+        result = Model(facts, tables, joins)
         logical = {}
         for line in (*clauses.get("FACTS", ()), *clauses["DIMENSIONS"]):
             name, expression = line.split(" AS ", 1)
@@ -203,16 +201,16 @@ def snowflake(text):
                 assert column.name == member or hidden in (None, f"{table}.{column.name}"), (
                     f"{member} reads a hidden column"
                 )
-            found.fields[table, member] = over(expression, "snowflake", lambda c: c)
+            result.fields[table, member] = over(expression, "snowflake", lambda c: c)
         for line in clauses["METRICS"]:
             name, expression = line.split(" AS ", 1)
-            told_by_columns(expression, "snowflake", facts)
+            reads_the_facts(expression, "snowflake", facts)
             name = tuple(name.replace('"', "").split("."))
             assert name not in logical
-            found.metrics[name[1]] = over(
-                expression, "snowflake", lambda c, found=found: exp.paren(parsed(found.fields[c.table, c.name]))
+            result.metrics[name[1]] = over(
+                expression, "snowflake", lambda c, result=result: exp.paren(parsed(result.fields[c.table, c.name]))
             )
-        yield found
+        yield result
 
 
 def _uncommented(line):
@@ -240,20 +238,20 @@ def lookml(text):
             assert join["fields"] == [f"{joined}.for_groups*"] and not measures & set(
                 view["set", "for_groups"]["fields"]
             )
-        found = Model(name, tables, joins)
+        result = Model(name, tables, joins)
         for alias, view in sees.items():
             for (kind, member), block in ((key, block) for key, block in view.items() if isinstance(key, tuple)):
                 if kind == "dimension":
-                    found.fields[alias, member] = _fields(block["sql"], alias, sees)
+                    result.fields[alias, member] = _fields(block["sql"], alias, sees)
                 elif kind == "dimension_group":
                     assert block["convert_tz"] == "no"
                     finest = {"date": "day"}.get(block["timeframes"][0], block["timeframes"][0])
-                    found.fields[alias, member] = f"DATE_TRUNC('{finest}', {_fields(block['sql'], alias, sees)})"
+                    result.fields[alias, member] = f"DATE_TRUNC('{finest}', {_fields(block['sql'], alias, sees)})"
         for (kind, member), block in ((key, block) for key, block in base.items() if isinstance(key, tuple)):
             if kind == "measure":
                 assert block["type"] == "number"
-                found.metrics[member] = _fields(block["sql"], name, sees)
-        yield found
+                result.metrics[member] = _fields(block["sql"], name, sees)
+        yield result
 
 
 def _fields(text, alias, sees):
@@ -277,28 +275,28 @@ def lkml(text):
 
     def block():
         nonlocal place
-        found = {}
+        content = {}
         while True:
             skip()
             if place >= len(text) or text[place] == "}":
                 place += 1
-                return found
+                return content
             key = re.match(r"(\w+):\s*", text[place:])
             assert key, text[place : place + 60]
             place += len(key[0])
             word = key[1]
             if word.startswith("sql"):
                 end = text.index(";;", place)
-                found[word] = text[place:end].strip()
+                content[word] = text[place:end].strip()
                 place = end + 2
             elif opened := re.match(r"(\w+) \{", text[place:]):
                 place += len(opened[0])
-                assert (word, opened[1]) not in found, f"{word} {opened[1]} is there twice"
-                found[word, opened[1]] = block()
+                assert (word, opened[1]) not in content, f"{word} {opened[1]} is there twice"
+                content[word, opened[1]] = block()
             else:
                 value = re.match(r'"(?:[^"\\]|\\.)*"|\[[^\]]*\]|\S+', text[place:])
                 place += len(value[0])
-                found[word] = (
+                content[word] = (
                     value[0].strip('"') if value[0][0] != "[" else [v for v in value[0][1:-1].split(", ") if v]
                 )
 

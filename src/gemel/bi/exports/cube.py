@@ -1,17 +1,17 @@
-"""Cube: a cube for each table in its role, and a view for each fact table, which is what is asked.
+"""Cube: a cube for each table in its role, and a view to query for each fact table.
 
-Every measure is a `number` with its own aggregates. Cube's own types would count otherwise: a `count` of no rows is 0.
-The cubes are not public, so that a measure is only ever seen beside what its rows lead to, and no row is there twice.
+Every measure is a `number` with its own aggregates. Cube's own types would return other numbers: a `count` of no rows
+is 0. The cubes are not public, so measures are used only with the tables their rows join, and no row is duplicated.
 """
 
 from collections.abc import Sequence
 
 from sqlglot import exp
 
-from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes, sayable
-from gemel.bi.exports.members import Columns, Member, kinds, members, one_line, present
+from gemel.bi.exports.exported import Exported, Source, expressible, fit_stars, heading, notes
+from gemel.bi.exports.members import Columns, Member, kinds, members, one_line, without_empty
 from gemel.bi.exports.stars import Star, Table, near
-from gemel.bi.exports.texts import Naming, spoken
+from gemel.bi.exports.texts import Naming, write_expression
 from gemel.bi.yaml_text import commented, dump
 from gemel.compiler.sql.dialects import named
 
@@ -19,7 +19,7 @@ TOOL = "Cube"
 
 
 def export(source: Source, metrics: Sequence[str]) -> Exported:
-    stars, refused = fitted(source, metrics, near, sayable(source, source.dialect, without="{ }"))
+    stars, refused = fit_stars(source, metrics, near, expressible(source, source.dialect, without="{ }"))
     cubes: list[object] = []
     views: list[object] = []
     for star in stars:
@@ -32,16 +32,21 @@ def export(source: Source, metrics: Sequence[str]) -> Exported:
 
 
 def _cube(source: Source, star: Star, table: Table, columns: Columns, measures: Sequence[object]) -> dict[str, object]:
-    known = kinds(source, star)
+    kind_of = kinds(source, star)
     own = [each for each in members(star) if each.field.table == table.name]
-    dimensions = [_dimension(source, star, each, known[table.name, each.field.name]) for each in own]
+    dimensions = [_dimension(source, star, each, kind_of[table.name, each.field.name]) for each in own]
     dimensions += [
-        {"name": name, "sql": spoken(column, source.dialect, _own(source.dialect)), "type": "string", "public": False}
+        {
+            "name": name,
+            "sql": write_expression(column, source.dialect, _own(source.dialect)),
+            "type": "string",
+            "public": False,
+        }
         for name, column in columns.added(table.model.name).items()
         if table is not star.facts
     ]
     joins = [_join(source, star, each) for each in star.tables if each.parent == table.name]
-    return present(
+    return without_empty(
         {
             "name": _name(star, table.name),
             "sql_table": named()(table.relation).sql(source.dialect),
@@ -57,12 +62,12 @@ def _cube(source: Source, star: Star, table: Table, columns: Columns, measures: 
 def _dimension(source: Source, star: Star, member: Member, kind: str) -> dict[str, object]:
     field = member.field
     key = isinstance(field.raw, exp.Column) and (field.raw.name,) == star.table(field.table).key
-    return present(
+    return without_empty(
         {
-            "name": _called(star, member),
+            "name": _name_in_cube(star, member),
             "title": _text(field.element.label),
             "description": _text(field.element.description),
-            "sql": spoken(field.value, source.dialect, _own(source.dialect)),
+            "sql": write_expression(field.value, source.dialect, _own(source.dialect)),
             "type": kind,
             "primary_key": key or None,
         }
@@ -70,19 +75,19 @@ def _dimension(source: Source, star: Star, member: Member, kind: str) -> dict[st
 
 
 def _measure(source: Source, star: Star, columns: Columns, number: int) -> dict[str, object]:
-    said = star.metrics[number]
+    item = star.metrics[number]
 
     def naming(column: exp.Column) -> str:
         if column.table == star.facts.name:
             return _own(source.dialect)(column)
         return f"{{{_name(star, column.table)}.{columns.field(star, column)}}}"
 
-    return present(
+    return without_empty(
         {
-            "name": said.metric.name,
-            "title": _text(said.metric.label),
-            "description": _text(said.metric.description),
-            "sql": spoken(said.expression, source.dialect, naming),
+            "name": item.metric.name,
+            "title": _text(item.metric.label),
+            "description": _text(item.metric.description),
+            "sql": write_expression(item.expression, source.dialect, naming),
             "type": "number",
         }
     )
@@ -99,12 +104,12 @@ def _join(source: Source, star: Star, table: Table) -> dict[str, object]:
     return {
         "name": _name(star, table.name),
         "relationship": "many_to_one",
-        "sql": spoken(table.on, source.dialect, naming),
+        "sql": write_expression(table.on, source.dialect, naming),
     }
 
 
-def _called(star: Star, member: Member) -> str:
-    """In its cube: among the measures of the facts' cube, by the name that no measure has."""
+def _name_in_cube(star: Star, member: Member) -> str:
+    """The name of a field in its cube; in the cube of the facts, one that no measure has."""
     return member.name if member.field.table == star.facts.name else member.field.name
 
 
@@ -113,18 +118,22 @@ def _view(star: Star) -> dict[str, object]:
     for table in star.tables:
         own = [each for each in members(star) if each.field.table == table.name]
         includes: list[object] = [
-            each.name if each.name == _called(star, each) else {"name": _called(star, each), "alias": each.name}
+            each.name
+            if each.name == _name_in_cube(star, each)
+            else {"name": _name_in_cube(star, each), "alias": each.name}
             for each in own
         ]
         if table is star.facts:
-            includes += [said.metric.name for said in star.metrics]
+            includes += [each.metric.name for each in star.metrics]
         path = ".".join(_name(star, each) for each in star.path(table.name))
         cubes.append({"join_path": path, "includes": includes})
-    return present({"name": star.facts.model.name, "description": _text(star.facts.model.description), "cubes": cubes})
+    return without_empty(
+        {"name": star.facts.model.name, "description": _text(star.facts.model.description), "cubes": cubes}
+    )
 
 
 def _name(star: Star, table: str) -> str:
-    """Cubes and views share their names, so that the view has the model's."""
+    """The name of a cube. Cubes and views share a namespace, and the view has the name of the model."""
     return f"{star.facts.model.name}__{'facts' if table == star.facts.name else table}"
 
 
@@ -133,6 +142,6 @@ def _own(dialect: str) -> Naming:
 
 
 def _text(text: str | None) -> str | None:
-    """Cube renders its YAML: what would be a template becomes none."""
+    """A description without braces, because Cube renders its YAML as a template."""
     line = one_line(text)
     return line and line.replace("{", "(").replace("}", ")")

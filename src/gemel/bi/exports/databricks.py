@@ -1,18 +1,18 @@
 """Databricks: a metric view for each fact table, as SQL that creates it.
 
-A metric view joins from many to one as a query does, so that a filter may look at what the facts lead to. It has
-window measures too, which are experimental and see other rows than dbt's windows do: they are not written. sqlglot has
-no tree for the statement; what is SQL inside of it is built of trees.
+A metric view has many-to-one joins like a query, so filters can read joined tables. Its window measures are
+experimental and cover other rows than dbt's windows, so they are not used. sqlglot has no tree for the statement; the
+SQL inside it is built from trees.
 """
 
 from collections.abc import Sequence
 
 from sqlglot import exp
 
-from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes, sayable
-from gemel.bi.exports.members import members, one_line, present
+from gemel.bi.exports.exported import Exported, Source, expressible, fit_stars, heading, notes
+from gemel.bi.exports.members import members, one_line, without_empty
 from gemel.bi.exports.stars import Star, Table, near
-from gemel.bi.exports.texts import Naming, spoken
+from gemel.bi.exports.texts import Naming, write_expression
 from gemel.bi.yaml_text import commented, dump
 from gemel.compiler.question.expressions import identifier
 from gemel.compiler.sql.dialects import named
@@ -22,7 +22,7 @@ DIALECT = "databricks"
 
 
 def export(source: Source, metrics: Sequence[str]) -> Exported:
-    stars, refused = fitted(source, metrics, near, sayable(source, DIALECT, without="$$"))
+    stars, refused = fit_stars(source, metrics, near, expressible(source, DIALECT, without="$$"))
     text = commented(heading("databricks", TOOL, refused, stars), "--")
     text += "\n".join(_statement(star) for star in stars)
     return Exported(TOOL, text, sum(len(star.metrics) for star in stars), tuple(refused), tuple(notes(stars)))
@@ -36,17 +36,17 @@ def _statement(star: Star) -> str:
 
 
 def _content(star: Star) -> dict[str, object]:
-    return present(
+    return without_empty(
         {
             "version": "1.1",
             "comment": _text(star.facts.model.description),
             "source": named()(star.facts.relation).sql(DIALECT),
             "joins": _joins(star, star.facts),
             "dimensions": [
-                present(
+                without_empty(
                     {
                         "name": each.name,
-                        "expr": spoken(each.field.value, DIALECT, _naming(star)),
+                        "expr": write_expression(each.field.value, DIALECT, _naming(star)),
                         "display_name": _text(each.field.element.label),
                         "comment": _text(each.field.element.description),
                     }
@@ -54,38 +54,38 @@ def _content(star: Star) -> dict[str, object]:
                 for each in members(star)
             ],
             "measures": [
-                present(
+                without_empty(
                     {
-                        "name": said.metric.name,
-                        "expr": spoken(said.expression, DIALECT, _naming(star)),
-                        "display_name": _text(said.metric.label),
-                        "comment": _text(said.metric.description),
+                        "name": each.metric.name,
+                        "expr": write_expression(each.expression, DIALECT, _naming(star)),
+                        "display_name": _text(each.metric.label),
+                        "comment": _text(each.metric.description),
                     }
                 )
-                for said in star.metrics
+                for each in star.metrics
             ],
         }
     )
 
 
 def _joins(star: Star, parent: Table) -> list[dict[str, object]]:
-    found = []
+    joins = []
     for table in star.tables:
         if table.parent == parent.name:
             assert table.on is not None
             join = {
                 "name": table.name,
                 "source": named()(table.relation).sql(DIALECT),
-                "on": spoken(table.on, DIALECT, _naming(star, table)),
+                "on": write_expression(table.on, DIALECT, _naming(star, table)),
                 "joins": _joins(star, table),
             }
-            found.append(present(join))
-    return found
+            joins.append(without_empty(join))
+    return joins
 
 
 def _naming(star: Star, joined: Table | None = None) -> Naming:
-    """A column by the joins that lead to its table: `source.distance`, `plane.maker.country`. In the condition of a
-    join the table that it brings goes by its own name."""
+    """A column with the joins to its table: `source.distance`, `plane.maker.country`. In the condition of a join, the
+    joined table has its plain name."""
 
     def name(column: exp.Column) -> str:
         path = star.path(column.table)[1:]

@@ -15,19 +15,20 @@ from gemel.session import Session
 
 
 def export(session: Session, format: str, metrics: Sequence[str], *, uri: str | None = None) -> Exported:
-    """Raises Problems (G720) where the format would give another number for some metric, with the reason for each, and
-    what `export_what_can_be` raises."""
-    found = export_what_can_be(session, format, metrics, uri=uri)
-    if found.refused:
+    """The definitions in a format. Raises Problems (G720) for metrics that would have another number there, and the
+    errors of `export_what_can_be`."""
+    exported = export_what_can_be(session, format, metrics, uri=uri)
+    if exported.refused:
         with session.placing():
-            raise Problems(refusals(found))
-    return found
+            raise Problems(refusals(exported))
+    return exported
 
 
 def export_what_can_be(session: Session, format: str, metrics: Sequence[str], *, uri: str | None = None) -> Exported:
-    """As `export`, without the metrics that the format cannot say: `refused` has those and why.
+    """As `export`, without the metrics that the format cannot express: `refused` has those, with the reasons.
 
-    `uri` is where Superset finds the warehouse, by default as the profile says. Raises FormatError (G721, G722, G726).
+    `uri` is the address of the warehouse for Superset, by default from the profile. Raises FormatError (G721, G722,
+    G726).
     """
     with session.placing():
         source = Source(
@@ -43,19 +44,19 @@ def export_what_can_be(session: Session, format: str, metrics: Sequence[str], *,
 
 
 def _wide_views(session: Session) -> dict[str, View]:
-    """Those that are asked for and that dbt knows of, by semantic model."""
+    """The declared wide views that are in dbt's manifest, by semantic model."""
     named = [(view, session.dbt.relation_name(view.export.name)) for view in read_declared(session.dbt).views]
     return {view.model: View(parse_relation(name), view.hops) for view, name in named if name}
 
 
 def _definitions(session: Session) -> Definitions:
-    """As they stand in YAML."""
+    """The definitions in dbt's YAML."""
     assert session.file is not None
     return read_definitions(session.file, session.dbt)
 
 
 def _types(session: Session, select: Compiled) -> dict[str, str]:
-    """The columns that a SELECT has, each with its type in DuckDB's words; none without a warehouse to ask."""
+    """The columns of a SELECT with their DuckDB types; empty without a warehouse."""
     try:
         return dict(session.runner.describe(select))
     except GemelError:
@@ -63,10 +64,10 @@ def _types(session: Session, select: Compiled) -> dict[str, str]:
 
 
 def _uri(session: Session) -> str:
-    """The warehouse as SQLAlchemy says it, without a password."""
+    """The SQLAlchemy URI of the warehouse, without a password."""
     if isinstance(session.database, str | Path):
         return uri_of(Path(session.database).resolve())
     target, uri = session.profile_target(), session.engine.uri
     if target is not None and session.dir is not None and uri is not None:
         return uri(target, session.dir)
-    raise FormatError("G726", "the profile does not tell where Superset finds the warehouse", hint="say it with --uri")
+    raise FormatError("G726", "the profile has no address of the warehouse for Superset", hint="pass it with --uri")

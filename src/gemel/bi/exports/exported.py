@@ -1,4 +1,4 @@
-"""What an export is made of and what it comes to; the lines above it that say what is not in it."""
+"""The input and the result of an export, and the lines at its top that list what is not in it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from gemel.bi.exports.stars import Refusal, Star, make_stars, restrict
-from gemel.bi.exports.texts import spoken
+from gemel.bi.exports.texts import write_expression
 from gemel.compiler.compiled import Compiled
 from gemel.compiler.names.graph import Graph
 from gemel.dbt.semantic.definitions import Definitions
@@ -16,7 +16,7 @@ from gemel.spec.manifest import Relation
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A semantic model's wide view, where dbt builds it, and how many joins it goes at most (None: all)."""
+    """The wide view of a semantic model as dbt builds it, and its maximum number of joins (None: all)."""
 
     relation: Relation
     hops: int | None
@@ -24,9 +24,9 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The definitions, and what a format may need besides: the project's name, the warehouse's dialect, dbt's own
-    words, the types of the columns of a SELECT (none where no warehouse can be asked), the warehouse's URI,
-    and the wide views that dbt builds, by semantic model.
+    """The definitions, and what a format may also need: the name of the project, the dialect of the warehouse, the
+    definitions in dbt's YAML, the types of the columns of a SELECT (empty without a warehouse), the URI of the
+    warehouse, and the wide views that dbt builds, by semantic model.
     """
 
     graph: Graph
@@ -40,8 +40,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """`content` is a text, or a ZIP file's bytes. `refused` are the metrics that are not in it; `count` those that are.
-    `notes` tell of what else is not."""
+    """`content` is a text, or the bytes of a ZIP file, with `count` metrics. `refused` are the metrics that are not in
+    it, `notes` name the tables that are not."""
 
     tool: str
     content: str | bytes
@@ -53,69 +53,64 @@ class Exported:
 Fit = Callable[[Star], tuple[Star, tuple[Refusal, ...]]]
 
 
-def fitted(source: Source, metrics: Sequence[str], *fits: Fit) -> tuple[list[Star], list[Refusal]]:
-    """The stars with what a format can say of them, and the metrics that it cannot say."""
+def fit_stars(source: Source, metrics: Sequence[str], *fits: Fit) -> tuple[list[Star], list[Refusal]]:
+    """The stars with everything that a format can express, and the metrics that it cannot."""
     stars, refused = make_stars(source.graph, metrics)
-    left, reasons = list(stars), list(refused)
+    fitted, reasons = list(stars), list(refused)
     for fit in fits:
-        pairs = [fit(star) for star in left]
-        left = [star for star, _ in pairs]
-        reasons += [each for _, cannot in pairs for each in cannot]
-    return [star for star in left if star.metrics], reasons
+        pairs = [fit(star) for star in fitted]
+        fitted = [star for star, _ in pairs]
+        reasons += [each for _, refusals in pairs for each in refusals]
+    return [star for star in fitted if star.metrics], reasons
 
 
-def sayable(source: Source, dialect: str, *, without: str = "") -> Fit:
-    """Only metrics that an engine can say, in texts that have nothing in them which the format reads otherwise.
+def expressible(source: Source, dialect: str, *, without: str = "") -> Fit:
+    """Keeps metrics that the engine supports and whose SQL has none of the marks `without`, which a format interprets.
 
-    What is approximate is another number in another engine than the project's.
+    An approximate percentile is a different number in another engine than that of the project.
     """
 
     def fit(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
         refused = []
-        for said in star.metrics:
-            if dialect != source.dialect and said.expression.find(exp.ApproxQuantile):
-                refused.append(Refusal(said.metric.name, "its percentile is approximate, and each engine has its own"))
+        for each in star.metrics:
+            if dialect != source.dialect and each.expression.find(exp.ApproxQuantile):
+                refused.append(Refusal(each.metric.name, "its percentile is approximate, and engines differ in it"))
                 continue
             try:
-                text = spoken(said.expression, dialect, lambda column: "x")
+                text = write_expression(each.expression, dialect, lambda column: "x")
             except QueryError as error:
-                refused.append(Refusal(said.metric.name, error.message))
+                refused.append(Refusal(each.metric.name, error.message))
                 continue
-            found = next((mark for mark in without.split() if mark in text), None)
-            if found:
-                refused.append(
-                    Refusal(said.metric.name, f"its expression has {found!r} in it, which means something else there")
-                )
+            mark = next((mark for mark in without.split() if mark in text), None)
+            if mark:
+                reason = f"its expression contains {mark!r}, which has another meaning in this format"
+                refused.append(Refusal(each.metric.name, reason))
         return restrict(star, refused), tuple(refused)
 
     return fit
 
 
 def heading(name: str, tool: str, refused: Sequence[Refusal], stars: Sequence[Star]) -> list[str]:
-    """The lines above a document."""
+    """The lines at the top of a document."""
     lines = [f"Generated by `gemel export {name}` from dbt's definitions: change those and run it again."]
     if refused:
-        lines += [f"Not here, as {tool} would give another number:"]
+        lines += [f"Not included, because {tool} would give another number:"]
         lines += [f"  {each}" for each in refused]
     lines += notes(stars)
     return lines
 
 
 def notes(stars: Sequence[Star]) -> list[str]:
-    return [
-        f"{star.facts.name}: without {', '.join(star.lost)}, which cannot be joined there"
-        for star in stars
-        if star.lost
-    ]
+    return [f"{star.facts.name}: without {', '.join(star.lost)}, which cannot be joined" for star in stars if star.lost]
 
 
 def refusals(exported: Exported) -> list[FormatError]:
-    """The metrics that are not in it, as errors that know their place."""
+    """The refused metrics as errors about them."""
     return [
         FormatError(
             "G720",
             f"metric {each.metric!r} cannot be exported to {exported.tool}: {each.reason}",
-            hint="--skip exports the others" if number == len(exported.refused) else None,
+            hint="--skip exports the other metrics" if number == len(exported.refused) else None,
             about=About("metric", each.metric),
         )
         for number, each in enumerate(exported.refused, 1)

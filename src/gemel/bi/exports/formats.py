@@ -1,4 +1,4 @@
-"""Every format by name, with the module of this package that makes it: the one place that knows which there are."""
+"""Every format by name, with the module of this package that writes it: the only list of formats."""
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -18,11 +18,11 @@ FORMATS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "snowflake": ("snowflake", {}),
     "databricks": ("databricks", {}),
 }
-"""The module, imported when its format is asked for, and what its `export` takes besides the definitions."""
+"""The module, imported only for its format, and the further arguments of its `export`."""
 
 
 def export(format: str, source: "Source", metrics: Sequence[str]) -> "Exported":
-    """The metrics, or all there are, in a format. Raises FormatError (G721, G722) and UnknownNameError (G201)."""
+    """The metrics, by default all, in a format. Raises FormatError (G721, G722) and UnknownNameError (G201)."""
     if format not in FORMATS:
         hint = did_you_mean(format, FORMATS) or f"the formats are {', '.join(FORMATS)}"
         raise FormatError("G721", f"there is no format {format[:40]!r}", hint=hint)

@@ -1,17 +1,17 @@
 """LookML: a view for each semantic model, and an explore for each fact table.
 
-Every measure is a `number` with its own aggregates. Looker's own types would count otherwise: its sum of nothing is 0.
-A joined view brings its dimensions only, so that a measure is never asked where its rows are there twice.
+Every measure is a `number` with its own aggregates. Looker's own types would return other numbers: its sum of no rows
+is 0. A joined view contributes only dimensions, so no measure is computed over duplicated rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlglot import exp
 
-from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes, sayable
+from gemel.bi.exports.exported import Exported, Source, expressible, fit_stars, heading, notes
 from gemel.bi.exports.members import Columns, kinds, one_line
-from gemel.bi.exports.stars import Field, Said, Star, Table
-from gemel.bi.exports.texts import Naming, qualified, spoken
+from gemel.bi.exports.stars import Field, Star, StarMetric, Table
+from gemel.bi.exports.texts import Naming, qualified, write_expression
 from gemel.bi.yaml_text import commented
 from gemel.compiler.question.expressions import free
 from gemel.compiler.sql.dialects import named
@@ -19,20 +19,20 @@ from gemel.spec.time import GRAINS
 
 TOOL = "LookML"
 DIMENSIONS = "for_groups"
-"""The set of a view's dimensions."""
+"""The name of the set with the dimensions of a view."""
 _TIMEFRAMES = {
     **{"millisecond": "millisecond", "second": "second", "minute": "minute", "hour": "hour", "day": "date"},
     **{"week": "week", "month": "month", "quarter": "quarter", "year": "year"},
 }
 _KINDS = {"string": "string", "number": "number", "boolean": "string", "time": "date_time"}
-"""A flag is a text, as Looker's `yesno` takes a missing value for a No."""
+"""A boolean is a string, because Looker's `yesno` treats NULL as No."""
 
 Item = tuple[str, object]
-"""A key of LookML and its value: a word, a text, SQL, a list or a block."""
+"""A LookML key and its value: a word, a text, SQL, a list or a block."""
 
 
 def export(source: Source, metrics: Sequence[str]) -> Exported:
-    stars, refused = fitted(source, metrics, sayable(source, source.dialect, without="${ {{ {% ;;"))
+    stars, refused = fit_stars(source, metrics, expressible(source, source.dialect, without="${ {{ {% ;;"))
     columns = Columns(stars)
     measures = {star.facts.model.name: _measures(source, star, columns) for star in stars}
     blocks = [f'connection: "{source.project}"\nweek_start_day: monday\n']
@@ -44,10 +44,10 @@ def export(source: Source, metrics: Sequence[str]) -> Exported:
 
 
 def _explore(source: Source, star: Star) -> list[Item]:
-    found: list[Item] = []
+    items: list[Item] = []
     if star.facts.name != star.facts.model.name:
-        found.append(("from", star.facts.model.name))
-    found.append(("description", one_line(star.facts.model.description)))
+        items.append(("from", star.facts.model.name))
+    items.append(("description", one_line(star.facts.model.description)))
     for table in star.tables[1:]:
         assert table.on is not None
         above = [each for each in star.path(table.name)[1:-1]]
@@ -56,52 +56,55 @@ def _explore(source: Source, star: Star) -> list[Item]:
             ("type", "left_outer"),
             ("relationship", "many_to_one"),
             ("required_joins", above),
-            ("sql_on", _Sql(spoken(table.on, source.dialect, qualified(source.dialect)))),
+            ("sql_on", _Sql(write_expression(table.on, source.dialect, qualified(source.dialect)))),
             ("fields", [f"{table.name}.{DIMENSIONS}*"]),
         ]
-        found.append((f"join: {table.name}", join))
-    return found
+        items.append((f"join: {table.name}", join))
+    return items
 
 
 def _by_model(stars: Sequence[Star]) -> Mapping[str, list[tuple[Star, Table]]]:
-    found: dict[str, list[tuple[Star, Table]]] = {}
+    tables: dict[str, list[tuple[Star, Table]]] = {}
     for star in stars:
         for table in star.tables:
-            found.setdefault(table.model.name, []).append((star, table))
-    return found
+            tables.setdefault(table.model.name, []).append((star, table))
+    return tables
 
 
 def _view(
     source: Source, tables: Sequence[tuple[Star, Table]], columns: Columns, measures: list[tuple[str, list[Item]]]
 ) -> list[Item]:
     _, table = tables[0]
-    found: list[Item] = [("sql_table_name", _Sql(named()(table.relation).sql(source.dialect)))]
-    taken = {name for name, _ in measures}
+    items: list[Item] = [("sql_table_name", _Sql(named()(table.relation).sql(source.dialect)))]
+    reserved = {name for name, _ in measures}
     names = []
-    for name, block in _dimensions(source, tables, taken):
-        found.append((name, block))
+    for name, block in _dimensions(source, tables, reserved):
+        items.append((name, block))
         names.append(name)
     for name, column in columns.added(table.model.name).items():
-        hidden: list[Item] = [("hidden", True), ("sql", _Sql(spoken(column, source.dialect, _own(source.dialect))))]
-        found.append((f"dimension: {name}", hidden))
+        hidden: list[Item] = [
+            ("hidden", True),
+            ("sql", _Sql(write_expression(column, source.dialect, _own(source.dialect)))),
+        ]
+        items.append((f"dimension: {name}", hidden))
         names.append(f"dimension: {name}")
-    found.append((f"set: {DIMENSIONS}", [("fields", list(_set(names, found)))]))
-    found += [(f"measure: {name}", block) for name, block in measures]
-    return found
+    items.append((f"set: {DIMENSIONS}", [("fields", list(_set(names, items)))]))
+    items += [(f"measure: {name}", block) for name, block in measures]
+    return items
 
 
 def _dimensions(
-    source: Source, tables: Sequence[tuple[Star, Table]], taken: set[str]
+    source: Source, tables: Sequence[tuple[Star, Table]], reserved: set[str]
 ) -> Iterable[tuple[str, list[Item]]]:
-    """Those of a semantic model in any role."""
-    seen: set[str] = set()
+    """The dimensions of a semantic model in all its roles."""
+    written: set[str] = set()
     for star, table in tables:
-        known = kinds(source, star)
+        kind_of = kinds(source, star)
         for field in star.fields_of(table.name):
-            if field.name in seen:
+            if field.name in written:
                 continue
-            seen.add(field.name)
-            name = field.name if field.name not in taken else free(f"{table.model.name}__{field.name}", taken)
+            written.add(field.name)
+            name = field.name if field.name not in reserved else free(f"{table.model.name}__{field.name}", reserved)
             about: list[Item] = [
                 ("label", one_line(field.element.label)),
                 ("description", one_line(field.element.description)),
@@ -114,27 +117,27 @@ def _dimensions(
                 f"dimension: {name}",
                 [
                     ("primary_key", True if key and field.element.__class__.__name__ == "Entity" else None),
-                    ("type", _KINDS[known[table.name, field.name]]),
-                    ("sql", _Sql(spoken(field.value, source.dialect, _own(source.dialect)))),
+                    ("type", _KINDS[kind_of[table.name, field.name]]),
+                    ("sql", _Sql(write_expression(field.value, source.dialect, _own(source.dialect)))),
                     *about,
                 ],
             )
 
 
 def _time(source: Source, field: Field) -> list[Item]:
-    """No finer than the dimension's grain, and without a change of zone, which a query does not make either."""
+    """A time in no finer timeframes than the grain of the dimension; zones are not converted, as in queries."""
     assert field.grain is not None
     coarser = [_TIMEFRAMES[grain] for grain in GRAINS[GRAINS.index(field.grain) :] if grain in _TIMEFRAMES]
     return [
         ("type", "time"),
         ("timeframes", coarser),
         ("convert_tz", False),
-        ("sql", _Sql(spoken(field.raw, source.dialect, _own(source.dialect)))),
+        ("sql", _Sql(write_expression(field.raw, source.dialect, _own(source.dialect)))),
     ]
 
 
-def _set(names: Sequence[str], found: Sequence[Item]) -> Iterable[str]:
-    blocks = {key: value for key, value in found}
+def _set(names: Sequence[str], items: Sequence[Item]) -> Iterable[str]:
+    blocks = {key: value for key, value in items}
     for each in names:
         word, name = each.split(": ")
         if word == "dimension":
@@ -146,10 +149,10 @@ def _set(names: Sequence[str], found: Sequence[Item]) -> Iterable[str]:
 
 
 def _measures(source: Source, star: Star, columns: Columns) -> list[tuple[str, list[Item]]]:
-    return [(said.metric.name, _measure(source, star, said, columns)) for said in star.metrics]
+    return [(each.metric.name, _measure(source, star, each, columns)) for each in star.metrics]
 
 
-def _measure(source: Source, star: Star, said: Said, columns: Columns) -> list[Item]:
+def _measure(source: Source, star: Star, item: StarMetric, columns: Columns) -> list[Item]:
     def naming(column: exp.Column) -> str:
         if column.table == star.facts.name:
             return _own(source.dialect)(column)
@@ -157,9 +160,9 @@ def _measure(source: Source, star: Star, said: Said, columns: Columns) -> list[I
 
     return [
         ("type", "number"),
-        ("sql", _Sql(spoken(said.expression, source.dialect, naming))),
-        ("label", one_line(said.metric.label)),
-        ("description", one_line(said.metric.description)),
+        ("sql", _Sql(write_expression(item.expression, source.dialect, naming))),
+        ("label", one_line(item.metric.label)),
+        ("description", one_line(item.metric.description)),
     ]
 
 
@@ -168,7 +171,7 @@ def _own(dialect: str) -> Naming:
 
 
 class _Sql(str):
-    """SQL, which LookML ends by two semicolons."""
+    """SQL, which LookML terminates with two semicolons."""
 
     __slots__ = ()
 

@@ -1,7 +1,7 @@
 """Open Semantic Interchange (Apache Ossie): one semantic model for each fact table.
 
-Its metrics are expressions over fields of datasets, and it says nothing of windows, offsets or fills. The exact dbt
-definition of everything, of what cannot be said too, is in `custom_extensions`, so that a way back loses nothing.
+Its metrics are expressions over fields of datasets, without windows, offsets or fills. `custom_extensions` hold the
+exact dbt definitions, also of what OSI cannot express, so an import loses nothing.
 """
 
 import json
@@ -10,10 +10,10 @@ from typing import Literal
 
 from sqlglot import exp
 
-from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes
+from gemel.bi.exports.exported import Exported, Source, fit_stars, heading, notes
 from gemel.bi.exports.members import Columns
-from gemel.bi.exports.stars import Field, Refusal, Said, Star, Table, anchor, prune, restrict, unshadow
-from gemel.bi.exports.texts import ANSI, OSI_WORDS, STANDARD, Naming, bare, spoken
+from gemel.bi.exports.stars import Field, Refusal, Star, StarMetric, Table, anchor, prune, restrict, unshadow
+from gemel.bi.exports.texts import ANSI, OSI_WORDS, STANDARD, Naming, bare, write_expression
 from gemel.bi.yaml_text import commented, dump
 from gemel.compiler.sql.dialects import named
 from gemel.dbt.semantic.definitions import Definitions
@@ -25,21 +25,21 @@ Version = Literal["0.1.1", "0.2.0.dev0"]
 TOOL = "OSI"
 VENDOR = "DBT"
 _UNKNOWN: Mapping[Version, frozenset[str]] = {"0.1.1": frozenset({"BIGQUERY"}), "0.2.0.dev0": frozenset()}
-"""Words for SQL that a version does not have."""
+"""SQL dialects that a version does not have."""
 
 
 def export(source: Source, metrics: Sequence[str], *, version: Version, name: str) -> Exported:
-    stars, refused = fitted(source, metrics, fit, unshadow, anchor)
+    stars, refused = fit_stars(source, metrics, fit, unshadow, anchor)
     definitions = source.definitions()
-    document, cannot = write(stars, refused, version=version, dialect=source.dialect, definitions=definitions)
-    refused += cannot
+    document, more = write(stars, refused, version=version, dialect=source.dialect, definitions=definitions)
+    refused += more
     text = commented(heading(name, TOOL, refused, stars)) + _text(document)
     count = sum(len(model.get("metrics", ())) for model in document["semantic_model"])
     return Exported(TOOL, text, count, tuple(refused), tuple(notes(stars)))
 
 
 def _text(document: Json) -> str:
-    """A list of semantic models in 0.1.1; in 0.2 a document is one semantic model, and a file a stream of documents."""
+    """In 0.1.1 a document lists semantic models; in 0.2 it is one semantic model, and a file a stream of documents."""
     if document["version"] == "0.1.1":
         return dump(document)
     documents = [{"version": document["version"], **model} for model in document["semantic_model"]]
@@ -47,22 +47,22 @@ def _text(document: Json) -> str:
 
 
 def fit(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
-    """A relationship is equal columns, no more: a table joined by anything else is left out."""
+    """Omits tables whose join is more than equal columns, because an OSI relationship cannot express it."""
     return prune(star, [each.name for each in star.tables if each.parent and each.equal is None])
 
 
 def write(
     stars: Sequence[Star], refused: Sequence[Refusal], *, version: Version, dialect: str, definitions: Definitions
 ) -> tuple[Json, tuple[Refusal, ...]]:
-    """The document, and the metrics that no dialect it knows can say."""
+    """The document, and the metrics that none of its dialects supports."""
     named = {engine: word for word, engine in OSI_WORDS.items() if engine != STANDARD and word not in _UNKNOWN[version]}
     words = {ANSI: "ANSI_SQL"} | {engine: word for engine, word in named.items() if engine == dialect}
     carried: set[str] = set()
     models: list[Json] = []
     more: list[Refusal] = []
     for star in stars:
-        model, cannot = _model(star, words, definitions, carried)
-        more += cannot
+        model, refused_here = _model(star, words, definitions, carried)
+        more += refused_here
         models.append(model)
     if models:
         reasons = {each.metric: each.reason for each in (*refused, *more)}
@@ -74,17 +74,17 @@ def _model(
     star: Star, words: Mapping[str, str], definitions: Definitions, carried: set[str]
 ) -> tuple[Json, tuple[Refusal, ...]]:
     columns = Columns([star])
-    metrics, cannot = [], []
-    for said in star.metrics:
+    metrics, refused = [], []
+    for item in star.metrics:
         try:
-            metrics.append(_metric(star, said, columns, words, definitions))
+            metrics.append(_metric(star, item, columns, words, definitions))
         except QueryError as error:
-            cannot.append(Refusal(said.metric.name, error.message))
-    star = restrict(star, cannot)
+            refused.append(Refusal(item.metric.name, error.message))
+    star = restrict(star, refused)
     carried |= {f"metric {each['name']}" for each in metrics}
     facts = star.facts.model
     datasets = [_dataset(star, each, columns, words, definitions, carried) for each in star.tables]
-    return _present(
+    return _without_empty(
         {
             "name": facts.name,
             "description": facts.description and facts.description.strip(),
@@ -92,18 +92,18 @@ def _model(
             "relationships": [_relationship(each) for each in star.tables if each.parent],
             "metrics": metrics,
         }
-    ), tuple(cannot)
+    ), tuple(refused)
 
 
-def _metric(star: Star, said: Said, columns: Columns, words: Mapping[str, str], definitions: Definitions) -> Json:
-    metric = said.metric
+def _metric(star: Star, item: StarMetric, columns: Columns, words: Mapping[str, str], definitions: Definitions) -> Json:
+    metric = item.metric
 
     def naming(dialect: str) -> Naming:
         return lambda column: f"{column.table}.{columns.field(star, column)}"
 
-    expression = _expression(said.expression, words, naming)
+    expression = _expression(item.expression, words, naming)
     extension = {"metric": definitions.metrics.get(metric.name), "expression": expression["dialects"][0]["expression"]}
-    return _present(
+    return _without_empty(
         {
             "name": metric.name,
             "description": metric.description and metric.description.strip(),
@@ -124,7 +124,7 @@ def _dataset(
         if table is star.facts or isinstance(column, exp.Column)
     ]
     carried.add(f"semantic_model {model.name}")
-    return _present(
+    return _without_empty(
         {
             "name": table.name,
             "source": named()(table.relation).sql(STANDARD),
@@ -138,7 +138,7 @@ def _dataset(
 
 def _field(field: Field, words: Mapping[str, str]) -> Json:
     element = field.element
-    return _present(
+    return _without_empty(
         {
             "name": field.name,
             "expression": _expression(field.value, words, bare),
@@ -161,26 +161,26 @@ def _relationship(table: Table) -> Json:
 
 
 def _expression(tree: exp.Expr, words: Mapping[str, str], naming: Callable[[str], Naming]) -> Json:
-    """In every dialect that can say it; raises QueryError where none can."""
-    said, problem = [], None
+    """The expression in every dialect that supports it. Raises QueryError if none does."""
+    dialects, problem = [], None
     for dialect, word in words.items():
         try:
-            said.append({"dialect": word, "expression": spoken(tree, dialect, naming(dialect))})
+            dialects.append({"dialect": word, "expression": write_expression(tree, dialect, naming(dialect))})
         except QueryError as error:
             problem = error
-    if not said:
+    if not dialects:
         assert problem is not None
         raise problem
-    return {"dialects": said}
+    return {"dialects": dialects}
 
 
 def _rest(definitions: Definitions, carried: set[str], reasons: Mapping[str, str]) -> Json:
-    """What no dataset and no metric of the document carries."""
+    """The definitions that no dataset and no metric of the document carries."""
 
     def left(kind: str, items: Mapping[str, Json]) -> list[Json]:
         return [item for name, item in items.items() if f"{kind} {name}" not in carried]
 
-    return _present(
+    return _without_empty(
         {
             "semantic_models": left("semantic_model", definitions.models),
             "metrics": left("metric", definitions.metrics),
@@ -194,5 +194,5 @@ def _extension(data: Json) -> Json:
     return {"vendor_name": VENDOR, "data": json.dumps(data, ensure_ascii=False)}
 
 
-def _present(item: Json) -> Json:
+def _without_empty(item: Json) -> Json:
     return {key: value for key, value in item.items() if value not in (None, "", [], {})}

@@ -1,7 +1,7 @@
 """Snowflake: a semantic view for each fact table, as SQL that creates it.
 
-A relationship is equal columns, of which one side is a key. A metric is an aggregate over facts and dimensions of its
-own table and of those that its rows lead to. sqlglot has no tree for the statement; each expression in it is one.
+A relationship is equal columns, one side of which is a key. A metric is an aggregate over facts and dimensions of its
+own table and of the tables it joins. sqlglot has no tree for the statement; the expressions in it are built from trees.
 """
 
 import re
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 
 from sqlglot import exp
 
-from gemel.bi.exports.exported import Exported, Source, fitted, heading, notes, sayable
+from gemel.bi.exports.exported import Exported, Source, expressible, fit_stars, heading, notes
 from gemel.bi.exports.members import Columns, one_line
 from gemel.bi.exports.osi import fit
 from gemel.bi.exports.stars import Star, Table, anchor, unshadow
-from gemel.bi.exports.texts import qualified, spoken
+from gemel.bi.exports.texts import qualified, write_expression
 from gemel.bi.yaml_text import commented
 from gemel.compiler.question.expressions import free, identifier
 from gemel.compiler.sql.dialects import named
@@ -23,7 +23,7 @@ DIALECT = "snowflake"
 
 
 def export(source: Source, metrics: Sequence[str]) -> Exported:
-    stars, refused = fitted(source, metrics, fit, sayable(source, DIALECT), unshadow, anchor)
+    stars, refused = fit_stars(source, metrics, fit, expressible(source, DIALECT), unshadow, anchor)
     text = commented(heading("snowflake", TOOL, refused, stars), "--")
     text += "\n".join(_statement(star) for star in stars)
     return Exported(TOOL, text, sum(len(star.metrics) for star in stars), tuple(refused), tuple(notes(stars)))
@@ -33,11 +33,11 @@ def _statement(star: Star) -> str:
     columns = Columns([star])
     metrics = [
         _item(
-            f"{_name(star.facts.name)}.{_name(said.metric.name)} AS "
-            + spoken(said.expression, DIALECT, lambda c: f"{_name(c.table)}.{_name(columns.field(star, c))}"),
-            said.metric.description,
+            f"{_name(star.facts.name)}.{_name(each.metric.name)} AS "
+            + write_expression(each.expression, DIALECT, lambda c: f"{_name(c.table)}.{_name(columns.field(star, c))}"),
+            each.metric.description,
         )
-        for said in star.metrics
+        for each in star.metrics
     ]
     relation = named()(star.facts.relation)
     relation.set("this", identifier(f"{star.facts.model.name}_metrics"))
@@ -80,13 +80,13 @@ def _facts(star: Star, columns: Columns) -> Iterable[str]:
 
 
 def _dimensions(star: Star) -> Iterable[str]:
-    taken = {said.metric.name for said in star.metrics}
+    reserved = {each.metric.name for each in star.metrics}
     for field in star.fields:
         name = field.name
-        if field.table == star.facts.name and name in taken:
-            name = free(f"{star.facts.model.primary_entity or star.facts.name}__{name}", taken)
-        said = spoken(field.value, DIALECT, qualified(DIALECT))
-        yield _item(f"{_name(field.table)}.{_name(name)} AS {said}", field.element.description)
+        if field.table == star.facts.name and name in reserved:
+            name = free(f"{star.facts.model.primary_entity or star.facts.name}__{name}", reserved)
+        text = write_expression(field.value, DIALECT, qualified(DIALECT))
+        yield _item(f"{_name(field.table)}.{_name(name)} AS {text}", field.element.description)
 
 
 def _item(text: str, comment: str | None) -> str:
@@ -103,5 +103,5 @@ def _name(name: str) -> str:
 
 
 def _column(name: str) -> str:
-    """A column of a table: quoted, it would not be the one that Snowflake keeps in capitals."""
+    """A column of a table, unquoted: quoted in lower case, it would not match the upper-case column of Snowflake."""
     return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else _name(name)

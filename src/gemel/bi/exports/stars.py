@@ -1,7 +1,7 @@
-"""A fact table, the tables that its rows lead to, and the metrics over them: what every format says in its own words.
+"""Stars: a fact table, the tables it joins, and the metrics over them, which every format writes in its own syntax.
 
-A star is a tree. A table that is reached in two roles is in it twice, under two names, so that no tool has to choose
-between two ways, and every join is from many to one, so that none of them counts a row twice.
+A star is a tree. A table with two roles is in it twice, under two names, so no tool has to choose between two join
+paths. Every join is many-to-one, so no tool counts a row twice.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +23,8 @@ from gemel.spec.metrics import Metric
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table in its role. `on` is what joins it to `parent`, which is None for the facts; `equal` pairs the columns
-    that are equal, where that is all that there is to the join. `key` are the columns that no two rows share.
+    """A table in one role. `on` is its join condition with `parent`; both are None for the facts. `equal` has the pairs
+    of equal columns, if the condition is nothing else. `key` are columns that are unique together.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Something to group and filter by: an entity or a dimension of one table, as it stands there.
+    """Something to group and filter by: an entity or a dimension of one table.
 
-    `raw` is the column as it is, `value` at its own grain, both over the names of tables.
+    `raw` is its expression, `value` the same at its own grain; both name columns with their tables.
     """
 
     table: str
@@ -55,8 +55,8 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A metric as one expression over the columns of the tables. `time` is the dimension of the facts it goes by."""
+class StarMetric:
+    """A metric as one expression over the columns of the tables. `time` is the dimension of the facts for its time."""
 
     metric: Metric
     expression: exp.Expr
@@ -65,7 +65,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A metric that a format does not get, and why."""
+    """A metric that a format cannot express, and why."""
 
     metric: str
     reason: str
@@ -76,11 +76,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Star:
-    """`tables` starts with the facts, and has each after its parent. `lost` are tables that cannot be joined here."""
+    """`tables` starts with the facts; each table follows its parent. `lost` are tables that the format cannot join."""
 
     tables: tuple[Table, ...]
     fields: tuple[Field, ...]
-    metrics: tuple[Said, ...]
+    metrics: tuple[StarMetric, ...]
     lost: tuple[str, ...] = ()
 
     @property
@@ -94,29 +94,29 @@ class Star:
         return tuple(each for each in self.fields if each.table == table)
 
     def path(self, name: str) -> tuple[str, ...]:
-        """The tables from the facts to one: `("flights", "plane", "maker")`."""
+        """The tables from the facts to a table: `("flights", "plane", "maker")`."""
         parent = self.table(name).parent
         return (*(self.path(parent) if parent else ()), name)
 
 
 def make_stars(graph: Graph, metrics: Sequence[str] = ()) -> tuple[tuple[Star, ...], tuple[Refusal, ...]]:
-    """A star for each semantic model that some of the metrics (by default all) count, and the metrics that no single
-    expression over one star gives. Raises UnknownNameError (G201)."""
+    """A star for each semantic model with facts of the metrics (by default all), and the metrics that are not one
+    expression over one star. Raises UnknownNameError (G201)."""
     wanted = dict.fromkeys(graph.metric(name).name for name in metrics) or dict.fromkeys(
         each.name for each in graph.manifest.metrics if not each.private
     )
     stars: list[Star] = []
     refused: dict[str, str] = {}
-    said: set[str] = set()
+    exported: set[str] = set()
     for model in graph.models:
-        known = [each for each in formulas_of(graph, model).metrics if each.metric.name in wanted]
-        formulas = [each for each in known if isinstance(each, Formula)]
-        refused.update({each.metric.name: _of_it(each) for each in known if isinstance(each, NoFormula)})
+        candidates = [each for each in formulas_of(graph, model).metrics if each.metric.name in wanted]
+        formulas = [each for each in candidates if isinstance(each, Formula)]
+        refused.update({each.metric.name: _reason(each) for each in candidates if isinstance(each, NoFormula)})
         if formulas:
             stars.append(_star(graph, model, formulas))
-            said.update(each.metric.name for each in formulas)
-    reasons = {name: refused.get(name, "its definition cannot be meant, see `gemel validate`") for name in wanted}
-    return tuple(stars), tuple(Refusal(name, reasons[name]) for name in wanted if name not in said)
+            exported.update(each.metric.name for each in formulas)
+    reasons = {name: refused.get(name, "its definition is invalid, see `gemel validate`") for name in wanted}
+    return tuple(stars), tuple(Refusal(name, reasons[name]) for name in wanted if name not in exported)
 
 
 def tables_in(tree: exp.Expr) -> set[str]:
@@ -125,13 +125,13 @@ def tables_in(tree: exp.Expr) -> set[str]:
 
 
 def restrict(star: Star, refused: Iterable[Refusal]) -> Star:
-    """The star without the metrics that a format cannot say."""
+    """The star without the metrics that a format cannot express."""
     without = {each.metric for each in refused}
     return replace(star, metrics=tuple(each for each in star.metrics if each.metric.name not in without))
 
 
 def prune(star: Star, lost: Iterable[str]) -> tuple[Star, tuple[Refusal, ...]]:
-    """The star without some of its tables, those behind them, and the metrics that read one of them."""
+    """The star without the lost tables, those behind them, and the metrics that read any of these."""
     gone = set(lost)
     gone |= {each.name for each in star.tables if gone & set(star.path(each.name))}
     kept = replace(
@@ -141,7 +141,7 @@ def prune(star: Star, lost: Iterable[str]) -> tuple[Star, tuple[Refusal, ...]]:
         lost=(*star.lost, *(each.name for each in star.tables if each.name in gone)),
     )
     refused = tuple(
-        Refusal(each.metric.name, f"it is filtered by {min(read)}, which cannot be joined there")
+        Refusal(each.metric.name, f"it is filtered by {min(read)}, which cannot be joined")
         for each in star.metrics
         if (read := tables_in(each.expression) & gone)
     )
@@ -149,11 +149,11 @@ def prune(star: Star, lost: Iterable[str]) -> tuple[Star, tuple[Refusal, ...]]:
 
 
 ROW = "a row"
-"""The column that stands for 1 on each row of the facts, which no table has: a format adds a field for it."""
+"""A column that is 1 on each row of the facts. No table has it, so a format adds a field for it."""
 
 
 def anchor(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
-    """For formats that tell whose rows an aggregate counts by the columns that it reads: each reads one of the facts.
+    """For formats in which an aggregate counts the rows of the table whose columns it reads: each reads the facts.
 
     `SUM(CASE WHEN destination.time_zone = 'x' THEN 1 END)` would count airports there, and not flights.
     """
@@ -165,34 +165,36 @@ def anchor(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
         one = exp.Literal.number(1)
         return node.transform(lambda each: row.copy() if isinstance(each, exp.Star) or each == one else each)
 
-    said = [replace(each, expression=each.expression.transform(anchored)) for each in star.metrics]
+    metrics = [replace(each, expression=each.expression.transform(anchored)) for each in star.metrics]
     lost = [
         each.metric.name
-        for each in said
+        for each in metrics
         if any(star.facts.name not in tables_in(node) for node in each.expression.find_all(exp.AggFunc))
     ]
-    refused = tuple(Refusal(name, "it reads no column of its own rows, which are told by one there") for name in lost)
-    return restrict(replace(star, metrics=tuple(said)), refused), refused
+    refused = tuple(
+        Refusal(name, "it reads no column of the facts, so the tool would count other rows") for name in lost
+    )
+    return restrict(replace(star, metrics=tuple(metrics)), refused), refused
 
 
 def near(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
-    """For formats in which a join speaks of two tables: one that looks up the history of a table two steps away reads
-    the time of the facts besides."""
+    """For formats whose join conditions read only two tables. The lookup of a history two joins away also reads the
+    time of the facts."""
     lost = [each.name for each in star.tables if each.on and not tables_in(each.on) <= {each.name, each.parent}]
     return prune(star, lost)
 
 
 def unshadow(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
-    """For formats in which a name can be a column's or a field's: no field hides a column that others read.
+    """For formats in which columns and fields share a namespace: no field hides a column that others read.
 
-    A day `sold_at` that is cut from the column `sold_at` becomes `sold_at__day` where an hour is cut from it, too.
+    A day `sold_at` of the column `sold_at` becomes `sold_at__day` if another field is its hour.
     """
     fields = []
     for field in star.fields:
         others = [each.value for each in star.fields if each.table == field.table and each is not field]
         read = [
             column
-            for tree in (*others, *(said.expression for said in star.metrics))
+            for tree in (*others, *(metric.expression for metric in star.metrics))
             for column in tree.find_all(exp.Column)
             if column.table == field.table and column.name.lower() == field.name
         ]
@@ -201,8 +203,8 @@ def unshadow(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
     return replace(star, fields=tuple(fields)), ()
 
 
-def _of_it(refused: NoFormula) -> str:
-    """Of the metric itself where its name would be there twice: `it accumulates over 7 days`."""
+def _reason(refused: NoFormula) -> str:
+    """The reason, with `it` for the name of the metric itself: `it accumulates over 7 days`."""
     name = f"{refused.metric.name} "
     return f"it {refused.reason.removeprefix(name)}" if refused.reason.startswith(name) else refused.reason
 
@@ -214,11 +216,11 @@ def _star(graph: Graph, model: str, formulas: Sequence[Formula]) -> Star:
     fields: list[Field] = list(_fields(graph, facts, facts.alias, model, ()))
     tables = [Table(facts.alias, home, home.relation, key=_own_key(graph, home))]
     lost: list[str] = []
-    for hops in _ways(graph, model, formulas):
+    for hops in _paths(graph, model, formulas):
         rows = facts.rows
         try:
-            found = list(_fields(graph, facts, "", hops[-1].model, hops))
-            if not found:  # a table that has only its key, which is on the near side
+            here = list(_fields(graph, facts, "", hops[-1].model, hops))
+            if not here:  # a table that has only its key, which its parent has too
                 continue
         except GemelError:
             facts.rows = rows
@@ -226,32 +228,32 @@ def _star(graph: Graph, model: str, formulas: Sequence[Formula]) -> Star:
             continue
         assert isinstance(facts.rows, Lookup) and isinstance(facts.rows.right, Scan)
         name = facts.rows.right.alias
-        fields += [replace(each, table=name) for each in found]
+        fields += [replace(each, table=name) for each in here]
         tables.append(_joined(graph, facts.rows, name, hops[-1]))
-    said = tuple(Said(each.metric, _counted(_over_tables(facts, each)), each.time.name) for each in formulas)
-    return Star(tuple(tables), tuple(fields), said, tuple(lost))
+    metrics = tuple(StarMetric(each.metric, _counted(_over_tables(facts, each)), each.time.name) for each in formulas)
+    return Star(tuple(tables), tuple(fields), metrics, tuple(lost))
 
 
-def _ways(graph: Graph, model: str, formulas: Sequence[Formula]) -> Iterator[tuple[Hop, ...]]:
-    """Where the facts lead to, nearest first, and as far as some filter looks."""
-    found: dict[tuple[Hop, ...], None] = {}
+def _paths(graph: Graph, model: str, formulas: Sequence[Formula]) -> Iterator[tuple[Hop, ...]]:
+    """The join paths of the facts, nearest first, and as far as a filter needs."""
+    paths: dict[tuple[Hop, ...], None] = {}
     for length in range(1, LISTED_HOPS + 1):
-        found.update(dict.fromkeys(graph.ways.walks(model, (), length)))
+        paths.update(dict.fromkeys(graph.ways.walks(model, (), length)))
     for formula in formulas:
-        for given in formula.inputs:
-            for predicate in given.leaf.filters:
+        for item in formula.inputs:
+            for predicate in item.leaf.filters:
                 for operand in predicate.operands:
                     assert isinstance(operand, Attribute)
-                    found.update({operand.hops[:count]: None for count in range(1, len(operand.hops) + 1)})
-    yield from sorted(found, key=len)
+                    paths.update({operand.hops[:count]: None for count in range(1, len(operand.hops) + 1)})
+    yield from sorted(paths, key=len)
 
 
 def _fields(graph: Graph, facts: Facts, table: str, model: str, hops: tuple[Hop, ...]) -> Iterator[Field]:
-    """What a table has. The keys by which it was reached are on the near side already."""
+    """The fields of a table, except the keys that join it, which its parent has already."""
     passed = {hop.entity for hop in hops}
     here = graph.models[model]
     elements: list[Dimension | Entity] = [*here.entities, *here.dimensions]
-    taken: set[str] = set()
+    existing: set[str] = set()
     for element in elements:
         if isinstance(element, Entity) and element.name in passed:
             continue
@@ -259,9 +261,9 @@ def _fields(graph: Graph, facts: Facts, table: str, model: str, hops: tuple[Hop,
         for place, part in enumerate(parts or (None,)):
             name = element.name if part is None else f"{element.name}__{part}"
             attribute = Attribute(facts.home.name, hops, element, component=place if parts else None)
-            if name in taken:  # an entity and a dimension of one name are one column, or the entity goes first
+            if name in existing:  # an entity and a dimension of one name are one column, or the entity has precedence
                 continue
-            taken.add(name)
+            existing.add(name)
             raw = facts.value(attribute)
             grain = element.grain if isinstance(element, Dimension) else None
             yield Field(table, name, raw, stepped(raw.copy(), grain) if grain else raw, element)
@@ -297,7 +299,7 @@ def _bottom(rows: Plan) -> str:
 
 
 def _own_key(graph: Graph, model: SemanticModel) -> tuple[str, ...]:
-    """The columns of the model's primary entity, where they are columns."""
+    """The columns of the primary entity; empty if they are not plain columns."""
     for entity in model.entities:
         if entity.type == "primary":
             tree = graph.texts.scalar(entity.expr)
@@ -311,7 +313,7 @@ def _over_tables(facts: Facts, formula: Formula) -> exp.Expr:
 
 
 def _counted(tree: exp.Expr) -> exp.Expr:
-    """`SUM(1)` as people write it: `NULLIF(COUNT(*), 0)`. Over no rows both are NULL."""
+    """`SUM(1)` as people write it: `NULLIF(COUNT(*), 0)`. Both are NULL over no rows."""
 
     def count(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Sum) and node.this == exp.Literal.number(1):

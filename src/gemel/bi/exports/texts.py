@@ -8,29 +8,29 @@ from gemel.engines.adaptation import adapt
 from gemel.engines.lookup import by_dialect
 
 ANSI = "ansi"
-"""Standard SQL: what PostgreSQL takes of it, which has no function of its own for what is written here."""
+"""Standard SQL, written in PostgreSQL's dialect, which has no functions of its own for these expressions."""
 
 STANDARD = "postgres"
-"""The dialect in which standard SQL is read and written."""
+"""The sqlglot dialect for standard SQL."""
 
 OSI_WORDS = {"ANSI_SQL": STANDARD, "SNOWFLAKE": "snowflake", "DATABRICKS": "databricks", "BIGQUERY": "bigquery"}
-"""What OSI calls the SQL of an expression, those first that are read rather than others."""
+"""OSI's names of SQL dialects, in the order in which an import prefers them."""
 
 Naming = Callable[[exp.Column], str]
-"""How a column is referred to."""
+"""Writes a reference to a column."""
 
 
-def spoken(tree: exp.Expr, dialect: str, naming: Naming) -> str:
-    """The text of an expression, on one line. Raises QueryError (G327) for what the engine cannot say."""
+def write_expression(tree: exp.Expr, dialect: str, naming: Naming) -> str:
+    """The text of an expression, on one line. Raises QueryError (G327) for what the engine does not support."""
     engine = STANDARD if dialect == ANSI else dialect
-    select = exp.Select(expressions=[exp.alias_(tree.copy(), "said")])
+    select = exp.Select(expressions=[exp.alias_(tree.copy(), "value")])
     adapt(select, by_dialect(engine))
-    said = select.selects[0].this
+    adapted = select.selects[0].this
 
     def named(node: exp.Expr) -> exp.Expr:
         return exp.Var(this=naming(node)) if isinstance(node, exp.Column) else node
 
-    return str(said.transform(named).sql(engine))
+    return str(adapted.transform(named).sql(engine))
 
 
 def qualified(dialect: str) -> Naming:
@@ -39,6 +39,6 @@ def qualified(dialect: str) -> Naming:
 
 
 def bare(dialect: str) -> Naming:
-    """`distance`, in the engine's quotes where it needs them."""
+    """`distance`, quoted if the engine requires it."""
     engine = STANDARD if dialect == ANSI else dialect
     return lambda column: str(column.this.sql(engine))

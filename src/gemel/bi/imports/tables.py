@@ -1,7 +1,7 @@
 """Datasets and relationships of another tool's OSI file as dbt's semantic models.
 
-dbt joins by an entity that both sides have. A relationship becomes one: by the name of the dataset that it leads to,
-or by its own where two lead there from one dataset, in two roles.
+dbt joins by an entity that both sides have. A relationship becomes an entity with the name of the dataset it joins, or
+with the name of the relationship if one dataset joins another twice, in two roles.
 """
 
 import re
@@ -28,7 +28,7 @@ class Key:
 
 @dataclass(slots=True)
 class Dataset:
-    """A dataset on its way to be a semantic model. `fields` are its expressions by name, folded to lower case."""
+    """A dataset being converted to a semantic model. `fields` are its expressions by name, in lower case."""
 
     name: str
     definition: Json
@@ -52,97 +52,97 @@ class Datasets:
 
 
 def read_datasets(datasets: Sequence[Json], relationships: Sequence[Json]) -> Datasets:
-    """What of them can be a semantic model."""
-    found = Datasets()
+    """The datasets that can be semantic models."""
+    result = Datasets()
     entities = _entities(relationships)
     for dataset in datasets:
         if not isinstance(dataset.get("name"), str):
-            found.refused.append(("a dataset", "it has no name"))
+            result.refused.append(("a dataset", "it has no name"))
             continue
         name = dbt_name(dataset["name"])
         table = _table(dataset.get("source"))
         if table is None:
-            found.refused.append((name, "its source is a query, and dbt's semantic models are of dbt models"))
+            result.refused.append((name, "its source is a query, but a dbt semantic model needs a dbt model"))
             continue
-        found.by_name[dataset["name"].lower()] = _dataset(dataset, name, table, entities, found)
-    return found
+        result.by_name[dataset["name"].lower()] = _dataset(dataset, name, table, entities, result)
+    return result
 
 
 def dbt_name(text: str) -> str:
-    """A name that dbt takes: `Total Sales` -> `total_sales`."""
+    """A name that is valid in dbt: `Total Sales` -> `total_sales`."""
     name = re.sub(r"_+", "_", re.sub(r"\W+", "_", text.strip().lower(), flags=re.ASCII)).strip("_")
     return name if re.match(r"[a-z]", name) else f"m_{name}"
 
 
 def _entities(relationships: Sequence[Json]) -> Mapping[str, list[Key]]:
-    """By dataset: the entities that it has."""
+    """The entities of each dataset."""
     pairs = Counter((str(each.get("from")), str(each.get("to"))) for each in relationships)
     doubled = {to for (_, to), times in pairs.items() if times > 1}
-    found: dict[str, list[Key]] = {}
+    keys: dict[str, list[Key]] = {}
     for each in relationships:
         start, end = str(each.get("from")), str(each.get("to"))
         name = dbt_name(str(each.get("name"))) if end in doubled else dbt_name(end)
-        found.setdefault(start.lower(), []).append(Key(name, "foreign", _columns(each.get("from_columns"))))
+        keys.setdefault(start.lower(), []).append(Key(name, "foreign", _columns(each.get("from_columns"))))
         key = Key(name, "unique", _columns(each.get("to_columns")))
-        if key not in found.setdefault(end.lower(), []):
-            found[end.lower()].append(key)
-    return found
+        if key not in keys.setdefault(end.lower(), []):
+            keys[end.lower()].append(key)
+    return keys
 
 
 def _columns(value: object) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
-def _dataset(dataset: Json, name: str, table: str, entities: Mapping[str, list[Key]], found: Datasets) -> Dataset:
+def _dataset(dataset: Json, name: str, table: str, entities: Mapping[str, list[Key]], datasets: Datasets) -> Dataset:
     fields = {str(each["name"]).lower(): _expression(each) for each in objects(dataset, "fields") if each.get("name")}
-    made = Dataset(name, {}, {field: tree for field, tree in fields.items() if tree is not None})
+    result = Dataset(name, {}, {field: tree for field, tree in fields.items() if tree is not None})
     keys = list(_keys(dataset, name, entities))
-    dimensions = list(_dimensions(dataset, made, {key.entity for key in keys}, found))
+    dimensions = list(_dimensions(dataset, result, {key.entity for key in keys}, datasets))
     times = [each["name"] for each in dimensions if each["type"] == "time"]
     if times:
         first = f", the first of {', '.join(times)}" if len(times) > 1 else ""
-        found.notes.append(f"{name}: time is {times[0]}{first}, by day")
+        datasets.notes.append(f"{name}: time is {times[0]}{first}, by day")
     definition: Json = {
         "name": name,
         "description": dataset.get("description"),
         "model": call("ref", table),
         "primary_entity": None if any(key.type == "primary" for key in keys) else f"{name}_row",
         "defaults": {"agg_time_dimension": times[0]} if times else None,
-        "entities": [{"name": key.entity, "type": key.type, **_expr(key, made)} for key in keys],
+        "entities": [{"name": key.entity, "type": key.type, **_expr(key, result)} for key in keys],
         "dimensions": dimensions,
     }
-    made.definition = {key: value for key, value in definition.items() if value not in (None, "", [])}
-    return made
+    result.definition = {key: value for key, value in definition.items() if value not in (None, "", [])}
+    return result
 
 
 def _keys(dataset: Json, name: str, entities: Mapping[str, list[Key]]) -> Iterator[Key]:
-    """The entities of the relationships, the first over the primary key as the primary one; else one of its own."""
-    known = entities.get(str(dataset["name"]).lower(), [])
+    """The entities of the relationships. The first over the primary key is primary; if none is, one is added."""
+    own = entities.get(str(dataset["name"]).lower(), [])
     primary = _columns(dataset.get("primary_key"))
-    first = next((each for each in known if each.type == "unique" and each.columns == primary), None)
+    first = next((each for each in own if each.type == "unique" and each.columns == primary), None)
     if primary and first is None:
         yield Key(name, "primary", primary)
-    for each in known:
+    for each in own:
         yield Key(each.entity, "primary", each.columns) if each is first else each
 
 
 def _expr(key: Key, dataset: Dataset) -> Json:
-    """Keys are named by columns, or by fields that are columns."""
+    """The `expr` of a key, whose columns can be the names of fields."""
     parts = [dataset.fields.get(column.lower(), exp.column(column)).sql(STANDARD) for column in key.columns]
     text = f"({', '.join(parts)})" if len(parts) > 1 else "".join(parts)
     return {} if text == key.entity else {"expr": text}
 
 
-def _dimensions(dataset: Json, made: Dataset, entities: set[str], found: Datasets) -> Iterator[Json]:
-    taken: set[str] = set()
-    for each in objects(dataset, "fields"):
-        dimension = _dimension(each, made)
+def _dimensions(item: Json, dataset: Dataset, entities: set[str], datasets: Datasets) -> Iterator[Json]:
+    existing: set[str] = set()
+    for each in objects(item, "fields"):
+        dimension = _dimension(each, dataset)
         if dimension is None:
             continue
-        if dimension["name"] in taken:
-            found.refused.append((f"{made.name}.{dimension['name']}", "another field has that name"))
-        elif dimension["name"] not in entities:  # a key can be grouped by under the entity's name
-            taken.add(dimension["name"])
+        if dimension["name"] in existing:
+            datasets.refused.append((f"{dataset.name}.{dimension['name']}", "another field has that name"))
+        elif dimension["name"] not in entities:  # queries group by a key under the name of its entity
+            existing.add(dimension["name"])
             yield dimension
 
 
@@ -153,21 +153,21 @@ def _dimension(item: Json, dataset: Dataset) -> Json | None:
         return None  # something to aggregate
     name = dbt_name(str(item["name"]))
     text = tree.sql(STANDARD)
-    found: Json = {"name": name, "type": "time" if role.get("is_time") else "categorical"}
+    definition: Json = {"name": name, "type": "time" if role.get("is_time") else "categorical"}
     if role.get("is_time"):
-        found["type_params"] = {"time_granularity": "day"}
-    found.update({key: item[key] for key in ("label", "description") if item.get(key)})
-    return {**found, **({} if text == name else {"expr": text})}
+        definition["type_params"] = {"time_granularity": "day"}
+    definition.update({key: item[key] for key in ("label", "description") if item.get(key)})
+    return {**definition, **({} if text == name else {"expr": text})}
 
 
 def _expression(item: Json) -> exp.Expr | None:
-    """A field's expression, its columns without the dataset's name; None where it is in no SQL that can be read."""
+    """The expression of a field, without dataset names in its columns; None if no dialect of it can be parsed."""
     expression = item.get("expression")
     if not isinstance(expression, dict):
         return None
-    said = {str(each.get("dialect")): each.get("expression") for each in objects(expression, "dialects")}
+    texts = {str(each.get("dialect")): each.get("expression") for each in objects(expression, "dialects")}
     for word, dialect in OSI_WORDS.items():
-        text = said.get(word)
+        text = texts.get(word)
         if isinstance(text, str):
             try:
                 tree = parse_one(text, dialect=dialect)
@@ -180,7 +180,7 @@ def _expression(item: Json) -> exp.Expr | None:
 
 
 def _table(source: object) -> str | None:
-    """The last part of `database.schema.table`, which is what dbt's model is called."""
+    """The last part of `database.schema.table`, which is the name of the dbt model."""
     text = source.get("object") if isinstance(source, dict) and source.get("kind") == "table" else source
     if not isinstance(text, str) or re.search(r"[\s();]", text.strip()):
         return None
