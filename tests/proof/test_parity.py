@@ -1,4 +1,4 @@
-"""`verify`: what it calls equal, and that one wrong value is told as exactly that one."""
+"""`verify`: what it calls equal, and that one wrong value is reported as exactly that one."""
 
 import dataclasses
 import datetime as dt
@@ -62,7 +62,7 @@ class Built:
         self.bound = shop.bound(text)
         [self.view] = self.bound.views
         self.types = shop.types(self.bound)
-        self.spoilt = {"served": lambda made: made, "exact": lambda made: made}
+        self.spoilt = {"served": lambda table: table, "exact": lambda table: table}
         sql = render(Tables(shop.graph).model(self.view, self.types["buying"], dbt=DbtProject()), "2024-03-01 00:00:00")
         shop.con.execute(f"create table buying as {sql}")
         (root / DATA).mkdir(parents=True)
@@ -75,14 +75,14 @@ class Built:
         self.until = {"buying": dt.datetime(2024, 3, 1, tzinfo=dt.UTC)}
 
     def verify(self, **more):
-        def ask_of(graph):
+        def ask_graph(graph):
             return lambda metrics, group_by, where: self.run(
                 compile_query(graph, make_query(metrics, group_by, where=where))
             )
 
         places = Places(
-            ask=ask_of(self.shop.graph),
-            ask_of=ask_of,
+            ask=ask_graph(self.shop.graph),
+            ask_graph=ask_graph,
             train=self.train,
             run=self.run,
             relations={"buying": "memory.main.buying"},
@@ -101,10 +101,10 @@ class Built:
         relations = {"buying": "memory.main.buying"}
         source = Source(self.shop.graph, self.types, relations, frozenset({"memory"}), DbtProject())
         chosen = choose(self.bound, names)
-        made = training_set.make(
+        result = training_set.make(
             source, chosen, spine, lambda temp: ScratchRunner(Scratch(self.shop.con.cursor())), accuracy=accuracy
         )
-        return self.spoilt[accuracy](made.arrow())
+        return self.spoilt[accuracy](result.arrow())
 
     def run(self, compiled):
         return Answer(self.shop.con.execute(compiled.sql))
@@ -127,13 +127,13 @@ def built(shop, tmp_path):
     return Built(shop, tmp_path)
 
 
-def told(report):
+def differences(report):
     return [str(difference) for difference in report.differences]
 
 
 def test_a_right_table_is_equal_in_every_feature_at_every_moment(built):
     report = built.verify(moments=12)
-    assert told(report) == []
+    assert differences(report) == []
     assert not report.failed()
     assert all(count.compared == count.equal > 0 for count in report.counts.values())
     assert len(report.moments["buying"]) > 5
@@ -153,7 +153,7 @@ def test_a_conversion_is_compared_with_what_bi_knew_at_the_moment(shop, tmp_path
     shop.sell("b", "2024-01-03 10:00", region="north")
     built = Built(shop, tmp_path, view)
     report = built.verify(at=[dt.datetime(2024, 1, day) for day in (3, 4, 5, 6)])
-    assert told(report) == [] and not report.failed()
+    assert differences(report) == [] and not report.failed()
     rows = built.rows("select customer, event_timestamp, sold_again_3d, sold_again_all from buying order by all")
     assert [(key, at.day, *values) for key, at, *values in rows if key == "a"] == [
         *(("a", 3, 1, 1), ("a", 4, 2, 2), ("a", 5, 2, 2), ("a", 6, None, 2), ("a", 7, None, 2)),
@@ -174,8 +174,8 @@ def test_a_value_changed_in_the_table_is_told_once(built, moments):
     built.shop.con.execute(f"update buying set orders_all = 7 where {where}")
     report = built.verify(moments=moments)
     assert report.wrong == 1
-    assert told(report)[0].startswith("different buying.orders_all  customer=b  2024-01-09 02:00")
-    assert "table=7" in told(report)[0]
+    assert differences(report)[0].startswith("different buying.orders_all  customer=b  2024-01-09 02:00")
+    assert "table=7" in differences(report)[0]
     assert report.failed() and not report.failed(threshold=1)
 
 
@@ -186,25 +186,27 @@ def test_a_value_changed_in_the_copy_that_feast_reads_is_told_once(built):
         "update changed set nick = 'Eve' where customer = 'a' and event_timestamp = '2024-01-04 02:00'"
     )
     built.shop.con.execute(f"copy changed to '{copy}'")
-    assert told(built.verify()) == ["different buying.nick  customer=a  2024-01-04 02:00  table=Ada  copy=Eve"]
+    assert differences(built.verify()) == ["different buying.nick  customer=a  2024-01-04 02:00  table=Ada  copy=Eve"]
 
 
 def test_a_value_changed_online_is_told_once(built):
     built.online["a"] = built.online["a"] | {"orders_all": 4}
-    assert told(built.verify()) == ["different buying.orders_all  customer=a  2024-02-02 02:00  table=3  online=4"]
+    assert differences(built.verify()) == [
+        "different buying.orders_all  customer=a  2024-02-02 02:00  table=3  online=4"
+    ]
 
 
-def spoil(made, name, value):
+def spoil(table, name, value):
     """A training set whose first value of a feature is another one."""
-    values = made.column(name).to_pylist()
-    place = made.column_names.index(name)
-    return made.set_column(place, name, [[value, *values[1:]]])
+    values = table.column(name).to_pylist()
+    place = table.column_names.index(name)
+    return table.set_column(place, name, [[value, *values[1:]]])
 
 
 @pytest.mark.parametrize(("accuracy", "right"), [("served", "table=1"), ("exact", "BI=1")])
 def test_a_value_changed_in_a_training_set_is_told_once(built, accuracy, right):
-    built.spoilt[accuracy] = lambda made: spoil(made, "orders_all", 9)
-    assert told(built.verify(at=[dt.datetime(2024, 1, 3, 5)])) == [
+    built.spoilt[accuracy] = lambda table: spoil(table, "orders_all", 9)
+    assert differences(built.verify(at=[dt.datetime(2024, 1, 3, 5)])) == [
         f"different buying.orders_all  customer=a  2024-01-03 02:00  {right}  {accuracy}=9"
     ]
 
@@ -248,7 +250,7 @@ def test_rows_deleted_from_the_table_are_missing(built):
 def test_a_row_left_out_lets_an_old_value_stand_which_is_extra(built):
     built.shop.con.execute("delete from buying where customer = 'b' and event_timestamp = '2024-01-07 02:00'")
     report = built.verify(at=[dt.datetime(2024, 1, 7, 2)])
-    assert "extra     buying.orders_1d  customer=b  2024-01-06 02:00  BI=nothing  table=1" in told(report)
+    assert "extra     buying.orders_1d  customer=b  2024-01-06 02:00  BI=nothing  table=1" in differences(report)
 
 
 def test_a_row_that_is_there_twice_fails_even_with_the_right_values(built):
@@ -304,7 +306,7 @@ def test_keys_that_are_no_text_in_the_facts_are_texts_in_a_table(shop, tmp_path)
     built = Built(shop, tmp_path, view)
     assert built.types["buying"]["customer"] == "string"
     report = built.verify()
-    assert told(report) == [] and not report.failed()
+    assert differences(report) == [] and not report.failed()
 
 
 def test_what_is_online_past_its_ttl_is_counted(shop, tmp_path, capsys):
@@ -319,10 +321,10 @@ def test_what_is_online_past_its_ttl_is_counted(shop, tmp_path, capsys):
 
 def test_the_report_is_json_too(built):
     built.online["a"] = built.online["a"] | {"orders_all": 4}
-    said = built.verify(moments=2).json()
-    assert (said["different"], said["missing"], said["extra"]) == (1, 0, 0)
-    assert said["differences"][0]["values"] == {"table": 3, "online": 4}
-    assert said["compared"] == said["equal"] + 1
+    report = built.verify(moments=2).json()
+    assert (report["different"], report["missing"], report["extra"]) == (1, 0, 0)
+    assert report["differences"][0]["values"] == {"table": 3, "online": 4}
+    assert report["compared"] == report["equal"] + 1
 
 
 def test_a_table_without_rows_is_right_where_bi_has_no_facts(shop, tmp_path, capsys):
@@ -333,8 +335,8 @@ def test_a_table_without_rows_is_right_where_bi_has_no_facts(shop, tmp_path, cap
     assert (report.reasons, report.failed(), report.compared) == ([], False, 0)
     assert report.json()["without_facts"] == {"buying": "2024-02-29T00:00:00"}
     write_report(report, format="table")
-    told = "buying: its table has no rows, and BI no facts before 2024-02-29 00:00: nothing to compare"
-    assert told in capsys.readouterr().err
+    message = "buying: its table has no rows, and BI no facts before 2024-02-29 00:00: nothing to compare"
+    assert message in capsys.readouterr().err
     assert report.verdict() == "19 features, 0 comparisons: 1 view without facts"
 
 

@@ -11,11 +11,11 @@ from gemel.proof.places import FeatureTable
 from gemel.proof.report import Report
 from gemel.proof.sameness import kind
 
-MOST_ROWS = 10_000  # of a table that differs from its copy; more than that need not be told one by one
+MOST_ROWS = 10_000  # that differ from the copy; beyond that, the report only says how many
 
 
 def compare_copy(table: FeatureTable, report: Report) -> None:
-    """Feast reads dbt's Parquet copy of the table; every row of the two must be the same."""
+    """Compare every row of a table with its row in the Parquet copy."""
     path = table.places.root / DATA / f"{table.name}.parquet"
     if not path.is_file():
         raise BridgeError(
@@ -37,20 +37,20 @@ def compare_copy(table: FeatureTable, report: Report) -> None:
     rows = table.places.run(compile_select(query, table.places.engine.dialect)).rows()
     for row in rows:
         left, right = row[: len(row) // 2], row[len(row) // 2 :]
-        known = left if left[len(table.keys)] is not None else right
-        entity, moment = dict(zip(table.keys, known, strict=False)), known[len(table.keys)]
+        present = left if left[len(table.keys)] is not None else right
+        entity, moment = dict(zip(table.keys, present, strict=False)), present[len(table.keys)]
         for name, in_table, in_file in zip(names, left[len(keys) :], right[len(keys) :], strict=True):
             if in_table != in_file:
                 values = {"table": in_table, "copy": in_file}
                 report.differs(kind(in_table, in_file), table.name, name, entity, moment, values)
     for relation, what in ((table.relation, "the table"), (copy, "the Parquet copy")):
-        _tell_twins(table, relation, f"{what} of {table.name}", report)
+        _report_duplicates(table, relation, f"{what} of {table.name}", report)
     if len(rows) == MOST_ROWS:
         report.reasons.append(f"the Parquet copy of {table.name} differs from the table in {MOST_ROWS:,} rows or more")
 
 
-def _tell_twins(table: FeatureTable, relation: exp.Expr, name: str, report: Report) -> None:
-    """Two rows of one entity and moment: which of them is joined to a label, or goes online, is chance."""
+def _report_duplicates(table: FeatureTable, relation: exp.Expr, name: str, report: Report) -> None:
+    """Report two rows of one entity and moment: chance decides which is joined to a label or goes online."""
     keys = [sql_column(key) for key in (*table.keys, MOMENT)]
     rows = exp.Count(this=exp.Star())
     query = exp.select(*keys, rows).from_(relation.copy()).group_by(*keys)

@@ -1,8 +1,8 @@
-"""What BI is asked today about a moment of the past.
+"""How today's BI query shows a metric as it was known at a past moment.
 
-A metric of facts needs no more than a filter on their time. A conversion is counted at the time of its base event, so
-one that happened after the moment would count too. And a metric that dbt made for itself, of a measure that a
-cumulative metric accumulates, cannot be asked by its name.
+Most metrics need only a filter on the time of their facts. A conversion is counted at the time of its base event, so
+the filter alone would also count conversions after the moment. And a private metric, which dbt creates for the measure
+of a cumulative metric, cannot be queried by its name.
 """
 
 import datetime as dt
@@ -13,15 +13,15 @@ from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.spec.metrics import Metric
 
 
-def to_ask(graph: Graph, metrics: Iterable[str], moment: dt.datetime, schedule: str) -> Graph | None:
-    """The graph in which metrics can be asked as they were known before a moment; None where it is the same."""
+def restrict_to_moment(graph: Graph, metrics: Iterable[str], moment: dt.datetime, schedule: str) -> Graph | None:
+    """The graph in which metrics are as they were known before a moment; None if it is the same graph."""
     before = f"{{{{ TimeDimension('{METRIC_TIME}', '{schedule}') }}}} < '{moment:%Y-%m-%d %H:%M:%S}'"
     changed: dict[str, Metric] = {}
     for name in metrics:
-        for metric in _made_of(graph, name):
-            known = metric.definition.filtered_later(before)
-            if known is not metric.definition:
-                changed[metric.name] = replace(metric, definition=known)
+        for metric in _with_inputs(graph, name):
+            definition = metric.definition.filtered_later(before)
+            if definition is not metric.definition:
+                changed[metric.name] = replace(metric, definition=definition)
         if graph.metrics[name].private:
             changed[name] = replace(changed.get(name, graph.metrics[name]), private=False)
     if not changed:
@@ -29,8 +29,8 @@ def to_ask(graph: Graph, metrics: Iterable[str], moment: dt.datetime, schedule: 
     return replace(graph, metrics={**graph.metrics, **changed}, _leaves={})
 
 
-def _made_of(graph: Graph, name: str) -> Iterable[Metric]:
+def _with_inputs(graph: Graph, name: str) -> Iterable[Metric]:
     metric = graph.metrics[name]
     yield metric
     for used in metric.definition.inputs:
-        yield from _made_of(graph, used.name)
+        yield from _with_inputs(graph, used.name)

@@ -1,7 +1,7 @@
 """The proof: BI number = feature table = training set = Parquet copy = online store.
 
 The BI side is the ordinary query of the metric, grouped by the entity and filtered to the window's days or hours.
-It shares no SQL with the feature table, so that a mistake in either shows.
+It shares no SQL with the feature table: a mistake in either one shows.
 """
 
 import datetime as dt
@@ -34,9 +34,9 @@ def verify(
     moments: int = 5,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Compare every feature of every view. Without `at`, at that many moments spread over each table's time.
+    """Compare every feature of every view at the moments `at`, or else at as many moments as `moments` says.
 
-    Raises WarehouseError where a table is not there.
+    Raises WarehouseError if a table does not exist.
     """
     report = Report()
     for view in views:
@@ -49,14 +49,14 @@ def verify(
             continue
         chosen = table.within(at) if at else table.spread(moments)
         report.moments[view.name] = chosen
-        seen = [_look(graph, table, moment) for moment in chosen]
-        if not sum(_compare_bi(table, each, report) for each in seen):
+        snapshots = [_take_snapshot(graph, table, moment) for moment in chosen]
+        if not sum(_compare_bi(table, each, report) for each in snapshots):
             report.reasons.append(
                 f"nothing of {view.name} was compared with BI: no entity has facts or rows at these moments"
             )
         say(f"{view.name}: compared with BI at {len(chosen)} moments")
-        _compare_served(table, seen, report)
-        _compare_exact(graph, table, seen, report)
+        _compare_served(table, snapshots, report)
+        _compare_exact(graph, table, snapshots, report)
         say(f"{view.name}: compared with training sets, served and exact")
         if places.engine.has(Capability.COPIED):
             compare_copy(table, report)
@@ -69,25 +69,25 @@ def verify(
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """One view at a moment: the table's rows and the values that BI has, by entity.
+class _Snapshot:
+    """One view at a moment: the table's rows and BI's values, by entity.
 
-    `scheduled` is the moment of the schedule, the delay included, that the table is asked for with `asked`.
+    `scheduled` is the last moment of the schedule, with the delay, at or before the moment `at`.
     """
 
-    asked: dt.datetime
+    at: dt.datetime
     scheduled: dt.datetime
     stored: dict[Key, dict[str, Any]]
     bi: dict[Key, dict[str, Any]]
 
 
 def _compare_empty(graph: Graph, table: FeatureTable, report: Report) -> None:
-    """A table without rows is right where no fact of any of its features is known."""
+    """Compare a table without rows, which is right if BI has no facts for any of its features."""
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     until = table.places.facts_until or now
     moment = floor(until - duration(table.view.delay), table.view.schedule)
-    for features, known, _ in bi_values(graph, table, moment, (), reach=lambda feature: None):
-        for key, values in known.items():
+    for features, values_by_key, _ in bi_values(graph, table, moment, (), reach=lambda feature: None):
+        for key, values in values_by_key.items():
             for feature, value in zip(features, values, strict=True):
                 if value is not None:
                     who = ", ".join(f"{name}={each}" for name, each in zip(table.keys, key, strict=True))
@@ -101,62 +101,62 @@ def _compare_empty(graph: Graph, table: FeatureTable, report: Report) -> None:
         compare_copy(table, report)
 
 
-def _look(graph: Graph, table: FeatureTable, asked: dt.datetime) -> _Seen:
-    stored = table.as_of(asked)
+def _take_snapshot(graph: Graph, table: FeatureTable, at: dt.datetime) -> _Snapshot:
+    stored = table.as_of(at)
     lag = duration(table.view.delay)
-    moment = floor(asked - lag, table.view.schedule)
+    moment = floor(at - lag, table.view.schedule)
     bi: dict[Key, dict[str, Any]] = {key: {} for key in stored}
-    for features, known, nothing in bi_values(graph, table, moment, stored):
-        # An entity that has had no facts yet has no row, whatever its dimensions say.
+    for features, values_by_key, nothing in bi_values(graph, table, moment, stored):
+        # An entity without facts has no row, even if it has dimensions.
         facts = isinstance(features[0], MetricFeature)
-        for key in known.keys() | stored.keys() if facts else stored.keys():
-            values = known.get(key, nothing)
+        for key in values_by_key.keys() | stored.keys() if facts else stored.keys():
+            values = values_by_key.get(key, nothing)
             bi.setdefault(key, {}).update(zip((feature.name for feature in features), values, strict=True))
-    return _Seen(asked, moment + lag, stored, bi)
+    return _Snapshot(at, moment + lag, stored, bi)
 
 
-def _compare_bi(table: FeatureTable, seen: _Seen, report: Report) -> int:
-    """How many values were compared."""
-    for key, values in seen.bi.items():
-        row = seen.stored.get(key)
+def _compare_bi(table: FeatureTable, snapshot: _Snapshot, report: Report) -> int:
+    """Compare a table with BI, and return the number of values compared."""
+    for key, values in snapshot.bi.items():
+        row = snapshot.stored.get(key)
         for name, bi in values.items():
             stored = row[name] if row is not None else None
-            at = row[MOMENT] if row is not None else seen.asked
-            _tell(table, name, key, at, {"BI": bi, "table": stored}, report)
-    return sum(len(values) for values in seen.bi.values())
+            at = row[MOMENT] if row is not None else snapshot.at
+            _record(table, name, key, at, {"BI": bi, "table": stored}, report)
+    return sum(len(values) for values in snapshot.bi.values())
 
 
-def _compare_served(table: FeatureTable, seen: Sequence[_Seen], report: Report) -> None:
-    """A training set as served has the table's newest row, unless it is older than the ttl."""
+def _compare_served(table: FeatureTable, snapshots: Sequence[_Snapshot], report: Report) -> None:
+    """Compare training sets as served: they have the table's newest row, unless it is older than the ttl."""
     ttl = table.view.ttl
-    asked = [(key, each.asked) for each in seen for key in each.stored]
-    rows = [row for each in seen for row in each.stored.values()]
-    served = rehearse(table.places.train, table.view, table.view.features, asked, "served")
-    for (key, moment), row, features in zip(asked, rows, served, strict=True):
+    requests = [(key, each.at) for each in snapshots for key in each.stored]
+    rows = [row for each in snapshots for row in each.stored.values()]
+    served = rehearse(table.places.train, table.view, table.view.features, requests, "served")
+    for (key, moment), row, features in zip(requests, rows, served, strict=True):
         expired = ttl is not None and moment > row[MOMENT] + duration(ttl)
         for name, value in features.items():
             right = None if expired else row[name]
-            _tell(table, name, key, row[MOMENT], {"table": right, "served": value}, report)
+            _record(table, name, key, row[MOMENT], {"table": right, "served": value}, report)
 
 
-def _compare_exact(graph: Graph, table: FeatureTable, seen: Sequence[_Seen], report: Report) -> None:
-    """At a moment of the schedule an exact training set has BI's value, of each entity that has had facts."""
+def _compare_exact(graph: Graph, table: FeatureTable, snapshots: Sequence[_Snapshot], report: Report) -> None:
+    """Compare exact training sets: at a moment of the schedule they have BI's value for each entity with facts."""
     exact = exact_features(graph, table.view)
-    asked = [(key, each.scheduled) for each in seen for key in each.stored]
+    requests = [(key, each.scheduled) for each in snapshots for key in each.stored]
     if not exact:
         return
-    found = rehearse(table.places.train, table.view, exact, asked, "exact")
-    sides = [(each.bi[key], row) for each in seen for key, row in each.stored.items()]
-    for (key, _), (bi, row), features in zip(asked, sides, found, strict=True):
+    trained = rehearse(table.places.train, table.view, exact, requests, "exact")
+    sides = [(each.bi[key], row) for each in snapshots for key, row in each.stored.items()]
+    for (key, _), (bi, row), features in zip(requests, sides, trained, strict=True):
         for name, value in features.items():
             if name in bi:
-                _tell(table, name, key, row[MOMENT], {"BI": bi[name], "exact": value}, report)
+                _record(table, name, key, row[MOMENT], {"BI": bi[name], "exact": value}, report)
 
 
-def _tell(
+def _record(
     table: FeatureTable, name: str, key: Key, moment: dt.datetime, sides: Mapping[str, Any], report: Report
 ) -> None:
-    """Two values of one feature; the first is the one to be."""
+    """Record whether two values of one feature are the same; the first one is right."""
     right, other = sides.values()
     if same(right, other, table.types[name]):
         report.equal(table.name, name)
@@ -185,4 +185,4 @@ def _compare_online(table: FeatureTable, online: Online, until: dt.datetime | No
             continue
         for name in table.view.feature_names:
             value = served.values.get(name) if served is not None else None
-            _tell(table, name, key, row[MOMENT], {"table": row[name], "online": value}, report)
+            _record(table, name, key, row[MOMENT], {"table": row[name], "online": value}, report)

@@ -25,7 +25,7 @@ Key = tuple[Any, ...]
 
 
 class Answer(Protocol):
-    """What Project.query gives."""
+    """The result of Project.query."""
 
     @property
     def columns(self) -> tuple[str, ...]: ...
@@ -33,23 +33,23 @@ class Answer(Protocol):
 
 
 Ask = Callable[[Sequence[str], Sequence[str | Mapping[str, str]], Sequence[str]], Answer]
-"""Metrics, group-by items and filters to an answer: the ordinary query."""
+"""From metrics, group-by items and filters to an answer: the ordinary query."""
 
 Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], Sequence[Found | None]]
-"""A view and keys to what the online store says of each."""
+"""From a view and keys to the online row of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where the numbers are. `run` executes SQL in the warehouse; `relations` are the tables' names.
 
-    `ask_of` asks a graph with other definitions, and `train` makes a training set. `until` says up to when each view
-    is online; a view that is not there is not looked for online. Facts from `facts_until` on are in no table; None is
-    now.
+    `ask_graph` queries a graph with other definitions, and `train` makes a training set. `until` is the moment up to
+    which each view is online; a view without one is not compared online. No table has facts from `facts_until` on; None
+    is now.
     """
 
     ask: Ask
-    ask_of: Callable[[Graph], Ask]
+    ask_graph: Callable[[Graph], Ask]
     run: Callable[[Compiled], Answer]
     relations: Mapping[str, str]
     root: Path
@@ -75,7 +75,7 @@ class FeatureTable:
         return self.places.run(compile_select(query, self.places.engine.dialect))
 
     def key(self, place: int, value: Any) -> Any:
-        """An entity of an answer as the table has it: a UUID is a text there."""
+        """An entity of an answer as the table stores it: a UUID is text there."""
         return str(value) if value is not None and self.types[self.keys[place]] == "string" else value
 
     def as_of(self, moment: dt.datetime | None) -> dict[Key, dict[str, Any]]:
@@ -91,12 +91,12 @@ class FeatureTable:
         return first, last
 
     def within(self, moments: Sequence[dt.datetime]) -> list[dt.datetime]:
-        """The moments, those after the last row moved back to it: of later times the table says nothing."""
+        """The moments; those after the last row become the moment of the last row."""
         last = self.ends()[1]
         return sorted({min(moment, last) if last else moment for moment in moments})
 
     def spread(self, count: int) -> list[dt.datetime]:
-        """Moments of the schedule from the first row to the last, evenly, the last among them."""
+        """Moments of the schedule, evenly spread from the first row to the last, including the last."""
         first, last = self.ends()
         if first is None or last is None:
             return []

@@ -42,7 +42,7 @@ def verify(
         with features.reading_tables(), session.runner.scratches() as open_scratch:
             places = Places(
                 ask=partial(_ask, features),
-                ask_of=partial(_ask_of, features),
+                ask_graph=partial(_ask_graph, features),
                 run=session.runner.rows,
                 relations=source.relations,
                 root=features.root,
@@ -64,8 +64,8 @@ def _ask(
     return answer(features.session, make_query(metrics, group_by, where=where))
 
 
-def _ask_of(features: Features, graph: Graph) -> Ask:
-    """The same over other definitions."""
+def _ask_graph(features: Features, graph: Graph) -> Ask:
+    """The ordinary query over other definitions."""
 
     def ask(metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]) -> Answer:
         query = make_query(metrics, group_by, where=where)
@@ -91,7 +91,7 @@ def _facts_until(features: Features) -> dt.datetime | None:
     own = written.get(features.session.name)
     text = (own if isinstance(own, dict) else written).get("gemel_until", written.get("gemel_until"))
     try:
-        found = dt.datetime.fromisoformat(str(text))
+        until = dt.datetime.fromisoformat(str(text))
     except ValueError:
         return None
-    return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
+    return until.astimezone(dt.UTC).replace(tzinfo=None) if until.tzinfo else until

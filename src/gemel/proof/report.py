@@ -1,4 +1,4 @@
-"""What `gemel verify` found: counts by feature, and examples of what differs."""
+"""The result of `gemel verify`: counts by feature, and the values that differ."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _KINDS: tuple[Kind, ...] = ("different", "missing", "extra")
 
 @dataclass(slots=True)
 class Difference:
-    """One stored value that is not what the metric says. `values` holds what each place has.
+    """One stored value that differs from the metric. `values` holds the value of each place.
 
     `missing`: the metric has a value, and the feature table or the online store has none. `extra`: the reverse.
     """
@@ -34,7 +34,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Count:
-    """Comparisons of one feature that came out equal, and its stored values that did not."""
+    """The equal comparisons of one feature, and its wrong stored values."""
 
     view: str
     feature: str
@@ -54,7 +54,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """How many of a view's entities online are older than its ttl. Feast serves them all the same."""
+    """How many of a view's online entities are older than its ttl. Feast serves them nevertheless."""
 
     entities: int
     online: int
@@ -62,9 +62,9 @@ class Stale:
 
 
 class Report:
-    """Filled by the comparison. One stored value that is wrong counts once, in however many places it was met.
+    """Filled by the comparison. One wrong stored value counts once, however many places show it.
 
-    `without_facts` are the views of which neither BI nor the table has anything, and up to when BI was asked.
+    `without_facts` holds the views without facts in BI and without rows, and the moment up to which BI was queried.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Report:
         return sum(count.compared for count in self.counts.values())
 
     def empty(self) -> list[str]:
-        """The features of which nothing could be compared, though there are facts; that is no proof of anything."""
+        """The features without any comparison although there are facts: they prove nothing."""
         return [
             f"{count.view}.{count.feature}"
             for count in self.counts.values()
@@ -114,12 +114,12 @@ class Report:
         moment: dt.datetime,
         values: Mapping[str, Any],
     ) -> None:
-        """`moment` is the stored row's own, so that a row seen from two moments is one difference."""
+        """Record a difference. `moment` is the stored row's own: a row compared at two moments is one difference."""
         key = (view, feature, tuple(entity.items()), moment)
-        known = self._differences.get(key)
-        if known is not None:
+        existing = self._differences.get(key)
+        if existing is not None:
             for place, value in values.items():
-                known.values.setdefault(place, value)
+                existing.values.setdefault(place, value)
             return
         self._differences[key] = Difference(kind, view, feature, dict(entity), moment, dict(values))
         count = self.count(view, feature)
@@ -146,7 +146,7 @@ class Report:
             "reasons": self.reasons,
             "pushed": self.pushed,
             "without_facts": {view: moment.isoformat() for view, moment in self.without_facts.items()},
-            "stale": {view: asdict(found) for view, found in self.stale.items()},
+            "stale": {view: asdict(stale) for view, stale in self.stale.items()},
             "moments": {view: [moment.isoformat() for moment in moments] for view, moments in self.moments.items()},
             "features": [asdict(count) for count in self.counts.values()],
             "differences": [

@@ -8,7 +8,7 @@ from typing import Any
 from gemel.proof.report import Kind
 
 RELATIVE = {"float64": 1e-9, "float32": 1e-6}
-"""Sums of fractions depend on their order in the last digits, so these may differ by so much of their size."""
+"""The last digits of a sum of fractions depend on the order of addition: the relative difference allowed."""
 ABSOLUTE = 1e-9
 
 
@@ -30,7 +30,7 @@ def same(left: Any, right: Any, type_: str) -> bool:
 
 
 def to_moment(value: Any) -> dt.datetime:
-    """To the second, which is what Feast keeps online."""
+    """In UTC, to the second, which is what Feast keeps online."""
     if isinstance(value, dt.datetime):
         return (value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value).replace(microsecond=0)
     return dt.datetime.combine(value, dt.time()) if isinstance(value, dt.date) else dt.datetime.max
