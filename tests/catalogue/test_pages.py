@@ -1,4 +1,4 @@
-"""What stands on the pages, without a browser."""
+"""The content of pages, without a browser."""
 
 import json
 
@@ -34,7 +34,7 @@ LINES = {
 }
 
 
-def test_a_metric_is_grouped_by_each_name_under_which_a_query_reaches_a_dimension(tmp_path, monkeypatch):
+def test_a_metric_can_be_grouped_by_each_name_of_a_dimension_in_queries(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     manifest = tmp_path / "semantic_manifest.json"

@@ -1,4 +1,4 @@
-"""The catalogue's files, and what a browser makes of them."""
+"""The files of the catalogue, and their pages in a browser."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from gemel.catalogue.site import write
 from gemel.cli import main
 from gemel.errors import ProjectError
 
-# As the machines' manual has it: Chromium would otherwise look for its maker's hosts.
+# Without these, Chromium contacts hosts of its vendor.
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -37,12 +37,14 @@ def site(shop):
 
 @pytest.fixture
 def page(browser, site):
-    """It in a browser. What it asks for from elsewhere, and what goes wrong in it, fails the test."""
+    """The first page in a browser. A request to another host or an error on the page fails the test."""
     opened = browser.new_page()
     wrong = []
     opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda told: wrong.append(told.text) if told.type in ("error", "warning") else None)
-    opened.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else wrong.append(asked.url))
+    opened.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    opened.on(
+        "request", lambda request: None if request.url.startswith(("file:", "data:")) else wrong.append(request.url)
+    )
     opened.goto(site.as_uri())
     yield opened
     opened.close()
@@ -51,8 +53,8 @@ def page(browser, site):
 
 def test_every_definition_has_a_page_and_every_edge_two_ends(site):
     text = (site.parent / "data" / "index.js").read_text()
-    told = json.loads(text.removeprefix("gemel.index(").rstrip().removesuffix(");"))
-    names = {(kind, name) for kind, name, *_ in told["nodes"]}
+    index = json.loads(text.removeprefix("gemel.index(").rstrip().removesuffix(");"))
+    names = {(kind, name) for kind, name, *_ in index["nodes"]}
     assert {("metric", "revenue"), ("metric", "return_rate"), ("dimension", "sale__region")} <= names
     assert {
         ("saved_query", "by_region"),
@@ -61,7 +63,7 @@ def test_every_definition_has_a_page_and_every_edge_two_ends(site):
         ("column", "sales.amount"),
     } <= names
     flat = json.loads((site.parent / "data" / "edges.js").read_text().removeprefix("gemel.edges(").rstrip()[:-2])
-    pairs = {(told["nodes"][flat[i]][1], told["nodes"][flat[i + 1]][1]) for i in range(0, len(flat), 3)}
+    pairs = {(index["nodes"][flat[i]][1], index["nodes"][flat[i + 1]][1]) for i in range(0, len(flat), 3)}
     assert {("returned", "return_rate"), ("revenue", "by_region"), ("sales.amount", "amount")} <= pairs
 
 
@@ -74,12 +76,12 @@ def test_a_metric_shows_its_definition_its_sql_and_a_chart_with_the_same_numbers
     assert "sales@example.com" in page.locator("dl").inner_text()
     assert "SUM(sales.amount)" in page.locator("pre").inner_text()
     picture = page.locator("[role=img]").get_attribute("aria-label")
-    assert picture == ("revenue by week from 2023-07-03 (73.5) to 2024-07-01 (21); least 21, greatest 73.5")
+    assert picture == ("revenue by week from 2023-07-03 (73.5) to 2024-07-01 (21); minimum 21, maximum 73.5")
     page.get_by_text("As a table").click()
     assert page.get_by_role("row").count() == 54
 
 
-def test_words_of_a_definition_stay_words(page):
+def test_texts_of_definitions_are_escaped(page):
     page.goto(page.url + "#/dimension/sale__region")
     page.get_by_role("heading", name="sale__region").wait_for()
     assert "<img src=x onerror=alert(1)>" in page.locator("main").inner_text()
@@ -102,7 +104,7 @@ def test_the_keyboard_alone_finds_a_metric_and_walks_its_lineage(page):
     assert "There is no chart: its tables have no rows." in page.locator("main").inner_text()
 
 
-def test_lineage_is_told_as_lists_too(page):
+def test_lineage_is_shown_as_lists_too(page):
     page.goto(page.url + "#/metric/revenue")
     page.get_by_text("Lineage as lists").click()
     lists = page.locator("details", has_text="Lineage as lists")
@@ -110,9 +112,9 @@ def test_lineage_is_told_as_lists_too(page):
     assert lists.get_by_role("link", name="by_region").is_visible()
 
 
-def test_what_is_not_there_is_said(page):
+def test_an_unknown_name_has_a_page(page):
     page.goto(page.url + "#/metric/gone")
-    page.get_by_role("heading", name="Nothing has this name").wait_for()
+    page.get_by_role("heading", name="There is no page with this name").wait_for()
 
 
 def test_a_page_has_its_landmarks_and_every_field_a_label(page):
@@ -131,7 +133,7 @@ def test_a_page_has_its_landmarks_and_every_field_a_label(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(browser, site, scheme):
+def test_text_has_enough_contrast(browser, site, scheme):
     """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
     page = browser.new_page(color_scheme=scheme)
     page.goto(site.as_uri() + "#/metric/revenue")
@@ -170,13 +172,13 @@ def test_a_catalogue_is_written_again_and_nothing_else_is_overwritten(shop, site
     other = shop.path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("mine")
-    with pytest.raises(ProjectError, match="holds something else") as refused:
+    with pytest.raises(ProjectError, match="is not empty, and is not a catalogue") as refused:
         write(content, other)
     assert refused.value.code == "G608"
     assert (other / "thesis.txt").read_text() == "mine"
 
 
-def test_no_data_asks_the_database_nothing(shop, capfd):
+def test_no_data_does_not_query_the_database(shop, capfd):
     where = ["--manifest", str(shop.path / "semantic_manifest.json"), "--database", str(shop.path / "gone.duckdb")]
     assert main(["docs", "--no-data", "--output", str(shop.path / "site"), *where]) == 0
     out, err = capfd.readouterr()
@@ -184,7 +186,7 @@ def test_no_data_asks_the_database_nothing(shop, capfd):
     assert re.search(r"\d+ pages", err)
 
 
-def test_without_a_database_the_definitions_are_told_and_the_charts_say_why(shop, capfd):
+def test_without_a_database_definitions_have_pages_and_charts_have_reasons(shop, capfd):
     where = ["--manifest", str(shop.path / "semantic_manifest.json"), "--database", str(shop.path / "gone.duckdb")]
     assert main(["docs", "--output", str(shop.path / "site"), *where]) == 0
     _, err = capfd.readouterr()
@@ -192,7 +194,7 @@ def test_without_a_database_the_definitions_are_told_and_the_charts_say_why(shop
     assert f"5 metrics without: the DuckDB file {shop.path / 'gone.duckdb'} does not exist" in err
 
 
-def test_a_metric_is_grouped_by_the_names_that_its_queries_know(page):
+def test_a_metric_can_be_grouped_by_its_names_in_queries(page):
     page.goto(page.url + "#/metric/revenue")
     section = page.locator("section", has=page.get_by_role("heading", name="Can be grouped by"))
     section.wait_for()

@@ -1,4 +1,4 @@
-"""What the catalogue tells, as values: a page for each node of the lineage, and the edges between them."""
+"""The content of the catalogue, as values: a page for each node of the lineage, and the edges between them."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -34,9 +34,9 @@ Value = str | Code | Link | Address | tuple["Value", ...]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What stands on a node's page besides its name, its description and its lineage.
+    """The page of a node, without its name, its description and its lineage.
 
-    `groups` are what a metric can be grouped by, as a query of it names that, with the dimension's id.
+    `groups` are the names by which queries can group a metric, each with the id of its dimension.
     """
 
     label: str | None = None
@@ -50,7 +50,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All nodes, as they are listed, with their pages by id; `edges` are source, target, and whether it is direct."""
+    """All nodes in the order of lists, with their pages by id; `edges` are source, target, and whether it is direct."""
 
     project: str
     nodes: tuple[Node, ...]
@@ -61,7 +61,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What was read of the database: by metric its last year, by feature view its newest moment."""
+    """The data from the database: the last year of each metric, the newest moment of each feature view."""
 
     series: Mapping[str, Series | Unknown]
     newest: Mapping[str, dt.datetime]

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def newest(session: "Session") -> dict[str, dt.datetime]:
-    """By view's name, in UTC. One whose table was not built, or has no rows, is left out."""
-    dbt, found = session.dbt, {}
+    """The moments by view, in UTC, without views whose table is not built or has no rows."""
+    dbt, moments = session.dbt, {}
     for view in bound_features(session).views:
         relation = dbt.relation_name(view.name)
         if relation is None:
             continue
         table = exp.to_table(relation, dialect=session.dialect)
-        asked = exp.select(exp.Max(this=exp.column("event_timestamp"))).from_(table)
+        select = exp.select(exp.Max(this=exp.column("event_timestamp"))).from_(table)
         try:
-            [(moment,)] = session.runner.rows(compile_select(asked, session.dialect)).rows()
+            [(moment,)] = session.runner.rows(compile_select(select, session.dialect)).rows()
         except GemelError:
             continue
         if moment is not None:
-            found[view.name] = moment
-    return found
+            moments[view.name] = moment
+    return moments

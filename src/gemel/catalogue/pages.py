@@ -1,4 +1,4 @@
-"""The catalogue of a project: a page for each node of its lineage, with the words of its definition and links."""
+"""The catalogue of a project: a page for each node of its lineage, with its definition and links."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -25,11 +25,11 @@ Fact = tuple[str, Value]
 
 
 def gather(project: "Project", numbers: Numbers) -> Content:
-    """Every definition, and every table and column that one of them comes from. Raises Problems (G5xx)."""
+    """Every definition, and all tables and columns upstream of one. Raises Problems (G5xx)."""
     lineage = project.session.once(read_graph)
     defined = lineage.upstream(*lineage.definitions.nodes.values())
-    on_the_way = _tables(defined)
-    tables = {name: lineage.node(id) for name, id in lineage.tables.nodes().items() if name in on_the_way}
+    upstream = _tables(defined)
+    tables = {name: lineage.node(id) for name, id in lineage.tables.nodes().items() if name in upstream}
     whole = lineage.upstream(*lineage.definitions.nodes.values(), *tables.values())
     nodes = tuple(sorted((node for node in whole.nodes if node.kind != "rows"), key=lambda node: node.name))
     pages = Pages(project, numbers, nodes)
@@ -38,29 +38,29 @@ def gather(project: "Project", numbers: Numbers) -> Content:
 
 
 def _tables(part: Part) -> set[str]:
-    """The names of the tables whose rows or columns are in it."""
+    """The names of the tables whose rows or columns are in the part."""
     rows = {node.name for node in part.nodes if node.kind in ("rows", *TABLES)}
     return rows | {node.name.rpartition(".")[0] for node in part.nodes if node.kind == "column"}
 
 
 def _edges(part: Part, tables: Mapping[str, Node]) -> tuple[tuple[str, str, bool], ...]:
-    """Which rows a table has is told of the table itself."""
+    """The edges between pages, where the rows of a table are part of the table."""
 
     def shown(id: str) -> str:
         kind, _, name = id.partition(":")
         return tables[name].id if kind == "rows" and name in tables else id
 
-    known = {node.id for node in part.nodes}
+    ids = {node.id for node in part.nodes}
     direct: dict[tuple[str, str], bool] = {}
     for edge in part.edges:
         ends = (shown(edge.source), shown(edge.target))
-        if ends[0] != ends[1] and known.issuperset(ends):
+        if ends[0] != ends[1] and ids.issuperset(ends):
             direct[ends] = direct.get(ends, False) or edge.direct
     return tuple((source, target, is_direct) for (source, target), is_direct in direct.items())
 
 
 class Pages:
-    """The pages of a project's nodes. What several of them need is looked up once."""
+    """The pages of the nodes of a project. Shared data is looked up once."""
 
     def __init__(self, project: "Project", numbers: Numbers, nodes: Iterable[Node]) -> None:
         self._project = project
@@ -93,13 +93,13 @@ class Pages:
                         self._dimension_ids[model.name, dimension.name] = id
 
     def of(self, node: Node) -> Page:
-        """Everything but the name, the description and the lineage."""
-        made = self._page(node)
+        """The page of a node, without its name, its description and its lineage."""
+        page = self._page(node)
         owner: list[Fact] = [("Owner", node.owner)] if node.owner else []
         file: list[Fact] = (
-            [("Defined in", Code(node.file))] if node.file and "Defined in" not in dict(made.facts) else []
+            [("Defined in", Code(node.file))] if node.file and "Defined in" not in dict(page.facts) else []
         )
-        return replace(made, facts=(*owner, *made.facts, *file))
+        return replace(page, facts=(*owner, *page.facts, *file))
 
     def _page(self, node: Node) -> Page:
         match node.kind:
@@ -135,11 +135,11 @@ class Pages:
             *((title, self._value(value)) for title, value in metric.definition.facts),
         ]
         facts += [("Filter", Code(text)) for text in metric.filters]
-        facts += [("Test", _told(test)) for test in self._tests.get(metric.name, ())]
+        facts += [("Test", _describe_test(test)) for test in self._tests.get(metric.name, ())]
         facts += self._place(About("metric", metric.name))
         if isinstance(series, Series):
-            known = [day for day, value in series.points if value is not None]
-            facts += [("Newest facts", f"in the {series.grain} of {known[-1]}")] if known else []
+            days = [day for day, value in series.points if value is not None]
+            facts += [("Newest facts", f"in the {series.grain} of {days[-1]}")] if days else []
         grain = series.grain if isinstance(series, Series) else None
         time = f"metric_time__{grain}" if grain else "metric_time"
         try:
@@ -172,9 +172,9 @@ class Pages:
         return (link, *words) if words else link
 
     def _groups_of(self, metric: Metric) -> tuple[tuple[str, str], ...]:
-        """Those that all of its facts can be grouped by, the nearest first."""
+        """The dimensions that all facts of the metric can be grouped by, the nearest first."""
         common = self._graph.common_attributes(measure.model for measure in self._graph.measures(metric))
-        dimensions = {path: found for path, found in common.items() if isinstance(found.element, Dimension)}
+        dimensions = {path: each for path, each in common.items() if isinstance(each.element, Dimension)}
         ids = {path: self._dimension_ids.get((each.model, each.element.name)) for path, each in dimensions.items()}
         return tuple(("__".join(path), id) for path, id in ids.items() if id)
 
@@ -183,22 +183,22 @@ class Pages:
         model = self._graph.models[measure.model]
         time = self._dimension_ids.get((measure.model, measure.time_dimension))
         facts: list[Fact] = [
-            ("Is", Code(measure.aggregate)),
+            ("Expression", Code(measure.aggregate)),
             ("Semantic model", model.name),
             ("Table", self._table(model)),
             ("Time", Link(time) if time else measure.time_dimension),
         ]
         if measure.non_additive:
             which = "latest" if measure.non_additive.choice == "max" else "earliest"
-            facts.append(("Not added up over", f"{measure.non_additive.dimension}: the {which} counts"))
+            facts.append(("Non-additive over", f"{measure.non_additive.dimension}: only the {which} counts"))
         return Page(measure.label, (*facts, *self._place(About("semantic_model", model.name, measure.name))))
 
     def _dimension(self, id: str) -> Page:
         model, dimension = self._dimensions[id]
         facts: list[Fact] = [("Type", f"time, by {dimension.grain}" if dimension.is_time else "categorical")]
-        facts += [("Is", Code(dimension.expr)), ("Semantic model", model.name), ("Table", self._table(model))]
+        facts += [("Expression", Code(dimension.expr)), ("Semantic model", model.name), ("Table", self._table(model))]
         if dimension.validity:
-            facts.append(("Validity", f"the {dimension.validity} of the time in which a row holds"))
+            facts.append(("Validity", f"the {dimension.validity} of the time in which a row is valid"))
         return Page(dimension.label, (*facts, *self._place(About("semantic_model", model.name, dimension.name))))
 
     def _entity(self, name: str) -> Page:
@@ -207,9 +207,13 @@ class Pages:
         others = [
             f"entity:{each.name}.{entity.name}" for each in self._graph.models.values() if each.name != model.name
         ]
-        facts: list[Fact] = [("Type", f"{entity.type} key"), ("Is", Code(entity.expr)), ("Semantic model", model.name)]
+        facts: list[Fact] = [
+            ("Type", f"{entity.type} key"),
+            ("Expression", Code(entity.expr)),
+            ("Semantic model", model.name),
+        ]
         facts += [("Table", self._table(model)), *self._place(About("semantic_model", model.name, entity.name))]
-        return Page(entity.label, tuple(facts), _lists(("The same in other models", self._known(others))))
+        return Page(entity.label, tuple(facts), _lists(("The same entity in other models", self._existing(others))))
 
     def _saved_query(self, query: SavedQuery) -> Page:
         facts: list[Fact] = [("Metrics", tuple(self._link(f"metric:{name}") for name in query.metrics))]
@@ -229,13 +233,13 @@ class Pages:
 
     def _feature_view(self, view: "BoundView") -> Page:
         facts: list[Fact] = [
-            ("Of", ", ".join(view.entities)),
-            ("Rows", f"one each {view.schedule}"),
-            *([("Facts count once known at", Code(view.known_at))] if view.known_at else []),
+            ("Entities", ", ".join(view.entities)),
+            ("Rows", f"one for each {view.schedule}"),
+            *([("Facts known at", Code(view.known_at))] if view.known_at else []),
             *([("Delay", str(view.delay))] if view.delay else []),
             *([("Values expire after", str(view.ttl))] if view.ttl else []),
-            *([("Late facts are looked for", f"{view.lookback} back")] if view.lookback else []),
-            *([("Newest row at most", f"{view.freshness} old")] if view.freshness else []),
+            *([("Lookback for late facts", str(view.lookback))] if view.lookback else []),
+            *([("Maximum age of the newest row", str(view.freshness))] if view.freshness else []),
             ("Online", "yes" if view.online else "no"),
             *([("Push source", view.push)] if view.push else []),
             *([("Tags", ", ".join(f"{key}: {value}" for key, value in view.tags))] if view.tags else []),
@@ -247,7 +251,7 @@ class Pages:
         return Page(
             None,
             tuple(facts),
-            _lists(("Features", self._known(features))),
+            _lists(("Features", self._existing(features))),
             self._sql_of("features", view.name),
             "The dbt model",
         )
@@ -257,19 +261,19 @@ class Pages:
         facts: list[Fact] = [("Feature view", self._link(f"feature_view:{view}"))]
         if view in self._on_demand:
             expressions = dict((each.name, each) for each, _ in self._on_demand[view].expressions())
-            return Page(None, (*facts, ("Is", Code(expressions[feature].expr)), ("Computed", "when it is asked for")))
-        made = next(each for each in self._views[view].features if each.name == feature)
-        match made:
+            return Page(None, (*facts, ("Expression", Code(expressions[feature].expr)), ("Computed", "on request")))
+        definition = next(each for each in self._views[view].features if each.name == feature)
+        match definition:
             case MetricFeature():
-                own = "as the metric says" if made.own else "all time up to the moment"
-                facts.append(("Metric", self._link(f"metric:{made.metric}")))
-                facts += [("Part", made.part)] if made.part else []
-                facts.append(("Window", f"the {made.window} before the moment" if made.window else own))
+                own = "that of the metric" if definition.own else "all time up to the moment"
+                facts.append(("Metric", self._link(f"metric:{definition.metric}")))
+                facts += [("Part", definition.part)] if definition.part else []
+                facts.append(("Window", f"the {definition.window} before the moment" if definition.window else own))
             case DimensionFeature():
-                facts.append(("Dimension", made.dimension))
-                facts.append(("As of", "now" if made.current else "the moment"))
-        facts += [("Type", made.dtype)] if made.dtype else []
-        facts += [("Defined in", Code(str(made.place)))] if made.place else []
+                facts.append(("Dimension", definition.dimension))
+                facts.append(("As of", "now" if definition.current else "the moment"))
+        facts += [("Type", definition.dtype)] if definition.dtype else []
+        facts += [("Defined in", Code(str(definition.place)))] if definition.place else []
         return Page(None, tuple(facts))
 
     def _feature_service(self, name: str) -> Page:
@@ -290,7 +294,7 @@ class Pages:
         return Link(self._tables[name]) if name in self._tables else name
 
     def _sql_of(self, folder: str, model: str) -> str | None:
-        """A dbt model as it was generated into `models/<folder>`; None where it was not."""
+        """The generated dbt model in `models/<folder>`; None if there is none."""
         root = self._project.session.dir
         file = root / models_folder(root, folder) / f"{model}.sql" if root else None
         return file.read_text(encoding="utf-8") if file and file.is_file() else None
@@ -298,7 +302,7 @@ class Pages:
     def _link(self, id: str) -> Value:
         return Link(id) if id in self._ids else id.partition(":")[2]
 
-    def _known(self, ids: Iterable[str]) -> list[str]:
+    def _existing(self, ids: Iterable[str]) -> list[str]:
         return [id for id in dict.fromkeys(ids) if id in self._ids]
 
     def _place(self, about: About) -> list[Fact]:
@@ -306,7 +310,7 @@ class Pages:
         return [("Defined in", Code(f"{place.file}:{place.line}"))] if place else []
 
 
-def _told(test: MetricTest) -> Value:
+def _describe_test(test: MetricTest) -> Value:
     words = test.name.replace("_", " ")
     return f"{words}: {test.description}" if test.description else words
 

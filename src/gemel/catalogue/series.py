@@ -1,6 +1,6 @@
-"""The numbers of the last year that has facts, for a chart of each metric.
+"""The numbers of the last year with facts, for a chart of each metric.
 
-Metrics of the same tables over the same time share a query. Where one of them cannot be asked, each is asked alone.
+Metrics of the same tables over the same time share a query. If that fails, each of them is queried alone.
 """
 
 import datetime as dt
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from gemel.project import Project
 
 TOGETHER = 25
-"""How many metrics one query asks for: more make SQL that takes longer to plan than to run."""
+"""The number of metrics in one query: the SQL of more takes longer to plan than to run."""
 
 _BACK = {"week": 52, "month": 12, "quarter": 8, "year": 5}
-"""How many buckets before the last one are shown. What is finer than a week is shown by week."""
+"""The number of buckets before the last one. Grains finer than a week are shown by week."""
 
 Progress = Callable[[int, int], None]
 
@@ -48,51 +48,51 @@ class _Span:
 
 
 def series(project: "Project", progress: Progress = lambda done, of: None) -> dict[str, Series | Unknown]:
-    """By metric's name. Nothing is raised for a metric that cannot be asked: the reason stands in its place."""
-    found: dict[str, Series | Unknown] = {}
+    """The numbers by metric. A metric that cannot be queried has the reason instead; nothing is raised."""
+    result: dict[str, Series | Unknown] = {}
     ends = _Ends(project)
     together: dict[tuple[_Span, frozenset[str]], list[str]] = {}
     for metric in project.metrics():
         try:
             span = _span(project, metric, ends)
         except GemelError as error:
-            found[metric.name] = Unknown(error.message)
+            result[metric.name] = Unknown(error.message)
             continue
         if span is None:
-            found[metric.name] = Unknown("its tables have no rows")
+            result[metric.name] = Unknown("its tables have no rows")
         else:
             homes = frozenset(measure.model for measure in project.session.graph.measures(metric))
             together.setdefault((span, homes), []).append(metric.name)
-    asked = sum(map(len, together.values()))
+    total = sum(map(len, together.values()))
     done = 0
     for (span, _), names in together.items():
         for first in range(0, len(names), TOGETHER):
             batch = names[first : first + TOGETHER]
-            found |= _ask(project, batch, span)
+            result |= _query(project, batch, span)
             done += len(batch)
-            progress(done, asked)
-    return found
+            progress(done, total)
+    return result
 
 
 class _Ends:
-    """The day of the newest row of a measure's model, asked once for each of its time dimensions."""
+    """The day of the newest row of a measure's model, queried once for each of its time dimensions."""
 
     def __init__(self, project: "Project") -> None:
         self._project = project
-        self._known: dict[tuple[str, str], dt.datetime | None] = {}
+        self._newest: dict[tuple[str, str], dt.datetime | None] = {}
 
     def of(self, measure: Measure) -> dt.datetime | None:
         key = (measure.model, measure.time_dimension)
-        if key not in self._known:
-            self._known[key] = self._ask(measure)
-        return self._known[key]
+        if key not in self._newest:
+            self._newest[key] = self._query(measure)
+        return self._newest[key]
 
-    def _ask(self, measure: Measure) -> dt.datetime | None:
+    def _query(self, measure: Measure) -> dt.datetime | None:
         graph = self._project.session.graph
         dimension = graph.time_dimension(measure)
-        paths = [path for path, found in graph.attributes(measure.model, 0).items() if found.element == dimension]
+        paths = [path for path, each in graph.attributes(measure.model, 0).items() if each.element == dimension]
         shortest = min(paths, key=len)
-        # Spelled in full: a dimension may be called as a grain is.
+        # Written in full, because a dimension may have the name of a grain.
         item = {"name": "__".join(shortest), "grain": dimension.grain or "day"}
         answer = self._project.query([], [item], min_max_only=True)
         newest = answer.rows()[0][1]
@@ -100,19 +100,19 @@ class _Ends:
 
 
 def _span(project: "Project", metric: Metric, ends: _Ends) -> _Span | None:
-    """Up to the newest row of all that the metric counts; None without a row."""
+    """The span up to the newest row that the metric counts; None if there is no row."""
     measures = project.session.graph.measures(metric)
-    known = [end for end in map(ends.of, measures) if end is not None]
-    if not known:
+    newest = [end for end in map(ends.of, measures) if end is not None]
+    if not newest:
         return None
     own = [metric.time_granularity] if metric.time_granularity else []
     least = coarsest([*(project.session.graph.time_dimension(measure).grain or "day" for measure in measures), *own])
     grain = "week" if finer(least, "week") else least
-    last = max(known)
+    last = max(newest)
     return _Span(grain, step(floor(last, grain), grain, -_BACK[grain]).date(), last.date())
 
 
-def _ask(project: "Project", names: Sequence[str], span: _Span) -> dict[str, Series | Unknown]:
+def _query(project: "Project", names: Sequence[str], span: _Span) -> dict[str, Series | Unknown]:
     time = f"metric_time__{span.grain}"
     try:
         answer = project.query(names, [time], start_time=span.first, end_time=span.last, order_by=[time])
@@ -120,15 +120,15 @@ def _ask(project: "Project", names: Sequence[str], span: _Span) -> dict[str, Ser
     except GemelError as error:
         if len(names) == 1:
             return {names[0]: Unknown(error.message)}
-        return {name: found for each in names for name, found in _ask(project, [each], span).items()}
+        return {name: numbers for each in names for name, numbers in _query(project, [each], span).items()}
     return {name: _series(span, [(row[0], row[place]) for row in rows]) for place, name in enumerate(names, start=1)}
 
 
 def _series(span: _Span, values: list[tuple[dt.date, Any]]) -> Series | Unknown:
     if any(isinstance(value, str | bytes | dt.date | dt.time | dt.timedelta) for _, value in values):
-        return Unknown("its values are no numbers")
-    known = dict(values)
-    return Series(span.grain, tuple((day, _number(known.get(day))) for day in _buckets(span)))
+        return Unknown("its values are not numbers")
+    by_day = dict(values)
+    return Series(span.grain, tuple((day, _number(by_day.get(day))) for day in _buckets(span)))
 
 
 def _buckets(span: _Span) -> Iterator[dt.date]:
@@ -139,7 +139,7 @@ def _buckets(span: _Span) -> Iterator[dt.date]:
 
 
 def _number(value: Any) -> float | None:
-    """What is infinite or no number has no place in a chart."""
+    """A finite number for the chart, else None."""
     number = None if value is None else float(value)
     return number if number is not None and math.isfinite(number) else None
 

@@ -1,4 +1,4 @@
-"""The site's files: the pages' shell and what they load, readable by a browser from a disk and from a server."""
+"""The files of the site: the page shell and its data, which browsers can open from disk or from a server."""
 
 import datetime as dt
 import json
@@ -12,7 +12,7 @@ from gemel.catalogue.series import Series, Unknown
 from gemel.errors import ProjectError
 
 CHUNK = 50
-"""How many pages are in a file: few enough to load quickly, and not a file for each."""
+"""The number of pages in a data file: small enough to load quickly, without one file for each page."""
 
 _SHELL = ("index.html", "catalogue.css", "catalogue.js")
 _MARK = ".gemel-docs"
@@ -33,31 +33,31 @@ def write(content: Content, folder: Path) -> Path:
     _save(data / "edges.js", "edges", flat)
     for first in range(0, len(content.nodes), CHUNK):
         pages = content.nodes[first : first + CHUNK]
-        told = {place[node.id]: _page(content.pages[node.id], place) for node in pages}
-        _save(data / f"details-{first // CHUNK}.js", "details", told)
+        details = {place[node.id]: _page(content.pages[node.id], place) for node in pages}
+        _save(data / f"details-{first // CHUNK}.js", "details", details)
     return folder / "index.html"
 
 
 def _clear(folder: Path) -> None:
     if folder.exists() and not (folder / _MARK).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        hint = "name an empty or a new folder with --output"
-        raise ProjectError("G608", f"{folder} holds something else than a catalogue", hint=hint)
+        hint = "choose an empty or a new folder with --output"
+        raise ProjectError("G608", f"{folder} is not empty, and is not a catalogue", hint=hint)
     for name in ("data", *_SHELL):
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MARK).write_text("gemel docs writes this folder anew\n")
+    (folder / _MARK).write_text("gemel docs overwrites this folder\n")
 
 
-def _save(file: Path, function: str, told: Any) -> None:
-    text = json.dumps(told, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _save(file: Path, function: str, data: Any) -> None:
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     file.write_text(f"gemel.{function}({text});\n", encoding="utf-8")
 
 
 def _index(content: Content, place: dict[str, int]) -> dict[str, Any]:
     return {
         "project": content.project,
-        "made": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        "generated": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
         "chunk": CHUNK,
         "nodes": [
             [node.kind, node.name, content.pages[node.id].label, node.description, node.owner] for node in content.nodes
@@ -67,23 +67,23 @@ def _index(content: Content, place: dict[str, int]) -> dict[str, Any]:
 
 
 def _page(page: Page, place: dict[str, int]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    detail: dict[str, Any] = {}
     if page.facts:
-        told["facts"] = [[term, _value(value, place)] for term, value in page.facts]
+        detail["facts"] = [[term, _value(value, place)] for term, value in page.facts]
     if page.lists:
-        told["lists"] = [{"title": title, "nodes": [place[id] for id in ids]} for title, ids in page.lists]
+        detail["lists"] = [{"title": title, "nodes": [place[id] for id in ids]} for title, ids in page.lists]
     if page.groups:
-        told["groups"] = [[name, place[id]] for name, id in page.groups]
+        detail["groups"] = [[name, place[id]] for name, id in page.groups]
     if page.sql:
-        told |= {"sql": page.sql, "sql_title": page.sql_title}
+        detail |= {"sql": page.sql, "sql_title": page.sql_title}
     match page.series:
         case Series(grain, points):
-            told["series"] = {"grain": grain, "points": [[str(day), value] for day, value in points]}
+            detail["series"] = {"grain": grain, "points": [[str(day), value] for day, value in points]}
         case Unknown(reason):
-            told["refused"] = f"There is no chart: {reason}."
+            detail["refused"] = f"There is no chart: {reason}."
         case None:
             pass
-    return told
+    return detail
 
 
 def _value(value: Value, place: dict[str, int]) -> Any:
