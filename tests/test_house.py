@@ -1,4 +1,4 @@
-"""The rules of the house that no linter knows: who imports whom, what stays light, what is told in public."""
+"""The rules of the house that no linter knows: who imports whom, what stays light, what is public."""
 
 import ast
 import re
@@ -264,7 +264,7 @@ def test_a_plan_becomes_sql_only_in_compiled():
 
 
 def test_only_run_gives_sql_to_an_engine():
-    """A limit, a time-out or an audit in `gemel.run` holds for all that is asked. dbt's own runs go past it, and
+    """A limit, a time-out or an audit in `gemel.run` applies to every query. dbt's own runs bypass it, and
     `gemel.feast`, which lives in Feast's process."""
     opens = {"engines", "run", "feast", "session"}  # a session opens what `run` then asks
     wrong = [

@@ -11,7 +11,7 @@ import atexit, sys, threading, time
 import gemel.__main__ as process
 atexit.register(lambda: print("at exit"))
 def main():
-    sys.stdout.write("said, with no end of line ")
+    sys.stdout.write("text without a line end ")
     {doing}
     return {code}
 process.main = main
@@ -27,20 +27,20 @@ def run(code, doing="pass"):
 @pytest.mark.parametrize("code", [0, 1, 2, 130])
 def test_the_exit_code_and_all_that_was_written_come_out(code):
     ran = run(code)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (code, "said, with no end of line at exit\n", "")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, "text without a line end at exit\n", "")
 
 
 def test_a_thread_that_still_works_is_waited_for():
     work = "threading.Thread(target=lambda: (time.sleep(0.2), print('done,', end=' '))).start()"
     ran = run(0, work)
-    assert (ran.returncode, ran.stdout) == (0, "said, with no end of line done, at exit\n")
+    assert (ran.returncode, ran.stdout) == (0, "text without a line end done, at exit\n")
 
 
 def test_what_is_in_memory_is_not_looked_through():
     """An object that no one refers to but itself would be found at the end, and say so."""
     circle = "each = type('Circle', (), {'__del__': lambda self: print('found')})(); each.self = each"
     ran = run(0, circle)
-    assert ran.stdout == "said, with no end of line at exit\n"
+    assert ran.stdout == "text without a line end at exit\n"
 
 
 def test_the_command_is_this_process():

@@ -1,4 +1,4 @@
-"""A project as Python holds it: found, made fresh, asked, and refused with the place of the fault."""
+"""A project in Python: opened, kept up to date, queried, and its errors with their places."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def write_manifest(shop, *metrics, model=MODEL, saved_queries=()):
 
 @pytest.fixture
 def parses(monkeypatch):
-    """Stands for dbt: notes each call, and writes the manifest where it is told to."""
+    """Stands in for dbt: records each call, and writes the manifest where it is asked to."""
     calls = []
 
     def run_dbt(arguments, project_dir):
@@ -202,7 +202,7 @@ def test_a_fresh_manifest_is_read_as_it_is(project, parses):
 
 @pytest.mark.parametrize("stale", ["manifest is older", "manifest is missing", "a file was deleted"])
 def test_a_stale_manifest_is_made_anew_and_that_is_said(project, parses, stale):
-    manifest, said = project / "target/semantic_manifest.json", []
+    manifest, lines = project / "target/semantic_manifest.json", []
     match stale:
         case "manifest is older":
             make_older(manifest)
@@ -214,9 +214,9 @@ def test_a_stale_manifest_is_made_anew_and_that_is_said(project, parses, stale):
             make_older(project / "dbt_project.yml")
             make_older(project / "metrics/core.yml")
             (project / "metrics/gone.yml").unlink()
-    gemel.load(project, say=said.append)
+    gemel.load(project, say=lines.append)
     assert parses == [["parse", "--target-path", str(project / "target")]]
-    assert len(said) == 1 and said[0].startswith("target/semantic_manifest.json is ") and "dbt parse" in said[0]
+    assert len(lines) == 1 and lines[0].startswith("target/semantic_manifest.json is ") and "dbt parse" in lines[0]
     gemel.load(project)
     assert len(parses) == 1
 
@@ -247,13 +247,13 @@ def test_what_dbt_wrote_for_another_target_is_not_asked(project, parses, model):
     """`dbt parse --target prod` leaves its manifest where the profile's own target has its."""
     two_targets(project)
     write_manifest(project, REVENUE, model=model)
-    said = []
-    shop = gemel.load(project, say=said.append)
+    lines = []
+    shop = gemel.load(project, say=lines.append)
     assert shop.query(["revenue"]).rows() == [(10,)]  # of shop.main; there is no shop.live
     assert shop.session.artifacts == project / "target/gemel/dev"
     assert parses == [["parse", "--target-path", str(project / "target/gemel/dev")]]
-    told = "target/semantic_manifest.json is not known to be of target 'dev': running dbt parse for that"
-    assert said == [told]
+    line = "target/semantic_manifest.json is not known to be of target 'dev': running dbt parse for that"
+    assert lines == [line]
     gemel.load(project)
     assert len(parses) == 1
 
@@ -346,8 +346,8 @@ def test_the_words_of_dbt_come_without_its_banner():
 
 def test_the_words_of_dbt_come_without_the_lines_of_its_code():
     trace = 'Traceback:\n    File "dbt.py", line 1\n      a = b\n\n'
-    told = f"cannot parse `a`:\nError Message:\n    bad name\n{trace}cannot parse `b`"
-    log = json.dumps({"data": {"exc": told}, "info": {"level": "error", "msg": "m"}})
+    message = f"cannot parse `a`:\nError Message:\n    bad name\n{trace}cannot parse `b`"
+    log = json.dumps({"data": {"exc": message}, "info": {"level": "error", "msg": "m"}})
     assert gemel.dbt.running.dbt_message(log) == "cannot parse `a`:\nError Message:\n    bad name\ncannot parse `b`"
 
 
@@ -415,7 +415,7 @@ def test_importing_gemel_alone_imports_nothing_else():
 def test_another_engines_sql_is_text_and_has_no_rows_here(project):
     answer = gemel.load(project).query(["revenue"], dialect="snowflake")
     assert "SUM" in answer.sql
-    with pytest.raises(QueryError, match="G342 this SQL is snowflake's"):
+    with pytest.raises(QueryError, match="G342 this SQL is for snowflake"):
         answer.rows()
 
 
@@ -441,7 +441,7 @@ def test_an_open_connection_is_asked_in_place_of_a_file(project):
 
 
 def test_a_database_is_a_file_or_a_connection(project):
-    with pytest.raises(ProjectError, match="G605 a database is a DuckDB file or an open connection, not int"):
+    with pytest.raises(ProjectError, match="G605 a database must be a DuckDB file or an open connection, not int"):
         gemel.load(project, database=5).query(["revenue"]).rows()
 
 
@@ -453,7 +453,7 @@ def test_a_form_whose_package_is_missing_is_told(project, monkeypatch):
 
 @pytest.mark.parametrize("given", [{"path": None}, {"path": 5}, {"path": ".", "manifest": 5}])
 def test_what_is_no_path_is_refused(given):
-    with pytest.raises(ProjectError, match=r"G601 (path|manifest) is a text or a Path"):
+    with pytest.raises(ProjectError, match=r"G601 (path|manifest) must be a string or a Path"):
         gemel.load(**given)
 
 

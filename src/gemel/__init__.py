@@ -91,7 +91,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # `import gemel` alone must cost nothing: what is behind a name is imported when it is asked for.
+    # `import gemel` alone must cost nothing: the module of a name is imported when the name is first used.
     if name not in _HOME:
         raise AttributeError(f"module 'gemel' has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""The process `gemel`, or `python -m gemel`: the command line, and a quick end."""
+"""The process `gemel`, or `python -m gemel`: runs the command line and ends quickly."""
 
 import atexit
 import os
@@ -11,17 +11,17 @@ from gemel.cli import main
 
 
 def run() -> NoReturn:
-    """Run the arguments of the process and end it.
+    """Run the command line with the arguments of the process, then end the process.
 
-    Python would look through all that a command has made for garbage, a tenth of the time of a large `gemel generate`,
-    only to give back what the system takes back anyway.
+    Python would first look for garbage in everything that the command created, which takes a tenth of the time of a
+    large `gemel generate`, only to free memory that the system frees anyway.
     """
     code = main()
-    if len(threading.enumerate()) > 1:  # Python knows how to wait for those that work
+    if len(threading.enumerate()) > 1:  # Python waits for running threads
         sys.exit(code)
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it, or it is closed
+        with suppress(OSError, ValueError):  # the reader has gone, or the stream is closed
             stream.flush()
     os._exit(code)
 

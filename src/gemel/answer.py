@@ -1,4 +1,4 @@
-"""A compiled question, and its rows when they are asked for."""
+"""A compiled query, which runs when its rows are requested."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def answer(session: "Session", query: "Query", *, dialect: str | None = None) -> "Answer":
-    """A question, compiled for the warehouse or for another dialect. Raises UnknownNameError (G2xx), QueryError (G3xx)
-    and DefinitionError (G1xx)."""
+    """Compile a query for the warehouse or for another dialect. Raises UnknownNameError (G2xx), QueryError (G3xx) and
+    DefinitionError (G1xx)."""
     from gemel.compiler.compiled import compile_query
 
     with session.placing():
@@ -22,7 +22,7 @@ def answer(session: "Session", query: "Query", *, dialect: str | None = None) ->
 
 
 class Answer:
-    """A compiled question. It is run once, when the first of its rows, columns or tables is asked for.
+    """A compiled query. It runs once, when its rows, columns or a table are first requested.
 
     answer = project.query(["revenue"], ["customer__region"])
     print(answer.sql)
@@ -35,7 +35,7 @@ class Answer:
 
     @property
     def sql(self) -> str:
-        """The SQL text, which is not run for it."""
+        """The SQL text. Reading it does not run the query."""
         return self._compiled.sql
 
     @cached_property
@@ -45,18 +45,18 @@ class Answer:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns: the group-by items, then the metrics, each as asked. Raises as `rows`."""
+        """The names of the columns: group-by items, then metrics, in the order of the query. Raises as `rows`."""
         return self._result.columns
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types of the columns, in DuckDB's words. Raises as `rows`."""
+        """The DuckDB types of the columns. Raises as `rows`."""
         return self._result.types
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Plain Python values, a tuple a row.
 
-        Raises WarehouseError (G4xx), and QueryError (G342) for SQL of another dialect than the warehouse's.
+        Raises WarehouseError (G4xx), and QueryError (G342) if the SQL is in another dialect than the warehouse's.
         """
         return self._result.rows()
 

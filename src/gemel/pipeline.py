@@ -1,4 +1,4 @@
-"""The whole way: generate, dbt build, feast apply, materialize, verify. Every step can be run again, and so can all."""
+"""All steps: generate, dbt build, feast apply, materialize, verify. Each step can be repeated, and so can the whole."""
 
 import gc
 import json
@@ -27,13 +27,14 @@ from gemel.session import Session
 
 Say = Callable[[str], None]
 Step = Callable[[str], AbstractContextManager[list[str]]]
-"""What surrounds a step of a build, by its name. What the step did goes into the list."""
+"""A context for a step of a build, by the step's name. The step adds a description of its result to the list."""
 
 
 def generate(session: Session) -> list[Change]:
-    """Write the generated files; what was changed. Where dbt has to say first where it will build a table, it is asked.
+    """Write the generated files and return the changes. Runs `dbt parse` if dbt does not know all feature tables yet.
 
-    Raises Problems with everything that keeps files from being written, and BridgeError (G534) without dbt's manifest.
+    Raises Problems with everything that prevents files from being written, and BridgeError (G534) without dbt's
+    manifest.
     """
     with _uncollected():
         changes = _write(session)
@@ -44,7 +45,7 @@ def generate(session: Session) -> list[Change]:
 
 
 def stale_files(session: Session) -> list[Change]:
-    """What `generate` would change. Raises as `generate`."""
+    """The changes that `generate` would make. Raises as `generate`."""
     with _uncollected():
         if not _is_placed(open_features(session)):
             run_dbt(session, "parse")
@@ -53,12 +54,12 @@ def stale_files(session: Session) -> list[Change]:
 
 
 def unrunnable_tests(session: Session) -> list[GemelError]:
-    """That dbt cannot run the metric tests, where its project has no folder for tests."""
+    """A warning if dbt cannot run the metric tests, because the project has no folder for tests."""
     features = open_features(session)
     if not session.once(metric_tests) or tests_folder(features.root) is not None:
         return []
     message = "dbt_project.yml names no test-paths, so dbt cannot run the metric tests; `gemel test` can"
-    hint = "name a folder there, such as `test-paths: [tests]`"
+    hint = "add a folder to it, such as `test-paths: [tests]`"
     return [ProjectError("G775", message, hint=hint, place=Place(PROJECT_FILE), severity="warning")]
 
 
@@ -69,27 +70,29 @@ def build(
     say: Say = lambda line: None,
     step: Step = lambda name: nullcontext([]),
 ) -> Report | None:
-    """Stops at the first step that fails. The report of `verify`, which may have failed; None without feature views.
+    """Run all steps, and stop at the first one that fails. Raises what the steps raise.
 
-    Raises what the steps raise.
+    Returns the report of `verify`, which may have failed; None without feature views.
     """
     with step("generate") as done:
-        done.append(_in_words(_write_first(session, say)))
+        done.append(_summary(_write_first(session, say)))
     with step("dbt build"):
         run_dbt(session, "build")
     features = open_features(session)
     with step("check types") as done:
         changed = _write(session)
         if any(change.path.endswith(".sql") for change in changed):  # the types were those of an older build
-            say(f"  {_in_words(changed)}: building them again")
+            say(f"  {_summary(changed)}: building them again")
             run_dbt(session, "build", "--select", f"path:{models_folder(features.root, 'features')}")
         features = open_features(session)
         if features.views:
             check_built(features)
         count = len(features.views)
-        done.append(f"{count} feature {'table is' if count == 1 else 'tables are'} as Feast is told")
+        done.append(
+            f"{count} feature {'table has' if count == 1 else 'tables have'} the types of the Feast definitions"
+        )
     if not features.views:
-        say("there is no feature view, so nothing for Feast to do")
+        say("there are no feature views, so there is nothing for Feast to do")
         return None
     with step("feast apply") as done:
         done.append("; ".join(feast.apply(features.repo)) or "nothing new")
@@ -103,9 +106,9 @@ def build(
 
 
 def backfill(session: Session, views: Sequence[str], *, start: datetime, end: datetime | None) -> list[BoundView]:
-    """Make the rows of some time again, of views or of all, through dbt; the views that were built.
+    """Rebuild the rows of a time range of these views, by default of all, through dbt. Returns the views.
 
-    One without `lookback` is built whole. Raises UnknownNameError (G204).
+    A view without `lookback` is rebuilt as a whole. Raises UnknownNameError (G204).
     """
     chosen = open_features(session).named(views)
     variables = {"gemel_from": start.isoformat(sep=" "), **({"gemel_to": end.isoformat(sep=" ")} if end else {})}
@@ -114,23 +117,23 @@ def backfill(session: Session, views: Sequence[str], *, start: datetime, end: da
 
 
 def run_dbt(session: Session, *arguments: str) -> None:
-    """Run dbt on the project, with its target, while we hold no file of it."""
+    """Run dbt on the project with its target, after closing the database."""
     assert session.dir is not None and session.artifacts is not None
-    # dbt writes to the file that we have been reading; DuckDB lets only one of us in.
+    # dbt writes to the file that we have been reading; DuckDB allows only one process then.
     with suppress(GemelError):
         session.close()
-    # Where the next command looks for them, and for the same target.
+    # The next command looks for the artifacts here, and for the same target.
     run_dbt_into(session.artifacts, arguments, session.dir, target=session.target, profiles_dir=session.profiles_dir)
 
 
 def _write_first(session: Session, say: Say) -> list[Change]:
-    """Generate; where nothing tells a type yet, build what the features read, and ask that."""
+    """Generate. If types are unknown, first build the models that the features read, and generate again."""
     try:
         return generate(session)
     except Problems as problems:
         if not unknown_only(problems):
             raise
-    say("  some types are not known yet: building the models that the features read")
+    say("  some types are unknown: building the models that the features read")
     root = open_features(session).root
     # Metric tests may have been generated for another warehouse.
     tests = [f"path:{folder}"] if (folder := tests_folder(root)) else []
@@ -152,9 +155,9 @@ def _write(session: Session) -> list[Change]:
 
 
 def _files(features: Features) -> dict[str, str | None]:
-    """Every generated file's text, by path. The database is let go of again."""
+    """The text of every generated file, by path. The database is closed afterwards."""
     session = features.session
-    features.check_parsed("run `dbt parse`, which writes it")
+    features.check_parsed("run `dbt parse` to write it")
     files: dict[str, str | None] = {}
     try:
         if features.views or features.bound.services:
@@ -172,24 +175,24 @@ def _files(features: Features) -> dict[str, str | None]:
 
 
 def _is_placed(features: Features) -> bool:
-    """Whether dbt has told where every feature table is; `dbt parse` tells it of new ones."""
+    """Whether dbt's manifest has every feature table; `dbt parse` adds new ones."""
     views = features.views
     return not views or len(generation.places_of(features.bound, features.session.dbt, features.engine)) == len(views)
 
 
-def _in_words(changes: Sequence[Change]) -> str:
-    many = f"{len(changes)} file{'' if len(changes) == 1 else 's'} written"
-    return many if changes else "every file is up to date"
+def _summary(changes: Sequence[Change]) -> str:
+    count = f"{len(changes)} file{'' if len(changes) == 1 else 's'} written"
+    return count if changes else "every file is up to date"
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Work that makes trees, whose parents and children hold each other: looking for garbage takes a sixth of it."""
+    """Turn off garbage collection, which takes a sixth of the time: trees consist of reference cycles."""
     gc.disable()
     try:
         yield
     finally:
-        # Moves what there is among what is old, or all of it would be looked through at once.
+        # Moves all objects to the oldest generation; otherwise the next collection would traverse all of them.
         gc.freeze()
         gc.unfreeze()
         gc.enable()

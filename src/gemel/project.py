@@ -1,5 +1,5 @@
-"""What a person holds: a dbt project that can be asked, built and compared. Each method is a line or two over a
-session, which is what every other way in holds."""
+"""The Python interface: a dbt project to query, build and compare. Each method is a line or two over a session, which
+every other interface uses too."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -40,10 +40,10 @@ def load(
 ) -> "Project":
     """The dbt project at `path`, or the definitions of one semantic_manifest.json.
 
-    `path` is a directory in a dbt project, or a manifest file. `database` is a DuckDB file to ask instead of the one
-    in profiles.yml, or an open connection; `manifest` a file to read instead of the project's own, which is otherwise
-    made anew when it is older than the YAML (`say` hears of it). Raises ProjectError (G6xx), and Problems where
-    definitions are invalid.
+    `path` is a directory in a dbt project, or a manifest file. `database` is a DuckDB file to query instead of the one
+    in profiles.yml, or an open connection. `manifest` is a file to read instead of the project's own manifest, which
+    is otherwise rewritten when it is older than the YAML (`say` receives a line about it). Raises ProjectError (G6xx),
+    and Problems if definitions are invalid.
 
         with gemel.load(".") as shop:
             shop.query(["revenue"], ["metric_time__month"]).df()
@@ -58,9 +58,9 @@ def load(
 
 
 class Project:
-    """Definitions, and the database to ask. Nothing is opened before the first question.
+    """Definitions, and the database to query. Nothing is opened before the first query.
 
-    `session` is what every other way in holds: what is open, for programs that work on gemel itself.
+    `session` is the open project beneath, for programs that extend gemel.
 
         shop = gemel.load(".")
         shop.query(["revenue"], ["customer__region"], limit=5).df()
@@ -85,16 +85,16 @@ class Project:
         min_max_only: bool = False,
         dialect: str | None = None,
     ) -> Answer:
-        """Metrics by group-by items: compiled at once, run when the answer's rows are asked for.
+        """Metrics by group-by items: compiled at once, run when the answer's rows are requested.
 
-        A metric may be asked over some time before each moment: `"flights[7 days]"`, `"flights[month to date]"`.
+        A metric may have a window: `"flights[7 days]"`, `"flights[month to date]"`.
         Metrics, group-by items and orders may also be mappings, as dbt's own clients write them: `{"name": "flights",
         "alias": "n"}`, `{"name": "metric_time", "grain": "month"}`, `{"metric": "flights", "descending": True}`.
-        `start_time` and `end_time` are inclusive. `where` filters rows, `having` the result. With `totals`, one row
-        more is over all groups, marked in column `is_total`. An item of `order_by` with a minus in front is
-        descending. With `saved_query`, the rest is added to it. `min_max_only` asks for the least and greatest value of
-        one item without metrics, as `<item>__min` and `<item>__max`. With a `dialect` other than the warehouse's the
-        answer has SQL only. Raises UnknownNameError (G2xx), QueryError (G3xx) and DefinitionError (G1xx).
+        `start_time` and `end_time` are inclusive. `where` filters rows, `having` the result. `totals` adds one row over
+        all groups, marked in the column `is_total`. An item of `order_by` that starts with a minus is descending. The
+        other arguments are added to a `saved_query`. `min_max_only` returns the least and greatest value of one item
+        without metrics, as `<item>__min` and `<item>__max`. With a `dialect` other than the warehouse's the answer has
+        SQL only. Raises UnknownNameError (G2xx), QueryError (G3xx) and DefinitionError (G1xx).
         """
         from gemel.compiler.question.parsing import make_query
 
@@ -103,8 +103,8 @@ class Project:
                 if metrics or group_by:
                     raise QueryError(
                         "G331",
-                        f"saved query {saved_query!r} brings its own metrics and group-by items",
-                        hint="leave --metrics and --group-by away; --where, --order and --limit can be added",
+                        f"saved query {saved_query!r} has its own metrics and group-by items",
+                        hint="omit --metrics and --group-by; --where, --order and --limit can be added",
                     )
                 saved = self.session.graph.saved_query(saved_query)
                 metrics, group_by = saved.metrics, saved.group_by
@@ -126,15 +126,15 @@ class Project:
             return answer(self.session, query, dialect=dialect)
 
     def metrics(self) -> "tuple[Metric, ...]":
-        """Every metric that can be asked for, by name."""
+        """Every metric that can be queried, sorted by name."""
         return tuple(sorted((m for m in self.session.manifest.metrics if not m.private), key=lambda m: m.name))
 
     def dimensions(self, metrics: Sequence[str] = ()) -> "tuple[Listed, ...]":
-        """What all of these metrics can be grouped by together; without metrics, every dimension there is."""
+        """The dimensions that all of these metrics can be grouped by together; without metrics, every dimension."""
         return tuple(each for each in self._items(metrics) if each.is_dimension)
 
     def entities(self, metrics: Sequence[str] = ()) -> "tuple[Listed, ...]":
-        """The entities that all of these metrics can be grouped by; without metrics, every entity there is."""
+        """The entities that all of these metrics can be grouped by together; without metrics, every entity."""
         return tuple(each for each in self._items(metrics) if not each.is_dimension)
 
     def dimension_values(
@@ -145,43 +145,45 @@ class Project:
         start_time: str | dt.date | None = None,
         end_time: str | dt.date | None = None,
     ) -> list[Any]:
-        """The distinct values of a dimension, in order; with metrics, those under which they have rows.
+        """The distinct values of a dimension, sorted; with metrics, only the values for which they have rows.
 
         Raises QueryError (G332) for a key of several columns.
         """
-        found = self.query(metrics, [name], start_time=start_time, end_time=end_time, order_by=[name])
-        parts = found.columns[: len(found.columns) - len(_texts(metrics))]
+        result = self.query(metrics, [name], start_time=start_time, end_time=end_time, order_by=[name])
+        parts = result.columns[: len(result.columns) - len(_texts(metrics))]
         if len(parts) > 1:
-            told = f"{name!r} is a key of {len(parts)} columns, and one value is needed"
-            raise QueryError("G332", told, hint=f"write {' or '.join(parts)}")
-        return list(dict.fromkeys(row[0] for row in found.rows()))
+            message = f"{name!r} is a key of {len(parts)} columns, and one value is needed"
+            raise QueryError("G332", message, hint=f"write {' or '.join(parts)}")
+        return list(dict.fromkeys(row[0] for row in result.rows()))
 
     def saved_queries(self) -> "tuple[SavedQuery, ...]":
-        """The saved queries, by name."""
+        """The saved queries, sorted by name."""
         return tuple(sorted(self.session.manifest.saved_queries, key=lambda query: query.name))
 
     def validate(self, *, skip_dw: bool = False, data: bool = False) -> "tuple[GemelError, ...]":
-        """Everything to be said of the definitions, the features, and (unless `skip_dw`) of the tables they speak of.
+        """All findings about the definitions, the features and (unless `skip_dw`) the tables that they use.
 
-        With `data`, rows are read too: whether keys are unique. In the order of their places; each has a `severity`,
-        and what is no error works.
+        With `data`, rows are read too: whether keys are unique. Findings are sorted by place. Each has a `severity`; a
+        warning or a note does not keep anything from working.
         """
         from gemel.validation import validate
 
         return validate(self.session, skip_dw=skip_dw, data=data)
 
     def test(self, metrics: str | Sequence[str] = (), select: str | Sequence[str] = ()) -> "list[Outcome]":
-        """The outcomes of the tests of these metrics, or of those with these names (`late_rate__known`, `late_*`); of
-        all, if none is named. Raises UnknownNameError (G201, G776), and Problems for tests that cannot be read."""
+        """Run the tests of these metrics, or those with these names (`late_rate__known`, `late_*`); by default all.
+
+        Raises UnknownNameError (G201, G776), and Problems if tests cannot be read.
+        """
         from gemel.expectations.suite import run_tests
 
         return run_tests(self.session, _texts(metrics), _texts(select))
 
     def generate(self) -> "list[Change]":
-        """Write what `gemel generate` writes: dbt models of BI views and feature tables, metric tests, the Feast
-        repository and exposures; what was changed.
+        """Write the files of `gemel generate`: dbt models of BI views and feature tables, metric tests, the Feast
+        repository and exposures. Returns the changes.
 
-        Raises Problems with everything that keeps files from being written, and BridgeError (G534) without dbt's
+        Raises Problems with everything that prevents files from being written, and BridgeError (G534) without dbt's
         manifest.json.
         """
         from gemel.pipeline import generate
@@ -189,8 +191,10 @@ class Project:
         return generate(self.session)
 
     def build(self, *, moments: int = 5, say: Say = lambda line: None) -> "Report | None":
-        """Generate, dbt build, feast apply, materialize, verify at so many moments. The report, which may have failed;
-        None without feature views. Raises what the steps raise."""
+        """Generate, run dbt build and feast apply, materialize, and verify at this many moments.
+
+        Returns the report, which may have failed; None without feature views. Raises what the steps raise.
+        """
         from gemel.pipeline import build
 
         return build(self.session, moments=moments, say=say)
@@ -208,19 +212,19 @@ class Project:
         """One row for each row of `spine`, in its order, with the features as they were at its moment.
 
         `service` names feature services, views or single features as `view.feature`. `spine` is the path of a Parquet,
-        CSV or Arrow file, a SELECT over the project's tables, a pandas DataFrame or a pyarrow Table; it has the
-        entities of the features, the inputs of on-demand features, and `time_column`, in UTC where it has no zone.
-        `accuracy` is "served" for what the online store would have answered at that moment, "exact" for the window
-        that ends at the moment itself. With `out`, the rows are written there as Parquet or Arrow, and a manifest
-        beside them. Raises UnknownNameError (G204) and BridgeError (G55x).
+        CSV or Arrow file, a SELECT over the project's tables, a pandas DataFrame or a pyarrow Table. It must have the
+        entities of the features, the inputs of on-demand features, and `time_column`, in UTC if it has no zone.
+        `accuracy` is "served" for what the online store would have returned at that moment, "exact" for windows that
+        end at the moment itself. With `out`, the rows are written to that file as Parquet or Arrow, with a manifest
+        beside it. Raises UnknownNameError (G204) and BridgeError (G55x).
         """
         from gemel.features.opened import open_features
         from gemel.training.project import make_training_set
 
         with self.session.placing():
             if not isinstance(service, str | Sequence):
-                told = f"features are named by a text or a list of texts, not {service!r}"
-                raise BridgeError("G555", told, hint="name a service, a view or `view.feature`")
+                message = f"features must be a string or a list of strings, not {service!r}"
+                raise BridgeError("G555", message, hint="name a service, a view or `view.feature`")
             return make_training_set(
                 open_features(self.session),
                 _texts(service),
@@ -232,7 +236,9 @@ class Project:
             )
 
     def materialize(self, views: str | Sequence[str] = (), *, end: dt.datetime | None = None) -> dt.datetime:
-        """Bring the newest rows of these views online, or of all, as of `end` (default: now); up to when they are.
+        """Bring the newest rows of these views, by default of all, online as of `end` (default: now).
+
+        Returns the moment up to which the views are online.
 
         Raises UnknownNameError (G204) and BridgeError (G56x).
         """
@@ -243,10 +249,10 @@ class Project:
             return materialize(open_features(self.session), views=_texts(views), end=end)
 
     def online(self, name: str, rows: Sequence[Mapping[str, Any]]) -> "list[OnlineRow | None]":
-        """What the online store holds for each entity row, `[{"carrier": "UA"}]`; None where it holds nothing.
+        """The online features of each entity row, `[{"carrier": "UA"}]`; None for a row that the store does not have.
 
-        `name` is a feature service, a view, or one `view.feature`. With on-demand features, each row has their inputs
-        too, and an answer. Raises UnknownNameError (G204) and BridgeError.
+        `name` is a feature service, a view, or one `view.feature`. For on-demand features, each row must also have
+        their inputs, and always has a result. Raises UnknownNameError (G204) and BridgeError.
         """
         from gemel.features.opened import open_features
         from gemel.online.project import read_online
@@ -255,8 +261,11 @@ class Project:
             return read_online(open_features(self.session), name, rows)
 
     def verify(self, *, at: Sequence[dt.datetime] = (), moments: int = 5, say: Say = lambda line: None) -> "Report":
-        """Compare BI number, feature table, training set and online store for every feature of every view, at these
-        moments or at so many spread over each table's time. Raises BridgeError (G536, G565)."""
+        """Compare BI number, feature table, training set and online store for every feature of every view.
+
+        They are compared at the moments `at`, or at `moments` moments spread over each table's time. Raises BridgeError
+        (G536, G565).
+        """
         from gemel.features.opened import open_features
         from gemel.proof.project import verify
 
@@ -264,16 +273,19 @@ class Project:
             return verify(open_features(self.session), at=at, moments=moments, say=say)
 
     def diff(self, base: str, *, say: Say = lambda line: None) -> "Comparison":
-        """What means something else than in `base`, and who is touched: a git revision, a directory with a dbt project,
-        or a saved semantic_manifest.json. `print` shows it. Raises ProjectError (G760 to G762)."""
+        """The definitions whose meaning differs from `base`, and everything that they affect; `print` shows it.
+
+        `base` is a git revision, a directory with a dbt project, or a saved semantic_manifest.json. Raises ProjectError
+        (G760 to G762).
+        """
         from gemel.diff.comparison import read_comparison
 
         return read_comparison(self.session, base, say=say)
 
     def lineage(self, name: str) -> "Lineage":
-        """Where a metric, column, feature or anything else of a name comes from and where it goes. `print` shows it.
+        """Where a metric, column, feature or anything else with a name comes from, and where it goes; `print` shows it.
 
-        Raises UnknownNameError (G751) for a name that nothing has, and QueryError (G750) for one that several have.
+        Raises UnknownNameError (G751) if nothing has the name, and QueryError (G750) if several things have it.
         """
         from gemel.graph.lineage import read_lineage
 
@@ -281,19 +293,19 @@ class Project:
 
     def export(self, format: str, metrics: str | Sequence[str] = (), *, uri: str | None = None) -> "Exported":
         """The definitions in another tool's format (`osi`, `osi-0.2`, `superset`, `lookml`, `cube`, `snowflake`,
-        `databricks`), by default with every metric. `uri` is where Superset finds the warehouse, as SQLAlchemy says it.
+        `databricks`), by default with every metric. `uri` is SQLAlchemy's URI of the warehouse, for Superset.
 
-        `content` is the text, or a ZIP file's bytes. Raises Problems (G720) where the format would give another
-        number for some metric, with the reason for each, and FormatError (G721, G722) for an unknown format, or
-        where there is no metric.
+        `content` is the text, or a ZIP file's bytes. Raises Problems (G720) if the format would return another number
+        for a metric, with the reason for each metric, and FormatError (G721, G722) if the format is unknown or there is
+        no metric.
         """
         from gemel.bi.exports.export import export
 
         return export(self.session, format, _texts(metrics), uri=uri)
 
     def close(self) -> None:
-        """Let go of the database: while a DuckDB file is open, no other process can write to it. The next question
-        opens it again. An open connection that was given stays its owner's."""
+        """Close the database: while a DuckDB file is open, no other process can write to it. The next query opens it
+        again. A connection that the caller opened stays open."""
         self.session.close()
 
     def __enter__(self) -> Self:
@@ -313,5 +325,5 @@ class Project:
 
 
 def _texts(items: str | Sequence[str]) -> tuple[str, ...]:
-    """A lone text is a list of one: `metrics="revenue"` would otherwise be seven metrics of one letter."""
+    """A single string is a list of one: `metrics="revenue"` would otherwise be seven metrics of one letter."""
     return (items,) if isinstance(items, str) else tuple(items)

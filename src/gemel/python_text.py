@@ -1,4 +1,4 @@
-"""Python as text, broken into lines as `ruff format` leaves it at any width."""
+"""Python source text, with line breaks that `ruff format` keeps at any line width."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,7 +6,7 @@ WIDTH = 88
 
 
 def bracket(opening: str, items: list[str], closing: str) -> str:
-    """On one line where it is short; else an item a line, with the comma that tells formatters to leave it so."""
+    """On one line if it is short; otherwise one item per line, with a trailing comma that makes formatters keep it."""
     line = opening + ", ".join(items) + closing
     if len(line) <= WIDTH // 2 and "\n" not in line:
         return line
@@ -22,13 +22,13 @@ def call(name: str, /, **arguments: str | None) -> str:
     return bracket(f"{name}(", [f"{key}={value}" for key, value in arguments.items() if value], ")")
 
 
-def tags(given: Mapping[str, str | None]) -> str:
-    items = [f"{literal(key)}: {literal(value)}" for key, value in given.items() if value is not None]
+def tags(values: Mapping[str, str | None]) -> str:
+    items = [f"{literal(key)}: {literal(value)}" for key, value in values.items() if value is not None]
     return bracket("{", items, "}")
 
 
 def literal(text: str) -> str:
-    """As a Python literal, in the quotes that ruff would choose, escapes and all."""
+    """The text as a Python literal, with escapes, in the quotes that ruff would choose."""
     quote = '"' if text.count('"') <= text.count("'") else "'"
     if text.isprintable() and quote not in text and "\\" not in text:
         return f"{quote}{text}{quote}"

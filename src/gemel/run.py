@@ -1,6 +1,6 @@
-"""The one way in which SQL reaches an engine. What stands here holds for every question, check, table and training set.
+"""The only way for SQL to reach an engine. Rules here apply to every query, check, table and training set.
 
-Two things go past it: dbt's own runs (`gemel.dbt.running`), and `gemel.feast`, which lives in Feast's process.
+Two things bypass it: dbt's own runs (`gemel.dbt.running`), and `gemel.feast`, which runs in Feast's process.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from gemel.engines.connections.opening import Result, Warehouse
 
 Described = tuple[tuple[str, str], ...]
-"""The names and types of columns, types in DuckDB's words: `(("revenue", "DECIMAL(38,2)"),)`."""
+"""The names and DuckDB types of columns: `(("revenue", "DECIMAL(38,2)"),)`."""
 
 
 class Runner:
-    """A warehouse, asked on behalf of a principal. It is opened by the first question."""
+    """A warehouse, queried on behalf of a principal. The first query opens it."""
 
     def __init__(self, warehouse: "Warehouse", principal: Principal = OWNER) -> None:
         self.principal = principal
@@ -36,19 +36,19 @@ class Runner:
         return self._warehouse.dialect
 
     def rows(self, compiled: Compiled) -> "Result":
-        """The rows: bound now, run when they are asked for. Raises WarehouseError (G4xx), QueryError (G342)."""
+        """The result: bound now, run when its rows are requested. Raises WarehouseError (G4xx), QueryError (G342)."""
         return self._warehouse.run(_checked(compiled, self.dialect))
 
     def batches(self, compiled: Compiled) -> Iterator[list[tuple[Any, ...]]]:
-        """The rows, some at a time, of a result that need not fit into memory."""
+        """The rows in batches, of a result that need not fit into memory."""
         return self._warehouse.batches(_checked(compiled, self.dialect))
 
     def describe(self, compiled: Compiled) -> Described:
-        """The columns that there would be. The SQL is bound, and not run."""
+        """The columns of the result. The SQL is bound, and not run."""
         return self._warehouse.describe(_checked(compiled, self.dialect))
 
     def check_connection(self) -> None:
-        """Raises WarehouseError where the warehouse cannot be asked at all."""
+        """Raises WarehouseError if the warehouse cannot be queried at all."""
         self._warehouse.describe("SELECT 1")
 
     def catalogs(self) -> frozenset[str]:
@@ -56,28 +56,28 @@ class Runner:
         return self._warehouse.catalogs()
 
     def is_utc(self, target: "Target | None") -> bool:
-        """Whether dbt's sessions here are surely in UTC."""
+        """Whether dbt's sessions here are certain to be in UTC."""
         from gemel.engines.connections.opening import is_utc
 
         return is_utc(self._warehouse, target)
 
     def scratch(self, temp: Path) -> "ScratchRunner":
-        """A DuckDB in which tables can be made of the warehouse's; what does not fit into memory goes to `temp`."""
+        """A DuckDB that can derive tables from the warehouse's; what does not fit into memory goes to `temp`."""
         return ScratchRunner(self._warehouse.scratch(temp), self.principal)
 
     @contextmanager
     def scratches(self) -> "Iterator[OpenScratch]":
-        """What opens scratches, one after another; a table that has to be copied for them is copied once for all."""
+        """Opens scratches, one after another. A table that must be copied for them is copied once for all of them."""
         with self._warehouse.scratches() as open_one:
             yield lambda temp: ScratchRunner(open_one(temp), self.principal)
 
     def close(self) -> None:
-        """Let go of the database; the next question opens it again."""
+        """Close the database; the next query opens it again."""
         self._warehouse.close()
 
 
 class ScratchRunner:
-    """A DuckDB of our own, in which tables are made: over a warehouse's tables, over files, or over nothing at all."""
+    """A temporary DuckDB that builds tables: from a warehouse's tables, from files, or from nothing."""
 
     dialect = DIALECT
 
@@ -90,7 +90,7 @@ class ScratchRunner:
         return self._scratch.rows(_checked(compiled, self.dialect))
 
     def stream(self, compiled: Compiled, *, size: int) -> "tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]":
-        """The rows in batches of `size`, one result at a time."""
+        """The schema, and the rows in batches of `size`. Only one result can be open at a time."""
         return self._scratch.stream(_checked(compiled, self.dialect), size=size)
 
     def arrow(self, compiled: Compiled) -> "pyarrow.Table":
@@ -98,35 +98,35 @@ class ScratchRunner:
         return self._scratch.arrow(_checked(compiled, self.dialect))
 
     def describe(self, compiled: Compiled) -> Described:
-        """The columns that there would be. The SQL is bound, and not run."""
+        """The columns of the result. The SQL is bound, and not run."""
         return self._scratch.describe(_checked(compiled, self.dialect))
 
     def into(self, table: str, compiled: Compiled) -> int:
-        """Make the rows `temp.main.<table>`; how many there are."""
+        """Store the rows as `temp.main.<table>`; return their number."""
         return self._scratch.make(table, _checked(compiled, self.dialect))
 
     def take(self, table: str, rows: "pyarrow.RecordBatchReader") -> int:
-        """Rows of Arrow as `temp.main.<table>`; how many there are."""
+        """Store Arrow rows as `temp.main.<table>`; return their number."""
         return self._scratch.take(table, rows)
 
     def declare(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
-        """An empty table with columns of these types."""
+        """Create an empty table with columns of these types."""
         self._scratch.declare(schema, table, columns)
 
     def register(self, table: str, rows: "pyarrow.Table") -> None:
-        """An Arrow table under a name, where it is."""
+        """Register an Arrow table under a name, without copying it."""
         self._scratch.register(table, rows)
 
     def drop(self, table: str) -> None:
-        """Forget a table that was made."""
+        """Drop a table that `into` or `take` stored."""
         self._scratch.drop(table)
 
     def threads(self) -> int:
-        """How many there are for a query."""
+        """The number of threads of a query."""
         return self._scratch.threads()
 
     def is_select(self, text: str) -> bool:
-        """Whether a text is one SELECT and nothing else. Raises WarehouseError where it is no SQL."""
+        """Whether the text is one SELECT and nothing else. Raises WarehouseError if it is not SQL."""
         return self._scratch.is_select(text)
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ OpenScratch = Callable[[Path], ScratchRunner]
 
 
 def open_empty(*, temp: Path | None = None, memory: str | None = None) -> ScratchRunner:
-    """A DuckDB over nothing, for rows of files and of Arrow. `memory` is a size, `600MB`."""
+    """An empty DuckDB, for rows from files and Arrow. `memory` is a size, such as `600MB`."""
     from gemel.engines.connections.duckdb import open_empty as open_
 
     return ScratchRunner(open_(temp, memory))
@@ -154,7 +154,7 @@ def _checked(compiled: Compiled, dialect: str) -> str:
     if compiled.dialect != dialect:
         raise QueryError(
             "G342",
-            f"this SQL is {compiled.dialect}'s, and the rows are in {dialect}",
-            hint="take the answer's .sql, or leave the dialect away",
+            f"this SQL is for {compiled.dialect}, and the rows are in {dialect}",
+            hint="use the answer's .sql, or omit the dialect",
         )
     return compiled.sql

@@ -1,7 +1,7 @@
-"""What is open: a project's definitions, the engine that has its data, and who asks.
+"""A project's definitions, the engine that has its data, and the principal on whose behalf it is queried.
 
-The command line, Python and every server hold one. What is made of it stands in the package that makes it, as a
-function of a session; `once` keeps what such a function gave.
+The command line, Python and every server hold a session. Everything derived from it is a function of the session, in
+the package that derives it; `once` keeps the result of such a function.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 UNREACHABLE = frozenset({"G401", "G402", "G403", "G404", "G604", "G605"})
-"""The codes that say nothing of a definition: the database or its profile is not there."""
+"""The codes that say nothing about a definition: the database or its profile cannot be reached."""
 
 
 def open_session(
@@ -47,18 +47,18 @@ def open_session(
 ) -> "Session":
     """The dbt project at `path`, or the definitions of one semantic_manifest.json; see `gemel.load`.
 
-    Definitions that are invalid are missing in it, and `problems` says why. Raises ProjectError (G6xx).
+    It lacks the definitions that are invalid; `problems` lists the reasons. Raises ProjectError (G6xx).
     """
     for argument, value in (("path", path), ("manifest", manifest or ".")):
         if not isinstance(value, str | Path):
-            told = f"{argument} is a text or a Path, not {type(value).__name__}"
-            raise ProjectError("G601", told, hint="name a dbt project's directory, or its semantic_manifest.json")
-    given = Path(path).expanduser()
-    if not given.exists():
-        raise ProjectError("G601", f"there is no {given}", hint="name a dbt project's directory")
-    if given.is_file():
-        given, manifest = given.parent, manifest or given
-    folder = find_project(given)
+            message = f"{argument} must be a string or a Path, not {type(value).__name__}"
+            raise ProjectError("G601", message, hint="name a dbt project's directory, or its semantic_manifest.json")
+    start = Path(path).expanduser()
+    if not start.exists():
+        raise ProjectError("G601", f"there is no {start}", hint="name a dbt project's directory")
+    if start.is_file():
+        start, manifest = start.parent, manifest or start
+    folder = find_project(start)
     profiles = str(profiles_dir) if profiles_dir else None
     if manifest is not None:
         file = Path(manifest).expanduser()
@@ -71,12 +71,12 @@ def open_session(
     else:
         raise ProjectError(
             "G601",
-            f"{given.resolve()} is not in a dbt project: there is no dbt_project.yml",
-            hint="run it in one, use --project-dir, or --manifest FILE with --database FILE",
+            f"{start.resolve()} is not in a dbt project: there is no dbt_project.yml",
+            hint="run gemel in a dbt project, or use --project-dir, or --manifest FILE with --database FILE",
         )
-    read, problems = read_file(file, cache)
+    definitions, problems = read_file(file, cache)
     return Session(
-        read,
+        definitions,
         folder,
         database=database,
         target=target,
@@ -89,11 +89,11 @@ def open_session(
 
 
 class Session:
-    """Definitions, and the database to ask on behalf of `principal`. Nothing is opened before the first question.
+    """Definitions, and the database to query on behalf of `principal`. Nothing is opened before the first query.
 
-    `dir` is the dbt project's directory, None for a manifest file that stands alone; `artifacts` is where dbt leaves
-    what it makes of it; `file` is the semantic manifest that was read. `database` is asked instead of the one in
-    profiles.yml. `problems` are those of the definitions that could not be read.
+    `dir` is the dbt project's directory, None for a manifest file outside a project; `artifacts` is where dbt writes
+    its artifacts; `file` is the semantic manifest that was read. `database` replaces the one in profiles.yml.
+    `problems` are those of the definitions that could not be read.
     """
 
     def __init__(
@@ -123,19 +123,19 @@ class Session:
         self._once: dict[Callable[[Session], Any], Any] = {}
 
     def once(self, make: "Callable[[Session], T]") -> T:
-        """What a function makes of the session, made when it is first asked for."""
+        """The result of a function of the session, computed on the first call."""
         if make not in self._once:
             self._once[make] = make(self)
-        return self._once[make]  # type: ignore[no-any-return]  # of what `make` gives
+        return self._once[make]  # type: ignore[no-any-return]  # `make` returns a T
 
     @cached_property
     def name(self) -> str:
-        """What dbt calls the project; `project` of a manifest file that stands alone."""
+        """dbt's name of the project; `project` for a manifest file outside a project."""
         return project_name(self.dir)
 
     @property
     def dbt(self) -> "DbtProject":
-        """What dbt's manifest.json tells of the project; read again when dbt has written it anew.
+        """dbt's manifest.json, read again when dbt has rewritten it.
 
         Raises ProjectError (G602).
         """
@@ -157,7 +157,7 @@ class Session:
 
     @cached_property
     def engine(self) -> "Engine":
-        """What the project builds in: as its profile says, or dbt's manifest."""
+        """The engine that the project builds in, according to its profile or dbt's manifest."""
         from gemel.engines.duckdb import DUCKDB
         from gemel.engines.lookup import by_adapter
 
@@ -168,11 +168,11 @@ class Session:
 
     @property
     def dialect(self) -> str:
-        """What the warehouse speaks, and definitions are written in."""
+        """The SQL dialect of the warehouse, and of the definitions."""
         return self.engine.dialect
 
     def profile_target(self) -> "Target | None":
-        """What profiles.yml says of the project's target; None without a profile that can be read."""
+        """The project's target in profiles.yml; None without a profile that can be read."""
         from gemel.dbt.profile import read_target
 
         if self.dir is None:
@@ -184,7 +184,7 @@ class Session:
 
     @cached_property
     def runner(self) -> "Runner":
-        """What asks the engine. Raises ProjectError or WarehouseError where the profile does not say which."""
+        """Runs SQL in the engine. Raises ProjectError or WarehouseError if the profile names none."""
         from gemel.run import Runner
 
         return Runner(self._warehouse(), self.principal)
@@ -200,11 +200,11 @@ class Session:
             return duckdb.Warehouse(Profile("", "", path=file, database=self._catalog(file)))
         if self.database is not None:
             if not hasattr(self.database, "cursor"):
-                wrong = f"a database is a DuckDB file or an open connection, not {type(self.database).__name__}"
-                raise ProjectError("G605", wrong)
+                kind = type(self.database).__name__
+                raise ProjectError("G605", f"a database must be a DuckDB file or an open connection, not {kind}")
             return duckdb.Warehouse(Profile("", "", path=":memory:", database="memory"), self.database)
         if self.dir is None:
-            raise ProjectError("G605", "no database is named", hint="say which DuckDB file with --database")
+            raise ProjectError("G605", "no database is named", hint="name a DuckDB file with --database")
         return open_target(read_target(self.dir, target=self.target, profiles_dir=self.profiles_dir), self.dir)
 
     def _catalog(self, file: str) -> str:
@@ -215,32 +215,32 @@ class Session:
         return max(named, key=named.count) if named else catalog_of(file)
 
     def context(self, dialect: str | None = None) -> "Context":
-        """What plans are compiled for: the warehouse, or another dialect with every relation's full name."""
+        """Where compiled plans will run: the warehouse, or another dialect, in which relations have full names."""
         from gemel.compiler.compiled import Context
 
         catalogs = None
         if dialect in (None, self.dialect):
-            with suppress(GemelError):  # with no profile to read, too, every name is written in full
+            with suppress(GemelError):  # without a readable profile too, every name is written in full
                 catalogs = self.runner.catalogs()
         return Context.naming(dialect if dialect is not None else self.dialect, catalogs)
 
     def close(self) -> None:
-        """Let go of the database; the next question opens it again."""
+        """Close the database; the next query opens it again."""
         if "runner" in self.__dict__:
             self.runner.close()
 
     def place(self, about: About) -> Place | None:
-        """Where in the project's YAML a definition stands; None where that is not found."""
+        """The place of a definition in the project's YAML; None if it is not found."""
         return self.places.of(about) if self.places is not None else None
 
     def add_place(self, error: GemelError) -> None:
-        """Give an error the place of the definition that it is about."""
+        """Add to an error the place of the definition that it is about."""
         if error.place is None and error.about is not None:
             error.place = self.place(error.about)
 
     @contextmanager
     def placing(self, about: About | None = None) -> Iterator[None]:
-        """Errors that leave this have the place of the definition that they are about, by default `about`."""
+        """Errors that leave this block get the place of the definition that they are about, by default `about`."""
         try:
             yield
         except GemelError as error:

@@ -1,4 +1,4 @@
-"""Rows as lines of text: a table for a terminal, which knows how wide a character is, or one of Markdown."""
+"""Rows as lines of text: a table for a terminal, aware of wide characters, or a Markdown table."""
 
 import datetime as dt
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-DECIMALS = 4  # how many a table shows of a fraction when nobody says
+DECIMALS = 4  # the default number of decimals in a table
 NARROWEST = 8  # a column of a table is not squeezed below this many characters
 
 Rows = Sequence[tuple[Any, ...]]

@@ -1,4 +1,4 @@
-"""Everything to be said of a project's definitions, of its features, and of the tables that they name."""
+"""All findings about a project's definitions, its features, and the tables that they name."""
 
 from collections.abc import Iterator
 
@@ -14,12 +14,12 @@ from gemel.spec.metric_tests import lost_metric_tests, read_metric_tests
 
 
 def validate(session: Session, *, skip_dw: bool = False, data: bool = False) -> tuple[GemelError, ...]:
-    """All findings, in the order of their places; each has a `severity`, and what is no error works.
+    """All findings, sorted by place. Each has a `severity`; only an error keeps a definition from working.
 
-    With `skip_dw` the warehouse is not asked; with `data` rows are read too: whether keys are unique.
+    With `skip_dw` the warehouse is not queried; with `data` rows are read too: whether keys are unique.
     """
     findings = [*session.problems, *(session.places.refused_twins() if session.places else ())]
-    # Of a semantic model that could not be read, everything that leads to it would seem to lead nowhere.
+    # If a semantic model could not be read, everything that leads to it would seem to lead nowhere.
     if all(each.about and each.about.kind in ("metric", "saved_query") for each in session.problems):
         try:
             for each in _checked(session, skip_dw=skip_dw, data=data):
@@ -29,19 +29,19 @@ def validate(session: Session, *, skip_dw: bool = False, data: bool = False) -> 
         except GemelError as problem:
             findings.append(problem)
     tests, unread = read_metric_tests(session.manifest.metrics)
-    # Of a broken metric its tests would say the same again.
+    # The tests of a broken metric would repeat its error.
     if tests and all(each.severity != "error" or each.code in UNREACHABLE for each in findings):
         reachable = not skip_dw and not any(each.code in UNREACHABLE for each in findings)
         findings += check_tests(session.graph, tests, session.runner if reachable else None)
     findings += (*unread, *(lost_metric_tests(session.places) if session.places else ()))
     for each in findings:
         session.add_place(each)
-    different = {(each.code, each.message, each.about, each.place): each for each in reversed(findings)}
-    return tuple(sorted(different.values(), key=_by_place))
+    distinct = {(each.code, each.message, each.about, each.place): each for each in reversed(findings)}
+    return tuple(sorted(distinct.values(), key=_by_place))
 
 
 def _checked(session: Session, *, skip_dw: bool, data: bool) -> Iterator[GemelError]:
-    """Raises a GemelError where one keeps everything after it from being looked at."""
+    """Raises a GemelError that prevents all further checks."""
     warehouse: Runner | None = None
     if session.places is not None:
         yield from checks.check_yaml(session.graph, session.places)
@@ -68,6 +68,6 @@ def _checked(session: Session, *, skip_dw: bool, data: bool) -> Iterator[GemelEr
 
 
 def _by_place(error: GemelError) -> tuple[object, ...]:
-    """What has no place comes last."""
+    """A sort key: errors without a place come last."""
     place = error.place
     return (place is None, *((place.file, place.line or 0, place.column or 0) if place else ()), error.code, str(error))

@@ -1,4 +1,4 @@
-"""Files of rows and texts that are there whole or not at all."""
+"""Files of rows and text that are written completely or not at all."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def write_rows(
     out: Path, kind: Literal["parquet", "arrow"], schema: "pyarrow.Schema", batches: Iterator["pyarrow.RecordBatch"]
 ) -> None:
-    """The rows as a Parquet or Arrow file. One batch is written while the next one is fetched."""
+    """Write the rows as a Parquet or Arrow file. One batch is written while the next one is fetched."""
     import pyarrow
 
     first = next(batches, None)
@@ -35,7 +35,8 @@ def write_rows(
 
 
 def _parquet(path: str, schema: "pyarrow.Schema", first: "pyarrow.RecordBatch | None") -> Any:
-    """A writer. A dictionary of values that hardly repeat, such as times, takes room, and most of the time."""
+    """A writer without dictionaries for values that hardly repeat, such as times: they take space, and most of the
+    time."""
     import pyarrow.parquet
 
     repeating: bool | list[str] = True
@@ -55,13 +56,13 @@ def _hardly_repeats(values: "pyarrow.Array") -> bool:
 
 
 def write_text(out: Path, text: str) -> None:
-    """A text in UTF-8, with the line ends that it has."""
+    """Write text as UTF-8, with its own line ends."""
     with whole(out) as path:
         Path(path).write_text(text, encoding="utf-8", newline="\n")
 
 
 def make_folder(folder: Path) -> None:
-    """Raises ProjectError (G606) where it cannot be made."""
+    """Create a folder and its parents. Raises ProjectError (G606) if that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,8 +71,8 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def whole(out: Path) -> Iterator[str]:
-    """The name of a file beside `out` that takes its place when it is complete: a process that is killed halfway leaves
-    the old one. Raises ProjectError (G606) where the folder cannot be written to."""
+    """The name of a file beside `out` that replaces it when it is complete: a process that is killed halfway leaves the
+    old file. Raises ProjectError (G606) if the folder is not writable."""
     try:
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
         os.close(handle)
@@ -87,5 +88,5 @@ def whole(out: Path) -> Iterator[str]:
 
 
 def _unwritable(path: Path, error: OSError) -> ProjectError:
-    hint = "the folder has to be there, and writable"
+    hint = "the folder must exist and be writable"
     return ProjectError("G606", f"cannot write {path}: {error.strerror}", hint=hint)

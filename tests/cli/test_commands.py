@@ -1,4 +1,4 @@
-"""The command line: what is asked, what comes out, and where."""
+"""The command line: commands, their output, and where it goes."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_a_saved_query_takes_a_limit_on_top(gemel):
 def test_a_saved_query_takes_no_metrics(gemel):
     ran = gemel("query", "--saved-query", "by_region", "--metrics", "orders")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("G331 saved query 'by_region' brings its own")
+    assert ran.err.startswith("G331 saved query 'by_region' has its own")
 
 
 @pytest.mark.parametrize("flag", ["--explain", "--compile"])
@@ -82,7 +82,7 @@ def test_another_dialect_is_printed_with_the_database_that_dbt_named(gemel):
 
 def test_csv_goes_into_a_file_and_stdout_stays_empty(gemel, tmp_path):
     ran = gemel("query", "--metrics", "revenue", "--csv", str(tmp_path / "out.csv"))
-    assert (ran.out, ran.err) == ("", f"1 row into {tmp_path / 'out.csv'}\n")
+    assert (ran.out, ran.err) == ("", f"1 row written to {tmp_path / 'out.csv'}\n")
     assert (tmp_path / "out.csv").read_text() == "revenue\n18.75\n"
 
 
@@ -167,8 +167,8 @@ def test_saved_queries_are_listed_with_what_they_ask(gemel):
 
 def test_validate_finds_no_fault_in_a_good_shop(gemel):
     ran = gemel("validate")
-    told = "3 metrics, 1 saved query, 0 feature views: no problem, 1 note (--notes tells)\n"
-    assert (ran.code, ran.out, ran.err) == (0, "", told)
+    summary = "3 metrics, 1 saved query, 0 feature views: no problem, 1 note (--notes shows them)\n"
+    assert (ran.code, ran.out, ran.err) == (0, "", summary)
     assert "note G152 entity 'customer' of semantic model 'sales' is the key of no" in gemel("validate", "--notes").err
 
 

@@ -42,11 +42,11 @@ def test_a_metric_that_the_format_cannot_say_refuses_the_whole(gemel, files, tmp
 def test_skip_leaves_it_out_and_tells(gemel, files, tmp_path):
     with_trailing(files)
     ran = gemel("export", "snowflake", "--skip", "--out", str(tmp_path / "shop.sql"))
-    told = "revenue_7d: it accumulates over 7 days, and a group has only its own rows"
+    reason = "revenue_7d: it accumulates over 7 days, and a group has only its own rows"
     assert (ran.code, ran.out) == (0, "")
-    assert ran.err == f"left out {told}\n3 metrics in {tmp_path / 'shop.sql'}\n"
+    assert ran.err == f"left out {reason}\n3 metrics in {tmp_path / 'shop.sql'}\n"
     text = (tmp_path / "shop.sql").read_text()
-    assert f"--   {told}\n" in text and "revenue_7d" not in text.partition("CREATE")[2]
+    assert f"--   {reason}\n" in text and "revenue_7d" not in text.partition("CREATE")[2]
 
 
 def test_only_the_metrics_that_are_named(gemel, files):
@@ -98,10 +98,10 @@ def test_what_dbt_cannot_mean_of_a_foreign_file_is_refused_or_left_out(gemel, tm
         "  - {name: m, expression: {dialects: [{dialect: ANSI_SQL, expression: COUNT(*)}]}}\n"
     )
     ran = gemel("import", "osi", str(file), shop=False)
-    told = "m: dataset t has no time dimension, and a measure of dbt's needs one"
-    assert (ran.code, ran.out, ran.err) == (1, "", f"{file}: G724 {told}\n  hint: --skip imports the rest\n")
+    reason = "m: dataset t has no time dimension, and a measure of dbt's needs one"
+    assert (ran.code, ran.out, ran.err) == (1, "", f"{file}: G724 {reason}\n  hint: --skip imports the rest\n")
     ran = gemel("import", "osi", str(file), "--skip", shop=False)
-    assert (ran.code, ran.err) == (0, f"left out {told}\n")
+    assert (ran.code, ran.err) == (0, f"left out {reason}\n")
     assert yaml.safe_load(ran.out)["semantic_models"][0]["model"] == "ref('t')"
 
 

@@ -49,12 +49,12 @@ def test_impact_is_told_by_kind(gemel):
 
 
 def test_json_has_nodes_edges_and_what_is_unresolved(gemel):
-    told = json.loads(gemel("lineage", "revenue", "--up", "--format", "json").out)
-    assert told["starts"] == ["metric:revenue"]
-    assert {"from": "measure:amount", "to": "metric:revenue", "why": "identity", "direct": True} in told["edges"]
-    assert told["unresolved"] == [{"node": "model:sales", "reason": UNKNOWN[-1].partition("sales: ")[2]}]
-    told = json.loads(gemel("lineage", "amount", "--impact", "--format", "json").out)
-    assert [node["name"] for node in told["impact"]["metric"]] == ["per_order", "revenue"]
+    content = json.loads(gemel("lineage", "revenue", "--up", "--format", "json").out)
+    assert content["starts"] == ["metric:revenue"]
+    assert {"from": "measure:amount", "to": "metric:revenue", "why": "identity", "direct": True} in content["edges"]
+    assert content["unresolved"] == [{"node": "model:sales", "reason": UNKNOWN[-1].partition("sales: ")[2]}]
+    content = json.loads(gemel("lineage", "amount", "--impact", "--format", "json").out)
+    assert [node["name"] for node in content["impact"]["metric"]] == ["per_order", "revenue"]
 
 
 def test_an_unknown_name_is_refused(gemel):

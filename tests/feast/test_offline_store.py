@@ -1,4 +1,4 @@
-"""Our offline store, asked through Feast: what Feast expects of every store, and what it should."""
+"""Our offline store, used through Feast: what Feast expects of every store, and what it should."""
 
 import datetime as dt
 import random
@@ -48,15 +48,15 @@ class Repo:
         self.sql(f"CREATE OR REPLACE TABLE {name} AS {select}")
         if kind == "parquet":
             self.sql(f"COPY {name} TO '{self.root / name}.parquet'")
-            made = feast.FileSource(name=name, path=f"{name}.parquet", **source)
+            source_of_view = feast.FileSource(name=name, path=f"{name}.parquet", **source)
         else:
-            made = DuckDBSource(name=name, table=name, **source)
+            source_of_view = DuckDBSource(name=name, table=name, **source)
         fields = {"customer": "Int64", **(types or {"orders": "Int64"})}
         view = feast.FeatureView(
             name=name,
             entities=[feast.Entity(name=key, join_keys=[key], value_type=feast.ValueType.INT64) for key in keys],
             schema=[feast.Field(name=field, dtype=getattr(feast_types, type_)) for field, type_ in fields.items()],
-            source=made,
+            source=source_of_view,
             ttl=ttl,
         )
         self.views[name] = view
@@ -86,8 +86,8 @@ def repo(tmp_path):
 
 
 def rows(*values, columns="customer, event_timestamp, orders"):
-    made = ", ".join(f"({value})" for value in values)
-    return f"SELECT * FROM (VALUES {made}) AS rows ({columns})"
+    values_sql = ", ".join(f"({value})" for value in values)
+    return f"SELECT * FROM (VALUES {values_sql}) AS rows ({columns})"
 
 
 BUYING = rows("1, timestamp '2024-01-01', 1", "1, timestamp '2024-01-03', 2", "2, timestamp '2024-01-02', NULL")
@@ -96,14 +96,14 @@ BUYING = rows("1, timestamp '2024-01-01', 1", "1, timestamp '2024-01-03', 2", "2
 @pytest.mark.parametrize("kind", ["parquet", "table"])
 def test_each_entity_row_comes_back_once_in_its_place_with_the_newest_row_before_it(repo, kind):
     repo.view(BUYING, kind=kind)
-    asked = [
+    entity_rows = [
         *((1, "2024-01-03"), (1, "2024-01-02 23:59:59.999999"), (None, "2024-01-05"), (2, "2024-01-05")),
         *((1, "2023-12-31"), (9, "2024-01-05"), (1, "2024-01-03"), (1, None)),
     ]
-    answer = repo.ask(asked).to_arrow()
+    answer = repo.ask(entity_rows).to_arrow()
     assert answer.column_names == ["customer", "event_timestamp", "orders"]
     assert str(answer.schema.field("orders").type) == "int64"
-    assert answer["customer"].to_pylist() == [key for key, _ in asked]
+    assert answer["customer"].to_pylist() == [key for key, _ in entity_rows]
     assert answer["orders"].to_pylist() == [2, 1, None, None, None, None, 2, None]
 
 
@@ -129,16 +129,16 @@ def test_the_join_is_what_row_by_row_python_says(repo):
         frame = frame.drop_duplicates(["customer", "event_timestamp", "created"])
         frame.to_parquet(repo.root / "facts.parquet")
         ttl = pandas.Timedelta(hours=9)
-        asked = [(chance.choice([1, 2, 3, 4, None]), moment()) for _ in range(200)]
+        entity_rows = [(chance.choice([1, 2, 3, 4, None]), moment()) for _ in range(200)]
         for known_then in (False, True):
             view = f"SELECT * FROM '{repo.root / 'facts.parquet'}'"
             repo.view(view, ttl=ttl.to_pytimedelta(), created_timestamp_column="created")
-            entity = pandas.DataFrame(asked, columns=["customer", "event_timestamp"])
+            entity = pandas.DataFrame(entity_rows, columns=["customer", "event_timestamp"])
             entity["customer"] = entity["customer"].astype("Int64")
             answer = repo.ask(entity, filter_by_created_timestamp=known_then).to_arrow()["orders"].to_pylist()
             kept = list(frame.itertuples(index=False, name=None))
             expected = []
-            for key, at in asked:
+            for key, at in entity_rows:
                 seen = [
                     (when, created, value)
                     for customer, when, created, value in kept
@@ -157,12 +157,12 @@ def test_a_value_is_good_up_to_and_including_its_ttl(repo):
 
 
 def test_of_two_rows_at_one_time_the_one_created_last_counts(repo):
-    made = [f"1, timestamp '2024-01-01', timestamp '2024-02-0{day}', {day}" for day in (2, 3, 1)]
+    values = [f"1, timestamp '2024-01-01', timestamp '2024-02-0{day}', {day}" for day in (2, 3, 1)]
     columns = "customer, event_timestamp, created, orders"
-    repo.view(rows(*made, columns=columns), created_timestamp_column="created")
+    repo.view(rows(*values, columns=columns), created_timestamp_column="created")
     assert repo.orders((1, "2024-01-01")) == [3]
-    known = repo.orders((1, "2024-01-01"), (1, "2024-02-02"), filter_by_created_timestamp=True)
-    assert known == [None, 2]
+    orders = repo.orders((1, "2024-01-01"), (1, "2024-02-02"), filter_by_created_timestamp=True)
+    assert orders == [None, 2]
 
 
 def test_labels_and_other_columns_come_out_as_they_went_in(repo):
@@ -217,11 +217,11 @@ def test_a_view_can_be_joined_twice_under_two_names_and_mapped_columns(repo):
     )
     both = [view.with_name(name).with_join_key_map({"customer": name}) for name in ("buyer", "payer")]
     repo.store.apply([FeatureService(name="both", features=both)])
-    asked = pandas.DataFrame(
+    entity_rows = pandas.DataFrame(
         {"buyer": [1, 2], "payer": [2, 9], "event_timestamp": pandas.to_datetime(["2024-02-01"] * 2)}
     )
     service = repo.store.get_feature_service("both")
-    found = repo.store.get_historical_features(asked, service, full_feature_names=True).to_arrow()
+    found = repo.store.get_historical_features(entity_rows, service, full_feature_names=True).to_arrow()
     assert found.select(["buyer__orders", "payer__orders"]).to_pylist() == [
         {"buyer__orders": 5, "payer__orders": 6},
         {"buyer__orders": 6, "payer__orders": None},
@@ -229,15 +229,15 @@ def test_a_view_can_be_joined_twice_under_two_names_and_mapped_columns(repo):
 
 
 def test_features_have_the_declared_types(repo):
-    told = {
+    feast_types = {
         **{"orders": "Int64", "share": "Float32", "loud_y": "Bool", "name": "String", "at": "UnixTimestamp"},
         "many": "Int32",
     }
-    made = "SELECT 1 AS customer, timestamptz '2024-01-01 00:00+00' AS event_timestamp, 3.0::double AS orders, "
-    made += "0.5 AS share, true AS loud_y, 'Ada' AS name, timestamp '2024-01-01' AS at, 7::bigint AS many"
-    repo.view(made, types=told)
-    answer = repo.ask([(1, "2024-01-01"), (2, "2024-01-01")], *(f"buying:{name}" for name in told)).to_arrow()
-    assert {name: str(answer.schema.field(name).type) for name in told} == {
+    query = "SELECT 1 AS customer, timestamptz '2024-01-01 00:00+00' AS event_timestamp, 3.0::double AS orders, "
+    query += "0.5 AS share, true AS loud_y, 'Ada' AS name, timestamp '2024-01-01' AS at, 7::bigint AS many"
+    repo.view(query, types=feast_types)
+    answer = repo.ask([(1, "2024-01-01"), (2, "2024-01-01")], *(f"buying:{name}" for name in feast_types)).to_arrow()
+    assert {name: str(answer.schema.field(name).type) for name in feast_types} == {
         **{"orders": "int64", "share": "float", "loud_y": "bool", "name": "string"},
         **{"at": "timestamp[us, tz=UTC]", "many": "int32"},
     }
@@ -259,9 +259,9 @@ def test_keys_of_two_types_are_refused_and_integers_that_pandas_made_floats_are_
     assert answer.to_arrow()["orders"].to_pylist() == [2, None, None]
     with pytest.raises(
         BridgeError, match=r"'customer' is a text in the entity rows .*an integer in the source"
-    ) as told:
+    ) as caught:
         repo.ask(pandas.DataFrame({"customer": ["1", "2", "3"], "event_timestamp": times}))
-    assert told.value.code == "G541"
+    assert caught.value.code == "G541"
 
 
 def test_names_that_are_missing_or_taken_twice_are_refused(repo):
@@ -273,25 +273,25 @@ def test_names_that_are_missing_or_taken_twice_are_refused(repo):
     with pytest.raises(FeastEntityDFMissingColumnsError, match="customer"):
         repo.ask(pandas.DataFrame({"buyer": [1], "event_timestamp": times}))
     taken = pandas.DataFrame({"customer": [1], "orders": [0], "event_timestamp": times})
-    with pytest.raises(BridgeError) as told:
+    with pytest.raises(BridgeError) as caught:
         repo.ask(taken)
-    assert told.value.code == "G542"
+    assert caught.value.code == "G542"
     assert repo.ask(taken, full_feature_names=True).to_arrow()["buying__orders"].to_pylist() == [2]
-    with pytest.raises(BridgeError) as told:
+    with pytest.raises(BridgeError) as caught:
         repo.ask(pandas.DataFrame({"customer": [1, "a"], "event_timestamp": [*times] * 2}))
-    assert told.value.code == "G544"
+    assert caught.value.code == "G544"
 
 
 def test_a_source_that_lacks_the_time_or_the_file_is_told(repo):
     from gemel.feast import DuckDBSource
 
     repo.view(BUYING, kind="table")
-    with pytest.raises(BridgeError) as told:
+    with pytest.raises(BridgeError) as caught:
         DuckDBSource(name="b", table="buying", timestamp_field="event_time").validate(repo.store.config)
-    assert (told.value.code, told.value.hint) == ("G543", "did you mean event_timestamp?")
-    with pytest.raises(WarehouseError) as told:
+    assert (caught.value.code, caught.value.hint) == ("G543", "did you mean event_timestamp?")
+    with pytest.raises(WarehouseError) as caught:
         DuckDBSource(name="b", table="buying", database="none.duckdb").validate(repo.store.config)
-    assert told.value.code == "G401"
+    assert caught.value.code == "G401"
 
 
 def test_a_duckdb_source_comes_back_from_the_registry_as_it_was(repo):
@@ -320,8 +320,10 @@ def test_on_demand_features_are_computed_from_features_and_request_data(repo):
         return pandas.DataFrame({"with_basket": (frame["orders"] + frame["items"]).astype("float64")})
 
     repo.store.apply([together])
-    asked = pandas.DataFrame({"customer": [1], "event_timestamp": pandas.to_datetime(["2024-01-05"]), "items": [40]})
-    assert repo.ask(asked, "together:with_basket").to_arrow()["with_basket"].to_pylist() == [42.0]
+    entity_rows = pandas.DataFrame(
+        {"customer": [1], "event_timestamp": pandas.to_datetime(["2024-01-05"]), "items": [40]}
+    )
+    assert repo.ask(entity_rows, "together:with_basket").to_arrow()["with_basket"].to_pylist() == [42.0]
     query = "SELECT 1 AS customer, timestamp '2024-01-05' AS event_timestamp"
     with pytest.raises(RequestDataNotFoundInEntityDfException):
         repo.ask(query, "together:with_basket")
@@ -381,8 +383,8 @@ def test_a_folder_of_parquet_is_one_source_with_the_columns_that_its_folders_nam
         source=feast.FileSource(name="bought", path="bought", timestamp_field="event_timestamp"),
     )
     repo.store.apply([view])
-    asked = [(1, "2024-01-03"), (1, "2024-01-02"), (2, "2024-01-03"), (3, "2024-01-03")]
-    assert repo.ask(asked, "bought:orders").to_arrow()["orders"].to_pylist() == [2, 1, None, None]
+    entity_rows = [(1, "2024-01-03"), (1, "2024-01-02"), (2, "2024-01-03"), (3, "2024-01-03")]
+    assert repo.ask(entity_rows, "bought:orders").to_arrow()["orders"].to_pylist() == [2, 1, None, None]
     assert sorted(each.name for each in (repo.root / "bought").iterdir()) == ["customer=1", "customer=2"]
 
 
@@ -391,8 +393,8 @@ def test_a_view_without_entities_has_one_row_for_everybody(repo):
     from feast import types as feast_types
 
     repo.view(BUYING)
-    made = rows("timestamp '2024-01-03', 8", "timestamp '2024-01-01', 7", columns="event_timestamp, total")
-    repo.sql(f"COPY ({made}) TO '{repo.root / 'all.parquet'}'")
+    query = rows("timestamp '2024-01-03', 8", "timestamp '2024-01-01', 7", columns="event_timestamp, total")
+    repo.sql(f"COPY ({query}) TO '{repo.root / 'all.parquet'}'")
     view = feast.FeatureView(
         name="everybody",
         entities=[],

@@ -150,7 +150,7 @@ def test_a_feature_table_that_is_not_there_is_to_be_built(project, gemel):
 
 def test_what_a_backfill_did_is_told(gemel):
     code, _, err = gemel("features", "backfill", "--start", "2024-01-01", "visiting")
-    assert (code, err) == (0, "built whole, as without `lookback:`: visiting\n")
+    assert (code, err) == (0, "rebuilt whole, for lack of `lookback:`: visiting\n")
     code, _, err = gemel("features", "backfill", "--start", "2024-01-01", "xyz")
     assert (code, err) == (1, "G204 no feature view named 'xyz'\n  hint: there are buying, visiting\n")
 
@@ -178,7 +178,7 @@ def test_a_training_set_is_made_by_command_and_in_python_of_a_file_or_a_select(p
         out = f"{accuracy}.parquet"
         arguments = ["churn_v1", "--spine", select, "--accuracy", accuracy, "--out", out]
         code, _, err = gemel("training-set", *arguments)
-        assert (code, err) == (0, f"3 rows with 8 features, as {accuracy}, into {out}\n")
+        assert (code, err) == (0, f"3 rows with 8 features, as {accuracy}, written to {out}\n")
         found = duckdb.sql(f"select orders_7d from '{project / out}'").fetchall()
         assert found == [(count,) for count in orders]
     manifest = json.loads((project / "exact.parquet.manifest.json").read_text())

@@ -245,7 +245,7 @@ def test_a_table_with_a_lookback_is_made_again_in_part_and_refuses_to_be_of_two_
     server.execute(f"delete from {SCHEMA}.visiting where event_timestamp < '2024-01-05 00:00Z'")
     code, out, err = gemel("features", "backfill", "--start", "2024-01-01", "--end", "2024-01-05", "visiting")
     assert (code, server.execute(rows).fetchall()) == (0, before), out + err
-    assert err == "made again from 2024-01-01 00:00:00 to 2024-01-05 00:00:00: visiting\n"
+    assert err == "rebuilt from 2024-01-01 00:00:00 to 2024-01-05 00:00:00: visiting\n"
     [(made,)] = server.execute(f"select distinct definition from {SCHEMA}.visiting").fetchall()
     change = f"update {SCHEMA}.visiting set definition = %s where event_timestamp > '2024-01-09 00:00Z'"
     server.execute(change, ("another",))

@@ -98,7 +98,7 @@ class Fortress:
             outcome = "answer"
         except GemelError as error:
             assert re.fullmatch(r"G\d{3}", error.code), error
-            assert "fault in gemel" not in str(error)
+            assert "bug in gemel" not in str(error)
             assert len(str(error)) < 5_000, str(error)[:5_000]
             outcome = error.code
         took = time.process_time() - begun

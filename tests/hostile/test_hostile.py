@@ -237,7 +237,7 @@ def test_the_command_line_refuses_with_one_code_and_no_traceback(fortress, argum
     said = done.stderr.decode()
     assert done.returncode == 1, said
     assert [line[:1] for line in said.splitlines()].count("G") == 1, said
-    assert "Traceback" not in said and "fault in gemel" not in said
+    assert "Traceback" not in said and "bug in gemel" not in said
     assert not any(mark in said for mark in ("\x1b", "\x07", "\u202e")), ascii(said)
     assert done.stdout == b""
 

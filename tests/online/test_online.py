@@ -47,15 +47,15 @@ def test_values_are_the_bytes_of_feast_and_come_back(type_):
     from feast.protos.feast.types.Value_pb2 import Value
 
     column = COLUMNS[type_]
-    told = [value // 1_000_000 if type_ == "timestamp" and value is not None else value for value in column]
-    feasts = [Value() if value is None else Value(**{FIELDS[type_]: value}) for value in told]
+    expected = [value // 1_000_000 if type_ == "timestamp" and value is not None else value for value in column]
+    feasts = [Value() if value is None else Value(**{FIELDS[type_]: value}) for value in expected]
     ours = encoding.encode_values(type_, column)
     assert ours == [value.SerializeToString() for value in feasts]
     assert encoding.value_texts(type_, column) == [extract_text_and_num(value, False)[0] for value in feasts]
     back = [encoding.decode_value(value) for value in ours]
     if type_ == "timestamp":
         back = [value if value is None else int(value.timestamp()) for value in back]
-    assert list(map(repr, back)) == list(map(repr, told))
+    assert list(map(repr, back)) == list(map(repr, expected))
 
 
 def test_keys_and_moments_are_the_bytes_of_feast():

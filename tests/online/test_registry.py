@@ -5,7 +5,7 @@ import shutil
 from gemel.online.feast import leave_home
 
 
-def made(folder):
+def write_repo(folder):
     (folder / "data").mkdir(parents=True)
     leave_home(folder)
     (folder / "data/registry.db").write_text("tables of this folder")
@@ -13,13 +13,13 @@ def made(folder):
 
 
 def test_a_registry_stays_where_it_was_made(tmp_path):
-    repo = made(tmp_path / "shop")
+    repo = write_repo(tmp_path / "shop")
     leave_home(repo)
     assert (repo / "data/registry.db").read_text() == "tables of this folder"
 
 
 def test_a_registry_that_came_with_a_copy_is_forgotten_and_the_first_one_stays(tmp_path):
-    repo = made(tmp_path / "shop")
+    repo = write_repo(tmp_path / "shop")
     copy = tmp_path / "copy"
     shutil.copytree(repo, copy)
     leave_home(copy)

@@ -293,7 +293,7 @@ def test_a_row_that_was_pushed_since_is_counted_and_not_wrong(built, capsys):
     report = built.verify()
     assert (report.wrong, report.json()["pushed"], report.failed()) == (0, {"buying": 1}, False)
     write_report(report, format="table")
-    assert "buying: 1 entities online were pushed rows newer than the table's" in capsys.readouterr().err
+    assert "buying: 1 entities have pushed rows online that are newer than the table" in capsys.readouterr().err
 
 
 def test_keys_that_are_no_text_in_the_facts_are_texts_in_a_table(shop, tmp_path):

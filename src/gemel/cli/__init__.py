@@ -1,7 +1,7 @@
-"""The command line. A command is a few lines over Project, in a module that is imported when it is called.
+"""The command line. A command is a few lines over Project, in a module that is imported when the command is called.
 
-A module of this package named in COMMANDS holds a click command or group called `command`. Exit codes: 0 for
-done, 1 for refused or failed, 2 for a call that cannot be read, 130 for stopped by Ctrl-C.
+Each module in COMMANDS has a click command or group named `command`. Exit codes: 0 for success, 1 for an error or a
+failed check, 2 for invalid usage, 130 for Ctrl-C.
 """
 
 import gc
@@ -16,35 +16,35 @@ import click
 from gemel.errors import GemelError, did_you_mean
 
 COMMANDS = {
-    "query": ("query", "Ask for metrics by dimensions."),
+    "query": ("query", "Query metrics by dimensions."),
     # Not `list`: importing a module of that name would hide the builtin in this one.
     "list": ("listing", "List metrics, dimensions, values, saved queries, feature views …"),
     "validate": ("validate", "Check every definition, and its SQL in the database."),
-    "test": ("test", "Run the tests that are written beside metrics."),
+    "test": ("test", "Run the tests of metrics."),
     "generate": ("generate", "Write dbt models of BI views and features, metric tests, the Feast repo and exposures."),
-    "build": ("build", "The whole way: parse, generate, build, apply, materialize, verify."),
+    "build": ("build", "Run all steps: parse, generate, build, apply, materialize, verify."),
     "features": ("features", "Apply, materialize and read features."),
-    "training-set": ("training_set", "Give each row of a spine its features as they were at its moment."),
+    "training-set": ("training_set", "Add to each row of a spine its features as of its moment."),
     "verify": ("verify", "Prove that BI number = offline feature = online feature."),
-    "export": ("exporting", "The definitions in other tools' formats: OSI, Superset, LookML, Cube …"),
-    "import": ("importing", "Another format's definitions as dbt's YAML."),
-    "diff": ("diff", "Compare two states of the project: definitions, who is touched, numbers."),
-    "lineage": ("lineage", "Tell where a number comes from, and where it goes."),
+    "export": ("exporting", "Write the definitions in another tool's format: OSI, Superset, LookML, Cube …"),
+    "import": ("importing", "Write another tool's definitions as dbt YAML."),
+    "diff": ("diff", "Compare two states of the project: definitions, what they affect, numbers."),
+    "lineage": ("lineage", "Show where a number comes from, and where it goes."),
     "docs": ("docs", "Write the catalogue, a site to read in a browser."),
     "schema": ("schema", "Print the JSON Schema of feature_views/*.yml."),
 }
-"""Every command: its module, and what it does. One whose module is not there is not offered."""
+"""Every command: its module and its description. A command whose module does not exist is not offered."""
 
-OUR_FAULT = "this is a fault in gemel: please report it, with what --debug adds"
+OUR_FAULT = "this is a bug in gemel: please report it, with the output of --debug"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `gemel` with these arguments (by default those of the process); the exit code.
+    """Run `gemel` with these arguments (by default those of the process). Returns the exit code.
 
-    The one boundary: whatever goes wrong becomes text on stderr here, and a traceback only with --debug.
+    Every error becomes text on stderr here, with a traceback only with --debug.
     """
     settings = {"debug": bool(os.environ.get("GEMEL_DEBUG"))}
-    # Importing makes many objects and no garbage; looking for some costs a start a twentieth of its time.
+    # Importing creates many objects and no garbage; collecting would take a twentieth of the start-up time.
     gc.set_threshold(100_000, 20, 20)
     try:
         code = command.main(
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("stopped", err=True)
         return 130
     except BrokenPipeError:
-        # The reader (head, less) has seen enough. Python would complain once more when it closes stdout.
+        # The reader (head, less) has closed the pipe. Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except GemelError as error:
@@ -72,18 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         _traceback(settings)
         click.echo(f"cannot write or read {error.filename or 'the output'}: {error.strerror or error}", err=True)
-        # What Python still holds for a full disk cannot be written at the end either.
+        # What Python has buffered for a full disk cannot be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         _traceback(settings)
-        said = " ".join(str(error).split())[:300]
-        click.echo(f"{type(error).__name__}: {said}\n  {OUR_FAULT}", err=True)
+        message = " ".join(str(error).split())[:300]
+        click.echo(f"{type(error).__name__}: {message}\n  {OUR_FAULT}", err=True)
         return 1
 
 
 class _Commands(click.Group):
-    """The commands of the table, each imported when it is called."""
+    """The commands in COMMANDS, each imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name, (module, _) in COMMANDS.items() if find_spec(f"gemel.cli.{module}")]
@@ -91,9 +91,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        found = import_module(f"gemel.cli.{COMMANDS[cmd_name][0]}").command
-        assert isinstance(found, click.Command)
-        return found
+        command = import_module(f"gemel.cli.{COMMANDS[cmd_name][0]}").command
+        assert isinstance(command, click.Command)
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -108,16 +108,16 @@ class _Commands(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
-def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked:
+def _version(ctx: click.Context, _: click.Parameter, requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         click.echo(f"gemel {version('gemel')}")
         ctx.exit()
 
 
-def _debug(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked and isinstance(ctx.find_root().obj, dict):
+def _debug(ctx: click.Context, _: click.Parameter, requested: bool) -> None:
+    if requested and isinstance(ctx.find_root().obj, dict):
         ctx.find_root().obj["debug"] = True
 
 
@@ -129,12 +129,12 @@ debug_option = click.option(
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 refused or failed, 2 a call that cannot be read, 130 stopped.",
+    epilog="Exit codes: 0 success, 1 error or failed check, 2 invalid usage, 130 stopped by Ctrl-C.",
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show it.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @debug_option
 def command() -> None:
-    """One definition for the metrics a business reads and the features its models learn from, on dbt."""
+    """One definition for the metrics a business reads and the features its models learn from, on top of dbt."""
 
 
 def _traceback(settings: dict[str, bool]) -> None:

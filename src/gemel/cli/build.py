@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--moments", type=click.IntRange(1), default=5, show_default=True, help="At how many moments to verify.")
+@click.option("--moments", type=click.IntRange(1), default=5, show_default=True, help="How many moments to verify.")
 @takes_session
 @tells_openlineage("build")
 def command(session: "Session", *, moments: int) -> None:
-    """The whole way: parse, generate, dbt build, feast apply, materialize, verify.
+    """Run all steps: parse, generate, dbt build, feast apply, materialize, verify.
 
-    Stops at the first step that fails. Every step can be run again, and so can the whole, also after it was killed.
+    Stops at the first step that fails. Each step can be repeated, and so can the whole build, even after it was killed.
     """
     from gemel.features.opened import open_features
     from gemel.pipeline import build
@@ -37,7 +37,7 @@ def command(session: "Session", *, moments: int) -> None:
 
 @contextmanager
 def _step(name: str) -> Iterator[list[str]]:
-    """A line when a step begins, and one with its time when it is done."""
+    """Print a line when a step begins, and one with its duration when it ends."""
     from gemel.cli.output import waiting
 
     say(f"{name} ...")

@@ -25,7 +25,7 @@ def _share(_: click.Context, __: click.Parameter, value: str | None) -> float | 
     except ValueError:
         number = -1.0
     if not value.strip().endswith("%") or not 0 <= number < float("inf"):
-        raise click.BadParameter("write a share with its sign, as 1%")
+        raise click.BadParameter("write a percentage, such as 1%")
     return number / 100
 
 
@@ -33,38 +33,38 @@ def _words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tu
     words = tuple(word.strip() for value in values for word in value.split(","))
     for word in words:
         if word not in FAILS:
-            raise click.BadParameter(f"{word!r} is none of {', '.join(FAILS)}")
+            raise click.BadParameter(f"{word!r} is not one of {', '.join(FAILS)}")
     return words
 
 
 @click.command()
 @click.argument("base")
-@click.option("--numbers", is_flag=True, help="By how much each touched metric and feature moves.")
-@click.option("--sql", is_flag=True, help="The SQL of changed metrics and models, before and after.")
+@click.option("--numbers", is_flag=True, help="Show by how much each touched metric and feature moves.")
+@click.option("--sql", is_flag=True, help="Show the SQL of changed metrics and models, before and after.")
 @items_option("--metrics", "--metric", "-m", help="Only these metrics, with every group before and after.")
 @items_option("--group-by", "-g", help="The groups in which metrics are compared. Default: metric_time.")
-@click.option("--where", "-w", multiple=True, help="A filter on rows, as of `gemel query`. Repeat it for AND.")
+@click.option("--where", "-w", multiple=True, help="A filter on rows, as in `gemel query`. Repeat it for AND.")
 @click.option("--start-time", metavar="TIME", help="Compare from this time on, inclusive.")
 @click.option("--end-time", metavar="TIME", help="Compare up to this time, inclusive.")
-@click.option("--candidate", metavar="METRIC", help="What to compare the one metric with, instead of its new self.")
-@click.option("--limit", type=click.IntRange(1), help="At most this many groups of --metrics, those that moved most.")
+@click.option("--candidate", metavar="METRIC", help="Compare the one metric with this metric, instead of itself.")
+@click.option("--limit", type=click.IntRange(1), help="At most this many groups of --metrics, the most changed first.")
 @click.option(
-    "--max-change", metavar="SHARE", callback=_share, help="Exit 1 where a group moves by more than this, as 1%."
+    "--max-change", metavar="SHARE", callback=_share, help="Exit 1 if a group moves by more than this, such as 1%."
 )
 @click.option(
-    "--fail-on", multiple=True, metavar="WORDS", callback=_words, help=f"Exit 1 where something is {', '.join(FAILS)}."
+    "--fail-on", multiple=True, metavar="WORDS", callback=_words, help=f"Exit 1 if something is {', '.join(FAILS)}."
 )
 @click.option(
     "--base-database",
     type=click.Path(exists=True, dir_okay=False),
-    help="A DuckDB file that BASE was built into, to ask for its numbers.",
+    help="A DuckDB file that BASE was built into, for its numbers.",
 )
 @click.option(
     "--format",
     type=click.Choice(["table", "json", "markdown"]),
     default="table",
     show_default=True,
-    help="What to write; markdown is for a pull request.",
+    help="The output format; markdown is for pull requests.",
 )
 @takes_session
 def command(
@@ -85,7 +85,7 @@ def command(
     base_database: str | None,
     format: str,
 ) -> None:
-    """What changed since BASE by meaning, who is touched, and by how much numbers move.
+    """Show what changed in meaning since BASE, what it affects, and by how much numbers move.
 
     BASE is a git revision, a directory with a dbt project, or a saved semantic_manifest.json.
 
@@ -109,20 +109,20 @@ def command(
     for line in comparison.heading:
         tell(line)
     if metrics:
-        asked = [comparison.metric(name, candidate=candidate) for name in metrics]
-        changes = comparison.of_metrics(asked)
+        requested = [comparison.metric(name, candidate=candidate) for name in metrics]
+        changes = comparison.of_metrics(requested)
     moved: list[Moved] = []
     sides: tuple[Asker, Asker] | None = None
     if numbers or metrics or group_by or where or start_time or end_time or max_change is not None:
         sides = askers(before, after, base_database=base_database, say=tell)
         make = questions(group_by, where, times=(start_time, end_time), candidate=candidate)
-        names = asked if metrics else _metrics(changes)
+        names = requested if metrics else _metrics(changes)
         moved = _numbers(sides, changes, names=names, make=make, metrics=metrics, times=(start_time, end_time))
     texts = list(report.texts(before, after, report.with_models(changes, comparison.changes))) if sql else []
     match format:
         case "json":
-            told = report.as_json(before, after, changes, moved, texts)
-            click.echo(json.dumps(told, indent=2, default=_plain, ensure_ascii=False))
+            content = report.as_json(before, after, changes, moved, texts)
+            click.echo(json.dumps(content, indent=2, default=_plain, ensure_ascii=False))
         case "markdown":
             for line in report.as_markdown(before, after, changes, moved, texts):
                 click.echo(line)
@@ -189,14 +189,14 @@ def _write_groups(
     from gemel.diff import report
     from gemel.diff.numbers import side_by_side
 
-    for name, found in zip(names, moved, strict=True):
+    for name, metric in zip(names, moved, strict=True):
         table = side_by_side(*sides, make(name), limit=limit)
         rows = [tuple(row.values()) for row in table.to_pylist()]
-        click.echo(f"\n{name}: {found.moved} of {found.groups} groups moved")
+        click.echo(f"\n{name}: {metric.moved} of {metric.groups} groups moved")
         write_rows(table.column_names, rows, format="table")
-        if found.quantiles:
+        if metric.quantiles:
             click.echo("\nhow the differences are spread")
-            columns, row = report.quantile_row(found)
+            columns, row = report.quantile_row(metric)
             write_rows(columns, [row], format="table", decimals=4)
 
 

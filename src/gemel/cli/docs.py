@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gemel.project import Project
 
 MOST_REASONS = 5
-"""A metric's page has its own."""
+"""How many reasons for missing numbers are printed. Each metric's page has its own."""
 
 
 @click.command()
@@ -21,12 +21,12 @@ MOST_REASONS = 5
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder to write. Default: gemel/docs in dbt's target folder.",
 )
-@click.option("--no-data", is_flag=True, help="Ask the database nothing: no charts, no newest rows.")
+@click.option("--no-data", is_flag=True, help="Do not query the database: no charts, no newest rows.")
 @takes_project
 def command(project: "Project", *, output: Path | None, no_data: bool) -> None:
     """Write the catalogue: a static site with every metric, dimension, feature and table, and their lineage.
 
-    Open its index.html in a browser, from the disk or from any web server. It loads nothing from the network.
+    Open index.html in a browser, from the disk or from any web server. The site loads nothing from the network.
     """
     from gemel.catalogue.content import Numbers
     from gemel.catalogue.freshness import newest
@@ -38,7 +38,7 @@ def command(project: "Project", *, output: Path | None, no_data: bool) -> None:
 
     numbers = Numbers({}, {})
     if not no_data:
-        with waiting("asking for the last year of every metric"):
+        with waiting("querying the last year of every metric"):
             numbers = Numbers(series(project), newest(project.session))
     content = gather(project, numbers)
     page = write(content, output or (project.session.artifacts or Path()) / "gemel" / "docs")

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("format", type=click.Choice([*FORMATS]), metavar=f"[{'|'.join(FORMATS)}]")
 @items_option("--metrics", "-m", help="Only these metrics. Default: all.")
-@click.option("--out", type=click.Path(dir_okay=False), help="A file to write. Default: print it.")
-@click.option("--skip", is_flag=True, help="Leave out what the format cannot say, and tell of it on stderr.")
-@click.option("--uri", help="For superset: the SQLAlchemy URI of the warehouse. Default: as the profile says.")
+@click.option("--out", type=click.Path(dir_okay=False), help="The file to write. Default: stdout.")
+@click.option("--skip", is_flag=True, help="Omit what the format cannot express, and list it on stderr.")
+@click.option("--uri", help="For superset: the SQLAlchemy URI of the warehouse. Default: from the profile.")
 @takes_session
 def command(
     session: "Session", *, format: str, metrics: tuple[str, ...], out: str | None, skip: bool, uri: str | None
 ) -> None:
     """Write the definitions in another tool's format.
 
-    A metric that the format would give another number for is refused: nothing is written then, and each is told with
-    the reason.
+    If the format would return another number for a metric, nothing is written: each such metric is listed with the
+    reason.
 
     \b
     gemel export osi --skip --out osi.yaml
@@ -35,15 +35,15 @@ def command(
     from gemel.bi.exports.export import export, export_what_can_be
     from gemel.spec.fields import counted
 
-    find = export_what_can_be if skip else export
-    found = find(session, format, metrics, uri=uri)
-    for each in found.refused:
+    run = export_what_can_be if skip else export
+    exported = run(session, format, metrics, uri=uri)
+    for each in exported.refused:
         say(f"left out {each}")
-    for note in found.notes:
+    for note in exported.notes:
         say(note)
-    write(found.content, out)
+    write(exported.content, out)
     if out:
-        say(f"{counted(found.count, 'metric')} in {out}")
+        say(f"{counted(exported.count, 'metric')} in {out}")
 
 
 def write(content: str | bytes, out: str | None) -> None:

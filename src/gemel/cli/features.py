@@ -44,10 +44,10 @@ def apply(session: "Session") -> None:
 @takes_session
 @tells_openlineage("materialize")
 def materialize_(session: "Session", *, end: dt.datetime | None, views: tuple[str, ...]) -> None:
-    """Bring the newest row of each entity online, where Feast reads it; of all views or of some.
+    """Bring the newest row of each entity online, where Feast reads it: of these views, by default of all.
 
-    What is online becomes what the feature tables say: corrected rows, late rows and rows that are gone too. Killed,
-    it can be run again.
+    The online store then matches the feature tables, including corrected, late and deleted rows. If the command is
+    killed, run it again.
     """
     from gemel.cli.output import waiting
     from gemel.features.opened import open_features
@@ -61,14 +61,14 @@ def materialize_(session: "Session", *, end: dt.datetime | None, views: tuple[st
 
 
 @command.command("backfill")
-@click.option("--start", type=MOMENT, required=True, metavar="MOMENT", help="The first moment (UTC) to make again.")
-@click.option("--end", type=MOMENT, metavar="MOMENT", help="The first one to leave as it is. Default: to the last.")
+@click.option("--start", type=MOMENT, required=True, metavar="MOMENT", help="The first moment (UTC) to rebuild.")
+@click.option("--end", type=MOMENT, metavar="MOMENT", help="The first moment to keep as it is. Default: none.")
 @click.argument("views", nargs=-1, metavar="[VIEW]...")
 @takes_session
 def backfill_(session: "Session", *, start: dt.datetime, end: dt.datetime | None, views: tuple[str, ...]) -> None:
-    """Make the rows of some time again, of all views or of some, through dbt; the other rows stay.
+    """Rebuild the rows of a time range through dbt, of these views, by default of all; other rows stay.
 
-    For facts that came in later than a view's `lookback`. A view without one is built whole, as always.
+    Use it for facts that arrived later than a view's `lookback`. A view without `lookback` is always rebuilt whole.
     """
     from gemel.cli.output import waiting
     from gemel.pipeline import backfill
@@ -80,22 +80,22 @@ def backfill_(session: "Session", *, start: dt.datetime, end: dt.datetime | None
     parts = [view.name for view in chosen if view.lookback is not None]
     whole = [view.name for view in chosen if view.lookback is None]
     if parts:
-        say(f"made again from {start}{f' to {end}' if end else ' on'}: {', '.join(parts)}")
+        say(f"rebuilt from {start}{f' to {end}' if end else ' on'}: {', '.join(parts)}")
     if whole:
-        say(f"built whole, as without `lookback:`: {', '.join(whole)}")
+        say(f"rebuilt whole, for lack of `lookback:`: {', '.join(whole)}")
 
 
 @command.command()
 @click.argument("name")
 @click.argument("keys", nargs=-1, metavar="NAME=VALUE...")
 @click.option(
-    "--format", type=click.Choice(["table", "json"]), default="table", show_default=True, help="What to write."
+    "--format", type=click.Choice(["table", "json"]), default="table", show_default=True, help="The output format."
 )
 @takes_session
 def online(session: "Session", *, name: str, keys: tuple[str, ...], format: str) -> None:
-    """What the online store serves for an entity: of a service, a view, or one `view.feature`.
+    """Show the online features of an entity: of a service, a view, or one `view.feature`.
 
-    On-demand features are computed of the inputs that are given with it; an empty one is NULL.
+    On-demand features are computed from the inputs on the command line; an empty input is NULL.
 
     \b
     gemel features online carrier_punctuality carrier=UA
@@ -108,17 +108,17 @@ def online(session: "Session", *, name: str, keys: tuple[str, ...], format: str)
     pairs = {key: value for key, _, value in (each.partition("=") for each in keys)}
     if len(pairs) < len(keys) or not all("=" in each for each in keys):
         raise click.UsageError("give each entity and input once, as name=value")
-    [found] = read_online(open_features(session), name, [pairs])
-    if found is None:
+    [row] = read_online(open_features(session), name, [pairs])
+    if row is None:
         say(f"nothing is online for {' '.join(keys)}")
         raise click.exceptions.Exit(1)
     if format == "json":
-        click.echo(json.dumps(found.values, indent=2, default=str))
+        click.echo(json.dumps(row.values, indent=2, default=str))
     else:
         rows = [
-            (key, str(value), f"{found.moments[key]:%Y-%m-%d %H:%M:%S}" if key in found.moments else "")
-            for key, value in found.values.items()
+            (key, str(value), f"{row.moments[key]:%Y-%m-%d %H:%M:%S}" if key in row.moments else "")
+            for key, value in row.values.items()
         ]
         write_rows(("feature", "value", "event_timestamp"), rows, format="table")
-    if found.stale:
-        say(f"stale, older than the ttl of its view: {', '.join(found.stale)}")
+    if row.stale:
+        say(f"stale, older than the ttl of the view: {', '.join(row.stale)}")

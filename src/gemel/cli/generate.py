@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 and name the files that would change.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing; list the files that would change, and exit 1 if there are any."
+)
 @takes_session
 @tells_openlineage("generate")
 def command(session: "Session", *, check: bool) -> None:
     """Write dbt models of saved queries, wide views and feature tables, metric tests, the Feast repo and exposures.
 
-    Generated files are committed: they are how a reviewer sees what a change to a metric does.
+    Commit the generated files: they show a reviewer what a change to a metric does.
     """
     from gemel.bi.project_models import count_models
     from gemel.expectations.suite import metric_tests
@@ -31,14 +33,14 @@ def command(session: "Session", *, check: bool) -> None:
     changes = stale_files(session) if check else generate(session)
     for change in changes:
         click.echo(str(change))
-    made = counted(len(open_features(session).views), "feature view")
+    content = counted(len(open_features(session).views), "feature view")
     if models := count_models(session):
-        made += f", {counted(models, 'BI model')}"
+        content += f", {counted(models, 'BI model')}"
     if tests := len(session.once(metric_tests)):
-        made += f", {counted(tests, 'metric test')}"
+        content += f", {counted(tests, 'metric test')}"
     if check and changes:
-        are = "is not as it" if len(changes) == 1 else "are not as they"
-        say(f"{counted(len(changes), 'generated file')} {are} should be: run `gemel generate` and commit")
+        are = "is" if len(changes) == 1 else "are"
+        say(f"{counted(len(changes), 'generated file')} {are} not up to date: run `gemel generate` and commit")
         raise click.exceptions.Exit(1)
     done = f"{counted(len(changes), 'file')} changed" if changes else "every generated file is up to date"
-    say(f"{made}: {done}")
+    say(f"{content}: {done}")

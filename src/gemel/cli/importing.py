@@ -11,30 +11,30 @@ from gemel.cli.options import say
 
 @click.group()
 def command() -> None:
-    """Another format's definitions as dbt's YAML."""
+    """Write another tool's definitions as dbt YAML."""
 
 
 @command.command("osi")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
-@click.option("--out", type=click.Path(dir_okay=False), help="A file to write. Default: print it.")
-@click.option("--skip", is_flag=True, help="Leave out what dbt cannot say, and tell of it on stderr.")
+@click.option("--out", type=click.Path(dir_okay=False), help="The file to write. Default: stdout.")
+@click.option("--skip", is_flag=True, help="Omit what dbt cannot express, and list it on stderr.")
 @debug_option
 def osi(file: str, out: str | None, skip: bool) -> None:
-    """Write the semantic models and metrics of an Open Semantic Interchange file as dbt's YAML.
+    """Write the semantic models and metrics of an Open Semantic Interchange file as dbt YAML.
 
-    A file that gemel wrote comes back as it was. Of another tool's, what dbt cannot mean is refused, each with its
-    reason; what had to be added is told.
+    A file that gemel wrote is restored exactly. For another tool's file, everything that dbt cannot express is an
+    error with its reason, and everything that had to be added is listed.
 
     \b
     gemel import osi shop.yaml --out semantic/shop.yml
     """
     from gemel.bi.imports.osi import load_osi
 
-    found = load_osi(Path(file))
+    imported = load_osi(Path(file))
     if not skip:
-        found.refuse()
-    for name, why in found.refused:
-        say(f"left out {name}: {why}")
-    for note in found.notes:
+        imported.refuse()
+    for name, reason in imported.refused:
+        say(f"left out {name}: {reason}")
+    for note in imported.notes:
         say(f"added {note}")
-    write(found.text, out)
+    write(imported.text, out)

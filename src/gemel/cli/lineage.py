@@ -18,16 +18,18 @@ FORMATS = ("text", "json", "mermaid", "openlineage")
 
 @click.command()
 @click.argument("name")
-@click.option("--up", "side", flag_value="up", help="Only what it comes from.")
-@click.option("--down", "side", flag_value="down", help="Only what it goes to.")
-@click.option("--impact", "side", flag_value="impact", help="All that changes if it changes, by kind, with owners.")
-@click.option("--format", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
+@click.option("--up", "side", flag_value="up", help="Show only what it comes from.")
+@click.option("--down", "side", flag_value="down", help="Show only where it goes.")
+@click.option(
+    "--impact", "side", flag_value="impact", help="Show everything that changes with it, by kind, with owners."
+)
+@click.option("--format", type=click.Choice(FORMATS), default="text", show_default=True, help="The output format.")
 @takes_session
 def command(session: "Session", *, name: str, side: str | None, format: str) -> None:
-    """Where NAME comes from, down to source columns, and where it goes.
+    """Show where NAME comes from, back to source columns, and where it goes.
 
     NAME is a metric, measure, dimension, entity, saved query, feature, feature view, feature service, exposure, model
-    or source, or a column, as model.column or source.table.column. Where several have the name, write its kind too:
+    or source, or a column: model.column or source.table.column. If several things have the name, add the kind:
     metric:flights.
     """
     from gemel.graph import openlineage

@@ -1,4 +1,4 @@
-"""gemel list. The module is not called `list`, which would hide the builtin in its package."""
+"""gemel list. A module named `list` would hide the builtin in its package."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from gemel.project import Project
     from gemel.session import Session
 
-_search = click.option("--search", metavar="TEXT", help="Only those that have this text in them.")
-_metrics = items_option("--metrics", "-m", help="Only what all of these metrics can be asked by.")
+_search = click.option("--search", metavar="TEXT", help="Only those that contain this text.")
+_metrics = items_option("--metrics", "-m", help="Only what all of these metrics can be queried by.")
 
 
 @click.group()
@@ -27,7 +27,7 @@ def command() -> None:
 @output_options
 @takes_project
 def metrics(project: "Project", *, search: str | None, **output: Any) -> None:
-    """Every metric, and what it means."""
+    """List every metric and its description."""
     rows = [(m.name, m.type, m.label, m.description) for m in project.metrics()]
     _show(("metric", "type", "label", "description"), rows, search, output)
 
@@ -38,7 +38,7 @@ def metrics(project: "Project", *, search: str | None, **output: Any) -> None:
 @output_options
 @takes_project
 def dimensions(project: "Project", *, metrics: tuple[str, ...], search: str | None, **output: Any) -> None:
-    """What metrics can be grouped and filtered by."""
+    """List the dimensions that metrics can be grouped and filtered by."""
     rows = [(d.name, d.type, d.grain, *_words(d)) for d in project.dimensions(metrics)]
     _show(("dimension", "type", "grain", "label", "description"), rows, search, output)
 
@@ -49,16 +49,16 @@ def dimensions(project: "Project", *, metrics: tuple[str, ...], search: str | No
 @output_options
 @takes_project
 def entities(project: "Project", *, metrics: tuple[str, ...], search: str | None, **output: Any) -> None:
-    """The things that metrics are about, and that models join by."""
+    """List the entities that metrics are about, and that models join by."""
     rows = [(e.name, e.type, *_words(e)) for e in project.entities(metrics)]
     _show(("entity", "type", "label", "description"), rows, search, output)
 
 
 @command.command("dimension-values")
-@click.option("--dimension", "-d", required=True, help="The dimension, as `customer__region`.")
+@click.option("--dimension", "-d", required=True, help="The dimension, such as `customer__region`.")
 @_metrics
-@click.option("--start-time", metavar="TIME", help="Only with rows from this time on, inclusive.")
-@click.option("--end-time", metavar="TIME", help="Only with rows up to this time, inclusive.")
+@click.option("--start-time", metavar="TIME", help="Only values with rows from this time on, inclusive.")
+@click.option("--end-time", metavar="TIME", help="Only values with rows up to this time, inclusive.")
 @_search
 @output_options
 @takes_project
@@ -72,7 +72,7 @@ def dimension_values(
     search: str | None,
     **output: Any,
 ) -> None:
-    """The distinct values of a dimension."""
+    """List the distinct values of a dimension."""
     values = project.dimension_values(dimension, metrics, start_time=start_time, end_time=end_time)
     _show((dimension,), [(value,) for value in values], search, output)
 
@@ -82,7 +82,7 @@ def dimension_values(
 @output_options
 @takes_project
 def saved_queries(project: "Project", *, search: str | None, **output: Any) -> None:
-    """Every saved query, and what it asks."""
+    """List every saved query and its content."""
     rows = [
         (q.name, ", ".join(q.metrics), ", ".join(q.group_by), q.label, q.description) for q in project.saved_queries()
     ]
@@ -94,7 +94,7 @@ def saved_queries(project: "Project", *, search: str | None, **output: Any) -> N
 @output_options
 @takes_session
 def feature_views(session: "Session", *, search: str | None, **output: Any) -> None:
-    """Every feature view: of what, how often or on demand, by which time, and its features."""
+    """List every feature view: its entities, schedule, `known_at` and features."""
     from gemel.features.opened import bound_features
 
     features = bound_features(session)
@@ -129,7 +129,7 @@ def feature_views(session: "Session", *, search: str | None, **output: Any) -> N
 @output_options
 @takes_session
 def feature_services(session: "Session", *, search: str | None, **output: Any) -> None:
-    """Every feature service: what a model takes of which views."""
+    """List every feature service, and the features that it takes from each view."""
     from gemel.features.opened import bound_features
 
     rows = [
@@ -153,10 +153,10 @@ def _words(listed: "Listed") -> tuple[str | None, str | None]:
 
 
 def _show(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], search: str | None, output: dict[str, Any]) -> None:
-    """The rows that hold the text. In a table for people, what is not said is blank, and a blank column goes."""
-    found = [row for row in rows if not search or any(search.lower() in str(cell).lower() for cell in row)]
+    """Write the rows that contain the text. In a table, a missing value is blank, and a blank column is omitted."""
+    matches = [row for row in rows if not search or any(search.lower() in str(cell).lower() for cell in row)]
     if output["format"] == "table" and len(columns) > 1:
-        found = [tuple("" if cell is None else cell for cell in row) for row in found]
-    filled = [i for i in range(len(columns)) if output["format"] != "table" or i == 0 or any(row[i] for row in found)]
-    picked = [tuple(row[i] for i in filled) for row in found]
+        matches = [tuple("" if cell is None else cell for cell in row) for row in matches]
+    filled = [i for i in range(len(columns)) if output["format"] != "table" or i == 0 or any(row[i] for row in matches)]
+    picked = [tuple(row[i] for i in filled) for row in matches]
     write_rows([columns[i] for i in filled], picked, **output)

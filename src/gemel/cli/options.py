@@ -1,4 +1,4 @@
-"""Options that several commands take, and how their values are read."""
+"""Options that several commands share, and how their values are read."""
 
 import functools
 from collections.abc import Callable
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def takes_project(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A command whose first argument is the Project that --project-dir and its like name."""
+    """A command whose first argument is the Project, opened from --project-dir and related options."""
 
-    def open_project(**given: Any) -> "Project":
+    def open_project(**options: Any) -> "Project":
         from gemel.project import load
 
-        return load(**given)
+        return load(**options)
 
     return _opening(open_project, function)
 
@@ -34,13 +34,13 @@ def takes_session(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def takes_project_to_validate(function: Callable[..., Any]) -> Callable[..., Any]:
-    """As `takes_project`, also where some definitions cannot be read."""
+    """As `takes_project`, but some definitions may be unreadable."""
 
-    def open_project(**given: Any) -> "Project":
+    def open_project(**options: Any) -> "Project":
         from gemel.project import Project
         from gemel.session import open_session
 
-        return Project(open_session(**given))
+        return Project(open_session(**options))
 
     return _opening(open_project, function)
 
@@ -74,17 +74,17 @@ def _opening(open_project: Callable[..., "Project"], function: Callable[..., Any
 
 
 def say(line: str) -> None:
-    """A line for the person who waits: on stderr, as stdout is for data."""
+    """Print a line for the user on stderr; stdout is for data."""
     click.echo(line, err=True)
 
 
 def items_option(*names: str, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """An option that takes items with commas between, and can be repeated."""
+    """An option that takes items separated by commas, and can be repeated."""
 
     def read(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
         items = tuple(item for value in values for item in split_items(value))
-        if len(items) < len(values):  # an empty shell variable, say: asking without it would be another question
-            raise click.BadParameter("nothing is named")
+        if len(items) < len(values):  # an empty shell variable, say: ignoring it would run another query
+            raise click.BadParameter("the list is empty")
         return items
 
     return click.option(*names, multiple=True, callback=read, metavar="ITEMS", help=help)
@@ -117,16 +117,18 @@ _PROJECT = (
     click.option(
         "--project-dir",
         type=click.Path(exists=True),
-        help="A directory in the dbt project. Default: this one, or the nearest above it.",
+        help="A directory in the dbt project. Default: the current directory.",
     ),
-    click.option("--profiles-dir", type=click.Path(), help="Where profiles.yml is. Default: as dbt finds it."),
-    click.option("--target", help="The profile's target. Default: the profile's own."),
+    click.option("--profiles-dir", type=click.Path(), help="The folder of profiles.yml. Default: dbt's default."),
+    click.option("--target", help="The target in the profile. Default: the profile's default."),
     click.option(
         "--manifest",
         type=click.Path(exists=True, dir_okay=False),
-        help="A semantic_manifest.json to read as it is; needs no dbt project.",
+        help="A semantic_manifest.json to read as it is, without a dbt project.",
     ),
-    click.option("--database", type=click.Path(dir_okay=False), help="A DuckDB file to ask instead of the profile's."),
-    click.option("--quiet", "-q", is_flag=True, help="Only data and errors."),
+    click.option(
+        "--database", type=click.Path(dir_okay=False), help="A DuckDB file to query instead of the profile's."
+    ),
+    click.option("--quiet", "-q", is_flag=True, help="Print only data and errors."),
     debug_option,
 )

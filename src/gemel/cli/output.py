@@ -1,4 +1,4 @@
-"""Rows for people and for programs: data on stdout or in a file, every other word on stderr."""
+"""Output for people and for programs: data on stdout or in a file, all messages on stderr."""
 
 import io
 import json
@@ -30,8 +30,10 @@ BINARY = ("arrow", "parquet")
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--format, --csv and --decimals."""
     options = (
-        click.option("--format", type=click.Choice(FORMATS), default="table", show_default=True, help="What to write."),
-        click.option("--csv", type=click.Path(dir_okay=False), metavar="FILE", help="Write CSV into this file."),
+        click.option(
+            "--format", type=click.Choice(FORMATS), default="table", show_default=True, help="The output format."
+        ),
+        click.option("--csv", type=click.Path(dir_okay=False), metavar="FILE", help="Write CSV to this file."),
         click.option("--decimals", type=click.IntRange(0, 15), help="Round fractions to this many places."),
     )
     for option in reversed(options):
@@ -55,7 +57,7 @@ def write_answer(answer: "Answer", *, format: str, csv: str | None = None, decim
 def write_rows(
     columns: Sequence[str], rows: Rows, *, format: str, csv: str | None = None, decimals: int | None = None
 ) -> None:
-    """Write rows in one of FORMATS to stdout, or as CSV into a file."""
+    """Write rows in one of FORMATS to stdout, or as CSV to a file."""
     if decimals is not None:
         rows = [tuple(_rounded(value, decimals) for value in row) for row in rows]
     if csv is not None:
@@ -80,30 +82,30 @@ def write_rows(
 
 @contextmanager
 def waiting(what: str | Callable[[], str]) -> Iterator[None]:
-    """On a terminal, say how long it has been, once it is more than two seconds; and how far it is, if that is told."""
+    """On a terminal, show what is going on and for how long, after the first two seconds."""
     if not sys.stderr.isatty():
         yield
         return
     done = Event()
 
-    def tell() -> None:
+    def show() -> None:
         seconds = 2
         while not done.wait(2 if seconds == 2 else 1):
-            said = what if isinstance(what, str) else what()
-            sys.stderr.write(f"\r\033[K{said} ({seconds} s; Ctrl-C stops it)")
+            text = what if isinstance(what, str) else what()
+            sys.stderr.write(f"\r\033[K{text} ({seconds} s; Ctrl-C stops it)")
             sys.stderr.flush()
             seconds += 1
         if seconds > 2:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
 
-    teller = Thread(target=tell, daemon=True)
-    teller.start()
+    thread = Thread(target=show, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         done.set()
-        teller.join()
+        thread.join()
 
 
 def _write_table(columns: Sequence[str], rows: Rows, decimals: int | None) -> None:
@@ -123,13 +125,13 @@ def _write_file(file: Path, columns: Sequence[str], rows: Rows) -> None:
             _write_csv(out, columns, rows)
     except OSError as error:
         raise ProjectError("G606", f"cannot write {file}: {error.strerror or error}") from None
-    click.echo(f"{counted(len(rows), 'row')} into {file}", err=True)
+    click.echo(f"{counted(len(rows), 'row')} written to {file}", err=True)
 
 
 def _write_csv(out: TextIO, columns: Sequence[str], rows: Rows) -> None:
-    """What is NULL is nothing between its commas, an empty text is `""`, which Python's writer writes alike."""
+    """NULL is an empty field, an empty text is `""`. Python's csv module does not distinguish them."""
     for row in (columns, *rows):
-        # A line of nothing is no row to many readers.
+        # Many readers skip an empty line.
         out.write((",".join(_csv_field(plain(value)) for value in row) or '""') + "\n")
 
 
@@ -141,7 +143,7 @@ def _csv_field(value: object) -> str:
 
 
 def _write_json(columns: Sequence[str], rows: Rows) -> None:
-    """A list of objects, one on a line."""
+    """A list of objects, one per line."""
     lines = (json.dumps(dict(zip(columns, map(_json, row), strict=True)), ensure_ascii=False) for row in rows)
     click.echo("[" + ",\n ".join(lines) + "]")
 
@@ -162,7 +164,7 @@ def _write_binary(content: "pyarrow.Table", format: str) -> None:
 
 def _refuse_terminal(format: str) -> None:
     if sys.stdout.isatty():
-        raise click.UsageError(f"--format {format} is not for a terminal: send it to a file, with > FILE")
+        raise click.UsageError(f"--format {format} is binary and cannot go to a terminal: use > FILE")
 
 
 def _rounded(value: Any, decimals: int) -> Any:

@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@items_option("--metrics", "-m", help="Metrics, as `revenue,orders`, or over a window: `revenue[7 days]`.")
+@items_option("--metrics", "-m", help="Metrics, such as `revenue,orders`; with a window: `revenue[7 days]`.")
 @items_option(
     "--group-by",
     "-g",
-    help="Dimensions and entities, as `metric_time__month,customer__region` or in dbt's call syntax.",
+    help="Dimensions and entities, such as `metric_time__month,customer__region`, or in dbt's call syntax.",
 )
 @click.option("--where", "-w", multiple=True, help="A filter on rows, with `{{ Dimension(...) }}`. Repeat it for AND.")
-@click.option("--having", multiple=True, help="A filter on the result, as `revenue > 100`.")
+@click.option("--having", multiple=True, help="A filter on the result, such as `revenue > 100`.")
 @click.option("--start-time", metavar="TIME", help="From this time on, inclusive: 2024-01-31 or 2024-01-31T12:00.")
 @click.option("--end-time", metavar="TIME", help="Up to this time, inclusive.")
 @items_option("--order", "--order-by", "-o", help="Columns of the result to order by; `-revenue` is descending.")
 @click.option("--limit", type=int, help="At most this many rows.")
-@click.option("--totals", is_flag=True, help="One row more, over all groups; column is_total tells it.")
-@click.option("--min-max-only", is_flag=True, help="Of one item without metrics only the least and greatest value.")
+@click.option("--totals", is_flag=True, help="Add a row over all groups, marked in the column is_total.")
+@click.option("--min-max-only", is_flag=True, help="Only the least and greatest value of one item, without metrics.")
 @click.option("--saved-query", metavar="NAME", help="A saved query, instead of --metrics and --group-by.")
-@click.option("--explain", "--compile", "explain", is_flag=True, help="Print the SQL, and do not run it.")
-@click.option("--dialect", metavar="NAME", help="Print the SQL of another engine, as snowflake or bigquery.")
+@click.option("--explain", "--compile", "explain", is_flag=True, help="Print the SQL without running it.")
+@click.option("--dialect", metavar="NAME", help="Print the SQL for another engine, such as snowflake or bigquery.")
 @output_options
 @takes_project
 def command(
@@ -51,7 +51,7 @@ def command(
     csv: str | None,
     decimals: int | None,
 ) -> None:
-    """Ask for metrics by dimensions.
+    """Query metrics by dimensions.
 
     \b
     gemel query --metrics revenue --group-by metric_time__month

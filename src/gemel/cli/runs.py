@@ -1,4 +1,4 @@
-"""OpenLineage events of commands that make something: that a run begins, and how it ends, each a line of a file."""
+"""OpenLineage events of commands that write something: the start and the end of a run, one line of a file each."""
 
 import datetime as dt
 import functools
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from gemel.session import Session
 
 VARIABLE = "OPENLINEAGE__TRANSPORT__LOG_FILE_PATH"
-"""Where OpenLineage's own clients look for the file of their file transport."""
+"""The variable in which OpenLineage's own clients find the file of their file transport."""
 
 
 def tells_openlineage(job: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A command over a Session that takes --openlineage FILE, and is told there as runs of `job`."""
+    """A command over a Session that takes --openlineage FILE, and writes events about runs of `job` to it."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @click.option(
@@ -27,14 +27,14 @@ def tells_openlineage(job: str) -> Callable[[Callable[..., Any]], Callable[..., 
             type=click.Path(dir_okay=False),
             envvar=VARIABLE,
             metavar="FILE",
-            help=f"Add OpenLineage events of this run to a file, a line each (or {VARIABLE}).",
+            help=f"Append OpenLineage events of this run to a file, one per line (or set {VARIABLE}).",
         )
         @functools.wraps(function)
         def run(session: "Session", *, openlineage: str | None, **others: Any) -> Any:
             if openlineage is None:
                 return function(session, **others)
             views = others.get("views") or ()
-            return _told(Path(openlineage), job, session, lambda: function(session, **others), views=views)
+            return _run(Path(openlineage), job, session, lambda: function(session, **others), views=views)
 
         return run
 
@@ -54,8 +54,8 @@ def namespaces(session: "Session") -> "Namespaces":
     return Namespaces(namespace(session.engine, settings), session.name)
 
 
-def _told(file: Path, job: str, session: "Session", work: Callable[[], Any], *, views: Sequence[str]) -> Any:
-    """The work, between an event that it begins and one of how it ends."""
+def _run(file: Path, job: str, session: "Session", work: Callable[[], Any], *, views: Sequence[str]) -> Any:
+    """Do the work, with an event before it begins and one after it ends."""
     from gemel.graph import openlineage
     from gemel.graph.building import read_graph
 
@@ -71,13 +71,13 @@ def _told(file: Path, job: str, session: "Session", work: Callable[[], Any], *, 
     except BaseException as error:
         code = error.exit_code if isinstance(error, click.exceptions.Exit) else None
         if code != 0:
-            told = f"{job} ended with exit code {code}" if code is not None else str(error) or type(error).__name__
-            _add(file, openlineage.with_error(event("FAIL", session), told))
+            message = f"{job} ended with exit code {code}" if code is not None else str(error) or type(error).__name__
+            _add(file, openlineage.with_error(event("FAIL", session), message))
             raise
         result = None
-    after = _again(session)
+    after = _reopen(session)
     lineage = after.once(read_graph)
-    ended, nodes, spaces = event("COMPLETE", after), _made(job, lineage), namespaces(after)
+    ended, nodes, spaces = event("COMPLETE", after), _outputs(job, lineage), namespaces(after)
     if job == "materialize":
         chosen = [node for node in nodes if not views or node.name in views]
         ended = openlineage.with_online(ended, lineage, chosen, spaces)
@@ -87,16 +87,16 @@ def _told(file: Path, job: str, session: "Session", work: Callable[[], Any], *, 
     return result
 
 
-def _again(session: "Session") -> "Session":
-    """The project as it is once the work is done: dbt has written its manifest anew."""
+def _reopen(session: "Session") -> "Session":
+    """The project after the work is done: dbt has rewritten its manifest."""
     from gemel.session import open_session
 
     assert session.dir is not None
     return open_session(session.dir, target=session.target, profiles_dir=session.profiles_dir)
 
 
-def _made(job: str, lineage: "MeaningGraph") -> "list[Node]":
-    """What a command makes: a build every table, the others the feature views."""
+def _outputs(job: str, lineage: "MeaningGraph") -> "list[Node]":
+    """The outputs of a command: every table for a build, BI and feature views for others."""
     kinds = ("model", "seed", "snapshot", "bi_view", "feature_view") if job == "build" else ("bi_view", "feature_view")
     tables = [lineage.node(id) for id in lineage.tables.nodes().values()]
     return [node for node in (*tables, *lineage.definitions.nodes.values()) if node.kind in kinds]
@@ -110,4 +110,4 @@ def _add(file: Path, event: "Json") -> None:
         with file.open("a", encoding="utf-8") as events:
             events.write(line(event) + "\n")
     except OSError as error:
-        raise ProjectError("G606", f"cannot write {file}: {error.strerror}", hint="name a file that can be") from None
+        raise ProjectError("G606", f"cannot write {file}: {error.strerror}", hint="name a writable file") from None

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from gemel.project import Project
 
 SHOWN = 5
-"""How many failing groups of a test are shown."""
+"""The number of failing groups shown for each test."""
 
 
 @click.command()
 @items_option("--metrics", "-m", help="Only the tests of these metrics.")
-@items_option("--select", "-s", help="Only these tests, as `late_rate__known` or `late_*`.")
-@click.option("--strict", is_flag=True, help="Exit 1 where a test of severity warn fails, too.")
-@click.option("--explain", "--compile", "explain", is_flag=True, help="Print the SQL, and do not run it.")
-@click.option("--all", "all_", is_flag=True, help=f"Show every failing group, not only {SHOWN} of a test.")
+@items_option("--select", "-s", help="Only these tests, such as `late_rate__known` or `late_*`.")
+@click.option("--strict", is_flag=True, help="Exit 1 also if a test of severity warn fails.")
+@click.option("--explain", "--compile", "explain", is_flag=True, help="Print the SQL without running it.")
+@click.option("--all", "all_", is_flag=True, help=f"Show every failing group, not only {SHOWN} per test.")
 @click.option(
     "--format",
     type=click.Choice(["text", "json", "junit"]),
     default="text",
     show_default=True,
-    help="What to write.",
+    help="The output format.",
 )
 @takes_project
 def command(
@@ -45,14 +45,14 @@ def command(
     all_: bool,
     format: str,
 ) -> None:
-    """Run the tests that are written beside metrics, in `config: meta: gemel: tests:`.
+    """Run the tests of metrics, which are written in `config: meta: gemel: tests:`.
 
     \b
     gemel test
     gemel test --metrics late_rate
     gemel test --select "late_rate__*" --format json
 
-    A test fails where a group is not as claimed, is missing or NULL, and where there is no group to test.
+    A test fails if a group does not meet its claim, is missing or is NULL, and if there is no group to test.
     """
     if explain:
         from gemel.expectations.suite import test_sql
@@ -80,13 +80,13 @@ def command(
 
 
 def lines(outcome: "Outcome", *, shown: int) -> Iterator[str]:
-    """A line for the test, and one for each group that fails it, the first `shown` of them."""
+    """A line for the test, and one for each of the first `shown` groups that fail it."""
     from gemel.spec.fields import counted
     from gemel.text_tables import table
 
     test = outcome.test
-    looked = f"  ({counted(outcome.groups, 'group')})" if outcome.status == "pass" else ""
-    yield f"{outcome.status:5} {test.full_name}{looked}"
+    count = f"  ({counted(outcome.groups, 'group')})" if outcome.status == "pass" else ""
+    yield f"{outcome.status:5} {test.full_name}{count}"
     if outcome.error is not None:
         yield from (f"      {line}" for line in str(outcome.error).splitlines())
     if outcome.status not in ("warn", "fail"):
@@ -95,7 +95,7 @@ def lines(outcome: "Outcome", *, shown: int) -> Iterator[str]:
         yield f"      {test.description}"
     failures = outcome.failures[:shown]
     if failures[0].problem == "no groups":
-        yield "      there is no group to test, which is no pass"
+        yield "      there is no group to test, which counts as a failure"
         return
     yield f"      {len(outcome.failures)} of {counted(outcome.groups, 'group')}"
     columns = (*(name for name, _ in failures[0].group), test.metric, expectation(outcome), "")
@@ -107,7 +107,7 @@ def lines(outcome: "Outcome", *, shown: int) -> Iterator[str]:
 
 
 def expectation(outcome: "Outcome") -> str:
-    """The heading of what was expected: with the tolerance, where there is one."""
+    """The heading of the expected values, with the tolerance if there is one."""
     tolerance = outcome.test.tolerance
     return f"expected ± {tolerance}" if tolerance.amount else "expected"
 
@@ -117,11 +117,11 @@ def verdict(outcomes: Sequence["Outcome"]) -> str:
     from gemel.spec.fields import counted
 
     if not outcomes:
-        return "no metric has a test; docs/tests.md says how to write one"
+        return "no metric has a test; docs/tests.md explains how to write one"
     count = Counter(outcome.status for outcome in outcomes)
-    words = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "could not be asked"}
-    told = ", ".join(f"{count[status]} {word}" for status, word in words.items() if count[status])  # type: ignore[index]
-    return f"{counted(len(outcomes), 'metric test')}: {told}"
+    words = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "could not be run"}
+    counts = ", ".join(f"{count[status]} {word}" for status, word in words.items() if count[status])  # type: ignore[index]
+    return f"{counted(len(outcomes), 'metric test')}: {counts}"
 
 
 def as_json(outcome: "Outcome") -> dict[str, Any]:
@@ -148,7 +148,7 @@ def as_json(outcome: "Outcome") -> dict[str, Any]:
 
 
 def junit(outcomes: Sequence["Outcome"]) -> str:
-    """As JUnit writes it, which CI servers show: a suite, a case for each test."""
+    """JUnit's XML, which CI servers show: a suite with a case for each test."""
     from xml.etree import ElementTree as xml
 
     count = Counter(outcome.status for outcome in outcomes)
@@ -156,19 +156,19 @@ def junit(outcomes: Sequence["Outcome"]) -> str:
     suite = xml.Element("testsuite", {"name": "gemel", **{key: str(value) for key, value in totals.items()}})
     for outcome in outcomes:
         case = xml.SubElement(suite, "testcase", {"classname": outcome.test.metric, "name": outcome.test.full_name})
-        told = _printable("\n".join(lines(outcome, shown=len(outcome.failures))))
+        text = _printable("\n".join(lines(outcome, shown=len(outcome.failures))))
         match outcome.status:
             case "fail" | "error":
                 kind = "failure" if outcome.status == "fail" else "error"
                 first = f"{len(outcome.failures)} groups" if outcome.error is None else _printable(str(outcome.error))
-                xml.SubElement(case, kind, {"message": first}).text = told
+                xml.SubElement(case, kind, {"message": first}).text = text
             case "warn":
-                xml.SubElement(case, "system-out").text = told
+                xml.SubElement(case, "system-out").text = text
     return xml.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
 def _printable(text: str) -> str:
-    """Without what XML cannot hold."""
+    """The text without characters that XML cannot hold."""
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
 
 
@@ -179,7 +179,7 @@ def _cells(failure: "Failure", places: int) -> tuple[Any, ...]:
 
 
 def _places(failures: Sequence["Failure"]) -> int:
-    """As many decimals as tell each value from what was expected of it, at least four."""
+    """The number of decimals, at least four, that distinguishes each value from the expected one."""
     pairs = [(each.value, each.expected) for each in failures]
     numbers = [pair for pair in pairs if all(isinstance(each, int | float | Decimal) for each in pair)]
     return next(
@@ -188,7 +188,7 @@ def _places(failures: Sequence["Failure"]) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """A value as a person writes it: midnight as the day, a whole number without a fraction, NaN as a text."""
+    """A value as people write it: midnight as a date, a whole number without a fraction, NaN as text."""
     match value:
         case dt.datetime() if value.time() == dt.time.min:
             return value.date().isoformat()

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     "--accuracy",
     type=click.Choice(["served", "exact"]),
     required=True,
-    help="served: as the online store would have answered. exact: the windows end at each row's moment.",
+    help="served: as the online store would have answered. exact: windows end at each row's moment.",
 )
 @click.option(
     "--out",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the rows go; the manifest goes beside them.",
+    help="The file to write; a manifest is written beside it.",
 )
-@click.option("--format", type=click.Choice(["parquet", "arrow"]), help="Default: by the ending of --out.")
+@click.option("--format", type=click.Choice(["parquet", "arrow"]), help="Default: from the extension of --out.")
 @click.option(
     "--time-column", default="event_timestamp", show_default=True, metavar="NAME", help="The spine's column of moments."
 )
@@ -42,7 +42,7 @@ def command(
     format: "Format | None",
     time_column: str,
 ) -> None:
-    """Give each row of a spine its features as they were at its moment: of a service, of views or single features.
+    """Add to each row of a spine its features as of its moment: of a service, of views or single features.
 
     \b
     gemel training-set departure_delay_v1 --spine labels.parquet --accuracy served --out train.parquet
@@ -52,9 +52,9 @@ def command(
     from gemel.spec.fields import counted
 
     with waiting(f"joining the features of {names}"):
-        made = project.training_set(
+        training_set = project.training_set(
             split_items(names), spine, accuracy=accuracy, time_column=time_column, out=out, format=format
         )
     if not click.get_current_context().params["quiet"]:
-        rows, features = made.manifest["rows"], len(made.manifest["features"])
-        say(f"{counted(rows, 'row')} with {counted(features, 'feature')}, as {accuracy}, into {out}")
+        rows, features = training_set.manifest["rows"], len(training_set.manifest["features"])
+        say(f"{counted(rows, 'row')} with {counted(features, 'feature')}, as {accuracy}, written to {out}")

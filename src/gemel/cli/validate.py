@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from gemel.project import Project
 
 
-def told_in_json(function: Callable[..., Any]) -> Callable[..., Any]:
-    """With `--format json`, a project that cannot be opened at all is a list of findings too."""
+def reports_json(function: Callable[..., Any]) -> Callable[..., Any]:
+    """With `--format json`, the errors of a project that cannot be opened are a list of findings too."""
 
     @functools.wraps(function)
     def run(**options: Any) -> Any:
@@ -34,20 +34,22 @@ def told_in_json(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.option("--skip-dw", is_flag=True, help="Only the definitions; do not ask the database.")
+@click.option("--skip-dw", is_flag=True, help="Check only the definitions; do not query the database.")
 @click.option("--data", is_flag=True, help="Read the tables' rows too: whether keys are unique.")
-@click.option("--strict", is_flag=True, help="Exit 1 with a warning too.")
-@click.option("--notes", is_flag=True, help="Tell what is worth knowing, too.")
-@click.option("--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to write.")
-@told_in_json
+@click.option("--strict", is_flag=True, help="Exit 1 also if there are warnings.")
+@click.option("--notes", is_flag=True, help="Show notes too.")
+@click.option(
+    "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="The output format."
+)
+@reports_json
 @takes_project_to_validate
 def command(project: "Project", *, skip_dw: bool, data: bool, strict: bool, notes: bool, format: str) -> None:
-    """Check every definition, and its SQL in the database. All problems are told at once.
+    """Check every definition, and its SQL in the database. All problems are reported at once.
 
-    Errors exit 1; warnings only with --strict.
+    Exits 1 if there are errors, and with --strict also if there are warnings.
     """
     if data and skip_dw:
-        raise click.UsageError("--data reads the database, and --skip-dw does not ask it")
+        raise click.UsageError("--data reads the database, and --skip-dw does not query it: use one of them")
     findings = project.validate(skip_dw=skip_dw, data=data)
     count: Counter[str] = Counter(finding.severity for finding in findings)
     if format == "json":
@@ -56,7 +58,7 @@ def command(project: "Project", *, skip_dw: bool, data: bool, strict: bool, note
         for finding in findings:
             if notes or finding.severity != "note":
                 say(str(finding))
-        say(verdict(project, count, notes=notes) + (" (the database was not asked)" if skip_dw else ""))
+        say(verdict(project, count, notes=notes) + (" (the database was not queried)" if skip_dw else ""))
     if count["error"] or (strict and count["warning"]):
         raise click.exceptions.Exit(1)
 
@@ -87,7 +89,7 @@ def verdict(project: "Project", count: Counter[str], *, notes: bool) -> str:
         checked.append(counted(len(features.views), "feature view"))
         if features.on_demand:
             checked.append(counted(len(features.on_demand), "on-demand view"))
-    found = [counted(count[kind], kind) for kind in ("error", "warning") if count[kind]] or ["no problem"]
+    problems = [counted(count[kind], kind) for kind in ("error", "warning") if count[kind]] or ["no problem"]
     if count["note"]:
-        found.append(counted(count["note"], "note") + ("" if notes else " (--notes tells)"))
-    return f"{', '.join(checked)}: {', '.join(found)}"
+        problems.append(counted(count["note"], "note") + ("" if notes else " (--notes shows them)"))
+    return f"{', '.join(checked)}: {', '.join(problems)}"

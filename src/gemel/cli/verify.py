@@ -25,7 +25,7 @@ EXAMPLES = 10
     help="Compare at this moment (UTC). Repeat it for more. Default: spread over each table's time.",
 )
 @click.option(
-    "--moments", type=click.IntRange(1), default=5, show_default=True, help="How many moments, where none is named."
+    "--moments", type=click.IntRange(1), default=5, show_default=True, help="The number of moments, if none is named."
 )
 @click.option(
     "--threshold",
@@ -33,10 +33,10 @@ EXAMPLES = 10
     default=0,
     show_default=True,
     metavar="N",
-    help="Exit 0 with up to this many wrong values.",
+    help="Exit 0 if at most this many values are wrong.",
 )
 @click.option(
-    "--format", type=click.Choice(["table", "json"]), default="table", show_default=True, help="What to write."
+    "--format", type=click.Choice(["table", "json"]), default="table", show_default=True, help="The output format."
 )
 @takes_project
 def command(project: "Project", *, at: tuple[dt.datetime, ...], moments: int, threshold: int, format: str) -> None:
@@ -54,7 +54,7 @@ def command(project: "Project", *, at: tuple[dt.datetime, ...], moments: int, th
 
 
 def write_report(report: "Report", *, format: str) -> None:
-    """Counts by feature on stdout, examples and the verdict on stderr; or all of it as JSON on stdout."""
+    """Write counts by feature to stdout, examples and the verdict to stderr; or all of it as JSON to stdout."""
     from gemel.cli.output import write_rows
 
     if format == "json":
@@ -68,11 +68,11 @@ def write_report(report: "Report", *, format: str) -> None:
     if len(report.differences) > EXAMPLES:
         click.echo(f"... and {len(report.differences) - EXAMPLES} more; --format json has them all")
     for view, count in report.pushed.items():
-        say(f"{view}: {count:,} entities online were pushed rows newer than the table's, which were not compared")
-    for view, found in report.stale.items():
-        if found.entities:
-            many = f"{found.entities:,} of {found.online:,}"
-            say(f"{view}: {many} entities online are older than its ttl of {found.ttl}; Feast serves them all the same")
+        say(f"{view}: {count:,} entities have pushed rows online that are newer than the table; they were not compared")
+    for view, stale in report.stale.items():
+        if stale.entities:
+            many = f"{stale.entities:,} of {stale.online:,}"
+            say(f"{view}: {many} entities online are older than its ttl of {stale.ttl}; Feast serves them anyway")
     for view, moment in report.without_facts.items():
         say(f"{view}: its table has no rows, and BI no facts before {moment:%Y-%m-%d %H:%M}: nothing to compare")
     for reason in report.reasons:
