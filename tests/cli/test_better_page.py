@@ -18,8 +18,8 @@ def shown() -> list[tuple[str, str]]:
     """The page's commands, each with the block that follows it."""
     blocks = re.findall(r"(?:^    .*\n|^ *\n(?=    ))+", (DOCS / "better.md").read_text(), re.MULTILINE)
     parts = [part for block in blocks for part in re.split(r"\n\n", "\n".join(line[4:] for line in block.split("\n")))]
-    blocks = [part.strip("\n") for part in parts if part.strip()]
-    return [(command, answer) for command, answer in pairwise(blocks) if command.startswith("gemel ")]
+    texts = [part.strip("\n") for part in parts if part.strip()]
+    return [(command, answer) for command, answer in pairwise(texts) if command.startswith("gemel ")]
 
 
 @pytest.fixture(scope="module")

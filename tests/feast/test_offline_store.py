@@ -246,7 +246,7 @@ def test_features_have_the_declared_types(repo):
 
 def test_an_integer_that_is_a_fraction_in_the_source_is_told(repo):
     repo.view(rows("1, timestamp '2024-01-01', 1.5"))
-    with pytest.raises(WarehouseError, match="buying:orders is BIGINT by its view, and holds a fraction"):
+    with pytest.raises(WarehouseError, match="buying:orders is BIGINT in its view, and has a fraction"):
         repo.orders((1, "2024-01-02"))
 
 
@@ -258,7 +258,7 @@ def test_keys_of_two_types_are_refused_and_integers_that_pandas_made_floats_are_
     answer = repo.ask(pandas.DataFrame({"customer": [1.0, None, 1.5], "event_timestamp": times}))
     assert answer.to_arrow()["orders"].to_pylist() == [2, None, None]
     with pytest.raises(
-        BridgeError, match=r"'customer' is a text in the entity rows .*an integer in the source"
+        BridgeError, match=r"'customer' is a string in the entity rows .*an integer in the source"
     ) as caught:
         repo.ask(pandas.DataFrame({"customer": ["1", "2", "3"], "event_timestamp": times}))
     assert caught.value.code == "G541"

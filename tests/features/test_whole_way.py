@@ -102,10 +102,10 @@ def test_an_entity_that_is_not_there_or_not_given_is_said(gemel):
     code, _, err = gemel("features", "online", "buying", "customer=z")
     assert (code, err) == (1, "nothing is online for customer=z\n")
     code, _, err = gemel("features", "online", "visiting", "customer=a", "shop=x")
-    assert (code, err) == (1, "G535 entity 'shop' is an integer, not 'x'\n  hint: write only its digits\n")
+    assert (code, err) == (1, "G535 entity 'shop' must be an integer, not 'x'\n  hint: write only digits\n")
     for number in ("7.0", "1_0"):  # the second of which Python would read
         assert (
-            f"is an integer, not '{number}'"
+            f"must be an integer, not '{number}'"
             in gemel("features", "online", "visiting", "customer=a", f"shop={number}")[2]
         )
     code, _, err = gemel("features", "online", "visiting", "customer=a", f"shop={2**63}")
@@ -281,10 +281,10 @@ def test_inputs_of_a_request_are_given_by_command_and_told_if_they_are_not_as_de
         },
     ), err
     for wrong, told in (
-        ("pieces=1.5", "input 'pieces' is an integer, not '1.5'"),
+        ("pieces=1.5", "input 'pieces' must be an integer, not '1.5'"),
         ("asked_at=soon", "input 'asked_at' is a time such as 2024-01-31 12:00:00, not 'soon'"),
         ("gift=yes", "input 'gift' is true or false, not 'yes'"),
-        ("colour=red", "'offering' is looked up by customer, price, pieces, coupon, asked_at, gift, and"),
+        ("colour=red", "'offering' must be looked up by customer, price, pieces, coupon, asked_at, gift, not by"),
     ):
         others = [each for each in given if each.split("=")[0] != wrong.split("=")[0]]
         code, _, err = gemel("features", "online", "offering", "customer=b", *others, wrong)

@@ -346,12 +346,12 @@ def test_what_we_know_of_a_store_is_ours_and_all_else_is_feasts(tmp_path, monkey
         tmp_path, "project: p\nonline_store: {type: redis, connection_string: '${WHERE}', key_ttl_seconds: 60}"
     ) == RedisStore("p", {"db": 2, "password": 12, "host": "cache", "port": 6380}, key_ttl=60)
     for text, why in {
-        "online_store: {type: postgres}": "its online store is 'postgres'",
-        "online_store: {type: redis, redis_type: redis_cluster}": "its Redis store says `redis_type: redis_cluster`",
-        "online_store: {type: sqlite, vector_enabled: true}": "its SQLite store says `vector_enabled: True`",
-        "online_store: null": "it has no online store",
-        "batch_engine: {type: spark.engine}": "feature_store.yaml says `batch_engine:`",
-        "entity_key_serialization_version: 2": "its keys are not of version 3",
+        "online_store: {type: postgres}": "the online store is 'postgres'",
+        "online_store: {type: redis, redis_type: redis_cluster}": "the Redis store has `redis_type: redis_cluster`",
+        "online_store: {type: sqlite, vector_enabled: true}": "the SQLite store has `vector_enabled: True`",
+        "online_store: null": "there is no online store",
+        "batch_engine: {type: spark.engine}": "feature_store.yaml has `batch_engine:`",
+        "entity_key_serialization_version: 2": "the keys are not of version 3",
     }.items():
         assert config(tmp_path, f"project: p\n{text}") == OtherStore(why)
 

@@ -2,19 +2,19 @@
 
 import shutil
 
-from gemel.online.feast import leave_home
+from gemel.online.feast import drop_copied_registry
 
 
 def write_repo(folder):
     (folder / "data").mkdir(parents=True)
-    leave_home(folder)
+    drop_copied_registry(folder)
     (folder / "data/registry.db").write_text("tables of this folder")
     return folder
 
 
 def test_a_registry_stays_where_it_was_made(tmp_path):
     repo = write_repo(tmp_path / "shop")
-    leave_home(repo)
+    drop_copied_registry(repo)
     assert (repo / "data/registry.db").read_text() == "tables of this folder"
 
 
@@ -22,6 +22,6 @@ def test_a_registry_that_came_with_a_copy_is_forgotten_and_the_first_one_stays(t
     repo = write_repo(tmp_path / "shop")
     copy = tmp_path / "copy"
     shutil.copytree(repo, copy)
-    leave_home(copy)
+    drop_copied_registry(copy)
     assert not (copy / "data/registry.db").exists()
     assert (repo / "data/registry.db").exists()

@@ -1,9 +1,10 @@
-"""What Feast loads of gemel: an offline store for DuckDB projects, named in `feature_store.yaml`, and its source.
+"""The part of gemel that Feast loads: an offline store for DuckDB projects, named in `feature_store.yaml`, and its
+source.
 
     offline_store:
       type: gemel.feast.DuckDBOfflineStore
 
-Feast imports this package; nothing of gemel does, as importing Feast takes 7 to 10 seconds.
+Only Feast imports this package. The rest of gemel does not, as importing Feast takes 7 to 10 seconds.
 """
 
 from gemel.feast.source import DuckDBSource, SavedDatasetDuckDBStorage

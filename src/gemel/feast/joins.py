@@ -2,8 +2,8 @@
 
     entity rows (a, Jan 3)   rows (a, Jan 1, 10) (a, Jan 3, 7)   ->  (a, Jan 3, 7)
 
-The entity rows are a table of their number, their moment (microseconds, and the nanoseconds left of it) and their keys.
-What else stands in them never goes through the engine, so that it comes out as it was.
+The entity rows are a table of row number, moment (microseconds and remaining nanoseconds) and keys. Their other columns
+never go through the engine, and come back unchanged.
 """
 
 import datetime as dt
@@ -27,7 +27,7 @@ _FRACTIONS = {"FLOAT", "DOUBLE"}
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A column of the source, the name it has in the answer, and the SQL type that Feast was told (None: as it is)."""
+    """A column of the source, its name in the result, and the SQL type of the Feast definition (None: unchanged)."""
 
     column: str
     name: str
@@ -36,7 +36,10 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A feature view to be joined. `keys` is (column of the entity rows, column of the source); all names are real."""
+    """A feature view to join. `keys` has pairs of a column of the entity rows and a column of the source.
+
+    All names are those of real columns.
+    """
 
     name: str
     relation: Relation
@@ -49,11 +52,11 @@ class View:
 
 
 def point_in_time(view: View, rows: Mapping[str, str], *, known_then: bool = False) -> exp.Select:
-    """A SELECT of the view's features: as many rows as there are entity rows, and in their order.
+    """A SELECT of the view's features: one row for each entity row, in their order.
 
-    `rows` is the keys of the entity rows with their types. A row counts from its own time on, and for `ttl` after it,
-    both inclusive, as in Feast's stores. Of several at one time the one created last counts. `known_then` leaves out
-    what was created after the moment asked about. Raises BridgeError (G541).
+    `rows` has the types of the keys of the entity rows. A row counts from its own time on until `ttl` after it, both
+    inclusive, as in Feast's stores. If several have one time, the one created last counts. `known_then` leaves out rows
+    that were created after the moment of the entity row. Raises BridgeError (G541).
     """
     left, right = _entity_rows(view, rows, known_then), _feature_rows(view, rows, known_then)
     on: list[exp.Expr] = [_column(f"key_{n}", "e").eq(_column(f"key_{n}", "f")) for n in range(len(view.keys))]
@@ -73,7 +76,7 @@ def point_in_time(view: View, rows: Mapping[str, str], *, known_then: bool = Fal
 def _entity_rows(view: View, rows: Mapping[str, str], known_then: bool) -> exp.Select:
     moment, nanos = _column(MOMENT), _column(NANOS)
     if _is_fine(view):
-        # Nanoseconds of a far future would overflow, so that it is cut at the year 2262.
+        # Nanoseconds of a far future would overflow, so times are capped at the year 2262.
         place: exp.Expr = exp.func("LEAST", _huge(moment) * _number(1000) + nanos, _number(_FAR))
         young = place
     else:
@@ -97,10 +100,10 @@ def _feature_rows(view: View, rows: Mapping[str, str], known_then: bool) -> exp.
     newest = _huge(moment) * _number(_SHIFT) + exp.func("COALESCE", created, _number(-_FAR))
     if not known_then:
         return source.select(*keys, moment.as_("moment"), newest.as_("place"), *features)
-    # A row is known from the later of its two times on. It counts if no newer one was known by then.
-    known = _huge(created) * _number(1000) if _is_fine(view) else created
-    place = exp.func("GREATEST", moment, known)
-    # By RANGE, rows known at the same time see each other.
+    # A row is known from the later of its two times on. It counts if no newer row was known by then.
+    known_from = _huge(created) * _number(1000) if _is_fine(view) else created
+    place = exp.func("GREATEST", moment, known_from)
+    # With RANGE, rows that become known at the same time see each other.
     frame = exp.WindowSpec(kind="RANGE", start="UNBOUNDED", start_side="PRECEDING", end="CURRENT ROW")
     best = exp.Window(
         this=exp.Max(this=_column("newest")),
@@ -117,7 +120,7 @@ def _feature_rows(view: View, rows: Mapping[str, str], known_then: bool) -> exp.
 
 
 def _young(view: View, n: int) -> exp.Expr:
-    """The feature, if it is not past its ttl."""
+    """The feature, or NULL if it is past its ttl."""
     value = _column(f"feature_{n}", "f")
     if not view.ttl:
         return value
@@ -126,13 +129,16 @@ def _young(view: View, n: int) -> exp.Expr:
 
 
 def _typed(view: View, feature: Feature, n: int) -> exp.Expr:
-    """Where Feast was told an integer and pandas wrote fractions, for lack of a NULL, only whole numbers pass."""
+    """The feature in the type of its Feast definition.
+
+    Pandas writes integers as fractions if a value is missing: for an integer type, only whole numbers are accepted.
+    """
     value, built = _column(f"feature_{n}"), view.types[feature.column]
     if feature.type is None or feature.type == built:
         return value
     if feature.type not in _INTEGERS or not (built in _FRACTIONS or built.startswith("DECIMAL")):
         return exp.cast(value, feature.type, dialect=DIALECT)
-    told = f"feature {view.name}:{feature.name} is {feature.type} by its view, and holds a fraction in its source"
+    message = f"feature {view.name}:{feature.name} is {feature.type} in its view, and has a fraction in its source"
     case = exp.Case()
     if built in _FRACTIONS:
         case = case.when(exp.func("ISNAN", value, dialect=DIALECT), exp.null())
@@ -142,12 +148,13 @@ def _typed(view: View, feature: Feature, n: int) -> exp.Expr:
             value.eq(exp.func("TRUNC", value, dialect=DIALECT)),
             exp.cast(value, feature.type, dialect=DIALECT),
         )
-        .else_(exp.func("ERROR", exp.Literal.string(told), dialect=DIALECT))
+        .else_(exp.func("ERROR", exp.Literal.string(message), dialect=DIALECT))
     )
 
 
 def _key(view: View, n: int, rows: Mapping[str, str], *, left: bool) -> exp.Expr:
-    """Either side of the comparison of a key. Integers that pandas made fractions, for lack of a NULL, are integers."""
+    """One side of the comparison of a key. Integers that pandas turned into fractions, for lack of a NULL, are integers
+    again."""
     mine, theirs = view.keys[n]
     types = rows[mine], view.types[theirs]
     column = _column(mine) if left else _source(theirs)
@@ -174,11 +181,11 @@ def _kind(type_: str) -> str:
         return "an integer"
     if type_ in _FRACTIONS:
         return "a fraction"
-    return "a text" if type_ == "VARCHAR" or type_.startswith("ENUM") else type_
+    return "a string" if type_ == "VARCHAR" or type_.startswith("ENUM") else type_
 
 
 def _is_fine(view: View) -> bool:
-    """The source's times have nanoseconds."""
+    """Whether the source's times have nanoseconds."""
     return view.types[view.moment] in ("TIMESTAMP_NS", "TIMESTAMPTZ_NS")
 
 

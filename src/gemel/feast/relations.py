@@ -1,4 +1,4 @@
-"""What DuckDB reads for Feast: a tree to select from, and a connection with its file attached."""
+"""Relations that DuckDB reads for Feast: a tree to select from, and a connection with its file attached."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,31 +19,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Relation:
-    """What to select from, and the DuckDB file that its names are found in, if there is one."""
+    """A tree to select from, and the DuckDB file with its tables, if there is one."""
 
     name: str
     tree: exp.Expr
     database: Path | None = None
 
-    def column(self, known: Mapping[str, str], name: str, mapping: Mapping[str, str]) -> str:
-        """The source's own name of the column that Feast calls `name`. Raises BridgeError (G543)."""
+    def column(self, types: Mapping[str, str], name: str, mapping: Mapping[str, str]) -> str:
+        """The name, in the source, of the column that Feast calls `name`. `types` has the source's columns.
+
+        Raises BridgeError (G543).
+        """
         own = next((old for old, new in mapping.items() if new == name), name)
         for candidate in (own, name):
-            if candidate in known:
+            if candidate in types:
                 return candidate
-        raise BridgeError("G543", f"source {self.name!r} has no column {own!r}", hint=did_you_mean(own, known))
+        raise BridgeError("G543", f"source {self.name!r} has no column {own!r}", hint=did_you_mean(own, types))
 
 
 def verbatim(query: str) -> exp.Expr:
-    """`(query)` as the user wrote it: DuckDB is the one who parses it."""
+    """`(query)` as the user wrote it, to be parsed by DuckDB only."""
     return exp.Subquery(this=exp.Var(this=f"\n{query.strip().rstrip(';')}\n"))
 
 
 @contextmanager
 def opened(database: Path | None, *, write: bool = False) -> "Iterator[duckdb.DuckDBPyConnection]":
-    """A connection whose unqualified names are those of the file. It is let go of at once: dbt may want to write.
+    """A connection whose unqualified names are those of the file. It is closed at the end, as dbt may want to write.
 
-    Raises WarehouseError, for the file and for what is done with the connection.
+    Raises WarehouseError for the file, and for SQL that the block runs.
     """
     import duckdb
 
@@ -58,9 +61,9 @@ def opened(database: Path | None, *, write: bool = False) -> "Iterator[duckdb.Du
             if database is not None:
                 if not database.is_file() and not write:
                     raise WarehouseError(
-                        "G401", f"the DuckDB file {database} does not exist", hint="`dbt build` makes it"
+                        "G401", f"the DuckDB file {database} does not exist", hint="create it with `dbt build`"
                     )
-                # Under its own name, as DuckDB would: views inside the file may say `shop.main.sales`.
+                # Under its own name, as DuckDB would: views in the file may refer to `shop.main.sales`.
                 name = exp.to_identifier(database.name.split(".")[0], quoted=True).sql(DIALECT)
                 read_only = "" if write else "(READ_ONLY)"
                 connection.execute(f"ATTACH {exp.Literal.string(str(database)).sql(DIALECT)} AS {name} {read_only}")
@@ -76,7 +79,7 @@ def run(connection: "duckdb.DuckDBPyConnection", select: exp.Expr) -> "pyarrow.T
 
 
 def described(connection: "duckdb.DuckDBPyConnection", relation: Relation) -> dict[str, str]:
-    """The columns and DuckDB's types of them."""
+    """The columns and their DuckDB types."""
     select = exp.select("*").from_(aliased(relation.tree, "source"))
     with translate_errors():
         return {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {select.sql(DIALECT)}").fetchall()}

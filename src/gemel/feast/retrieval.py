@@ -1,4 +1,4 @@
-"""What Feast gets for a request: a job that runs its SQL when it is asked for rows, and can keep them."""
+"""Feast's retrieval jobs: each runs its SQL when rows are requested, and can save them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 Query = tuple[exp.Select, Path | None]
-"""A SELECT, and the DuckDB file that its names are found in."""
+"""A SELECT, and the DuckDB file with its tables."""
 
 
 class QueryJob(RetrievalJob):
@@ -41,7 +41,7 @@ class QueryJob(RetrievalJob):
         return self._to_arrow_internal(timeout).to_pandas()
 
     def persist(self, storage: Any, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        """With the on-demand features, as a saved dataset names them too."""
+        """Save the rows, including on-demand features, which a saved dataset has too."""
         write(self.to_arrow(), storage.to_data_source(), self._config, replace=True, allow_overwrite=allow_overwrite)
 
     @property
@@ -58,7 +58,7 @@ class QueryJob(RetrievalJob):
 
 
 class HistoricalJob(QueryJob):
-    """The entity rows as they were given, and beside them the features of each view."""
+    """The unchanged entity rows, with the features of each view beside them."""
 
     def __init__(
         self,
@@ -80,19 +80,20 @@ class HistoricalJob(QueryJob):
         self._on_demand = list(on_demand)
 
     def _to_arrow_internal(self, timeout: int | None = None) -> "pyarrow.Table":
-        """The views one after another: the memory of one join at a time."""
+        """Join one view at a time, to need the memory of one join only."""
         answer = self._rows.table
         keyed = self._rows.keyed(self._keys)
         for select, database in self._queries:
             with opened(database) as connection:
                 connection.register(ROWS, keyed)
-                found = run(connection, select)
-            for name, column in zip(found.column_names, found.columns, strict=True):
+                features = run(connection, select)
+            for name, column in zip(features.column_names, features.columns, strict=True):
                 answer = answer.append_column(name, column)
         return answer
 
     def to_arrow(self, validation_reference: Any = None, timeout: int | None = None) -> "pyarrow.Table":
-        """On-demand features too are of the types that Feast was told; it would take those of the values, if any."""
+        """The rows, with on-demand features too in the types of their definitions; Feast would infer types from the
+        values."""
         from feast.types import from_feast_to_pyarrow_type
 
         answer = super().to_arrow(validation_reference=validation_reference, timeout=timeout)

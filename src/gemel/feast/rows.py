@@ -1,4 +1,4 @@
-"""The entity rows of a request, from a pandas DataFrame or a SQL query, as Arrow: what is joined to, and given back."""
+"""The entity rows of a request, from a pandas DataFrame or a SQL query, as Arrow."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,39 +23,40 @@ DEFAULT = "event_timestamp"
 
 @dataclass(frozen=True)
 class EntityRows:
-    """`table` as it was given; `moment` names its column of times; `ticks` are those as (microseconds, nanoseconds)."""
+    """`table` is unchanged; `moment` names its column of times; `ticks` are these as (microseconds, nanoseconds)."""
 
     table: "pyarrow.Table"
     moment: str
     ticks: "tuple[pyarrow.Array, pyarrow.Array]"
 
     def keyed(self, keys: Iterable[str]) -> "pyarrow.Table":
-        """What the join sees of them. Raises Feast's FeastEntityDFMissingColumnsError."""
+        """The columns that the join needs. Raises Feast's FeastEntityDFMissingColumnsError."""
         import numpy
         import pyarrow as pa
 
-        wanted = [*dict.fromkeys(keys)]
-        missing = {*wanted} - {*self.table.column_names}
+        required = [*dict.fromkeys(keys)]
+        missing = {*required} - {*self.table.column_names}
         if missing:
-            raise FeastEntityDFMissingColumnsError({*wanted, self.moment}, missing)
+            raise FeastEntityDFMissingColumnsError({*required, self.moment}, missing)
         columns = {ROW: pa.array(numpy.arange(self.table.num_rows)), MOMENT: self.ticks[0], NANOS: self.ticks[1]}
-        return pa.table(columns | {key: self.table[key] for key in wanted})
+        return pa.table(columns | {key: self.table[key] for key in required})
 
     def bounds(self) -> "tuple[dt.datetime | None, dt.datetime | None]":
         import datetime as dt
 
         import pyarrow.compute as pc
 
-        found = pc.min_max(self.ticks[0]).as_py()
+        extent = pc.min_max(self.ticks[0]).as_py()
         start = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
         least, greatest = (
-            None if found[end] is None else start + dt.timedelta(microseconds=found[end]) for end in ("min", "max")
+            None if extent[end] is None else start + dt.timedelta(microseconds=extent[end]) for end in ("min", "max")
         )
         return least, greatest
 
 
 def from_frame(frame: "pandas.DataFrame") -> EntityRows:
-    """Raises BridgeError (G544) for columns that are of no one type, and Feast's error where no column is the time."""
+    """Entity rows from pandas. Raises BridgeError (G544) for columns with mixed types, and Feast's error if no column
+    is the time."""
     import pyarrow as pa
 
     try:
@@ -64,18 +65,19 @@ def from_frame(frame: "pandas.DataFrame") -> EntityRows:
         raise BridgeError(
             "G544",
             f"the entity rows cannot be read: {'; '.join(str(part) for part in error.args)}",
-            hint="each column needs a name of its own, and values of one type",
+            hint="each column needs a unique name, and values of one type",
         ) from None
 
 
 def from_sql(query: str, database: Path | None) -> EntityRows:
-    """The rows of the query, in its order. Raises WarehouseError for what DuckDB says of it."""
+    """The rows of the query, in its order. Raises WarehouseError for DuckDB's errors."""
     with opened(database) as connection, translate_errors():
         return entity_rows(connection.sql(query).to_arrow_table())
 
 
 def entity_rows(table: "pyarrow.Table") -> EntityRows:
-    """Raises BridgeError (G544), and Feast's EntityTimestampInferenceException where no one column is the time."""
+    """Entity rows from Arrow. Raises BridgeError (G544), and Feast's EntityTimestampInferenceException unless exactly
+    one column is the time."""
     import pyarrow as pa
 
     moment = DEFAULT
@@ -88,15 +90,16 @@ def entity_rows(table: "pyarrow.Table") -> EntityRows:
 
 
 def _ticks(column: "pyarrow.ChunkedArray") -> "tuple[pyarrow.Array, pyarrow.Array]":
-    """Times of any unit; without a zone they are UTC. Texts are read as Feast's stores read them."""
+    """Microseconds and nanoseconds of times of any unit; times without a zone are UTC. Strings are parsed as in Feast's
+    stores."""
     import numpy
     import pandas
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        read = pandas.to_datetime(column.to_pandas(), utc=True, format="ISO8601")
-        column = pa.chunked_array([pa.Array.from_pandas(read)])
+        times = pandas.to_datetime(column.to_pandas(), utc=True, format="ISO8601")
+        column = pa.chunked_array([pa.Array.from_pandas(times)])
     elif pa.types.is_date(column.type) or pa.types.is_null(column.type):
         column = column.cast(pa.timestamp("us"))
     if not pa.types.is_timestamp(column.type):

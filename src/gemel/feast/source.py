@@ -1,6 +1,6 @@
-"""A Feast data source that is a table, or a query, in a DuckDB file, and the same as the place of a saved dataset.
+"""A Feast data source for a table or a query in a DuckDB file, and a storage for saved datasets.
 
-What DuckDB reads of a source, of this kind or of Feast's files, is `relation_of` it.
+`relation_of` a source, of this kind or of Feast's files, is what DuckDB reads.
 """
 
 import json
@@ -27,8 +27,8 @@ from gemel.feast.relations import Relation, arrow_schema, columns_of, verbatim
 class DuckDBSource(DataSource):
     """A `table` (`buying`, `main.buying`), or the rows of a `query`, in a DuckDB file.
 
-    `database` is the file, absolute or relative to the repository; without it, the `database` of the offline store in
-    feature_store.yaml. Raises BridgeError (G540) unless one of table and query is given.
+    `database` is the file, absolute or relative to the repository; by default the `database` of the offline store in
+    feature_store.yaml. Raises BridgeError (G540) unless exactly one of table and query is given.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class DuckDBSource(DataSource):
         **more: Any,
     ) -> None:
         if (table is None) == (query is None):
-            raise BridgeError("G540", "a DuckDBSource is either a table or a query", hint="give one of the two")
+            raise BridgeError("G540", "a DuckDBSource must have either a table or a query", hint="give one of the two")
         name = name or table
         if not name:
-            raise BridgeError("G540", "a DuckDBSource of a query has no name", hint="give it one: name=...")
+            raise BridgeError("G540", "a DuckDBSource with a query must have a name", hint="add name=...")
         self.table, self.query, self.database = table, query, database
         super().__init__(name=name, **more)
 
@@ -89,18 +89,18 @@ class DuckDBSource(DataSource):
         )
 
     def validate(self, config: RepoConfig) -> None:
-        """Raises WarehouseError for a file or table that is not there, BridgeError (G543) for a column."""
+        """Raises WarehouseError for a missing file or table, BridgeError (G543) for a missing column."""
         relation = relation_of(self, config)
-        known = columns_of(relation)
+        types = columns_of(relation)
         for column in filter(None, (self.timestamp_field, self.created_timestamp_column)):
-            relation.column(known, column, self.field_mapping)
+            relation.column(types, column, self.field_mapping)
 
     @staticmethod
     def source_datatype_to_feast_value_type() -> Callable[[str], ValueType]:
         return _value_type
 
     def get_table_column_names_and_types(self, config: RepoConfig) -> Iterable[tuple[str, str]]:
-        """The columns and their Arrow types, as Feast knows those."""
+        """The columns and their Arrow types, as Feast expects them."""
         return [(field.name, str(field.type)) for field in arrow_schema(relation_of(self, config))]
 
     def get_table_query_string(self) -> str:
@@ -117,21 +117,21 @@ class SavedDatasetDuckDBStorage(SavedDatasetStorage):
 
     @staticmethod
     def from_proto(storage_proto: Any) -> "SavedDatasetDuckDBStorage":
-        told = json.loads(storage_proto.custom_storage.configuration)
-        return SavedDatasetDuckDBStorage(told["table"], told["database"])
+        content = json.loads(storage_proto.custom_storage.configuration)
+        return SavedDatasetDuckDBStorage(content["table"], content["database"])
 
     def to_proto(self) -> Any:
-        told = json.dumps({"table": self.table, "database": self.database}).encode()
-        options = DataSourceProto.CustomSourceOptions(configuration=told)
-        named = getattr(self, "_custom_storage_proto", None)  # Feast 0.67 keeps the class that wrote it
-        return named(options) if named else StorageProto(custom_storage=options)
+        content = json.dumps({"table": self.table, "database": self.database}).encode()
+        options = DataSourceProto.CustomSourceOptions(configuration=content)
+        add_class = getattr(self, "_custom_storage_proto", None)  # Feast 0.67 adds the name of this class
+        return add_class(options) if add_class else StorageProto(custom_storage=options)
 
     def to_data_source(self) -> DuckDBSource:
         return DuckDBSource(table=self.table, database=self.database)
 
 
 def relation_of(source: DataSource, config: RepoConfig) -> Relation:
-    """Parquet of a FileSource, or a DuckDBSource. Raises BridgeError (G540) for any other source."""
+    """The relation of a DuckDBSource, or of a FileSource of Parquet. Raises BridgeError (G540) for other sources."""
     match source:
         case DuckDBSource(table=str(table)):
             return Relation(source.name, exp.to_table(table, dialect=DIALECT), _database(source.database, config))
@@ -155,14 +155,14 @@ def _database(file: str | None, config: RepoConfig) -> Path:
     if not file:
         raise BridgeError(
             "G540",
-            "nothing names the DuckDB file",
-            hint="give the source `database=...`, or the offline store in feature_store.yaml a `database:`",
+            "no DuckDB file is named",
+            hint="add `database=...` to the source, or `database:` to the offline store in feature_store.yaml",
         )
     return Path(config.repo_path or ".") / file
 
 
 def _value_type(arrow: str) -> ValueType:
-    """Feast's own table, and the two of DuckDB's types that it lacks."""
+    """Feast's mapping of types, and two of DuckDB's types that it lacks."""
     if arrow.startswith("decimal"):
         return ValueType.DOUBLE
     if arrow.startswith("date"):

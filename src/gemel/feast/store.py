@@ -1,6 +1,6 @@
 """Feast's offline store over DuckDB: Parquet files, and tables in a DuckDB file.
 
-Every entity row comes back once and in its place, whatever is in it. Its point-in-time joins are DuckDB's ASOF joins.
+Every entity row comes back once and in its place, whatever its content. Point-in-time joins are DuckDB's ASOF joins.
 """
 
 import datetime as dt
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class DuckDBOfflineStoreConfig(FeastConfigBaseModel):
-    """`database`: the DuckDB file, relative to the repository, of sources that name none and of entity rows in SQL."""
+    """`database`: the DuckDB file, relative to the repository, for sources without one and for entity rows in SQL."""
 
     type: StrictStr = "gemel.feast.DuckDBOfflineStore"
     database: StrictStr | None = None
@@ -59,10 +59,10 @@ class DuckDBOfflineStore(OfflineStore):
         start_date: dt.datetime | None = None,
         end_date: dt.datetime | None = None,
     ) -> RetrievalJob:
-        """Everything is looked at now, so that what is wrong is told now; the joins run when rows are asked for.
+        """Check the request now; the joins run when rows are requested.
 
-        Without entity rows: each key and time that the views have between the dates, with the features as of then.
-        Raises BridgeError (G540 to G544), WarehouseError, and Feast's own errors for columns that are missing.
+        Without entity rows, each key and time that the views have between the dates is one. Raises BridgeError (G540 to
+        G544), WarehouseError, and Feast's own errors for missing columns.
         """
         on_demand = OnDemandFeatureView.get_requested_odfvs(list(feature_refs), project, registry)
         views = requested(config, feature_views, feature_refs, on_demand, full_feature_names=full_feature_names)
@@ -96,7 +96,7 @@ class DuckDBOfflineStore(OfflineStore):
         start_date: dt.datetime,
         end_date: dt.datetime,
     ) -> RetrievalJob:
-        """The newest row of each key between the dates, both inclusive; of several at one time the last created."""
+        """The newest row of each key between the dates, both inclusive; if several have one time, the last created."""
         times = [timestamp_field, *filter(None, [created_timestamp_column])]
         columns = [*join_key_columns, *feature_name_columns, *times]
         select, database = _rows_of(config, data_source, columns, timestamp_field, (start_date, end_date))
@@ -119,7 +119,8 @@ class DuckDBOfflineStore(OfflineStore):
         start_date: dt.datetime | None = None,
         end_date: dt.datetime | None = None,
     ) -> RetrievalJob:
-        """All rows between the dates, both inclusive. Without a key the newest comes last, which Feast lets stand."""
+        """All rows between the dates, both inclusive. Without a key the newest comes last, which is the one that Feast
+        keeps."""
         times = [timestamp_field, *filter(None, [created_timestamp_column])]
         columns = [*join_key_columns, *feature_name_columns, *times]
         select, database = _rows_of(config, data_source, columns, timestamp_field, (start_date, end_date))
@@ -134,7 +135,7 @@ class DuckDBOfflineStore(OfflineStore):
         table: "pyarrow.Table",
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Rows added to the view's source. Raises ValueError for other columns than it has, as Feast's stores do."""
+        """Append rows to the view's source. As in Feast's stores, raises ValueError if the columns differ from it."""
         source = feature_view.batch_source
         if source is None:
             raise BridgeError("G540", f"feature view {feature_view.name!r} has no source to write to")
@@ -156,23 +157,23 @@ class DuckDBOfflineStore(OfflineStore):
         logging_config: LoggingConfig,
         registry: BaseRegistry,
     ) -> None:
-        """One more Parquet file, or as many as `data` has, in the folder of a FileLoggingDestination."""
+        """Add Parquet to the folder of a FileLoggingDestination."""
         write_log(data, logging_config.destination, config)
 
 
 def _entity_rows(
     config: RepoConfig,
     feature_views: Sequence[FeatureView],
-    given: "pandas.DataFrame | str | None",
+    entity_df: "pandas.DataFrame | str | None",
     dates: tuple[dt.datetime | None, dt.datetime | None],
 ) -> EntityRows:
-    if given is None:
+    if entity_df is None:
         start, end = compute_non_entity_date_range(list(feature_views), *dates)
         return entity_rows(rows_between(config, feature_views, start, end))
-    if not isinstance(given, str):
-        return from_frame(given)
+    if not isinstance(entity_df, str):
+        return from_frame(entity_df)
     database = config.offline_store.database
-    return from_sql(given, Path(config.repo_path or ".") / database if database else None)
+    return from_sql(entity_df, Path(config.repo_path or ".") / database if database else None)
 
 
 def _rows_of(
@@ -190,7 +191,7 @@ def _rows_of(
 
 
 def _of_everybody(select: exp.Select) -> exp.Select:
-    """With the key that Feast gives to what has none."""
+    """Add the dummy key that Feast uses for views without an entity."""
     return select.select(exp.Literal.string(DUMMY_ENTITY_VAL).as_(DUMMY_ENTITY_ID, quoted=True))
 
 

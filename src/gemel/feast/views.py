@@ -1,4 +1,7 @@
-"""From Feast's feature views to what is joined: real column names, types as told to Feast, every mismatch refused."""
+"""From Feast's feature views to views that can be joined: with real column names and the types of their definitions.
+
+Every mismatch is an error.
+"""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +20,7 @@ from gemel.feast.joins import Feature, View
 from gemel.feast.relations import aliased, columns_of, opened, run
 from gemel.feast.source import relation_of
 
-# What SQL casts to, for a Feast type. A type that is not here comes as the source has it.
+# The SQL type of a Feast type. Other types stay as they are in the source.
 _SQL = {
     "INT32": "INTEGER",
     "INT64": "BIGINT",
@@ -55,41 +58,41 @@ def check_names(
     *,
     full_feature_names: bool,
 ) -> None:
-    """Two columns of one name would hide one another. Raises BridgeError (G542), and Feast's for request data."""
-    seen = dict.fromkeys(columns, "a column of the entity rows")
+    """Check that column names are unique. Raises BridgeError (G542), and Feast's error for missing request data."""
+    owners = dict.fromkeys(columns, "a column of the entity rows")
     for view in on_demand:
         for name in view.get_request_data_schema():
-            if name not in seen:
+            if name not in owners:
                 raise RequestDataNotFoundInEntityDfException(feature_name=name, feature_view_name=view.name)
     for view_name, name in _answered(views, on_demand, refs, full_feature_names):
-        if name in seen:
+        if name in owners:
             raise BridgeError(
                 "G542",
-                f"feature {name!r} of {view_name!r} has the name of {seen[name]}",
-                hint="rename that column, or ask with full_feature_names=True",
+                f"feature {name!r} of {view_name!r} has the name of {owners[name]}",
+                hint="rename that column, or use full_feature_names=True",
             )
-        seen[name] = f"a feature of {view_name!r}"
+        owners[name] = f"a feature of {view_name!r}"
 
 
 def rows_between(config: RepoConfig, feature_views: Sequence[FeatureView], start: dt.datetime, end: dt.datetime) -> Any:
-    """Entity rows for a request without any: each key and time that the views have between the two, as Arrow."""
+    """Entity rows for a request without any: each key and time of the views between the two, as Arrow."""
     import pyarrow as pa
 
-    found = []
+    tables = []
     for view in (_view(config, each, {}, full_feature_names=False) for each in feature_views):
         moment = exp.column(view.moment, quoted=True)
         keys = [exp.column(own, quoted=True).as_(name, quoted=True) for name, own in view.keys]
         time = exp.cast(moment, "TIMESTAMPTZ", dialect=DIALECT).as_("event_timestamp")
         select = exp.select(*keys, time).distinct().from_(aliased(view.relation.tree, "source"))
         with opened(view.relation.database) as connection:
-            found.append(run(connection, select.where(*within(moment, view.types[view.moment], start, end))))
-    rows = pa.concat_tables(found, promote_options="permissive")
+            tables.append(run(connection, select.where(*within(moment, view.types[view.moment], start, end))))
+    rows = pa.concat_tables(tables, promote_options="permissive")
     columns = ["event_timestamp", *(name for name in rows.column_names if name != "event_timestamp")]
     return rows.group_by(columns).aggregate([]).sort_by([(name, "ascending") for name in columns])
 
 
 def within(moment: exp.Expr, type_: str, start: dt.datetime | None, end: dt.datetime | None) -> Iterator[exp.Expr]:
-    """The conditions for a time between the two, both inclusive. Dates without a zone are UTC."""
+    """The conditions for a time between the two, both inclusive. Bounds without a zone are UTC."""
     for bound, condition in ((start, exp.GTE), (end, exp.LTE)):
         if bound is not None:
             bound = bound.astimezone(dt.UTC) if bound.tzinfo else bound.replace(tzinfo=dt.UTC)
@@ -98,7 +101,7 @@ def within(moment: exp.Expr, type_: str, start: dt.datetime | None, end: dt.date
                 bound.isoformat(sep=" ") if zoned else bound.replace(tzinfo=None).isoformat(sep=" ")
             )
             kind = "TIMESTAMPTZ" if zoned else "TIMESTAMP"
-            # The column is cast too where it has days or nanoseconds: an end at 10:00:00 takes all of that microsecond.
+            # Dates and nanoseconds are cast too: an end at 10:00:00 includes all of that microsecond.
             time = (
                 moment
                 if type_ in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
@@ -110,19 +113,19 @@ def within(moment: exp.Expr, type_: str, start: dt.datetime | None, end: dt.date
 def _view(config: RepoConfig, view: FeatureView, features: Mapping[str, None], *, full_feature_names: bool) -> View:
     source = view.batch_source
     if source is None:
-        raise BridgeError("G540", f"feature view {view.name!r} has no source that can be read")
+        raise BridgeError("G540", f"feature view {view.name!r} has no batch source")
     relation = relation_of(source, config)
     types = columns_of(relation)
 
     def column(name: str) -> str:
         return relation.column(types, name, source.field_mapping)
 
-    told = {field.name: field.dtype for field in view.features}
+    declared = {field.name: field.dtype for field in view.features}
     prefix = f"{view.projection.name_alias or view.name}__" if full_feature_names else ""
     for name in features:
-        if name not in told:
+        if name not in declared:
             raise BridgeError(
-                "G543", f"feature view {view.name!r} has no feature {name!r}", hint=did_you_mean(name, told)
+                "G543", f"feature view {view.name!r} has no feature {name!r}", hint=did_you_mean(name, declared)
             )
     keys = [field.name for field in view.entity_columns if field.name != DUMMY_ENTITY_ID]
     renamed = view.projection.join_key_map or {}
@@ -135,7 +138,7 @@ def _view(config: RepoConfig, view: FeatureView, features: Mapping[str, None], *
         created=column(source.created_timestamp_column) if source.created_timestamp_column else None,
         ttl=view.ttl or None,
         features=tuple(
-            Feature(column(name), prefix + name, _SQL.get(told[name].to_value_type().name)) for name in features
+            Feature(column(name), prefix + name, _SQL.get(declared[name].to_value_type().name)) for name in features
         ),
     )
 
@@ -143,7 +146,7 @@ def _view(config: RepoConfig, view: FeatureView, features: Mapping[str, None], *
 def _answered(
     views: Sequence[View], on_demand: Sequence[OnDemandFeatureView], refs: Sequence[str], full_feature_names: bool
 ) -> Iterator[tuple[str, str]]:
-    """The view and the name of each column that is added to the entity rows."""
+    """The view and the name of each column that the result adds to the entity rows."""
     for view in views:
         yield from ((view.name, feature.name) for feature in view.features)
     for computed in on_demand:

@@ -1,4 +1,4 @@
-"""Rows written to where a source reads them: appended, or in place of what is there."""
+"""Writes rows to the place that a source reads: appended to, or replacing the existing rows."""
 
 import uuid
 from pathlib import Path
@@ -27,12 +27,15 @@ BATCH = "batch"
 def write(
     table: "pyarrow.Table", target: DataSource, config: RepoConfig, *, replace: bool, allow_overwrite: bool = True
 ) -> None:
-    """Raises Feast's SavedDatasetLocationAlreadyExists, BridgeError (G540, G545) and WarehouseError."""
-    relation_of(target, config)  # is it of a kind that we know?
+    """Write rows to a source. Raises Feast's SavedDatasetLocationAlreadyExists, BridgeError (G540, G545) and
+    WarehouseError."""
+    relation_of(target, config)  # raises for an unsupported source
     if isinstance(target, FileSource):
         path = Path(FileSource.get_uri_for_file_path(config.repo_path, target.path))
         if "://" in target.path:
-            raise BridgeError("G545", f"{target.path} is not a local file", hint="only local Parquet is written")
+            raise BridgeError(
+                "G545", f"{target.path} is not a local file", hint="only local Parquet files can be written"
+            )
         if replace and not allow_overwrite and path.exists():
             raise SavedDatasetLocationAlreadyExists(location=target.path)
         _write_file(table, path, replace=replace)
@@ -42,7 +45,7 @@ def write(
 
 
 def _write_file(table: "pyarrow.Table", path: Path, *, replace: bool) -> None:
-    """A file whole, or not at all. A folder gets one more file."""
+    """Write a file completely or not at all. A folder gets one more file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -65,7 +68,7 @@ def _write_table(
     import duckdb
 
     if not target.table:
-        raise BridgeError("G545", f"source {target.name!r} is a query, which nothing can be written to")
+        raise BridgeError("G545", f"source {target.name!r} is a query, which cannot be written to")
     relation = relation_of(target, config)
     place = relation.tree.sql(DIALECT)
     batch = exp.select("*").from_(BATCH).sql(DIALECT)
@@ -86,12 +89,12 @@ def _write_table(
 
 
 def write_log(data: "pyarrow.Table | Path", destination: LoggingDestination, config: RepoConfig) -> None:
-    """Logged features as Parquet, in the folder of a FileLoggingDestination. Raises BridgeError (G545)."""
+    """Write logged features as Parquet to the folder of a FileLoggingDestination. Raises BridgeError (G545)."""
     import pyarrow.parquet as pq
 
     if not isinstance(destination, FileLoggingDestination) or "://" in destination.path:
         raise BridgeError(
-            "G545", "logged features are written to a local folder only", hint="use a FileLoggingDestination"
+            "G545", "logged features can be written to a local folder only", hint="use a FileLoggingDestination"
         )
     table = pq.read_table(data) if isinstance(data, Path) else data
     folder = Path(FileSource.get_uri_for_file_path(config.repo_path, destination.path))

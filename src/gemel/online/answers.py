@@ -1,4 +1,5 @@
-"""What is served for requests: the features that are online, and those computed of them and of what requests bring."""
+"""Answers to online requests: features of the online store, and on-demand features computed from them and from the
+inputs of the request."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
@@ -12,48 +13,49 @@ from gemel.online.store import Found
 from gemel.spec.time import duration
 
 Find = Callable[[Chosen, Sequence[Mapping[str, Any]]], Sequence[Found | None]]
-"""What is online of a view for each of some entities."""
+"""Looks up the features of a view that are online for each entity."""
 
 
 def answer(
     name: str, choice: Choice, types: Mapping[str, Mapping[str, str]], rows: Sequence[Mapping[str, Any]], find: Find
 ) -> list[OnlineRow | None]:
-    """An answer for each row of keys and inputs; None where nothing is online, and nothing is computed on demand.
+    """The features for each row of keys and inputs; None if nothing is online and nothing is computed on demand.
 
-    `name` is what was asked for, to be told. Raises BridgeError (G535) and Problems (G592).
+    `name` is the name in the request, for messages. Raises BridgeError (G535) and Problems (G592).
     """
     needed, inputs = choice.needed(), choice.inputs()
     computed = [compute(view, types) for view, _ in choice.on_demand]
     _check(name, [*choice.entities(), *inputs], rows)
-    brought = {each: [given(row[each], type_, each) for row in rows] for each, type_ in inputs.items()}
-    found = {
+    input_columns = {each: [read_input(row[each], type_, each) for row in rows] for each, type_ in inputs.items()}
+    stored = {
         each.view.name: find(each, [{key: row[key] for key in each.view.entities} for row in rows]) for each in needed
     }
 
     def rows_of(tables: Sequence[Chosen]) -> list[OnlineRow]:
-        return combine([(_ttl(t), t.columns) for t in tables], [found[t.view.name] for t in tables], len(rows))
+        return combine([(_ttl(t), t.columns) for t in tables], [stored[t.view.name] for t in tables], len(rows))
 
     answers = rows_of(choice.tables)
     if not computed:
-        known = [any(each[place] is not None for each in found.values()) for place in range(len(rows))]
-        return [each if here else None for each, here in zip(answers, known, strict=True)]
+        is_stored = [any(each[place] is not None for each in stored.values()) for place in range(len(rows))]
+        return [each if is_here else None for each, is_here in zip(answers, is_stored, strict=True)]
     sources = {each.view.name: rows_of([each]) for each in needed}
     for view, (_, names) in zip(computed, choice.on_demand, strict=True):
-        _add(answers, view, names, brought, sources)
+        _add(answers, view, names, input_columns, sources)
     return list(answers)
 
 
-def _check(name: str, wanted: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+def _check(name: str, required: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     if isinstance(rows, str) or not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
-        like = ", ".join(f'"{each}": ...' for each in wanted)
-        told = "one mapping" if isinstance(rows, Mapping) else repr(rows)[:80]
-        raise BridgeError("G535", f"{name!r} is looked up by a list of mappings, not by {told}", hint=f"[{{{like}}}]")
+        example = ", ".join(f'"{each}": ...' for each in required)
+        kind = "one mapping" if isinstance(rows, Mapping) else repr(rows)[:80]
+        message = f"{name!r} must be looked up by a list of mappings, not by {kind}"
+        raise BridgeError("G535", message, hint=f"[{{{example}}}]")
     for row in rows:
-        if row.keys() != {*wanted}:
+        if row.keys() != {*required}:
             raise BridgeError(
                 "G535",
-                f"{name!r} is looked up by {', '.join(wanted)}, and {', '.join(row) or 'nothing'} is given",
-                hint="give each once: " + " ".join(f"{each}=..." for each in wanted),
+                f"{name!r} must be looked up by {', '.join(required)}, not by {', '.join(row) or 'nothing'}",
+                hint="give each once: " + " ".join(f"{each}=..." for each in required),
             )
 
 
@@ -68,7 +70,7 @@ def _add(
     inputs: Mapping[str, Sequence[Any]],
     sources: Mapping[str, Sequence[OnlineRow]],
 ) -> None:
-    """A feature is as old as the oldest that it is computed of, and stale if one of them is."""
+    """Add on-demand features. Each is as old as the oldest feature it is computed from, and stale if one of them is."""
     columns = dict(inputs)
     for source, features in computed.view.sources:
         columns |= {f"{source}.{name}": [row.values[name] for row in sources[source]] for name in features}
@@ -85,11 +87,11 @@ def _add(
                 row.stale.append(name)
 
 
-_TOLD = {"int64": "an integer", "float64": "a number", "string": "a text", "bool": "true or false"}
+_TYPES = {"int64": "an integer", "float64": "a number", "string": "a string", "bool": "true or false"}
 
 
-def given(value: Any, type_: str, name: str) -> Any:
-    """An input as its type is. What is no text may be given as one, and NULL as an empty one. Raises G535."""
+def read_input(value: Any, type_: str, name: str) -> Any:
+    """An input as a value of its type. Other types may be strings too, and NULL an empty string. Raises G535."""
     if isinstance(value, str) and type_ == "int64" and value:
         return whole(value, 64, f"input {name!r}")
     if value is None or (value == "" and type_ != "string"):
@@ -108,5 +110,5 @@ def given(value: Any, type_: str, name: str) -> Any:
                 return dt.datetime.fromisoformat(value)
     except (ValueError, OverflowError):
         pass
-    told = _TOLD.get(type_, "a time such as 2024-01-31 12:00:00")
-    raise BridgeError("G535", f"input {name!r} is {told}, not {value!r}")
+    kind = _TYPES.get(type_, "a time such as 2024-01-31 12:00:00")
+    raise BridgeError("G535", f"input {name!r} must be {kind}, not {value!r}")

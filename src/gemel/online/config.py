@@ -1,6 +1,6 @@
-"""Which online store a Feast repository has, read from feature_store.yaml as Feast reads it, without importing Feast.
+"""The online store of a Feast repository, read from feature_store.yaml as Feast reads it, without importing Feast.
 
-Only what we know how to write exactly as Feast would is ours; all else is left to Feast, with the reason.
+We write only to stores that we can write to exactly as Feast does. Others are left to Feast, with the reason.
 """
 
 import json
@@ -23,7 +23,7 @@ class SqliteStore:
 
 @dataclass(frozen=True, slots=True)
 class RedisStore:
-    """`options` are those of redis.Redis. `scan`: whether all keys may be looked through for entities that are gone."""
+    """`options` are arguments of redis.Redis. `scan`: whether all keys may be scanned for entities to remove."""
 
     project: str
     options: Mapping[str, Any]
@@ -33,14 +33,14 @@ class RedisStore:
 
 @dataclass(frozen=True, slots=True)
 class OtherStore:
-    """A store that is read and written through Feast, and why."""
+    """A store that is read and written through Feast, and the reason."""
 
     why: str
 
 
 Store = SqliteStore | RedisStore | OtherStore
 
-# What these say does not change how values are kept online.
+# These settings do not change how values are stored online.
 _HARMLESS = {
     *("project", "project_description", "provider", "registry", "offline_store", "online_store"),
     *("entity_key_serialization_version", "coerce_tz_aware", "flags"),
@@ -73,22 +73,22 @@ def read_store(repo: Path) -> Store:
             "G560",
             "feature_store.yaml names no project",
             place=Place(str(file)),
-            hint="add a line `project: <name>`, as in the one that `gemel generate` writes where there is none",
+            hint="add a line `project: <name>`; `gemel generate` writes the whole file if it is missing",
         )
-    strange = [name for name in content if name not in _HARMLESS]
+    unsupported = [name for name in content if name not in _HARMLESS]
     registry = content.get("registry")
-    if strange:
-        return OtherStore(f"feature_store.yaml says `{strange[0]}:`")
+    if unsupported:
+        return OtherStore(f"feature_store.yaml has `{unsupported[0]}:`")
     if content.get("provider", "local") != "local":
-        return OtherStore(f"its provider is {content['provider']!r}")
+        return OtherStore(f"the provider is {content['provider']!r}")
     if isinstance(registry, dict) and registry.get("enable_online_feature_view_versioning"):
-        return OtherStore("its online tables have versions")
+        return OtherStore("the online tables are versioned")
     if content.get("entity_key_serialization_version", 3) != 3:
-        return OtherStore("its keys are not of version 3")
+        return OtherStore("the keys are not of version 3")
     online = content.get("online_store", "sqlite")
     options = {"type": online} if isinstance(online, str) else online
     if not isinstance(options, dict):
-        return OtherStore("it has no online store")
+        return OtherStore("there is no online store")
     kind = _TYPES.get(str(options.get("type", "sqlite")))
     match kind:
         case "sqlite":
@@ -96,7 +96,7 @@ def read_store(repo: Path) -> Store:
         case "redis":
             return _redis(project, options, file)
         case _:
-            return OtherStore(f"its online store is {options.get('type')!r}")
+            return OtherStore(f"the online store is {options.get('type')!r}")
 
 
 def _content(file: Path) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _content(file: Path) -> dict[str, Any]:
         raise BridgeError(
             "G530",
             f"there is no Feast repository at {file.parent}",
-            hint="`gemel generate` writes one, from feature_views/*.yml",
+            hint="run `gemel generate`, which writes one from feature_views/*.yml",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BridgeError("G560", f"feature_store.yaml cannot be read: {error}", place=Place(str(file))) from None
@@ -117,27 +117,27 @@ def _content(file: Path) -> dict[str, Any]:
         place = Place(str(file), mark.line + 1) if mark else Place(str(file))
         raise BridgeError("G560", "feature_store.yaml is not YAML", place=place) from None
     if not isinstance(content, dict):
-        raise BridgeError("G560", "feature_store.yaml holds no settings", place=Place(str(file)))
+        raise BridgeError("G560", "feature_store.yaml has no settings", place=Place(str(file)))
     return content
 
 
 def _sqlite(project: str, options: Mapping[str, Any], repo: Path) -> Store:
     for name, value in options.items():
         if name not in _SQLITE and value:
-            return OtherStore(f"its SQLite store says `{name}: {value}`")
+            return OtherStore(f"the SQLite store has `{name}: {value}`")
     return SqliteStore(project, repo / str(options.get("path", "data/online.db")))
 
 
 def _redis(project: str, options: Mapping[str, Any], file: Path) -> Store:
     for name, value in options.items():
         if name not in _REDIS:
-            return OtherStore(f"its Redis store says `{name}: {value}`")
+            return OtherStore(f"the Redis store has `{name}: {value}`")
     for name in ("redis_type", "client"):
         if options.get(name, "redis") != "redis":
-            return OtherStore(f"its Redis store says `{name}: {options[name]}`")
+            return OtherStore(f"the Redis store has `{name}: {options[name]}`")
     ttl = options.get("key_ttl_seconds")
     if ttl is not None and (not isinstance(ttl, int) or isinstance(ttl, bool)):
-        raise BridgeError("G560", f"key_ttl_seconds is a number of seconds, not {ttl!r}", place=Place(str(file)))
+        raise BridgeError("G560", f"key_ttl_seconds must be a number of seconds, not {ttl!r}", place=Place(str(file)))
     return RedisStore(
         project,
         _connection(str(options.get("connection_string", "localhost:6379")), file),
@@ -147,18 +147,18 @@ def _redis(project: str, options: Mapping[str, Any], file: Path) -> Store:
 
 
 def _connection(text: str, file: Path) -> dict[str, Any]:
-    """`localhost:6379,db=1,ssl=true` as Feast reads it: the first address, and each option as JSON if it is."""
+    """`localhost:6379,db=1,ssl=true` as Feast reads it: the first address, and options, parsed as JSON if possible."""
     parts = text.split(",")
     addresses = [part for part in parts if "=" not in part]
     host, _, port = addresses[0].partition(":") if addresses else ("", "", "")
     if not host or not port.isdigit():
         raise BridgeError(
-            "G560", "connection_string names no server", place=Place(str(file)), hint="as in localhost:6379,db=0"
+            "G560", "connection_string names no server", place=Place(str(file)), hint="write localhost:6379,db=0, say"
         )
     options: dict[str, Any] = {}
     for part in parts:
-        name, given, value = part.partition("=")
-        if given:
+        name, equals, value = part.partition("=")
+        if equals:
             try:
                 options[name] = json.loads(value)
             except json.JSONDecodeError:

@@ -1,7 +1,7 @@
-"""Keys, values and times as Feast writes them online: its key encoding of version 3, and protocol buffers by hand.
+"""Keys, values and times as Feast stores them online: version 3 of its key encoding, and hand-written protocol buffers.
 
-Columns go in and come out as lists, because a call for each value would cost more than the value. The tests hold all
-of it equal to what Feast's own classes write.
+Functions take and return whole columns as lists, because a call per value would cost too much. The tests compare all
+results with those of Feast's own classes.
 """
 
 import datetime as dt
@@ -13,27 +13,27 @@ from gemel.errors import BridgeError
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 NO_TIME = -(2**63)
-"""What Feast itself writes for a time that is NULL, where the column has others."""
+"""Feast's encoding of a NULL time in a column that has other times."""
 
-# Of feast.types.Value: the byte that says which field follows, and in keys the number of its type.
+# Of feast.types.Value: the tag byte of a field, and the number of its type in keys.
 _STRING, _INT32, _INT64, _DOUBLE, _FLOAT, _BOOL, _TIME = 0x12, 0x18, 0x20, 0x29, 0x35, 0x38, 0x40
 _KEY_TYPES = {"string": 2, "int32": 3, "int64": 4}
 _INTEGERS = {_INT32, _INT64, _TIME}
 
 
 class _Memo(dict[Any, bytes]):
-    """Most columns repeat their values; each different one is encoded once."""
+    """Encodes each distinct value once: most columns repeat their values."""
 
-    def __init__(self, make: Callable[[Any], bytes]) -> None:
-        self.make = make
+    def __init__(self, encode: Callable[[Any], bytes]) -> None:
+        self.encode = encode
 
     def __missing__(self, value: Any) -> bytes:
-        made = self[value] = self.make(value)
-        return made
+        encoded = self[value] = self.encode(value)
+        return encoded
 
 
 def encode_keys(types: Mapping[str, str], columns: Sequence[Sequence[Any]]) -> list[bytes]:
-    """The key of each entity row. `types` by entity, in the order of `columns`; a key holds them by name."""
+    """The key of each entity row. `types` are by entity, in the order of `columns`; a key sorts entities by name."""
     order = sorted(range(len(types)), key=list(types).__getitem__)
     head = key_prefix(list(types))
     kinds = list(types.values())
@@ -44,7 +44,7 @@ def encode_keys(types: Mapping[str, str], columns: Sequence[Sequence[Any]]) -> l
 
 
 def key_prefix(entities: Sequence[str]) -> bytes:
-    """What all keys of these entities begin with."""
+    """The bytes that all keys of these entities begin with."""
     names = [name.encode() for name in sorted(entities)]
     return struct.pack("<I", len(names)) + b"".join(struct.pack("<II", 2, len(name)) + name for name in names)
 
@@ -61,7 +61,7 @@ def _encode_key_column(type_: str, column: Sequence[Any]) -> list[bytes]:
 
 
 def split_key(key: bytes, entities: int) -> int | None:
-    """Where the key ends in a Redis key, which goes on with the project's name. None if it is no such key."""
+    """The end of Feast's key in a Redis key, where the project's name begins. None if it is no such key."""
     place = 4
     try:
         for _ in range(2 * entities):
@@ -73,11 +73,11 @@ def split_key(key: bytes, entities: int) -> int | None:
 
 
 Before = Callable[[int], bytes]
-"""What stands before a value of so many bytes. It costs nothing to be packed with the value."""
+"""The bytes before a value of a given size. Packing them together with the value costs nothing."""
 
 
 def encode_values(type_: str, column: Sequence[Any], before: Before = lambda size: b"") -> list[bytes]:
-    """Each value as a serialized feast.types.Value; NULL is the empty one. Times are in microseconds since 1970."""
+    """Each value as a serialized feast.types.Value, which is empty for NULL. Times are in microseconds since 1970."""
     match type_:
         case "float64" | "float32":
             layout, tag = (b"d", _DOUBLE) if type_ == "float64" else (b"f", _FLOAT)
@@ -111,7 +111,7 @@ _ENCODERS: dict[str, Callable[[Any], bytes]] = {
 
 
 def value_texts(type_: str, column: Sequence[Any]) -> list[str | None]:
-    """What Feast puts beside a value in SQLite, for people to read: numbers and texts as Python writes them."""
+    """The readable text that Feast stores beside a value in SQLite: numbers and strings as Python writes them."""
     match type_:
         case "string":
             return list(column)
@@ -133,15 +133,15 @@ def _encode_moment(moment: int) -> bytes:
 
 def decode_moment(encoded: bytes) -> int:
     """Microseconds since 1970."""
-    found, place = {8: 0, 16: 0}, 0
+    fields, place = {8: 0, 16: 0}, 0
     while place < len(encoded):
         tag = encoded[place]
-        found[tag], place = _read_varint(encoded, place + 1)
-    return found[8] * 1_000_000 + found[16] // 1000
+        fields[tag], place = _read_varint(encoded, place + 1)
+    return fields[8] * 1_000_000 + fields[16] // 1000
 
 
 def decode_value(encoded: bytes) -> Any:
-    """What a serialized feast.types.Value holds. Raises BridgeError (G563) for what no feature of ours can be."""
+    """The content of a serialized feast.types.Value. Raises BridgeError (G563) if no feature of ours can have it."""
     if not encoded:
         return None
     tag = encoded[0]
@@ -164,18 +164,18 @@ def decode_value(encoded: bytes) -> Any:
         pass
     raise BridgeError(
         "G563",
-        f"the online store holds a value that is no feature of gemel's: {encoded[:20].hex()}",
-        hint="`gemel features materialize` writes them anew",
+        f"the online store has a value that gemel did not write: {encoded[:20].hex()}",
+        hint="run `gemel features materialize`, which rewrites the values",
     )
 
 
 def decode_time(moment: int) -> dt.datetime:
-    """In UTC, of microseconds since 1970."""
+    """A time in UTC from microseconds since 1970."""
     return EPOCH + dt.timedelta(microseconds=moment)
 
 
 def varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; a negative number as the 64 bits that it is in two's complement."""
+    """Seven bits per byte, the lowest first; a negative number as 64 bits in two's complement."""
     if 0 <= value < 128:
         return bytes((value,))
     value &= 0xFFFFFFFFFFFFFFFF

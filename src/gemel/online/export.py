@@ -1,4 +1,4 @@
-"""The newest rows of a feature table, out of a warehouse that is a server, as the Parquet that goes online."""
+"""The newest rows of a feature table in a warehouse server, exported to Parquet on their way to the online store."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from gemel.whole_files import make_folder, whole
 
 
 def newest_rows(relation: exp.Table, keys: tuple[str, ...], until: dt.datetime | None) -> exp.Select:
-    """By entity, the newest row at or before a moment (None: at all), as a point-in-time join finds it."""
+    """The newest row of each entity at or before a moment (None: of all rows), as in a point-in-time join."""
     query = exp.select("*").from_(relation.copy())
     if until is not None:
         moment = exp.cast(exp.Literal.string(until.isoformat(sep=" ")), exp.DataType.Type.TIMESTAMP)
@@ -37,7 +37,10 @@ def export(
     *,
     until: dt.datetime,
 ) -> int:
-    """Write them to `file`, whole or not at all; how many. `keys` and `features` map names to types."""
+    """Write the newest rows to `file`, completely or not at all. Returns their number.
+
+    `keys` and `features` map names to types.
+    """
     import pyarrow
     from pyarrow import parquet
 
@@ -45,12 +48,12 @@ def export(
     types = {**keys, MOMENT: "timestamp", **features, CREATED: "timestamp"}
     utc = until.astimezone(dt.UTC).replace(tzinfo=None)
     rows = newest_rows(table, tuple(keys), utc).subquery("newest")
-    found = compile_select(exp.select(*(column(name) for name in types)).from_(rows), warehouse.dialect)
+    select = compile_select(exp.select(*(column(name) for name in types)).from_(rows), warehouse.dialect)
     schema = pyarrow.schema([(name, _arrow(type_)) for name, type_ in types.items()])
     make_folder(file.parent)
     count = 0
     with whole(file) as half, parquet.ParquetWriter(half, schema) as writer:
-        for batch in warehouse.batches(found):
+        for batch in warehouse.batches(select):
             columns = zip(zip(*batch, strict=True), schema.types, strict=True)
             arrays = [pyarrow.array(values, type=kind) for values, kind in columns]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))

@@ -1,7 +1,7 @@
-"""Materialize: what is online becomes the newest rows of the feature tables, as of a moment, and nothing else.
+"""Materialize: the online store gets the newest rows of the feature tables as of a moment, and nothing else.
 
-It is a function of the tables and that moment alone. So a correction replaces, a row that came late is found, an
-entity that is gone goes, and a run that was killed is simply run again.
+The result depends only on the tables and that moment. Corrected rows replace old ones, late rows are included, deleted
+entities are removed, and a run that was killed can simply be repeated.
 """
 
 import datetime as dt
@@ -25,22 +25,22 @@ def materialize(
     say: Tell = lambda line: None,
     progress: Tell = lambda line: None,
 ) -> dt.datetime:
-    """Up to `end`; a view that is online to later already stays there, for time does not go back.
+    """Materialize the views up to `end`; a view that is online up to a later moment stays there.
 
-    `folder` holds the lock, `say` takes lines for whoever waits, `progress` a line that replaces the one before. The
-    moment up to which all the views are online.
+    `folder` has the lock, `say` receives lines for the user, `progress` a line that replaces the previous one. Returns
+    the moment up to which all views are online.
     """
     reached: list[dt.datetime] = []
     with locked(folder, say):
         for view in views:
-            known = store.state(view.name).seen_from(view.origin).until
-            until = max(end, decode_time(known)) if known is not None else end
+            before = store.state(view.name).seen_from(view.origin).until
+            until = max(end, decode_time(before)) if before is not None else end
             with newest(view, until, sort=store.sort) as rows:
                 total = f"{rows.entities:,}"
 
-                def tell(done: int, view: OnlineView = view, total: str = total) -> None:
+                def report(done: int, view: OnlineView = view, total: str = total) -> None:
                     progress(f"{view.name}: {done:,} of {total} entities are online")
 
-                store.write(view, rows, until=micros(until), progress=tell)
+                store.write(view, rows, until=micros(until), progress=report)
             reached.append(until)
     return min(reached, default=end)

@@ -1,4 +1,4 @@
-"""One materialization at a time: a lock on the Feast repository, which goes with the process that holds it."""
+"""A lock on the Feast repository for one materialization at a time, released when the process ends."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from gemel.errors import BridgeError
 
 @contextmanager
 def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Wait for whoever is at it, and say so. The system lets go of the lock of a process that was killed."""
+    """Hold the lock; if another process holds it, say so and wait. The system releases the lock of a killed process."""
     try:
         import fcntl
     except ImportError:  # not on Windows

@@ -1,6 +1,7 @@
-"""The newest row of each entity in a feature table, from its Parquet copy, in batches, typed as Feast was told.
+"""The newest row of each entity in a feature table, read from its Parquet copy in batches, with the types of the Feast
+definitions.
 
-Of two rows of one moment the one that was made later counts.
+If two rows have the same moment, the one that was created later counts.
 """
 
 import datetime as dt
@@ -30,9 +31,9 @@ MEMORY = "600MB"
 
 @dataclass(frozen=True, slots=True)
 class OnlineView:
-    """A feature view as it is online. `entities` and `features` map names to types; `file` has its table.
+    """A feature view for the online store. `entities` and `features` map names to types; `file` is the table's copy.
 
-    `origin` is of what target that is; None where no profile says it.
+    `origin` is the target of the table; None if no profile names it.
     """
 
     name: str
@@ -45,7 +46,7 @@ class OnlineView:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some entity rows, by column. Times are microseconds since 1970."""
+    """A batch of entity rows, by column. Times are microseconds since 1970."""
 
     keys: list[bytes]
     moments: list[int]
@@ -55,7 +56,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Newest:
-    """What should be online of a view as of a moment. `last` is the latest moment of all of it, None without a row."""
+    """The rows of a view that belong online as of a moment. `last` is their latest moment, None without rows."""
 
     entities: int
     last: int | None
@@ -64,13 +65,13 @@ class Newest:
 
 @contextmanager
 def newest(view: OnlineView, until: dt.datetime, *, sort: bool = False) -> Iterator[Newest]:
-    """The newest rows at or before `until`. With `sort`, by the bytes of their keys, nearly.
+    """The newest rows at or before `until`. With `sort`, they are nearly sorted by the bytes of their keys.
 
-    Raises BridgeError (G533) where the table's copy is missing or cannot be read.
+    Raises BridgeError (G533) if the table's copy is missing or cannot be read.
     """
     if not view.file.is_file():
         raise BridgeError(
-            "G533", f"the table of {view.name!r} has no Parquet copy at {view.file}", hint="`dbt build` writes it"
+            "G533", f"the table of {view.name!r} has no Parquet copy at {view.file}", hint="run `dbt build` to write it"
         )
     with tempfile.TemporaryDirectory(prefix="gemel-") as folder:
         try:
@@ -81,14 +82,14 @@ def newest(view: OnlineView, until: dt.datetime, *, sort: bool = False) -> Itera
             raise BridgeError(
                 "G533",
                 f"the Parquet copy of {view.name!r} cannot be read: {error.message}",
-                hint="`dbt build` writes it anew",
+                hint="run `dbt build` to write it again",
             ) from None
 
 
 def _batches(view: OnlineView, empty: ScratchRunner, rows: exp.Select) -> Iterator[Batch]:
     _, batches = empty.stream(compile_select(rows, empty.dialect), size=BATCH)
-    for found in batches:
-        columns = [each.to_pylist() for each in found.columns]
+    for batch in batches:
+        columns = [each.to_pylist() for each in batch.columns]
         count = len(view.entities)
         yield Batch(
             encode_keys(view.entities, columns[:count]),
@@ -126,8 +127,8 @@ def _extent(view: OnlineView, until: dt.datetime) -> exp.Select:
 def _source(view: OnlineView, until: dt.datetime) -> exp.Select:
     copy = exp.Anonymous(this="read_parquet", expressions=[exp.Literal.string(str(view.file))])
     moment = exp.cast(exp.Literal.string(until.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ")), "TIMESTAMP")
-    known = [exp.Not(this=exp.Is(this=column(name), expression=exp.Null())) for name in view.entities]
-    return exp.select().from_(exp.Table(this=copy)).where(exp.LTE(this=column(MOMENT), expression=moment), *known)
+    has_keys = [exp.Not(this=exp.Is(this=column(name), expression=exp.Null())) for name in view.entities]
+    return exp.select().from_(exp.Table(this=copy)).where(exp.LTE(this=column(MOMENT), expression=moment), *has_keys)
 
 
 def _typed(name: str, type_: str) -> exp.Expr:
@@ -141,7 +142,7 @@ def _micros(name: str) -> exp.Expr:
 
 
 def _order(name: str, type_: str) -> list[exp.Expr]:
-    """The order of the encoded keys, so that a B-tree grows at its end: a number's lowest byte comes first."""
+    """Sort nearly as the encoded keys, whose numbers start with the lowest byte: a B-tree then grows at its end."""
     if type_ == "string":
         return [exp.Anonymous(this="strlen", expressions=[column(name)]), column(name)]
     sizes = range(0, 32 if type_ == "int32" else 64, 8)
@@ -155,5 +156,5 @@ def _order(name: str, type_: str) -> list[exp.Expr]:
 
 
 def micros(moment: dt.datetime) -> int:
-    """Since 1970."""
+    """Microseconds since 1970."""
     return (moment - EPOCH) // dt.timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""A project's features online: brought there, and read."""
+"""A project's features in the online store: materializing and reading them."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,20 +33,21 @@ def materialize(
     say: Say = lambda line: None,
     progress: Say = lambda line: None,
 ) -> dt.datetime:
-    """Make what is online the newest rows of the feature tables up to `end` (default: now). Up to when it is.
+    """Bring the newest rows of the feature tables up to `end` (default: now) online. Returns the moment reached.
 
-    SQLite and Redis are written to by us; others through Feast. Raises UnknownNameError (G204), BridgeError (G56x).
+    gemel writes to SQLite and Redis itself, to other stores through Feast. Raises UnknownNameError (G204), BridgeError
+    (G56x).
     """
-    asked = features.named(views)
-    for each in asked if views else ():
+    requested = features.named(views)
+    for each in requested if views else ():
         if not each.online:
-            raise BridgeError("G564", f"{each.name!r} is not online", hint="remove `online: false` from it")
-    chosen = [view for view in asked if view.online]
+            raise BridgeError("G564", f"view {each.name!r} is not online", hint="remove `online: false` from the view")
+    chosen = [view for view in requested if view.online]
     features.check_copies(chosen)
-    found = read_store(features.repo)
-    why = found.why if isinstance(found, OtherStore) else _why_not_read(features)
-    if why is not None or isinstance(found, OtherStore):
-        say(f"Feast materializes, because {why}")
+    config = read_store(features.repo)
+    reason = config.why if isinstance(config, OtherStore) else _why_not_read(features)
+    if reason is not None or isinstance(config, OtherStore):
+        say(f"Feast materializes, because {reason}")
         return feast.materialize(features.repo, end=end, views=views)
     moment = (end.replace(tzinfo=dt.UTC) if end.tzinfo is None else end) if end else dt.datetime.now(dt.UTC)
     types = features.types()
@@ -54,7 +55,7 @@ def materialize(
         progress(f"reading {view.name}")
         _export(features, view, types[view.name], moment)
     features.release()
-    store = open_store(found)
+    store = open_store(config)
     try:
         online = [_online_view(features, view, types[view.name]) for view in chosen]
         return load(store, online, end=moment, folder=features.repo / "data", say=say, progress=progress)
@@ -63,9 +64,9 @@ def materialize(
 
 
 def read_online(features: Features, name: str, rows: Sequence[Mapping[str, Any]]) -> list[OnlineRow | None]:
-    """What is online for each entity row, of a view, a service or one `view.feature`; None where nothing is.
+    """The online features of a view, a service or one `view.feature` for each entity row; None if there are none.
 
-    On-demand features are computed of the inputs that the rows bring, also where nothing is online.
+    On-demand features are computed from the inputs in the rows, even if nothing is online.
     Raises UnknownNameError (G204), BridgeError (G535, G56x) and Problems (G592).
     """
     choice = choose(features.bound, [name])
@@ -77,17 +78,17 @@ def read_online(features: Features, name: str, rows: Sequence[Mapping[str, Any]]
 def stored(
     features: Features, types: Mapping[str, Types], view: BoundView, keys: Sequence[Mapping[str, Any]]
 ) -> Sequence[Found | None]:
-    """What is stored of a view, by us or by Feast."""
+    """The stored values of a view, written by us or by Feast."""
     with _finding(features, types) as look:
         return look(Chosen(view, view.feature_names), keys)
 
 
 def online_until(features: Features) -> dict[str, dt.datetime | None]:
-    """Up to when each view is online. Feast is asked only where it may have materialized since we did."""
-    found = read_store(features.repo)
-    if isinstance(found, OtherStore):
+    """The moment up to which each view is online. Feast is loaded only if it may have materialized after we did."""
+    config = read_store(features.repo)
+    if isinstance(config, OtherStore):
         return feast.materialized_until(features.repo)
-    store = open_store(found)
+    store = open_store(config)
     try:
         states = {view.name: store.state(view.name) for view in features.views}
     finally:
@@ -104,13 +105,13 @@ def online_until(features: Features) -> dict[str, dt.datetime | None]:
 
 
 def _why_not_read(features: Features) -> str | None:
-    """Why our loader cannot read the tables; None where it can."""
+    """The reason why our loader cannot read the tables; None if it can."""
     if features.is_copied:
         return None
     try:
         features.session.runner.catalogs()
     except GemelError:
-        return f"gemel cannot ask a {features.engine.name} warehouse yet"
+        return f"gemel cannot query a {features.engine.name} warehouse yet"
     return None
 
 
@@ -134,7 +135,7 @@ def _online_view(features: Features, view: BoundView, types: Types) -> OnlineVie
 
 @contextmanager
 def _finding(features: Features, types: Mapping[str, Types]) -> Iterator[Find]:
-    """How to look rows of a view up online, while the store is open."""
+    """A function that looks up rows of a view online, while the store is open."""
 
     def ask_feast(chosen: Chosen, keys: Sequence[Mapping[str, Any]]) -> list[Found | None]:
         view = types[chosen.view.name]
@@ -143,11 +144,11 @@ def _finding(features: Features, types: Mapping[str, Types]) -> Iterator[Find]:
         answers = feast.read_online(features.repo, references, typed)
         return [Found(None, values) if values else None for values in answers]
 
-    found = read_store(features.repo)
-    if isinstance(found, OtherStore):
+    config = read_store(features.repo)
+    if isinstance(config, OtherStore):
         yield ask_feast
         return
-    store = open_store(found)
+    store = open_store(config)
 
     def look(chosen: Chosen, keys: Sequence[Mapping[str, Any]]) -> Sequence[Found | None]:
         features.origins.check_online(chosen.view, store.state(chosen.view.name).origin)

@@ -1,6 +1,6 @@
 """Feast's Redis online store: a hash for each entity, with a field for each feature and one for each view's time.
 
-Commands are packed by hand and sent some thousands at a time; while the server works on them, the next are packed.
+Commands are packed by hand and sent in batches of thousands; while the server executes one, the next is packed.
 """
 
 import struct
@@ -24,12 +24,12 @@ from gemel.online.encoding import (
 from gemel.online.newest import Batch, Newest, OnlineView
 from gemel.online.store import Found, Progress, State
 
-SCANNED = 5_000  # keys an answer
+SCANNED = 5_000  # keys per answer
 RECEIVED = 1 << 18  # bytes
 
 
 class Redis:
-    """One Redis server. Raises BridgeError: G531 without the client's package, G562 for the server."""
+    """A Redis server. Raises BridgeError: G531 without the client's package, G562 for the server."""
 
     sort = False
 
@@ -44,9 +44,9 @@ class Redis:
         return State.parse(self._ask([(b"HGET", self._states, view.encode())])[0])
 
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None:
-        known = self.state(view.name).seen_from(view.origin)
-        begun = known.begun(rows, view.origin)
-        # Kept before anything is written, so that whoever goes on after a kill knows which rows are ours.
+        before = self.state(view.name).seen_from(view.origin)
+        begun = before.begun(rows, view.origin)
+        # Saved before anything is written: after a kill, the next run then knows which rows are ours.
         self._keep(view.name, begun)
         wanted: set[bytes] = set()
         waiting = done = 0
@@ -56,7 +56,7 @@ class Redis:
                 if self.store.scan:
                     wanted.update(keys)
                 self._ask_moments(view.name, keys)
-                # While the server works on the commands before, and on that.
+                # Packed while the server executes the previous commands.
                 writes = _writes(view, batch, keys, self.store.key_ttl)
                 late = self._newer(len(keys), begun.last, waiting)
                 if late:
@@ -68,18 +68,18 @@ class Redis:
             self._receive(waiting)
         if self.store.scan:
             self._remove(view, wanted, begun.last)
-        self._keep(view.name, known.done(rows, view.origin, until))
+        self._keep(view.name, before.done(rows, view.origin, until))
 
     def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[Found | None]:
         fields = (*(field_name(view, name) for name in features), _time_field(view))
-        found: list[Found | None] = []
+        rows: list[Found | None] = []
         for *values, moment in self._ask([(b"HMGET", key + self._project, *fields) for key in keys]):
             if moment is None and not any(values):
-                found.append(None)
+                rows.append(None)
                 continue
             decoded = {name: decode_value(value or b"") for name, value in zip(features, values, strict=True)}
-            found.append(Found(None if moment is None else decode_time(decode_moment(moment)), decoded))
-        return found
+            rows.append(Found(None if moment is None else decode_time(decode_moment(moment)), decoded))
+        return rows
 
     def close(self) -> None:
         if self._wire is not None:
@@ -90,13 +90,13 @@ class Redis:
         self._ask([(b"HSET", self._states, view.encode(), state.text().encode())])
 
     def _ask_moments(self, view: str, keys: Sequence[bytes]) -> None:
-        """HGET of the view's time of each key, packed; what is the same in all of them is packed once."""
+        """Send an HGET of the view's time for each key. Their common parts are packed once."""
         word = b"\r\n" + _bulk(_time_field(view))
         pieces = zip(repeat(b"*3\r\n$4\r\nHGET\r\n"), *_headed(keys), repeat(word), strict=False)
         self._send(chain.from_iterable(pieces))
 
     def _newer(self, count: int, last: int | None, waiting: int) -> set[int]:
-        """Which of the keys hold what is newer than all of ours. Takes the answers to the commands before, too."""
+        """The indexes of keys whose rows are newer than all of ours. Also receives the answers to earlier commands."""
         self._receive(waiting)
         moments = self._receive(count)
         kept = {moment: decode_moment(moment) for moment in set(moments) if moment is not None}
@@ -104,7 +104,7 @@ class Redis:
         return {index for index, moment in enumerate(moments) if moment in late} if late else set()
 
     def _remove(self, view: OnlineView, wanted: set[bytes], last: int | None) -> None:
-        """Entities that the feature table no longer has. Found by looking through the keys of these entities."""
+        """Remove entities that the feature table no longer has, which a scan of the keys finds."""
         field, ours = _time_field(view.name), [field_name(view.name, name) for name in view.features]
         for keys in self._scan(view):
             gone = [key for key in keys if key not in wanted]
@@ -114,7 +114,7 @@ class Redis:
                 for key, moment in zip(gone, moments, strict=True)
                 if moment is not None and last is not None and decode_moment(moment) <= last
             ]
-            # Redis forgets a hash without fields; what other views have of the entity stays.
+            # Redis removes a hash without fields; fields of other views stay.
             self._ask([(b"HDEL", key, field, *ours) for key in gone])
 
     def _scan(self, view: OnlineView) -> Iterator[list[bytes]]:
@@ -127,7 +127,7 @@ class Redis:
                 return
 
     def _is_ours(self, key: bytes, entities: int) -> bool:
-        """`shop` is also how `my_shop` ends."""
+        """Compare the whole project name: `my_shop` also ends with `shop`."""
         end = split_key(key, entities)
         return end is not None and key[end:] == self._project
 
@@ -142,9 +142,9 @@ class Redis:
             self._open().send_packed_command([text])
 
     def _receive(self, count: int) -> list[Any]:
-        """That many answers, all taken from the wire before the first error among them is raised.
+        """Receive `count` answers, all of them before the first error among them is raised.
 
-        hiredis reads them off the client's socket: the client itself takes ten times as long over each.
+        hiredis reads them from the client's socket: the client itself takes ten times as long.
         """
         wire, reader = self._open(), self._reader
         answers: list[Any] = []
@@ -153,13 +153,13 @@ class Redis:
             if answer is False:
                 received = wire._sock.recv(RECEIVED)
                 if not received:
-                    raise ConnectionError("it closed the connection")
+                    raise ConnectionError("the server closed the connection")
                 reader.feed(received)
             else:
                 answers.append(answer)
         for answer in answers:
             if isinstance(answer, Exception):
-                raise BridgeError("G562", f"{self._server} answers: {answer}")
+                raise BridgeError("G562", f"{self._server} answered: {answer}")
         return answers
 
     def _open(self) -> Any:
@@ -178,7 +178,9 @@ class Redis:
                 client = redis.Redis(**self.store.options)
                 wire: Any = client.connection_pool.make_connection()
             except (TypeError, ValueError) as error:
-                raise BridgeError("G560", f"connection_string says what Redis does not know: {error}") from None
+                raise BridgeError(
+                    "G560", f"connection_string has an option that Redis does not have: {error}"
+                ) from None
             wire.connect()
             self._wire = wire
         return self._wire
@@ -220,7 +222,7 @@ class Redis:
 
 
 def field_name(view: str, feature: str) -> bytes:
-    """The four bytes under which Feast keeps a feature: the murmur hash of `view:feature`."""
+    """The four bytes under which Feast stores a feature: the murmur hash of `view:feature`."""
     import mmh3
 
     return struct.pack("<I", mmh3.hash(f"{view}:{feature}", signed=False))
@@ -231,9 +233,9 @@ def _time_field(view: str) -> bytes:
 
 
 def _writes(view: OnlineView, batch: Batch, keys: Sequence[bytes], ttl: int | None) -> list[bytes]:
-    """An HSET for each entity row, packed; with a lifetime, an EXPIRE after each.
+    """A packed HSET for each entity row; with a lifetime, followed by an EXPIRE.
 
-    What is the same in every row is packed once: a word's end, the next field, and where its value begins.
+    The bytes that all rows share are packed once: the end of a word, the next field, and the head of its value.
     """
     head = b"*%d\r\n$4\r\nHSET\r\n" % (2 * len(view.features) + 4)
     pieces: list[Iterable[bytes]] = [repeat(head), *_headed(keys)]
@@ -247,13 +249,13 @@ def _writes(view: OnlineView, batch: Batch, keys: Sequence[bytes], ttl: int | No
 
 
 def _before(field: bytes) -> Before:
-    """The end of the word before, the field, and the length of its value."""
+    """The end of the previous word, the field, and the length of its value."""
     field = b"\r\n" + _bulk(field)
     return lambda size: b"%b$%d\r\n" % (field, size)
 
 
 def _headed(values: Sequence[bytes]) -> tuple[Iterable[bytes], Sequence[bytes]]:
-    """Each value's length as the wire has it before the value, and the values."""
+    """The length of each value, as Redis's protocol has it before the value; and the values."""
     return map(_HEADS.__getitem__, map(len, values)), values
 
 
@@ -266,7 +268,7 @@ _HEADS = _Heads((length, b"$%d\r\n" % length) for length in range(1000))
 
 
 def _bulks(words: Sequence[bytes]) -> bytes:
-    """A command as Redis wants it on the wire."""
+    """A command in Redis's protocol."""
     return b"*%d\r\n" % len(words) + b"".join(map(_bulk, words))
 
 
@@ -275,5 +277,5 @@ def _bulk(word: bytes) -> bytes:
 
 
 def _escaped(text: bytes) -> bytes:
-    """For a pattern of Redis, to which `*` and three others mean something."""
+    """The text escaped for a Redis pattern."""
     return b"".join(b"\\" + bytes((byte,)) if byte in b"*?[]\\^-" else bytes((byte,)) for byte in text)

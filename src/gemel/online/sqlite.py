@@ -1,7 +1,7 @@
 """Feast's SQLite online store: a table for each view, a row for each feature of each entity.
 
-Entities are written in transactions of some thousands, each with all of its features, so a reader never waits long and
-never sees half an entity.
+Each transaction writes some thousands of entities with all of their features: a reader never waits long, and never sees
+half an entity.
 """
 
 import datetime as dt
@@ -16,14 +16,14 @@ from gemel.online.newest import Batch, Newest, OnlineView
 from gemel.online.store import Found, Progress, State
 
 STATES = "gemel_materialized"
-LOOKED_UP = 500  # keys a question
-COMMITTED = 20_000  # entities a transaction
-WAIT = 30.0  # seconds, for whoever writes
+LOOKED_UP = 500  # keys per query
+COMMITTED = 20_000  # entities per transaction
+WAIT = 30.0  # seconds, for another writer
 CACHE = -128_000  # KiB
 
 
 class Sqlite:
-    """One SQLite file. A file that is not there is made when something is written."""
+    """A SQLite file, which is created when something is first written."""
 
     sort = True
 
@@ -35,16 +35,16 @@ class Sqlite:
         with self._reading() as con:
             if con is None or not _has(con, STATES):
                 return State()
-            found = con.execute(f"SELECT state FROM {STATES} WHERE name = ?", [self._table(view)]).fetchone()
-            return State.parse(found[0] if found else None)
+            row = con.execute(f"SELECT state FROM {STATES} WHERE name = ?", [self._table(view)]).fetchone()
+            return State.parse(row[0] if row else None)
 
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None:
         table = self._table(view.name)
-        known = self.state(view.name).seen_from(view.origin)
-        begun = known.begun(rows, view.origin)
+        before = self.state(view.name).seen_from(view.origin)
+        begun = before.begun(rows, view.origin)
         with self._writing() as con:
             empty = _prepare(con, table)
-            # Kept before anything is written, so that whoever goes on after a kill knows which rows are ours.
+            # Saved before anything is written: after a kill, the next run then knows which rows are ours.
             _keep(con, table, begun)
             con.commit()
             con.execute("CREATE TEMP TABLE wanted (entity_key BLOB PRIMARY KEY) WITHOUT ROWID")
@@ -63,7 +63,7 @@ class Sqlite:
             if not empty:
                 _remove(con, table, view, bound)
             con.execute(f"CREATE INDEX IF NOT EXISTS {_quoted(table + '_ek')} ON {_quoted(table)} (entity_key)")
-            _keep(con, table, known.done(rows, view.origin, until))
+            _keep(con, table, before.done(rows, view.origin, until))
             con.commit()
 
     def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[Found | None]:
@@ -75,11 +75,11 @@ class Sqlite:
                 return [None] * len(keys)
             for start in range(0, len(keys), LOOKED_UP):
                 part = keys[start : start + LOOKED_UP]
-                question = (
+                query = (
                     f"SELECT entity_key, feature_name, value, CAST(event_ts AS INTEGER) FROM {_quoted(table)} "
                     f"WHERE entity_key IN ({','.join('?' * len(part))})"
                 )
-                for key, name, value, moment in con.execute(question, part):
+                for key, name, value, moment in con.execute(query, part):
                     rows.setdefault(key, {})[name] = value
                     moments[key] = moment
         return [
@@ -99,7 +99,7 @@ class Sqlite:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """The connection, None without a file: to look must not make one."""
+        """The connection; None without a file, as reading must not create one."""
         with self._translate_errors():
             yield self._open() if self._connection is not None or self.store.path.is_file() else None
 
@@ -125,16 +125,16 @@ class Sqlite:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            hint = "is it an SQLite file, and may it be written?"
+            hint = "is it a SQLite file, and is it writable?"
             if "locked" in str(error):
-                hint = "another process writes to it; wait for it to end"
+                hint = "another process is writing to it; wait for it to end"
             raise BridgeError(
                 "G561", f"the online store {self.store.path} cannot be used: {error}", hint=hint
             ) from None
 
 
 def _prepare(con: sqlite3.Connection, table: str) -> bool:
-    """The view's table as Feast makes it. Whether it is empty; its second index then comes when it is full."""
+    """Create the view's table as Feast does. Returns whether it is empty: its second index then comes at the end."""
     con.execute(f"CREATE TABLE IF NOT EXISTS {STATES} (name TEXT PRIMARY KEY, state TEXT)")
     con.execute(
         f"CREATE TABLE IF NOT EXISTS {_quoted(table)} (entity_key BLOB, feature_name TEXT, value BLOB, "
@@ -142,7 +142,7 @@ def _prepare(con: sqlite3.Connection, table: str) -> bool:
         "PRIMARY KEY(entity_key, feature_name))"
     )
     names = {row[1] for row in con.execute(f"PRAGMA table_info({_quoted(table)})")}
-    if "value_text" not in names:  # made by an older Feast
+    if "value_text" not in names:  # created by an older Feast
         con.execute(f"ALTER TABLE {_quoted(table)} ADD COLUMN value_text TEXT")
     empty = con.execute(f"SELECT 1 FROM {_quoted(table)} LIMIT 1").fetchone() is None
     if empty:
@@ -151,9 +151,9 @@ def _prepare(con: sqlite3.Connection, table: str) -> bool:
 
 
 def _insert(table: str, features: Sequence[str], bound: int | None) -> str:
-    """One statement for a whole entity: to bind and step, not to write, is what costs.
+    """One statement for a whole entity: executing statements, not writing, is what costs.
 
-    With a `bound`, what is there is replaced: not what is the same already, nor what is newer than all of ours.
+    With a `bound`, existing rows are replaced, unless they are equal or newer than all of ours.
     """
     row = "(?1, ?2, ?3, {}, ?{}, ?{})"
     rows = (row.format(_text(name), 4 + 2 * index, 5 + 2 * index) for index, name in enumerate(features))
@@ -172,7 +172,7 @@ def _insert(table: str, features: Sequence[str], bound: int | None) -> str:
 
 
 def _rows(view: OnlineView, batch: Batch, clock: "_Clock") -> Iterator[tuple[object, ...]]:
-    """An entity's time, when it was made, its key, and each feature's value and text, by the features' names."""
+    """The parameters of each entity: time, creation time, key, then the value and the text of each feature by name."""
     moments = map(clock.__getitem__, batch.moments)
     created = (None if moment is None else clock[moment] for moment in batch.created)
     columns: list[Sequence[object]] = []
@@ -183,7 +183,7 @@ def _rows(view: OnlineView, batch: Batch, clock: "_Clock") -> Iterator[tuple[obj
 
 
 def _remove(con: sqlite3.Connection, table: str, view: OnlineView, bound: int | None) -> None:
-    """Entities that the feature table no longer has, and features that the view no longer has."""
+    """Remove entities that the feature table no longer has, and features that the view no longer has."""
     marks = ", ".join("?" * len(view.features))
     gone = f"entity_key NOT IN (SELECT entity_key FROM temp.wanted) OR feature_name NOT IN ({marks})"
     con.execute(f"DELETE FROM {_quoted(table)} WHERE ({gone}) AND event_ts <= ?", [*view.features, bound])
@@ -198,15 +198,15 @@ def _has(con: sqlite3.Connection, table: str) -> bool:
 
 
 class _Clock(dict[int, int]):
-    """Microseconds since 1970 to what Feast stores; few moments, many rows."""
+    """Microseconds since 1970 to the seconds that Feast stores, computed once per moment: many rows share a moment."""
 
     def __missing__(self, moment: int) -> int:
-        made = self[moment] = _seconds(moment)
-        return made
+        seconds = self[moment] = _seconds(moment)
+        return seconds
 
 
 def _seconds(moment: int) -> int:
-    """As Feast does it: UTC taken for local time. Its reader, on a machine of the same zone, undoes it."""
+    """As Feast does, treat UTC as local time. Feast's reader, on a machine in the same zone, reverses it."""
     return int((EPOCH + dt.timedelta(microseconds=moment)).replace(tzinfo=None).timestamp())
 
 

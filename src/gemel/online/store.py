@@ -1,4 +1,4 @@
-"""What any online store of ours can do, and what it remembers of each view."""
+"""The interface of our online stores, and the state that they keep for each view."""
 
 import datetime as dt
 import json
@@ -11,7 +11,7 @@ from gemel.features.origins import Origin
 from gemel.online.newest import Newest, OnlineView
 
 Progress = Callable[[int], None]
-"""Takes the number of entities that are done."""
+"""Receives the number of entities that are done."""
 
 
 EVER = 250_000_000_000_000_000
@@ -20,11 +20,12 @@ EVER = 250_000_000_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Kept in the online store itself, so that it goes when the store goes. Times are microseconds since 1970.
+    """The state of a view, kept in the online store itself: deleting the store deletes it. Times are microseconds since
+    1970.
 
-    `last` is the latest moment of any row that we wrote, or began to write: what is stored and later than that was
-    written by somebody else, and stays. `until` is the moment as of which all of the view was written, `at` when, and
-    `origin` of which target's table.
+    `last` is the latest moment of the rows that we wrote or began to write: later rows were written by another program,
+    and stay. `until` is the moment as of which the whole view was written, `at` the time of writing, and `origin` the
+    target of the table.
     """
 
     last: int | None = None
@@ -38,7 +39,7 @@ class State:
 
     @staticmethod
     def parse(text: str | bytes | None) -> "State":
-        """Of nothing, or of what is not ours: nothing is known."""
+        """Read a state. An empty one if there is none, or if it is not ours."""
         try:
             kept = json.loads(text or "{}")
             return State(kept.get("last"), kept.get("until"), kept.get("at"), Origin.parse(kept.get("origin")))
@@ -46,31 +47,31 @@ class State:
             return State()
 
     def seen_from(self, origin: Origin | None) -> "State":
-        """What it says to who writes the rows of `origin`: all rows of another one are to go, whatever their times."""
+        """The state for a writer of the rows of `origin`: rows of another target must go, whatever their times."""
         if origin is None or self.origin in (None, origin):
             return self
         return State(EVER, origin=self.origin)
 
     def begun(self, rows: Newest, origin: Origin | None) -> "State":
-        """Before rows are written."""
+        """The state before rows are written."""
         return State(latest(self.last, rows.last), self.until, self.at, origin or self.origin)
 
     def done(self, rows: Newest, origin: Origin | None, until: int) -> "State":
-        """Once they are."""
+        """The state after rows are written."""
         last = rows.last if self.last == EVER else latest(self.last, rows.last)
         return State(last, until, time.time_ns() // 1000, origin or self.origin)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is online of one view for one entity. `moment` is the time of the row."""
+    """The stored features of one view for one entity. `moment` is the time of the row."""
 
     moment: dt.datetime | None
     values: dict[str, Any]
 
 
 class OnlineStore(Protocol):
-    """`write` makes the store hold what should be there, no more and no less; it can be killed and run again."""
+    """An online store. `write` makes it hold exactly the given rows of a view; it can be killed and repeated."""
 
     sort: bool
 
