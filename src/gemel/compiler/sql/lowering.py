@@ -116,17 +116,14 @@ class _Lowering:
         match plan:
             case Scan(source, alias):
                 return _Draft(self._table(source, alias))
-            case Lookup(rows, right, on):
-                draft = self.draft(rows)
-                draft.joins.append(exp.Join(this=self._table(right.source, right.alias), on=on.copy(), side="LEFT"))
-                return draft
-            case Join(rows, right, on, how):
-                draft = self.draft(rows)
-                table = self._table(right.source, right.alias)
-                draft.joins.append(_join(table, on.copy(), how))
-                return draft
+            case Lookup() | Join():
+                return self._rows(plan)
             case Filter(inner, predicate):
-                return self._filter(plan, inner, predicate)
+                if is_rows(plan):
+                    return self._rows(plan)
+                draft = self._open(inner)
+                (draft.where if draft.group is None else draft.having).append(_inline(predicate, draft.outputs))
+                return draft
             case Aggregate(inner, keys, values):
                 draft = self._over(inner)
                 draft.group = [key.value for key in keys]
@@ -160,13 +157,22 @@ class _Lowering:
             case _:
                 assert_never(plan)
 
-    def _filter(self, plan: Filter, inner: Plan, predicate: exp.Expr) -> _Draft:
-        if is_rows(plan):
-            draft = self.draft(inner)
-            draft.where.append(predicate)
-            return draft
-        draft = self._open(inner)
-        (draft.where if draft.group is None else draft.having).append(_inline(predicate, draft.outputs))
+    def _rows(self, plan: Plan) -> _Draft:
+        """Rows with all that is looked up, joined and filtered, from the inside out."""
+        steps: list[Lookup | Join | Filter] = []
+        while isinstance(plan, Lookup | Join | Filter):
+            steps.append(plan)
+            plan = plan.input
+        draft = self.draft(plan)
+        for step in reversed(steps):
+            match step:
+                case Lookup(right=right, on=on):
+                    join = exp.Join(this=self._table(right.source, right.alias), on=on.copy(), side="LEFT")
+                    draft.joins.append(join)
+                case Join(right=right, on=on, how=how):
+                    draft.joins.append(_join(self._table(right.source, right.alias), on.copy(), how))
+                case Filter(predicate=predicate):
+                    draft.where.append(predicate)
         return draft
 
     def _over(self, inner: Plan) -> _Draft:
@@ -197,24 +203,19 @@ class _Lowering:
             return self._met[id(plan)][1]
         name = self._named.get(plan)
         if name is None:
-            query = self._query(plan)
+            match plan:
+                case Moments():
+                    query = self._moments(plan)
+                case Stack(inputs):
+                    query, *branches = [self.draft(part).select() for part in inputs]
+                    for branch in branches:
+                        query = exp.Union(this=query, expression=branch, distinct=False)
+                case _:
+                    query = self.draft(plan).select()
             name = self._named[plan] = free(wanted, self.ctes)
             self.ctes[name] = query
         self._met[id(plan)] = plan, name
         return name
-
-    def _query(self, plan: Plan) -> exp.Query:
-        match plan:
-            case Moments():
-                return self._moments(plan)
-            case Stack(inputs):
-                branches = [self.draft(part).select() for part in inputs]
-                stack: exp.Query = branches[0]
-                for branch in branches[1:]:
-                    stack = exp.Union(this=stack, expression=branch, distinct=False)
-                return stack
-            case _:
-                return self.draft(plan).select()
 
     def _combine(self, plan: Combine) -> _Draft:
         names = [self._cte(part, title_of(part)) for part in plan.inputs]
