@@ -25,7 +25,7 @@ JOINABLE = {
 
 
 class Undefined(Exception):
-    """Nobody has said what this query means."""
+    """This query has no defined meaning."""
 
 
 @dataclass(eq=False)

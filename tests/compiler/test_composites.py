@@ -11,8 +11,8 @@ from gemel.spec.manifest import Entity, Relation, SemanticModel
 def found(**exprs):
     """`lines="primary (a, b)"`: an entity `line` in each model of the keyword's name."""
     models = [
-        SemanticModel(name, Relation(name), None, (Entity("line", *said.split(" ", 1)),), ())
-        for name, said in exprs.items()
+        SemanticModel(name, Relation(name), None, (Entity("line", *definition.split(" ", 1)),), ())
+        for name, definition in exprs.items()
     ]
     return composites(models, Texts())
 
@@ -35,13 +35,15 @@ def test_the_components_are_named_by_the_model_whose_key_they_are():
 
 
 def test_as_many_columns_are_needed_everywhere():
-    told = refusals(lines="primary (a, b)", shipments="foreign (a, b, c)", parcels="foreign a")
-    assert [model for model, _ in told] == ["shipments", "parcels"]
-    assert told[0][1].startswith("G130 entity 'line' is 3 columns in semantic model 'shipments', but 2 columns in 'li")
-    assert told[1][1].startswith("G130 entity 'line' is one column in semantic model 'parcels'")
+    errors = refusals(lines="primary (a, b)", shipments="foreign (a, b, c)", parcels="foreign a")
+    assert [model for model, _ in errors] == ["shipments", "parcels"]
+    assert errors[0][1].startswith(
+        "G130 entity 'line' is 3 columns in semantic model 'shipments', but 2 columns in 'li"
+    )
+    assert errors[1][1].startswith("G130 entity 'line' is one column in semantic model 'parcels'")
 
 
 @pytest.mark.parametrize("expr", ["(a, upper(b))", "(a, a)", "(a, 1)"])
 def test_every_component_of_the_key_needs_a_name(expr):
-    [(_, told)] = refusals(lines=f"primary {expr}", shipments="foreign (a, upper(b))")
-    assert told.startswith("G131")
+    [(_, message)] = refusals(lines=f"primary {expr}", shipments="foreign (a, upper(b))")
+    assert message.startswith("G131")

@@ -147,16 +147,16 @@ def test_a_null_has_the_type_that_it_stands_in_for_where_a_union_settles_types_t
 
 
 @pytest.mark.parametrize(
-    ("dialect", "said"),
+    ("dialect", "expected"),
     [
         ("bigquery", "TIMESTAMP_TRUNC(CAST(t.`at` AS DATETIME), DAY) - INTERVAL 1 WEEK"),
         ("trino", "DATE_TRUNC('DAY', CAST(t.at AS TIMESTAMP)) - INTERVAL '7' DAY"),
         ("postgres", "DATE_TRUNC('DAY', CAST(t.at AS TIMESTAMP)) - INTERVAL '1 WEEK'"),
     ],
 )
-def test_a_week_before_a_day_in_other_words(dialect, said):
+def test_a_week_before_a_day_in_other_words(dialect, expected):
     select = parse_one("SELECT DATE_TRUNC('DAY', CAST(t.at AS TIMESTAMP)) - INTERVAL '1' WEEK FROM t", dialect="duckdb")
-    assert said in flat(speak(select, dialect))
+    assert expected in flat(speak(select, dialect))
 
 
 def test_a_date_is_truncated_to_a_time_without_a_zone():

@@ -11,10 +11,10 @@ NEIGHBOURS = ("gold_orders 1 day", "filled_orders 7 days", "orders 28 days", "do
 
 
 def of(feature, *beside, **more):
-    return told(feature, *beside, **more)[feature.replace(" ", "_")]
+    return fingerprints_of(feature, *beside, **more)[feature.replace(" ", "_")]
 
 
-def told(*features, until="2024-02-01", **more):
+def fingerprints_of(*features, until="2024-02-01", **more):
     return fingerprints(planned(view(*features, **more), until=until))
 
 
@@ -22,11 +22,11 @@ def told(*features, until="2024-02-01", **more):
 def test_a_feature_is_the_same_whatever_stands_beside_it(feature):
     for beside in [each for each in (*FEATURES, *NEIGHBOURS) if each != feature]:
         assert of(feature, beside) == of(feature)
-        assert told(beside, feature)[feature.replace(" ", "_")] == of(feature)
+        assert fingerprints_of(beside, feature)[feature.replace(" ", "_")] == of(feature)
 
 
 def test_features_that_mean_different_things_are_different():
-    texts = told(*FEATURES, *NEIGHBOURS)
+    texts = fingerprints_of(*FEATURES, *NEIGHBOURS)
     assert len({*texts.values()}) == len(texts)
 
 

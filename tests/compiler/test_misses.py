@@ -1,4 +1,4 @@
-"""What is said of a name that leads nowhere."""
+"""Errors for names that cannot be reached."""
 
 import pytest
 

@@ -205,16 +205,16 @@ def test_a_conversion_without_a_price_is_one_of_which_no_price_is_counted(shop):
 
 
 @pytest.mark.parametrize(
-    ("feature", "known_at", "said"),
+    ("feature", "known_at", "expected"),
     [
         ("spent 1 day", None, "the conversions of measure 'revenue' (sum of amount) cannot be a feature yet"),
         ("bought 1 day", "order__paid_at", "a conversion uses the events' own times"),
     ],
 )
-def test_conversions_that_are_no_features(feature, known_at, said):
+def test_conversions_that_are_no_features(feature, known_at, expected):
     with pytest.raises(GemelError) as error:
         planned(view(feature, known_at=known_at), BOUGHT)
-    assert said in str(error.value) or error.value.code == "G516"
+    assert expected in str(error.value) or error.value.code == "G516"
 
 
 def test_an_entity_is_reached_over_others(shop):

@@ -44,7 +44,7 @@ def test_a_window_ends_at_the_moment_of_the_request_to_the_minute(shop):
     shop.visit(1, "2024-01-02 09:00")
     shop.visit(1, "2024-01-02 10:00")
     asked = [(1, f"2024-01-02 {clock}") for clock in ("09:59", "10:00", "10:59:59", "11:00", "12:00", "13:00")]
-    # Visits are told by the hour: that of 9 o'clock may have been at 9:59, and is known at 10:00.
+    # Visits are known by the hour: one of 9 o'clock may have been at 9:59, so it is known at 10:00.
     assert at(shop, view("visits 2 hours", schedule="hour"), *asked) == [None, 1, 1, 2, 1, None]
 
 

@@ -234,11 +234,11 @@ def command(fortress, *arguments):
 )
 def test_the_command_line_refuses_with_one_code_and_no_traceback(fortress, arguments):
     done = command(fortress, "query", *arguments)
-    said = done.stderr.decode()
-    assert done.returncode == 1, said
-    assert [line[:1] for line in said.splitlines()].count("G") == 1, said
-    assert "Traceback" not in said and "bug in gemel" not in said
-    assert not any(mark in said for mark in ("\x1b", "\x07", "\u202e")), ascii(said)
+    stderr = done.stderr.decode()
+    assert done.returncode == 1, stderr
+    assert [line[:1] for line in stderr.splitlines()].count("G") == 1, stderr
+    assert "Traceback" not in stderr and "bug in gemel" not in stderr
+    assert not any(mark in stderr for mark in ("\x1b", "\x07", "\u202e")), ascii(stderr)
     assert done.stdout == b""
 
 

@@ -3,7 +3,7 @@
     python tests/properties/run.py clickhouse --examples 400
     python tests/properties/run.py spark --examples 25
 
-ClickHouse runs in this process (chdb), Spark beside it (it needs Java). Nothing is said while it holds.
+ClickHouse runs in this process (chdb), Spark beside it (it needs Java). It prints nothing while the property holds.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """A second world, of ways: one table in several roles, paths that come back to it, a key of two columns.
 
 An order has two addresses and a seller; sellers, managers and heads of departments are employees; a region has a
-keeper, who is an employee too. A line of an order is told by the order and a number, and shipments point to it.
+keeper, who is an employee too. A line of an order is identified by the order and a number, and shipments point to it.
 """
 
 import datetime as dt
@@ -30,7 +30,7 @@ COLUMNS = {
 
 def model(name: str, entities: dict[str, str], *dimensions: Dimension, table: str | None = None) -> SemanticModel:
     """`entities` are `{"seller": "foreign seller_id"}`: the type and the column."""
-    made = tuple(Entity(entity, *said.split(" ", 1)) for entity, said in entities.items())
+    made = tuple(Entity(entity, *definition.split(" ", 1)) for entity, definition in entities.items())
     clock = next((dimension.name for dimension in dimensions if dimension.is_time), None)
     return SemanticModel(name, Relation(table or name, schema="main"), None, made, dimensions, clock)
 
