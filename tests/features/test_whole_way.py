@@ -313,7 +313,10 @@ def test_on_demand_views_are_listed_and_validated_with_the_others(project, gemel
     code, out, err = gemel("validate")
     views.write_text(text)
     assert code == 1
-    assert "G592 feature 'pieces_and_orders': coupon + COALESCE(buying.orders_7d, 0) computes with string" in out + err
+    assert (
+        "G592 feature 'pieces_and_orders': coupon + COALESCE(buying.orders_7d, 0) needs numbers, not string"
+        in out + err
+    )
 
 
 def test_one_value_changed_online_is_told_as_that_one(project, gemel):

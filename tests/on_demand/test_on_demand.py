@@ -49,7 +49,7 @@ def refusals(shop, old, new):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "messages"),
     [
         (
             "pieces + buying.orders_all",
@@ -73,9 +73,9 @@ def refusals(shop, old, new):
             "pieces + buying.orders_all",
             "sqrt(pieces)",
             [
-                "feature_views/shop.yml:22:15: G590 feature 'with_orders': the function 'sqrt' is not of the grammar "
-                "that is the same in SQL and in Python\n  hint: there are arithmetic, comparisons, and, or, not, in, "
-                "between, case, abs, round, floor, ceil, least, greatest, coalesce, nullif, cast, concat, lower, "
+                "feature_views/shop.yml:22:15: G590 feature 'with_orders': the function 'sqrt' is not in the grammar, "
+                "which means the same in SQL and in Python\n  hint: there are arithmetic, comparisons, and, or, not, "
+                "in, between, case, abs, round, floor, ceil, least, greatest, coalesce, nullif, cast, concat, lower, "
                 "upper, trim, length, extract, date_diff, year, month, day, hour, minute, second, dayofweek"
             ],
         ),
@@ -89,7 +89,7 @@ def refusals(shop, old, new):
             "1 + buying.orders_all",
             [
                 "feature_views/shop.yml:18:11: G591 input 'pieces' of 'offering' is used by no feature\n"
-                "  hint: every request would have to bring it; take it away"
+                "  hint: remove it: every request would have to bring it"
             ],
         ),
         (
@@ -126,9 +126,9 @@ def refusals(shop, old, new):
         ),
     ],
 )
-def test_what_cannot_be_computed_or_served_is_refused_where_it_is_written(shop, old, new, told):
-    said = refusals(shop, old, new)
-    assert [each[: len(expected)] for each, expected in zip(said, told, strict=True)] == told
+def test_what_cannot_be_computed_or_served_is_refused_where_it_is_written(shop, old, new, messages):
+    errors = refusals(shop, old, new)
+    assert [each[: len(expected)] for each, expected in zip(errors, messages, strict=True)] == messages
 
 
 def test_an_input_is_no_entity_and_no_feature_of_its_service(shop):
@@ -155,9 +155,9 @@ def test_types_that_do_not_fit_are_told_once_they_are_known(shop):
     with pytest.raises(Problems) as caught:
         compute_all(bound.on_demand, shop.types(bound))
     assert [str(each) for each in caught.value.errors] == [
-        "feature_views/shop.yml:22:15: G592 feature 'with_orders': pieces || buying.nick takes texts, not int64: "
+        "feature_views/shop.yml:22:15: G592 feature 'with_orders': pieces || buying.nick needs texts, not int64: "
         "write cast(... as varchar)",
-        "feature_views/shop.yml:24:15: G592 feature 'cheap': coupon + 1 computes with string, and needs numbers",
+        "feature_views/shop.yml:24:15: G592 feature 'cheap': coupon + 1 needs numbers, not string",
     ]
 
 
@@ -174,9 +174,9 @@ def test_a_declared_type_is_the_expressions_or_a_wider_one(shop):
 def test_the_hash_of_a_feature_changes_with_its_meaning_and_with_that_of_what_it_takes(shop):
     def hashes(text, source="1"):
         bound = shop.bound(text)
-        made = compute(bound.on_demand[0], shop.types(bound))
+        result = compute(bound.on_demand[0], shop.types(bound))
         sources = {"buying.orders_all": source}
-        return [made.digest(sources, name) for name in ("with_orders", "cheap")] + [made.digest(sources)]
+        return [result.digest(sources, name) for name in ("with_orders", "cheap")] + [result.digest(sources)]
 
     before = hashes(VIEWS)
     assert (
@@ -210,26 +210,26 @@ def spine(**columns):
 def test_a_training_set_takes_the_inputs_from_the_spine(place):
     rows = spine(pieces=pa.array([1, None, 2**63 - 1], pa.uint64()), coupon=["Cheap", "dear", None])
     for accuracy in ("served", "exact"):
-        made = place.make("offer_v1", rows, accuracy=accuracy)
-        assert made.arrow().column_names[5:] == ["revenue_all", "with_orders", "cheap"]
-        assert made.arrow().select(["with_orders", "cheap"]).to_pydict() == {
+        result = place.make("offer_v1", rows, accuracy=accuracy)
+        assert result.arrow().column_names[5:] == ["revenue_all", "with_orders", "cheap"]
+        assert result.arrow().select(["with_orders", "cheap"]).to_pydict() == {
             "with_orders": [3, None, None],  # beyond 64 bits there is no value
             "cheap": [True, False, None],
         }
-    assert made.manifest["features"] == ["selling.revenue_all", "offering.with_orders", "offering.cheap"]
-    assert made.manifest["inputs"] == {"pieces": "int64", "coupon": "string"}
-    assert made.manifest["definitions"]["buying"]["features"].keys() == {"orders_all"}
+    assert result.manifest["features"] == ["selling.revenue_all", "offering.with_orders", "offering.cheap"]
+    assert result.manifest["inputs"] == {"pieces": "int64", "coupon": "string"}
+    assert result.manifest["definitions"]["buying"]["features"].keys() == {"orders_all"}
 
 
 def test_inputs_alone_need_no_entity(place):
-    made = place.make("offering.cheap buying.nick", spine(pieces=[1], coupon=["cheap"])).arrow()
-    assert made.select(["nick", "cheap"]).to_pydict() == {"nick": ["Ada"], "cheap": [True]}
+    result = place.make("offering.cheap buying.nick", spine(pieces=[1], coupon=["cheap"])).arrow()
+    assert result.select(["nick", "cheap"]).to_pydict() == {"nick": ["Ada"], "cheap": [True]}
 
 
 def test_a_text_that_looks_like_a_number_stays_one_in_a_csv_file(place, tmp_path):
     (tmp_path / "spine.csv").write_text("customer,shop,event_timestamp,pieces,coupon\na,1,2024-01-04,1,007\n")
-    made = place.make("offering", tmp_path / "spine.csv").arrow()
-    assert made.select(["coupon", "with_orders"]).to_pydict() == {"coupon": ["007"], "with_orders": [3]}
+    result = place.make("offering", tmp_path / "spine.csv").arrow()
+    assert result.select(["coupon", "with_orders"]).to_pydict() == {"coupon": ["007"], "with_orders": [3]}
 
 
 def test_the_time_of_the_rows_can_be_an_input_too(place):
@@ -240,12 +240,12 @@ def test_the_time_of_the_rows_can_be_an_input_too(place):
         pa.timestamp("ns", "Asia/Tokyo")
     )
     rows = spine(pieces=[1], coupon=["cheap"]).rename_columns(["customer", "shop", "unused", "pieces", "coupon"])
-    made = place.make("offering", rows.append_column("asked_at", zoned), time_column="asked_at").arrow()
-    assert made.select(["with_orders", "hour_asked"]).to_pydict() == {"with_orders": [3], "hour_asked": [23]}
+    result = place.make("offering", rows.append_column("asked_at", zoned), time_column="asked_at").arrow()
+    assert result.select(["with_orders", "hour_asked"]).to_pydict() == {"with_orders": [3], "hour_asked": [23]}
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "message"),
     [
         ({"pieces": [1]}, "G551 the spine has no column 'coupon', an input of the features"),
         ({"pieces": [1.0], "coupon": ["a"]}, "G553 the spine's 'pieces' is double, and the features' input is int64"),
@@ -253,10 +253,10 @@ def test_the_time_of_the_rows_can_be_an_input_too(place):
         ({"pieces": [1], "coupon": ["a"], "cheap": [1]}, "G552 feature offering.cheap has the name of the spine's col"),
     ],
 )
-def test_a_spine_that_does_not_bring_the_inputs_is_refused(place, columns, told):
+def test_a_spine_that_does_not_bring_the_inputs_is_refused(place, columns, message):
     with pytest.raises(GemelError) as caught:
         place.make("offering", spine(**columns))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_online_a_feature_is_as_old_and_as_stale_as_what_it_is_computed_of(shop):
@@ -285,7 +285,7 @@ def test_online_a_feature_is_as_old_and_as_stale_as_what_it_is_computed_of(shop)
 
 
 @pytest.mark.parametrize(
-    ("type_", "value", "made"),
+    ("type_", "value", "expected"),
     [
         ("int64", "-5", -5),
         ("int64", 2**63, None),
@@ -303,9 +303,9 @@ def test_online_a_feature_is_as_old_and_as_stale_as_what_it_is_computed_of(shop)
         ("timestamp", 5, None),
     ],
 )
-def test_an_input_is_of_its_type_or_told(type_, value, made):
-    if made is not None:
-        assert answers.read_input(value, type_, "x") == made
+def test_an_input_is_of_its_type_or_refused(type_, value, expected):
+    if expected is not None:
+        assert answers.read_input(value, type_, "x") == expected
         assert answers.read_input(None, type_, "x") is None
         return
     with pytest.raises(BridgeError, match="G535"):

@@ -18,7 +18,7 @@ from gemel.on_demand import runtime
 from gemel.on_demand.grammar import parse, typed
 from gemel.on_demand.operations import OPERATIONS, PARTS
 from gemel.on_demand.python import function_of
-from gemel.on_demand.sql import sql_of, taken_in
+from gemel.on_demand.sql import normalize, sql_of
 from gemel.on_demand.terms import Operation, walk
 from trials import examples
 
@@ -118,7 +118,7 @@ def in_sql(term, rows):
         {"n": range(len(rows))}
         | {f"in_{n}": pyarrow.array([row[n] for row in rows], ARROW[t]) for n, t in TYPES.items()}
     )
-    value = sql_of(term, lambda each: taken_in(column(f"in_{each.name}"), each.type))
+    value = sql_of(term, lambda each: normalize(column(f"in_{each.name}"), each.type))
     query = exp.select(exp.alias_(value, "value")).from_("given").order_by(column("n"))
     with duckdb.connect() as connection:
         connection.register("given", table)
@@ -128,9 +128,9 @@ def in_sql(term, rows):
 
 def in_python(term, rows):
     """The expression over the rows, as Feast runs it."""
-    made = {}
-    exec(function_of("view", {"value": term}, {"value": "it"}), made)
-    return made["view"]({name.replace(".", "__"): [row[name] for row in rows] for name in TYPES})["value"]
+    namespace = {}
+    exec(function_of("view", {"value": term}, {"value": "it"}), namespace)
+    return namespace["view"]({name.replace(".", "__"): [row[name] for row in rows] for name in TYPES})["value"]
 
 
 def plain(value):
@@ -150,9 +150,9 @@ def test_sql_and_python_give_the_same(data, type_, rows):
             refusal
         )
         return
-    expected, found = in_sql(term, rows), list(map(plain, in_python(term, rows)))
-    assert found == expected, sql_of(term, lambda each: column(each.name)).sql("duckdb")
-    assert [type(value) for value in found] == [type(value) for value in expected]
+    expected, computed = in_sql(term, rows), list(map(plain, in_python(term, rows)))
+    assert computed == expected, sql_of(term, lambda each: column(each.name)).sql("duckdb")
+    assert [type(value) for value in computed] == [type(value) for value in expected]
 
 
 def test_integers_keep_their_digits_beside_a_part_of_no_time():
@@ -181,45 +181,45 @@ def test_letters_become_lower_and_upper_as_duckdb_has_them():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("i + 1 as x", "contains a alias"),
         ("(select 1)", "is not one expression"),
-        ("sum(i)", "the function 'sum' is not of the grammar"),
-        ("rond(f)", "the function 'rond' is not of the grammar"),
-        ("random() * i", "the function 'rand' is not of the grammar"),
-        ("i ^ 2", "is not of the grammar"),
-        ("s like 'a%'", "is not of the grammar"),
-        ("trim(leading 'x' from s)", "is not of the grammar"),
-        ("s collate nocase = 'a'", "is not of the grammar"),
+        ("sum(i)", "the function 'sum' is not in the grammar"),
+        ("rond(f)", "the function 'rond' is not in the grammar"),
+        ("random() * i", "the function 'rand' is not in the grammar"),
+        ("i ^ 2", "is not in the grammar"),
+        ("s like 'a%'", "is not in the grammar"),
+        ("trim(leading 'x' from s)", "is not in the grammar"),
+        ("s collate nocase = 'a'", "is not in the grammar"),
         ("i in (select 1)", "contains a subquery"),
-        ("a.b.c", "a.b.c is no input, and no view.feature"),
+        ("a.b.c", "a.b.c is neither an input nor a view.feature"),
         ("1 + 1", "uses no input and no feature"),
         ("not " * 70 + "b", "nested more than 60 levels deep"),
         ("9223372036854775808 + i", "9223372036854775808 is beyond 64 bits"),
-        ("f * 1e400", "1e400 is beyond what a number can be"),
-        ("i + s", "i + s computes with string, and needs numbers"),
-        ("i = s", "brings int64 and string together"),
-        ("b > c", "would order truths"),
-        ("i and b", "takes int64 for a condition"),
-        ("case when i then 1 end", "takes int64 for a condition"),
-        ("case when b then 1 else 'a' end", "brings int64 and string together"),
-        ("f // 2", "f // 2 takes integers"),
+        ("f * 1e400", "1e400 is too large for a number"),
+        ("i + s", "i + s needs numbers, not string"),
+        ("i = s", "mixes int64 and string"),
+        ("b > c", "cannot order booleans"),
+        ("i and b", "needs a condition, not int64"),
+        ("case when i then 1 end", "needs a condition, not int64"),
+        ("case when b then 1 else 'a' end", "mixes int64 and string"),
+        ("f // 2", "f // 2 needs integers"),
         ("d - e", "write date_diff('minute', earlier, later)"),
-        ("round(f, i)", "a number is rounded to 0 to 15 digits"),
-        ("cast(f as varchar)", "makes float64 into string"),
-        ("cast(s as double)", "makes string into float64"),
+        ("round(f, i)", "the digits must be a number from 0 to 15"),
+        ("cast(f as varchar)", "cannot convert float64 to string"),
+        ("cast(s as double)", "cannot convert string to float64"),
         ("cast(i as int)", "cast takes bigint, double, varchar, boolean, timestamp, not int"),
-        ("hour(i)", "is of a time, not of int64"),
+        ("hour(i)", "needs a time, not int64"),
         ("extract(epoch from d)", "not epoch"),
-        ("date_diff('month', d, e)", "is counted in second, minute, hour, day, not month"),
-        ("timestamp 'soon' < d", "'soon' is no time"),
+        ("date_diff('month', d, e)", "the unit must be one of second, minute, hour, day, not month"),
+        ("timestamp 'soon' < d", "'soon' is not a time"),
         ("nullif(null, i)", "is always NULL"),
-        ("i is 5", "IS is for null, true and false"),
+        ("i is 5", "IS is only for null, true and false"),
     ],
 )
-def test_what_is_not_held_equal_is_refused(text, told):
-    with pytest.raises(Refused, match=re.escape(told)):
+def test_what_is_not_held_equal_is_refused(text, message):
+    with pytest.raises(Refused, match=re.escape(message)):
         typed(parse(text), TYPES)
 
 
@@ -267,7 +267,7 @@ def test_a_function_of_python_stands_alone_and_reads_as_the_expression():
 def test_names_that_python_has_itself_are_no_trouble():
     types = {"class": "int64", "add": "int64", "list.map": "int64", "inputs": "int64"}
     term = typed(parse('"class" + add + list.map + inputs'), types)
-    made = {}
-    exec(function_of("view", {"return": term}, {"return": "it"}), made)
+    namespace = {}
+    exec(function_of("view", {"return": term}, {"return": "it"}), namespace)
     columns = {"class": [1, None], "add": [2, 2], "list__map": [3, 3], "inputs": [4, 4]}
-    assert made["view"](columns) == {"return": [10, None]}
+    assert namespace["view"](columns) == {"return": [10, None]}

@@ -1,4 +1,4 @@
-"""docs/leak.md: the leak is there, what is trained on is what is served, and the page shows what its script found."""
+"""docs/leak.md: the leak is there, what is served is what is trained on, and the page has its script's numbers."""
 
 import json
 import re
@@ -18,7 +18,7 @@ leak = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
 
 @pytest.fixture(scope="module")
 def summer(tmp_path_factory):
-    """Trained on June, asked about July."""
+    """Trained on June, tested on July."""
     out = tmp_path_factory.mktemp("leak") / "summer.json"
     days = ["--start", "2013-06-01", "--split", "2013-07-01", "--end", "2013-08-01"]
     command = [sys.executable, str(SCRIPT), *days, "--moments", "2", "--out", str(out)]
@@ -60,12 +60,12 @@ def test_the_page_and_its_plot_show_what_the_script_found():
     assert len(scores) >= 8
     assert scores <= set(re.findall(r">(0\.\d{3})<", plot))
     assert set(re.findall(r"\b0\.\d{3}\b", page)) == scores | {f"{results['test']['late']:.3f}"}
-    told = re.sub(r"\s+", " ", page)
+    text = re.sub(r"\s+", " ", page)
     train, test, online = results["train"], results["test"], results["online"]
-    assert f"the {train['flights']:,} flights that left" in told
-    assert f"asked about the {test['flights']:,} from" in told
-    assert f"In {online['hours']} hours of the test" in told
-    assert f"Of {online['flights']:,} flights' {online['values']:,} values, {online['different']} differ" in told
+    assert f"the {train['flights']:,} flights that left" in text
+    assert f"asked about the {test['flights']:,} from" in text
+    assert f"In {online['hours']} hours of the test" in text
+    assert f"Of {online['flights']:,} flights' {online['values']:,} values, {online['different']} differ" in text
 
 
 def test_the_figures_are_of_the_features_that_the_script_names_now():

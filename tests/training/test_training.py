@@ -1,4 +1,4 @@
-"""Training sets: each row of a spine with its features, in order, whatever the spine is made of."""
+"""Training sets: each row of a spine with its features, in order, for every kind of spine."""
 
 import datetime as dt
 import hashlib
@@ -83,8 +83,8 @@ class Place:
                 "event_timestamp": pa.array([dt.datetime.fromisoformat(at) for _, at in requests], pa.timestamp("us")),
             }
         )
-        made = self.make(names, spine, **more).arrow()
-        return list(zip(*(made[name].to_pylist() for name in made.column_names[3:]), strict=True))
+        result = self.make(names, spine, **more).arrow()
+        return list(zip(*(result[name].to_pylist() for name in result.column_names[3:]), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -112,18 +112,20 @@ def test_served_is_the_newest_row_at_or_before_the_moment(shared):
 
 
 def test_dimensions_alone_need_no_facts(shared):
-    asked = [("a", "2024-01-05"), ("c", "2024-01-05"), (None, "2024-01-05")]
-    assert shared.rows("buying.nick", *asked, accuracy="exact") == [("Ada",), (None,), (None,)]
+    requests = [("a", "2024-01-05"), ("c", "2024-01-05"), (None, "2024-01-05")]
+    assert shared.rows("buying.nick", *requests, accuracy="exact") == [("Ada",), (None,), (None,)]
 
 
 def test_what_cannot_be_exact_is_told_with_the_features_that_can(place):
     view = VIEWS.replace("{metric: revenue, windows: [7 days]}", "{metric: regions, windows: [7 days]}")
     place.build(view.replace("metric: orders, windows: [3 days]", "metric: median_amount, windows: [3 days]"))
-    with pytest.raises(GemelError) as told:
+    with pytest.raises(GemelError) as refusal:
         place.rows("churn buying.regions_7d", ("a", "2024-01-05"), accuracy="exact")
-    assert told.value.code == "G556"
-    assert "buying.regions_7d, visiting.visits can be computed at the moments of the table" in told.value.message
-    assert told.value.hint == "use --accuracy served, or ask for the others: buying.orders_all,buying.nick"
+    assert refusal.value.code == "G556"
+    assert (
+        "buying.regions_7d, visiting.visits can be computed only at the moments of the table" in refusal.value.message
+    )
+    assert refusal.value.hint == "use --accuracy served, or ask for the others: buying.orders_all,buying.nick"
 
 
 def test_exact_is_the_window_that_ends_at_the_moment(shared):
@@ -133,14 +135,14 @@ def test_exact_is_the_window_that_ends_at_the_moment(shared):
 
 
 def test_a_value_older_than_its_ttl_is_not_served(shared):
-    asked = [("b", "2024-01-10 00:00"), ("b", "2024-01-12 23:00"), ("b", "2024-01-13 00:00")]
-    assert shared.rows("visiting", *asked) == [(1,), (1,), (None,)]
+    requests = [("b", "2024-01-10 00:00"), ("b", "2024-01-12 23:00"), ("b", "2024-01-13 00:00")]
+    assert shared.rows("visiting", *requests) == [(1,), (1,), (None,)]
 
 
 def test_a_row_within_its_ttl_to_the_last_instant_is_served(place):
     place.shop.con.execute("delete from visiting where event_timestamp > '2024-01-10'")
-    asked = [("b", "2024-01-12 00:00:00"), ("b", "2024-01-12 00:00:01")]
-    assert place.rows("visiting", *asked) == [(1,), (None,)]
+    requests = [("b", "2024-01-12 00:00:00"), ("b", "2024-01-12 00:00:01")]
+    assert place.rows("visiting", *requests) == [(1,), (None,)]
 
 
 def test_of_two_rows_for_one_moment_the_one_made_last_counts(place):
@@ -154,8 +156,8 @@ def test_of_two_rows_for_one_moment_the_one_made_last_counts(place):
 
 def test_rows_without_a_key_or_of_an_unknown_one_are_there_without_features(shared):
     for accuracy in ("served",):
-        asked = [(None, "2024-01-05"), ("a", "2024-01-05"), ("zz", "2024-01-05")]
-        assert shared.rows("buying.orders_all", *asked, accuracy=accuracy) == [(None,), (2,), (None,)]
+        requests = [(None, "2024-01-05"), ("a", "2024-01-05"), ("zz", "2024-01-05")]
+        assert shared.rows("buying.orders_all", *requests, accuracy=accuracy) == [(None,), (2,), (None,)]
 
 
 @pytest.mark.parametrize("accuracy", ["served", "exact"])
@@ -174,10 +176,10 @@ def test_other_columns_come_out_as_they_went_in_types_too(shared):
             "half": pa.array([1.5, None, 2.5] * (n // 3), pa.float32()),
         }
     )
-    made = shared.make("buying.orders_all", spine, time_column="day").arrow()
-    assert made.select(spine.column_names).equals(spine)
-    assert made.column_names == [*spine.column_names, "orders_all"]
-    assert made["orders_all"].to_pylist()[:3] == [2, None, None]
+    result = shared.make("buying.orders_all", spine, time_column="day").arrow()
+    assert result.select(spine.column_names).equals(spine)
+    assert result.column_names == [*spine.column_names, "orders_all"]
+    assert result["orders_all"].to_pylist()[:3] == [2, None, None]
 
 
 def test_a_zoned_time_is_that_instant_and_a_plain_one_is_utc(shared):
@@ -203,38 +205,38 @@ def test_a_spine_may_be_a_file_a_select_a_frame_or_a_table(shared, tmp_path):
     frame = table.to_pandas()
     files = [tmp_path / "s.parquet", str(tmp_path / "s.arrow"), str(tmp_path / "s.csv")]
     for spine in (*files, SELECT, f"{SELECT};", frame, table):
-        made = shared.make("buying.orders_all", spine).arrow()
-        assert made["customer"].to_pylist() == ["b", "a", "a"]
-        assert made["orders_all"].to_pylist() == [1, 2, 1]
+        result = shared.make("buying.orders_all", spine).arrow()
+        assert result["customer"].to_pylist() == ["b", "a", "a"]
+        assert result["orders_all"].to_pylist() == [1, 2, 1]
 
 
 def test_the_index_of_a_frame_comes_back(shared):
     frame = pandas.DataFrame(
         {"customer": ["a", "b"], "event_timestamp": pandas.to_datetime(["2024-01-04", "2024-01-04"])}, index=[7, 3]
     )
-    made = shared.make("buying.orders_all", frame).df()["orders_all"].fillna(-1)
-    assert made.to_dict() == {7: 2, 3: -1}
+    result = shared.make("buying.orders_all", frame).df()["orders_all"].fillna(-1)
+    assert result.to_dict() == {7: 2, 3: -1}
 
 
 def test_a_key_of_digits_in_a_csv_is_a_text_where_the_feature_has_texts(place, tmp_path):
     place.shop.sell("007", "2024-01-02")
     place.build()
     (tmp_path / "s.csv").write_text("customer,event_timestamp\n007,2024-01-05\n")
-    made = place.make("buying.orders_all", tmp_path / "s.csv").arrow()
-    assert (made["customer"].to_pylist(), made["orders_all"].to_pylist()) == (["007"], [1])
+    result = place.make("buying.orders_all", tmp_path / "s.csv").arrow()
+    assert (result["customer"].to_pylist(), result["orders_all"].to_pylist()) == (["007"], [1])
 
 
 @pytest.mark.parametrize("accuracy", ["served", "exact"])
 @pytest.mark.parametrize("ending", ["parquet", "arrow"])
 def test_made_again_it_is_the_same_file_and_its_manifest_says_of_what(shared, tmp_path, accuracy, ending):
     out = tmp_path / f"train.{ending}"
-    said = []
+    runs = []
     for _ in range(2):
-        made = shared.make("churn", SELECT.replace("customer,", "customer, shop,"), accuracy=accuracy, out=out)
-        said.append((out.read_bytes(), manifest_path(out).read_text()))
-    assert said[0] == said[1]
-    manifest = json.loads(said[0][1])
-    assert manifest["sha256"] == hashlib.sha256(said[0][0]).hexdigest()
+        result = shared.make("churn", SELECT.replace("customer,", "customer, shop,"), accuracy=accuracy, out=out)
+        runs.append((out.read_bytes(), manifest_path(out).read_text()))
+    assert runs[0] == runs[1]
+    manifest = json.loads(runs[0][1])
+    assert manifest["sha256"] == hashlib.sha256(runs[0][0]).hexdigest()
     assert (manifest["accuracy"], manifest["rows"], manifest["format"]) == (accuracy, 3, ending)
     assert manifest["features"] == ["buying.orders_all", "buying.nick", "visiting.visits"]
     assert manifest["dbt"]["invocation_id"] == "i1"
@@ -242,7 +244,7 @@ def test_made_again_it_is_the_same_file_and_its_manifest_says_of_what(shared, tm
     assert manifest["definitions"]["buying"]["table"] == Tables(shared.shop.graph).digest(view)
     assert manifest["columns"]["nick"] == "string"
     # A day after the sale of Jan 2, 10:00: the row of that day does not have the sale of its midnight yet.
-    assert made.arrow()["orders_all"].to_pylist() == [1, 2, 1 if accuracy == "served" else 2]
+    assert result.arrow()["orders_all"].to_pylist() == [1, 2, 1 if accuracy == "served" else 2]
     assert {path.name for path in tmp_path.iterdir()} == {out.name, f"{out.name}.manifest.json"}
 
 
@@ -289,8 +291,8 @@ def test_only_values_that_repeat_have_a_dictionary_in_the_file(shared, tmp_path)
             "event_timestamp": pa.array([start + dt.timedelta(seconds=i) for i in range(n)], pa.timestamp("ns")),
         }
     )
-    made = shared.make("buying.orders_all", spine, out=out).arrow()
-    assert made.select(spine.column_names).equals(spine)
+    result = shared.make("buying.orders_all", spine, out=out).arrow()
+    assert result.select(spine.column_names).equals(spine)
     for group in range(2):
         columns = pq.read_metadata(out).row_group(group)
         having = {columns.column(i).path_in_schema: columns.column(i).has_dictionary_page for i in range(7)}
@@ -301,17 +303,17 @@ NOW = "timestamp '2024-01-05' as event_timestamp"
 
 
 @pytest.mark.parametrize(
-    ("code", "names", "spine", "said"),
+    ("code", "names", "spine", "message"),
     [
         ("G204", "buyin", f"select 'a' as customer, {NOW}", "did you mean buying"),
         ("G204", "buying.orders_al", f"select 'a' as customer, {NOW}", "did you mean buying.orders_all"),
         ("G550", "buying", "labels.parquet", "there is no spine"),
-        ("G550", "buying", "selec 1", "'selec 1' is neither a file that there is nor a SELECT"),
+        ("G550", "buying", "selec 1", "'selec 1' is neither an existing file nor a SELECT"),
         ("G550", "buying", "select * from {{ ref('visits') }}", "write the table's name: visits"),
         ("G204", "xyz", f"select 'a' as customer, {NOW}", "there are "),
         ("G550", "buying", 7, "a int cannot be read"),
         ("G550", "buying", "select 1; select 2", "one SELECT"),
-        ("G550", "buying", "select from where", "no SQL"),
+        ("G550", "buying", "select from where", "not valid SQL"),
         ("G405", "buying", "select * from nothing", "nothing"),
         ("G406", "buying", "select date '2024-01-01' + date '2024-01-02'", "it is the spine's SELECT"),
         ("G551", "buying", f"select 'a' as custmer, {NOW}", "did you mean custmer"),
@@ -322,15 +324,15 @@ NOW = "timestamp '2024-01-05' as event_timestamp"
         ("G553", "buying", f"select 7 as customer, {NOW}", "VARCHAR"),
         ("G553", "visiting", f"select 'a' as customer, '1' as shop, {NOW}", "BIGINT"),
         ("G553", "visiting", f"select 'a' as customer, 1.0::double as shop, {NOW}", "Int64"),
-        ("G554", "buying", "select 'a' as customer, '2024-01-05' as event_timestamp", "no time"),
+        ("G554", "buying", "select 'a' as customer, '2024-01-05' as event_timestamp", "must be a timestamp"),
         ("G554", "buying", "select 'a' as customer, null::timestamp as event_timestamp", "1 row"),
     ],
 )
-def test_a_spine_that_cannot_be_meant_is_refused(shared, tmp_path, monkeypatch, code, names, spine, said):
+def test_a_wrong_spine_is_refused(shared, tmp_path, monkeypatch, code, names, spine, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GemelError) as error:
         shared.make(names, spine)
-    assert (error.value.code, said in str(error.value)) == (code, True), str(error.value)
+    assert (error.value.code, message in str(error.value)) == (code, True), str(error.value)
 
 
 def test_an_accuracy_a_format_or_a_place_that_there_is_not_is_refused(shared, tmp_path):
@@ -396,7 +398,7 @@ def test_served_is_what_looking_up_row_by_row_gives(shared, table, spine, ttl):
             "event_timestamp": pa.array([at for _, at in spine], pa.timestamp("us")),
         }
     )
-    made = make(
+    result = make(
         source,
         choose(bound, ["buying"]),
         given_rows,
@@ -404,16 +406,16 @@ def test_served_is_what_looking_up_row_by_row_gives(shared, table, spine, ttl):
         accuracy="served",
     ).arrow()
     con.close()
-    assert made.select(["customer", "event_timestamp"]).equals(given_rows)
+    assert result.select(["customer", "event_timestamp"]).equals(given_rows)
     good_for = dt.timedelta(days=3) if ttl else None
-    assert made["orders_all"].to_pylist() == [newest(table, key, at, good_for) for key, at in spine]
+    assert result["orders_all"].to_pylist() == [newest(table, key, at, good_for) for key, at in spine]
 
 
 def newest(table, key, at, ttl):
-    known = [(time, made, value) for k, time, made, value in table if k is not None and k == key and time <= at]
-    if not known or (ttl and max(known)[0] < at - ttl):
+    rows = [(time, made, value) for k, time, made, value in table if k is not None and k == key and time <= at]
+    if not rows or (ttl and max(rows)[0] < at - ttl):
         return None
-    return max(known)[2]
+    return max(rows)[2]
 
 
 MANY = 300_000
@@ -443,7 +445,7 @@ def test_a_training_set_larger_than_memory_goes_through_the_disk(place, tmp_path
     source, spine = many(place, tmp_path)
     chosen = choose(place.bound, ["buying.orders_1d", "buying.orders_all"])
 
-    def made(accuracy, **limits):
+    def write(accuracy, **limits):
         warehouse = Runner(
             Warehouse(Profile("", "", path=str(tmp_path / "shop.duckdb"), database="shop", settings=limits))
         )
@@ -455,14 +457,14 @@ def test_a_training_set_larger_than_memory_goes_through_the_disk(place, tmp_path
         ("served", little | {"max_temp_directory_size": "0KB"}),
         ("exact", {"memory_limit": "9MB"}),
     ):
-        with pytest.raises(GemelError) as told:  # without the disk it is too little
-            made(accuracy, **limits)
-        assert (told.value.code, "out of memory" in told.value.message) == ("G407", True)
-        assert "memory_limit" in told.value.hint and not (tmp_path / f"{accuracy}.parquet").exists()
+        with pytest.raises(GemelError) as refusal:  # without the disk it is too little
+            write(accuracy, **limits)
+        assert (refusal.value.code, "out of memory" in refusal.value.message) == ("G407", True)
+        assert "memory_limit" in refusal.value.hint and not (tmp_path / f"{accuracy}.parquet").exists()
     same = "count(*), count(*) filter (id = place - 1), count(note), sum(orders_1d), sum(orders_all)"
     numbered = f"select {same} from (select *, row_number() over () as place from '{tmp_path / 'served.parquet'}')"
-    made("served", **little)
-    [found] = duckdb.sql(numbered).fetchall()
-    assert found[:3] == (MANY, MANY, MANY)
-    made("served")  # with all memory there is
-    assert duckdb.sql(numbered).fetchall() == [found]
+    write("served", **little)
+    [totals] = duckdb.sql(numbered).fetchall()
+    assert totals[:3] == (MANY, MANY, MANY)
+    write("served")  # with all memory there is
+    assert duckdb.sql(numbered).fetchall() == [totals]

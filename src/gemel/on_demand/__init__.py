@@ -1,1 +1,1 @@
-"""On-demand features: an expression over what comes with a request, as SQL and as the Python that Feast runs."""
+"""On-demand features: an expression over the inputs of a request, as SQL and as the Python that Feast runs."""

@@ -1,4 +1,4 @@
-"""On-demand views against the feature views that they take from: what every expression speaks of, or why it cannot."""
+"""Bind on-demand views to the feature views they use: resolve the names of every expression, or say what is wrong."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from gemel.spec.feature_views import FeatureView, OnDemandFeature, OnDemandView,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundOnDemand(OnDemandView):
-    """An on-demand view whose names are all found: its features, `parsed`, and what it takes of each feature view."""
+    """An on-demand view whose names are resolved: `parsed` expressions, and the columns used from each feature view."""
 
     parsed: tuple[Parsed, ...]
     sources: tuple[tuple[str, tuple[str, ...]], ...]
@@ -23,9 +23,9 @@ class BoundOnDemand(OnDemandView):
 def bind_on_demand(
     view: OnDemandView, views: Mapping[str, FeatureView], unread: Collection[str], problems: list[GemelError]
 ) -> BoundOnDemand | None:
-    """None if anything is wrong with it, which is then among the problems (G503, G564, G590, G591).
+    """The bound view, or None after adding its problems to `problems` (G503, G564, G590, G591).
 
-    `views` are the feature views that it may take from; the `unread` have problems of their own, and any feature.
+    `views` are the feature views it may use. Views in `unread` have problems themselves: any feature of them passes.
     """
     before = len(problems)
     parsed: list[tuple[OnDemandFeature, Parsed]] = []
@@ -42,15 +42,15 @@ def bind_on_demand(
         problems.extend(_misplaced(view, names, views))
     if len(problems) > before:
         return None
-    taken: dict[str, list[str]] = {}
+    columns_by_source: dict[str, list[str]] = {}
     for name in names:
         source, dot, column = name.partition(".")
         if dot:
-            taken.setdefault(source, []).append(column)
+            columns_by_source.setdefault(source, []).append(column)
     return BoundOnDemand(
         **values_of(view),
         parsed=tuple(each for _, each in parsed),
-        sources=tuple((name, tuple(columns)) for name, columns in taken.items()),
+        sources=tuple((name, tuple(columns)) for name, columns in columns_by_source.items()),
     )
 
 
@@ -81,7 +81,7 @@ def _unknown(
 
 
 def _misplaced(view: OnDemandView, names: Mapping[str, None], views: Mapping[str, FeatureView]) -> Iterator[GemelError]:
-    """What Feast would take for something else, or could not serve."""
+    """Problems with names that Feast would confuse, unused inputs, and views that Feast cannot serve."""
     used = [name.partition(".") for name in names if "." in name]
     entities = {entity for source, _, _ in used for entity in views[source].entities}
     columns = {form: f"{source}.{column}" for source, _, column in used for form in (column, f"{source}__{column}")}
@@ -90,7 +90,7 @@ def _misplaced(view: OnDemandView, names: Mapping[str, None], views: Mapping[str
             yield BridgeError(
                 "G591",
                 f"input {name!r} of {view.name!r} is used by no feature",
-                hint="every request would have to bring it; take it away",
+                hint="remove it: every request would have to bring it",
                 place=view.place,
             )
     for name in (*(name for name, _ in view.inputs), *(feature.name for feature in view.features)):

@@ -1,4 +1,4 @@
-"""Types of values that meet in one expression: what an operation takes, and what is made alike for it."""
+"""The types of an operation's arguments: which are allowed, and how they become the same type."""
 
 import datetime as dt
 
@@ -11,7 +11,7 @@ from gemel.on_demand.terms import Constant, Operation, Type, Typed
 
 
 class Mistyped(Refused):
-    """An operation on values that it does not take."""
+    """An operation on values of the wrong type."""
 
 
 def integer_constant(value: int) -> Constant:
@@ -24,39 +24,39 @@ def time_constant(text: str) -> Constant:
     try:
         value = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise Mistyped(f"{text!r} is no time: write timestamp '2024-01-31 12:00:00'") from None
+        raise Mistyped(f"{text!r} is not a time: write timestamp '2024-01-31 12:00:00'") from None
     value = value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
     return Constant(value.replace(microsecond=0), "timestamp")
 
 
 def require_number(term: Typed, tree: exp.Expr) -> Typed:
     if term.type not in ("int64", "float64", "null"):
-        raise Mistyped(f"{shown(tree)} computes with {term.type}, and needs numbers")
+        raise Mistyped(f"{shown(tree)} needs numbers, not {term.type}")
     return term
 
 
 def require_condition(term: Typed, tree: exp.Expr) -> Typed:
     if term.type not in ("bool", "null"):
-        raise Mistyped(f"{shown(tree)} takes {term.type} for a condition: compare it with something")
+        raise Mistyped(f"{shown(tree)} needs a condition, not {term.type}: compare it with something")
     return settle_null(term, "bool")
 
 
 def require_time(term: Typed, tree: exp.Expr) -> Typed:
     if term.type not in ("timestamp", "null"):
-        raise Mistyped(f"{shown(tree)} is of a time, not of {term.type}")
+        raise Mistyped(f"{shown(tree)} needs a time, not {term.type}")
     return settle_null(term, "timestamp")
 
 
 def require_texts(terms: list[Typed], tree: exp.Expr) -> list[Typed]:
     for term in terms:
         if term.type not in ("string", "null"):
-            raise Mistyped(f"{shown(tree)} takes texts, not {term.type}: write cast(... as varchar)")
+            raise Mistyped(f"{shown(tree)} needs texts, not {term.type}: write cast(... as varchar)")
     return coerce(terms, "string")
 
 
 def require_order(terms: list[Typed], tree: exp.Expr) -> list[Typed]:
     if terms[0].type == "bool":
-        raise Mistyped(f"{shown(tree)} would order truths")
+        raise Mistyped(f"{shown(tree)} cannot order booleans")
     return terms
 
 
@@ -69,13 +69,13 @@ def equate(tree: exp.Expr, *sides: Typed) -> Operation:
 
 
 def unify(terms: list[Typed], tree: exp.Expr) -> list[Typed]:
-    """All of one type: a NULL takes that of the others, integers beside fractions become fractions."""
+    """Give all terms one type: NULLs take the type of the others, and integers beside fractions become fractions."""
     kinds = {term.type for term in terms} - {"null"}
     if not kinds:
         return terms
     common: Type = "float64" if kinds == {"int64", "float64"} else next(iter(kinds))
     if len(kinds) > 1 and kinds != {"int64", "float64"}:
-        raise Mistyped(f"{shown(tree)} brings {' and '.join(sorted(kinds))} together")
+        raise Mistyped(f"{shown(tree)} mixes {' and '.join(sorted(kinds))}")
     return coerce(terms, common)
 
 
@@ -88,7 +88,7 @@ def settle_null(term: Typed, type_: Type) -> Typed:
 
 
 def settle(terms: list[Typed]) -> list[Typed]:
-    """NULLs alone are of any type."""
+    """Give NULLs without other terms a type; any type will do."""
     return [settle_null(term, "int64") for term in terms]
 
 

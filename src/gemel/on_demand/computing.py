@@ -1,4 +1,4 @@
-"""On-demand views with the types of all that they take: what is computed, as SQL and as Python."""
+"""On-demand views with the types of their inputs and features: their computation, as SQL and as Python."""
 
 import hashlib
 import json
@@ -34,50 +34,52 @@ class Computed:
         return {name: term.type for name, term in self.terms.items()}
 
     def python(self, name: str) -> str:
-        """The text of a function of that name, from columns to columns."""
+        """The text of a function of this name, from columns to columns."""
         return function_of(name, self.terms, {feature.name: feature.expr for feature in self.view.features})
 
     def values(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        """The features of rows, computed by the very Python that Feast runs. `columns` are of inputs by their names,
-        and of features as `view.feature`."""
-        made: dict[str, Any] = {}
-        exec(self.python("computed"), made)
-        found = made["computed"]({key(name): values for name, values in columns.items()})
-        return cast("dict[str, list[Any]]", found)
+        """The features of rows, computed by the same Python that Feast runs.
 
-    def taken(self) -> list[str]:
-        """What all of it is computed of: inputs, and features as `view.feature`."""
+        `columns` holds inputs by their names, and features as `view.feature`.
+        """
+        namespace: dict[str, Any] = {}
+        exec(self.python("computed"), namespace)
+        values_by_feature = namespace["computed"]({key(name): values for name, values in columns.items()})
+        return cast("dict[str, list[Any]]", values_by_feature)
+
+    def references(self) -> list[str]:
+        """The inputs, and features as `view.feature`, that the expressions use."""
         return list(dict.fromkeys(name for parsed in self.view.parsed for name in parsed.names))
 
     def uses(self, feature: str) -> list[tuple[str, str]]:
-        """The features of views, (view, feature), that one of these is computed of."""
+        """The (view, feature) pairs that one of these features uses."""
         parsed = next(parsed for each, parsed in self.view.expressions() if each.name == feature)
         return [(view, name) for view, dot, name in (each.partition(".") for each in parsed.names) if dot]
 
     def digest(self, sources: Mapping[str, str], feature: str | None = None) -> str:
-        """Twelve hex digits that change when what is computed does; `sources` are those of the features it takes."""
+        """Twelve hex digits that change with the computation; `sources` are the digests of the features it uses."""
         terms = {feature: self.terms[feature]} if feature else self.terms
-        taken = {each for term in terms.values() for each in walk(term) if isinstance(each, Reference)}
-        told = {name: sql_of(term, lambda each: column(each.name)).sql(DIALECT) for name, term in terms.items()}
-        told |= {each.name: f"{each.type} {sources.get(each.name, '')}" for each in taken}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        references = {each for term in terms.values() for each in walk(term) if isinstance(each, Reference)}
+        texts = {name: sql_of(term, lambda each: column(each.name)).sql(DIALECT) for name, term in terms.items()}
+        texts |= {each.name: f"{each.type} {sources.get(each.name, '')}" for each in references}
+        return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def compute_all(views: Iterable[BoundOnDemand], types: Mapping[str, Mapping[str, str]]) -> list[Computed]:
-    """Raises Problems (G592) with all that is wrong in all of them."""
-    made, problems = [], list[GemelError]()
+    """Raises Problems (G592) with the problems of all views."""
+    computed, problems = [], list[GemelError]()
     for view in views:
         try:
-            made.append(compute(view, types))
+            computed.append(compute(view, types))
         except Problems as wrong:
             problems += wrong.errors
     if problems:
         raise Problems(problems)
-    return made
+    return computed
 
 
 def compute(view: BoundOnDemand, types: Mapping[str, Mapping[str, str]]) -> Computed:
-    """`types` are those of every feature view's columns. Raises Problems (G592)."""
+    """`types` are the types of every feature view's columns. Raises Problems (G592)."""
     names: dict[str, Type] = {name: cast(Type, type_) for name, type_ in view.inputs}
     for source, columns in view.sources:
         for name in columns:

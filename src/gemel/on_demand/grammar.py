@@ -1,6 +1,6 @@
-"""SQL that people write to terms with types. What is not in the table below is refused: it is not held equal in Python.
+"""From the SQL of a user to typed terms. Operations outside the table below are refused: Python has no tested equal.
 
-SQL's own rules hold, but for what differs between engines: `/` is never whole, what has no value is NULL, NaN too.
+SQL's own rules hold, except where engines differ: `/` is never integer division, and a missing value or NaN is NULL.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,11 @@ from gemel.on_demand.terms import Reference, Type, Typed
 from gemel.on_demand.typing import KINDS, WORDS, Typing
 
 DEPTH = 60
-"""How deep an expression may be nested; Python reads brackets up to a hundred levels."""
+"""The maximum depth of an expression; Python parses brackets up to a hundred levels."""
 
 
 class Ungrammatical(Refused):
-    """What is not of the grammar; `hint` says what is."""
+    """An expression outside the grammar; `hint` says what the grammar has."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -29,14 +29,14 @@ class Ungrammatical(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """An expression of known operations. `names` are what it speaks of: `distance`, `plane_history.seats`."""
+    """An expression in the grammar. `names` are the names it uses: `distance`, `plane_history.seats`."""
 
     tree: exp.Expr
     names: tuple[str, ...]
 
 
 def parse(text: str) -> Parsed:
-    """Raises Refused, with a message for what is not of the grammar."""
+    """Raises Refused for text outside the grammar."""
     tree = parse_expression(text)
     names = tuple(dict.fromkeys(_named(tree)))
     if not names:
@@ -45,26 +45,26 @@ def parse(text: str) -> Parsed:
 
 
 def typed(parsed: Parsed, types: Mapping[str, Type], dtype: Type | None = None) -> Typed:
-    """With each name's type known, the term, which has `dtype` if one is asked for. Raises Mistyped."""
+    """The typed term of an expression, converted to `dtype` if given. Raises Mistyped."""
     names = {name: Reference(name, type_) for name, type_ in types.items()}
-    found = Typing(names).term(parsed.tree)
-    if found.type == "null":
+    term = Typing(names).term(parsed.tree)
+    if term.type == "null":
         raise Mistyped(f"{shown(parsed.tree)} is always NULL")
-    if dtype == "float64" and found.type == "int64":
-        return as_float(found)
-    if dtype not in (None, found.type):
+    if dtype == "float64" and term.type == "int64":
+        return as_float(term)
+    if dtype not in (None, term.type):
         word = next(word for word, each in WORDS.items() if each == dtype)
-        raise Mistyped(f"it is {found.type}, and `dtype` says {dtype}: write cast(... as {word}), or another dtype")
-    return found
+        raise Mistyped(f"it is {term.type}, and `dtype` says {dtype}: write cast(... as {word}), or another dtype")
+    return term
 
 
 def _named(tree: exp.Expr, depth: int = 0) -> Iterator[str]:
-    """Each name in the tree, with every node looked at."""
+    """Yield each name in the tree, and check every node."""
     if depth > DEPTH:
-        raise Ungrammatical(f"it is nested more than {DEPTH} levels deep", "make several features of it")
+        raise Ungrammatical(f"it is nested more than {DEPTH} levels deep", "split it into several features")
     if isinstance(tree, exp.Column):
         if tree.args.get("db") or not isinstance(tree.this, exp.Identifier):
-            raise Ungrammatical(f"{shown(tree)} is no input, and no view.feature")
+            raise Ungrammatical(f"{shown(tree)} is neither an input nor a view.feature")
         yield f"{tree.table.lower()}.{tree.name.lower()}" if tree.table else tree.name.lower()
         return
     _check(tree)
@@ -77,21 +77,21 @@ def _named(tree: exp.Expr, depth: int = 0) -> Iterator[str]:
 def _check(tree: exp.Expr) -> None:
     if isinstance(tree, exp.If) and isinstance(tree.parent, exp.Case):
         return
-    told = {name for name, value in tree.args.items() if value is not None and value is not False}
-    if type(tree) not in KINDS or not told <= _ARGUMENTS:
+    arguments = {name for name, value in tree.args.items() if value is not None and value is not False}
+    if type(tree) not in KINDS or not arguments <= _ARGUMENTS:
         written = _called(tree)
         what = f"the function {written!r}" if written else shown(tree)
         hint = did_you_mean(written, FUNCTIONS) if written else None
         hint = hint or f"there are arithmetic, comparisons, and, or, not, in, between, case, {', '.join(FUNCTIONS)}"
-        raise Ungrammatical(f"{what} is not of the grammar that is the same in SQL and in Python", hint)
+        raise Ungrammatical(f"{what} is not in the grammar, which means the same in SQL and in Python", hint)
 
 
 _ARGUMENTS = {
     *("this", "expression", "expressions", "low", "high", "ifs", "true", "false", "default", "to", "decimals", "unit"),
-    # What sqlglot notes by itself of the dialect.
+    # Set by sqlglot itself for the dialect.
     *("is_string", "typed", "safe", "coalesce", "ignore_nulls", "date_part_boundary"),
 }
-"""What a node may hold. A collation, a format, a second way of trimming and the like would be lost."""
+"""The arguments that a node may have. Others, such as a collation or a format, would be lost."""
 
 
 def _called(tree: exp.Expr) -> str | None:

@@ -1,6 +1,6 @@
 """Every operation of the grammar, once: its function in Python (runtime.py) and its SQL.
 
-The SQL is total, as the Python is: where DuckDB would raise an error for one row and lose all, there is NULL.
+Both are total: where DuckDB would fail the whole query because of one row, the SQL gives NULL.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,10 +25,10 @@ PARTS = {
     **{"minute": "minute", "second": "second", "dayofweek": "dayofweek", "dow": "dayofweek", "isodow": "isodow"},
     **{"dayofyear": "dayofyear", "doy": "dayofyear"},
 }
-"""What EXTRACT may ask of a time, and its one name here."""
+"""The parts of a time that EXTRACT takes, with their canonical names."""
 
 STEPS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-"""What DATE_DIFF may count, in seconds."""
+"""The units of DATE_DIFF, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A term as Python, and the functions of runtime.py that it calls, as text that needs nothing around it."""
+"""A term as Python text, complete with the functions of runtime.py that it calls."""
 
 import ast
 import builtins
@@ -21,22 +21,22 @@ INWARDS: Mapping[Type, str] = {
     "bool": "truth",
     "timestamp": "moment",
 }
-"""What makes a value that comes with a request, or from a store, one of its type."""
+"""The function that converts a value from a request or a store to its type."""
 
 MODULES = {"import datetime as dt": "dt", "import math": "math"}
-"""What runtime.py imports, and under which name."""
+"""The imports of runtime.py, and their names."""
 
 
 def function_of(name: str, features: Mapping[str, Typed], expressions: Mapping[str, str]) -> str:
-    """A function from columns by name, `{"distance": [733, None], "plane_history__seats": [178, 55]}`, to those of
-    the features.
+    """The text of a function from columns by name to the columns of the features.
 
-    It is complete in itself. `expressions` are the features' SQL, for whoever reads it.
+    Its argument is like `{"distance": [733, None], "plane_history__seats": [178, 55]}`. The text needs no imports.
+    `expressions` are the features' SQL, written as comments.
     """
     called = {OPERATIONS[each.name].python for each in _operations(features.values())}
     called |= {INWARDS[each.type] for each in _references(features.values())}
     called |= {"moment" for term in features.values() for each in walk(term) if _is_time(each)}
-    helpers = [source(helper) for helper in _with_theirs(called)]
+    helpers = [source(helper) for helper in _with_callees(called)]
     own = [_own(feature, term, expressions[feature]) for feature, term in features.items()]
     columns = [f"{literal(feature)}: {_column(feature, term)}" for feature, term in features.items()]
     modules = [line for line, used in MODULES.items() if any(f"{used}." in helper for helper in helpers)]
@@ -46,23 +46,23 @@ def function_of(name: str, features: Mapping[str, Typed], expressions: Mapping[s
 
 
 def key(name: str) -> str:
-    """What Feast calls a feature of a view among the columns."""
+    """The name that Feast gives to the column of a `view.feature`."""
     return name.replace(".", "__")
 
 
 def _own(feature: str, term: Typed, expression: str) -> str:
     names = [_safe(each.name) for each in _references([term])]
     plain = "".join(letter if letter.isprintable() else " " for letter in expression)
-    told = "\n".join(f"# {line}" for line in textwrap.wrap(plain, 80))
+    comment = "\n".join(f"# {line}" for line in textwrap.wrap(plain, 80))
     value = textwrap.indent(f"return {_text(term)}", "    ")
-    return f"{bracket(f'def {_safe(feature)}(', names, '):')}\n{textwrap.indent(told, '    ')}\n{value}"
+    return f"{bracket(f'def {_safe(feature)}(', names, '):')}\n{textwrap.indent(comment, '    ')}\n{value}"
 
 
 def _column(feature: str, term: Typed) -> str:
-    taken = [
+    columns = [
         bracket("map(", [INWARDS[each.type], f"inputs[{literal(key(each.name))}]"], ")") for each in _references([term])
     ]
-    return bracket("list(", [bracket("map(", [_safe(feature), *taken], ")")], ")")
+    return bracket("list(", [bracket("map(", [_safe(feature), *columns], ")")], ")")
 
 
 def _text(term: Typed | Parameter) -> str:
@@ -91,14 +91,14 @@ def _operations(terms: Iterable[Typed]) -> Iterator[Operation]:
 
 
 def _safe(name: str) -> str:
-    """A name of a user's as Python can have it."""
+    """A user's name as a Python identifier."""
     name = key(name)
-    taken = keyword.iskeyword(name) or hasattr(builtins, name) or hasattr(runtime, name) or name == "inputs"
-    return f"{name}_" if taken else name
+    is_taken = keyword.iskeyword(name) or hasattr(builtins, name) or hasattr(runtime, name) or name == "inputs"
+    return f"{name}_" if is_taken else name
 
 
-def _with_theirs(names: Iterable[str]) -> list[str]:
-    """The helpers of these names and those that they call, in the order of runtime.py."""
+def _with_callees(names: Iterable[str]) -> list[str]:
+    """These helpers and the helpers that they call, in the order of runtime.py."""
     needed, waiting = set[str](), list(names)
     while waiting:
         name = waiting.pop()
@@ -126,7 +126,7 @@ def _is_helper(called: ast.expr) -> bool:
 
 @cache
 def source(name: str) -> str:
-    """The text of a function of runtime.py, without annotations, whose names would have to be there too."""
+    """The text of a function of runtime.py, without annotations: their names would need imports."""
     text = inspect.getsource(getattr(runtime, name)).rstrip()
     first, _, rest = text.partition("\n")
     for annotation in (": Any", " -> Any"):

@@ -12,7 +12,7 @@ from gemel.on_demand.terms import Constant, Operation, Parameter, Reference, Ter
 
 
 def sql_of(term: Term, take: Callable[[Reference], exp.Expr]) -> exp.Expr:
-    """`take` gives what stands for a reference."""
+    """The SQL of a term; `take` returns the SQL of a reference."""
     match term:
         case Reference():
             return take(term)
@@ -26,8 +26,8 @@ def sql_of(term: Term, take: Callable[[Reference], exp.Expr]) -> exp.Expr:
             assert_never(term)
 
 
-def taken_in(value: exp.Expr, type_: Type) -> exp.Expr:
-    """A column as the expressions see it: of one type, without NaN, times to the second."""
+def normalize(value: exp.Expr, type_: Type) -> exp.Expr:
+    """A column as the expressions need it: of its declared type, without NaN, times to the second."""
     typed = exp.cast(value, SQL_TYPES[type_], dialect=DIALECT)
     match type_:
         case "float64":
@@ -48,7 +48,7 @@ def _constant(value: object, type_: Type) -> exp.Expr:
             text = exp.Literal.string(value.strftime("%Y-%m-%d %H:%M:%S"))
             return exp.cast(text, "TIMESTAMP", dialect=DIALECT)
         case int() | float():
-            # From a text, so that no DECIMAL stands in between.
+            # Cast from a text: a number would be a DECIMAL first.
             return exp.cast(exp.Literal.string(repr(value)), SQL_TYPES[type_], dialect=DIALECT)
         case _:
             return exp.Literal.string(str(value))

@@ -1,11 +1,11 @@
-"""An expression whose types are known. SQL and Python are both written from this, so that they mean the same."""
+"""A typed expression, the common source of its SQL and its Python."""
 
 import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
 Type = Literal["int64", "float64", "string", "bool", "timestamp", "null"]
-"""`timestamp` is in UTC, to the second, as Feast has it online. `null` is of NULL alone, until its place tells."""
+"""`timestamp` is in UTC, to the second, as in Feast's online store. `null` is NULL until its context types it."""
 
 Value = int | float | str | bool | dt.datetime | None
 
@@ -26,14 +26,14 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What an operation is told besides its arguments: how many digits, which part of a time."""
+    """A constant setting of an operation: the number of digits, the part of a time."""
 
     value: int | str
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One of the table in operations.py, over arguments of the types that it takes."""
+    """An operation of the table in operations.py, with arguments of the right types."""
 
     name: str
     arguments: tuple["Term", ...]
@@ -47,10 +47,10 @@ NULL = Constant(None, "null")
 
 
 def walk(term: Term) -> list[Term]:
-    """The term and all in it, each before its parts."""
-    found, waiting = [], [term]
+    """The term and all terms in it, each before its parts."""
+    terms, waiting = [], [term]
     while waiting:
-        found.append(waiting.pop())
-        if isinstance(found[-1], Operation):
-            waiting.extend(reversed(found[-1].arguments))
-    return found
+        terms.append(waiting.pop())
+        if isinstance(terms[-1], Operation):
+            waiting.extend(reversed(terms[-1].arguments))
+    return terms

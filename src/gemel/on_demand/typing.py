@@ -1,4 +1,4 @@
-"""The types of an expression, node by node: a parsed tree to a term."""
+"""The types of an expression: from a parsed tree to a typed term, node by node."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -33,11 +33,11 @@ WORDS = {
     "boolean": "bool",
     "timestamp": "timestamp",
 }
-"""The types of CAST, and what they are here."""
+"""The type names of CAST and their types."""
 
 
 class Typing:
-    """Gives each node its term. `names` are what is known of the names in it."""
+    """Turns each node into its term. `names` are the references by name."""
 
     def __init__(self, names: Mapping[str, Reference]) -> None:
         self.names = names
@@ -63,7 +63,7 @@ class Typing:
             return integer_constant(int(text))
         number = float(text)
         if not math.isfinite(number):
-            raise Mistyped(f"{text} is beyond what a number can be")
+            raise Mistyped(f"{text} is too large for a number")
         return Constant(number, "float64")
 
     def boolean(self, tree: exp.Expr) -> Typed:
@@ -84,7 +84,7 @@ class Typing:
     def subtract(self, tree: exp.Expr) -> Typed:
         left, right = self.term(tree.this), self.term(tree.expression)
         if "timestamp" in (left.type, right.type):
-            raise Mistyped(f"{shown(tree)} takes a time from a time: write date_diff('minute', earlier, later)")
+            raise Mistyped(f"{shown(tree)} subtracts a time from a time: write date_diff('minute', earlier, later)")
         return self._arithmetic("subtract", left, right, tree)
 
     def multiply(self, tree: exp.Expr) -> Typed:
@@ -108,7 +108,7 @@ class Typing:
     def _whole(self, name: str, tree: exp.Expr) -> Typed:
         sides = self.terms([tree.this, tree.expression])
         if any(side.type not in ("int64", "null") for side in sides):
-            raise Mistyped(f"{shown(tree)} takes integers: write cast(... as bigint)")
+            raise Mistyped(f"{shown(tree)} needs integers: write cast(... as bigint)")
         return operation(name, *coerce(sides, "int64"), type="int64")
 
     def absolute(self, tree: exp.Expr) -> Typed:
@@ -119,7 +119,7 @@ class Typing:
         value = settle_null(require_number(self.term(tree.this), tree), "int64")
         digits = tree.args.get("decimals") or exp.Literal.number(0)
         if not isinstance(digits, exp.Literal) or not digits.name.isdecimal() or int(digits.name) > 15:
-            raise Mistyped(f"{shown(tree)}: a number is rounded to 0 to 15 digits, written as a number")
+            raise Mistyped(f"{shown(tree)}: the digits must be a number from 0 to 15")
         if value.type == "int64":
             return value
         return operation("round", value, Parameter(int(digits.name)), type="float64")
@@ -172,7 +172,7 @@ class Typing:
 
     def isin(self, tree: exp.Expr) -> Typed:
         if not tree.expressions:
-            raise Mistyped(f"{shown(tree)}: write the values one by one")
+            raise Mistyped(f"{shown(tree)}: list the values")
         value, *others = self.terms([tree.this, *tree.expressions])
         return operation("or", *(equate(tree, value, other) for other in others), type="bool")
 
@@ -194,7 +194,7 @@ class Typing:
         if isinstance(tree.expression, exp.Null):
             return operation("is_null", *settle([value]), type="bool")
         if not isinstance(tree.expression, exp.Boolean):
-            raise Mistyped(f"{shown(tree)}: a value is compared with =, IS is for null, true and false")
+            raise Mistyped(f"{shown(tree)}: IS is only for null, true and false; compare values with =")
         equal = equate(tree, require_condition(value, tree), Constant(bool(tree.expression.this), "bool"))
         return operation("coalesce", equal, Constant(False, "bool"), type="bool")
 
@@ -216,8 +216,8 @@ class Typing:
         subject = self.term(tree.this) if tree.this is not None else None
         conditions, values = [], []
         for each in tree.args["ifs"]:
-            told = self.term(each.this)
-            conditions.append(require_condition(told, each.this) if subject is None else equate(tree, subject, told))
+            when = self.term(each.this)
+            conditions.append(require_condition(when, each.this) if subject is None else equate(tree, subject, when))
             values.append(self.term(each.args["true"]))
         default = tree.args.get("default")
         return self._case(tree, conditions, [*values, self.term(default) if default is not None else NULL])
@@ -257,8 +257,8 @@ class Typing:
             case ("int64" | "bool", "string"):
                 return operation("text", value, type="string")
             case _:
-                told = "which SQL and Python spell and read in different ways"
-                raise Mistyped(f"{shown(tree)} makes {value.type} into {wanted}, {told}")
+                reason = "SQL and Python convert it in different ways"
+                raise Mistyped(f"{shown(tree)} cannot convert {value.type} to {wanted}: {reason}")
 
     def join(self, tree: exp.Expr) -> Typed:
         return operation("join", *require_texts(self.terms([tree.this, tree.expression]), tree), type="string")
@@ -274,7 +274,7 @@ class Typing:
 
     def trim(self, tree: exp.Expr) -> Typed:
         if tree.expression:
-            raise Mistyped(f"{shown(tree)}: trim takes the spaces from both ends, as trim(text)")
+            raise Mistyped(f"{shown(tree)}: only trim(text) is supported, which removes spaces from both ends")
         return operation("trim", *require_texts([self.term(tree.this)], tree), type="string")
 
     def length(self, tree: exp.Expr) -> Typed:
@@ -288,13 +288,13 @@ class Typing:
 
     def _part(self, tree: exp.Expr, unit: str, of: exp.Expr) -> Typed:
         if unit not in PARTS:
-            raise Mistyped(f"{shown(tree)}: of a time there are {', '.join(PARTS)}, not {unit}")
+            raise Mistyped(f"{shown(tree)}: the part of a time must be one of {', '.join(PARTS)}, not {unit}")
         return operation("part", require_time(self.term(of), tree), Parameter(PARTS[unit]), type="int64")
 
     def steps(self, tree: exp.Expr) -> Typed:
         unit = tree.args["unit"].name.lower() if tree.args.get("unit") else "day"
         if unit not in STEPS:
-            raise Mistyped(f"{shown(tree)}: a difference is counted in {', '.join(STEPS)}, not {unit}")
+            raise Mistyped(f"{shown(tree)}: the unit must be one of {', '.join(STEPS)}, not {unit}")
         first, last = (require_time(self.term(side), tree) for side in (tree.expression, tree.this))
         return operation("steps", first, last, Parameter(STEPS[unit]), type="int64")
 

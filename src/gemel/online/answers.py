@@ -74,7 +74,7 @@ def _add(
     columns = dict(inputs)
     for source, features in computed.view.sources:
         columns |= {f"{source}.{name}": [row.values[name] for row in sources[source]] for name in features}
-    values = computed.values({name: columns[name] for name in computed.taken()})
+    values = computed.values({name: columns[name] for name in computed.references()})
     for name in names:
         used = computed.uses(name)
         for place, row in enumerate(answers):

@@ -1,4 +1,4 @@
-"""Exact features: a table of each view's, computed from the facts before each request."""
+"""Exact features: one table for each view, computed from the facts before each request."""
 
 from collections.abc import Collection, Sequence
 
@@ -20,16 +20,16 @@ from gemel.training.exactness import check_exact
 from gemel.training.source import REQUESTS, Source, requests_table
 
 STREAMS = 8
-"""The most streams of running sums: each looks for its keys among all the facts."""
+"""The maximum number of streams of running sums: each one scans all the facts for its keys."""
 
 
 def compute_exact(
     scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen], inputs: Collection[str]
 ) -> exp.Select:
-    """Make a table of each view's features, and the query that brings them together. Raises BridgeError (G55x)."""
+    """Write a table of each view's features, and return the query that joins them. Raises BridgeError (G55x)."""
     check_exact(source.graph, chosen)
     count = exp.select(exp.Count(this=exp.Star())).from_(requests_table())
-    [(asked,)] = scratch.rows(compile_select(count, scratch.dialect))
+    [(requests,)] = scratch.rows(compile_select(count, scratch.dialect))
     for each in chosen:
         name = each.view.name
         plain = each.alone()
@@ -41,35 +41,35 @@ def compute_exact(
         streams = min(scratch.threads(), STREAMS)
         plan = plan_requests(source.graph, plain, requests=REQUESTS, drifting=drifting, stored=kept, streams=streams)
         types = {feature: TYPES[source.types[name][feature]].sql for feature in each.columns}
-        made = scratch.into(f"exact_{name}", _compiled(source, cast_features(plan, types)))
+        rows = scratch.into(f"exact_{name}", _compiled(source, cast_features(plan, types)))
         if kept:
             scratch.drop(facts.name)
-        if made != asked:
+        if rows != requests:
             raise BridgeError(
                 "G557",
-                f"{made - asked:,} rows would come out twice: a dimension of {name} has two rows for one key",
-                hint="`gemel validate --data` tells which keys are not unique",
+                f"{rows - requests:,} rows would come out twice: a dimension of {name} has two rows for one key",
+                hint="`gemel validate --data` lists the keys that are not unique",
                 place=each.view.place,
             )
-    made_of = [(f"exact_{each.view.name}", each.view.name) for each in chosen]
-    if inputs or not chosen:  # else any of them will do: each has a row for each request
-        made_of.insert(0, (REQUESTS.name, "requests"))
-    (_, first), *others = tables = [(_made(table, alias), alias) for table, alias in made_of]
+    sources = [(f"exact_{each.view.name}", each.view.name) for each in chosen]
+    if inputs or not chosen:  # otherwise any of the tables has a row for each request
+        sources.insert(0, (REQUESTS.name, "requests"))
+    (_, first), *others = tables = [(_aliased(table, alias), alias) for table, alias in sources]
     query = exp.select(column(ROW, first), *(column(name, "requests") for name in inputs))
     query = query.from_(tables[0][0], copy=False)
     for table, name in others:
         query = query.join(table, on=equal(column(ROW, first), column(ROW, name)), join_type="left", copy=False)
-    taken = ((each.view.name, feature) for each in chosen for feature in each.columns)
-    return query.select(*(exp.alias_(column(f, name), identifier(f"{name}.{f}")) for name, f in taken), copy=False)
+    features = ((each.view.name, feature) for each in chosen for feature in each.columns)
+    return query.select(*(exp.alias_(column(f, name), identifier(f"{name}.{f}")) for name, f in features), copy=False)
 
 
-def _made(table: str, alias: str) -> exp.Expr:
-    made = exp.Table(this=identifier(table), db=identifier("main"), catalog=identifier("temp"))
-    return exp.alias_(made, identifier(alias), table=True)
+def _aliased(table: str, alias: str) -> exp.Expr:
+    relation = exp.Table(this=identifier(table), db=identifier("main"), catalog=identifier("temp"))
+    return exp.alias_(relation, identifier(alias), table=True)
 
 
 def _kept(scratch: ScratchRunner, facts: Relation) -> tuple[StoredParts, frozenset[str]]:
-    """What is known of the facts in a table; and the columns that are fractions."""
+    """The columns without NULLs of a table of facts, and its columns of fractions."""
     table = dialects.named(frozenset({"temp"}))(facts)
     described = scratch.describe(compile_select(exp.select("*").from_(table), scratch.dialect))
     is_full = [equal(exp.Count(this=exp.Star()), exp.Count(this=column(name))) for name, _ in described]

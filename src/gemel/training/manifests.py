@@ -1,4 +1,4 @@
-"""What a training set was made of, for it to be made again."""
+"""The manifest of a training set: everything needed to make it again."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -25,17 +25,17 @@ def describe_set(
     accuracy: str,
     time_column: str,
 ) -> dict[str, Any]:
-    """All that is needed to make the set again, and nothing that differs when it is."""
+    """Everything needed to make the set again, and nothing that would differ the next time."""
     tables = Tables(source.graph)
     definitions = {each.view.name: _definitions(tables, each) for each in choice.needed()}
-    for made, (view, names) in zip(computed, choice.on_demand, strict=True):
+    for each, (view, names) in zip(computed, choice.on_demand, strict=True):
         sources = tables.digests_of(choice.views, view.sources)
-        definitions[view.name] = {"features": {name: made.digest(sources, name) for name in names}}
+        definitions[view.name] = {"features": {name: each.digest(sources, name) for name in names}}
     return {
         "gemel": version("gemel"),
         "accuracy": accuracy,
         "rows": spine.rows,
-        "spine": {"source": spine.told, "sha256": spine.sha256, "time_column": time_column},
+        "spine": {"source": spine.name, "sha256": spine.sha256, "time_column": time_column},
         "features": [f"{view}.{name}" for view, name in choice.features()],
         **({"inputs": choice.inputs()} if choice.on_demand else {}),
         "definitions": definitions,
@@ -45,10 +45,10 @@ def describe_set(
 
 
 def _definitions(tables: Tables, each: Chosen) -> dict[str, Any]:
-    made = tables.digests(each.view)
-    return {"table": tables.digest(each.view), "features": {name: made[name] for name in each.columns}}
+    digests = tables.digests(each.view)
+    return {"table": tables.digest(each.view), "features": {name: digests[name] for name in each.columns}}
 
 
 def _invocation(dbt: DbtProject) -> dict[str, Any]:
-    """The run of dbt that the tables' names are of."""
+    """The dbt run that named the tables."""
     return {"invocation_id": dbt.invocation_id, "dbt_version": dbt.dbt_version, "project_name": dbt.name}

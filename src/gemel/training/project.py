@@ -27,7 +27,7 @@ def make_training_set(
     out: Path | None = None,
     format: Format | None = None,
 ) -> TrainingSet:
-    """The rows of a spine with their features, of services, views or single `view.feature`. Raises as `make`."""
+    """Make a training set from a spine and names of services, views or single `view.feature`. Raises as `make`."""
     choice = choose(features.bound, names)
     source = source_of(features)
     try:

@@ -16,9 +16,9 @@ from gemel.training.source import Source, requests_table
 
 
 def join_served(scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen], inputs: Iterable[str]) -> exp.Select:
-    """The newest row of each view's table at or before each moment, if it is not older than the `ttl`.
+    """Join the newest row of each view's table at or before each moment, if it is not older than the `ttl`.
 
-    Of several rows of one moment the one made last counts.
+    If one moment has several rows, the one created last counts.
     """
     repeated = _repeated(scratch, source, chosen)
     query = exp.select(*(column(name, "requests") for name in (ROW, *inputs)))
@@ -28,7 +28,7 @@ def join_served(scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen]
         view = each.view
         table: exp.Expr = exp.maybe_parse(source.relations[view.name], into=exp.Table, dialect=DIALECT)
         if view.name in repeated:
-            table = exp.Subquery(this=_made_last(table, view.entities))
+            table = exp.Subquery(this=_created_last(table, view.entities))
         table.set("alias", exp.TableAlias(this=identifier(view.name)))
         on = [equal(column(key, "requests"), column(key, view.name)) for key in view.entities]
         on.append(exp.GTE(this=moment.copy(), expression=column(MOMENT, view.name)))
@@ -43,18 +43,18 @@ def join_served(scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen]
 
 
 def _repeated(scratch: ScratchRunner, source: Source, chosen: Sequence[Chosen]) -> list[str]:
-    """The views whose tables were not made all at once: only there can one moment have rows of several runs."""
-    found = []
+    """The views whose tables were built by several runs: only they can have several rows for one moment."""
+    repeated = []
     for each in chosen:
         ends = exp.NEQ(this=exp.Min(this=column(CREATED)), expression=exp.Max(this=column(CREATED)))
         table = exp.to_table(source.relations[each.view.name], dialect=scratch.dialect)
         [(several,)] = scratch.rows(compile_select(exp.select(ends).from_(table), scratch.dialect))
         if several:
-            found.append(each.view.name)
-    return found
+            repeated.append(each.view.name)
+    return repeated
 
 
-def _made_last(table: exp.Expr, keys: Sequence[str]) -> exp.Select:
+def _created_last(table: exp.Expr, keys: Sequence[str]) -> exp.Select:
     rank = exp.Window(
         this=exp.RowNumber(),
         partition_by=[column(name) for name in (*keys, MOMENT)],

@@ -1,4 +1,4 @@
-"""What training sets are made of: where features come from, and the requests, as a table of our own DuckDB."""
+"""The inputs of a training set: where its features come from, and the table of requests in gemel's own DuckDB."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ REQUESTS = Relation("requests", schema="main", database="temp")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where features come from. `relations` are the tables' names, `dbt` is the project that they are of."""
+    """Where features come from. `relations` are the names of the tables in the project `dbt`."""
 
     graph: Graph
     types: Mapping[str, Mapping[str, str]]

@@ -1,6 +1,6 @@
-"""The rows that are to be given features: read from wherever they are, as often as needed, always in one order.
+"""The spine: the rows that get features. It can be read several times, always in the same order.
 
-Only keys and times of a spine go through the engine. All its columns come out as they went in, types too.
+Only the keys, inputs and times of a spine go through the engine. Its columns and their types come out unchanged.
 """
 
 import hashlib
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
 
 
 BATCH = 131_072
-"""Rows at a time, and in a row group of what is written."""
+"""Rows in a batch, and in a row group of the file written."""
 
 FILES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".arrow": "arrow", ".feather": "arrow"}
 
 
 @dataclass(frozen=True, slots=True)
 class Spine:
-    """`told` names it for a manifest, `sha256` is of a file's bytes, or else of the rows as an Arrow stream."""
+    """`name` is for the manifest; `sha256` is the hash of the file's bytes, or of the rows as an Arrow stream."""
 
     schema: "pyarrow.Schema"
     rows: int
-    told: str
+    name: str
     sha256: str
     read: Callable[[Sequence[str]], Iterator["pyarrow.RecordBatch"]]
-    """Some of the columns, in batches of BATCH rows but for the last."""
+    """Read some of the columns, in batches of BATCH rows (the last one may be smaller)."""
 
 
-def read_spine(given: Any, scratch: ScratchRunner, *, temp: Path, texts: Sequence[str] = ()) -> Spine:
-    """A spine from a file's path, a SELECT, a pandas DataFrame, or anything that speaks Arrow.
+def read_spine(rows: Any, scratch: ScratchRunner, *, temp: Path, texts: Sequence[str] = ()) -> Spine:
+    """A spine from a file's path, a SELECT, a pandas DataFrame, or anything that pyarrow can read.
 
-    `texts` names columns that are read from a CSV file as text, whatever they look like. Raises BridgeError (G550).
+    `texts` names the columns that are always read from a CSV file as text. Raises BridgeError (G550).
     """
-    if isinstance(given, str) and not _is_file(given):
-        return _of_select(given, scratch, temp)
-    if isinstance(given, str | Path):
-        return _of_file(Path(given), scratch, temp, texts)
-    table = _table(given)
+    if isinstance(rows, str) and not _is_file(rows):
+        return _of_select(rows, scratch, temp)
+    if isinstance(rows, str | Path):
+        return _of_file(Path(rows), scratch, temp, texts)
+    table = _table(rows)
     return _of_table(table, "a table", _hash(_slices(table)))
 
 
@@ -65,10 +65,10 @@ def _of_file(path: Path, scratch: ScratchRunner, temp: Path, texts: Sequence[str
     if not path.is_file():
         what = f"there is no spine {str(path)!r}"
         if not kind and " " in str(path):
-            what = f"{str(path)[:80]!r} is neither a file that there is nor a SELECT"
+            what = f"{str(path)[:80]!r} is neither an existing file nor a SELECT"
         raise BridgeError("G550", what, hint="name a file, or write a SELECT over the project's tables")
     if kind is None:
-        raise BridgeError("G550", f"{path.name} is no kind of file that a spine can be", hint=f"one of {_KINDS}")
+        raise BridgeError("G550", f"{path.name} is not of a file type that a spine can have", hint=f"one of {_KINDS}")
     sha256 = file_hash(path)
     if kind == "csv":
         return _of_rows(_csv(path, scratch, texts), scratch, temp, str(path), sha256)
@@ -80,8 +80,8 @@ def _of_file(path: Path, scratch: ScratchRunner, temp: Path, texts: Sequence[str
         with pyarrow.memory_map(str(path)) as file:
             return _of_table(pyarrow.ipc.open_file(file).read_all(), str(path), sha256)
     except (pyarrow.ArrowException, OSError) as error:
-        said = str(error).splitlines()[0]
-        raise BridgeError("G550", f"{path.name} cannot be read as {kind}: {said}", hint=f"one of {_KINDS}") from None
+        reason = str(error).splitlines()[0]
+        raise BridgeError("G550", f"{path.name} cannot be read as {kind}: {reason}", hint=f"one of {_KINDS}") from None
 
 
 _KINDS = ", ".join(FILES)
@@ -89,23 +89,23 @@ _KINDS = ", ".join(FILES)
 
 def _of_select(sql: str, scratch: ScratchRunner, temp: Path) -> Spine:
     text = sql.strip().rstrip(";")
-    if found := re.search(r"\{\{.*?(?:\}\}|$)|\{%", text):
-        named = re.search(r"['\"]([^'\"]+)['\"]\s*\)", found[0])
+    if template := re.search(r"\{\{.*?(?:\}\}|$)|\{%", text):
+        named = re.search(r"['\"]([^'\"]+)['\"]\s*\)", template[0])
         raise BridgeError(
             "G550",
-            f"a spine's SELECT goes to the database as it is, which does not know {found[0][:80]}",
-            hint=f"write the table's name{f': {named[1]}, or its schema and a point before it' if named else ''}",
+            f"the database gets a spine's SELECT as written, and does not know {template[0][:80]}",
+            hint=f"write the table's name{f': {named[1]}, or schema.{named[1]}' if named else ''}",
         )
     try:
         is_select = scratch.is_select(text)
     except GemelError as error:
         raise BridgeError(
             "G550",
-            f"the spine is no SQL: {error.message}",
+            f"the spine is not valid SQL: {error.message}",
             hint="write one SELECT over the project's tables, or name a file",
         ) from None
     if not is_select:
-        raise BridgeError("G550", "a spine is one SELECT, and no other statement", hint="write only the SELECT")
+        raise BridgeError("G550", "a spine must be one SELECT and nothing else", hint="write only the SELECT")
     try:
         return _of_rows(text, scratch, temp, text, None)
     except WarehouseError as error:
@@ -116,13 +116,13 @@ def _of_select(sql: str, scratch: ScratchRunner, temp: Path) -> Spine:
 
 def _csv(path: Path, scratch: ScratchRunner, texts: Sequence[str]) -> str:
     file = exp.Literal.string(str(path)).sql(DIALECT)
-    found = {name for name, _ in scratch.describe(keep_text(f"SELECT * FROM read_csv({file})", scratch.dialect))}
-    types = ", ".join(f"{exp.Literal.string(name).sql(DIALECT)}: 'VARCHAR'" for name in texts if name in found)
+    columns = {name for name, _ in scratch.describe(keep_text(f"SELECT * FROM read_csv({file})", scratch.dialect))}
+    types = ", ".join(f"{exp.Literal.string(name).sql(DIALECT)}: 'VARCHAR'" for name in texts if name in columns)
     return f"SELECT * FROM read_csv({file}{f', types = {{{types}}}' if types else ''})"
 
 
-def _of_rows(sql: str, scratch: ScratchRunner, temp: Path, told: str, sha256: str | None) -> Spine:
-    """What a SELECT gives, kept in a file: asked twice, it might come in another order."""
+def _of_rows(sql: str, scratch: ScratchRunner, temp: Path, name: str, sha256: str | None) -> Spine:
+    """The rows of a SELECT, kept in a file: a second run might return them in another order."""
     import pyarrow.parquet
 
     file = temp / "spine.parquet"
@@ -131,11 +131,11 @@ def _of_rows(sql: str, scratch: ScratchRunner, temp: Path, told: str, sha256: st
     with pyarrow.parquet.ParquetWriter(file, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
-    spine = _of_parquet(file, told, "")
-    return Spine(spine.schema, spine.rows, told, sha256 or _hash(spine.read(spine.schema.names)), spine.read)
+    spine = _of_parquet(file, name, "")
+    return Spine(spine.schema, spine.rows, name, sha256 or _hash(spine.read(spine.schema.names)), spine.read)
 
 
-def _of_parquet(path: Path, told: str, sha256: str) -> Spine:
+def _of_parquet(path: Path, name: str, sha256: str) -> Spine:
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path) as file:
@@ -145,27 +145,27 @@ def _of_parquet(path: Path, told: str, sha256: str) -> Spine:
         with pyarrow.parquet.ParquetFile(path) as file:
             yield from file.iter_batches(batch_size=BATCH, columns=list(columns))
 
-    return Spine(schema, rows, told, sha256, read)
+    return Spine(schema, rows, name, sha256, read)
 
 
-def _table(given: Any) -> "pyarrow.Table":
+def _table(rows: Any) -> "pyarrow.Table":
     import pyarrow
 
     try:
-        if type(given).__module__.startswith("pandas."):
-            return pyarrow.Table.from_pandas(given)
-        return given if isinstance(given, pyarrow.Table) else pyarrow.table(given)
+        if type(rows).__module__.startswith("pandas."):
+            return pyarrow.Table.from_pandas(rows)
+        return rows if isinstance(rows, pyarrow.Table) else pyarrow.table(rows)
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
-        said = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise BridgeError(
             "G550",
-            f"a {type(given).__name__} cannot be read as a spine: {said}",
+            f"a {type(rows).__name__} cannot be read as a spine: {reason}",
             hint="give a file's path, a SELECT, a pandas DataFrame or a pyarrow Table",
         ) from None
 
 
-def _of_table(table: "pyarrow.Table", told: str, sha256: str) -> Spine:
-    return Spine(table.schema, table.num_rows, told, sha256, lambda columns: _slices(table.select(list(columns))))
+def _of_table(table: "pyarrow.Table", name: str, sha256: str) -> Spine:
+    return Spine(table.schema, table.num_rows, name, sha256, lambda columns: _slices(table.select(list(columns))))
 
 
 def _slices(table: "pyarrow.Table") -> Iterator["pyarrow.RecordBatch"]:
@@ -181,8 +181,8 @@ def check_columns(
     *,
     time_column: str = MOMENT,
 ) -> None:
-    """Whether the features can be joined: `keys` are the entities with their types, `inputs` what on-demand features
-    are computed of with its types, `features` each with its view.
+    """Check that the features can be joined. `keys` are the entities and `inputs` the inputs of on-demand features,
+    with their types; `features` are the features with their views.
 
     Raises BridgeError (G551, G552, G553, G554).
     """
@@ -195,40 +195,40 @@ def check_columns(
             option = "; --time-column names another one" if name == time_column else ""
             near = did_you_mean(name, spine.schema.names) or f"it has {', '.join(spine.schema.names)}"
             raise BridgeError("G551", f"the spine has no column {name!r}, {what}", hint=near + option)
-    taken = {name.lower(): name for name in spine.schema.names}
+    columns = {name.lower(): name for name in spine.schema.names}
     for name, view in features.items():
-        if name.lower() in taken:
+        if name.lower() in columns:
             raise BridgeError(
                 "G552",
-                f"feature {view}.{name} has the name of the spine's column {taken[name.lower()]!r}",
-                hint="rename the column, or leave it away if it holds an older value of the feature",
+                f"feature {view}.{name} has the name of the spine's column {columns[name.lower()]!r}",
+                hint="rename the column, or omit it if it holds an older value of the feature",
             )
     for name, type_ in keys.items():
-        given = spine.schema.field(name).type
-        is_text = _is_text(given)
-        if not pyarrow.types.is_null(given) and not (is_text if type_ == "string" else _is_integer(given)):
+        actual = spine.schema.field(name).type
+        is_text = _is_text(actual)
+        if not pyarrow.types.is_null(actual) and not (is_text if type_ == "string" else _is_integer(actual)):
             raise BridgeError(
-                "G553", f"the spine's {name!r} is {given}, and the features' is {type_}", hint=_cast(given)
+                "G553", f"the spine's {name!r} is {actual}, and the features' is {type_}", hint=_cast(actual)
             )
     for name, type_ in inputs.items():
-        given = spine.schema.field(name).type
-        if not _can_be(given, type_):
+        actual = spine.schema.field(name).type
+        if not _can_be(actual, type_):
             raise BridgeError(
-                "G553", f"the spine's {name!r} is {given}, and the features' input is {type_}", hint=_cast(given)
+                "G553", f"the spine's {name!r} is {actual}, and the features' input is {type_}", hint=_cast(actual)
             )
     time = spine.schema.field(time_column).type
     if not (pyarrow.types.is_timestamp(time) or pyarrow.types.is_date(time)):
         raise BridgeError(
             "G554",
-            f"the spine's {time_column!r} is {time}, which is no time",
+            f"the spine's {time_column!r} must be a timestamp, and is {time}",
             hint="make it a timestamp: pandas.to_datetime(...), or CAST(... AS TIMESTAMP); without a zone it is UTC",
         )
 
 
 def _check_names(names: Sequence[str]) -> None:
-    seen: dict[str, str] = {}
+    names_by_lower: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(name.lower(), name)
+        other = names_by_lower.setdefault(name.lower(), name)
         if list(names).count(name) > 1 or other != name:
             raise BridgeError(
                 "G552", f"the spine has the columns {other!r} and {name!r}, which SQL cannot tell apart",
@@ -236,45 +236,45 @@ def _check_names(names: Sequence[str]) -> None:
             )  # fmt: skip
 
 
-def _is_text(given: "pyarrow.DataType") -> bool:
+def _is_text(actual: "pyarrow.DataType") -> bool:
     import pyarrow
 
-    if pyarrow.types.is_dictionary(given):
-        return _is_text(given.value_type)
+    if pyarrow.types.is_dictionary(actual):
+        return _is_text(actual.value_type)
     texts = (pyarrow.types.is_string, pyarrow.types.is_large_string, pyarrow.types.is_string_view)
-    return any(is_one(given) for is_one in texts)
+    return any(is_one(actual) for is_one in texts)
 
 
-def _is_integer(given: "pyarrow.DataType") -> bool:
+def _is_integer(actual: "pyarrow.DataType") -> bool:
     import pyarrow
 
-    return bool(pyarrow.types.is_integer(given))
+    return bool(pyarrow.types.is_integer(actual))
 
 
-def _can_be(given: "pyarrow.DataType", type_: str) -> bool:
-    """Whether a column can come in as an input of a type without losing anything."""
+def _can_be(actual: "pyarrow.DataType", type_: str) -> bool:
+    """Whether a column can become an input of a type without loss."""
     import pyarrow
 
     is_ = pyarrow.types
-    if is_.is_null(given):
+    if is_.is_null(actual):
         return True
     match type_:
         case "int64":
-            return _is_integer(given)
+            return _is_integer(actual)
         case "float64":
-            return _is_integer(given) or is_.is_floating(given) or is_.is_decimal(given)
+            return _is_integer(actual) or is_.is_floating(actual) or is_.is_decimal(actual)
         case "string":
-            return _is_text(given)
+            return _is_text(actual)
         case "bool":
-            return bool(is_.is_boolean(given))
+            return bool(is_.is_boolean(actual))
         case _:
-            return bool(is_.is_timestamp(given) or is_.is_date(given))
+            return bool(is_.is_timestamp(actual) or is_.is_date(actual))
 
 
-def _cast(given: "pyarrow.DataType") -> str:
+def _cast(actual: "pyarrow.DataType") -> str:
     import pyarrow
 
-    if pyarrow.types.is_floating(given):
+    if pyarrow.types.is_floating(actual):
         return "pandas makes fractions of integers with gaps: take .astype('Int64'), or CAST(... AS BIGINT)"
     return (
         "cast the spine's column: .astype('int64') or .astype('str') in pandas, CAST(... AS BIGINT) or VARCHAR in SQL"
@@ -284,7 +284,7 @@ def _cast(given: "pyarrow.DataType") -> str:
 def requests_of(
     spine: Spine, keys: Mapping[str, str], inputs: Mapping[str, str], *, time_column: str = MOMENT
 ) -> "pyarrow.RecordBatchReader":
-    """The spine's keys, inputs and times with the number of each row; times in UTC, without a zone."""
+    """The spine's keys, inputs and times with row numbers; times in UTC, without a zone."""
     import pyarrow
     import pyarrow.compute
 
@@ -311,7 +311,7 @@ def requests_of(
 
 
 def _cast_to(column: "pyarrow.Array", type_: "pyarrow.DataType") -> "pyarrow.Array":
-    """Times lose what is below a microsecond, and fractions what a double cannot hold."""
+    """Cast a column: times are cut to microseconds, and fractions rounded to doubles."""
     import pyarrow
 
     return column.cast(type_, safe=not (pyarrow.types.is_timestamp(type_) or pyarrow.types.is_floating(type_)))

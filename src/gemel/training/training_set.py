@@ -1,4 +1,4 @@
-"""A training set: each row of a spine with its features as they were at its moment. Nothing dropped, none twice.
+"""A training set: each row of a spine, exactly once, with its features as they were at its moment.
 
 *served* is what an online store would have answered: the newest row of the feature table at or before the moment.
 *exact* is the metric over the window that ends at the moment itself, computed from the facts.
@@ -21,7 +21,7 @@ from gemel.errors import BridgeError
 from gemel.features.selection import Choice
 from gemel.features.types import TYPES
 from gemel.on_demand.computing import Computed, compute
-from gemel.on_demand.sql import sql_of, taken_in
+from gemel.on_demand.sql import normalize, sql_of
 from gemel.on_demand.terms import Reference
 from gemel.run import OpenScratch, ScratchRunner
 from gemel.training.exact import compute_exact
@@ -41,7 +41,7 @@ FORMATS: dict[str, Format] = {".parquet": "parquet", ".pq": "parquet", ".arrow":
 
 
 class TrainingSet:
-    """What was made: its `manifest`, and the rows, in `path` if they were written."""
+    """The `manifest` and the rows of a training set; the rows are in `path` if they were written."""
 
     def __init__(self, manifest: dict[str, Any], *, path: Path | None = None, table: Any = None) -> None:
         self.manifest = manifest
@@ -95,11 +95,11 @@ def make(
                 joined = compute_exact(scratch, source, chosen, inputs)
             case _:
                 assert_never(accuracy)
-        schema, found = scratch.stream(
+        schema, features = scratch.stream(
             compile_select(_answer(joined, choice, computed), scratch.dialect), size=64 * 2048
         )
         columns = _widened(rows.schema, schema)
-        batches = _side_by_side(rows, found, columns)
+        batches = _side_by_side(rows, features, columns)
         table = None
         if out is None:
             import pyarrow
@@ -121,40 +121,40 @@ def manifest_path(out: Path) -> Path:
 def _format(out: Path | None, format: Format | None) -> Format:
     if out is not None and out.is_dir():
         raise BridgeError("G558", f"{out} is a directory", hint="name a file")
-    found = format or FORMATS.get(out.suffix.lower() if out else ".parquet")
-    if found is None or found not in FORMATS.values():
+    kind = format or FORMATS.get(out.suffix.lower() if out else ".parquet")
+    if kind is None or kind not in FORMATS.values():
         raise BridgeError(
-            "G558", f"{format or (out and out.name)!r} is no format of a training set", hint="parquet or arrow"
+            "G558", f"{format or (out and out.name)!r} is not a format of a training set", hint="parquet or arrow"
         )
-    return found
+    return kind
 
 
 def _check_times(scratch: ScratchRunner, time_column: str) -> None:
-    """A row without a time would get NULL features, which a model takes for a fact: that nothing had happened."""
+    """Refuse rows without a time: they would get NULL features, which a model would read as that nothing happened."""
     without = exp.select(exp.Count(this=exp.Star())).from_(requests_table()).where(column(MOMENT).is_(exp.null()))
     [(count,)] = scratch.rows(compile_select(without, scratch.dialect))
     if count:
         raise BridgeError(
             "G554",
             f"{count:,} row{'s' if count > 1 else ''} of the spine have no {time_column!r}, and so no features",
-            hint="give each a time, or leave them out of the spine",
+            hint="give each row a time, or omit it from the spine",
         )
 
 
 def _answer(joined: exp.Select, choice: Choice, computed: Sequence[Computed]) -> exp.Select:
-    """The features that are asked for, in the order of the spine, of a query with all that they need."""
+    """The requested features in the order of the spine, from a query with everything they need."""
     query = exp.select().from_(joined.subquery("joined"))
     for each in choice.tables:
         features = (exp.alias_(column(f"{each.view.name}.{name}", "joined"), identifier(name)) for name in each.columns)
         query = query.select(*features, copy=False)
     for view, (_, names) in zip(computed, choice.on_demand, strict=True):
-        values = ((name, sql_of(view.terms[name], _taken), TYPES[view.terms[name].type].sql) for name in names)
+        values = ((name, sql_of(view.terms[name], _input), TYPES[view.terms[name].type].sql) for name in names)
         query = query.select(*(exp.alias_(exp.cast(v, t, dialect=DIALECT), identifier(n)) for n, v, t in values))
     return query.order_by(column(ROW, "joined"), copy=False)
 
 
-def _taken(reference: Reference) -> exp.Expr:
-    return taken_in(column(reference.name, "joined"), reference.type)
+def _input(reference: Reference) -> exp.Expr:
+    return normalize(column(reference.name, "joined"), reference.type)
 
 
 def _widened(spine: "pyarrow.Schema", features: "pyarrow.Schema") -> "pyarrow.Schema":
@@ -166,7 +166,7 @@ def _widened(spine: "pyarrow.Schema", features: "pyarrow.Schema") -> "pyarrow.Sc
 def _side_by_side(
     spine: Spine, features: Iterator["pyarrow.RecordBatch"], schema: "pyarrow.Schema"
 ) -> Iterator["pyarrow.RecordBatch"]:
-    """The spine's batches, each with as many rows of features."""
+    """The spine's batches, each joined with its rows of features."""
     import pyarrow
 
     waiting: list[pyarrow.RecordBatch] = []
