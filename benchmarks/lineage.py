@@ -94,7 +94,11 @@ def dbt_manifest(definitions: dict) -> dict:
         columns = {entity["expr"] for entity in model["entities"]} | {each["name"] for each in model["dimensions"]}
         columns = sorted(columns | {measure["expr"] for measure in model["measures"]})
         raw = described(f"table_{number}", place | {"schema_name": "raw"})
-        sources[f"source.big.raw.table_{number}"] = raw | {"source_name": "raw", "identifier": raw["name"]}
+        sources[f"source.big.raw.table_{number}"] = raw | {
+            "resource_type": "source",
+            "source_name": "raw",
+            "identifier": raw["name"],
+        }
         parent = f"source.big.raw.table_{number}", raw
         for name in (f"stg_{number}", place["alias"]):
             made = described(name, place)

@@ -128,6 +128,23 @@ class Session:
             self._once[make] = make(self)
         return self._once[make]  # type: ignore[no-any-return]  # `make` returns a T
 
+    def elsewhere(self, dir: Path, *, artifacts: Path, profiles_dir: str | None) -> "Session":
+        """The same definitions as they stand in another folder."""
+        other = Session(
+            self.manifest,
+            dir,
+            database=self.database,
+            target=self.target,
+            profiles_dir=profiles_dir,
+            places=places(dir),
+            problems=self.problems,
+            artifacts=artifacts,
+            file=self.file,
+            principal=self.principal,
+        )
+        vars(other)["graph"] = self.graph  # names, and nothing of the folder
+        return other
+
     @cached_property
     def name(self) -> str:
         """dbt's name of the project; `project` for a manifest file outside a project."""

@@ -130,7 +130,7 @@ def test_a_flowchart_has_whole_lines_for_values_and_dotted_ones_for_the_rest(lin
 
 
 def test_no_name_breaks_out_of_a_flowchart():
-    from gemel.graph.graph import Node, Part
+    from gemel.graph.nodes import Node, Part
 
     node = Node("exposure", 'a"]; click n0 "<b>#')
     (_, line, _) = mermaid.draw(Part((node,), (node,), ()))

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gemel.dbt.rendering import Renderer
-from gemel.graph.graph import Definitions, MeaningGraph
+from gemel.graph.graph import MeaningGraph
+from gemel.graph.nodes import Definitions
 from gemel.graph.tables import DbtTables
 from gemel.graph.tree import tell
 from gemel.spec.project import DbtProject

@@ -4,7 +4,7 @@ import duckdb
 import pytest
 from sqlglot import exp, parse_one
 
-from gemel.dbt.rendering import UNKNOWN, Opaque, render
+from gemel.dbt.templates import UNKNOWN, Opaque, render
 from gemel.tracing.derivations import Digests
 from gemel.tracing.queries import trace
 from gemel.tracing.relations import of_table

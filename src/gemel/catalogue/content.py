@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gemel.catalogue.series import Series, Unknown
-from gemel.graph.graph import Gap, Node
+from gemel.graph.nodes import Gap, Node
 
 
 @dataclass(frozen=True, slots=True)

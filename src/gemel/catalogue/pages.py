@@ -11,7 +11,7 @@ from gemel.expectations.suite import metric_tests
 from gemel.features.opened import bound_features
 from gemel.files import models_folder
 from gemel.graph.building import read_graph
-from gemel.graph.graph import TABLES, Node, Part
+from gemel.graph.nodes import TABLES, Node, Part
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
 from gemel.spec.manifest import Dimension, Entity, SavedQuery, SemanticModel
 from gemel.spec.metric_tests import MetricTest

@@ -32,7 +32,6 @@ def command(session: "Session", *, name: str, side: str | None, format: str) -> 
     or source, or a column: model.column or source.table.column. If several things have the name, add the kind:
     metric:flights.
     """
-    from gemel.graph import openlineage
     from gemel.graph.lineage import read_lineage
 
     lineage = read_lineage(session, name)
@@ -44,8 +43,10 @@ def command(session: "Session", *, name: str, side: str | None, format: str) -> 
         case "mermaid":
             lines = lineage.as_mermaid(*sides)
         case "openlineage":
-            lines = map(openlineage.line, lineage.as_openlineage(*sides, namespaces=namespaces(session)))
+            from gemel.graph.openlineage import line
+
+            lines = map(line, lineage.as_openlineage(*sides, namespaces=namespaces(session)))
         case _:
             lines = lineage.lines(*sides)
-    for line in lines:
-        click.echo(line)
+    for text in lines:
+        click.echo(text)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from gemel.graph.graph import MeaningGraph, Node
+    from gemel.graph.graph import MeaningGraph
+    from gemel.graph.nodes import Node
     from gemel.graph.openlineage import Json, Namespaces
     from gemel.session import Session
 

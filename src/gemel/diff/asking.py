@@ -20,9 +20,10 @@ from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.sql import dialects
 from gemel.dbt.manifest import MANIFEST, read_project
 from gemel.dbt.profile import read_target
-from gemel.dbt.rendering import Opaque, Renderer
+from gemel.dbt.rendering import Renderer
 from gemel.dbt.running import Say, run_dbt_into, target_dir
-from gemel.diff.graphs import alike, graphs, renderers
+from gemel.dbt.templates import Opaque
+from gemel.diff.graphs import graphs
 from gemel.diff.states import State
 from gemel.errors import GemelError, ProjectError
 from gemel.session import Session
@@ -192,11 +193,11 @@ def _differing(before: State, after: State) -> Iterator[str]:
             if id not in read and id in state.dbt.nodes:
                 read[id] = None
                 waiting += state.dbt.nodes[id].parents
-    same, pair = {*alike(*renderers(before, after))}, graphs(before, after)
+    pair = graphs(before, after)
     for id in read:
         nodes = [state.dbt.nodes.get(id) for state in (before, after)]
         names = [f"{node.kind}:{node.unique_name}" for node in nodes if node is not None]
-        if len(names) < 2 or (id not in same and pair[0].meaning(names[0]) != pair[1].meaning(names[1])):
+        if len(names) < 2 or (id not in pair.same and pair.differ(*names)):
             yield id
 
 

@@ -7,10 +7,12 @@ from sqlglot import exp
 
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.expressions import Refused
+from gemel.diff.graphs import Graphs
 from gemel.diff.states import State
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import Place
-from gemel.graph.graph import TABLES, MeaningGraph, Node
+from gemel.graph.graph import MeaningGraph
+from gemel.graph.nodes import TABLES, Node
 from gemel.tracing.derivations import Derivation
 
 Subject = tuple[str, str]
@@ -22,31 +24,25 @@ _PASSED = ("measure", "dimension", "entity")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One state as a graph. `ids` are those of the nodes that a report tells of."""
+    """One state as a graph, and the nodes in it that a report tells of."""
 
     state: State
     graph: MeaningGraph
+    nodes: Mapping[Subject, Node]
     ids: Mapping[Subject, str]
 
-    def node(self, subject: Subject) -> Node | None:
-        id = self.ids.get(subject)
-        if id is None:
-            return None
-        return self.graph.definitions.unlisted.get(id) or self.graph.node(id)
-
     def place(self, subject: Subject) -> Place | None:
-        node = self.node(subject)
-        if node is None or node.kind == "source":
-            return None
+        node = self.nodes[subject]
         if node.about is None or node.about.kind in ("exposure", "model"):
-            return Place(node.file) if node.file else None
+            return Place(node.file) if node.file and node.kind != "source" else None
         return self.state.session.place(node.about)
 
 
 class Causes:
     """Of two states. What was found is kept: definitions stand on each other."""
 
-    def __init__(self, old: Side, new: Side) -> None:
+    def __init__(self, graphs: Graphs, old: Side, new: Side) -> None:
+        self.graphs = graphs
         self.old = old
         self.new = new
         self._subjects = {id: subject for subject, id in new.ids.items()}
@@ -56,14 +52,14 @@ class Causes:
     def differ(self, subject: Subject) -> bool:
         """Whether it means something else."""
         was, is_ = self.old.ids.get(subject), self.new.ids.get(subject)
-        return was is None or is_ is None or self.old.graph.meaning(was) != self.new.graph.meaning(is_)
+        return was is None or is_ is None or self.graphs.differ(was, is_)
 
     def is_own(self, subject: Subject) -> bool:
         """Whether its own text changed. Of a metric that is made of no other, its measure's is its own."""
         was, is_ = self.old.ids[subject], self.new.ids[subject]
-        if self.old.graph.own(was) != self.new.graph.own(is_):
+        if self.graphs.own_differ(was, is_):
             return True
-        sources = list(self._sources(was, is_))
+        sources = self._sources(was, is_)
         if subject[0] != "metric" or any(id.startswith("metric:") for id in sources):
             return False
         return any(self._is_own(id) for id in sources if id.startswith("measure:"))
@@ -81,7 +77,7 @@ class Causes:
         if subject[0] in TABLES:
             yield from self._table(subject)
             return
-        if self.old.graph.own(was) != self.new.graph.own(is_):
+        if self.graphs.own_differ(was, is_):
             yield (" ".join(subject),)
         yield from self._below(was, is_)
 
@@ -92,10 +88,11 @@ class Causes:
                 kind, _, of = name.partition(":")
                 shown = _shown(first.text, second.text) if kind == "semantic_model" else ""
                 yield (f"{kind.replace('_', ' ')} {of}{shown}",)
-        for id in _leaves(self._derivations(was, is_)[0]):
-            if id in self._gone:
-                yield " ".join(self._gone[id]), "removed"
-        for id in self._sources(was, is_):
+        before, _ = self._derivations(was, is_)
+        yield from (
+            (" ".join(self._gone[id]), "removed") for id in {id: None for id, _ in before.uses} if id in self._gone
+        )
+        for id in sorted(self._sources(was, is_)):
             kind, _, name = id.partition(":")
             match kind:
                 case "column" | "rows":
@@ -108,9 +105,9 @@ class Causes:
     def _passed(self, id: str) -> Iterator[tuple[str, ...]]:
         subject = self._subjects.get(id)
         was = self.old.ids.get(subject, id) if subject else id
-        if self.old.graph.derivation(was) is None or self.old.graph.meaning(was) == self.new.graph.meaning(id):
+        if self.old.graph.derivation(was) is None or not self.graphs.differ(was, id):
             return
-        if self.old.graph.own(was) != self.new.graph.own(id):
+        if self.graphs.own_differ(was, id):
             shown = _shown(_written(self.old, was), _written(self.new, id))
             yield (f"{' '.join(subject) if subject else id.replace(':', ' ')}{shown}",)
         yield from self._below(was, id)
@@ -129,7 +126,7 @@ class Causes:
 
     def _table(self, subject: Subject) -> Iterator[tuple[str, ...]]:
         was, is_ = self.old.ids[subject], self.new.ids[subject]
-        if self.old.graph.own(was) != self.new.graph.own(is_):
+        if self.graphs.own_differ(was, is_):
             yield (self._model(subject),)
             return
         owners = dict.fromkeys(map(self._owner, self._sources(was, is_)))
@@ -195,48 +192,48 @@ class Causes:
 
     # --- derivations ------------------------------------------------------------------------------------------
 
-    def _sources(self, was: str, is_: str) -> Iterator[str]:
+    def _sources(self, was: str, is_: str) -> list[str]:
         """The ids that a node is made of in both states, and of what only the newer one has at all."""
-        before, after = (_leaves(each) for each in self._derivations(was, is_))
-        for id in after:
+        before, after = ([id for id, _ in each.uses] for each in self._derivations(was, is_))
+        known, found = {*before}, []
+        for id in dict.fromkeys(after):
             subject = self._subjects.get(id)
             old = self.old.ids.get(subject) if subject is not None else id
-            if old is None or old in before:
-                yield id
+            if old is None or old in known:
+                found.append(id)
+        return found
 
     def _named(self, was: str, is_: str) -> dict[str, tuple[Derivation, Derivation]]:
-        before, after = (_definitions(each) for each in self._derivations(was, is_))
-        return {name: (before[name], each) for name, each in after.items() if name in before}
+        """The definitions of their own that a node is made of in both states."""
+        before, after = self._derivations(was, is_)
+        if before is after:
+            return {}
+        olds = _definitions(before)
+        return {name: (olds[name], each) for name, each in _definitions(after).items() if name in olds}
 
     def _derivations(self, was: str, is_: str) -> tuple[Derivation, Derivation]:
         pair = self.old.graph.derivation(was), self.new.graph.derivation(is_)
         return tuple(each or Derivation("") for each in pair)  # type: ignore[return-value]
 
     def _moved(self, id: str) -> bool:
-        return self.old.graph.meaning(id) != self.new.graph.meaning(id)
+        return self.graphs.differ(id, id)
 
     def _is_own(self, id: str) -> bool:
-        return self.old.graph.own(id) != self.new.graph.own(id)
-
-
-def _leaves(derivation: Derivation) -> dict[str, None]:
-    """The ids of the nodes that something is made of, in order."""
-    return {part: None for each in _within(derivation) for _, part in each.parts if isinstance(part, str)}
+        return self.graphs.own_differ(id, id)
 
 
 def _definitions(derivation: Derivation) -> dict[str, Derivation]:
-    """The definitions of their own that something is made of, by name."""
-    return {each.name: each for each in _within(derivation) if each.name is not None}
-
-
-def _within(derivation: Derivation) -> Iterator[Derivation]:
+    """By name."""
+    found: dict[str, Derivation] = {}
     seen, waiting = {id(derivation)}, [derivation]
     while waiting:
         each = waiting.pop()
-        yield each
+        if each.name is not None:
+            found[each.name] = each
         inner = [part for _, part in each.parts if not isinstance(part, str) and id(part) not in seen]
         seen |= set(map(id, inner))
         waiting += reversed(inner)
+    return found
 
 
 def _shown(was: str, is_: str) -> str:

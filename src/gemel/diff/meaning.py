@@ -4,15 +4,16 @@ A definition changed if its own text did, and is touched if only something that 
 meaning: names of aliases, the order of keys, blanks and comments are none.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gemel.diff.causes import Causes, Side, Subject
 from gemel.diff.graphs import graphs
 from gemel.diff.states import State
 from gemel.errors import Place
-from gemel.graph.graph import TABLES, Kind, MeaningGraph, Node
+from gemel.graph.graph import MeaningGraph
+from gemel.graph.nodes import TABLES, Kind, Node
 
 How = Literal["added", "removed", "changed", "touched", "description"]
 
@@ -47,27 +48,32 @@ class Change:
     name: str
     how: How
     causes: tuple[tuple[str, ...], ...] = ()
-    place: Place | None = None
     same_as: tuple[str, ...] = ()
+    find: Callable[[Subject], Place | None] = field(default=lambda _: None, compare=False, repr=False)
+
+    @property
+    def place(self) -> Place | None:
+        """Where it is written: in the newer state, if it is there. None where that is not found."""
+        return self.find((self.kind, self.name))
 
 
 def compare(before: State, after: State) -> tuple[Change, ...]:
     """All that is not the same, by kind and name."""
-    first, second = graphs(before, after)
-    old, new = _side(before, first), _side(after, second)
-    causes = Causes(old, new)
+    pair = graphs(before, after)
+    old, new = _side(before, pair.old), _side(after, pair.new)
+    causes = Causes(pair, old, new)
     found: list[Change] = []
     for subject in dict.fromkeys((*old.ids, *new.ids)):
-        was, is_ = old.node(subject), new.node(subject)
-        if was is None or is_ is None:
-            side, other = (new, old) if was is None else (old, new)
-            how: How = "added" if was is None else "removed"
-            found.append(Change(*subject, how, (), side.place(subject), _twins(subject, side, other)))
-        elif causes.differ(subject):
-            how = "changed" if causes.is_own(subject) else "touched"
-            found.append(Change(*subject, how, causes.of(subject), new.place(subject)))
-        elif was.words != is_.words:
-            found.append(Change(*subject, "description", (), new.place(subject)))
+        kind, name = subject
+        if subject not in old.ids:
+            found.append(Change(kind, name, "added", same_as=_twins(subject, new, old), find=new.place))
+        elif subject not in new.ids:
+            found.append(Change(kind, name, "removed", same_as=_twins(subject, old, new), find=old.place))
+        elif pair.differ(old.ids[subject], new.ids[subject]):
+            how: How = "changed" if causes.is_own(subject) else "touched"
+            found.append(Change(kind, name, how, causes.of(subject), find=new.place))
+        elif old.nodes[subject].words.split() != new.nodes[subject].words.split():
+            found.append(Change(kind, name, "description", find=new.place))
     order = list(KINDS.values())
     return tuple(sorted(found, key=lambda each: (order.index(each.kind), each.name)))
 
@@ -77,14 +83,15 @@ def _side(state: State, graph: MeaningGraph) -> Side:
     definitions = graph.definitions
     nodes: dict[str, Node] = {**definitions.nodes, **definitions.unlisted}
     nodes |= {id: graph.node(id) for id in graph.tables.named().values()}
-    written = {id: node for id, node in nodes.items() if node.kind in KINDS and (node.about or node.kind in TABLES)}
-    return Side(state, graph, {(KINDS[node.kind], _name(node)): id for id, node in written.items()})
-
-
-def _name(node: Node) -> str:
-    """A dimension goes by its semantic model's name, as an entity does."""
-    about = node.about
-    return f"{about.name}.{about.element}" if about is not None and node.kind == "dimension" else node.name
+    subjects: dict[str, Subject] = {}
+    for id, node in nodes.items():
+        about, kind = node.about, KINDS.get(node.kind)
+        if kind is not None and (about is not None or node.kind in TABLES):
+            # A dimension goes by its semantic model's name, as an entity does.
+            of_model = about is not None and node.kind == "dimension"
+            subjects[id] = (kind, f"{about.name}.{about.element}" if about is not None and of_model else node.name)
+    written = {subject: nodes[id] for id, subject in subjects.items()}
+    return Side(state, graph, written, {subject: id for id, subject in subjects.items()})
 
 
 def _twins(subject: Subject, side: Side, other: Side) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from gemel.errors import GemelError, ProjectError, did_you_mean
 from gemel.features.binding import bind_features
 from gemel.features.bound import Bound
 from gemel.features.opened import bound_features
+from gemel.files import VIEWS
 from gemel.session import Session, open_session
 from gemel.spec.feature_views import read_feature_views
 from gemel.spec.project import DbtProject
@@ -140,17 +141,24 @@ def _revision(session: Session, base: str, say: Say) -> State:
 def _state(name: str, session: Session, folder: Path, artifacts: Path) -> State:
     before = _loaded(session, folder, artifacts)
     _refuse_problems(before)
-    return State(name, before, before.dbt, bound_features(before), folder, variables(folder))
+    # Bound once, where nothing of it differs.
+    is_same = before.graph is session.graph and _feature_files(folder) == _feature_files(session.dir)
+    features = bound_features(session if is_same else before)
+    return State(name, before, before.dbt, features, folder, variables(folder))
+
+
+def _feature_files(folder: Path | None) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.glob(f"{VIEWS}/*.y*ml")} if folder is not None else {}
 
 
 def _loaded(session: Session, folder: Path, artifacts: Path) -> Session:
     """The definitions in a folder, of the same target and database as the project at hand."""
+    file, profiles = artifacts / SEMANTIC_MANIFEST, _profiles(session, folder)
+    known = session.file  # what was parsed anew is no longer what the session has read
+    if known is not None and known != file and file.is_file() and known.read_bytes() == file.read_bytes():
+        return session.elsewhere(folder, artifacts=artifacts, profiles_dir=profiles)
     loaded = open_session(
-        folder,
-        database=session.database,
-        manifest=artifacts / SEMANTIC_MANIFEST,
-        target=session.target,
-        profiles_dir=_profiles(session, folder),
+        folder, database=session.database, manifest=file, target=session.target, profiles_dir=profiles
     )
     loaded.artifacts = artifacts
     return loaded

@@ -5,23 +5,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gemel.dbt.catalog import read_types
 from gemel.dbt.manifest import MANIFEST
-from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError, GemelError, ProjectError, UnknownNameError, WarehouseError, did_you_mean
 from gemel.features.binding import bind_features
 from gemel.features.bound import Bound, BoundView
-from gemel.features.catalog import describer
-from gemel.features.columns import Known, decide_types
-from gemel.features.generation import recorded_types
-from gemel.features.origins import Origins
-from gemel.features.sources import store_of
 from gemel.features.stamps import stamp
-from gemel.features.tables import DATA, Tables, Types
-from gemel.files import VIEWS
+from gemel.files import DATA, VIEWS
 from gemel.session import Session
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
+
+if TYPE_CHECKING:  # whoever only looks at features, as a lineage does, needs none of what writes their tables
+    from gemel.engines.engine import Engine
+    from gemel.features.columns import Known
+    from gemel.features.origins import Origins
+    from gemel.features.tables import Types
 
 
 def bound_features(session: Session) -> Bound:
@@ -92,30 +91,42 @@ class Features:
         return [view for name, view in views.items() if not names or name in names]
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> "Engine":
         """What the project builds in. Raises BridgeError (G580) for what Feast has no offline store for."""
+        from gemel.features.sources import store_of
+
         store_of(self.session.engine)
         return self.session.engine
 
     @property
     def is_copied(self) -> bool:
         """Whether Feast reads Parquet copies of the tables."""
+        from gemel.engines.engine import Capability
+
         return self.engine.has(Capability.COPIED)
 
-    def types(self) -> dict[str, Types]:
+    def types(self) -> "dict[str, Types]":
         """By view, the type of each column. Raises Problems (G523) where nothing tells a type yet."""
+        from gemel.features.columns import decide_types
+        from gemel.features.tables import Tables
+
         return decide_types(Tables(self.session.graph), self.bound, self.known())
 
     @cached_property
-    def kept_types(self) -> Mapping[str, Types]:
+    def kept_types(self) -> "Mapping[str, Types]":
         """The types, decided once for many reads: they stay what they are until the tables are built again."""
         try:
             return self.types()
         finally:
             self.release()
 
-    def known(self) -> Known:
+    def known(self) -> "Known":
         """Where types can be asked."""
+        from gemel.dbt.catalog import read_types
+        from gemel.features.catalog import describer
+        from gemel.features.columns import Known
+        from gemel.features.generation import recorded_types
+
         session, recorded = self.session, recorded_types(self.root, self.engine)
         try:
             runner = session.runner
@@ -155,8 +166,10 @@ class Features:
         return self.root / DATA / f"{view.name}.parquet"
 
     @cached_property
-    def origins(self) -> Origins:
+    def origins(self) -> "Origins":
         """Of which target's tables the rows outside the warehouse must be."""
+        from gemel.features.origins import Origins
+
         try:
             return Origins(self.session.profile_target(), self.relations())
         except BridgeError:

@@ -10,7 +10,8 @@ from gemel.dbt.rendering import Renderer, Rendering
 from gemel.features.bound import Bound
 from gemel.features.opened import bound_features
 from gemel.graph.definitions import define
-from gemel.graph.graph import Definitions, MeaningGraph
+from gemel.graph.graph import MeaningGraph
+from gemel.graph.nodes import Definitions
 from gemel.graph.readers import define_readers
 from gemel.graph.tables import DbtTables
 from gemel.session import Session
@@ -50,6 +51,14 @@ def assemble(
     return MeaningGraph(
         definitions, DbtTables(models, ours, used, features, same=same, other=other.tables if other else None)
     )
+
+
+def with_models(
+    graph: MeaningGraph, renderer: Renderer, render: Callable[[Node], Rendering], *, same: frozenset[str]
+) -> MeaningGraph:
+    """The same definitions over the models of another state."""
+    models = Models(renderer, graph.tables.dialect, render)
+    return MeaningGraph(graph.definitions, graph.tables.over(models, same))
 
 
 def _used(definitions: Definitions) -> dict[str, list[str]]:

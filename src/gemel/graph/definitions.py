@@ -11,7 +11,7 @@ from gemel.compiler.question.expressions import Refused, references_of
 from gemel.compiler.question.parsing import parse_item, parse_order
 from gemel.compiler.question.query import Item, MetricItem
 from gemel.errors import About, GemelError
-from gemel.graph.graph import Definitions, Gap, Node
+from gemel.graph.nodes import Definitions, Gap, Node
 from gemel.spec.manifest import Dimension, Entity, Relation, SavedQuery, SemanticModel, TimeSpine
 from gemel.spec.metrics import Measure, Metric, MetricDefinition, MetricInput
 from gemel.spec.project import DbtProject
@@ -199,20 +199,27 @@ class Defined:
                 else:
                     yield "identity", Derivation(f"{grain} {asked.part}", (("identity", self.seen(found, why)),))
 
-    def filters(self, texts: Iterable[str], homes: Iterable[str], target: str) -> Part:
+    def filters(self, texts: Iterable[str], homes: Iterable[str], target: str) -> Iterator[Part]:
         """Conditions, all of which hold: in any order."""
-        return "identity", Derivation("filters", tuple(self._filters(texts, homes, target)), ordered=False)
+        found = [self._filter(text, homes, target) for text in texts]
+        if found:
+            yield "identity", Derivation("filters", tuple(("identity", each) for each in found), ordered=False)
 
-    def _filters(self, texts: Iterable[str], homes: Iterable[str], target: str) -> Iterator[Part]:
-        for text in texts:
-            parts: list[Part] = []
-            words = " ".join(text.split())
+    def _filter(self, text: str, homes: Iterable[str], target: str) -> Derivation:
+        parts: list[Part] = []
+        try:
+            parts += self.items(references_of(text), homes, target, "filter")
+        except GemelError as error:
+            self.miss(target, error.message)
+
+        def exact() -> Derivation:
             try:
-                parts += self.items(references_of(text), homes, target, "filter")
                 words = text_of(self.graph.texts.filter(text).tree.unnest())
-            except GemelError as error:
-                self.miss(target, error.message)
-            yield "identity", Derivation(words, tuple(parts))
+            except GemelError:
+                words = " ".join(text.split())
+            return Derivation(words, tuple(parts))
+
+        return Derivation("", tuple(parts), exact=exact)
 
 
 def flag_of(tree: exp.Expr) -> exp.Expr:
@@ -280,15 +287,14 @@ def _metric(defined: Defined, metric: Metric) -> None:
         words=_words(metric),
         about=None if metric.private else about,
     )
-    parts: list[Part] = []
-    text = f"metric {metric.type} {metric.time_granularity}"
-    try:
-        parts.append(defined.filters(metric.filters, defined.homes([metric.name]), node.id))
-        parts += _definition(defined, metric, node.id)
-        text += f" {_settings(defined, metric.definition)}"
-    except GemelError as error:
-        defined.miss(node.id, error.message)
-    defined.add(node, Derivation(text, tuple(parts)))
+    parts = tuple(_parts(defined, metric, node.id, metric.definition.inputs))
+
+    def exact() -> Derivation:
+        text = f"metric {metric.type} {metric.time_granularity} {_settings(defined, metric.definition)}"
+        inputs = _in_order(defined, metric.definition)
+        return Derivation(text, tuple(_parts(defined, metric, node.id, inputs)))
+
+    defined.add(node, Derivation("", parts, exact=exact))
 
 
 def _settings(defined: Defined, definition: MetricDefinition) -> str:
@@ -305,26 +311,29 @@ def _settings(defined: Defined, definition: MetricDefinition) -> str:
     return " ".join(f"{name} {value}" for name, value in words.items())
 
 
-def _definition(defined: Defined, metric: Metric, id: str) -> Iterator[Part]:
+def _parts(defined: Defined, metric: Metric, id: str, inputs: Iterable[MetricInput]) -> Iterator[Part]:
+    """What a metric is made of, as far as that leads somewhere."""
     definition = metric.definition
-    if definition.measure is not None:
-        yield (
-            "identity" if definition.fill_nulls_with is None else "transformation",
-            f"measure:{definition.measure.name}",
-        )
-    for used in _in_order(defined, definition):
-        yield from _input(defined, used, id, "transformation" if definition.is_formula else "aggregation")
-    if definition.on_spine:
-        for measure in defined.graph.measures(metric):
-            grain = defined.graph.time_dimension(measure).grain or "day"
-            yield "identity", defined.spine(defined.graph.spine(grain))
-    for used, elements in definition.matched:
-        for home in defined.homes([used.name]):
-            for name in elements:
-                if defined.graph.dimension(home, name) is not None:
-                    yield "join", defined.dimension(home, name)
-                else:
-                    yield from defined.items([parse_item(name)], [home], id, "join")
+    try:
+        yield from defined.filters(metric.filters, defined.homes([metric.name]) if metric.filters else (), id)
+        if definition.measure is not None:
+            why: Why = "identity" if definition.fill_nulls_with is None else "transformation"
+            yield why, f"measure:{definition.measure.name}"
+        for used in inputs:
+            yield from _input(defined, used, id, "transformation" if definition.is_formula else "aggregation")
+        if definition.on_spine:
+            for measure in defined.graph.measures(metric):
+                grain = defined.graph.time_dimension(measure).grain or "day"
+                yield "identity", defined.spine(defined.graph.spine(grain))
+        for used, elements in definition.matched:
+            for home in defined.homes([used.name]):
+                for name in elements:
+                    if defined.graph.dimension(home, name) is not None:
+                        yield "join", defined.dimension(home, name)
+                    else:
+                        yield from defined.items([parse_item(name)], [home], id, "join")
+    except GemelError as error:
+        defined.miss(id, error.message)
 
 
 def _in_order(defined: Defined, definition: MetricDefinition) -> Iterator[MetricInput]:
@@ -348,9 +357,13 @@ def _input(defined: Defined, used: MetricInput, id: str, why: Why) -> Iterator[P
         defined.miss(id, f"there is no metric {used.name!r}")
         return
     is_bare = inner.bare_measure is not None
-    filters = defined.filters((*used.filters, *(inner.filters if is_bare else ())), defined.homes([used.name]), id)
+    texts = (*used.filters, *(inner.filters if is_bare else ()))
+    if not texts and not used.moved and not is_bare:
+        yield why, f"metric:{used.name}"
+        return
+    filters = defined.filters(texts, defined.homes([used.name]) if texts else (), id)
     text = f"{used.moved} {_settings(defined, inner.definition) if is_bare else ''}"
-    yield "identity", Derivation(text, ((why, defined.metric(used.name)), filters))
+    yield "identity", Derivation(text, ((why, defined.metric(used.name)), *filters))
 
 
 def _saved_query(defined: Defined, query: SavedQuery) -> None:
@@ -364,7 +377,7 @@ def _saved_query(defined: Defined, query: SavedQuery) -> None:
         items = [parse_item(text) for text in query.group_by]
         keys = [str(item) for item in items]
         parts += defined.items(items, homes, node.id, "identity")
-        parts.append(defined.filters(query.where, homes, node.id))
+        parts += defined.filters(query.where, homes, node.id)
         asked = {*query.metrics, *keys}
         by = [parse_order(text) for text in query.order_by]
         orders = [f"{each.key} {each.descending}" for each in by]
@@ -377,4 +390,4 @@ def _saved_query(defined: Defined, query: SavedQuery) -> None:
 
 def _words(defined: SemanticModel | Dimension | Entity | Metric | SavedQuery) -> str:
     """Its label and description."""
-    return f"{defined.label or ''}\n{' '.join((defined.description or '').split())}"
+    return f"{defined.label or ''} {defined.description or ''}"

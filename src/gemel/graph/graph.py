@@ -1,139 +1,15 @@
-"""The lineage of a project: nodes, the edges between them with their reasons, and the ways along them."""
+"""The graph of meaning: ways along its edges, and what each node means."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from gemel.errors import About
-from gemel.tracing.derivations import DIRECT, Derivation, Digests, OwnDigests, Why
+from gemel.graph.names import find
+from gemel.graph.nodes import IMPACTED, TABLES, VALUE, Definitions, Edge, Gap, Impact, Kind, Node, Part
+from gemel.tracing.derivations import Derivation, Digests, Why
 
 if TYPE_CHECKING:
     from gemel.graph.tables import DbtTables
-
-Kind = Literal[
-    "source",
-    "seed",
-    "snapshot",
-    "model",
-    "column",
-    "rows",
-    "semantic_model",
-    "time_spine",
-    "measure",
-    "dimension",
-    "entity",
-    "metric",
-    "saved_query",
-    "bi_view",
-    "input",
-    "feature",
-    "feature_view",
-    "feature_service",
-    "exposure",
-]
-"""`rows` are which rows a table has, apart from what stands in them. `input` is what a request brings."""
-
-TABLES: tuple[Kind, ...] = ("source", "seed", "snapshot", "model")
-
-VALUE: frozenset[Why] = DIRECT | {"conditional", "window"}
-"""Those by which a value changes on the same rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One thing in a project. `generated` is what gemel makes of another node, under whose name people know it.
-
-    `words` are what it says for people: its label, its description. `about` is where it is written; None of what
-    nobody wrote.
-    """
-
-    kind: Kind
-    name: str
-    description: str | None = None
-    owner: str | None = None
-    file: str | None = None
-    url: str | None = None
-    generated: bool = False
-    words: str = field(default="", compare=False)
-    about: About | None = field(default=None, compare=False)
-
-    @property
-    def id(self) -> str:
-        return f"{self.kind}:{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """`target` is made of `source`, or depends on it: ids of nodes."""
-
-    source: str
-    target: str
-    why: Why
-
-    @property
-    def direct(self) -> bool:
-        return self.why in DIRECT
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Where lineage could not be followed by columns, and why."""
-
-    node: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What is on one side of some nodes: these first, then the others, by how far they are."""
-
-    starts: tuple[Node, ...]
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    gaps: tuple[Gap, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Impact:
-    """All that changes if `starts` change, by kind. `values` are the ids of those whose values change on the same rows;
-    the others change only by which rows there are, or how they are grouped."""
-
-    starts: tuple[Node, ...]
-    groups: Mapping[Kind, tuple[Node, ...]]
-    values: frozenset[str]
-    gaps: tuple[Gap, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Definitions:
-    """What the definitions say: their nodes by id, how each is derived, and what is not known.
-
-    `names` are other words for a node's id; `weak` are those that count only where no other word fits. `unlisted` are
-    the semantic models and time spines, which are no nodes on a way: they have a text of their own.
-    """
-
-    nodes: Mapping[str, Node]
-    derivations: Mapping[str, Derivation]
-    gaps: tuple[Gap, ...] = ()
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    weak: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    unlisted: Mapping[str, Node] = field(default_factory=dict)
-
-
-IMPACTED: tuple[Kind, ...] = (
-    "model",
-    "snapshot",
-    "dimension",
-    "metric",
-    "saved_query",
-    "bi_view",
-    "feature",
-    "feature_view",
-    "feature_service",
-    "exposure",
-)
-"""What somebody reads or builds, in the order in which a change comes to it."""
 
 
 class MeaningGraph:
@@ -146,17 +22,17 @@ class MeaningGraph:
     def __init__(self, definitions: Definitions, tables: "DbtTables") -> None:
         self.definitions = definitions
         self.tables = tables
-        self._out_of: dict[str, list[Edge]] = defaultdict(list)
+        self._out_of: dict[str, list[tuple[str, Why]]] = defaultdict(list)
         for id, derivation in definitions.derivations.items():
             for source, why in derivation.uses:
-                self._out_of[source].append(Edge(source, id, why))
+                self._out_of[source].append((id, why))
         self._gaps: dict[str, list[Gap]] = defaultdict(list)
         for gap in definitions.gaps:
             self._gaps[gap.node].append(gap)
         self._meanings: dict[str, str] = {}
         self._pending: set[str] = set()
         self._digests = Digests(self._meaning_of)
-        self._own = OwnDigests()
+        self._own = Digests(str, by_name=True)
 
     def node(self, id: str) -> Node:
         """Raises KeyError for an id that nothing has; `find` is for what people write."""
@@ -170,8 +46,6 @@ class MeaningGraph:
 
         Raises UnknownNameError (G751) for a name that nothing has, and QueryError (G750) for one that several have.
         """
-        from gemel.graph.names import find
-
         return find(self, name)
 
     def derivation(self, id: str) -> Derivation | None:
@@ -218,7 +92,8 @@ class MeaningGraph:
 
     def children(self, node: str) -> tuple[Edge, ...]:
         """The edges out of a node, by its id."""
-        return _sorted([*self._out_of.get(node, ()), *self.tables.out_of(node)])
+        own = [Edge(node, target, why) for target, why in self._out_of.get(node, ())]
+        return _sorted([*own, *self.tables.out_of(node)])
 
     def upstream(self, *nodes: Node) -> Part:
         """All that nodes come from."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gemel.graph.graph import Edge, Gap, Impact, Node, Part
+from gemel.graph.nodes import Edge, Gap, Impact, Node, Part
 
 
 def write_parts(starts: tuple[Node, ...], *parts: Part) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """Where one thing comes from and where it goes: what a person asks a project for."""
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gemel.graph import json, mermaid, openlineage, tree
+from gemel.graph import tree
 from gemel.graph.building import read_graph
-from gemel.graph.graph import Impact, MeaningGraph, Node, Part
+from gemel.graph.graph import MeaningGraph
+from gemel.graph.nodes import Impact, Node, Part
 from gemel.session import Session
+
+if TYPE_CHECKING:
+    from gemel.graph.openlineage import Namespaces
 
 
 def read_lineage(session: Session, name: str) -> "Lineage":
@@ -60,18 +63,26 @@ class Lineage:
 
     def as_json(self, *sides: str) -> dict[str, Any]:
         """The same as values that JSON can carry."""
+        from gemel.graph import json
+
         if "impact" in sides:
             return json.write_impact(self.impact)
         return json.write_parts(self.nodes, *self._parts(sides))
 
     def as_mermaid(self, *sides: str) -> Iterator[str]:
         """The lines of a Mermaid flowchart."""
+        from gemel.graph import mermaid
+
         return mermaid.draw(*self._parts(sides))
 
-    def as_openlineage(self, *sides: str, namespaces: openlineage.Namespaces) -> Iterator[dict[str, Any]]:
+    def as_openlineage(self, *sides: str, namespaces: "Namespaces") -> Iterator[dict[str, Any]]:
         """OpenLineage's JobEvents of all that is on the way."""
+        import datetime as dt
+
+        from gemel.graph.openlineage import write_jobs
+
         nodes = dict.fromkeys(node for part in self._parts(sides) for node in part.nodes)
-        return openlineage.write_jobs(self.graph, nodes, namespaces, now=dt.datetime.now(dt.UTC))
+        return write_jobs(self.graph, nodes, namespaces, now=dt.datetime.now(dt.UTC))
 
     def _parts(self, sides: tuple[str, ...]) -> list[Part]:
         """What changes with it is on the way down."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gemel.graph.graph import Kind, Node, Part
+from gemel.graph.nodes import Kind, Node, Part
 from gemel.graph.tree import WORDS
 
 _SHAPES: dict[Kind, tuple[str, str]] = {

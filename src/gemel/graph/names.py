@@ -1,14 +1,17 @@
 """From what people write to nodes: `late_rate`, `metric:late_rate`, `flights.departure_delay`, `carrier__name`."""
 
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from gemel.errors import QueryError, UnknownNameError, did_you_mean
-from gemel.graph.graph import Kind, MeaningGraph, Node
+from gemel.graph.nodes import Kind, Node
+
+if TYPE_CHECKING:
+    from gemel.graph.graph import MeaningGraph
 
 _KINDS = tuple(kind for kind in get_args(Kind) if kind not in ("rows", "semantic_model", "time_spine"))
 
 
-def find(lineage: MeaningGraph, name: str) -> tuple[Node, ...]:
+def find(lineage: "MeaningGraph", name: str) -> tuple[Node, ...]:
     """The node of that name; several for an entity, which is one thing in several models.
 
     Raises UnknownNameError (G751) for a name that nothing has, and QueryError (G750) for one that several have.
@@ -31,7 +34,7 @@ def find(lineage: MeaningGraph, name: str) -> tuple[Node, ...]:
     return nodes
 
 
-def _called(lineage: MeaningGraph, name: str) -> list[str]:
+def _called(lineage: "MeaningGraph", name: str) -> list[str]:
     """The ids of all that goes by a name. A name that only a part goes by counts where no whole does."""
     defined = lineage.definitions
     found = list(defined.names.get(name, ()))
@@ -45,7 +48,7 @@ def _called(lineage: MeaningGraph, name: str) -> list[str]:
     return list(dict.fromkeys(found or defined.weak.get(name, ())))
 
 
-def _without_those_that_give_way(lineage: MeaningGraph, ids: list[str]) -> list[str]:
+def _without_those_that_give_way(lineage: "MeaningGraph", ids: list[str]) -> list[str]:
     """All but a measure that serves only the metric of its name, and what is generated of another of its name: who asks
     for the one is told of both."""
 
@@ -68,7 +71,7 @@ def _qualified(nodes: tuple[Node, ...]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _near(lineage: MeaningGraph, asked: str, kind: str, rest: str) -> str:
+def _near(lineage: "MeaningGraph", asked: str, kind: str, rest: str) -> str:
     tables = lineage.tables.nodes()
     plain = rest if ":" in asked else asked
     owner = plain.rpartition(".")[0]

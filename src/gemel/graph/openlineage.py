@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gemel.engines.engine import Engine
-from gemel.graph.graph import TABLES, MeaningGraph, Node
+from gemel.graph.graph import MeaningGraph
+from gemel.graph.nodes import TABLES, Node
 from gemel.tracing.derivations import DIRECT, Why, compose
 
 PRODUCER = "https://pypi.org/project/gemel"

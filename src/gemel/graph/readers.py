@@ -11,7 +11,7 @@ from gemel.errors import About, GemelError
 from gemel.features.bound import Bound, BoundService, BoundView
 from gemel.features.descriptions import describe
 from gemel.graph.definitions import Defined
-from gemel.graph.graph import Node
+from gemel.graph.nodes import Node
 from gemel.on_demand.binding import BoundOnDemand
 from gemel.spec import project as dbt
 from gemel.spec.feature_views import DimensionFeature, Feature, MetricFeature, OnDemandFeature
@@ -109,7 +109,7 @@ def _feature(defined: Defined, view: BoundView, feature: Feature, id: str) -> It
             part = side(graph, feature) if feature.part else None
             yield "aggregation", defined.metric(part.name if part else metric.name)
             if part:
-                yield defined.filters((*metric.filters, *part.filters), defined.homes([part.name]), id)
+                yield from defined.filters((*metric.filters, *part.filters), defined.homes([part.name]), id)
             for measure in graph.measures(graph.metrics[part.name] if part else metric):
                 known = known_at(graph, view, measure)
                 if known is not None:

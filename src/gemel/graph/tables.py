@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from gemel.graph.graph import TABLES, Edge, Gap, Node
+from gemel.graph.nodes import TABLES, Edge, Gap, Node
 from gemel.spec import project as dbt
 from gemel.tracing.derivations import Derivation
 from gemel.tracing.models import Models, of_whole
@@ -42,6 +42,19 @@ class DbtTables:
         self._relations: dict[str, Relation] = {}
         self._opened: dict[str, Relation] = {}
         self._edges: dict[str, dict[str, list[Edge]]] = {}
+
+    @property
+    def dialect(self) -> str:
+        return self._models.dialect
+
+    def over(self, models: Models, same: frozenset[str]) -> "DbtTables":
+        """The tables of another state, of which nothing but the SQL of models differs."""
+        return DbtTables(models, self._ours, self._used, self._features, same=same, other=self)
+
+    def is_same(self, id: str) -> bool:
+        """Whether a table, or that of a column or rows, is what it is in the other state."""
+        table = self._table(id)
+        return table.id in self._same if table is not None else False
 
     def node(self, id: str) -> Node | None:
         kind, _, name = id.partition(":")

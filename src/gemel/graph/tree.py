@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from gemel.graph.graph import Edge, Gap, Impact, MeaningGraph, Node
+from gemel.graph.graph import MeaningGraph
+from gemel.graph.nodes import Edge, Gap, Impact, Node
 
 WORDS = {
     "saved_query": "saved query",

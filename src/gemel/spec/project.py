@@ -95,7 +95,7 @@ class DbtProject:
 
     A project that dbt never parsed is not `is_parsed` and has nothing; a table's own name then stands for its node's.
     `nodes` are by dbt's id and in the order of ids; `metrics` are dbt's calls (`metric('revenue')`) by the metrics'
-    names in lower case.
+    names in lower case; `macros` are by id.
     """
 
     name: str | None = None

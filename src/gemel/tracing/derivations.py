@@ -51,13 +51,14 @@ Part = tuple["Why | None", "Derivation | str"]
 and is no edge."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen, which takes thrice as long to make: there are tens of thousands
 class Derivation:
     """`amount - discount` of orders: the text of a difference, over the columns `column:orders.amount` and the other.
 
     Without a text and with a single part a derivation is that part. Parts that are not `ordered` mean the same in any
     order. One with a `name` is a definition of its own: what is made of it says that name, and means what it means.
-    `fields` are those of a struct that is built here. `uses` are the ids below, each with how it bears.
+    `fields` are those of a struct that is built here. `uses` are the ids below, each with how it bears. `exact` gives
+    the same with its text and the order of its parts, where both take work that the uses do not.
     """
 
     text: str
@@ -65,6 +66,7 @@ class Derivation:
     ordered: bool = True
     name: str | None = None
     fields: "Mapping[str, Derivation]" = field(default_factory=dict)
+    exact: "Callable[[], Derivation] | None" = None
     uses: Mapping[tuple[str, Why], None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,7 +79,7 @@ class Derivation:
             else:
                 for id, inner in part.uses:
                     uses[id, _COMPOSED[inner, why]] = None
-        object.__setattr__(self, "uses", uses)
+        self.uses = uses
 
 
 def of_node(id: str, why: Why = "identity") -> Derivation:
@@ -86,55 +88,47 @@ def of_node(id: str, why: Why = "identity") -> Derivation:
 
 
 class Digests:
-    """Derivations to digests, in which each node stands as `of` says: by its id, or by what it means."""
+    """Derivations to digests, in which each node stands as `of` says: by its id, or by what it means.
 
-    def __init__(self, of: Callable[[str], str]) -> None:
+    With `by_name`, a definition of its own stands for its name, and what it is made of is no matter.
+    """
+
+    def __init__(self, of: Callable[[str], str], *, by_name: bool = False) -> None:
         self._of = of
+        self._by_name = by_name
         self._kept: dict[int, tuple[Derivation, str]] = {}
 
     def __call__(self, derivation: Derivation) -> str:
-        kept, waiting = self._kept, [derivation]
+        kept, of, by_name, waiting = self._kept, self._of, self._by_name, [derivation]
+        exacts: dict[int, Derivation] = {}
         while waiting:  # not by calls: CTEs stand on each other hundreds deep
             each = waiting[-1]
-            inner = [p for _, p in each.parts if not isinstance(p, str) and id(p) not in kept]
-            inner = [p for p in inner if not self.replaces(p)]
-            if inner:
-                waiting += inner
+            if id(each) in kept:
+                waiting.pop()
                 continue
+            if each.exact is not None:
+                exact = exacts.get(id(each)) or exacts.setdefault(id(each), each.exact())
+                if id(exact) not in kept:
+                    waiting.append(exact)
+                    continue
+                kept[id(waiting.pop())] = each, kept[id(exact)][1]
+                continue
+            inner = [part for _, part in each.parts if not isinstance(part, str) and id(part) not in kept]
+            below = [part for part in inner if not (by_name and part.name)]
+            if below:
+                waiting += below
+                continue
+            parts: list[tuple[str, str]] = []
+            for why, part in each.parts:
+                if isinstance(part, str):
+                    parts.append((why or "", of(part)))
+                else:
+                    parts.append((why or "", part.name if by_name and part.name else kept[id(part)][1]))
             waiting.pop()
-            if id(each) not in kept:
-                kept[id(each)] = each, self._digest(each)
+            if not each.text and len(parts) == 1:
+                kept[id(each)] = each, parts[0][1]
+                continue
+            texts = [f"{why} {text}" for why, text in parts]
+            content = "\0".join([each.text, *(texts if each.ordered else sorted(texts))])
+            kept[id(each)] = each, hashlib.sha256(content.encode()).hexdigest()[:16]
         return kept[id(derivation)][1]
-
-    def replaces(self, derivation: Derivation) -> bool:
-        """Whether something stands in place of a part."""
-        return False
-
-    def _digest(self, derivation: Derivation) -> str:
-        parts = []
-        for why, part in derivation.parts:
-            if isinstance(part, str):
-                parts.append((why or "", self._of(part)))
-            elif self.replaces(part):
-                parts.append((why or "", str(part.name)))
-            else:
-                parts.append((why or "", self._kept[id(part)][1]))
-        if not derivation.text and len(parts) == 1:
-            return parts[0][1]
-        if not derivation.ordered:
-            parts.sort()
-        return digest(derivation.text, *(text for part in parts for text in part))
-
-
-class OwnDigests(Digests):
-    """What derivations say themselves: nodes and definitions stand by their names."""
-
-    def __init__(self) -> None:
-        super().__init__(str)
-
-    def replaces(self, derivation: Derivation) -> bool:
-        return derivation.name is not None
-
-
-def digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

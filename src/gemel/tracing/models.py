@@ -12,7 +12,8 @@ from functools import cached_property
 from sqlglot import exp, maybe_parse, parse
 from sqlglot.errors import SqlglotError
 
-from gemel.dbt.rendering import Opaque, Renderer, Rendering
+from gemel.dbt.rendering import Renderer, Rendering
+from gemel.dbt.templates import Opaque
 from gemel.spec.project import Node
 from gemel.tracing.derivations import Derivation
 from gemel.tracing.queries import trace

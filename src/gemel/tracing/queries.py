@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from gemel.dbt.rendering import UNKNOWN
+from gemel.dbt.templates import UNKNOWN
 from gemel.tracing.derivations import Derivation, Part
 from gemel.tracing.expressions import read_expression, spell_windows, text_of
 from gemel.tracing.pivots import pivot

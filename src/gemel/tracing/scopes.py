@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from gemel.dbt.rendering import UNKNOWN
+from gemel.dbt.templates import UNKNOWN
 from gemel.tracing.derivations import Derivation, Part
 from gemel.tracing.expressions import PLACE, Expression, read_expression, root_of
 from gemel.tracing.relations import Relation, Unreadable, Unresolved, all_parts, anything, open_wholes

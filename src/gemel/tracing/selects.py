@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from gemel.dbt.rendering import UNKNOWN
+from gemel.dbt.templates import UNKNOWN
 from gemel.tracing.derivations import Derivation, Part
 from gemel.tracing.expressions import Expression, read_expression, root_of
 from gemel.tracing.relations import (
