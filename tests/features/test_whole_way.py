@@ -282,8 +282,8 @@ def test_inputs_of_a_request_are_given_by_command_and_told_if_they_are_not_as_de
     ), err
     for wrong, told in (
         ("pieces=1.5", "input 'pieces' must be an integer, not '1.5'"),
-        ("asked_at=soon", "input 'asked_at' is a time such as 2024-01-31 12:00:00, not 'soon'"),
-        ("gift=yes", "input 'gift' is true or false, not 'yes'"),
+        ("asked_at=soon", "input 'asked_at' must be a time such as 2024-01-31 12:00:00, not 'soon'"),
+        ("gift=yes", "input 'gift' must be true or false, not 'yes'"),
         ("colour=red", "'offering' must be looked up by customer, price, pieces, coupon, asked_at, gift, not by"),
     ):
         others = [each for each in given if each.split("=")[0] != wrong.split("=")[0]]
