@@ -1,4 +1,4 @@
-"""Which feature views have a meaning, and what is said of those that have none, or none yet."""
+"""Which feature views have a meaning, and what is reported of those that have none, or none yet."""
 
 from textwrap import dedent
 
@@ -46,7 +46,7 @@ def more(text):
 
 
 @pytest.mark.parametrize(
-    ("feature", "said"),
+    ("feature", "message"),
     [
         ("{metric: ordrs, windows: [7 days]}", "G201 no metric named 'ordrs'\n  hint: did you mean orders?"),
         ("{metric: orders}", "G570 metric 'orders'"),
@@ -64,34 +64,34 @@ def more(text):
         ),
     ],
 )
-def test_a_feature_without_a_meaning_is_refused_where_it_is_asked_for(shop, feature, said):
-    [told] = refusals(shop, more(feature))
-    assert told.startswith("feature_views/shop.yml:8:")
-    assert said in told
+def test_a_feature_without_a_meaning_is_refused_where_it_is_asked_for(shop, feature, message):
+    [error] = refusals(shop, more(feature))
+    assert error.startswith("feature_views/shop.yml:8:")
+    assert message in error
 
 
 def test_an_entity_that_nothing_has_and_one_that_the_metric_does_not_reach(shop):
     assert "feature_views/shop.yml:3:11: G506" in refusals(shop, LONE.replace("entity: customer", "entity: custmer"))[0]
-    [told] = refusals(
+    [error] = refusals(
         shop, more("{metric: revenue, windows: [1 day]}").replace("entity: customer", "entity: supplier")
     )[:1]
-    assert "'supplier'" in told and "orders" in told
+    assert "'supplier'" in error and "orders" in error
 
 
 def test_a_known_at_that_the_facts_do_not_have_is_refused(shop):
     text = more("{metric: revenue, windows: [1 day]}").replace(
         "schedule: day", "schedule: day\n        known_at: sale__setled_at"
     )
-    [told] = refusals(shop, text)  # at its line, and not once for each metric
-    assert told.startswith("feature_views/shop.yml:6:15: G516 ") and "did you mean sale__settled_at" in told
+    [error] = refusals(shop, text)  # at its line, and not once for each metric
+    assert error.startswith("feature_views/shop.yml:6:15: G516 ") and "did you mean sale__settled_at" in error
 
 
 def test_a_schedule_finer_than_the_facts_are_known_would_tell_the_future(shop):
     text = VIEW.replace("schedule: day", "schedule: hour\n        known_at: sale__sold_on").replace(
         "          - MORE\n", ""
     )
-    [told] = refusals(shop, text)
-    assert "G522 the facts of metric 'orders' are known by day, and the view's schedule is by hour" in told
+    [error] = refusals(shop, text)
+    assert "G522 the facts of metric 'orders' are known by day, and the view's schedule is by hour" in error
 
 
 def test_a_view_needs_a_metric_to_have_rows(shop):
@@ -241,9 +241,9 @@ def test_facts_known_before_all_time_are_told_and_those_never_known_are_not(shop
     shop.sell("a", "infinity")
     assert list(endless_facts(shop.graph, views, warehouse)) == []
     shop.sell("a", "-infinity")
-    [told] = endless_facts(shop.graph, views, warehouse)
-    assert (told.code, told.place.line) == ("G537", 3)
-    assert "has facts that are known at '-infinity' (sales.sold_at, 1 of them)" in told.message
+    [error] = endless_facts(shop.graph, views, warehouse)
+    assert (error.code, error.place.line) == ("G537", 3)
+    assert "has facts that are known at '-infinity' (sales.sold_at, 1 of them)" in error.message
 
 
 def test_an_infinite_time_in_a_feature_table_is_told_of_its_column(shop):
@@ -251,7 +251,7 @@ def test_an_infinite_time_in_a_feature_table_is_told_of_its_column(shop):
     [view] = shop.bound(LONE).views
     shop.con.execute("create table buying as select timestamp 'infinity' as event_timestamp, 1 as orders_7d")
     built = dict(warehouse.describe(compile_table("buying", "duckdb")))
-    [told] = endless_rows(view, built, "memory.main.buying", warehouse)
-    assert "'event_timestamp' of feature view 'buying' is infinite in its table, 1 times" in str(told)
+    [error] = endless_rows(view, built, "memory.main.buying", warehouse)
+    assert "'event_timestamp' of feature view 'buying' is infinite in its table, 1 times" in str(error)
     shop.con.execute("update buying set event_timestamp = '9999-12-31'")
     assert list(endless_rows(view, built, "memory.main.buying", warehouse)) == []

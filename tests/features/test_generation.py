@@ -94,8 +94,8 @@ def test_a_check_names_what_is_stale_missing_or_left_over(shop, tmp_path):
     write(shop, tmp_path)
     (tmp_path / "models/features/buying.sql").unlink()
     fewer = VIEWS.replace("hour\n        online: false", "day\n").replace("2 hours]", "1 day]").replace("_2h", "_1d")
-    told = [str(change) for change in generation.compare(tmp_path, files(shop, tmp_path, fewer))]
-    assert told == [
+    changes = [str(change) for change in generation.compare(tmp_path, files(shop, tmp_path, fewer))]
+    assert changes == [
         "stale   feature_views/definitions.py",
         "stale   models/features/_feature_services.yml",
         "stale   models/features/_feature_views.yml",

@@ -147,7 +147,7 @@ def test_bigquery_compares_times_that_have_a_zone(shop, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("adapter", "text", "said"),
+    ("adapter", "text", "message"),
     [
         ("snowflake", VIEWS.replace("delay: 2 hours", "lookback: 2 days"), "G581 feature view 'buying' has a lookback"),
         (
@@ -167,11 +167,11 @@ def test_bigquery_compares_times_that_have_a_zone(shop, tmp_path):
         ),
     ],
 )
-def test_what_a_warehouse_cannot_say_or_keep_is_refused_at_its_view(shop, tmp_path, adapter, text, said):
+def test_what_a_warehouse_cannot_say_or_keep_is_refused_at_its_view(shop, tmp_path, adapter, text, message):
     with pytest.raises(Problems) as caught:
         files(shop, tmp_path, adapter, text)
-    [told] = map(str, caught.value.errors)
-    assert said in told and told.startswith("feature_views/shop.yml:3:")
+    [error] = map(str, caught.value.errors)
+    assert message in error and error.startswith("feature_views/shop.yml:3:")
 
 
 def test_a_warehouse_that_feast_has_no_store_for_is_refused():

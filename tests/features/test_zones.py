@@ -48,8 +48,8 @@ def codes(shop, text, **known):
 
 def test_facts_known_at_a_time_with_a_zone_are_refused(shop):
     assert codes(shop, SETTLED) == []
-    told = [("G526", "feature view 'buying' reads sales.settled_at", 3)]
-    assert codes(of_zoned(shop, "settled_at"), SETTLED) == told
+    errors = [("G526", "feature view 'buying' reads sales.settled_at", 3)]
+    assert codes(of_zoned(shop, "settled_at"), SETTLED) == errors
     assert codes(shop, SOLD) == []  # which does not read it
 
 
@@ -61,8 +61,8 @@ def test_of_two_tables_that_one_view_reads_the_one_with_the_zone_is_named(shop):
     """They are looked at together, and both have a column named `customer`."""
     both = SETTLED.replace("]}]", "]}, {dimension: customer__nick, as_of: current}]")
     assert codes(shop, both) == []
-    told = [("G526", "feature view 'buying' reads sales.settled_at", 3)]
-    assert codes(of_zoned(shop, "settled_at"), both) == told
+    errors = [("G526", "feature view 'buying' reads sales.settled_at", 3)]
+    assert codes(of_zoned(shop, "settled_at"), both) == errors
 
 
 def test_a_session_in_utc_may_read_them(shop):

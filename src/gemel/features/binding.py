@@ -1,4 +1,4 @@
-"""Feature views against the metrics of a project: what each column of a feature table is, or why it cannot be."""
+"""Bind feature views to the metrics of a project: resolve every column of a feature table, or say what is wrong."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,29 +23,29 @@ from gemel.spec.feature_views import (
 
 
 def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
-    """Every view and service with its names looked up. Raises Problems with all that has no meaning, or none yet."""
+    """Resolve the names of every view and service. Raises Problems with all that is wrong or not yet supported."""
     problems: list[GemelError] = []
     warnings: list[GemelError] = []
     views: dict[str, BoundView] = {}
     entities = {entity.name for model in graph.models.values() for entity in model.entities}
     nodes = {model.relation.name for model in graph.models.values()}
     for view in spec.views:
-        found = list(_problems(graph, view, entities, nodes))
-        if not found:
+        errors = list(_problems(graph, view, entities, nodes))
+        if not errors:
             try:
                 views[view.name] = _bind_view(graph, view, problems)
                 warnings.extend(leaks(graph, view))
             except GemelError as error:
-                found = list(refusals(graph, view)) or [at(error, view.place)]
-        problems.extend(found)
+                errors = list(refusals(graph, view)) or [at(error, view.place)]
+        problems.extend(errors)
     if spec.on_demand and not spec.views:
-        told = "there is no feature view beside the on-demand views, and so no Feast repository"
+        message = "there is no feature view beside the on-demand views, and so no Feast repository"
         hint = "add a feature view; what a request brings alone needs no store"
-        problems.append(BridgeError("G511", told, hint=hint, place=spec.on_demand[0].place))
+        problems.append(BridgeError("G511", message, hint=hint, place=spec.on_demand[0].place))
     sources = {view.name: views.get(view.name, view) for view in spec.views}
     unread = sources.keys() - views.keys()
-    found_on_demand = [bind_on_demand(view, sources, unread, problems) for view in spec.on_demand]
-    on_demand = {each.name: each for each in found_on_demand if each}
+    bound_on_demand = [bind_on_demand(view, sources, unread, problems) for view in spec.on_demand]
+    on_demand = {each.name: each for each in bound_on_demand if each}
     services = [bind_service(service, views, on_demand, problems) for service in spec.services]
     if problems:
         raise Problems(dict.fromkeys(problems))
@@ -53,7 +53,7 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
 
 
 def _problems(graph: Graph, view: FeatureView, entities: set[str], nodes: set[str]) -> Iterator[GemelError]:
-    """What is wrong with a view before any of its features is looked at. `nodes` are the names of dbt's models."""
+    """Problems of a view itself, apart from its features. `nodes` are the names of dbt's models."""
     unknown = [entity for entity in view.entities if entity not in entities]
     for entity in unknown:
         yield BridgeError(
@@ -91,9 +91,9 @@ def _problems(graph: Graph, view: FeatureView, entities: set[str], nodes: set[st
 def _bind_view(graph: Graph, view: FeatureView, problems: list[GemelError]) -> BoundView:
     features = tuple(column for feature in view.features for column in _columns(graph, feature))
     plan = plan_table(graph, replace(view, features=features))
-    taken = {*view.entities, *RESERVED}
+    names = {*view.entities, *RESERVED}
     for feature in features:
-        if feature.name in taken:
+        if feature.name in names:
             problems.append(
                 BridgeError(
                     "G503",
@@ -102,12 +102,12 @@ def _bind_view(graph: Graph, view: FeatureView, problems: list[GemelError]) -> B
                     place=feature.place,
                 )
             )
-        taken.add(feature.name)
+        names.add(feature.name)
     return BoundView(**values_of(view) | {"features": features}, plan=plan)
 
 
 def _columns(graph: Graph, feature: Feature) -> Iterator[Feature]:
-    """A feature, and of a ratio its sides, with the types that are certain."""
+    """A feature, and the sides of a ratio, with the types that the definition determines."""
     match feature:
         case MetricFeature():
             metric = graph.metric(feature.metric)

@@ -1,4 +1,4 @@
-"""Feature views, services and on-demand views whose names are all found: what everything after binding works on."""
+"""Feature views, services and on-demand views whose names are resolved: the input of every later step."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class BoundView(FeatureView):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundService(FeatureService):
-    """A feature service and the columns that it takes of each view, on-demand ones last; None is all of them."""
+    """A feature service and its columns from each view, on-demand views last; None is all columns."""
 
     taken: tuple[tuple[BoundView | BoundOnDemand, tuple[str, ...] | None], ...]
 

@@ -1,4 +1,4 @@
-"""What was built of feature views, beside what Feast was told of it."""
+"""Compare the tables that dbt built with their declarations in Feast."""
 
 from gemel.compiler.compiled import compile_table
 from gemel.errors import BridgeError, GemelError, Problems, WarehouseError
@@ -9,7 +9,7 @@ from gemel.on_demand.computing import compute_all
 
 
 def check_built(features: Features) -> None:
-    """Compare each built table with what Feast was told of it. Raises Problems (G532, G537)."""
+    """Compare each built table with its declaration in Feast. Raises Problems (G532, G537)."""
     problems: list[BridgeError] = []
     relations, runner = features.relations(), features.session.runner
     for name, types in features.types().items():

@@ -45,12 +45,12 @@ class Known:
 def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]:
     """By view, the type of each entity and feature. Raises Problems (G523, G524, G526)."""
     problems: list[GemelError] = []
-    told = _described(tables, bound, known)
+    described = _described(tables, bound, known)
     if known.describe is not None and known.is_asked and not known.is_utc:
-        there = [view for view in bound.views if told.get(view.name)]
+        there = [view for view in bound.views if described.get(view.name)]
         problems.extend(zoned(tables, there, known.describe, known.catalogs, known.engine))
     types: dict[str, Types] = {
-        view.name: _view_types(view, told.get(view.name, {}), known, problems) for view in bound.views
+        view.name: _view_types(view, described.get(view.name, {}), known, problems) for view in bound.views
     }
     keys: dict[str, tuple[str, str]] = {}
     for view in bound.views:
@@ -76,27 +76,29 @@ def unknown_only(error: Problems) -> bool:
     return all(each.code == "G523" for each in error.errors)
 
 
-def _view_types(view: BoundView, told: Mapping[str, str], known: Known, problems: list[GemelError]) -> dict[str, str]:
+def _view_types(
+    view: BoundView, described: Mapping[str, str], known: Known, problems: list[GemelError]
+) -> dict[str, str]:
     recorded = known.recorded.get(view.name, {})
     types: dict[str, str] = {}
     for entity in view.entities:
-        type_ = from_engine(told[entity]) if entity in told else recorded.get(entity)
-        if told.get(entity, "").upper() in LARGE:
+        type_ = from_engine(described[entity]) if entity in described else recorded.get(entity)
+        if described.get(entity, "").upper() in LARGE:
             problems.append(
                 BridgeError(
                     "G524",
-                    f"entity {entity!r} is {told[entity]}, and a key in Feast's stores is a text or a BIGINT",
+                    f"entity {entity!r} is {described[entity]}, and a key in Feast's stores is a text or a BIGINT",
                     hint="cast the column in the dbt model: to BIGINT where its values fit, or to VARCHAR",
                     place=view.place,
                 )
             )
         elif type_ in KEYS:
             types[entity] = type_
-        elif entity in told or type_:
+        elif entity in described or type_:
             problems.append(
                 BridgeError(
                     "G524",
-                    f"entity {entity!r} is {told.get(entity, type_)}, which cannot be a key in Feast's stores",
+                    f"entity {entity!r} is {described.get(entity, type_)}, which cannot be a key in Feast's stores",
                     hint="keys are texts or integers; cast the column in the dbt model",
                     place=view.place,
                 )
@@ -112,14 +114,14 @@ def _view_types(view: BoundView, told: Mapping[str, str], known: Known, problems
             )
     for feature in view.features:
         name = feature.name
-        type_ = feature.dtype or (from_engine(told[name]) if name in told else recorded.get(name))
+        type_ = feature.dtype or (from_engine(described[name]) if name in described else recorded.get(name))
         if type_:
             types[name] = type_
-        elif name in told:
+        elif name in described:
             problems.append(
                 BridgeError(
                     "G524",
-                    f"{name!r} is {told[name]}, which cannot be a feature as it is",
+                    f"{name!r} is {described[name]}, which cannot be a feature as it is",
                     hint=f"say what to cast it to with `dtype:`, one of {', '.join(TYPES)}",
                     place=feature.place,
                 )
@@ -143,16 +145,16 @@ def _build(known: Known) -> str:
 
 
 def _described(tables: Tables, bound: Bound, known: Known) -> dict[str, dict[str, str]]:
-    """What the engine says, by view. It looks at one view while we write the next."""
+    """The engine's types, by view. It describes one view while the next one is compiled."""
     if known.describe is None:
         return {}
     engine = known.engine if known.is_asked else DUCKDB
     with _taking_turns(), ThreadPoolExecutor(max_workers=1) as thread:
-        asked = {
+        results = {
             view.name: thread.submit(_described_one, known, view, tables.natural(view, known.catalogs, engine))
             for view in bound.views
         }
-    return {name: each.result() for name, each in asked.items()}
+    return {name: each.result() for name, each in results.items()}
 
 
 @contextmanager
@@ -167,7 +169,7 @@ def _taking_turns() -> Iterator[None]:
 
 
 def _described_one(known: Known, view: BoundView, table: Compiled) -> dict[str, str]:
-    """Nothing where there is no database, or not these tables in it."""
+    """The types of a view; none if there is no database, or if it has no such tables."""
     assert known.describe is not None
     try:
         return dict(known.describe(table))

@@ -39,7 +39,7 @@ def _sentence(metric: Metric) -> str:
 def _dimension_text(graph: Graph, feature: DimensionFeature) -> str | None:
     entity, _, name = feature.dimension.partition("__")
     for model in graph.ways.keyed(entity):
-        found = graph.dimension(model, name)
-        if found is not None and found.description:
-            return " ".join(found.description.split())
+        dimension = graph.dimension(model, name)
+        if dimension is not None and dimension.description:
+            return " ".join(dimension.description.split())
     return None

@@ -1,4 +1,4 @@
-"""What would let a feature see more of the past than was known then: warnings, as it may be meant."""
+"""Warnings about features that may see more of the past than was known at the time."""
 
 from collections.abc import Iterator
 
@@ -21,34 +21,33 @@ def leaks(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
                 place=feature.place,
                 severity="warning",
             )
-    seen: set[str] = set()
+    checked: set[str] = set()
     for feature in view.features:
-        if isinstance(feature, MetricFeature) and feature.metric not in seen:
-            seen.add(feature.metric)
-            for name, said in _said(graph, view, graph.metric(feature.metric)):
+        if isinstance(feature, MetricFeature) and feature.metric not in checked:
+            checked.add(feature.metric)
+            for name, known_at in _other_times(graph, view, graph.metric(feature.metric)):
                 yield BridgeError(
                     "G521",
-                    f"metric {name!r} says in its meta that its facts are known at {said}, and the view "
+                    f"metric {name!r} says in its meta that its facts are known at {known_at}, and the view "
                     f"takes {view.known_at or 'the time that they are reported under'}, which can leak",
-                    hint=f"write `known_at: {said}`",
+                    hint=f"write `known_at: {known_at}`",
                     place=feature.place,
                     severity="warning",
                 )
 
 
-def _said(graph: Graph, view: FeatureView, metric: Metric) -> Iterator[tuple[str, str]]:
-    """The metrics that a metric is made of, itself among them, whose facts are known at another time than the view
-    takes, with that time."""
-    said = metric.meta.get("known_at")
-    if isinstance(said, str):
-        segments = parse_item(said).segments
+def _other_times(graph: Graph, view: FeatureView, metric: Metric) -> Iterator[tuple[str, str]]:
+    """The metric and its inputs whose facts are known at another time than the view's, with that time."""
+    known_at = metric.meta.get("known_at")
+    if isinstance(known_at, str):
+        segments = parse_item(known_at).segments
         if view.known_at is not None:
-            taken = segments == parse_item(view.known_at).segments
+            is_same = segments == parse_item(view.known_at).segments
         else:  # each measure's own time
             measures = graph.measures(metric)
-            found = [(graph.attribute(each.model, segments), graph.time_dimension(each)) for each in measures]
-            taken = all(known is not None and not known.hops and known.element == own for known, own in found)
-        if not taken:
-            yield metric.name, said
+            times = [(graph.attribute(each.model, segments), graph.time_dimension(each)) for each in measures]
+            is_same = all(at is not None and not at.hops and at.element == own for at, own in times)
+        if not is_same:
+            yield metric.name, known_at
     for used in metric.definition.inputs:
-        yield from _said(graph, view, graph.input_metric(used, by=metric.name))
+        yield from _other_times(graph, view, graph.input_metric(used, by=metric.name))

@@ -1,4 +1,4 @@
-"""An on-demand view as Feast is told of it: what comes with a request, and the function that computes."""
+"""An on-demand view as its declaration in Feast: the inputs of a request, and the function that computes."""
 
 from collections.abc import Iterator, Mapping
 
@@ -25,12 +25,12 @@ def on_demand_view(computed: Computed, sources: Mapping[str, str]) -> str:
     cannot run it offline.
     """
     view = computed.view
-    taken = [f"{name}_view[{listed(map(literal, columns))}]" for name, columns in computed.view.sources]
+    views = [f"{name}_view[{listed(map(literal, columns))}]" for name, columns in computed.view.sources]
     decorator = call(
         "on_demand_feature_view",
         name=literal(view.name),
-        sources=listed([f"{view.name}_request", *taken]),
-        # Feast's registry forgets what a field is told besides, and then does not know it again.
+        sources=listed([f"{view.name}_request", *views]),
+        # Feast's registry loses all other properties of a field, and then does not recognise the field.
         schema=listed(
             call("Field", name=literal(name), dtype=TYPES[term.type].feast) for name, term in computed.terms.items()
         ),

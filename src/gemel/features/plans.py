@@ -25,7 +25,7 @@ def plan_table(graph: Graph, view: FeatureView, within: Within | None = None) ->
 def refusals(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
     """What is wrong with the features, each tried by itself so that each error knows its place."""
     nowhere = _known_nowhere(graph, view)
-    if nowhere is not None:  # told once, and not at each metric
+    if nowhere is not None:  # reported once, not at each metric
         yield nowhere
         view = replace(view, known_at=None)
     healthy: MetricFeature | None = None
@@ -56,7 +56,7 @@ def _known_nowhere(graph: Graph, view: FeatureView) -> GemelError | None:
         if not measures or any(known_at(graph, view, measure) for measure in measures):
             return None
     except GemelError:
-        return None  # told where it is planned
+        return None  # planning reports it
     times = dict.fromkeys(name for measure in measures for name in time_names(graph, measure))
     return BridgeError(
         "G516",

@@ -89,8 +89,8 @@ def _imports(bound: Bound, types: Mapping[str, Types], computed: Sequence[Comput
     store = store_of(engine)
     source = [store.source] if store.module == FEAST else []
     pushed = ["PushSource"] if any(view.push for view in bound.views) else []
-    asked = ["RequestSource"] if computed else []
-    names = ["Entity", *service, "FeatureView", "Field", *pushed, *asked, "ValueType", *source]
+    request = ["RequestSource"] if computed else []
+    names = ["Entity", *service, "FeatureView", "Field", *pushed, *request, "ValueType", *source]
     yield _import(FEAST, names)
     if not source:
         yield _import(store.module, [store.source])
@@ -146,8 +146,8 @@ def _push_source(view: BoundView, name: str) -> str:
 
 def _view(tables: Tables, view: BoundView, types: Types, project: str) -> str:
     keys = [call("Field", name=literal(e), dtype=TYPES[types[e]].feast) for e in view.entities]
-    made = tables.digests(view)
-    fields = [_field(tables.graph, each, types[each.name], project, made[each.name]) for each in view.features]
+    digests = tables.digests(view)
+    fields = [_field(tables.graph, each, types[each.name], project, digests[each.name]) for each in view.features]
     return f"{view.name}_view = " + call(
         "FeatureView",
         name=literal(view.name),
@@ -175,30 +175,30 @@ def _field(graph: Graph, feature: Feature, type_: str, project: str, definition:
     if isinstance(feature, MetricFeature):
         back = sight(graph, feature)
         window = f"{back} to date" if isinstance(back, str) else str(back or "all time")
-        told: dict[str, str | None] = {
+        properties: dict[str, str | None] = {
             "dbt": f"metric.{project}.{feature.metric}",
             "metric": feature.metric,
             "window": window,
         }
-        told["part"] = feature.part
+        properties["part"] = feature.part
     else:
-        told = {"dimension": feature.dimension, "as_of": "current" if feature.current else None}
+        properties = {"dimension": feature.dimension, "as_of": "current" if feature.current else None}
     text = describe(graph, feature)
     return call(
         "Field",
         name=literal(feature.name),
         dtype=TYPES[type_].feast,
         description=literal(text) if text else None,
-        tags=tags({**told, "definition": definition}),
+        tags=tags({**properties, "definition": definition}),
     )
 
 
 def _service(service: BoundService, project: str) -> str:
-    taken = [f"{view.name}_view{_selection(names) if names else ''}" for view, names in service.taken]
+    features = [f"{view.name}_view{_selection(names) if names else ''}" for view, names in service.taken]
     return f"{service.name}_service = " + call(
         "FeatureService",
         name=literal(service.name),
-        features=listed(taken),
+        features=listed(features),
         description=literal(" ".join(service.description.split())) if service.description else None,
         tags=tags({**dict(service.tags), "dbt": f"exposure.{project}.{service.name}"}),
         owner=literal(service.owner),

@@ -1,4 +1,4 @@
-"""Which features are asked for by the names of services, views and single features, and what has to be looked up."""
+"""Features selected by the names of services, views and single features, and the columns needed for them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from gemel.spec.feature_views import FeatureView
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A view and the columns that are taken of it, in the order in which they are asked for."""
+    """A view and its selected columns, in the order of the request."""
 
     view: BoundView
     columns: tuple[str, ...]
@@ -24,21 +24,21 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The features of tables that are asked for, and those computed on demand; `views` are all that there are."""
+    """The selected features of tables, and those computed on demand; `views` are all views of the project."""
 
     tables: tuple[Chosen, ...]
     on_demand: tuple[tuple[BoundOnDemand, tuple[str, ...]], ...]
     views: Mapping[str, BoundView]
 
     def features(self) -> Iterator[tuple[str, str]]:
-        """Each with its view before it, in the order of the answer."""
+        """(view, feature) pairs, in the order of the answer."""
         for each in self.tables:
             yield from ((each.view.name, name) for name in each.columns)
         for view, names in self.on_demand:
             yield from ((view.name, name) for name in names)
 
     def needed(self) -> tuple[Chosen, ...]:
-        """The features of tables that are asked for, or that others are computed of."""
+        """The features of tables that are selected, or that on-demand features use."""
         columns = {each.view.name: dict.fromkeys(each.columns) for each in self.tables}
         for view, _ in self.on_demand:
             for source, names in view.sources:
@@ -49,7 +49,7 @@ class Choice:
         return list(dict.fromkeys(entity for each in self.needed() for entity in each.view.entities))
 
     def inputs(self) -> dict[str, str]:
-        """What has to come with a request, and of which type."""
+        """The inputs of a request, with their types."""
         return {name: type_ for view, _ in self.on_demand for name, type_ in view.inputs}
 
 
@@ -62,26 +62,26 @@ def choose(bound: Bound, names: Sequence[str]) -> Choice:
     on_demand = {view.name: view for view in bound.on_demand}
     services = {service.name: service for service in bound.services}
     every = {name: view.feature_names for name, view in (views | on_demand).items()}
-    taken: dict[str, dict[str, None]] = {}
+    selected: dict[str, dict[str, None]] = {}
     for name in names:
         if not isinstance(name, str):
             raise BridgeError("G555", f"a name is a text, not {name!r}", hint=_NAMES)
         view, _, feature = name.partition(".")
         if name in services:
             for owner, columns in services[name].taken:
-                taken.setdefault(owner.name, {}).update(dict.fromkeys(columns or owner.feature_names))
+                selected.setdefault(owner.name, {}).update(dict.fromkeys(columns or owner.feature_names))
         elif view in every and (not feature or feature in every[view]):
-            taken.setdefault(view, {}).update(dict.fromkeys((feature,) if feature else every[view]))
+            selected.setdefault(view, {}).update(dict.fromkeys((feature,) if feature else every[view]))
         else:
-            known = [*services, *every, *(f"{v}.{c}" for v, columns in every.items() for c in columns)]
+            existing = [*services, *every, *(f"{v}.{c}" for v, columns in every.items() for c in columns)]
             raise UnknownNameError(
                 "G204",
                 f"no feature view, service or feature named {name[:80]!r}",
-                hint=did_you_mean(name, known) or f"there are {', '.join([*services, *every]) or 'none'}",
+                hint=did_you_mean(name, existing) or f"there are {', '.join([*services, *every]) or 'none'}",
             )
     choice = Choice(
-        tuple(Chosen(views[name], tuple(columns)) for name, columns in taken.items() if name in views),
-        tuple((on_demand[name], tuple(columns)) for name, columns in taken.items() if name in on_demand),
+        tuple(Chosen(views[name], tuple(columns)) for name, columns in selected.items() if name in views),
+        tuple((on_demand[name], tuple(columns)) for name, columns in selected.items() if name in on_demand),
         views,
     )
     _check_names(choice)
@@ -99,12 +99,12 @@ def _check_names(choice: Choice) -> None:
             )
     if not owners:
         raise BridgeError("G555", "no feature is named", hint=_NAMES)
-    taken = dict.fromkeys(choice.entities(), "an entity") | {name: f"a feature of {o}" for name, o in owners.items()}
+    roles = dict.fromkeys(choice.entities(), "an entity") | {name: f"a feature of {o}" for name, o in owners.items()}
     for view, _ in choice.on_demand:
         for name, type_ in view.inputs:
-            if taken.setdefault(name, f"an input of type {type_}") != f"an input of type {type_}":
+            if roles.setdefault(name, f"an input of type {type_}") != f"an input of type {type_}":
                 raise BridgeError(
                     "G555",
-                    f"{view.name} takes an input {name!r} of type {type_}, and {name!r} is {taken[name]} besides",
+                    f"{view.name} takes an input {name!r} of type {type_}, and {name!r} is {roles[name]} besides",
                     hint="give the input another name",
                 )

@@ -46,7 +46,7 @@ def check_store(repo: Path, engine: Engine) -> None:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return  # told where it is used
+        return  # its user reports it
     offline = content.get("offline_store") if isinstance(content, dict) else None
     found = offline.get("type") if isinstance(offline, dict) else offline
     types = {_type(each): each for each in every() if each.feast}

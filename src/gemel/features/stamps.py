@@ -18,7 +18,7 @@ def stamp(root: Path, artifacts: Path) -> Stamp:
 def _stamped(files: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
     for file in files:
         try:
-            found = file.stat()
+            status = file.stat()
         except OSError:
             continue
-        yield str(file), found.st_mtime_ns, found.st_size
+        yield str(file), status.st_mtime_ns, status.st_size

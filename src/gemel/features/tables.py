@@ -58,7 +58,7 @@ _STARTED = '{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}'
 
 
 class Tables:
-    """The tables of bound views, as SQL. What is said more than once of a view is lowered once."""
+    """The tables of bound views, as SQL. Parts that several texts of a view share are compiled once."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -149,7 +149,7 @@ class Tables:
 
 @contextmanager
 def _at(view: BoundView) -> Iterator[None]:
-    """What cannot be said is told of the view that asks for it."""
+    """Raise the errors of a view at its place."""
     try:
         yield
     except GemelError as error:
@@ -174,7 +174,7 @@ def _stamped(select: exp.Select) -> exp.Select:
 
 
 def _typed(select: exp.Select, types: Types, casts: Mapping[str, exp.DataType]) -> exp.Select:
-    """Each column of the type that Feast is told; `casts` are the types by name."""
+    """Cast each column to its type in Feast; `casts` are the types by name."""
     outputs = [
         exp.Alias(this=exp.Cast(this=output.unalias(), to=copied(casts[types[name]])), alias=identifier(name))
         if (name := output.alias_or_name) in types
@@ -218,12 +218,12 @@ def _forgets(view: BoundView, made: str, lookback: Window, engine: Engine) -> st
     moment = moment_sql(engine)
     part = f"{moment} >= '{_FROM}' AND {moment} < '{_TO}'"
     tail = f"{moment} > (SELECT MAX({moment}) FROM {{{{ this }}}}) - {interval(lookback).sql(engine.dialect)}"
-    told = f"{view.name} was built by another definition: build all of it, without gemel_from, before a part"
-    unlike = f"CASE WHEN {DEFINITION} <> '{made}' THEN error('{told}') ELSE true END"
+    message = f"{view.name} was built by another definition: build all of it, without gemel_from, before a part"
+    unlike = f"CASE WHEN {DEFINITION} <> '{made}' THEN error('{message}') ELSE true END"
     if not engine.has(Capability.ERROR):
         # PostgreSQL has no error() of its own: a text that is no boolean ends the statement, and tells the text. It
         # looks at conditions in whatever order, so that all rows are looked at in a SELECT of their own.
-        error = f"CASE WHEN {DEFINITION} <> '{made}' THEN CAST('{told}' || LEFT({DEFINITION}, 0) AS BOOLEAN) END"
+        error = f"CASE WHEN {DEFINITION} <> '{made}' THEN CAST('{message}' || LEFT({DEFINITION}, 0) AS BOOLEAN) END"
         unlike = f"(SELECT COUNT({error}) FROM {{{{ this }}}}) = 0"
     return (
         "{% if is_incremental() %}DELETE FROM {{ this }} WHERE "
@@ -265,8 +265,8 @@ def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dic
     created = "When dbt made the row, in UTC. Of two rows for one moment the later one counts."
     columns.append({"name": CREATED, "description": created, "data_type": moment_type(engine)} | _TESTED)
     if view.lookback is not None:
-        told = "The hash of the definition that made the row."
-        columns.append({"name": DEFINITION, "description": told, "data_type": names["string"]} | _TESTED)
+        text = "The hash of the definition that made the row."
+        columns.append({"name": DEFINITION, "description": text, "data_type": names["string"]} | _TESTED)
     unique = {
         "unique": {
             "name": f"{view.name}_has_one_row_for_each_moment",
@@ -295,8 +295,8 @@ def _freshness(view: BoundView, engine: Engine) -> list[dict[str, Any]]:
     one, zero = exp.Literal.number(1), exp.Literal.number(0)
     fresh = exp.case().when(exp.GTE(this=newest, expression=oldest), one).else_(zero)
     table = exp.Table(this=exp.Identifier(this=f"{{{{ {call('ref', view.name)} }}}}", quoted=False))
-    told = exp.Subquery(this=exp.select(fresh).from_(table)).sql(engine.dialect)
-    arguments = {"column_name": "1", "values": [told], "quote": False}
+    value = exp.Subquery(this=exp.select(fresh).from_(table)).sql(engine.dialect)
+    arguments = {"column_name": "1", "values": [value], "quote": False}
     return [{"accepted_values": {"name": f"{view.name}_is_fresh", "arguments": arguments}}]
 
 

@@ -18,7 +18,7 @@ def timestamp(text: str) -> exp.Expr:
 
 def known_times(graph: Graph, view: FeatureView) -> dict[tuple[Relation, str], exp.Expr]:
     """The times at which the facts of a view become known, by table and dimension, as expressions over the table."""
-    found = {}
+    times = {}
     metrics = dict.fromkeys(feature.metric for feature in view.features if isinstance(feature, MetricFeature))
     for measure in (measure for name in metrics for measure in graph.measures(graph.metric(name))):
         attribute = known_at(graph, view, measure)
@@ -28,6 +28,6 @@ def known_times(graph: Graph, view: FeatureView) -> dict[tuple[Relation, str], e
         try:
             value = graph.texts.over(relation.name, attribute.element.expr)
         except Refused:
-            continue  # told where it is bound
-        found[relation, attribute.element.name] = value
-    return found
+            continue  # binding reports it
+        times[relation, attribute.element.name] = value
+    return times

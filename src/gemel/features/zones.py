@@ -53,11 +53,11 @@ def zoned(
         for relation, name, value in _computed(tables.graph, view):
             if type_of(relation, value) in ZONED:
                 found[f"{relation.name}.{name}"] = None
-        for told in found:
-            column = told.rpartition(".")[2]
+        for fact in found:
+            column = fact.rpartition(".")[2]
             yield BridgeError(
                 "G526",
-                f"feature view {view.name!r} reads {told}, a time with a zone: in which hour it is, the zone of dbt's "
+                f"feature view {view.name!r} reads {fact}, a time with a zone: in which hour it is, the zone of dbt's "
                 "session decides, which is not known to be UTC",
                 hint=f"write `{column} AT TIME ZONE 'UTC'` where it is read (`expr:`, or the dbt model), or "
                 + engine.utc_hint,
