@@ -35,13 +35,13 @@ postgres: $(ENV) ## the worked example on PostgreSQL and Redis, in build/postgre
 		--project-dir build/postgres --target postgres
 
 test: $(ENV) ## the tests, in two processes; make test PYTEST_ARGS="-k window -n 0" hands words on to pytest
-	.venv/bin/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 SEED := $(or $(SEED),$(shell date +%s))
 
 hunt: $(ENV) ## every property on thousands of new examples (hours); HUNT_ARGS=tests/hostile SEED=7: of a folder, again
 	@echo "make hunt SEED=$(SEED) tries these examples again"
-	.venv/bin/pytest -n 2 --dist loadfile -m hypothesis --hypothesis-profile=hunt --hypothesis-seed=$(SEED) $(HUNT_ARGS)
+	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder -m hypothesis --hypothesis-profile=hunt --hypothesis-seed=$(SEED) $(HUNT_ARGS)
 
 
 lint: $(ENV) ## format, lint and types, as CI checks them

@@ -25,8 +25,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job is deaf to Ctrl-C, and some tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-
 register_profiles()
+
+# The files that take longest, as they run dbt or Feast. pytest-xdist begins with them, or all would wait for the last.
+LONG = (
+    *("test_leak_page.py", "test_whole_way.py", "test_whole_way_on_postgres.py", "test_crashes.py"),
+    *("test_diff_of_the_example.py", "test_other_states.py", "test_dbt_runs_metric_tests.py", "test_bi_whole_way.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ import zipfile
 
 import yaml
 
-from cli.conftest import SHOP
+from worlds.sales import DEFINITIONS
 
 TRAILING = {
     "name": "revenue_7d",
@@ -16,7 +16,7 @@ TRAILING = {
 
 
 def with_trailing(files):
-    files.manifest.write_text(json.dumps({**SHOP, "metrics": [*SHOP["metrics"], TRAILING]}))
+    files.manifest.write_text(json.dumps({**DEFINITIONS, "metrics": [*DEFINITIONS["metrics"], TRAILING]}))
 
 
 def test_an_export_is_printed(gemel):

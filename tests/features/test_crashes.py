@@ -8,9 +8,13 @@ import sys
 import time
 
 import duckdb
+import pytest
 
 from worlds.projects import write_project
 from worlds.sales_project import FILES
+
+# What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 VIEWS = ("buying", "visiting")
 # What is there when a step has begun, in the order of the steps. A build is killed as soon as it is.

@@ -11,48 +11,14 @@ from sqlglot import exp, parse
 
 import gemel
 from gemel.errors import GemelError
+from worlds.sales import DEFINITIONS as WITHOUT_DAYS
+from worlds.sales import ROWS
 
-DEFINITIONS = {
-    "semantic_models": [
-        {
-            "name": "sales",
-            "defaults": {"agg_time_dimension": "sold_at"},
-            "node_relation": {"alias": "sales", "schema_name": "main", "database": "warehouse"},
-            "entities": [
-                {"name": "sale", "type": "primary", "expr": "sale_id"},
-                {"name": "customer", "type": "foreign"},
-            ],
-            "dimensions": [
-                {"name": "sold_at", "type": "time", "type_params": {"time_granularity": "day"}},
-                {"name": "region", "type": "categorical"},
-            ],
-            "measures": [{"name": "amount", "agg": "sum"}, {"name": "sale_count", "agg": "count", "expr": "1"}],
-        }
-    ],
-    "metrics": [
-        {"name": "revenue", "type": "simple", "type_params": {"measure": {"name": "amount"}}},
-        {"name": "orders", "type": "simple", "type_params": {"measure": {"name": "sale_count"}}},
-        {
-            "name": "per_order",
-            "type": "ratio",
-            "type_params": {"numerator": {"name": "revenue"}, "denominator": {"name": "orders"}},
-        },
-    ],
-    "project_configuration": {
-        "time_spines": [
-            {
-                "node_relation": {"alias": "days", "schema_name": "main", "database": "warehouse"},
-                "primary_column": {"name": "day", "time_granularity": "day"},
-            }
-        ]
-    },
+DAYS = {
+    "node_relation": {"alias": "days", "schema_name": "main", "database": "warehouse"},
+    "primary_column": {"name": "day", "time_granularity": "day"},
 }
-SALES = """
-    (1, 'a', 'north', 10.00, DATE '2024-01-05'),
-    (2, 'a', 'south', 5.50, DATE '2024-01-20'),
-    (3, 'b', 'north', 2.25, DATE '2024-02-01'),
-    (4, NULL, NULL, 1.00, DATE '2024-02-29')
-"""
+DEFINITIONS = WITHOUT_DAYS | {"project_configuration": {"time_spines": [DAYS]}}
 SLOWEST = 30.0
 """Seconds of work that compiling may take on a busy machine; most take a few thousandths."""
 
@@ -60,7 +26,7 @@ SLOWEST = 30.0
 class Fortress:
     """The project in a directory of its own. `definitions` are changed, and `sales` are other rows, for a test."""
 
-    def __init__(self, directory: Path, definitions=DEFINITIONS, sales=SALES, amount="decimal(10, 2)", at="date"):
+    def __init__(self, directory: Path, definitions=DEFINITIONS, sales=ROWS, amount="decimal(10, 2)", at="date"):
         self.directory = directory
         self.manifest = directory / "semantic_manifest.json"
         self.manifest.write_text(json.dumps(definitions))
