@@ -252,11 +252,11 @@ def test_what_is_computed_on_demand_is_the_same_online_by_us_and_by_feast(projec
 
 def test_types_are_decided_once_for_many_reads_and_again_after_a_build_or_another_declaration(project, monkeypatch):
     import gemel as library
-    from gemel.features import opened
+    from gemel.features import columns
 
     decided = []
-    decide = opened.decide_types
-    monkeypatch.setattr(opened, "decide_types", lambda *given: decided.append(1) or decide(*given))
+    decide = columns.decide_types
+    monkeypatch.setattr(columns, "decide_types", lambda *given: decided.append(1) or decide(*given))
     shop = library.load(project)
     answers = [shop.online("buying", [{"customer": "b"}])[0].values for _ in range(3)]
     assert answers[0] == answers[1] == answers[2] and len(decided) == 1
