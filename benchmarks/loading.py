@@ -15,7 +15,7 @@ from timing import clocked, median
 
 import gemel
 from gemel.compiler.names.graph import bind
-from gemel.dbt.semantic.cache import remember
+from gemel.dbt.semantic.cache import write_cache
 from gemel.dbt.semantic.reading import read_manifest
 
 SIZES = (500, 1_000, 2_000, 5_000)
@@ -60,7 +60,7 @@ def parts_of(file: Path) -> tuple[float, float, float, float]:
         clocked(lambda: kept.append(json.loads(file.read_bytes())))[1],
         clocked(lambda: kept.append(read_manifest(kept[-1])))[1],
         clocked(lambda: kept.append(bind(kept[-1])))[1],
-        clocked(lambda: remember(file.with_suffix(".kept"), file.read_bytes(), kept[1]))[1],
+        clocked(lambda: write_cache(file.with_suffix(".kept"), file.read_bytes(), kept[1]))[1],
     )
 
 

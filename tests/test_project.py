@@ -252,7 +252,7 @@ def test_what_dbt_wrote_for_another_target_is_not_asked(project, parses, model):
     assert shop.query(["revenue"]).rows() == [(10,)]  # of shop.main; there is no shop.live
     assert shop.session.artifacts == project / "target/gemel/dev"
     assert parses == [["parse", "--target-path", str(project / "target/gemel/dev")]]
-    line = "target/semantic_manifest.json is not known to be of target 'dev': running dbt parse for that"
+    line = "target/semantic_manifest.json may not be for target 'dev': running dbt parse for it"
     assert lines == [line]
     gemel.load(project)
     assert len(parses) == 1
@@ -320,7 +320,7 @@ def test_a_manifest_that_is_named_is_never_made_anew(project, parses):
 )
 def test_the_target_folder_is_the_projects_own(project, target_path, folder):
     (project / "dbt_project.yml").write_text("name: shop\n" + target_path)
-    assert gemel.dbt.running.target_dir(project) == project / folder
+    assert gemel.dbt.running.find_target_dir(project) == project / folder
 
 
 def test_dbt_itself_says_what_it_cannot_read(project):
@@ -361,7 +361,7 @@ def test_the_words_of_dbt_come_without_the_lines_of_its_code():
             "remove transform/bi and run `gemel generate`",
         ),
         ("build", "Parsing Error\n  no node", "`dbt build` says the same"),
-        ("build", "Failure in model a (models/a.sql)\nFailure in test t (x.yml)", "put the model right"),
+        ("build", "Failure in model a (models/a.sql)\nFailure in test t (x.yml)", "correct the model"),
         (
             "build",
             "Failure in test t (x.yml)\n  Got 1 result\nFailure in test u (x.yml)",

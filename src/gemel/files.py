@@ -12,7 +12,7 @@ import yaml
 from sqlglot import exp
 
 from gemel.compiler.question.expressions import identifier
-from gemel.dbt.project_file import paths
+from gemel.dbt.project_file import read_paths
 from gemel.engines.engine import Capability, Engine
 from gemel.errors import BridgeError, Place, Problems
 from gemel.whole_files import make_folder, write_text
@@ -79,12 +79,12 @@ def write(root: Path, files: Files, changes: Sequence[Change], *, once: Mapping[
 
 def models_folder(root: Path, name: str) -> PurePosixPath:
     """`models/features`, under the first of the project's model paths."""
-    return PurePosixPath((paths(root, "model") or ["models"])[0]) / name
+    return PurePosixPath((read_paths(root, "model") or ["models"])[0]) / name
 
 
 def tests_folder(root: Path) -> PurePosixPath | None:
     """`tests/metrics`, under the first of the project's test paths; None if it has none."""
-    folders = paths(root, "test")
+    folders = read_paths(root, "test")
     return PurePosixPath(folders[0]) / "metrics" if folders else None
 
 

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gemel.dbt.project_file import find_project, places, project_name
-from gemel.dbt.running import Say, artifacts_dir, semantic_manifest, user_cache
+from gemel.dbt.project_file import find_project, locate_definitions, read_project_name
+from gemel.dbt.running import Say, ensure_semantic_manifest, find_artifacts, find_user_cache
 from gemel.dbt.semantic.file import read_file
 from gemel.errors import About, GemelError, Place, Problems, ProjectError
 from gemel.spec.manifest import Manifest
@@ -62,10 +62,10 @@ def open_session(
     profiles = str(profiles_dir) if profiles_dir else None
     if manifest is not None:
         file = Path(manifest).expanduser()
-        cache = user_cache(file.resolve())
-        artifacts = artifacts_dir(folder, target, profiles) if folder else None
+        cache = find_user_cache(file.resolve())
+        artifacts = find_artifacts(folder, target, profiles) if folder else None
     elif folder is not None:
-        file = semantic_manifest(folder, target=target, profiles_dir=profiles, say=say)
+        file = ensure_semantic_manifest(folder, target=target, profiles_dir=profiles, say=say)
         artifacts = file.parent
         cache = artifacts / "gemel"
     else:
@@ -81,7 +81,7 @@ def open_session(
         database=database,
         target=target,
         profiles_dir=profiles,
-        places=places(folder) if folder else None,
+        places=locate_definitions(folder) if folder else None,
         problems=problems,
         artifacts=artifacts,
         file=file,
@@ -148,7 +148,7 @@ class Session:
     @cached_property
     def name(self) -> str:
         """dbt's name of the project; `project` for a manifest file outside a project."""
-        return project_name(self.dir)
+        return read_project_name(self.dir)
 
     @property
     def dbt(self) -> "DbtProject":

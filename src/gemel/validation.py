@@ -10,7 +10,7 @@ from gemel.features.built import endless, mistyped
 from gemel.features.opened import bound_features, open_features
 from gemel.run import Runner
 from gemel.session import UNREACHABLE, Session
-from gemel.spec.metric_tests import lost_metric_tests, read_metric_tests
+from gemel.spec.metric_tests import read_metric_tests, report_lost_metric_tests
 
 
 def validate(session: Session, *, skip_dw: bool = False, data: bool = False) -> tuple[GemelError, ...]:
@@ -18,7 +18,7 @@ def validate(session: Session, *, skip_dw: bool = False, data: bool = False) -> 
 
     With `skip_dw` the warehouse is not queried; with `data` rows are read too: whether keys are unique.
     """
-    findings = [*session.problems, *(session.places.refused_twins() if session.places else ())]
+    findings = [*session.problems, *(session.places.report_duplicates() if session.places else ())]
     # If a semantic model could not be read, everything that leads to it would seem to lead nowhere.
     if all(each.about and each.about.kind in ("metric", "saved_query") for each in session.problems):
         try:
@@ -33,7 +33,7 @@ def validate(session: Session, *, skip_dw: bool = False, data: bool = False) -> 
     if tests and all(each.severity != "error" or each.code in UNREACHABLE for each in findings):
         reachable = not skip_dw and not any(each.code in UNREACHABLE for each in findings)
         findings += check_tests(session.graph, tests, session.runner if reachable else None)
-    findings += (*unread, *(lost_metric_tests(session.places) if session.places else ()))
+    findings += (*unread, *(report_lost_metric_tests(session.places) if session.places else ()))
     for each in findings:
         session.add_place(each)
     distinct = {(each.code, each.message, each.about, each.place): each for each in reversed(findings)}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gemel.compiler.names.graph import Graph, bind
-from gemel.dbt.semantic.reading import read_what_can_be
+from gemel.dbt.semantic.reading import read_valid
 from gemel.expectations.outcomes import Outcome, run
 from gemel.run import Runner
 from gemel.spec.metric_tests import read_metric_tests
@@ -55,7 +55,7 @@ def manifest(tests: dict[str, Any], schema: str | None = None) -> dict[str, Any]
 
 
 def graph_of(tests: dict[str, Any], dialect: str = "duckdb", schema: str | None = None) -> Graph:
-    read, problems = read_what_can_be(manifest(tests, schema))
+    read, problems = read_valid(manifest(tests, schema))
     assert not problems
     return bind(read, dialect)
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from sales import graph_of
 
-from gemel.dbt.project_file import places
+from gemel.dbt.project_file import locate_definitions
 from gemel.errors import GemelError, Place
 from gemel.expectations.plans import judge
 from gemel.spec.metric_tests import Compared, Comparison, Expected, Input, Row, Tolerance, read_metric_tests
@@ -119,7 +119,7 @@ def test_every_problem_has_the_line_of_the_key_that_it_is_about(tmp_path):
     (tmp_path / "dbt_project.yml").write_text("name: shop\n")
     (tmp_path / "models").mkdir()
     (tmp_path / "models/core.yml").write_text(head + indent(tests, " " * 12))
-    lines = places(tmp_path)
+    lines = locate_definitions(tmp_path)
     assert [lines.of(problem.about) for problem in read(tests)[1]] == [
         Place("models/core.yml", 8, 15),
         Place("models/core.yml", 13, 22),

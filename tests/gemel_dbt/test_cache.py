@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import gemel.dbt.semantic.file
 from gemel.dbt.semantic import cache
-from gemel.dbt.semantic.cache import recall, remember
+from gemel.dbt.semantic.cache import read_cache, write_cache
 from gemel.dbt.semantic.reading import read_manifest
 
 MANIFESTS = Path(__file__).parents[1] / "worlds" / "manifests"
@@ -38,21 +38,21 @@ CONTENT = json.dumps({"semantic_models": [SALES], "metrics": [LATE]}).encode()
 
 def kept(folder, content=CONTENT):
     file = folder / "some" / "definitions.jsonl"
-    remember(file, content, read_manifest(json.loads(content)))
+    write_cache(file, content, read_manifest(json.loads(content)))
     return file
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in MANIFESTS.glob("*.semantic.json")))
-def test_what_was_read_comes_back_as_it_was(tmp_path, name):
+def test_a_cached_manifest_equals_the_one_that_was_read(tmp_path, name):
     content = (MANIFESTS / name).read_bytes()
-    read, known = read_manifest(json.loads(content)), recall(kept(tmp_path, content), content)
-    assert (known.models, tuple(known.metrics)) == (read.models, read.metrics)
-    assert (known.saved_queries, known.time_spines) == (read.saved_queries, read.time_spines)
-    assert [metric.meta for metric in known.metrics] == [metric.meta for metric in read.metrics]
+    read, cached = read_manifest(json.loads(content)), read_cache(kept(tmp_path, content), content)
+    assert (cached.models, tuple(cached.metrics)) == (read.models, read.metrics)
+    assert (cached.saved_queries, cached.time_spines) == (read.saved_queries, read.time_spines)
+    assert [metric.meta for metric in cached.metrics] == [metric.meta for metric in read.metrics]
 
 
-def test_metrics_are_read_one_by_one_as_they_are_asked_for(tmp_path, monkeypatch):
-    metrics = recall(kept(tmp_path), CONTENT).metrics_by_name
+def test_metrics_are_decoded_one_by_one_on_access(tmp_path, monkeypatch):
+    metrics = read_cache(kept(tmp_path), CONTENT).metrics_by_name
     read = []
     monkeypatch.setattr(cache.json, "loads", lambda line: read.append(line) or json.JSONDecoder().decode(line.decode()))
     assert metrics["late"].meta == LATE["config"]["meta"]
@@ -62,14 +62,14 @@ def test_metrics_are_read_one_by_one_as_they_are_asked_for(tmp_path, monkeypatch
     assert "nothing" not in metrics and metrics.get("nothing") is None
 
 
-def test_another_manifest_or_another_reader_is_read_anew(tmp_path, monkeypatch):
+def test_another_manifest_or_another_reader_ignores_the_cache(tmp_path, monkeypatch):
     file = kept(tmp_path)
-    assert recall(file, CONTENT + b" ") is None
+    assert read_cache(file, CONTENT + b" ") is None
     monkeypatch.setattr(cache, "_reader", lambda: "of another version")
-    assert recall(file, CONTENT) is None
+    assert read_cache(file, CONTENT) is None
 
 
-def test_a_reader_that_was_changed_is_another_one(tmp_path, monkeypatch):
+def test_a_changed_reader_is_another_one(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
     readers = []
     for text in ("a = 1", "a = 10", "a = 10"):
@@ -80,19 +80,19 @@ def test_a_reader_that_was_changed_is_another_one(tmp_path, monkeypatch):
 
 
 @given(st.data())
-def test_a_file_that_was_cut_or_changed_is_no_cache(tmp_path_factory, data):
+def test_a_truncated_or_changed_file_is_ignored(tmp_path_factory, data):
     file = kept(tmp_path_factory.mktemp("cache"))
     whole = file.read_bytes()
     place = data.draw(st.integers(0, len(whole) - 1))
     cut = data.draw(st.sampled_from([whole[:place], whole[:place] + b"?" + whole[place + 1 :], whole + b"\n1", b""]))
     file.write_bytes(cut)
-    known = recall(file, CONTENT)
-    assert known is None or cut == whole
+    cached = read_cache(file, CONTENT)
+    assert cached is None or cut == whole
 
 
-def test_where_nothing_can_be_written_nothing_is(tmp_path):
+def test_a_folder_that_is_not_writable_gets_no_cache(tmp_path):
     (tmp_path / "some").write_text("a file where the folder would be")
-    assert recall(kept(tmp_path), CONTENT) is None
+    assert read_cache(kept(tmp_path), CONTENT) is None
     folder = tmp_path / "other" / "some" / "definitions.jsonl"
     folder.mkdir(parents=True)
     kept(tmp_path / "other")
@@ -104,8 +104,8 @@ def turn(folder):
     file, wrong = kept(folder), 0
     for _ in range(30):
         kept(folder)
-        known = recall(file, CONTENT)
-        wrong += known is None or [metric.name for metric in known.metrics] != ["late", "a", "b"]
+        cached = read_cache(file, CONTENT)
+        wrong += cached is None or [metric.name for metric in cached.metrics] != ["late", "a", "b"]
     return wrong
 
 
@@ -129,34 +129,34 @@ def started(tmp_path, monkeypatch):
     def start(*metrics):
         file.write_text(json.dumps({"semantic_models": [SALES], "metrics": metrics}))
         monkeypatch.setattr(
-            gemel.dbt.semantic.file, "read_what_can_be", lambda data: reading.append(1) or cache_free_read(data)
+            gemel.dbt.semantic.file, "read_valid", lambda data: reading.append(1) or cache_free_read(data)
         )
         reading.clear()
         return gemel.load(file, database=":memory:"), bool(reading)
 
-    cache_free_read = gemel.dbt.semantic.file.read_what_can_be
+    cache_free_read = gemel.dbt.semantic.file.read_valid
     return start
 
 
-def test_the_second_start_reads_nothing_anew_and_answers_the_same(started):
+def test_the_second_start_uses_the_cache_and_gives_the_same_answers(started):
     first, anew = started(LATE)
     second, again = started(LATE)
     assert (anew, again) == (True, False)
     assert first.query(["a"], ["metric_time"]).sql == second.query(["a"], ["metric_time"]).sql
     assert first.metrics() == second.metrics()
-    assert [str(found) for found in first.validate(skip_dw=True)] == [
-        str(found) for found in second.validate(skip_dw=True)
+    assert [str(finding) for finding in first.validate(skip_dw=True)] == [
+        str(finding) for finding in second.validate(skip_dw=True)
     ]
     assert started(LATE, {**LATE, "name": "later"})[1]
 
 
-def test_definitions_that_cannot_be_meant_are_refused_at_every_start(started):
+def test_invalid_definitions_are_refused_at_every_start(started):
     for _ in range(2):
         with pytest.raises(gemel.GemelError):
             started({**LATE, "type": "odd"})
 
 
-def test_a_small_manifest_is_read_faster_than_it_would_be_found(started, tmp_path, monkeypatch):
+def test_a_small_manifest_is_read_faster_than_its_cache(started, tmp_path, monkeypatch):
     monkeypatch.setattr(gemel.dbt.semantic.file, "WORTH_A_CACHE", 10**5)
     assert started(LATE)[1] and started(LATE)[1]
     assert not (tmp_path / "cache").exists()

@@ -41,17 +41,17 @@ def project(tmp_path, monkeypatch):
     return shop
 
 
-def read_profile(project, **asked):
-    return open_target(read_target(project, **asked), project).profile
+def read_profile(project, **options):
+    return open_target(read_target(project, **options), project).profile
 
 
-def refused(project, **asked):
+def refused(project, **options):
     with pytest.raises((ProjectError, WarehouseError)) as caught:
-        read_profile(project, **asked)
+        read_profile(project, **options)
     return caught.value
 
 
-def test_the_default_target_is_read_with_its_files_meant_from_the_project(project):
+def test_the_default_target_is_read_with_paths_relative_to_the_project(project):
     profile = read_profile(project)
     assert (profile.target, profile.schema, profile.database) == ("dev", "analytics", "shop")
     assert profile.path == str(project / "build/shop.duckdb")
@@ -77,12 +77,12 @@ def test_a_variable_missing_for_another_target_does_no_harm_and_for_this_one_is_
     assert "NOT_SET_ANYWHERE is not set" in error.message
 
 
-def test_profiles_are_looked_for_where_said_then_beside_the_project_then_at_home(project, tmp_path, monkeypatch):
-    home, said, variable = (tmp_path / name for name in ("home/.dbt", "said", "variable"))
-    for folder in (home, said, variable):
+def test_profiles_are_searched_in_the_given_folder_then_the_project_then_at_home(project, tmp_path, monkeypatch):
+    home, option, variable = (tmp_path / name for name in ("home/.dbt", "option", "variable"))
+    for folder in (home, option, variable):
         folder.mkdir(parents=True)
         (folder / "profiles.yml").write_text(PROFILES.replace("analytics", folder.name.strip(".")))
-    assert read_profile(project, profiles_dir=str(said)).schema == "said"
+    assert read_profile(project, profiles_dir=str(option)).schema == "option"
     assert read_profile(project).schema == "analytics"
     monkeypatch.setenv("DBT_PROFILES_DIR", str(variable))
     assert read_profile(project).schema == "variable"
@@ -91,7 +91,7 @@ def test_profiles_are_looked_for_where_said_then_beside_the_project_then_at_home
     assert read_profile(project).schema == "dbt"
 
 
-def test_a_relative_file_that_is_only_where_we_stand_is_taken_from_there(project, tmp_path):
+def test_a_relative_path_falls_back_to_the_current_directory(project, tmp_path):
     (tmp_path / "build").mkdir()
     (tmp_path / "build/shop.duckdb").touch()
     assert read_profile(project).path == "build/shop.duckdb"
@@ -109,14 +109,14 @@ def test_a_relative_file_that_is_only_where_we_stand_is_taken_from_there(project
         (lambda project: (project / "dbt_project.yml").unlink(), "dbt_project.yml"),
     ],
 )
-def test_what_is_missing_is_said(project, change, says):
+def test_a_missing_setting_is_reported(project, change, says):
     change(project)
     error = refused(project)
     assert error.code in ("G601", "G604")
     assert says in str(error)
 
 
-def test_a_target_that_is_not_there_brings_up_those_that_are(project):
+def test_a_missing_target_suggests_an_existing_one(project):
     assert refused(project, target="dve").hint == "did you mean dev?"
 
 
@@ -126,10 +126,10 @@ def test_another_warehouse_is_refused_for_now(project, target, says):
     assert (error.code, says in error.message) == ("G404", True)
 
 
-def test_a_file_is_called_what_duckdb_calls_it(tmp_path):
+def test_a_database_file_has_the_name_that_duckdb_gives_it(tmp_path):
     import duckdb
 
     for name in ("gemel.duckdb", "a.b.duckdb", "plain"):
         with duckdb.connect(str(tmp_path / name)) as connection:
-            (found,) = connection.execute("SELECT current_database()").fetchone()
-        assert catalog_of(str(tmp_path / name)) == found
+            (database,) = connection.execute("SELECT current_database()").fetchone()
+        assert catalog_of(str(tmp_path / name)) == database

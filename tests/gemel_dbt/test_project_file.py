@@ -3,13 +3,13 @@
 import pytest
 
 from gemel.dbt.project_file import (
+    find_packages,
     find_project,
-    packages_dir,
-    paths,
-    project_name,
-    target_path,
-    variables,
-    yaml_files,
+    list_yaml_files,
+    read_paths,
+    read_project_name,
+    read_target_path,
+    read_variables,
 )
 from gemel.errors import ProjectError
 
@@ -31,14 +31,14 @@ def test_a_project_is_found_from_a_folder_inside_it(project):
 
 
 def test_the_name_is_dbts_or_the_folders(project, tmp_path):
-    assert project_name(project("name: shop\n")) == "shop"
-    assert project_name(project("version: 1\n")) == tmp_path.name
-    assert project_name(None) == "project"
+    assert read_project_name(project("name: shop\n")) == "shop"
+    assert read_project_name(project("version: 1\n")) == tmp_path.name
+    assert read_project_name(None) == "project"
 
 
-def test_folders_are_those_that_are_named_or_dbts_own(project):
+def test_folders_are_those_named_or_the_defaults_of_dbt(project):
     root = project("model-paths: [models, semantic]\ntest-paths: []\n")
-    assert [paths(root, kind) for kind in ("model", "test", "macro", "analysis")] == [
+    assert [read_paths(root, kind) for kind in ("model", "test", "macro", "analysis")] == [
         ["models", "semantic"],
         [],
         ["macros"],
@@ -47,9 +47,9 @@ def test_folders_are_those_that_are_named_or_dbts_own(project):
 
 
 def test_artifacts_are_in_target_unless_a_plain_path_is_named(project):
-    assert target_path(project("target-path: build\n")) == "build"
-    assert target_path(project("target-path: \"{{ env_var('X') }}\"\n")) == "target"
-    assert target_path(project("name: shop\n")) == "target"
+    assert read_target_path(project("target-path: build\n")) == "build"
+    assert read_target_path(project("target-path: \"{{ env_var('X') }}\"\n")) == "target"
+    assert read_target_path(project("name: shop\n")) == "target"
 
 
 def test_definitions_of_packages_are_found_where_packages_are_installed(project):
@@ -57,20 +57,24 @@ def test_definitions_of_packages_are_found_where_packages_are_installed(project)
     (root / "vendor/other/models").mkdir(parents=True)
     (root / "vendor/other/dbt_project.yml").write_text("name: other\n")
     (root / "vendor/other/models/metrics.yml").write_text("metrics: []\n")
-    assert packages_dir(root) == root / "vendor"
-    assert yaml_files(root) == [root / "vendor/other/models/metrics.yml"]
-    assert packages_dir(project("name: shop\n")) == root / "dbt_packages"
+    assert find_packages(root) == root / "vendor"
+    assert list_yaml_files(root) == [root / "vendor/other/models/metrics.yml"]
+    assert find_packages(project("name: shop\n")) == root / "dbt_packages"
 
 
 def test_variables_are_an_object_or_none(project):
-    assert variables(project("vars: {days: 3, shop: {days: 4}}\n")) == {"days": 3, "shop": {"days": 4}}
-    assert variables(project("vars: [days]\n")) == {}
+    assert read_variables(project("vars: {days: 3, shop: {days: 4}}\n")) == {"days": 3, "shop": {"days": 4}}
+    assert read_variables(project("vars: [days]\n")) == {}
 
 
 @pytest.mark.parametrize("text", ["name: [", "- a list\n", "\x00"])
-def test_a_file_that_cannot_be_read_has_no_folders_and_tells_why_to_who_needs_more(project, text):
+def test_an_unreadable_file_has_no_folders_and_an_error_for_the_name(project, text):
     root = project(text)
-    assert (paths(root, "model"), target_path(root), packages_dir(root)) == ([], "target", root / "dbt_packages")
+    assert (read_paths(root, "model"), read_target_path(root), find_packages(root)) == (
+        [],
+        "target",
+        root / "dbt_packages",
+    )
     with pytest.raises(ProjectError) as caught:
-        project_name(root)
+        read_project_name(root)
     assert caught.value.code == "G604"

@@ -124,7 +124,7 @@ def test_names_are_lower_case_wherever_they_stand():
 # --- measures -------------------------------------------------------------------------------------------------
 
 
-def test_an_expression_is_by_default_the_name():
+def test_an_expression_defaults_to_the_name():
     assert read_measure(name="amount", agg="max").expr == "amount"
 
 
@@ -138,7 +138,7 @@ def test_a_count_stays_a_count():
     assert (measure.agg, measure.expr) == ("count", "email")
 
 
-def test_a_count_of_nothing_said_is_refused():
+def test_a_count_without_an_expression_is_refused():
     error = only_problem(shop(models=[sales({"name": "emails", "agg": "count"})]))
     assert (error.code, error.about) == ("G126", About("semantic_model", "sales", "emails"))
     assert "expr: 1" in error.hint
@@ -197,7 +197,7 @@ def test_a_non_additive_dimension_is_taken_at_its_first_by_default():
     )
 
 
-def test_two_measures_of_one_name_are_refused():
+def test_two_measures_with_the_same_name_are_refused():
     models = [sales(amount()), sales(amount(), name="returns")]
     assert problems(shop(models=models)) == [("G125", About("semantic_model", "returns", "amount"))]
 
@@ -237,23 +237,23 @@ def test_a_hidden_metric_is_private():
     assert read_metric(shop(metric("m", "simple", measure="amount", is_private=True)), "m").private
 
 
-def test_an_expression_beside_a_measure_is_passed_over():
+def test_an_expression_beside_a_measure_is_ignored():
     data = shop(metric("revenue", "simple", measure={"name": "amount"}, expr="something_else"))
     assert read_metric(data, "revenue").definition.measure.expr == "amount"
 
 
 def test_create_metric_makes_a_metric_of_a_measure():
     data = shop(models=[sales(amount(create_metric=True, label="Amount"))])
-    (made,) = read_manifest(data).metrics
-    assert (made.name, made.type, made.label, made.private) == ("amount", "simple", "Amount", False)
+    (created,) = read_manifest(data).metrics
+    assert (created.name, created.type, created.label, created.private) == ("amount", "simple", "Amount", False)
 
 
-def test_what_a_semantic_model_says_to_gemel_is_not_said_of_the_metrics_that_its_measures_create():
+def test_gemel_settings_of_a_semantic_model_do_not_apply_to_metrics_that_its_measures_create():
     meta = {"unit": "euro", "gemel": {"wide_view": True}}
-    made = {**metric("amount", "simple", measure="amount"), "config": {"meta": meta}}
+    item = {**metric("amount", "simple", measure="amount"), "config": {"meta": meta}}
     own = {**metric("total", "simple", measure="amount"), "config": {"meta": {"gemel": {"tests": []}}}}
     model = {**sales(amount(create_metric=False)), "config": {"meta": meta}}  # as dbt writes it
-    created, written = read_manifest(shop(made, own, models=[model])).metrics
+    created, written = read_manifest(shop(item, own, models=[model])).metrics
     assert created.meta == {"unit": "euro"}
     assert written.meta == {"gemel": {"tests": []}}
 
@@ -283,7 +283,7 @@ def test_a_ratio_has_two_sides_with_filter_and_alias():
     )
 
 
-def test_two_inputs_of_one_name_are_refused_unless_they_are_the_same():
+def test_two_inputs_with_the_same_name_are_refused_unless_they_are_the_same():
     ago = {"name": "revenue", "offset_window": "1 week"}
     growth = metric("growth", "derived", expr="revenue - revenue", metrics=[{"name": "revenue"}, ago])
     error = only_problem(shop(metric("revenue", "simple", measure="amount"), growth))
@@ -424,7 +424,7 @@ def test_a_legacy_spine_counts_where_no_newer_one_has_its_grain():
 
 
 @pytest.mark.parametrize("window", ["7", "seven days", "7 moons", "0 days", {"count": "7"}, ["7 days"]])
-def test_a_window_that_is_no_count_and_grain_is_refused(window):
+def test_a_window_that_is_not_a_count_and_a_grain_is_refused(window):
     assert only_problem(shop(metric("a", "cumulative", measure="amount", window=window))).code == "G123"
 
 
@@ -446,17 +446,17 @@ def test_a_saved_query_comes_with_its_exports():
     assert (export.kind, export.schema, export.alias) == ("view", "bi", "monthly_v")
 
 
-# --- what cannot be meant -------------------------------------------------------------------------------------
+# --- invalid definitions --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("data", [None, [], "x", {}, {"semantic_models": {}}, {"nodes": {}}])
-def test_what_is_no_semantic_manifest_is_said_to_be_none(data):
+def test_other_json_is_not_a_semantic_manifest(data):
     with pytest.raises(ProjectError) as caught:
         read_manifest(data)
     assert caught.value.code == "G602"
 
 
-def test_all_problems_are_told_at_once_and_each_says_of_what():
+def test_all_problems_are_reported_at_once_with_what_they_are_about():
     data = shop(
         metric("a", "simple", measure={"name": "amuont"}),
         metric("b", "simpel"),
@@ -477,17 +477,17 @@ def test_all_problems_are_told_at_once_and_each_says_of_what():
     ]
 
 
-def test_a_refused_measure_is_not_blamed_again_in_the_metrics_over_it():
+def test_an_invalid_measure_is_not_reported_again_for_the_metrics_over_it():
     data = shop(metric("a", "simple", measure={"name": "amount"}), models=[sales(amount(agg="summ"))])
     assert problems(data) == [("G122", About("semantic_model", "sales", "amount"))]
 
 
-def test_unknown_keys_are_passed_over():
+def test_unknown_keys_are_ignored():
     data = shop({**REVENUE, "invented_in": "dbt 3"}, semantic_views=[], models=[sales(amount(time="machine"))])
     assert [m.name for m in read_manifest(data).metrics] == ["revenue"]
 
 
-def test_what_reading_costs_grows_with_the_metrics_and_no_faster():
+def test_reading_time_grows_no_faster_than_the_metrics():
     def calls(count):
         data = shop(*(metric(f"m{i}", "simple", "x > 1", measure={"name": "amount"}) for i in range(count)))
         profile = cProfile.Profile()

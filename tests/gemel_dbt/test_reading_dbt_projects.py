@@ -39,8 +39,8 @@ def project(*nodes, sources=(), name="shop", **more):
     return parse_project(
         {
             "metadata": {"project_name": name},
-            "nodes": {id: node(id, **said) for id, said in nodes},
-            "sources": {id: source(id, **said) for id, said in sources},
+            "nodes": {id: node(id, **keys) for id, keys in nodes},
+            "sources": {id: source(id, **keys) for id, keys in sources},
             **more,
         }
     )
@@ -98,7 +98,7 @@ def test_another_package_is_named_and_ones_own_is_not():
     assert list(dbt.nodes) == ["seed.mine.a", "seed.other.b"]  # a test is no table
 
 
-def test_a_name_that_two_packages_have_is_told_apart():
+def test_a_name_in_two_packages_is_qualified():
     dbt = project(("model.shop.orders", {}), ("model.till.orders", {"schema": "till"}), ("model.till.days", {}))
     assert [each.unique_name for each in dbt.nodes.values()] == ["orders", "days", "till.orders"]
     assert dbt.ref(Relation("orders", "till", "shop")) == "ref('till', 'orders')"
@@ -138,20 +138,20 @@ def test_a_model_comes_before_the_source_that_is_declared_over_it():
     assert (raw.kind, raw.name, raw.unique_name) == ("source", "raw.a", "raw.a")
 
 
-def test_an_ephemeral_model_can_be_called_and_is_no_table():
+def test_an_ephemeral_model_has_a_ref_and_no_table():
     dbt = project(("model.shop.step", {"config": {"materialized": "ephemeral"}, "alias": "step_1"}))
     step = dbt.node_at(Relation("step_1", "main", "shop"))
     assert (step.is_ephemeral, step.relation_name) == (True, None)
     assert dbt.ref(step.relation) == "ref('step')"
 
 
-def test_a_disabled_model_is_no_node():
+def test_a_disabled_model_is_not_a_node():
     disabled = {"model.shop.off": [node("model.shop.off")]}
     dbt = project(("model.shop.on", {}), disabled=disabled)
     assert list(dbt.nodes) == ["model.shop.on"]
 
 
-def test_what_yaml_and_dbt_say_of_a_node():
+def test_a_node_has_its_properties_from_yaml_and_dbt():
     dbt = project(
         (
             "model.shop.orders",
@@ -189,7 +189,7 @@ def test_what_yaml_and_dbt_say_of_a_node():
     assert dbt.macros == {"macro.shop.one": Macro("macro.shop.one", "shop", "1", ("macro.dbt.x",))}
 
 
-def test_what_is_declared_is_read_as_it_is_written():
+def test_declarations_are_read_as_written():
     config = {"schema_name": "main", "export_as": "view", "alias": "by_day"}
     exports = [
         {"name": "a", "config": config, "unrendered_config": {"alias": "by_day"}},
@@ -217,7 +217,7 @@ def test_without_a_manifest_a_table_goes_by_its_own_name(artifacts):
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "\xff"])
-def test_a_manifest_that_is_none_is_said_to_be_none(tmp_path, text):
+def test_a_file_that_is_not_json_is_refused(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text, encoding="latin-1")
     with pytest.raises(ProjectError) as caught:
         ManifestReader().read(tmp_path)
@@ -238,11 +238,11 @@ def test_a_manifest_without_nodes_has_none(data):
     assert parse_project(data).nodes == {}
 
 
-def test_a_key_that_nobody_knows_changes_nothing():
+def test_unknown_keys_change_nothing():
     assert project(("model.shop.a", {"brand": "new"}), semantic_layers={"x": 1}) == project(("model.shop.a", {}))
 
 
-def test_a_manifest_is_read_once_until_dbt_writes_it_anew(tmp_path):
+def test_a_manifest_is_read_once_until_dbt_rewrites_it(tmp_path):
     file, reader = tmp_path / "manifest.json", ManifestReader()
     file.write_text(json.dumps({"metadata": {"invocation_id": "first"}}))
     first = reader.read(tmp_path)

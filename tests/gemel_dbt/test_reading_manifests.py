@@ -31,15 +31,15 @@ def ordered(manifest: Manifest) -> Manifest:
 def unnamed(manifest: Manifest) -> Manifest:
     """Without what the newer YAML has no place for: a measure's name and words, a semantic model's label.
 
-    dbt's own words for a metric that it made (`create_metric`) are words of the legacy YAML too.
+    dbt's own words for a metric that it created (`create_metric`) are words of the legacy YAML too.
     """
 
     def metric(item):
         if isinstance(item.definition, Simple):
             bare = replace(item.definition.measure, name=item.name, label=None, description=None)
             item = replace(item, definition=replace(item.definition, measure=bare))
-        made = (item.description or "").startswith("Metric created from measure")
-        return replace(item, description=None if made else item.description)
+        is_created = (item.description or "").startswith("Metric created from measure")
+        return replace(item, description=None if is_created else item.description)
 
     return replace(
         manifest,

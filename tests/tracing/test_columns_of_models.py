@@ -28,7 +28,7 @@ def made(sql, *, dialect="duckdb", parents=(ORDERS, CUSTOMERS), **more):
 
 def tables_of(nodes, dialect="duckdb"):
     renderer = Renderer(DbtProject("market", nodes=nodes))
-    return DbtTables(Models(renderer, dialect, renderer.as_built), {}, {}, frozenset())
+    return DbtTables(Models(renderer, dialect, renderer.render_built), {}, {}, frozenset())
 
 
 def column(found, name):

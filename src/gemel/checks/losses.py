@@ -9,7 +9,7 @@ from gemel.spec.places import Places
 
 def fills(graph: Graph, places: Places) -> Iterator[GemelError]:
     """dbt-core 1.12 drops `fill_nulls_with` of the newer YAML: values that should be 0 are NULL."""
-    for name, place in places.metrics_that_say("fill_nulls_with").items():
+    for name, place in places.find_metrics_with_key("fill_nulls_with").items():
         metric = graph.metrics.get(name)
         if metric and metric.definition.measure and metric.definition.fill_nulls_with is None:
             yield DefinitionError(

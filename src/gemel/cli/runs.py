@@ -49,7 +49,7 @@ def namespaces(session: "Session") -> "Namespaces":
 
     target = session.profile_target()
     try:
-        settings = target.rendered() if target else {}
+        settings = target.render() if target else {}
     except GemelError:
         settings = {}
     return Namespaces(namespace(session.engine, settings), session.name)

@@ -1,1 +1,1 @@
-"""Everything of dbt: its artifacts read into values, its SQL rendered, its profile, its runs."""
+"""Everything that concerns dbt: reading its artifacts and profile, rendering its SQL, running it."""

@@ -1,7 +1,7 @@
-"""The types of columns as dbt has written them down.
+"""The types of columns that dbt has recorded.
 
-dbt's catalog.json (`dbt docs generate`) has the columns of all tables; a column's `data_type` in a model's properties
-says more, and counts first.
+dbt's catalog.json (`dbt docs generate`) has the columns of all tables. A column's `data_type` in a model's properties
+takes precedence.
 """
 
 import json
@@ -12,8 +12,8 @@ from gemel.spec.project import DbtProject
 
 
 def read_types(artifacts: Path, dbt: DbtProject) -> dict[tuple[str, str], dict[str, str]]:
-    """By schema and name of the tables that have columns: each column's type, by its name in lower case."""
-    catalog = _tables(artifacts / "catalog.json")
+    """Each column's type, by its name in lower case, for each table with columns, by its schema and name."""
+    catalog = _read_tables(artifacts / "catalog.json")
     types = {}
     for id in {**dbt.nodes, **catalog}:
         node, table = dbt.nodes.get(id), catalog.get(id, {})
@@ -27,8 +27,8 @@ def read_types(artifacts: Path, dbt: DbtProject) -> dict[tuple[str, str], dict[s
     return types
 
 
-def _tables(file: Path) -> dict[str, Json]:
-    """None where there is no file, or one that is not dbt's."""
+def _read_tables(file: Path) -> dict[str, Json]:
+    """The tables in catalog.json; empty if the file is missing or not written by dbt."""
     try:
         content = json.loads(file.read_bytes())
         return {**content.get("nodes", {}), **content.get("sources", {})}

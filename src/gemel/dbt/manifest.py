@@ -1,4 +1,4 @@
-"""dbt's manifest.json to a DbtProject: of every dbt, whatever else stands in it."""
+"""Reads the manifest.json of any dbt version into a DbtProject. Unknown content is ignored."""
 
 import json
 from collections import Counter
@@ -17,13 +17,13 @@ _KINDS: dict[str, NodeKind] = {"model": "model", "seed": "seed", "snapshot": "sn
 
 
 class ManifestReader:
-    """Reads a manifest.json when it is asked for, and again only when dbt has written it anew."""
+    """Reads a manifest.json on demand, and again only after dbt has rewritten it."""
 
     def __init__(self) -> None:
-        self._kept: tuple[object, DbtProject] | None = None
+        self._cached: tuple[object, DbtProject] | None = None
 
     def read(self, artifacts: Path | None) -> DbtProject:
-        """Of dbt's artifacts in a folder. Raises ProjectError (G602)."""
+        """The project in a folder of dbt's artifacts. Raises ProjectError (G602)."""
         if artifacts is None:
             return DbtProject()
         file = artifacts / MANIFEST
@@ -32,24 +32,24 @@ class ManifestReader:
         except OSError:
             return read_project(file)
         identity = (file, stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if self._kept is None or self._kept[0] != identity:
-            self._kept = (identity, read_project(file))
-        return self._kept[1]
+        if self._cached is None or self._cached[0] != identity:
+            self._cached = (identity, read_project(file))
+        return self._cached[1]
 
 
 def read_project(file: Path) -> DbtProject:
-    """What a manifest.json tells; nothing where there is none. Raises ProjectError (G602) where the file is no JSON."""
+    """The project in a manifest.json; empty if there is no such file. Raises ProjectError (G602) if it is not JSON."""
     try:
         data = json.loads(file.read_bytes())
     except FileNotFoundError:
         return DbtProject()
     except (OSError, ValueError, RecursionError) as error:
-        raise ProjectError("G602", f"cannot read {file}: {error}", hint="`dbt parse` writes it anew") from None
+        raise ProjectError("G602", f"cannot read {file}: {error}", hint="`dbt parse` rewrites it") from None
     return parse_project(data if isinstance(data, dict) else {})
 
 
 def parse_project(data: Json) -> DbtProject:
-    """The content of a manifest.json, already loaded. What is not as dbt writes it is passed over."""
+    """The project in the content of a manifest.json. Values of unexpected types are ignored."""
     metadata = object_or_empty(data, "metadata")
     name = text_or_none(metadata, "project_name")
     exposures = [_exposure(item) for _, item in _items(data, "exposures")]
@@ -69,7 +69,7 @@ def parse_project(data: Json) -> DbtProject:
 
 
 def _nodes(data: Json, own: str | None) -> dict[str, Node]:
-    """In one order, whichever dbt wrote them in: a partial parse puts what changed last."""
+    """The nodes sorted by id: after a partial parse, dbt writes the changed ones last."""
     items = [
         (id, item)
         for id, item in sorted((*_items(data, "nodes"), *_items(data, "sources")), key=lambda each: each[0])
@@ -99,7 +99,7 @@ def _node(id: str, item: Json, owners: Mapping[str, str | None], *, own: str | N
         relation_name=texts.get("relation_name"),
         package=package,
         version=version if isinstance(version, str | int) else None,
-        # Sorted: dbt writes them in another order after a partial parse.
+        # Sorted, because their order changes after a partial parse.
         parents=tuple(sorted(_depends_on(item, "nodes"))),
         macros=_depends_on(item, "macros"),
         materialized=text_or_none(config, "materialized"),
@@ -154,7 +154,7 @@ def _metrics(data: Json, own: str | None) -> Iterator[tuple[str, str]]:
 
 
 class _Macros(Mapping[str, Macro]):
-    """Read when they are asked for: dbt and its packages bring hundreds, of which a project's models name few."""
+    """Macros, each read on access: dbt and its packages bring hundreds, and a project's models call few of them."""
 
     def __init__(self, items: Json) -> None:
         self._items = {id: item for id, item in items.items() if isinstance(item, dict)}
@@ -183,7 +183,7 @@ def _declarations(data: Json, kind: str) -> Iterator[Declaration]:
 
 
 def _export(item: Json, query: Json) -> Export:
-    """As the export says it, else as the saved query's own config does, which dbt lets it inherit."""
+    """An export with its own settings, and those that it inherits from the saved query's config."""
     rendered, shared = object_or_empty(item, "config"), object_or_empty(query, "config")
     unrendered = item.get("unrendered_config")
     written = unrendered if isinstance(unrendered, dict) else rendered
@@ -210,7 +210,7 @@ def _meta(item: Json) -> Json:
 
 
 def _owner(written: object) -> str | None:
-    """A text, or the name and e-mail addresses that dbt has people write."""
+    """An owner as one text, from a text or from an object with a name and e-mail addresses."""
     if isinstance(written, str):
         return written.strip() or None
     if not isinstance(written, dict):

@@ -1,7 +1,7 @@
-"""dbt's profiles.yml: which database a project's models are built in.
+"""dbt's profiles.yml: the database in which a project's models are built.
 
-The file is found as dbt finds it, and read as dbt reads it: only the profile and the target that are asked for
-are rendered, with `env_var`, so that a variable missing for another target does no harm.
+The file is found and read as dbt does it. Only the requested profile and target are rendered, with `env_var`, because
+variables of other targets may not be set.
 """
 
 import os
@@ -18,24 +18,24 @@ from gemel.spec.fields import object_or_empty
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One target of one profile, as it is written. `kind` is its `type`: duckdb, postgres …"""
+    """One target of one profile. `kind` is its `type`: duckdb, postgres …; `settings` are not rendered yet."""
 
     profile: str
     name: str
     kind: str
-    written: Mapping[str, Any]
+    settings: Mapping[str, Any]
     file: Path
     is_default: bool = True
     others: tuple["Target", ...] = ()
 
     @property
     def place(self) -> str:
-        """Where dbt builds without being told more, as one text: `duckdb gemel main`. Raises ProjectError (G604)."""
+        """Where dbt builds by default, as one text: `duckdb gemel main`. Raises ProjectError (G604)."""
         return " ".join((self.kind, self.database or "", self.schema or ""))
 
     @property
     def database(self) -> str | None:
-        """What SQL calls the database; None where the adapter has none, or another word for it."""
+        """The database's name in SQL; None if the adapter has no databases, or another setting for them."""
         named = self._first("database", "dbname", "project", "catalog")
         return catalog_of(self._first("path") or ":memory:") if named is None and self.kind == "duckdb" else named
 
@@ -44,21 +44,21 @@ class Target:
         return self._first("schema", "dataset") or ("main" if self.kind == "duckdb" else None)
 
     def _first(self, *keys: str) -> str | None:
-        found = (_render(self.written[key], self.file) for key in keys if self.written.get(key))
-        return next((str(each) for each in found), None)
+        values = (_render(self.settings[key], self.file) for key in keys if self.settings.get(key))
+        return next((str(value) for value in values), None)
 
-    def rendered(self) -> dict[str, Any]:
+    def render(self) -> dict[str, Any]:
         """Every setting, with its jinja rendered. Raises ProjectError (G604)."""
-        return {key: _render(value, self.file) for key, value in self.written.items()}
+        return {key: _render(value, self.file) for key, value in self.settings.items()}
 
-    def variable(self, key: str) -> str | None:
-        """The environment variable that a setting is taken from, if it is."""
-        found = re.search(r"""env_var\(\s*['"](\w+)['"]""", str(self.written.get(key, "")))
-        return found[1] if found else None
+    def find_variable(self, key: str) -> str | None:
+        """The environment variable that a setting reads; None if it reads none."""
+        match = re.search(r"""env_var\(\s*['"](\w+)['"]""", str(self.settings.get(key, "")))
+        return match[1] if match else None
 
 
 def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: str | None = None) -> Target:
-    """What profiles.yml says of `target`, or of the profile's default. Raises ProjectError (G604)."""
+    """A target in profiles.yml: `target`, or the profile's default. Raises ProjectError (G604)."""
     project = read_project_file(project_dir)
     file = find_profiles(project_dir, profiles_dir)
     profiles = read_yaml(file)
@@ -67,13 +67,13 @@ def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: s
         raise ProjectError(
             "G604", "dbt_project.yml names no profile", hint="add a line `profile: <a name in profiles.yml>`"
         )
-    known = [key for key in profiles if key != "config"]
+    names = [key for key in profiles if key != "config"]
     if not isinstance(profiles.get(name), dict):
         raise ProjectError(
             "G604",
             f"no profile is named {name!r}",
             place=Place(str(file)),
-            hint=did_you_mean(name, known) or f"it has {', '.join(known) or 'none'}",
+            hint=did_you_mean(name, names) or f"it has {', '.join(names) or 'none'}",
         )
     outputs = object_or_empty(profiles[name], "outputs")
     default = str(_render(os.environ.get("DBT_TARGET") or profiles[name].get("target") or "default", file))
@@ -95,26 +95,27 @@ def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: s
 
 
 def find_profiles(project_dir: Path, profiles_dir: str | None = None) -> Path:
-    """The profiles.yml that dbt would take: said, in DBT_PROFILES_DIR, beside the project, or in ~/.dbt."""
-    said = profiles_dir or os.environ.get("DBT_PROFILES_DIR")
-    places = [Path(said).expanduser()] if said else [project_dir, Path.cwd(), Path.home() / ".dbt"]
+    """The profiles.yml that dbt would use: in `profiles_dir`, DBT_PROFILES_DIR, the project, the current directory or
+    ~/.dbt."""
+    folder = profiles_dir or os.environ.get("DBT_PROFILES_DIR")
+    places = [Path(folder).expanduser()] if folder else [project_dir, Path.cwd(), Path.home() / ".dbt"]
     for place in places:
         if (place / "profiles.yml").is_file():
             return place / "profiles.yml"
     raise ProjectError(
         "G604",
         f"there is no profiles.yml in {' or '.join(str(place) for place in dict.fromkeys(places))}",
-        hint="say where it is with --profiles-dir, or name a database file with --database",
+        hint="pass its directory with --profiles-dir, or a database file with --database",
     )
 
 
 def catalog_of(path: str) -> str:
-    """The name DuckDB itself gives a file: `gemel` for `build/gemel.duckdb`, `a` for `a.b.duckdb`."""
+    """The name that DuckDB gives a database file: `gemel` for `build/gemel.duckdb`, `a` for `a.b.duckdb`."""
     return "memory" if path == ":memory:" else Path(path).name.split(".")[0]
 
 
 def _render(value: Any, file: Path) -> Any:
-    """Every text in `value`, with its jinja rendered."""
+    """A value with the jinja in all of its texts rendered."""
     if isinstance(value, dict):
         return {key: _render(each, file) for key, each in value.items()}
     if isinstance(value, list):
@@ -138,7 +139,7 @@ class _MissingVariable(Exception):
 
 
 def _env_var(name: str, default: str | None = None) -> str:
-    found = os.environ.get(name, default)
-    if found is None:
+    value = os.environ.get(name, default)
+    if value is None:
         raise _MissingVariable(f"the environment variable {name} is not set")
-    return str(found)
+    return str(value)

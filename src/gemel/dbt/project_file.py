@@ -1,4 +1,4 @@
-"""dbt_project.yml: what a project is called, where its files are, and its variables."""
+"""dbt_project.yml: a project's name, its folders and its variables."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,59 +23,59 @@ def is_project(folder: Path) -> bool:
 
 
 def read_project_file(project_dir: Path) -> dict[str, Any]:
-    """Everything that dbt_project.yml says. Raises ProjectError (G601, G604)."""
+    """The content of dbt_project.yml. Raises ProjectError (G601, G604)."""
     return read_yaml(project_dir / PROJECT_FILE)
 
 
-def project_name(project_dir: Path | None) -> str:
-    """What dbt calls the project: the folder's name where dbt_project.yml does not name it, `project` without a folder.
+def read_project_name(project_dir: Path | None) -> str:
+    """The project's name: the folder's name if dbt_project.yml has none, and `project` without a folder.
 
     Raises ProjectError (G601, G604).
     """
     return str(read_project_file(project_dir).get("name") or project_dir.name) if project_dir else "project"
 
 
-def variables(project_dir: Path) -> Mapping[str, Any]:
-    """The `vars` of dbt_project.yml; those of one package are an object by its name. Raises ProjectError."""
+def read_variables(project_dir: Path) -> Mapping[str, Any]:
+    """The `vars` of dbt_project.yml; those of a package are an object under its name. Raises ProjectError."""
     return object_or_empty(read_project_file(project_dir), "vars")
 
 
-def paths(project_dir: Path, kind: str) -> list[str]:
-    """The folders of `model`, `test`, `macro`…: dbt's own default where dbt_project.yml names none.
+def read_paths(project_dir: Path, kind: str) -> list[str]:
+    """The folders of a kind of file (`model`, `test`, `macro` …): dbt's default unless dbt_project.yml names others.
 
-    There are none where it cannot be read.
+    None at all if dbt_project.yml cannot be read.
     """
-    written = _readable(project_dir)
+    written = _try_to_read(project_dir)
     folders = written.get(f"{kind}-paths") if written is not None else []
     default = "analyses" if kind == "analysis" else f"{kind}s"
     return [str(path) for path in folders] if isinstance(folders, list) else [default]
 
 
-def packages_dir(project_dir: Path) -> Path:
-    """Where `dbt deps` installs packages."""
-    path = (_readable(project_dir) or {}).get("packages-install-path")
+def find_packages(project_dir: Path) -> Path:
+    """The folder into which `dbt deps` installs packages."""
+    path = (_try_to_read(project_dir) or {}).get("packages-install-path")
     return project_dir / (path if isinstance(path, str) and not Path(path).is_absolute() else "dbt_packages")
 
 
-def target_path(project_dir: Path) -> str:
-    """Where dbt writes its artifacts, unless the environment says otherwise."""
-    path = (_readable(project_dir) or {}).get("target-path")
+def read_target_path(project_dir: Path) -> str:
+    """The folder into which dbt writes its artifacts, unless the environment names another."""
+    path = (_try_to_read(project_dir) or {}).get("target-path")
     return path if isinstance(path, str) and path and "{{" not in path else "target"
 
 
-def yaml_files(project_dir: Path) -> list[Path]:
-    """Every YAML file that dbt reads definitions from: under the model paths, and in installed packages."""
-    roots = [project_dir, *sorted(packages_dir(project_dir).glob("*"))]
-    return [file for root in roots for path in paths(root, "model") for file in yaml_under(root / path)]
+def list_yaml_files(project_dir: Path) -> list[Path]:
+    """Every YAML file with definitions for dbt: under the model paths, and in installed packages."""
+    roots = [project_dir, *sorted(find_packages(project_dir).glob("*"))]
+    return [file for root in roots for path in read_paths(root, "model") for file in yaml_under(root / path)]
 
 
-def places(project_dir: Path) -> Places:
-    """Where the project's definitions stand in its YAML."""
-    return Places(project_dir, lambda: yaml_files(project_dir))
+def locate_definitions(project_dir: Path) -> Places:
+    """The places of the project's definitions in its YAML."""
+    return Places(project_dir, lambda: list_yaml_files(project_dir))
 
 
-def _readable(project_dir: Path) -> dict[str, Any] | None:
-    """None where dbt_project.yml cannot be read: dbt itself tells what is wrong with it."""
+def _try_to_read(project_dir: Path) -> dict[str, Any] | None:
+    """The content of dbt_project.yml; None if it cannot be read, which dbt itself will report."""
     try:
         return read_project_file(project_dir)
     except ProjectError:
@@ -83,7 +83,7 @@ def _readable(project_dir: Path) -> dict[str, Any] | None:
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """A YAML file that must hold an object; ProjectError (G601, G604) for anything else."""
+    """The object in a YAML file. Raises ProjectError (G601, G604) for any other content."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -91,10 +91,10 @@ def read_yaml(file: Path) -> dict[str, Any]:
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
     except FileNotFoundError:
         raise ProjectError(
-            "G601", f"there is no {file}", hint="run it in a dbt project, or use --project-dir"
+            "G601", f"there is no {file}", hint="run this in a dbt project, or pass --project-dir"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError("G604", f"cannot read it: {error}", place=Place(str(file))) from None
+        raise ProjectError("G604", f"cannot read the file: {error}", place=Place(str(file))) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = Place(str(file), mark.line + 1, mark.column + 1) if mark else Place(str(file))
@@ -102,5 +102,5 @@ def read_yaml(file: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ProjectError("G604", "it should hold keys and values", place=Place(str(file)))
+        raise ProjectError("G604", "the file must hold keys and values", place=Place(str(file)))
     return content

@@ -1,7 +1,7 @@
-"""A dbt model's text to SQL that can be compared: `ref()` and `source()` become names, and nothing is run.
+"""Renders a dbt model to SQL that can be compared: `ref()` and `source()` become names, and nothing is run.
 
-It is not dbt's compilation, which needs the warehouse. What only dbt knows (macros of packages, the target, what is
-built) becomes a name that stands for its text, so that two renderings are equal where the texts are.
+This is not dbt's compilation, which needs the warehouse. Whatever only dbt can render (macros of packages, the target,
+the state of the warehouse) becomes a name derived from its text: equal texts give equal SQL.
 """
 
 import json
@@ -18,36 +18,36 @@ _ADAPTERS = (
     *("oracle", "postgres", "presto", "redshift", "risingwave", "snowflake", "spark", "sqlite", "sqlserver"),
     *("starrocks", "synapse", "trino"),
 )
-"""Each brings macros of dbt's own, in a package of its name: `dbt_trino`."""
+"""dbt's adapters. Each brings built-in macros in a package of its name: `dbt_trino`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """A model's SQL. `nodes` are the ids of the nodes that names in it stand for; there are none in SQL that dbt
-    compiled, where nodes have the names of their relations."""
+    """A model's SQL. `nodes` maps names in it to ids of nodes; it is empty for SQL that dbt compiled, which names the
+    nodes' relations."""
 
     sql: str
     nodes: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def is_known(self) -> bool:
-        """Whether nothing in it is for dbt to render."""
+    def is_complete(self) -> bool:
+        """Whether it contains no text that only dbt can render."""
         return UNKNOWN not in self.sql
 
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """The models of one project, with the variables of its dbt_project.yml."""
+    """Renders the models of one project, with the variables of its dbt_project.yml."""
 
     project: DbtProject
     variables: Mapping[str, Any] = field(default_factory=dict)
 
-    def as_built(self, node: Node) -> Rendering:
-        """What dbt compiled; where it has not, what the model says. Raises Opaque."""
-        return self.as_written(node) if node.compiled is None else Rendering(node.compiled)
+    def render_built(self, node: Node) -> Rendering:
+        """The SQL that dbt compiled, or else the model's own text, rendered. Raises Opaque."""
+        return self.render_written(node) if node.compiled is None else Rendering(node.compiled)
 
-    def as_written(self, node: Node) -> Rendering:
-        """What a model says, whether dbt compiled it or not. Raises Opaque."""
+    def render_written(self, node: Node) -> Rendering:
+        """The model's own text, rendered, whether dbt compiled it or not. Raises Opaque."""
         own = self.variables.get(str(node.package))
         macros = [macro for id in node.macros if (macro := self.project.macros.get(id)) is not None]
         sql = render(
@@ -61,12 +61,12 @@ class Renderer:
         return Rendering(sql, {f"{_NODE}{place}": parent for place, parent in enumerate(node.parents)})
 
     def text(self, node: Node) -> str:
-        """Everything that decides what a model says, apart from the nodes that it reads."""
+        """Everything that determines a model's SQL, except the nodes that it reads."""
         text = " ".join([" ".join((node.raw or "").split()), *self._macros(node)])
         return f"{text} {json.dumps(self.variables, sort_keys=True, default=str)}" if "var" in text else text
 
     def _macros(self, node: Node) -> list[str]:
-        """The texts of the macros that a node names, and of those that these name; not dbt's own."""
+        """The texts of the macros that a node calls, directly or through others, except dbt's built-in ones."""
         texts: dict[str, str] = {}
         waiting = [*node.macros]
         builtin = {"dbt", *(f"dbt_{adapter}" for adapter in (*_ADAPTERS, self.project.adapter))}
@@ -79,11 +79,11 @@ class Renderer:
 
 
 def _name(node: Node, names: tuple[Any, ...], version: Any) -> str:
-    """A name that stands for the parent which `ref` or `source` means. Raises Opaque."""
+    """The name in the SQL of the parent that `ref` or `source` refers to. Raises Opaque."""
     tail = str(names[-1]) + (f".v{version}" if version is not None else "")
     package = f".{names[0]}." if len(names) > 1 else "."
     fit = [place for place, id in enumerate(node.parents) if id.endswith(f".{tail}") and package in id]
-    # Without one: the latest version, which dbt has found.
+    # Without a version, dbt has resolved the latest one.
     fit = fit or [place for place, id in enumerate(node.parents) if f".{names[-1]}." in id]
     if not fit:
         raise Opaque(f"no parent {tail}")

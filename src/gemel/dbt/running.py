@@ -1,6 +1,6 @@
-"""dbt, run beside us: `dbt parse` when the definitions are newer than what it last wrote.
+"""Runs dbt in a process of its own: `dbt parse` when the definitions are newer than dbt's artifacts.
 
-dbt is never imported: that costs seconds, and most questions need only the file it left behind.
+dbt is never imported: that takes seconds, and most questions need only the files that it wrote.
 """
 
 import hashlib
@@ -14,85 +14,84 @@ from pathlib import Path
 
 from gemel.dbt.manifest import MANIFEST
 from gemel.dbt.profile import Target, read_target
-from gemel.dbt.project_file import PROJECT_FILE, paths, places, target_path, yaml_files
+from gemel.dbt.project_file import PROJECT_FILE, list_yaml_files, locate_definitions, read_paths, read_target_path
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
-from gemel.dbt.targets import find_target, is_of, note
+from gemel.dbt.targets import find_target, is_written_for, record_target
 from gemel.errors import Place, Problems, ProjectError
 from gemel.spec.places import text_of
 
 Say = Callable[[str], None]
-"""Takes one line for the person who waits."""
+"""Shows one line of progress to the user."""
 
 
-def semantic_manifest(
+def ensure_semantic_manifest(
     project_dir: Path,
     *,
     target: str | None = None,
     profiles_dir: str | None = None,
     say: Say = lambda line: None,
 ) -> Path:
-    """The project's semantic_manifest.json, made anew by `dbt parse` where it is missing or stale.
+    """The project's semantic_manifest.json, written by `dbt parse` if it is missing or stale.
 
-    What dbt writes names schemas, and those of another target would answer from the wrong tables: it has to be of the
-    target that is meant. Raises ProjectError: G603 with dbt's own words if it fails, G604 for a target that the
-    profile does not have.
+    The file names schemas, so one written for another target would give answers from the wrong tables. Raises
+    ProjectError: G603 with dbt's message if dbt fails, G604 if the profile has no such target.
     """
-    meant = find_target(project_dir, target, profiles_dir)
-    folder = _folder(target_dir(project_dir), target, meant)
+    chosen = find_target(project_dir, target, profiles_dir)
+    folder = _folder(find_target_dir(project_dir), target, chosen)
 
-    def why() -> str | None:
+    def explain_parse() -> str | None:
         if not manifest.exists():
             return "is missing"
         if not is_fresh(manifest, project_dir):
             return "is older than the definitions"
-        return f"is not known to be of target {meant.name!r}" if meant and not is_of(folder, meant) else None
+        return f"may not be for target {chosen.name!r}" if chosen and not is_written_for(folder, chosen) else None
 
     manifest = folder / SEMANTIC_MANIFEST
-    if not _is_writable(folder) and why():
-        folder = user_cache(folder)
+    if not _is_writable(folder) and explain_parse():
+        folder = find_user_cache(folder)
         manifest = folder / SEMANTIC_MANIFEST
-    told = why()
-    if told is None:
+    reason = explain_parse()
+    if reason is None:
         return manifest
-    if target and meant is None:
-        read_target(project_dir, target=target, profiles_dir=profiles_dir)  # says what is wrong
-    twins = places(project_dir).refused_twins()
-    if twins:  # dbt would take one of them silently
-        raise Problems(twins)
-    shared = target_dir(project_dir) / SEMANTIC_MANIFEST
+    if target and chosen is None:
+        read_target(project_dir, target=target, profiles_dir=profiles_dir)  # raises what is wrong
+    duplicates = locate_definitions(project_dir).report_duplicates()
+    if duplicates:  # dbt would silently use one of them
+        raise Problems(duplicates)
+    shared = find_target_dir(project_dir) / SEMANTIC_MANIFEST
     if folder.parent.parent == shared.parent and not target and shared.exists():
-        say(f"{_shown(shared, project_dir)} is not known to be of target {folder.name!r}: running dbt parse for that")
+        say(f"{_shown(shared, project_dir)} may not be for target {folder.name!r}: running dbt parse for it")
     else:
-        say(f"{_shown(manifest, project_dir)} {told}: running dbt parse")
+        say(f"{_shown(manifest, project_dir)} {reason}: running dbt parse")
     run_dbt_into(folder, ["parse"], project_dir, target=target, profiles_dir=profiles_dir)
     if not manifest.exists():
-        raise ProjectError("G603", f"dbt parse ended well, and wrote no {_shown(manifest, project_dir)}")
+        raise ProjectError("G603", f"dbt parse succeeded, but did not write {_shown(manifest, project_dir)}")
     return manifest
 
 
-def artifacts_dir(project_dir: Path, target: str | None, profiles_dir: str | None = None) -> Path:
-    """Where dbt's artifacts are for a target; None is the profile's own.
+def find_artifacts(project_dir: Path, target: str | None, profiles_dir: str | None = None) -> Path:
+    """The folder with dbt's artifacts for a target; None is the profile's default target.
 
-    A target that is asked for has a folder of its own. So has the profile's, where dbt last ran for another one.
+    A requested target has a folder of its own. So has the default target if dbt last ran for another one.
     """
-    return _folder(target_dir(project_dir), target, find_target(project_dir, target, profiles_dir))
+    return _folder(find_target_dir(project_dir), target, find_target(project_dir, target, profiles_dir))
 
 
-def _folder(shared: Path, target: str | None, meant: Target | None) -> Path:
+def _folder(shared: Path, target: str | None, chosen: Target | None) -> Path:
     if target:
         return shared / "gemel" / target
-    if meant is not None and (shared / SEMANTIC_MANIFEST).exists() and not is_of(shared, meant):
-        return shared / "gemel" / meant.name
+    if chosen is not None and (shared / SEMANTIC_MANIFEST).exists() and not is_written_for(shared, chosen):
+        return shared / "gemel" / chosen.name
     return shared
 
 
-def target_dir(project_dir: Path) -> Path:
-    """Where dbt writes its artifacts: DBT_TARGET_PATH, `target-path` of dbt_project.yml, or `target`."""
-    return project_dir / (os.environ.get("DBT_TARGET_PATH") or target_path(project_dir))
+def find_target_dir(project_dir: Path) -> Path:
+    """The folder of dbt's artifacts: DBT_TARGET_PATH, `target-path` of dbt_project.yml, or `target`."""
+    return project_dir / (os.environ.get("DBT_TARGET_PATH") or read_target_path(project_dir))
 
 
-def user_cache(path: Path) -> Path:
-    """A folder of the user's own for what belongs to a path beside which nothing is written."""
+def find_user_cache(path: Path) -> Path:
+    """A folder in the user's cache for files about a path whose own folder is not writable."""
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gemel" / digest
@@ -101,7 +100,7 @@ def user_cache(path: Path) -> Path:
 
 
 def is_fresh(manifest: Path, project_dir: Path) -> bool:
-    """Whether no YAML file, nor a folder that holds one, changed since dbt wrote `manifest`.
+    """Whether no YAML file has changed since dbt wrote `manifest`, and no folder that contains one.
 
     A folder changes when a file in it is added, renamed or deleted.
     """
@@ -109,24 +108,24 @@ def is_fresh(manifest: Path, project_dir: Path) -> bool:
         written = manifest.stat().st_mtime_ns
     except OSError:
         return False
-    files = yaml_files(project_dir)
+    files = list_yaml_files(project_dir)
     watched = [project_dir / PROJECT_FILE, *files, *{file.parent for file in files}]
     return all(_changed(path) <= written for path in watched)
 
 
 def is_parsed(artifacts: Path, project_dir: Path) -> bool:
-    """Whether no file that dbt reads, nor a folder of them, changed since it wrote the manifest.json in `artifacts`."""
+    """Whether no file that dbt reads, and no folder of them, has changed since dbt wrote the manifest.json."""
     try:
         written = (artifacts / MANIFEST).stat().st_mtime_ns
     except OSError:
         return False
-    return all(_changed(path) <= written for path in _read_by_dbt(project_dir))
+    return all(_changed(path) <= written for path in _list_inputs(project_dir))
 
 
-def _read_by_dbt(project_dir: Path) -> Iterator[Path]:
+def _list_inputs(project_dir: Path) -> Iterator[Path]:
     yield project_dir / PROJECT_FILE
     for kind in ("model", "seed", "snapshot", "macro", "analysis", "test"):
-        for path in paths(project_dir, kind):
+        for path in read_paths(project_dir, kind):
             for root, _, files in os.walk(project_dir / path):
                 yield from (Path(root), *(Path(root) / name for name in files))
 
@@ -134,8 +133,8 @@ def _read_by_dbt(project_dir: Path) -> Iterator[Path]:
 def run_dbt_into(
     folder: Path, arguments: Iterable[str], project_dir: Path, *, target: str | None, profiles_dir: str | None
 ) -> None:
-    """Run dbt for a target (None: the profile's own), with its artifacts in `folder`, and note for which they are."""
-    meant = find_target(project_dir, target, profiles_dir)
+    """Run dbt for a target (None: the profile's default), and write artifacts and the target's record to `folder`."""
+    chosen = find_target(project_dir, target, profiles_dir)
     manifest = folder / SEMANTIC_MANIFEST
     options = ["--target-path", str(folder)]
     if target:
@@ -145,13 +144,13 @@ def run_dbt_into(
     before = _changed(manifest)
     try:
         run_dbt([*arguments, *options], project_dir)
-    finally:  # a build that fails has written them before
-        if meant is not None and _changed(manifest) != before:
-            note(folder, meant)
+    finally:  # a build writes them before it can fail
+        if chosen is not None and _changed(manifest) != before:
+            record_target(folder, chosen)
 
 
 def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
-    """Run dbt in the project, with this Python. Raises ProjectError (G603) with what dbt said, cleaned."""
+    """Run dbt in the project, with this Python. Raises ProjectError (G603) with the errors in dbt's log."""
     quiet = ["--log-format", "json", "--log-level", "error", "--log-level-file", "none", "--no-use-colors"]
     run = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments, *quiet]
     environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "PYTHONWARNINGS": "ignore"}
@@ -165,39 +164,39 @@ def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
         if "Could not set lock" in message:
             raise ProjectError(
                 "G603",
-                f"dbt {command} cannot write to the database, another process holds it: {message}",
+                f"dbt {command} cannot write to the database, because another process holds it: {message}",
                 hint="end that process, or wait for it, and run this again",
             )
         raise ProjectError(
             "G603",
             f"dbt {command} failed: {message}",
-            place=_blamed(message, project_dir),
+            place=_find_place(message, project_dir),
             hint=_hint(command, message),
         )
 
 
 def _hint(command: str, message: str) -> str:
-    """What to do next: a build can also fail at rows, of which `dbt parse` knows nothing."""
+    """What to do next. Unlike a parse, a build can also fail because of rows."""
     if "nfinite bounds" in message:
-        return "a fact of a view with a `ttl` is known at '-infinity': `gemel validate --data` tells which"
-    gone = re.search(r"\((\S+[/\\](?:features|bi))[/\\]_\w+\.yml\) depends on", message)
-    if gone:
-        return f"generated files refer to what is gone: remove {gone[1]} and run `gemel generate`"
+        return "a fact in a view with a `ttl` has the time '-infinity': `gemel validate --data` finds it"
+    missing = re.search(r"\((\S+[/\\](?:features|bi))[/\\]_\w+\.yml\) depends on", message)
+    if missing:
+        return (
+            f"generated files refer to definitions that no longer exist: remove {missing[1]} and run `gemel generate`"
+        )
     failures = [part for part in message.splitlines() if re.search(r"\b(Error|Failure) in \w+ ", part)]
     if command == "parse" or not failures:
-        return f"put it right in the project; `dbt {command}` says the same, with more around it"
-    tests = [found[1] for part in failures if (found := re.search(r"\bFailure in (?:unit_)?test (\S+)", part))]
+        return f"correct the project; `dbt {command}` shows the same error in context"
+    tests = [match[1] for part in failures if (match := re.search(r"\bFailure in (?:unit_)?test (\S+)", part))]
     if len(tests) < len(failures):
-        return "put the model right, or the rows that it reads, and run this again; what was built before it stays"
+        return "correct the model, or the rows that it reads, and run this again; models built before it are kept"
     select = " ".join(tests)
-    return (
-        f"the models are built, and rows in them fail: `dbt test --select {select} --store-failures` keeps those rows"
-    )
+    return f"the models are built, but rows fail tests: `dbt test --select {select} --store-failures` keeps those rows"
 
 
 def dbt_message(log: str) -> str:
-    """What dbt's JSON log says went wrong, without banner, stack trace and empty lines."""
-    said: list[str] = []
+    """The errors in dbt's JSON log, without banner, stack traces and empty lines."""
+    lines: list[str] = []
     for line in log.splitlines():
         try:
             event = json.loads(line)
@@ -207,12 +206,12 @@ def dbt_message(log: str) -> str:
         if info.get("level") != "error" or "stack_trace" in data:
             continue
         text = str(data.get("exc") or info.get("msg") or "")
-        said += [part.rstrip() for part in _without_traces(text) if part.strip(" -")]
-    return "\n".join(dict.fromkeys(said))
+        lines += [part.rstrip() for part in _without_traces(text) if part.strip(" -")]
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _without_traces(text: str) -> Iterator[str]:
-    """A filter that dbt cannot read it tells with the lines of its own code."""
+    """The lines outside tracebacks: dbt's errors about filters contain the lines of its own code."""
     tracing = False
     for line in text.splitlines():
         if line.strip().startswith("Traceback"):
@@ -223,12 +222,12 @@ def _without_traces(text: str) -> Iterator[str]:
             yield line
 
 
-def _blamed(message: str, project_dir: Path) -> Place | None:
-    """The place dbt means: a file that is not YAML, or the one line that holds the word it quotes."""
+def _find_place(message: str, project_dir: Path) -> Place | None:
+    """The place that dbt's message is about: a file that is not YAML, or the only line with a word that it quotes."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    texts = {file: text_of(file) for file in [project_dir / PROJECT_FILE, *yaml_files(project_dir)]}
+    texts = {file: text_of(file) for file in [project_dir / PROJECT_FILE, *list_yaml_files(project_dir)]}
     for file, text in texts.items():
         try:
             yaml.compose(text, Loader=loader)
@@ -236,14 +235,14 @@ def _blamed(message: str, project_dir: Path) -> Place | None:
             mark = getattr(error, "problem_mark", None)
             return Place(_shown(file, project_dir), *((mark.line + 1, mark.column + 1) if mark else ()))
     for word in re.findall(r"[`']([\w.]+)[`']", message):
-        found = [
+        places = [
             Place(_shown(file, project_dir), number, line.index(word) + 1)
             for file, text in texts.items()
             for number, line in enumerate(text.splitlines(), 1)
             if re.search(rf"\b{re.escape(word)}\b", line)
         ]
-        if len(found) == 1:
-            return found[0]
+        if len(places) == 1:
+            return places[0]
     return None
 
 
@@ -259,7 +258,7 @@ def _changed(path: Path) -> int:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether files can be made in it, or in the nearest folder above it that there is."""
+    """Whether files can be created in it, or in the nearest folder above it that exists."""
     while not folder.exists():
         folder = folder.parent
     return os.access(folder, os.W_OK)

@@ -21,7 +21,7 @@ from gemel.compiler.sql import dialects
 from gemel.dbt.manifest import MANIFEST, read_project
 from gemel.dbt.profile import read_target
 from gemel.dbt.rendering import Renderer
-from gemel.dbt.running import Say, run_dbt_into, target_dir
+from gemel.dbt.running import Say, find_target_dir, run_dbt_into
 from gemel.dbt.templates import Opaque
 from gemel.diff.graphs import graphs
 from gemel.diff.states import State
@@ -114,12 +114,12 @@ class Asker:
         parents = [self.state.dbt.nodes.get(parent) for parent in node.parents]
         renderer = Renderer(self.state.dbt, self.state.variables)
         try:
-            rendering = renderer.as_written(node)
-            tree = Models(renderer, self.session.dialect, renderer.as_written).parsed(rendering)
+            rendering = renderer.render_written(node)
+            tree = Models(renderer, self.session.dialect, renderer.render_written).parsed(rendering)
         except (Opaque, Unreadable):
             return None
         placed = all(each and each.relation_name and each.kind != "source" for each in parents)
-        return (tree, rendering.nodes) if placed and rendering.is_known and isinstance(tree, exp.Query) else None
+        return (tree, rendering.nodes) if placed and rendering.is_complete and isinstance(tree, exp.Query) else None
 
     def _compile(self) -> None:
         """What only dbt can render, all of it at once."""
@@ -255,7 +255,7 @@ def _compiled(state: State, session: Session, ids: list[str], say: Say) -> dict[
 
 def _folder(state: State, session: Session) -> Path:
     """Beside the state's own artifacts: what dbt compiles of a selection is no manifest for others."""
-    artifacts = state.session.artifacts or target_dir(session.dir or Path())
+    artifacts = state.session.artifacts or find_target_dir(session.dir or Path())
     return artifacts / "gemel" / "compiled"
 
 

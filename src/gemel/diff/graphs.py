@@ -15,10 +15,10 @@ def graphs(before: State, after: State) -> "Graphs":
     """The SQL of models is as it is written: what dbt compiled, it compiled of one state and at one time."""
     old, new = _renderers(before, after)
     same = frozenset(_alike(old, new))
-    first = assemble(before.session.graph, before.features, old, old.as_written, same=same)
+    first = assemble(before.session.graph, before.features, old, old.render_written, same=same)
     if _define_the_same(before, after, old.project, new.project):
-        return Graphs(first, with_models(first, new, new.as_written, same=same), same)
-    second = assemble(after.session.graph, after.features, new, new.as_written, same=same, other=first)
+        return Graphs(first, with_models(first, new, new.render_written, same=same), same)
+    second = assemble(after.session.graph, after.features, new, new.render_written, same=same, other=first)
     return Graphs(first, second, same)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from gemel.dbt.manifest import MANIFEST, read_project
 from gemel.dbt.profile import find_profiles
-from gemel.dbt.project_file import is_project, packages_dir, variables
-from gemel.dbt.running import Say, is_parsed, run_dbt_into, target_dir
+from gemel.dbt.project_file import find_packages, is_project, read_variables
+from gemel.dbt.running import Say, find_target_dir, is_parsed, run_dbt_into
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
 from gemel.errors import GemelError, ProjectError, did_you_mean
 from gemel.features.binding import bind_features
@@ -54,7 +54,7 @@ def current_state(session: Session, *, say: Say = lambda line: None) -> State:
         session = _loaded(session, folder, artifacts)
     dirty = _uncommitted(folder)
     name = f"the files as they are ({dirty} not committed)" if dirty else "the files as they are"
-    return State(name, session, session.dbt, bound_features(session), folder, variables(folder))
+    return State(name, session, session.dbt, bound_features(session), folder, read_variables(folder))
 
 
 def given_state(session: Session, manifest: str) -> State:
@@ -108,7 +108,7 @@ def _beside(file: Path) -> tuple[DbtProject, tuple[str, ...]]:
 
 def _directory(session: Session, base: str, folder: Path, say: Say) -> State:
     with _reading(base):
-        artifacts = target_dir(folder)
+        artifacts = find_target_dir(folder)
         if not is_parsed(artifacts, folder):
             say(f"{base}: running dbt parse")
             run_dbt_into(artifacts, ["parse"], folder, target=session.target, profiles_dir=_profiles(session, folder))
@@ -144,7 +144,7 @@ def _state(name: str, session: Session, folder: Path, artifacts: Path) -> State:
     # Bound once, where nothing of it differs.
     is_same = before.graph is session.graph and _feature_files(folder) == _feature_files(session.dir)
     features = bound_features(session if is_same else before)
-    return State(name, before, before.dbt, features, folder, variables(folder))
+    return State(name, before, before.dbt, features, folder, read_variables(folder))
 
 
 def _feature_files(folder: Path | None) -> dict[str, bytes]:
@@ -268,7 +268,7 @@ def _check_out(folder: Path, commit: str, checkout: Path, *, name: str) -> None:
 
 def _cache(session: Session) -> Path:
     assert session.dir is not None
-    folder = target_dir(session.dir) / "gemel" / "base"
+    folder = find_target_dir(session.dir) / "gemel" / "base"
     place = hashlib.sha256(str(session.dir).encode()).hexdigest()[:8]
     return folder / place if os.environ.get("DBT_TARGET_PATH") else folder
 
@@ -283,7 +283,7 @@ def _uncommitted(folder: Path) -> int:
 
 def _lend_packages(project: Path, checkout: Path) -> None:
     """The packages installed at hand, where the checkout has none: they are in no commit."""
-    installed, wanted = packages_dir(project), packages_dir(checkout)
+    installed, wanted = find_packages(project), find_packages(checkout)
     if installed.is_dir() and not wanted.exists():
         wanted.parent.mkdir(parents=True, exist_ok=True)
         try:

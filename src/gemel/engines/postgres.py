@@ -21,7 +21,7 @@ def _connect(target: "Target", _: Path) -> "Warehouse":
 
 
 def _uri(target: "Target", _: Path) -> str:
-    settings = target.rendered()
+    settings = target.render()
     return f"postgresql://{settings.get('user')}@{settings.get('host')}:{settings.get('port', 5432)}/{target.database}"
 
 

@@ -46,7 +46,7 @@ class TargetSettings:
 
     def __init__(self, target: "Target | None", adapter: str) -> None:
         self._target = target
-        self._settings = target.rendered() if target else {}
+        self._settings = target.render() if target else {}
         self._prefix = adapter.upper()
 
     def get(self, *names: str) -> Any:
@@ -60,7 +60,7 @@ class TargetSettings:
 
     def secret(self, *names: str) -> str:
         """The environment variable that the profile reads, or one to set."""
-        variables = [self._target.variable(name) for name in names] if self._target else []
+        variables = [self._target.find_variable(name) for name in names] if self._target else []
         return f"${{{next(filter(None, variables), f'{self._prefix}_{names[0].upper()}')}}}"
 
 

@@ -7,7 +7,7 @@ from gemel.expectations import dbt_tests
 from gemel.expectations.outcomes import Outcome, compile_test, run
 from gemel.expectations.selection import select_tests
 from gemel.session import Session
-from gemel.spec.metric_tests import MetricTest, lost_metric_tests, read_metric_tests
+from gemel.spec.metric_tests import MetricTest, read_metric_tests, report_lost_metric_tests
 
 
 def metric_tests(session: Session) -> tuple[MetricTest, ...]:
@@ -23,7 +23,7 @@ def written_tests(session: Session) -> tuple[tuple[MetricTest, ...], list[GemelE
     """The same, with the problems of tests that cannot be read."""
     metrics = [metric for metric in session.manifest.metrics if not metric.private]
     tests, problems = read_metric_tests(metrics)
-    return tests, [*problems, *(lost_metric_tests(session.places) if session.places else ())]
+    return tests, [*problems, *(report_lost_metric_tests(session.places) if session.places else ())]
 
 
 def run_tests(session: Session, metrics: Sequence[str] = (), select: Sequence[str] = ()) -> list[Outcome]:

@@ -102,6 +102,6 @@ class Origins:
 
 def _where(target: Target) -> Mapping[str, Any]:
     with suppress(GemelError):
-        rendered = target.rendered()
+        rendered = target.render()
         return {key: rendered.get(key) for key in _WHERE}
     return {"unknown": target.name}

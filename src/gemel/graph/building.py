@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gemel.compiler.names.graph import Graph
-from gemel.dbt.project_file import variables
+from gemel.dbt.project_file import read_variables
 from gemel.dbt.rendering import Renderer, Rendering
 from gemel.features.bound import Bound
 from gemel.features.opened import bound_features
@@ -21,14 +21,14 @@ from gemel.tracing.models import Models
 
 def read_graph(session: Session) -> MeaningGraph:
     """Of an open project. Raises Problems (G5xx)."""
-    known = variables(session.dir) if session.dir is not None else {}
+    known = read_variables(session.dir) if session.dir is not None else {}
     return build(session.graph, bound_features(session), session.dbt, known)
 
 
 def build(graph: Graph, bound: Bound, dbt: DbtProject, variables: Mapping[str, Any]) -> MeaningGraph:
     """Everything from dbt's sources to exposures. A table's SQL is looked at when a way leads over it."""
     renderer = Renderer(dbt, variables)
-    return assemble(graph, bound, renderer, renderer.as_built)
+    return assemble(graph, bound, renderer, renderer.render_built)
 
 
 def assemble(

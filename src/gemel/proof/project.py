@@ -9,7 +9,7 @@ from gemel.answer import answer
 from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.parsing import make_query
-from gemel.dbt.project_file import variables
+from gemel.dbt.project_file import read_variables
 from gemel.features.opened import Features
 from gemel.features.selection import choose
 from gemel.online.project import online_until, stored
@@ -87,7 +87,7 @@ def _train(
 
 def _facts_until(features: Features) -> dt.datetime | None:
     """The dbt variable `gemel_until` of dbt_project.yml; None is now."""
-    written = variables(features.root)
+    written = read_variables(features.root)
     own = written.get(features.session.name)
     text = (own if isinstance(own, dict) else written).get("gemel_until", written.get("gemel_until"))
     try:

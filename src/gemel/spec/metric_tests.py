@@ -136,7 +136,7 @@ def read_metric_tests(metrics: Iterable[Metric]) -> tuple[tuple[MetricTest, ...]
     return tuple(tests), tuple(problems)
 
 
-def lost_metric_tests(places: Places) -> list[GemelError]:
+def report_lost_metric_tests(places: Places) -> list[GemelError]:
     """What is to be said of tests under a metric's own `meta`, which dbt keeps out of its semantic manifest (G777)."""
     return [
         DefinitionError(
@@ -146,7 +146,7 @@ def lost_metric_tests(places: Places) -> list[GemelError]:
             place=place,
             about=About("metric", name),
         )
-        for name, place in places.metrics_with(("meta", "gemel", "tests")).items()
+        for name, place in places.find_metrics_with(("meta", "gemel", "tests")).items()
     ]
 
 

@@ -51,8 +51,8 @@ class Places:
         except Exception:
             return None
 
-    def refused_twins(self) -> list[DefinitionError]:
-        """What is to be said of `twins` (G125)."""
+    def report_duplicates(self) -> list[DefinitionError]:
+        """What is to be said of `find_duplicates` (G125)."""
         return [
             DefinitionError(
                 "G125",
@@ -60,10 +60,10 @@ class Places:
                 hint=f"the other is at {first}: rename or remove one",
                 place=second,
             )
-            for about, first, second in self.twins()
+            for about, first, second in self.find_duplicates()
         ]
 
-    def twins(self) -> list[tuple[About, Place, Place]]:
+    def find_duplicates(self) -> list[tuple[About, Place, Place]]:
         """Definitions of one name and kind, with both places. In one file dbt keeps the last, and does not say so."""
         import yaml
 
@@ -82,7 +82,7 @@ class Places:
                         first.setdefault(about, place)
         return found
 
-    def metrics_that_say(self, key: str) -> dict[str, Place]:
+    def find_metrics_with_key(self, key: str) -> dict[str, Place]:
         """The metrics whose YAML has a key of its own, in files that hold the word at all."""
         import yaml
 
@@ -94,7 +94,7 @@ class Places:
                     found.update(dict.fromkeys(_called(item), self._place(file, item)))
         return found
 
-    def metrics_with(self, path: Trail) -> dict[str, Place]:
+    def find_metrics_with(self, path: Trail) -> dict[str, Place]:
         """The metrics whose YAML has something at a path, in files that hold all of its words."""
         found: dict[str, Place] = {}
         for file, text in self._files().items():

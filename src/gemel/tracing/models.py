@@ -76,9 +76,9 @@ class Models:
         except Opaque:
             raise Unreadable(NOT_COMPILED) from None
         read = _Reading(self, node, rendering, opened)
-        unknown = [] if rendering.is_known else [id for each in self._parents(node) for id in opened(each).tables]
+        unknown = [] if rendering.is_complete else [id for each in self._parents(node) for id in opened(each).tables]
         relation = trace(self.parsed(rendering), read.table, unknown=unknown)
-        gaps = {**relation.gaps, **read.gaps} | ({} if rendering.is_known else {"": NOT_COMPILED})
+        gaps = {**relation.gaps, **read.gaps} | ({} if rendering.is_complete else {"": NOT_COMPILED})
         return replace(relation, gaps=gaps)
 
     def _parents(self, node: Node) -> Iterator[Node]:

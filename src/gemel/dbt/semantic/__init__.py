@@ -1,1 +1,1 @@
-"""dbt's semantic_manifest.json, read into a Manifest."""
+"""Reads dbt's semantic_manifest.json into a Manifest."""

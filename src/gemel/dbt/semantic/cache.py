@@ -1,8 +1,7 @@
-"""A manifest as it was read last time, in a file. The next start reads of it only the metrics that it is asked for.
+"""A cache file of a manifest's values, from which the next start reads only the metrics that it needs.
 
-The file is lines of JSON, so that nothing in it can run. Its first line says of which manifest it is, by which version
-of this reader it was read, and what the rest must hash to. Whatever does not fit, for whatever reason, is no cache:
-the manifest is read anew.
+The file is lines of JSON, which cannot run code. Its first line holds hashes of this reader's version, of the manifest
+and of the rest of the file. If one of them does not match, the cache is ignored and the manifest is read again.
 """
 
 import hashlib
@@ -29,7 +28,7 @@ _TUPLE = -1
 
 
 class Metrics(IndexedMetrics):
-    """Metrics as lines of JSON."""
+    """Metrics, each decoded from its line of JSON on access."""
 
     def __init__(self, names: Sequence[str], lines: Sequence[bytes]) -> None:
         self.by_name = MetricsByName(self, {name: place for place, name in enumerate(names)})
@@ -44,7 +43,7 @@ class Metrics(IndexedMetrics):
         if isinstance(place, slice):
             return tuple(self)[place]
         if place not in self._read:
-            self._read[place] = _decoded(json.loads(self._lines[place]))
+            self._read[place] = _decode(json.loads(self._lines[place]))
         return self._read[place]
 
     def __len__(self) -> int:
@@ -52,7 +51,7 @@ class Metrics(IndexedMetrics):
 
 
 class MetricsByName(Mapping[str, Metric]):
-    """The same, by name."""
+    """The same metrics by name."""
 
     def __init__(self, metrics: Metrics, places: Mapping[str, int]) -> None:
         self._metrics = metrics
@@ -68,52 +67,52 @@ class MetricsByName(Mapping[str, Metric]):
         return len(self._places)
 
 
-def recall(file: Path, content: bytes) -> Manifest | None:
-    """What was read of `content`, a semantic_manifest.json; None where the file does not say it, or is none."""
+def read_cache(file: Path, content: bytes) -> Manifest | None:
+    """The manifest with the given content, from a cache file; None if the file does not exist or does not match."""
     with suppress(OSError, ValueError, TypeError, KeyError, IndexError):
         head, _, body = file.read_bytes().partition(b"\n")
-        if head.decode() == _head(content, body):
+        if head.decode() == _header(content, body):
             rest, *lines = body.split(b"\n")
             names, models, saved_queries, time_spines = json.loads(rest)
-            return Manifest(_decoded(models), Metrics(names, lines), _decoded(saved_queries), _decoded(time_spines))
+            return Manifest(_decode(models), Metrics(names, lines), _decode(saved_queries), _decode(time_spines))
     return None
 
 
-def remember(file: Path, content: bytes, manifest: Manifest) -> None:
-    """Write what was read of `content`, whole or not at all. Where nothing can be written, nothing is."""
-    others = [_encoded(each) for each in (manifest.models, manifest.saved_queries, manifest.time_spines)]
+def write_cache(file: Path, content: bytes, manifest: Manifest) -> None:
+    """Write a manifest with the given content to a cache file, atomically. A folder that is not writable is ignored."""
+    others = [_encode(each) for each in (manifest.models, manifest.saved_queries, manifest.time_spines)]
     write = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
     lines = [write([[metric.name for metric in manifest.metrics], *others])]
-    lines += [write(_encoded(metric)) for metric in manifest.metrics]
+    lines += [write(_encode(metric)) for metric in manifest.metrics]
     body = "\n".join(lines).encode()
     with suppress(OSError, ProjectError):
         make_folder(file.parent)
         with whole(file) as unfinished:
-            Path(unfinished).write_bytes(_head(content, body).encode() + b"\n" + body)
+            Path(unfinished).write_bytes(_header(content, body).encode() + b"\n" + body)
 
 
-def _head(content: bytes, body: bytes) -> str:
-    return f"{_reader()} {hashlib.sha256(content).hexdigest()} {hashlib.sha256(body).hexdigest()}"
+def _header(content: bytes, body: bytes) -> str:
+    return f"{_hash_reader()} {hashlib.sha256(content).hexdigest()} {hashlib.sha256(body).hexdigest()}"
 
 
-def _reader() -> str:
-    """What a manifest was read by, and into which values: another version of gemel may read it otherwise."""
+def _hash_reader() -> str:
+    """A hash of the code that reads manifests: another version of gemel may read them differently."""
     files = sorted((*Path(__file__).parent.glob("*.py"), *Path(manifest.__file__).parent.glob("*.py")))
     stats = [(file.name, stat.st_size, stat.st_mtime_ns) for file in files for stat in (file.stat(),)]
     return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
 
 
-def _encoded(value: Any) -> Any:
-    """A value as JSON: an object is a list that starts with the number of its class, so a tuple needs one too."""
+def _encode(value: Any) -> Any:
+    """A value as JSON: a list that starts with the number of the object's class, or with -1 for a tuple."""
     kind = type(value)
     number, parts = (_TUPLE, value) if kind is tuple else (_NUMBERS[kind], _PARTS[kind](value))
-    # The others are texts, numbers, None, and the meta that a user wrote, which is JSON.
-    return [number, *[_encoded(part) if type(part) is tuple or type(part) in _NUMBERS else part for part in parts]]
+    # All other values are texts, numbers, None and the user's meta, which is JSON.
+    return [number, *[_encode(part) if type(part) is tuple or type(part) in _NUMBERS else part for part in parts]]
 
 
-def _decoded(value: Any) -> Any:
+def _decode(value: Any) -> Any:
     if type(value) is not list:
         return value
     number, *parts = value
-    inner = [_decoded(part) if type(part) is list else part for part in parts]
+    inner = [_decode(part) if type(part) is list else part for part in parts]
     return tuple(inner) if number == _TUPLE else _CLASSES[number](*inner)

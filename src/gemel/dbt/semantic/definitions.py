@@ -1,6 +1,7 @@
-"""The items of dbt's semantic_manifest.json as the YAML that dbt would make them of: for a file that carries them away.
+"""Converts the items of dbt's semantic_manifest.json back to YAML, for exports to files of other tools.
 
-Legacy YAML, which every dbt reads. A metric that is written over columns (newer YAML) becomes a measure and a metric.
+It is the legacy YAML, which every dbt version reads. A metric written over columns (newer YAML) becomes a measure and a
+metric.
 """
 
 import json
@@ -16,7 +17,7 @@ from gemel.spec.project import DbtProject
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """By name, each as it would stand in YAML under `semantic_models:`, `metrics:` and `saved_queries:`."""
+    """Items by name, each as in YAML under `semantic_models:`, `metrics:` and `saved_queries:`."""
 
     models: Mapping[str, Json]
     metrics: Mapping[str, Json]
@@ -24,15 +25,15 @@ class Definitions:
 
 
 def read_definitions(file: Path, dbt: DbtProject) -> Definitions:
-    """Of a semantic_manifest.json that could be read."""
+    """The definitions in a valid semantic_manifest.json."""
     return parse_definitions(json.loads(file.read_bytes()), dbt)
 
 
 def parse_definitions(manifest: Json, dbt: DbtProject) -> Definitions:
-    """The same of its content."""
+    """The definitions in the content of a valid semantic_manifest.json."""
     models = {_name(item): _model(item, dbt) for item in objects(manifest, "semantic_models")}
-    made = {
-        measure["name"]: model
+    created = {
+        measure["name"]
         for model in models.values()
         for measure in objects(model, "measures")
         if measure.get("create_metric")
@@ -45,7 +46,7 @@ def parse_definitions(manifest: Json, dbt: DbtProject) -> Definitions:
             model.setdefault("measures", []).append(_measure_of(item, aggregation))
     return Definitions(
         models,
-        {name: _metric(item, items) for name, item in items.items() if name not in made},
+        {name: _metric(item, items) for name, item in items.items() if name not in created},
         {_name(item): _saved_query(item) for item in objects(manifest, "saved_queries")},
     )
 
@@ -61,8 +62,8 @@ def _params(item: Json) -> Json:
 def _model(item: Json, dbt: DbtProject) -> Json:
     relation = read_relation(item.get("node_relation") or {}, of="a semantic model")
     rest = {key: value for key, value in item.items() if key not in ("node_relation", "name", "description")}
-    found: Json = _plain({"name": item["name"], "description": item.get("description")})
-    return {**found, "model": dbt.ref(relation), **_plain(rest)}
+    head: Json = _plain({"name": item["name"], "description": item.get("description")})
+    return {**head, "model": dbt.ref(relation), **_plain(rest)}
 
 
 def _metric(item: Json, items: Mapping[str, Json]) -> Json:
@@ -84,12 +85,12 @@ def _metric(item: Json, items: Mapping[str, Json]) -> Json:
                 nested[f"{side}_measure"] = _measure_input(metric, items)
         params["conversion_type_params"] = nested
     rest = {key: value for key, value in item.items() if key != "type_params"}
-    found: Json = _plain({**rest, "type_params": params})
-    return found
+    metric: Json = _plain({**rest, "type_params": params})
+    return metric
 
 
 def _measure_input(metric: Json | None, items: Mapping[str, Json]) -> Json | None:
-    """The measure that a simple metric counts, as an input: with the filters of both."""
+    """The measure of a simple metric as an input of another metric, with the filters of both."""
     if metric is None:
         return None
     inner = items[_name(metric)]
@@ -104,8 +105,8 @@ def _measure_input(metric: Json | None, items: Mapping[str, Json]) -> Json | Non
 
 def _measure_of(item: Json, aggregation: Json) -> Json:
     rest = {key: value for key, value in aggregation.items() if key != "semantic_model"}
-    found: Json = _plain({"name": item["name"], "expr": _params(item).get("expr"), **rest})
-    return found
+    measure: Json = _plain({"name": item["name"], "expr": _params(item).get("expr"), **rest})
+    return measure
 
 
 def _saved_query(item: Json) -> Json:
@@ -114,38 +115,38 @@ def _saved_query(item: Json) -> Json:
         config = dict(each.get("config") or {})
         config["schema"] = config.pop("schema_name", None)
         exports.append({**each, "config": config})
-    found: Json = _plain({**item, "exports": exports})
-    if tags := found.pop("tags", None):
-        found["config"] = {**found.get("config", {}), "tags": tags}
-    return found
+    query: Json = _plain({**item, "exports": exports})
+    if tags := query.pop("tags", None):
+        query["config"] = {**query.get("config", {}), "tags": tags}
+    return query
 
 
 def _plain(value: Any, key: str = "") -> Any:
-    """What dbt adds to what was written goes away, and what it takes apart is put together."""
+    """A value without what dbt adds to it, and with the parts of windows and filters joined as in YAML."""
     match value:
-        case _ if key == "meta":  # the user's own, word for word
+        case _ if key == "meta":  # the user's own, unchanged
             return value
         case dict() | list() if key in ("filter", "where"):
             return _one(_filters(value))
         case {"count": count, "granularity": unit, **rest} if not rest:
             return f"{count} {unit}"
         case dict():
-            plain = {name: _plain(inner, name) for name, inner in value.items() if name not in _MADE}
-            kept = {name: inner for name, inner in plain.items() if inner not in (None, [], {}, "")}
-            return {name: inner for name, inner in kept.items() if inner is not False or name not in _DEFAULTS}
+            plain = {name: _plain(inner, name) for name, inner in value.items() if name not in _ADDED}
+            written = {name: inner for name, inner in plain.items() if inner not in (None, [], {}, "")}
+            return {name: inner for name, inner in written.items() if inner is not False or name not in _DEFAULTS}
         case list():
             return [_plain(inner) for inner in value]
         case _:
             return value
 
 
-_MADE = frozenset({"metadata", "input_measures", "input_metrics", "is_private"})
-"""What dbt or MetricFlow adds."""
+_ADDED = frozenset({"metadata", "input_measures", "input_metrics", "is_private"})
+"""Keys that dbt or MetricFlow adds."""
 
 _DEFAULTS = frozenset({"join_to_timespine", "create_metric", "is_partition", "is_start", "is_end"}) | frozenset(
     {"use_discrete_percentile", "use_approximate_percentile"}
 )
-"""What is false where nothing is written."""
+"""Keys that are false by default."""
 
 
 def _filters(value: Any) -> list[str]:

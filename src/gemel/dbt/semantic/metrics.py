@@ -1,4 +1,4 @@
-"""Metrics: five types, written over measures (legacy YAML) or over columns (newer), read as one."""
+"""Reads metrics of five types, written over measures (legacy YAML) or over columns (newer), into one form."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,17 +35,19 @@ from gemel.spec.time import Window, parse_window, singular
 
 
 def read_metrics(data: Json, definitions: Definitions) -> tuple[Metric, ...]:
-    """The metrics as they are written, then those that a measure creates, then what only measure inputs need."""
+    """The metrics as written, then those created by measures, then those that only stand for measure inputs."""
     created = _created_metrics(data, definitions)
     definitions.metric_names = {str(item.get("name")).lower() for item in objects(data, "metrics")}
     definitions.metric_names.update(metric.name for metric in created)
-    written = _with_meta_of_their_own(data, definitions.each(data, "metrics", "metric", _metric))
-    return _without_doubles((*written, *created), definitions.private)
+    written = _without_model_settings(data, definitions.read_each(data, "metrics", "metric", _metric))
+    return _without_duplicates((*written, *created), definitions.private)
 
 
-def _with_meta_of_their_own(data: Json, metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
-    """dbt gives a metric that a measure creates the meta of the whole semantic model. What that says to gemel, such as
-    `wide_view`, is not said of the metric. Its manifest does not tell which metrics it made.
+def _without_model_settings(data: Json, metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    """The metrics without their semantic model's `gemel` settings, such as `wide_view`.
+
+    dbt gives a metric that it creates from a measure the whole meta of the semantic model, and its manifest does not
+    mark such metrics.
     """
     of_models = {
         str(measure.get("name")).lower(): (object_at(model, "config") or {}).get("meta")
@@ -60,16 +62,16 @@ def _with_meta_of_their_own(data: Json, metrics: tuple[Metric, ...]) -> tuple[Me
     )
 
 
-def _without_doubles(metrics: tuple[Metric, ...], private: dict[str, Metric]) -> tuple[Metric, ...]:
-    """A measure input stands for the metric that someone wrote over just that measure, where there is one.
+def _without_duplicates(metrics: tuple[Metric, ...], private: dict[str, Metric]) -> tuple[Metric, ...]:
+    """The metrics with each measure input replaced by the metric that is written over just that measure, if any.
 
-    MetricFlow looks for it too. So the legacy YAML's `measure: revenue` reads as the newer `input_metric: revenue`.
+    MetricFlow does the same. The legacy YAML's `measure: revenue` then means the newer `input_metric: revenue`.
     """
     written: dict[MetricDefinition, str] = {}
     for metric in metrics:
         if not metric.filters and metric.time_granularity is None:
             written.setdefault(metric.definition, metric.name)
-    same = {name: written[made.definition] for name, made in private.items() if made.definition in written}
+    same = {name: written[each.definition] for name, each in private.items() if each.definition in written}
 
     def public(used: MetricInput) -> MetricInput:
         return replace(used, name=same.get(used.name, used.name))
@@ -89,9 +91,9 @@ def _without_doubles(metrics: tuple[Metric, ...], private: dict[str, Metric]) ->
 
 
 def _created_metrics(data: Json, definitions: Definitions) -> list[Metric]:
-    """A measure with `create_metric` is a metric too, unless one of that name is written out.
+    """The metrics of measures with `create_metric`, unless a metric of that name is written.
 
-    dbt makes most of these itself, so that they are here already.
+    dbt adds most of these to the manifest itself.
     """
     types = {str(item.get("name")).lower(): item.get("type") for item in objects(data, "metrics")}
     created = []
@@ -139,17 +141,15 @@ def _simple(item: Json, params: Json, definitions: Definitions) -> Simple:
     elif aggregation is not None:
         measure = measure_of_metric(item, aggregation, definitions)
     else:
-        raise DefinitionError(
-            "G121", f"metric {name_of(item)!r} is simple, and says neither a measure nor an aggregation"
-        )
+        raise DefinitionError("G121", f"metric {name_of(item)!r} is simple: it needs a measure or an aggregation")
     return _simple_over(measure, measure_input or {}, params)
 
 
 def _simple_over(measure: Measure, *places: Json) -> Simple:
-    """`fill_nulls_with` and `join_to_timespine` stand on the measure input (legacy) or the metric (newer)."""
+    """A simple metric. `fill_nulls_with` and `join_to_timespine` belong to the measure input or the metric."""
     fills = [place["fill_nulls_with"] for place in places if place.get("fill_nulls_with") is not None]
     if fills and (isinstance(fills[0], bool) or not isinstance(fills[0], int)):
-        raise DefinitionError("G121", f"fill_nulls_with must be a whole number, and is {shown(fills[0])}")
+        raise DefinitionError("G121", f"fill_nulls_with must be a whole number, not {shown(fills[0])}")
     return Simple(
         measure,
         fill_nulls_with=fills[0] if fills else None,
@@ -171,13 +171,13 @@ def _derived(item: Json, params: Json, definitions: Definitions) -> Derived:
         for entry in _list_at(params, "metrics")
     )
     if expr is None or not inputs:
-        raise DefinitionError("G121", f"metric {name_of(item)!r} is derived: it needs an expr and metrics to put in")
+        raise DefinitionError("G121", f"metric {name_of(item)!r} is derived: it needs an expr and input metrics")
     handles: dict[str, MetricInput] = {}
     for used in inputs:
         if handles.setdefault(used.handle, used) != used:
             raise DefinitionError(
                 "G125",
-                f"two different inputs of metric {name_of(item)!r} are called {used.handle!r}",
+                f"two different inputs of metric {name_of(item)!r} are named {used.handle!r}",
                 hint="give one of them an alias, and use it in the expr",
             )
     return Derived(expr, inputs)
@@ -186,7 +186,7 @@ def _derived(item: Json, params: Json, definitions: Definitions) -> Derived:
 def _list_at(params: Json, key: str) -> list[object]:
     values = params.get(key) or []
     if not isinstance(values, list):
-        raise DefinitionError("G121", f"{key} must be a list, and is {shown(values)}")
+        raise DefinitionError("G121", f"{key} must be a list, not {shown(values)}")
     return values
 
 
@@ -198,7 +198,7 @@ def _cumulative(item: Json, params: Json, definitions: Definitions) -> Cumulativ
         raise DefinitionError(
             "G129",
             f"metric {name_of(item)!r} has a window and a grain_to_date",
-            hint="keep one: a window reaches back from each day, grain_to_date back to the period's start",
+            hint="keep one: a window reaches back from each day, grain_to_date to the start of the period",
         )
     metric = object_or_name(nested, "metric") or object_or_name(params, "metric")
     return Cumulative(
@@ -262,9 +262,9 @@ def _input_of(
 
 
 def _private_metric(item: Json, definitions: Definitions) -> Metric:
-    """The simple metric that a measure input stands for; equal inputs share one.
+    """The simple metric that stands for a measure input; equal inputs share one.
 
-    Its name starts with an underscore and has double ones inside, which dbt accepts in no name.
+    Its name starts with an underscore and contains double underscores, which dbt allows in no name.
     """
     simple = _simple_over(definitions.measure(name_of(item)), item)
     name = f"_{simple.measure.name}"
@@ -277,8 +277,8 @@ def _private_metric(item: Json, definitions: Definitions) -> Metric:
 
 def _metric_input(item: object, definitions: Definitions) -> MetricInput:
     if not isinstance(item, dict):
-        raise DefinitionError("G121", f"an input metric must be a name or an object, and is {shown(item)}")
-    name = definitions.known_metric(name_of(item))
+        raise DefinitionError("G121", f"an input metric must be a name or an object, not {shown(item)}")
+    name = definitions.check_metric(name_of(item))
     alias = optional_text(item, "alias")
     return MetricInput(
         name,
@@ -290,7 +290,7 @@ def _metric_input(item: object, definitions: Definitions) -> MetricInput:
 
 
 def _window(value: object, definitions: Definitions) -> Window | None:
-    """`"7 days"`, or the `{"count": 7, "granularity": "days"}` that dbt makes of it. Plurals go."""
+    """A window from `"7 days"` or dbt's `{"count": 7, "granularity": "days"}`, with its unit in the singular."""
     window: Window | None
     match value:
         case None:
@@ -307,8 +307,8 @@ def _window(value: object, definitions: Definitions) -> Window | None:
     if window is None or window.count < 1 or window.unit not in grains:
         raise DefinitionError(
             "G123",
-            f"cannot read the window {shown(value)}",
-            hint=f"write a count and a grain, as `7 days`; the grains are {', '.join(grains)}",
+            f"the window {shown(value)} is not a count and a grain",
+            hint=f"write `7 days`, for example; the grains are {', '.join(grains)}",
         )
     return window
 
@@ -318,7 +318,7 @@ def _grain(value: object, definitions: Definitions) -> str | None:
 
 
 def read_filters(value: object) -> tuple[str, ...]:
-    """None, a text, a list, or dbt's `{"where_filters": [{"where_sql_template": ...}]}`, nested at will."""
+    """Filters from None, a text, a list or dbt's `{"where_filters": [{"where_sql_template": ...}]}`, at any depth."""
     match value:
         case None:
             return ()
@@ -331,4 +331,4 @@ def read_filters(value: object) -> tuple[str, ...]:
         case list():
             return tuple(text for each in value for text in read_filters(each))
         case _:
-            raise DefinitionError("G121", f"a filter must be a text or a list of texts, and is {shown(value)}")
+            raise DefinitionError("G121", f"a filter must be a text or a list of texts, not {shown(value)}")

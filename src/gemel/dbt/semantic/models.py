@@ -12,8 +12,8 @@ from gemel.spec.time import GRAINS
 
 
 def read_models(data: Json, definitions: Definitions) -> tuple[SemanticModel, ...]:
-    """The semantic models. Their measures are left among the definitions, for the metrics to find."""
-    models = definitions.each(data, "semantic_models", "semantic_model", _semantic_model)
+    """The semantic models. Their measures are added to `definitions`, where metrics look them up."""
+    models = definitions.read_each(data, "semantic_models", "semantic_model", _semantic_model)
     for item in objects(data, "semantic_models"):
         _read_measures(item, definitions)
     return models
@@ -29,8 +29,8 @@ def _semantic_model(item: Json, definitions: Definitions) -> SemanticModel:
         name=name,
         relation=read_relation(object_at(item, "node_relation") or {}, of=f"semantic model {name!r}"),
         primary_entity=primary.lower() if primary else None,
-        entities=definitions.each(item, "entities", "entity", _entity, inside=about),
-        dimensions=definitions.each(item, "dimensions", "dimension", _dimension, inside=about),
+        entities=definitions.read_each(item, "entities", "entity", _entity, inside=about),
+        dimensions=definitions.read_each(item, "dimensions", "dimension", _dimension, inside=about),
         default_time_dimension=default_time.lower() if default_time else None,
         label=optional_text(item, "label"),
         description=optional_text(item, "description"),
@@ -74,7 +74,7 @@ def read_relation(item: Json, *, of: str) -> Relation:
         )
     full_name = optional_text(item, "relation_name")
     if full_name is None:
-        raise DefinitionError("G121", f"{of} does not say which table it reads (node_relation)")
+        raise DefinitionError("G121", f"{of} must name the table that it reads (node_relation)")
     return parse_relation(full_name)
 
 
@@ -115,26 +115,26 @@ def _read_measures(item: Json, definitions: Definitions) -> None:
     def read(measure: Json, _: Definitions) -> Measure:
         return read_measure(measure, measure, model)
 
-    for measure in definitions.each(item, "measures", "measure", read, inside=about):
+    for measure in definitions.read_each(item, "measures", "measure", read, inside=about):
         definitions.measures[measure.name] = measure
 
 
 def measure_of_metric(item: Json, aggregation: Json, definitions: Definitions) -> Measure:
-    """The aggregate of a simple metric that is written over columns. It goes by the metric's name."""
+    """The measure of a simple metric that is written over columns, under the metric's name."""
     params = object_at(item, "type_params") or {}
     model = definitions.model(text(aggregation, "semantic_model").lower())
     return read_measure({"name": item.get("name"), "expr": params.get("expr")}, aggregation, model)
 
 
 def read_measure(item: Json, params: Json, model: SemanticModel) -> Measure:
-    """A legacy measure (`item` and `params` are one), or a simple metric with its aggregation parameters."""
+    """A legacy measure (`item` and `params` are the same), or a simple metric with its aggregation parameters."""
     name = name_of(item)
     expr = expression(item) or expression(params)
     agg = choice(params, "agg", _AGGREGATIONS)
     percentile = _percentile(name, agg, object_at(params, "agg_params") or {})
     match agg:
         case "count" if expr is None:
-            raise DefinitionError("G126", f"count {name!r} does not say of what", hint="to count all rows: `expr: 1`")
+            raise DefinitionError("G126", f"count {name!r} has no expr", hint="to count all rows, write `expr: 1`")
         case "sum_boolean":
             agg, expr = "sum", f"CASE WHEN {expr or name} THEN 1 ELSE 0 END"
         case "median":
@@ -145,8 +145,8 @@ def read_measure(item: Json, params: Json, model: SemanticModel) -> Measure:
     if time_dimension is None:
         raise DefinitionError(
             "G128",
-            f"{name!r} has no time to be aggregated by",
-            hint=f"set `agg_time_dimension`, there or in the defaults of semantic model {model.name!r}",
+            f"{name!r} has no time dimension to be aggregated by",
+            hint=f"set `agg_time_dimension`, on it or in the defaults of semantic model {model.name!r}",
         )
     return Measure(
         name=name,
@@ -181,7 +181,7 @@ def _percentile(name: str, agg: str, params: Json) -> Percentile | None:
         if fraction not in (None, 0.5) or discrete:
             raise DefinitionError(
                 "G127",
-                f"{name!r} is a median, and its agg_params ask for another percentile",
+                f"{name!r} is a median, but its agg_params request another percentile",
                 hint="remove them",
             )
         fraction = 0.5
@@ -190,16 +190,18 @@ def _percentile(name: str, agg: str, params: Json) -> Percentile | None:
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 <= fraction <= 1:
         raise DefinitionError(
             "G127",
-            f"percentile {name!r} needs a number between 0 and 1, and has {shown(fraction)}",
+            f"percentile {name!r} must be a number between 0 and 1, not {shown(fraction)}",
             hint="for the 90th percentile: `agg_params: {percentile: 0.9}`",
         )
     return Percentile(
-        _in_decimals(float(fraction)), discrete=discrete, approximate=bool(params.get("use_approximate_percentile"))
+        _restore_decimals(float(fraction)),
+        discrete=discrete,
+        approximate=bool(params.get("use_approximate_percentile")),
     )
 
 
-def _in_decimals(fraction: float) -> float:
-    """0.8999999761581421 -> 0.9: the Rust dbt keeps 32 bits of it, enough to pick the wrong row of a hundred."""
+def _restore_decimals(fraction: float) -> float:
+    """0.8999999761581421 -> 0.9: the Rust dbt stores 32 bits, which would select another row out of a hundred."""
     (narrow,) = struct.unpack("f", struct.pack("f", fraction))
     return float(f"{fraction:.7g}") if narrow == fraction else fraction
 

@@ -1,9 +1,9 @@
-"""dbt's semantic_manifest.json to a Manifest: legacy and newer YAML, old and new dbt, one form.
+"""Reads dbt's semantic_manifest.json into a Manifest: legacy and newer YAML, old and new dbt, one form.
 
 dbt writes the definitions nearly as the user wrote them. The rewriting that MetricFlow does before it starts
-(its `metricflow_semantic_interfaces.transformations`) is done here, in one pass, so that nothing later needs
-to know that there ever were two specs. Keys that we do not know are passed over, and no version is looked at.
-`docs/specs.md` tells what each dbt writes, and what it loses.
+(its `metricflow_semantic_interfaces.transformations`) is done here, in one pass: no other module needs to know that
+there are two specs. Unknown keys are ignored, and no version is checked. `docs/specs.md` lists what each dbt writes,
+and what it loses.
 """
 
 from collections.abc import Iterable
@@ -18,30 +18,30 @@ from gemel.spec.time import GRAINS
 
 
 def read_manifest(data: object) -> Manifest:
-    """The content of `target/semantic_manifest.json`, already loaded, as a Manifest.
+    """The content of a `semantic_manifest.json` as a Manifest.
 
-    Raises ProjectError (G602) where it is no semantic manifest at all, and Problems with every DefinitionError
-    (G101, G121-G129) where it is one that cannot be meant.
+    Raises ProjectError (G602) if it is not a semantic manifest, and Problems with every DefinitionError
+    (G101, G121-G129) if a definition is invalid.
     """
-    manifest, problems = read_what_can_be(data)
+    manifest, problems = read_valid(data)
     if problems:
         raise Problems(problems)
     return manifest
 
 
-def read_what_can_be(data: object) -> tuple[Manifest, tuple[GemelError, ...]]:
-    """The definitions that can be meant, and what is to be said of the others. Raises ProjectError (G602)."""
+def read_valid(data: object) -> tuple[Manifest, tuple[GemelError, ...]]:
+    """The valid definitions, and the errors in the others. Raises ProjectError (G602)."""
     if not isinstance(data, dict) or not isinstance(data.get("semantic_models"), list):
         raise ProjectError(
             "G602",
             "this is not a semantic manifest: it has no list of semantic_models",
-            hint="give the semantic_manifest.json that `dbt parse` writes into target/",
+            hint="pass the semantic_manifest.json that `dbt parse` writes into target/",
         )
     definitions = Definitions()
     try:
         manifest = _manifest(data, definitions)
     except RecursionError:
-        raise ProjectError("G602", "this is not a semantic manifest: it is nested too deep") from None
+        raise ProjectError("G602", "this is not a semantic manifest: it is nested too deeply") from None
     return manifest, tuple(definitions.problems)
 
 
@@ -51,7 +51,7 @@ def _manifest(data: Json, definitions: Definitions) -> Manifest:
     return Manifest(
         models=read_models(data, definitions),
         metrics=read_metrics(data, definitions),
-        saved_queries=definitions.each(data, "saved_queries", "saved_query", _saved_query),
+        saved_queries=definitions.read_each(data, "saved_queries", "saved_query", _saved_query),
         time_spines=spines,
     )
 
@@ -61,7 +61,7 @@ def _saved_query(item: Json, definitions: Definitions) -> SavedQuery:
     limit = params.get("limit")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
         raise DefinitionError("G121", f"the limit of saved query {name_of(item)!r} must be a whole number")
-    metrics = tuple(definitions.known_metric(name.lower()) for name in texts(params, "metrics"))
+    metrics = tuple(definitions.check_metric(name.lower()) for name in texts(params, "metrics"))
     about = About("saved_query", name_of(item))
     return SavedQuery(
         name=name_of(item),
@@ -70,7 +70,7 @@ def _saved_query(item: Json, definitions: Definitions) -> SavedQuery:
         where=read_filters(params.get("where")),
         order_by=texts(params, "order_by"),
         limit=limit,
-        exports=definitions.each(item, "exports", "export", _export, inside=about),
+        exports=definitions.read_each(item, "exports", "export", _export, inside=about),
         label=optional_text(item, "label"),
         description=optional_text(item, "description"),
     )
@@ -89,9 +89,9 @@ def _export(item: Json, definitions: Definitions) -> Export:
 
 
 def _time_spines(data: Json, definitions: Definitions) -> Iterable[TimeSpine]:
-    """The spines, a legacy one only at a grain that no newer one has."""
+    """The time spines. A legacy one counts only if no newer one has its grain."""
     configuration = object_or_empty(data, "project_configuration")
-    taken: set[str] = set()
+    grains: set[str] = set()
     for key, read in (("time_spines", _time_spine), ("time_spine_table_configurations", _legacy_time_spine)):
         for item in objects(configuration, key):
             relation = item.get("node_relation") or {}
@@ -102,8 +102,8 @@ def _time_spines(data: Json, definitions: Definitions) -> Iterable[TimeSpine]:
                 error.about = About("time_spine", str(name or item.get("location")))
                 definitions.problems.append(error)
                 continue
-            if read is _time_spine or spine.grain not in taken:
-                taken.add(spine.grain)
+            if read is _time_spine or spine.grain not in grains:
+                grains.add(spine.grain)
                 yield spine
 
 

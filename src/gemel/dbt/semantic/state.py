@@ -1,4 +1,4 @@
-"""What is known so far while one manifest is read, and all that was refused."""
+"""The state of reading one manifest: the definitions read so far, and all errors."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from gemel.spec.time import GRAINS
 T = TypeVar("T")
 
 
-class Known(Exception):
-    """The cause is among the problems already; saying it again would not help anyone."""
+class Reported(Exception):
+    """The cause is already among the problems, and must not be reported again."""
 
 
 @dataclass(slots=True)
 class Definitions:
-    """A measure with None is there, but was refused already."""
+    """The definitions read so far. A measure that is None exists, but is invalid."""
 
     problems: list[GemelError] = field(default_factory=list)
     grains: tuple[str, ...] = GRAINS
@@ -28,7 +28,7 @@ class Definitions:
     metric_names: set[str] = field(default_factory=set)
     private: dict[str, Metric] = field(default_factory=dict)
 
-    def each(
+    def read_each(
         self,
         parent: Json,
         key: str,
@@ -37,12 +37,12 @@ class Definitions:
         *,
         inside: About | None = None,
     ) -> tuple[T, ...]:
-        """Every item under `key` that can be read; the others become problems."""
+        """Every valid item under `key`; the others become problems."""
         results: list[T] = []
-        seen: set[str] = set()
+        names: set[str] = set()
         items = parent.get(key) or []
         if not isinstance(items, list):
-            self.refuse("G121", f"{key} must be a list, and is {shown(items)}", inside)
+            self.refuse("G121", f"{key} must be a list, not {shown(items)}", inside)
             return ()
         for item in items:
             name = item.get("name") if isinstance(item, dict) else None
@@ -50,13 +50,13 @@ class Definitions:
                 self.refuse("G121", f"a {kind.replace('_', ' ')} has no name", inside)
                 continue
             about = About(inside.kind, inside.name, name.lower()) if inside else About(kind, name.lower())
-            if name.lower() in seen:
+            if name.lower() in names:
                 self.refuse("G125", f"two {plural(kind)} are named {name.lower()!r}", about)
                 continue
-            seen.add(name.lower())
+            names.add(name.lower())
             try:
                 results.append(read(item, self))
-            except Known:
+            except Reported:
                 continue
             except DefinitionError as error:
                 error.about = about
@@ -66,24 +66,24 @@ class Definitions:
     def refuse(self, code: str, message: str, about: About | None) -> None:
         self.problems.append(DefinitionError(code, message, about=about))
 
-    def near(self, name: str, known: Iterable[str]) -> str | None:
-        """A hint for the first few problems. Each looks at every name, and nobody reads the thousandth."""
-        return did_you_mean(name, known) if len(self.problems) < 20 else None
+    def suggest(self, name: str, names: Iterable[str]) -> str | None:
+        """A hint with a similar name, for the first few problems only: each hint compares all names."""
+        return did_you_mean(name, names) if len(self.problems) < 20 else None
 
     def model(self, name: str) -> SemanticModel:
         if name not in self.models:
-            raise DefinitionError("G101", f"no semantic model is named {name!r}", hint=self.near(name, self.models))
+            raise DefinitionError("G101", f"no semantic model is named {name!r}", hint=self.suggest(name, self.models))
         return self.models[name]
 
     def measure(self, name: str) -> Measure:
         if name not in self.measures:
-            raise DefinitionError("G101", f"no measure is named {name!r}", hint=self.near(name, self.measures))
+            raise DefinitionError("G101", f"no measure is named {name!r}", hint=self.suggest(name, self.measures))
         measure = self.measures[name]
         if measure is None:
-            raise Known
+            raise Reported
         return measure
 
-    def known_metric(self, name: str) -> str:
+    def check_metric(self, name: str) -> str:
         if name not in self.metric_names:
-            raise DefinitionError("G101", f"no metric is named {name!r}", hint=self.near(name, self.metric_names))
+            raise DefinitionError("G101", f"no metric is named {name!r}", hint=self.suggest(name, self.metric_names))
         return name

@@ -76,7 +76,7 @@ class Warehouse:
 
     def zone(self, target: Target | None) -> str:
         """The time zone that the profile sets, or "": dbt's sessions are then in the machine's zone."""
-        settings = target.rendered().get("settings") if target else None
+        settings = target.render().get("settings") if target else None
         named = settings.items() if isinstance(settings, dict) else ()
         return next((str(value) for name, value in named if str(name).lower() == "timezone"), "")
 

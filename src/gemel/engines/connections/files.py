@@ -40,7 +40,7 @@ class Profile:
 
 def read_files(target: Target, project_dir: Path) -> Profile:
     """A target's DuckDB files. Raises WarehouseError (G404) for MotherDuck."""
-    output, file = target.rendered(), target.file
+    output, file = target.render(), target.file
     path = str(output.get("path") or ":memory:")
     if path.startswith(("md:", "motherduck:")):
         raise WarehouseError("G404", "gemel cannot query MotherDuck yet, only DuckDB files", place=Place(str(file)))
@@ -71,10 +71,10 @@ def read_only(target: Target, project_dir: Path, file: str | Path | None) -> dic
     profile = read_files(target, project_dir)
     path = str(file or profile.path)
     if path == ":memory:" or not Path(path).is_file():
-        return dict(target.written)
+        return dict(target.settings)
     own = {"path": str(Path(path).resolve()), "alias": profile.database, "read_only": True}
-    others = [{**each, "read_only": True} for each in target.written.get("attach") or () if isinstance(each, dict)]
-    return {**target.written, "path": ":memory:", "database": profile.database, "attach": [own, *others]}
+    others = [{**each, "read_only": True} for each in target.settings.get("attach") or () if isinstance(each, dict)]
+    return {**target.settings, "path": ":memory:", "database": profile.database, "attach": [own, *others]}
 
 
 def resolve_path(path: str, project_dir: Path) -> str:

@@ -78,7 +78,7 @@ def open_target(target: Target, project_dir: Path) -> Warehouse:
     """The warehouse of a target. Raises ProjectError (G604), and WarehouseError (G404) if gemel cannot query it."""
     engine = by_adapter(target.kind)
     if engine.connect is None:
-        target.rendered()  # problems of the profile are reported first
+        target.render()  # problems of the profile are reported first
         raise _unsupported(target, [each.name for each in every() if each.connect])
     return engine.connect(target, project_dir)
 

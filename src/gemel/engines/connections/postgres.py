@@ -42,7 +42,7 @@ class Server:
 
 def read_server(target: Target) -> Server:
     """The server that a target of dbt-postgres names. Raises ProjectError (G604), WarehouseError (G404)."""
-    settings = target.rendered()
+    settings = target.render()
     database = settings.get("dbname") or settings.get("database")
     if not database:
         raise WarehouseError(

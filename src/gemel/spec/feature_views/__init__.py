@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, did_you_mean
-from gemel.spec.feature_views.document import DTYPES, RESERVED, sections
+from gemel.spec.feature_views.document import DTYPES, RESERVED, read_sections
 from gemel.spec.feature_views.on_demand import OnDemandFeature, OnDemandView, read_on_demand_view
 from gemel.spec.feature_views.services import FeatureService, ServiceFeature, read_service
 from gemel.spec.feature_views.views import (
@@ -80,7 +80,9 @@ def parse_feature_views(files: Iterable[tuple[str, str]]) -> FeatureSpec:
     services: list[FeatureService] = []
     problems: list[GemelError] = []
     for name, text in files:
-        for section, node in sections(name, text, ("feature_views", "on_demand_views", "feature_services"), problems):
+        for section, node in read_sections(
+            name, text, ("feature_views", "on_demand_views", "feature_services"), problems
+        ):
             items = node.items(section, least=1)
             match section:
                 case "feature_views":

@@ -20,7 +20,9 @@ UNITS = ("minute", "hour", "day", "week")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
-def sections(file: str, text: str, known: tuple[str, ...], problems: list[GemelError]) -> Iterator[tuple[str, Node]]:
+def read_sections(
+    file: str, text: str, known: tuple[str, ...], problems: list[GemelError]
+) -> Iterator[tuple[str, Node]]:
     """The `known` keys of the file that it has, each with its node. What is wrong goes to `problems`."""
     try:
         root = _composed(text)
@@ -42,7 +44,7 @@ def sections(file: str, text: str, known: tuple[str, ...], problems: list[GemelE
     yield from ((section, top[section]) for section in known if section in top)
 
 
-def name_of(node: Node, what: str) -> str:
+def read_name(node: Node, what: str) -> str:
     """A name that dbt, Feast and a Parquet column can all carry."""
     text = node.text("a name")
     if text:
@@ -55,14 +57,14 @@ def check_name(node: Node, what: str, text: str) -> None:
         node.note(f"{what} cannot be named {text!r}: {why}", code="G502")
 
 
-def given_name(node: Node, text: str) -> str:
+def check_default_name(node: Node, text: str) -> str:
     """The name that a feature has where its view gives it none."""
     if why := _unusable(text):
         node.note(f"the feature would be named {text!r}: {why}", "give it another with `name:`", code="G502")
     return text
 
 
-def duration(keys: Keys, key: str) -> Window | None:
+def read_duration(keys: Keys, key: str) -> Window | None:
     """None where it is not written, or none that can be, which is noted."""
     text = keys.text(key)
     if not text:
@@ -77,7 +79,7 @@ def duration(keys: Keys, key: str) -> Window | None:
     return window
 
 
-def tags(keys: Keys) -> tuple[tuple[str, str], ...]:
+def read_tags(keys: Keys) -> tuple[tuple[str, str], ...]:
     if "tags" not in keys:
         return ()
     written = keys["tags"].keys("tags")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gemel.errors import Place
-from gemel.spec.feature_views.document import check_name, name_of, tags
+from gemel.spec.feature_views.document import check_name, read_name, read_tags
 from gemel.spec.nodes import Keys, Node, Refused
 
 ON_DEMAND_KEYS = ("name", "description", "inputs", "features", "owner", "tags")
@@ -49,12 +49,12 @@ def read_on_demand_view(node: Node) -> OnDemandView:
     """Raises Refused."""
     keys = node.keys("an on-demand view", ON_DEMAND_KEYS, required=("name", "inputs", "features"))
     view = OnDemandView(
-        name=name_of(keys["name"], "an on-demand view"),
+        name=read_name(keys["name"], "an on-demand view"),
         inputs=_inputs(keys["inputs"]),
         features=tuple(_features(keys)),
         description=keys.text("description"),
         owner=keys.text("owner"),
-        tags=tags(keys),
+        tags=read_tags(keys),
         place=keys["name"].place,
     )
     names = [name for name, _ in view.inputs]
@@ -83,7 +83,7 @@ def _features(view: Keys) -> Iterator[OnDemandFeature]:
         except Refused:
             continue
         yield OnDemandFeature(
-            name=name_of(keys["name"], "a feature"),
+            name=read_name(keys["name"], "a feature"),
             expr=keys["expr"].text("expr"),
             dtype=keys.choice("dtype", INPUT_TYPES),
             description=keys.text("description"),

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from gemel.errors import Place
-from gemel.spec.feature_views.document import name_of, tags
+from gemel.spec.feature_views.document import read_name, read_tags
 from gemel.spec.nodes import Node
 
 SERVICE_KEYS = ("name", "description", "features", "owner", "tags")
@@ -51,10 +51,10 @@ def read_service(node: Node) -> FeatureService:
             item.note(f"{text!r} is in the service already", code="G503")
         references.append(ServiceFeature(view, feature or None, item.place))
     return FeatureService(
-        name=name_of(keys["name"], "a feature service"),
+        name=read_name(keys["name"], "a feature service"),
         features=tuple(references),
         owner=keys["owner"].text("owner"),
         description=keys.text("description"),
-        tags=tags(keys),
+        tags=read_tags(keys),
         place=keys["name"].place,
     )

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gemel.errors import Place
-from gemel.spec.feature_views.document import DTYPES, LONGEST, UNITS, duration, given_name, name_of, tags
+from gemel.spec.feature_views.document import (
+    DTYPES,
+    LONGEST,
+    UNITS,
+    check_default_name,
+    read_duration,
+    read_name,
+    read_tags,
+)
 from gemel.spec.nodes import Node, Refused
 from gemel.spec.time import Window, parse_window, seconds, windowed_name
 
@@ -91,11 +99,11 @@ class FeatureView:
 def read_view(node: Node) -> FeatureView:
     """Raises Refused."""
     keys = node.keys("a feature view", VIEW_KEYS, required=("name", "entity", "schedule", "features"))
-    name = name_of(keys["name"], "a feature view")
+    name = read_name(keys["name"], "a feature view")
     entities = _entities(keys["entity"])
     schedule = keys["schedule"].choice("schedule", SCHEDULES)
     current = keys.choice("as_of", ("current",)) == "current"
-    ttl = duration(keys, "ttl")
+    ttl = read_duration(keys, "ttl")
     if ttl and schedule in SCHEDULES and seconds(ttl) < seconds(Window(1, schedule)):
         told = f"a ttl of {ttl} is shorter than one {schedule}, so values would expire before the next row"
         keys["ttl"].note(told, code="G504")
@@ -112,22 +120,22 @@ def read_view(node: Node) -> FeatureView:
         features=tuple(_features(keys["features"], entities, schedule, current)),
         known_at=known_at.lower() if known_at else None,
         known_at_place=keys["known_at"].place if known_at else None,
-        delay=duration(keys, "delay"),
+        delay=read_duration(keys, "delay"),
         ttl=ttl,
-        lookback=duration(keys, "lookback"),
-        freshness=duration(keys, "freshness"),
+        lookback=read_duration(keys, "lookback"),
+        freshness=read_duration(keys, "freshness"),
         online=online,
         push=push,
         description=keys.text("description"),
         owner=keys.text("owner"),
-        tags=tags(keys),
+        tags=read_tags(keys),
         place=keys["name"].place,
     )
 
 
 def _entities(node: Node) -> tuple[str, ...]:
     nodes = node.items("entity", least=1) if isinstance(node.value, list) else [node]
-    names = [name_of(each, "an entity") for each in nodes]
+    names = [read_name(each, "an entity") for each in nodes]
     for index, name in enumerate(names):
         if name and name in names[:index]:
             node.note(f"entity {name!r} is listed twice", code="G503")
@@ -138,7 +146,7 @@ def _push(node: Node, view: str) -> str | None:
     """`true`, or the name of the source; without one it is named after the view."""
     if isinstance(node.value, bool):
         return f"{view}_push" if node.value else None
-    return name_of(node, "a push source")
+    return read_name(node, "a push source")
 
 
 def _features(node: Node, entities: tuple[str, ...], schedule: str, current: bool) -> Iterator[Feature]:
@@ -167,14 +175,14 @@ def _feature(node: Node, schedule: str, current: bool) -> Iterator[Feature]:
     kind: Literal["metric", "dimension"] = "metric" if "metric" in keys else "dimension"
     known, required = (METRIC_KEYS, ("metric",)) if kind == "metric" else (DIMENSION_KEYS, ())
     keys = node.keys(f"a {kind} feature", known, required=required)
-    name = name_of(keys["name"], "a feature") if "name" in keys else None
+    name = read_name(keys["name"], "a feature") if "name" in keys else None
     dtype = keys.choice("dtype", DTYPES)
     description = keys.text("description")
     subject = keys[kind].text(kind).lower()
     place = keys[kind].place
 
     def called(text: str) -> str:
-        return name or (given_name(keys[kind], text) if subject else "")
+        return name or (check_default_name(keys[kind], text) if subject else "")
 
     if kind == "dimension":
         current = keys.choice("as_of", ("current",)) == "current" or current
