@@ -199,7 +199,7 @@ def test_tests_that_dbt_would_lose_are_refused(copy, capsys):
     write_project(copy, {"models/models.yml": text})
     for command in (["test"], ["generate"], ["validate", "--skip-dw"]):
         assert main(command) == 1
-        assert "models/models.yml:13:64: G777 the tests of metric 'orders' stand under meta" in capsys.readouterr().err
+        assert "models/models.yml:13:64: G777 the tests of metric 'orders' are under meta" in capsys.readouterr().err
 
 
 def test_tests_are_chosen_by_metric_and_by_name(copy, capsys):

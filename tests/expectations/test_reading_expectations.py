@@ -72,10 +72,10 @@ def test_a_test_is_read_into_what_it_claims():
         ("- {at_least: .nan}", "G770", ("at_least",), "a number or an expression"),
         ("- {at_least: 0, group_by: [1]}", "G770", ("group_by", 0), "must be a text"),
         ("- {at_least: 0, allow_null: 'yes'}", "G770", ("allow_null",), "true or false"),
-        ("- {between: [1, 0]}", "G770", ("between",), "the least value stands first"),
+        ("- {between: [1, 0]}", "G770", ("between",), "write the least value first"),
         ("- {between: 1}", "G770", ("between",), "a list of two"),
         ("- {not_null: false}", "G770", ("not_null",), "only be true"),
-        ("- {equals: 1, tolerance: -1}", "G770", ("tolerance",), "at least 0"),
+        ("- {equals: 1, tolerance: -1}", "G770", ("tolerance",), "of at least 0"),
         ("- {at_least: 0, grain: day, group_by: metric_time}", "G770", ("grain",), "already"),
         ("- expect: {rows: []}", "G770", ("expect",), "needs rows"),
         ("- expect: {rows: [{revenu: 1}]}", "G770", ("expect", "rows", 0), "rename revenu to revenue"),
@@ -87,10 +87,10 @@ def test_a_test_is_read_into_what_it_claims():
             "the first one, which names sale",
         ),
         ("- expect: {rows: [{revenue: 1}, {revenue: 2}]}", "G770", ("expect", "rows", 1), "the same group"),
-        ("- {name: empty}", "G771", (), "claims nothing"),
+        ("- {name: empty}", "G771", (), "needs a claim"),
         ("- {equals: 1, at_least: 0}", "G771", ("at_least",), "are two tests"),
-        ("- {at_least: 0, tolerance: 1}", "G771", ("tolerance",), "for expect and equals"),
-        ("- {not_null: true, allow_null: true}", "G771", ("allow_null",), "takes back"),
+        ("- {at_least: 0, tolerance: 1}", "G771", ("tolerance",), "only for expect and equals"),
+        ("- {not_null: true, allow_null: true}", "G771", ("allow_null",), "contradicts not_null"),
         ("- {expect: {rows: [{revenue: 1}]}, group_by: sale}", "G771", ("group_by",), "name the groups"),
         ("- {expect: {rows: [{revenue: 1}]}, grain: day}", "G771", ("grain",), "metric_time"),
         ("- {name: A b, at_least: 0}", "G772", ("name",), "cannot be named"),
@@ -133,5 +133,5 @@ def test_two_tests_that_dbt_would_keep_in_one_file_are_refused():
         for name, test in (("a", "b__c"), ("a__b", "c"))
     ]
     assert [str(problem) for problem in read_metric_tests(metrics)[1]] == [
-        "G772 a test of metric 'a' is called 'a__b__c' too\n  hint: give one of them another name"
+        "G772 a test of metric 'a' has the name 'a__b__c' too\n  hint: rename one of them"
     ]

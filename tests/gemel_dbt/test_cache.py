@@ -65,7 +65,7 @@ def test_metrics_are_decoded_one_by_one_on_access(tmp_path, monkeypatch):
 def test_another_manifest_or_another_reader_ignores_the_cache(tmp_path, monkeypatch):
     file = kept(tmp_path)
     assert read_cache(file, CONTENT + b" ") is None
-    monkeypatch.setattr(cache, "_reader", lambda: "of another version")
+    monkeypatch.setattr(cache, "_hash_reader", lambda: "of another version")
     assert read_cache(file, CONTENT) is None
 
 
@@ -75,7 +75,7 @@ def test_a_changed_reader_is_another_one(tmp_path, monkeypatch):
     for text in ("a = 1", "a = 10", "a = 10"):
         (tmp_path / "metrics.py").write_text(text)
         os.utime(tmp_path / "metrics.py", ns=(1, 1))
-        readers.append(cache._reader())
+        readers.append(cache._hash_reader())
     assert (readers[0] == readers[1], readers[1] == readers[2]) == (False, True)
 
 

@@ -96,7 +96,7 @@ def test_a_view_is_read_with_one_feature_for_each_window():
     assert [str(reference) for reference in spec.services[0].features] == ["carrier_punctuality", "other.flights_2h"]
 
 
-def test_every_problem_of_every_file_is_told_at_once_with_its_place():
+def test_all_problems_of_all_files_are_reported_at_once_with_their_places():
     bad = """
         feature_views:
           - name: a
@@ -118,7 +118,7 @@ def test_every_problem_of_every_file_is_told_at_once_with_its_place():
         "Feast's DuckDB store drops columns whose names end in _y",
         "a.yml:9:15: G501 schedule cannot be 'days'",
         "a.yml:10:13: G501 online must be true or false, not 1",
-        "a.yml:12:47: G504 a window of 1 month is not always equally long",
+        "a.yml:12:47: G504 a window of 1 month does not have a constant length",
         "a.yml:12:56: G504 'often' is not a window",
         "a.yml:12:63: G504 '0 days' is not a window",
         "a.yml:13:9: G501 a feature is either a `metric:` or a `dimension:`",
@@ -127,19 +127,19 @@ def test_every_problem_of_every_file_is_told_at_once_with_its_place():
     ]
 
 
-def test_a_misspelt_key_comes_with_the_right_one():
+def test_a_misspelt_key_suggests_the_right_one():
     with pytest.raises(Problems) as caught:
         read("feature_views: [{name: v, entity: c, schedule: day, windows: [], feature: [], features: []}]")
     assert "hint: did you mean features?" in str(caught.value)
 
 
 def test_a_window_is_a_whole_number_of_the_schedules_steps():
-    [told] = refusals(OTHER)
-    assert told == "a.yml:6:53: G504 a window of 90 minutes is not a whole number of the schedule's hours"
+    [message] = refusals(OTHER)
+    assert message == "a.yml:6:53: G504 a window of 90 minutes is not a whole number of the schedule's hours"
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "reason"),
     [
         ("flights@1", "lower-case letters"),
         ("flights:1", "lower-case letters"),
@@ -151,14 +151,14 @@ def test_a_window_is_a_whole_number_of_the_schedules_steps():
         ("carrier", "the name of the view's entity"),
     ],
 )
-def test_names_that_feast_refuses_or_breaks_on_are_refused(name, why):
+def test_names_that_feast_refuses_or_breaks_on_are_refused(name, reason):
     features = [{"metric": "flights", "windows": ["1 day"], "name": name}]
-    [told] = refusals(json.dumps({"feature_views": [view(features=features)]}))
-    assert "G502" in told
-    assert why in told
+    [message] = refusals(json.dumps({"feature_views": [view(features=features)]}))
+    assert "G502" in message
+    assert reason in message
 
 
-def test_two_things_of_one_name_are_refused_also_across_files():
+def test_duplicate_names_are_refused_across_files():
     twice = {"feature_views": [view(features=[{"metric": "flights", "windows": ["1 day", "24 hours"]}])]}
     assert refusals(json.dumps({"feature_views": [view()]}), json.dumps({"feature_views": [view()]})) == [
         "b.yml:1:29: G503 two feature views are named 'v'"
@@ -171,7 +171,7 @@ def test_two_things_of_one_name_are_refused_also_across_files():
     assert "G503 two features are named 'flights_1d'" in refusals(json.dumps({"feature_views": [same]}))[0]
 
 
-def test_a_push_source_is_named_after_the_view_or_as_is_said():
+def test_a_push_source_has_its_own_name_or_one_after_the_view():
     assert [read(json.dumps({"feature_views": [view(push=p)]})).views[0].push for p in (True, False, "rows")] == [
         "v_push",
         None,
@@ -181,8 +181,8 @@ def test_a_push_source_is_named_after_the_view_or_as_is_said():
 
 def test_a_push_source_needs_a_name_of_its_own_and_a_view_that_is_online():
     twice = {"feature_views": [view(push="rows"), view(name="w", push="rows")]}
-    assert "G503 feature view 'w' would be pushed to by 'rows'" in refusals(json.dumps(twice))[0]
-    assert "'v_source', and another source has" in refusals(json.dumps({"feature_views": [view(push="v_source")]}))[0]
+    assert "G503 the push source of feature view 'w' cannot be named 'rows'" in refusals(json.dumps(twice))[0]
+    assert "'v_source': another source has" in refusals(json.dumps({"feature_views": [view(push="v_source")]}))[0]
     assert "G564" in refusals(json.dumps({"feature_views": [view(push=True, online=False)]}))[0]
 
 
@@ -190,8 +190,10 @@ def test_a_service_takes_only_what_a_view_has():
     assert refusals(WHOLE.replace("other.flights_2h", "carrier_punctuality.late_shar")) == [
         "a.yml:22:37: G503 'carrier_punctuality.late_shar' is in the service already",
     ]
-    told = refusals(WHOLE.replace("carrier_punctuality, other.flights_2h", "carrier_punctuality.late_shar, carier.x"))
-    assert told == [
+    messages = refusals(
+        WHOLE.replace("carrier_punctuality, other.flights_2h", "carrier_punctuality.late_shar, carier.x")
+    )
+    assert messages == [
         "a.yml:22:16: G505 feature view 'carrier_punctuality' has no feature named 'late_shar'",
         "a.yml:22:47: G505 no feature view named 'carier'",
     ]
@@ -199,7 +201,10 @@ def test_a_service_takes_only_what_a_view_has():
 
 def test_one_name_cannot_serve_several_windows():
     features = [{"metric": "flights", "windows": ["1 day", "2 days"], "name": "n"}]
-    assert "G502 one name, 'n', for 2 windows" in refusals(json.dumps({"feature_views": [view(features=features)]}))[0]
+    assert (
+        "G502 2 windows cannot share the name 'n'"
+        in refusals(json.dumps({"feature_views": [view(features=features)]}))[0]
+    )
 
 
 def test_files_are_found_beside_feasts_own(tmp_path):
@@ -212,8 +217,8 @@ def test_files_are_found_beside_feasts_own(tmp_path):
 
 
 def on_demand(**changes):
-    made = {"name": "o", "inputs": {"x": "int64"}, "features": [{"name": "twice", "expr": "x * 2"}]} | changes
-    return {key: value for key, value in made.items() if value is not ...}
+    keys = {"name": "o", "inputs": {"x": "int64"}, "features": [{"name": "twice", "expr": "x * 2"}]} | changes
+    return {key: value for key, value in keys.items() if value is not ...}
 
 
 def test_an_on_demand_view_is_what_a_request_brings_and_expressions():
@@ -227,8 +232,8 @@ def test_names_of_an_on_demand_view_are_its_own():
     assert "G503 two feature views are named 'o'" in refusals(json.dumps(both))[0]
     same = {"on_demand_views": [on_demand(features=[{"name": "x", "expr": "x * 2"}])]}
     assert "G503 feature 'x' has the name of another feature or input of the view" in refusals(json.dumps(same))[0]
-    taken = {"feature_views": [view(push="o_request")], "on_demand_views": [on_demand()]}
-    assert "'o_request', and another source has that name" in refusals(json.dumps(taken))[0]
+    pushed = {"feature_views": [view(push="o_request")], "on_demand_views": [on_demand()]}
+    assert "'o_request': another source has that name" in refusals(json.dumps(pushed))[0]
     served = {"on_demand_views": [on_demand()], "feature_services": [service(features=["o.thrice"])]}
     assert "G505 feature view 'o' has no feature named 'thrice'" in refusals(json.dumps(served))[0]
 

@@ -78,7 +78,7 @@ def test_a_metric_is_where_it_is_defined_and_not_where_it_is_used(project):
     assert str(locate_definitions(project).of(About("metric", "revenue"))) == "metrics/core.yaml:8:5"
 
 
-def test_a_metric_made_of_a_measure_is_where_the_measure_is(project):
+def test_a_metric_created_from_a_measure_is_where_the_measure_is(project):
     assert str(locate_definitions(project).of(About("metric", "amount"))) == "semantic/sales.yml:7:9"
 
 
@@ -93,7 +93,7 @@ def test_an_element_that_is_not_found_leaves_the_place_of_its_model(project):
     assert str(locate_definitions(project).of(About("semantic_model", "sales", "nothing"))) == "semantic/sales.yml:2:5"
 
 
-def test_feature_views_are_looked_for_in_their_own_folder(project):
+def test_feature_views_are_searched_in_their_own_folder(project):
     (project / "feature_views").mkdir()
     (project / "feature_views/a.yml").write_text(
         "feature_views:\n  - name: punctuality\n    features:\n      - metric: late\n"
@@ -109,7 +109,7 @@ def test_a_broken_file_costs_only_its_own_places(project, broken):
     assert str(locate_definitions(project).of(About("metric", "revenue"))) == "metrics/core.yaml:8:5"
 
 
-def test_no_place_is_none_and_never_an_error(tmp_path, project):
+def test_a_missing_place_is_none_and_never_an_error(tmp_path, project):
     assert locate_definitions(project).of(About("metric", "nothing")) is None
     assert locate_definitions(tmp_path / "nowhere").of(About("metric", "revenue")) is None
 
@@ -127,7 +127,7 @@ def test_only_model_paths_and_packages_are_read(project):
     ]
 
 
-def test_two_metrics_of_one_name_are_told_with_both_places(tmp_path):
+def test_duplicate_metrics_are_found_with_both_places(tmp_path):
     (tmp_path / "dbt_project.yml").write_text("name: shop\n")
     (tmp_path / "models").mkdir()
     (tmp_path / "models/m.yml").write_text("metrics:\n  - name: orders\n  - name: revenue\n  - name: Orders\n")

@@ -18,7 +18,7 @@ from gemel.dbt.project_file import PROJECT_FILE, list_yaml_files, locate_definit
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
 from gemel.dbt.targets import find_target, is_written_for, record_target
 from gemel.errors import Place, Problems, ProjectError
-from gemel.spec.places import text_of
+from gemel.spec.places import read_text
 
 Say = Callable[[str], None]
 """Shows one line of progress to the user."""
@@ -227,7 +227,7 @@ def _find_place(message: str, project_dir: Path) -> Place | None:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    texts = {file: text_of(file) for file in [project_dir / PROJECT_FILE, *list_yaml_files(project_dir)]}
+    texts = {file: read_text(file) for file in [project_dir / PROJECT_FILE, *list_yaml_files(project_dir)]}
     for file, text in texts.items():
         try:
             yaml.compose(text, Loader=loader)

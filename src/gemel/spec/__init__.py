@@ -1,1 +1,1 @@
-"""Definitions as written: dbt's artifacts and `feature_views/*.yml` read into frozen values."""
+"""Definitions as written: frozen values for the content of dbt's artifacts and `feature_views/*.yml`."""

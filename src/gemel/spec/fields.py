@@ -1,6 +1,6 @@
-"""One value of a JSON object, or a DefinitionError (G121, G122) that says what is wrong with it.
+"""Reads single values of JSON objects. Each function raises DefinitionError (G121, G122) for an invalid value.
 
-`…_or_none` and `…_or_empty` raise nothing: they take a value of another type as absent.
+`text_or_none` and `object_or_empty` raise nothing: they treat a value of another type as missing.
 """
 
 from typing import Any
@@ -23,10 +23,10 @@ def text(item: Json, key: str) -> str:
 
 
 def optional_text(item: Json, key: str) -> str | None:
-    """A text; an empty one is none."""
+    """The text under a key; None for an empty one."""
     value = item.get(key)
     if value is not None and not isinstance(value, str):
-        raise DefinitionError("G121", f"{key} must be a text, and is {shown(value)}")
+        raise DefinitionError("G121", f"{key} must be a text, not {shown(value)}")
     return value or None
 
 
@@ -39,7 +39,7 @@ def text_or_none(item: Json, key: str) -> str | None:
 def texts(item: Json, key: str) -> tuple[str, ...]:
     values = item.get(key) or []
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise DefinitionError("G121", f"{key} must be a list of texts, and is {shown(values)}")
+        raise DefinitionError("G121", f"{key} must be a list of texts, not {shown(values)}")
     return tuple(values)
 
 
@@ -54,13 +54,13 @@ def expression(item: Json) -> str | None:
         case bool() | int() | float():
             return str(value).lower()
         case _:
-            raise DefinitionError("G121", f"expr must be SQL, and is {shown(value)}")
+            raise DefinitionError("G121", f"expr must be SQL, not {shown(value)}")
 
 
 def object_at(item: Json, key: str) -> Json | None:
     value = item.get(key)
     if value is not None and not isinstance(value, dict):
-        raise DefinitionError("G121", f"{key} must be an object, and is {shown(value)}")
+        raise DefinitionError("G121", f"{key} must be an object, not {shown(value)}")
     return value
 
 
@@ -79,26 +79,27 @@ def objects(item: Json, key: str) -> list[Json]:
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
-def choice(item: Json, key: str, known: tuple[str, ...], *, default: str | None = None) -> str:
+def choice(item: Json, key: str, choices: tuple[str, ...], *, default: str | None = None) -> str:
     value = item.get(key)
     if value is None:
         value = default
-    if isinstance(value, str) and value.lower() in known:
+    if isinstance(value, str) and value.lower() in choices:
         return value.lower()
     if value is None:
-        raise DefinitionError("G121", f"{key} is missing", hint=f"one of {', '.join(known)}")
-    near = did_you_mean(value, known) if isinstance(value, str) else None
-    raise DefinitionError("G122", f"{key} cannot be {shown(value)}", hint=near or f"one of {', '.join(known)}")
+        raise DefinitionError("G121", f"{key} is missing", hint=f"one of {', '.join(choices)}")
+    near = did_you_mean(value, choices) if isinstance(value, str) else None
+    raise DefinitionError("G122", f"{key} cannot be {shown(value)}", hint=near or f"one of {', '.join(choices)}")
 
 
 def shown(value: object) -> str:
-    written = repr(value)
-    return written if len(written) <= 60 else written[:57] + "..."
+    """A value as it appears in messages, cut to 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
-def counted(number: int, what: str) -> str:
+def counted(number: int, noun: str) -> str:
     """`1 row`, `1,200 rows`, `2 saved queries`"""
-    return f"{number:,} {what if number == 1 else plural(what)}"
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
 
 
 def plural(kind: str) -> str:

@@ -1,6 +1,6 @@
-"""What a dbt project defines, as frozen values in one form, whichever dbt version and YAML spec wrote it.
+"""The definitions of a dbt project as frozen values, in one form for all dbt versions and YAML specs.
 
-Text that a user wrote as SQL or as a filter template stays text here; binding it is the compiler's work.
+SQL and filter templates that a user wrote stay text here; the compiler binds them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ EntityType = Literal["primary", "unique", "foreign", "natural"]
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Where a dbt model's rows are."""
+    """The table or view that holds a dbt model's rows."""
 
     name: str
     schema: str | None = None
@@ -32,7 +32,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A column to group or filter by. A time dimension has a `grain`, the finest it can be asked at."""
+    """A column to group or filter by. A time dimension has a `grain`, its finest."""
 
     name: str
     expr: str
@@ -61,7 +61,7 @@ class SemanticModel:
 
 @dataclass(frozen=True, slots=True)
 class TimeSpine:
-    """A table with one row a `grain`; `custom` pairs the custom grains' names with their columns."""
+    """A table with one row per `grain`; `custom` pairs the custom grains' names with their columns."""
 
     relation: Relation
     column: str
@@ -92,7 +92,7 @@ class SavedQuery:
 
 
 class IndexedMetrics(Sequence[Metric]):
-    """Metrics that can be looked up by name, each read when it is asked for."""
+    """Metrics that can be looked up by name, each read on access."""
 
     by_name: Mapping[str, Metric]
 
@@ -106,12 +106,12 @@ class Manifest:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """Those that some metric is made of. dbt has no use for others."""
-        found = (metric.definition.measure for metric in self.metrics)
-        return tuple(dict.fromkeys(measure for measure in found if measure is not None))
+        """The measures that metrics use. dbt does not use any others."""
+        measures = (metric.definition.measure for metric in self.metrics)
+        return tuple(dict.fromkeys(measure for measure in measures if measure is not None))
 
     @property
     def metrics_by_name(self) -> Mapping[str, Metric]:
-        """Those that are indexed are not read for it."""
+        """All metrics by name. Indexed metrics are not read for this."""
         metrics = self.metrics
         return metrics.by_name if isinstance(metrics, IndexedMetrics) else {metric.name: metric for metric in metrics}

@@ -1,6 +1,6 @@
-"""Metric tests as they are written beside a metric, in `config: meta: gemel: tests:`, read into frozen values.
+"""Reads the metric tests in a metric's `config: meta: gemel: tests:` into frozen values.
 
-What is wrong is noted with its path inside the metric, and reading goes on: `Places` finds the line of a path.
+Each problem is noted with its path inside the metric, and reading continues. `Places` finds the line of a path.
 """
 
 import datetime as dt
@@ -26,20 +26,20 @@ _KEYS = (
 )
 _INPUT_KEYS = ("name", "alias", "filter", "group_by", "sum_over")
 _ELSEWHERE = {
-    "where": "write filter, as metrics do: dbt leaves the template in it to us, and in no other key",
-    "value": "an expected value stands in `expect: rows:`; a bound is equals, at_least or at_most",
+    "where": "write filter, as in metrics: it is the only key whose template dbt does not render",
+    "value": "write an expected value in `expect: rows:`, and a bound as equals, at_least or at_most",
     "expected": "did you mean expect?",
 }
 _HOME: Trail = ("config", "meta", "gemel")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 Scalar = str | int | float | bool | None
-"""A value of a group-by item, as YAML has it."""
+"""A value of a group-by item in YAML."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far a value may be from what is expected: `amount`, or that share of what is expected."""
+    """How far a value may be from the expected value: `amount`, or that share of the expected value."""
 
     amount: int | float = 0
     relative: bool = False
@@ -50,7 +50,7 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One expected value, of the group that `keys` name."""
+    """The expected value of the group that `keys` identify."""
 
     keys: tuple[tuple[str, Scalar], ...]
     value: int | float | None
@@ -58,14 +58,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Values that are known: each of its rows is there, and is this."""
+    """The claim that each of these groups exists, with this value."""
 
     rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`at_least 0.8 * desktop`: what each group's value is held against, a number or an expression over metrics."""
+    """`at_least 0.8 * desktop`: compares each group's value with a number or an expression over metrics."""
 
     word: str
     bound: int | float | str
@@ -73,15 +73,15 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Comparisons that hold for each group. Without any, that there is a value."""
+    """The claim that comparisons hold for each group; without comparisons, that each group has a value."""
 
     comparisons: tuple[Comparison, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A metric that an expression mentions as `handle`. None of its own are the test's filters and groups; `sum_over`
-    are groups besides, whose values are added up."""
+    """A metric that an expression mentions as `handle`. Filters and groups that are None are those of the test;
+    `sum_over` lists additional groups, whose values are added up."""
 
     name: str
     handle: str
@@ -92,7 +92,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class MetricTest:
-    """What is claimed of a metric, for each group of `group_by` (and each `grain` of time)."""
+    """A claim about a metric, for each group of `group_by` (and each `grain` of time)."""
 
     metric: str
     name: str
@@ -111,7 +111,7 @@ class MetricTest:
 
     @property
     def full_name(self) -> str:
-        """`late_rate__known_months`, by which dbt knows it too."""
+        """`late_rate__known_months`, which is also its name in dbt."""
         return f"{self.metric}__{self.name}"
 
     @property
@@ -120,29 +120,29 @@ class MetricTest:
 
 
 def read_metric_tests(metrics: Iterable[Metric]) -> tuple[tuple[MetricTest, ...], tuple[GemelError, ...]]:
-    """The tests of all metrics, and what is to be said of those that cannot be read (G770, G771, G772, G775)."""
+    """The valid tests of all metrics, and the errors in the others (G770, G771, G772, G775)."""
     tests: list[MetricTest] = []
     problems: list[GemelError] = []
     for metric in metrics:
-        ours = metric.meta.get("gemel")
-        if ours is not None and not metric.private:
-            tests += _tests(metric.name, ours, problems)
+        meta = metric.meta.get("gemel")
+        if meta is not None and not metric.private:
+            tests += _tests(metric.name, meta, problems)
     first: dict[str, MetricTest] = {}
     for test in tests:
         other = first.setdefault(test.full_name, test)
         if other.metric != test.metric:  # metric a, test b__c; metric a__b, test c
-            told = f"a test of metric {other.metric!r} is called {test.full_name!r} too"
-            problems.append(DefinitionError("G772", told, hint="give one of them another name", about=test.about))
+            message = f"a test of metric {other.metric!r} has the name {test.full_name!r} too"
+            problems.append(DefinitionError("G772", message, hint="rename one of them", about=test.about))
     return tuple(tests), tuple(problems)
 
 
 def report_lost_metric_tests(places: Places) -> list[GemelError]:
-    """What is to be said of tests under a metric's own `meta`, which dbt keeps out of its semantic manifest (G777)."""
+    """The errors for tests under a metric's `meta` key, which dbt omits from its semantic manifest (G777)."""
     return [
         DefinitionError(
             "G777",
-            f"the tests of metric {name!r} stand under meta, which dbt keeps out of its semantic manifest: none runs",
-            hint="write config: meta: gemel: tests:",
+            f"the tests of metric {name!r} are under meta, which dbt omits from its semantic manifest: none runs",
+            hint="move them to config: meta: gemel: tests:",
             place=place,
             about=About("metric", name),
         )
@@ -151,31 +151,31 @@ def report_lost_metric_tests(places: Places) -> list[GemelError]:
 
 
 def _tests(metric: str, meta: Any, problems: list[GemelError]) -> Iterator[MetricTest]:
-    """The tests of one metric, of what stands under `gemel:` in its meta."""
+    """The tests of one metric, from the `gemel:` key of its meta."""
     node = Node(meta, About("metric", metric, path=_HOME), Notes(DefinitionError, "G770", problems))
     try:
         items = node.keys("gemel", ("tests",)).items("tests")
     except Refused:
         return
-    taken: set[str] = set()
-    yield from read_each(items, lambda item: _test(metric, item, taken))
+    names: set[str] = set()
+    yield from read_each(items, lambda item: _test(metric, item, names))
 
 
-def _test(metric: str, node: Node, taken: set[str]) -> MetricTest:
+def _test(metric: str, node: Node, names: set[str]) -> MetricTest:
     keys = node.keys("a metric test", _KEYS, hints=_ELSEWHERE)
     claim = _claim(metric, keys)
     grain, group_by = keys.text("grain"), keys.texts("group_by")
     if isinstance(claim, Expected):
-        named = [key for key, _ in claim.rows[0].keys]
-        if grain and "metric_time" not in named:
-            keys["grain"].note("a grain is of metric_time, which the rows do not name", code="G771")
+        groups = [key for key, _ in claim.rows[0].keys]
+        if grain and "metric_time" not in groups:
+            keys["grain"].note("a grain applies to metric_time, which the rows do not name", code="G771")
         if group_by:
-            keys["group_by"].note("the rows of expect name the groups", "leave group_by away", code="G771")
+            keys["group_by"].note("the rows of expect name the groups already", "omit group_by", code="G771")
     elif "grain" in keys and "metric_time" in group_by:
-        keys["grain"].note("metric_time is grouped by already", "leave one of the two away")
+        keys["grain"].note("group_by has metric_time already", "omit one of the two")
     return MetricTest(
         metric,
-        _name(metric, keys, taken),
+        _name(metric, keys, names),
         claim,
         node.path,
         group_by=group_by,
@@ -191,54 +191,54 @@ def _test(metric: str, node: Node, taken: set[str]) -> MetricTest:
     )
 
 
-def _name(metric: str, keys: Keys, taken: set[str]) -> str:
-    """Its own, or what it claims: `between`, and the next one `between_2`."""
+def _name(metric: str, keys: Keys, names: set[str]) -> str:
+    """The test's own name, or one from its claim: `between`, then `between_2`."""
     own = keys.text("name")
     if own and not _NAME.match(own):
-        told = f"a metric test cannot be named {own!r}"
-        keys["name"].note(told, "lower-case letters, digits and underscores; dbt makes a file", code="G772")
-    if own and own in taken:
+        message = f"a metric test cannot be named {own!r}"
+        keys["name"].note(message, "use lower-case letters, digits and underscores: it names a file", code="G772")
+    if own and own in names:
         keys["name"].note(f"two tests of metric {metric!r} are named {own!r}", code="G772")
-    claimed = "_and_".join(word for word in CLAIMS if word in keys)
-    numbered = (f"{claimed}_{number}" for number in count(2))
-    name = own or next(name for name in chain((claimed,), numbered) if name not in taken)
-    taken.add(name)
+    claims = "_and_".join(word for word in CLAIMS if word in keys)
+    numbered = (f"{claims}_{number}" for number in count(2))
+    name = own or next(name for name in chain((claims,), numbered) if name not in names)
+    names.add(name)
     return name
 
 
 def _claim(metric: str, keys: Keys) -> Expected | Compared:
     words = [word for word in CLAIMS if word in keys]
     if not words:
-        keys.node.refuse("a metric test claims nothing", f"say one of {', '.join(CLAIMS)}", code="G771")
+        keys.node.refuse("a metric test needs a claim", f"write one of {', '.join(CLAIMS)}", code="G771")
     for word in ("expect", "between", "equals", "not_null"):
         if word in words and len(words) > 1:
             other = next(each for each in words if each != word)
-            keys[other].refuse(f"{word} and {other} are two tests", "write each as one of its own", code="G771")
+            keys[other].refuse(f"{word} and {other} are two tests", "write each as a separate test", code="G771")
     if "tolerance" in keys and words[0] not in ("expect", "equals"):
-        told = f"a tolerance is for expect and equals, and here it stands beside {words[0]}"
-        keys["tolerance"].note(told, "put it into the bound", code="G771")
+        message = f"a tolerance is only for expect and equals, not for {words[0]}"
+        keys["tolerance"].note(message, "include it in the bound", code="G771")
     node = keys[words[0]]
     match words[0]:
         case "expect":
             if "allow_null" in keys or "metrics" in keys:
                 word = "allow_null" if "allow_null" in keys else "metrics"
                 hint = "a row may expect null" if word == "allow_null" else "compare metrics with equals"
-                keys[word].note(f"{word} means nothing beside expect", hint, code="G771")
+                keys[word].note(f"{word} has no effect with expect", hint, code="G771")
             return Expected(_rows(metric, node))
         case "between":
             ends = node.value if isinstance(node.content, list) else []
             if len(ends) != 2:
-                told = f"between must be a list of two, the least and the greatest value, not {node}"
-                node.refuse(told, "write `between: [0, 1]`")
+                message = f"between must be a list of two, the least and the greatest value, not {node}"
+                node.refuse(message, "write `between: [0, 1]`")
             low, high = (_bound(end, "between") for end in ends)
             if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-                node.note(f"nothing is between {low} and {high}: the least value stands first")
+                node.note(f"nothing is between {low} and {high}: write the least value first")
             return Compared((Comparison("at_least", low), Comparison("at_most", high)))
         case "not_null":
             if node.value is not True:
                 node.note(f"not_null can only be true, not {node}")
             if "allow_null" in keys:
-                keys["allow_null"].note("allow_null takes back what not_null says", code="G771")
+                keys["allow_null"].note("allow_null contradicts not_null", code="G771")
             return Compared()
         case _:
             return Compared(tuple(Comparison(word, _bound(keys[word], word)) for word in words))
@@ -248,7 +248,7 @@ def _rows(metric: str, node: Node) -> tuple[Row, ...]:
     keys = node.keys("expect", ("rows",))
     items = keys["rows"].value if "rows" in keys else None
     if not isinstance(items, list) or not items:
-        node.refuse("expect needs rows", f"write `rows: [{{{metric}: 1}}]`, each group in a row")
+        node.refuse("expect needs rows", f"write `rows: [{{{metric}: 1}}]`, with a row for each group")
     rows: list[Row] = []
     for item in items:
         values = item.keys("a row").nodes
@@ -265,17 +265,17 @@ def _rows(metric: str, node: Node) -> tuple[Row, ...]:
         rows.append(Row(tuple(groups.items()), value))
         if groups.keys() != dict(rows[0].keys).keys():
             first = ", ".join(dict(rows[0].keys)) or "nothing"
-            item.refuse(f"this row names other groups than the first one, which names {first}")
+            item.refuse(f"this row has other group keys than the first one, which names {first}")
         if rows[-1].keys in [row.keys for row in rows[:-1]]:
-            item.refuse("this row is of the same group as another one")
+            item.refuse("another row has the same group")
     return tuple(rows)
 
 
-def _bound(node: Node, what: str) -> int | float | str:
+def _bound(node: Node, word: str) -> int | float | str:
     value: int | float | str = node.value
     if _is_number(value) or (isinstance(value, str) and value.strip()):
         return value
-    node.refuse(f"{what} must be a number or an expression over metrics, not {node}")
+    node.refuse(f"{word} must be a number or an expression over metrics, not {node}")
 
 
 def _inputs(metric: str, test: Keys) -> Iterator[Input]:
@@ -285,12 +285,12 @@ def _inputs(metric: str, test: Keys) -> Iterator[Input]:
         name = keys["name"].text("name").lower()
         handle = (keys.text("alias") or name).lower()
         if handle in handles:
-            told = f"{handle!r} is the name of another metric of this test"
-            item.note(told, "give it an alias, and say that in the expression")
+            message = f"{handle!r} is the name of another metric of this test"
+            item.note(message, "give it an alias, and use that in the expression")
         handles.add(handle)
         filters = keys.texts("filter") if "filter" in keys else None
-        fewer = keys.texts("group_by") if "group_by" in keys else None
-        yield Input(name, handle, filters, fewer, keys.texts("sum_over"))
+        groups = keys.texts("group_by") if "group_by" in keys else None
+        yield Input(name, handle, filters, groups, keys.texts("sum_over"))
 
 
 def _tolerance(keys: Keys) -> Tolerance:
@@ -301,13 +301,14 @@ def _tolerance(keys: Keys) -> Tolerance:
     if share:
         return Tolerance(float(share[1]) / 100, relative=True)
     if not _is_number(value) or value < 0:
-        told = f"tolerance must be a number, at least 0, or a share as 1%, not {keys['tolerance']}"
-        keys["tolerance"].refuse(told)
+        keys["tolerance"].refuse(
+            f"tolerance must be a number of at least 0, or a share such as 1%, not {keys['tolerance']}"
+        )
     return Tolerance(value)
 
 
 def _time(keys: Keys, key: str) -> str | None:
-    """dbt keeps a date of the YAML as a text; a manifest made by others may not."""
+    """A time as a text, which is how dbt writes it; manifests from other tools may have dates or numbers."""
     value = keys[key].value if key in keys else None
     if isinstance(value, dt.date):
         return value.isoformat()

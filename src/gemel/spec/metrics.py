@@ -1,6 +1,6 @@
-"""What a metric is: an aggregate over the rows of one semantic model, or made of other metrics in one of several ways.
+"""Metrics: an aggregate over the rows of one semantic model, or computed from other metrics in one of several ways.
 
-Each type of metric answers for itself what others ask of it; `Definition` lists the questions.
+Each type of metric describes itself; `Definition` lists the properties that other modules use.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ class Percentile:
 
 @dataclass(frozen=True, slots=True)
 class NonAdditive:
-    """A measure that does not add up over `dimension`: only the rows at its boundary count."""
+    """The reason why a measure does not add up over `dimension`: only the rows at its boundary count."""
 
     dimension: str
     choice: Literal["min", "max"]
@@ -33,8 +33,8 @@ class Measure:
     """One aggregate over the rows of one semantic model.
 
     `sum_boolean` is read as the sum of true flags and `median` as the continuous percentile at 0.5, as
-    MetricFlow does, so seven aggregates are left. A count of no rows at all is no value (NULL), as for a sum:
-    dbt's `count` is MetricFlow's sum of not-null flags. A sum of the constant 1 is read as a count of 1.
+    MetricFlow does, which leaves seven aggregates. The count of no rows is NULL, like the sum of no rows: dbt's `count`
+    is MetricFlow's sum of not-null flags. A sum of the constant 1 is read as a count of 1.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class MetricInput:
-    """A metric as another metric uses it: under an alias, filtered, or moved in time."""
+    """A metric as an input of another metric: under an alias, filtered, or offset in time."""
 
     name: str
     alias: str | None = None
@@ -68,12 +68,12 @@ class MetricInput:
 
     @property
     def handle(self) -> str:
-        """The name by which the outer metric's expression calls it."""
+        """Its name in the outer metric's expression."""
         return self.alias or self.name
 
     @property
     def moved(self) -> str | None:
-        """To which other time it is moved: `7 days` before, or `the start of the month`."""
+        """The time to which it is offset: `7 days` earlier, or `the start of the month`."""
         if self.offset_window is not None:
             return str(self.offset_window)
         return f"the start of the {self.offset_to_grain}" if self.offset_to_grain else None
@@ -86,50 +86,50 @@ class Sql(str):
 
 
 Fact = tuple[str, "str | Sql | Measure | MetricInput | tuple[MetricInput, ...]"]
-"""What a metric is, for people: a heading, and what stands under it."""
+"""One fact about a metric, for people: a heading and its content."""
 
 
 class Definition:
-    """What is asked of a metric, whatever its type. A type answers what is otherwise for it.
+    """The properties of all types of metrics, with defaults. A type overrides those that differ.
 
-    Types have fields of these names: such a field says `= field()`, or the answer here would be its default.
+    Some types have fields of these names. Such a field needs `= field()`: otherwise the property would be its default.
     """
 
     __slots__ = ()
 
     @property
     def inputs(self) -> tuple[MetricInput, ...]:
-        """The metrics that it is made of."""
+        """The metrics from which it is computed."""
         return ()
 
     @property
     def sides(self) -> dict[str, MetricInput]:
-        """The inputs that can stand beside its value, each by what it is of it: `{"numerator": ...}`."""
+        """The inputs that can be shown beside its value, by their role: `{"numerator": ...}`."""
         return {}
 
     @property
     def is_formula(self) -> bool:
-        """Whether the values of its inputs in a group are enough. Otherwise it reads their rows."""
+        """Whether it is computed from its inputs' values in a group. Otherwise it reads their rows."""
         return True
 
     @property
     def expr(self) -> str | None:
-        """A formula over the handles of its inputs that somebody wrote."""
+        """The user's formula over the handles of its inputs."""
         return None
 
     @property
     def measure(self) -> Measure | None:
-        """The aggregate that it is, where it is one and no more."""
+        """The measure of a simple metric."""
         return None
 
     @property
     def fill_nulls_with(self) -> int | None:
-        """What stands in a group without a value."""
+        """The value of a group that would have none."""
         return None
 
     @property
     def accumulated(self) -> MetricInput | None:
-        """The input whose facts before each moment it adds up, as far as `back`."""
+        """The input whose facts it accumulates before each moment, as far as `back`."""
         return None
 
     @property
@@ -139,22 +139,22 @@ class Definition:
 
     @property
     def matched(self) -> tuple[tuple[MetricInput, tuple[str, ...]], ...]:
-        """The inputs whose events are matched with each other's, each with the elements that must be equal."""
+        """The inputs whose events are matched with each other, each with the elements that must be equal."""
         return ()
 
     @property
     def dtype(self) -> str | None:
-        """`float64` or `int64`, where it is that whatever the columns are; None where they or the inputs decide."""
+        """`float64` or `int64` if its type is always that; None if the columns or the inputs determine it."""
         return None
 
     @property
     def on_spine(self) -> str | None:
-        """Why it is put on a time spine when it is asked by time, as `looks at another time`."""
+        """Why it needs a time spine when it is queried by time, such as `looks at another time`."""
         return "looks at another time" if any(used.moved for used in self.inputs) else None
 
     @property
     def beyond_rows(self) -> str | None:
-        """Why it is no aggregate of the rows of a group, as far as its inputs do not decide that."""
+        """Why it is not an aggregate of the rows of a group; None if that depends on its inputs."""
         for used in self.inputs:
             if used.moved:
                 return f"looks at {used.name} at another time ({used.moved})"
@@ -162,12 +162,11 @@ class Definition:
 
     @property
     def facts(self) -> tuple[Fact, ...]:
-        """All that it says, for people."""
+        """A description for people."""
         return ()
 
     def filtered_later(self, _: str) -> Self:
-        """Itself, where no fact is counted under the time of another one; `filtered_later(condition)` takes those facts
-        only where the condition holds."""
+        """The definition with a condition on the facts that are counted at the time of another fact, if it has any."""
         return self
 
 
@@ -329,10 +328,10 @@ MetricDefinition = Simple | Ratio | Derived | Cumulative | Conversion
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A name, what it means, and the filters that hold for every row that it counts.
+    """A metric: its name, its definition, and filters on all rows that it counts.
 
-    `private` marks what was made while reading (a cumulative metric's bare measure, say): never listed,
-    never asked for by name.
+    `private` marks a metric that was created while reading, such as a cumulative metric's bare measure. It is not
+    listed and cannot be queried.
     """
 
     name: str
@@ -346,10 +345,10 @@ class Metric:
 
     @property
     def type(self) -> str:
-        """The word dbt uses for it: `simple`, `ratio`, `derived`, `cumulative` or `conversion`."""
+        """dbt's word for its type: `simple`, `ratio`, `derived`, `cumulative` or `conversion`."""
         return type(self.definition).__name__.lower()
 
     @property
     def bare_measure(self) -> Measure | None:
-        """The measure that it stands for as an input of another metric: reading made it, and nobody wrote it."""
+        """The measure that it stands for as an input, if it was created while reading."""
         return self.definition.measure if self.private and self.name.startswith("_") else None

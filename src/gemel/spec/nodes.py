@@ -1,10 +1,10 @@
-"""What people write, read node by node: what is wrong with a node is noted with its place, and reading goes on.
+"""Reads YAML and JSON node by node: problems are noted with their places, and reading continues.
 
     keys = node.keys("a feature service", ("name", "owner", "features"), required=("name",))
     keys["name"].text("a name"), keys.text("owner")
 
-A node is one of a YAML file, with its line and column, or one of the JSON that dbt makes of YAML, with the keys that
-lead to it inside a definition.
+A node is in a YAML file, with its line and column, or in the JSON that dbt writes for YAML, with the keys that lead to
+it inside a definition.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 class Refused(Exception):
-    """This node cannot be read further; the reason is already among the problems."""
+    """This node is invalid. The reason is already among the problems."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What is wrong so far: errors of one kind, with `code` where a node has another shape than it must have."""
+    """The problems so far: errors of one class, with `code` for a node of the wrong type."""
 
     error: type[GemelError]
     code: str
@@ -30,15 +30,15 @@ class Notes:
 
 
 class Pairs(tuple[tuple[str, "Node", "Node"], ...]):
-    """A mapping: each key as a text, with the key's own node and its value's."""
+    """A mapping: each key as a text, with the nodes of the key and of its value."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One thing that is written: `content` is a node of PyYAML that stands `at` a line of a file, or JSON `at` the end
-    of a path inside a definition.
+    """One part of a document: `content` is a PyYAML node `at` a place in a file, or JSON `at` the end of a path inside
+    a definition.
     """
 
     content: Any
@@ -47,7 +47,7 @@ class Node:
 
     @property
     def value(self) -> Any:
-        """A text, a number, a boolean, a date or None; of a list its nodes, and of a mapping its `Pairs`."""
+        """A text, a number, a boolean, a date or None; the nodes of a list; the `Pairs` of a mapping."""
         match self.content:
             case dict() as keys:
                 pairs = ((str(key), each) for key, each in keys.items())
@@ -55,7 +55,7 @@ class Node:
             case list() as items:
                 return [self._below(number, each) for number, each in enumerate(items)]
             case content if isinstance(self.at, Place):
-                return _meaning(content, self.at.file, self.notes)
+                return _convert(content, self.at.file, self.notes)
             case content:
                 return content
 
@@ -79,22 +79,22 @@ class Node:
     def keys(
         self,
         what: str,
-        known: tuple[str, ...] | None = None,
+        allowed: tuple[str, ...] | None = None,
         *,
         required: tuple[str, ...] = (),
         hints: Mapping[str, str] | None = None,
     ) -> "Keys":
-        """A mapping by key, of which only the `known` are taken; `hints` say of others what to write instead.
+        """A mapping by key. Only `allowed` keys are kept; `hints` propose replacements for others.
 
-        Raises Refused where it is none, or a required key is missing.
+        Raises Refused if it is not a mapping, or if a required key is missing.
         """
         pairs = self.value
         if not isinstance(pairs, Pairs):
             self.refuse(f"{what} must be a mapping of keys to values, not {self}")
         nodes: dict[str, Node] = {}
         for word, key, node in pairs:
-            if known is not None and word not in known:
-                hint = (hints or {}).get(word) or did_you_mean(word, known) or f"known here: {', '.join(known)}"
+            if allowed is not None and word not in allowed:
+                hint = (hints or {}).get(word) or did_you_mean(word, allowed) or f"its keys are {', '.join(allowed)}"
                 key.note(f"{what} has no key {word!r}", hint)
                 continue
             if word in nodes:
@@ -106,14 +106,14 @@ class Node:
         return Keys(self, nodes)
 
     def items(self, what: str, *, least: int = 0) -> "list[Node]":
-        """The nodes of a list, of at least so many; none at all where it is no such list, which is noted."""
+        """The nodes of a list with at least `least` items. For anything else, a problem is noted."""
         nodes = value if isinstance(value := self.value, list) else []
         if nodes is not value or len(nodes) < least:
             self.note(f"{what} must be a list{' with at least one item' if least else f', not {self}'}")
         return nodes
 
     def text(self, what: str) -> str:
-        """The text, or an empty one where it is none, which is noted."""
+        """The text. For anything else, a problem is noted, and the text is empty."""
         value = self.value
         if not isinstance(value, str) or not value.strip():
             self.note(f"{what} must be a text, not {self}")
@@ -121,25 +121,25 @@ class Node:
         return value.strip()
 
     def texts(self, what: str) -> tuple[str, ...]:
-        """A list of texts, or one."""
+        """The texts of a list, or a single text."""
         nodes = [self] if isinstance(self.value, str) else self.items(what)
         return tuple(node.text(what if node is self else f"an item of {what}") for node in nodes)
 
     def flag(self, what: str) -> bool | None:
-        """None where it is neither, which is noted."""
+        """True or false. For anything else, a problem is noted, and the flag is None."""
         if isinstance(self.value, bool):
             return self.value
         self.note(f"{what} must be true or false, not {self}")
         return None
 
-    def choice(self, what: str, known: tuple[str, ...]) -> str:
+    def choice(self, what: str, choices: tuple[str, ...]) -> str:
         text = self.text(what)
-        if text and text not in known:
-            self.note(f"{what} cannot be {text!r}", did_you_mean(text, known) or f"one of {', '.join(known)}")
+        if text and text not in choices:
+            self.note(f"{what} cannot be {text!r}", did_you_mean(text, choices) or f"one of {', '.join(choices)}")
         return text
 
     def note(self, message: str, hint: str | None = None, *, code: str | None = None) -> None:
-        """Add a problem, once."""
+        """Add a problem, unless it has been added already."""
         place, about = (self.at, None) if isinstance(self.at, Place) else (None, self.at)
         error = self.notes.error(code or self.notes.code, message, hint=hint, place=place, about=about)
         if not any((str(error), error.about) == (str(each), each.about) for each in self.notes.problems):
@@ -167,7 +167,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """A mapping's nodes by key, and what they say; None, or the `default`, for a key that is not written."""
+    """A mapping's nodes and values by key; None, or the `default`, for a missing key."""
 
     node: Node
     nodes: Mapping[str, Node]
@@ -179,13 +179,13 @@ class Keys:
         return self.nodes[key]
 
     def text(self, key: str) -> str | None:
-        return None if self._is_left_out(key) else self.nodes[key].text(key)
+        return None if self._is_missing(key) else self.nodes[key].text(key)
 
     def texts(self, key: str) -> tuple[str, ...]:
         return self.nodes[key].texts(key) if key in self.nodes else ()
 
-    def choice(self, key: str, known: tuple[str, ...]) -> str | None:
-        return None if self._is_left_out(key) else self.nodes[key].choice(key, known)
+    def choice(self, key: str, choices: tuple[str, ...]) -> str | None:
+        return None if self._is_missing(key) else self.nodes[key].choice(key, choices)
 
     def flag(self, key: str, *, default: bool) -> bool:
         value = self.nodes[key].flag(key) if key in self.nodes else default
@@ -194,14 +194,14 @@ class Keys:
     def items(self, key: str, *, least: int = 0) -> list[Node]:
         return self.nodes[key].items(key, least=least) if key in self.nodes else []
 
-    def _is_left_out(self, key: str) -> bool:
-        """dbt's JSON has null where nothing is written; in a file somebody wrote it."""
+    def _is_missing(self, key: str) -> bool:
+        """Whether a key is missing. In dbt's JSON, missing keys may be null; in a file, a null is the user's."""
         node = self.nodes.get(key)
         return node is None or (node.value is None and isinstance(node.at, About))
 
 
 def read_each(nodes: Iterable[Node], read: Callable[[Node], T]) -> Iterator[T]:
-    """What is read of the nodes in which nothing is wrong."""
+    """The results of reading the valid nodes."""
     for node in nodes:
         problems = node.notes.problems
         before = len(problems)
@@ -213,8 +213,8 @@ def read_each(nodes: Iterable[Node], read: Callable[[Node], T]) -> Iterator[T]:
             yield item
 
 
-def _meaning(node: Any, file: str, notes: Notes) -> Any:
-    """The value of a node of PyYAML; the node itself where its tag means nothing."""
+def _convert(node: Any, file: str, notes: Notes) -> Any:
+    """The value of a PyYAML node; the node itself if its tag is unknown."""
     import yaml
 
     def below(inner: yaml.Node) -> Node:
@@ -225,7 +225,7 @@ def _meaning(node: Any, file: str, notes: Notes) -> Any:
             return Pairs((str(key.value), below(key), below(value)) for key, value in pairs)
         case yaml.SequenceNode(value=items):
             return [below(item) for item in items]
-        case yaml.ScalarNode(tag="tag:yaml.org,2002:str", value=text):  # most of them
+        case yaml.ScalarNode(tag="tag:yaml.org,2002:str", value=text):  # the most frequent case
             return text
     try:
         return yaml.constructor.SafeConstructor().construct_object(node)

@@ -1,8 +1,7 @@
-"""Where a definition stands in the project's YAML, for the first half of an error's first line.
+"""Finds the file, line and column of a definition in the project's YAML, for the first line of an error.
 
-The files are searched when something went wrong, and only then: those that hold the name are parsed, with the
-positions that PyYAML keeps. dbt's manifest.json would tell the file too, but is larger than all of the YAML,
-may be stale or missing, and has no lines.
+The files are searched only after an error: those that contain the name are parsed, with PyYAML's positions. dbt's
+manifest.json names files too, but it is larger than all of the YAML, may be stale or missing, and has no lines.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from yaml import MappingNode, Node
 
 Trail = tuple[str | int, ...]
-"""Where inside a definition something stands: `("config", "meta", 0)`, keys and places in lists."""
+"""A path inside a definition, of keys and positions in lists: `("config", "meta", 0)`."""
 
 _SECTIONS = {
     "metric": "metrics",
@@ -27,12 +26,12 @@ _SECTIONS = {
 }
 _KINDS = {_SECTIONS[kind]: kind for kind in ("metric", "semantic_model", "saved_query")}
 _ELEMENTS = ("measures", "dimensions", "entities", "columns", "exports", "features")
-# Lists inside a definition that only mention others: a metric's own inputs are no definitions.
+# Keys whose lists only refer to definitions: the inputs of a metric are not definitions.
 _MENTIONS = frozenset({"type_params", "query_params", "config", "numerator", "denominator", "input_metrics"})
 
 
 class Places:
-    """The places in one project directory: in the files of `definitions`, and in feature views. Files are read once."""
+    """The places in one project directory: in the files of `definitions` and in feature views. Files are read once."""
 
     def __init__(self, project_dir: Path, definitions: Callable[[], Sequence[Path]]) -> None:
         self.project_dir = project_dir
@@ -42,9 +41,9 @@ class Places:
         self._indexes: dict[Path, dict[tuple[str, str], MappingNode]] = {}
 
     def of(self, about: About) -> Place | None:
-        """The file, line and column of a definition or of an element in it; None where it is not found.
+        """The file, line and column of a definition or of an element in it; None if it is not found.
 
-        Never raises: an error must not be replaced by another one about its place.
+        Never raises: an error about a place must not replace the error that it belongs to.
         """
         try:
             return self._find(about)
@@ -52,11 +51,11 @@ class Places:
             return None
 
     def report_duplicates(self) -> list[DefinitionError]:
-        """What is to be said of `find_duplicates` (G125)."""
+        """The errors for all duplicates (G125)."""
         return [
             DefinitionError(
                 "G125",
-                f"two definitions of {about.kind.replace('_', ' ')} {about.name!r}; dbt keeps one, unsaid",
+                f"{about.kind.replace('_', ' ')} {about.name!r} is defined twice, and dbt silently keeps one of them",
                 hint=f"the other is at {first}: rename or remove one",
                 place=second,
             )
@@ -64,11 +63,11 @@ class Places:
         ]
 
     def find_duplicates(self) -> list[tuple[About, Place, Place]]:
-        """Definitions of one name and kind, with both places. In one file dbt keeps the last, and does not say so."""
+        """Definitions of the same name and kind, with both places. In one file, dbt silently keeps the last one."""
         import yaml
 
         first: dict[About, Place] = {}
-        found = []
+        duplicates = []
         for file in self._definitions():
             tree = self._tree(file)
             sections = tree.value if isinstance(tree, yaml.MappingNode) else []
@@ -78,32 +77,32 @@ class Places:
                     for name in _names(item):
                         about, place = About(kind or "", name), self._place(file, item)
                         if about in first:
-                            found.append((about, first[about], place))
+                            duplicates.append((about, first[about], place))
                         first.setdefault(about, place)
-        return found
+        return duplicates
 
     def find_metrics_with_key(self, key: str) -> dict[str, Place]:
-        """The metrics whose YAML has a key of its own, in files that hold the word at all."""
+        """The places of the metrics that have a key with a single value."""
         import yaml
 
-        found: dict[str, Place] = {}
+        places: dict[str, Place] = {}
         for file, text in self._files().items():
             for section, item in _items(self._tree(file)) if key in text else ():
                 own = {each.value for each, value in item.value if isinstance(value, yaml.ScalarNode)}
                 if section == "metrics" and key in own:
-                    found.update(dict.fromkeys(_called(item), self._place(file, item)))
-        return found
+                    places.update(dict.fromkeys(_names_and_subjects(item), self._place(file, item)))
+        return places
 
     def find_metrics_with(self, path: Trail) -> dict[str, Place]:
-        """The metrics whose YAML has something at a path, in files that hold all of its words."""
-        found: dict[str, Place] = {}
+        """The places of a path in all metrics that have it."""
+        places: dict[str, Place] = {}
         for file, text in self._files().items():
             if all(str(part) in text for part in path):
                 for item in (item for section, item in _items(self._tree(file)) if section == "metrics"):
                     node, rest = _along(item, path)
                     if not rest:
-                        found.update(dict.fromkeys(_called(item), self._place(file, node)))
-        return found
+                        places.update(dict.fromkeys(_names_and_subjects(item), self._place(file, node)))
+        return places
 
     def _find(self, about: About) -> Place | None:
         for kind, name in _spellings(about):
@@ -121,17 +120,17 @@ class Places:
         if file not in self._indexes:
             index: dict[tuple[str, str], MappingNode] = {}
             for section, item in _items(self._tree(file)):
-                for name in _called(item):
+                for name in _names_and_subjects(item):
                     index.setdefault((section, name), item)
             self._indexes[file] = index
         return self._indexes[file]
 
     def _files(self) -> dict[Path, str]:
-        """Every YAML file's text in lower case, as names are."""
+        """Every YAML file's text in lower case, like names."""
         if self._texts is None:
             self._texts = {}
             for file in [*self._definitions(), *yaml_under(self.project_dir / "feature_views")]:
-                self._texts[file] = text_of(file).lower()
+                self._texts[file] = read_text(file).lower()
         return self._texts
 
     def _tree(self, file: Path) -> Any:
@@ -140,25 +139,25 @@ class Places:
         if file not in self._trees:
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
             try:
-                self._trees[file] = yaml.compose(text_of(file), Loader=loader)
+                self._trees[file] = yaml.compose(read_text(file), Loader=loader)
             except yaml.YAMLError:
                 self._trees[file] = None
         return self._trees[file]
 
     def _place(self, file: Path, node: "Node") -> Place:
-        shown = file.relative_to(self.project_dir).as_posix()
-        return Place(shown, node.start_mark.line + 1, node.start_mark.column + 1)
+        path = file.relative_to(self.project_dir).as_posix()
+        return Place(path, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def yaml_under(folder: Path) -> list[Path]:
-    """Every YAML file in a folder, and in those below it."""
+    """Every YAML file in a folder and its subfolders."""
     if not folder.is_dir():
         return []
     return sorted(file for file in folder.rglob("*.y*ml") if file.suffix in (".yml", ".yaml") and file.is_file())
 
 
 def _spellings(about: About) -> Iterator[tuple[str, str]]:
-    """A metric that dbt made of a measure stands where the measure does; a new-spec model under `models`."""
+    """The sections and names to search: dbt creates metrics from measures, and newer models are under `models`."""
     yield _SECTIONS.get(about.kind, about.kind), about.name
     if about.kind == "metric":
         yield "measures", about.name
@@ -167,7 +166,7 @@ def _spellings(about: About) -> Iterator[tuple[str, str]]:
 
 
 def _items(node: "Node | None") -> list[tuple[str, "MappingNode"]]:
-    """Every definition in a list, with the key that the list stands under, outermost first."""
+    """Every definition in a list, with the list's key, outermost first."""
     import yaml
 
     items: list[tuple[str, MappingNode]] = []
@@ -188,36 +187,36 @@ def _items(node: "Node | None") -> list[tuple[str, "MappingNode"]]:
 
 
 def _element(item: "MappingNode", name: str) -> "Node | None":
-    inside = [(section, each) for section, each in _items(item) if name.lower() in _called(each)]
+    inside = [(section, each) for section, each in _items(item) if name.lower() in _names_and_subjects(each)]
     return next((each for section in _ELEMENTS for key, each in inside if key == section), None)
 
 
 def _along(node: "Node", path: Trail) -> "tuple[Node, Trail]":
-    """As far as a path leads: the key or the item of a list that is its last part, and the rest that leads nowhere."""
+    """The node of the longest existing part of a path (a key or an item of a list), and the rest of the path."""
     import yaml
 
-    found = node
+    last = node
     for number, part in enumerate(path):
         match node, part:
             case yaml.MappingNode(value=pairs), str() if pair := next((p for p in pairs if p[0].value == part), None):
-                found, node = pair
+                last, node = pair
             case yaml.SequenceNode(value=items), int() if part < len(items):
-                found = node = items[part]
+                last = node = items[part]
             case _:
-                return found, path[number:]
-    return found, ()
+                return last, path[number:]
+    return last, ()
 
 
 def _names(item: "Node") -> list[str]:
-    """The name that an item gives itself, as dbt takes it; none where it gives none."""
+    """The item's `name` as dbt reads it; empty without one."""
     import yaml
 
     pairs = item.value if isinstance(item, yaml.MappingNode) else []
     return [str(value.value).lower() for key, value in pairs if key.value == "name"]
 
 
-def _called(item: "MappingNode") -> set[str]:
-    """What an item is called: `name: <name>`; features say `metric:` or `dimension:` instead."""
+def _names_and_subjects(item: "MappingNode") -> set[str]:
+    """The names of an item, from `name:`, or from `metric:` or `dimension:` for a feature."""
     import yaml
 
     return {
@@ -227,8 +226,8 @@ def _called(item: "MappingNode") -> set[str]:
     }
 
 
-def text_of(file: Path) -> str:
-    """Nothing where it cannot be read: it was taken away, or belongs to somebody else."""
+def read_text(file: Path) -> str:
+    """The text of a file; empty if it cannot be read (it was removed, or permission is denied)."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:

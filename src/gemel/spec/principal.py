@@ -1,14 +1,14 @@
-"""Who asks."""
+"""The user of an engine."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody on whose behalf an engine is asked."""
+    """A user on whose behalf an engine runs queries."""
 
     name: str
 
 
 OWNER = Principal("owner")
-"""Whoever has the project's files and its profile: the shell, Python, dbt's own runs."""
+"""The owner of the project's files and profile: the shell, Python, dbt's own runs."""

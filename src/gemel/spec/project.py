@@ -1,4 +1,4 @@
-"""What dbt knows of a project: its tables, what each is made of, and what is declared beside them."""
+"""A project as dbt describes it: its tables, their parents, and the declarations beside them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ NodeKind = Literal["model", "seed", "snapshot", "source"]
 class Node:
     """A model, seed, snapshot or source, by dbt's `id`.
 
-    `name` is what `ref()` takes, and `till.orders` of a source; no other node has its `unique_name`: `customers.v2`,
-    `other_package.orders`. `relation` is where the rows are, and `relation_name` the same in the engine's SQL; an
-    ephemeral model has a `relation`, by which semantic models call it, and no `relation_name`. `parents` and `macros`
-    are ids. `compiled` is dbt's SQL and `raw` the user's; a Python model has neither. `columns` are those that YAML
-    declares, in lower case, each with its type where YAML says one. `gemel` is what `meta: {gemel: ...}` says.
+    `name` is the argument of `ref()`, or `till.orders` for a source. `unique_name` is unique among all nodes:
+    `customers.v2`, `other_package.orders`. `relation` holds the rows, and `relation_name` is its name in the engine's
+    SQL; an ephemeral model has a `relation`, to which semantic models refer, but no `relation_name`. `parents` and
+    `macros` are ids. `compiled` is dbt's SQL and `raw` the user's; a Python model has neither. `columns` are those
+    declared in YAML, in lower case, with their types if given. `gemel` is the content of `meta: {gemel: ...}`.
     """
 
     id: str
@@ -47,13 +47,13 @@ class Node:
 
     @property
     def is_ephemeral(self) -> bool:
-        """Whether it is a part of its children's SQL, and no table."""
+        """Whether it becomes part of its children's SQL instead of a table."""
         return self.materialized == "ephemeral"
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """What somebody makes of models, sources and metrics. `parents` are dbt's ids of those."""
+    """A use of models, sources and metrics outside dbt. `parents` are their dbt ids."""
 
     name: str
     type: str
@@ -80,8 +80,8 @@ class Macro:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A semantic model or a saved query, as far as only manifest.json tells: the file, `meta: {gemel: ...}`, and
-    exports as they are written, where semantic_manifest.json fills in the target's schema."""
+    """The parts of a semantic model or a saved query that only manifest.json has: the file, `meta: {gemel: ...}`, and
+    exports as written (semantic_manifest.json fills in the target's schema)."""
 
     name: str
     file: str
@@ -91,11 +91,11 @@ class Declaration:
 
 @dataclass(frozen=True)
 class DbtProject:
-    """Everything that one manifest.json tells, of a project of that `name`.
+    """The content of one manifest.json, for the project of that `name`.
 
-    A project that dbt never parsed is not `is_parsed` and has nothing; a table's own name then stands for its node's.
-    `nodes` are by dbt's id and in the order of ids; `metrics` are dbt's calls (`metric('revenue')`) by the metrics'
-    names in lower case; `macros` are by id.
+    A project that dbt has not parsed yet is empty and not `is_parsed`; a table's own name then replaces its node's.
+    `nodes` are by dbt's id and sorted by it; `metrics` are dbt's calls (`metric('revenue')`) by the metrics' names in
+    lower case; `macros` are by id.
     """
 
     name: str | None = None
@@ -111,10 +111,10 @@ class DbtProject:
     is_parsed: bool = False
 
     def node_at(self, relation: Relation) -> Node | None:
-        """The node whose rows a relation holds; None where dbt does not know of it.
+        """The node whose rows a relation holds; None if dbt has no such node.
 
-        Names are compared as dbt writes them. Failing that, case does not matter, nor does the database where one of
-        the two names none, as long as only one place fits.
+        Names are compared exactly at first. Without a match, case is ignored, and so is the database if one of the two
+        has none, as long as only one relation matches.
         """
         near = self._by_name.get(_folded(relation), [])
         same = [node for node in near if node.relation == relation]
@@ -126,37 +126,37 @@ class DbtProject:
         return like[0] if len({node.relation for node in like}) == 1 else None
 
     def ref(self, relation: Relation) -> str:
-        """dbt's call for a relation, `ref('flights')`; the relation's own name where no node is known."""
+        """dbt's call for a relation, `ref('flights')`, with the relation's own name if there is no node."""
         node = self.node_at(relation)
         if node is None or node.kind == "source":
             return call("ref", relation.name)
         return call("ref", node.name, package=node.package if node.package != self.name else None, version=node.version)
 
     def relation_name(self, model: str) -> str | None:
-        """A model of the project's own package as the engine's SQL names it; None where dbt has not seen it."""
+        """The name in the engine's SQL of a model in the project's own package; None if dbt has no such model."""
         node = self.nodes.get(f"model.{self.name}.{model}")
         return node.relation_name if node else None
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
         """The ids of the nodes that read each node."""
-        found: dict[str, list[str]] = {}
+        ids: dict[str, list[str]] = {}
         for node in self.nodes.values():
             for parent in node.parents:
-                found.setdefault(parent, []).append(node.id)
-        return {parent: tuple(children) for parent, children in found.items()}
+                ids.setdefault(parent, []).append(node.id)
+        return {parent: tuple(children) for parent, children in ids.items()}
 
     @cached_property
     def _by_name(self) -> Mapping[tuple[str, str], list[Node]]:
-        """By schema and name in lower case. A model comes before the source that somebody declared over it."""
-        found: dict[tuple[str, str], list[Node]] = {}
+        """Nodes by schema and name in lower case. A model precedes a source that is declared over it."""
+        nodes: dict[tuple[str, str], list[Node]] = {}
         for node in sorted(self.nodes.values(), key=lambda node: node.kind == "source"):
-            found.setdefault(_folded(node.relation), []).append(node)
-        return found
+            nodes.setdefault(_folded(node.relation), []).append(node)
+        return nodes
 
 
 def call(function: str, name: str, *, package: str | None = None, version: str | int | None = None) -> str:
-    """`ref('flights')`, `ref('shop', 'customers', v=2)`, `metric('revenue')`: what stands between dbt's braces."""
+    """A call for dbt's templates: `ref('flights')`, `ref('shop', 'customers', v=2)`, `metric('revenue')`."""
     arguments = [_quoted(part) for part in (package, name) if part is not None]
     if version is not None:
         arguments.append(f"v={version if isinstance(version, int) else _quoted(version)}")

@@ -1,4 +1,4 @@
-"""Grains, date parts and windows: the words of time that definitions and queries share."""
+"""Grains, date parts and windows, which definitions and queries share."""
 
 import datetime as dt
 import re
@@ -21,12 +21,12 @@ GRAINS = (
 """The standard grains, finest first. Any other grain is a custom one, of a time spine."""
 
 DATE_PARTS = {"year": "year", "quarter": "quarter", "month": "month", "day": "day", "dow": "day", "doy": "day"}
-"""The date parts, each with the coarsest grain that still has it."""
+"""The date parts, each with the coarsest grain that contains it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How far back a moment can see: `7 day`. The unit is a standard grain or a custom one."""
+    """How far to look back from a moment: `7 day`. The unit is a standard grain or a custom one."""
 
     count: int
     unit: str
@@ -36,7 +36,7 @@ class Window:
 
 
 def parse_window(text: str) -> Window | None:
-    """`"7 days"` -> `Window(7, "day")`; None where the text is not a count and a unit."""
+    """`"7 days"` -> `Window(7, "day")`; None if the text is not a count and a unit."""
     match = re.fullmatch(r"\s*(\d+)\s+([A-Za-z_]\w*)\s*", text)
     if match is None:
         return None
@@ -44,16 +44,16 @@ def parse_window(text: str) -> Window | None:
 
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
-"""The units that always last the same; a month does not."""
+"""The units of constant length; a month is not one of them."""
 
 
 def seconds(window: Window) -> int:
-    """How long a window of a unit in SECONDS lasts."""
+    """The length of a window whose unit is in SECONDS."""
     return window.count * SECONDS[window.unit]
 
 
 def duration(window: Window | None) -> dt.timedelta:
-    """The same as a timedelta; nothing without a window."""
+    """The length of a window as a timedelta; zero without a window."""
     return dt.timedelta(seconds=seconds(window)) if window else dt.timedelta()
 
 
@@ -61,7 +61,7 @@ LETTERS = {
     **{"nanosecond": "ns", "microsecond": "us", "millisecond": "ms", "second": "s", "minute": "min", "hour": "h"},
     **{"day": "d", "week": "w", "month": "mo", "quarter": "q", "year": "y"},
 }
-"""How a unit is called at the end of a name: `flights_7d`."""
+"""The abbreviation of a unit at the end of a name: `flights_7d`."""
 
 
 def windowed_name(metric: str, window: Window | None) -> str:
@@ -70,7 +70,7 @@ def windowed_name(metric: str, window: Window | None) -> str:
 
 
 def singular(unit: str) -> str:
-    """`days` -> `day`. A custom grain that ends in s keeps it: only standard grains are known by name."""
+    """`days` -> `day`, for standard grains only: the name of a custom grain may end in s."""
     return unit[:-1] if unit.endswith("s") and unit[:-1] in GRAINS else unit
 
 
@@ -88,7 +88,7 @@ def coarsest(grains: list[str]) -> str:
 
 
 def floor(moment: dt.datetime, grain: str) -> dt.datetime:
-    """The start of the bucket that holds a moment; weeks start on Monday."""
+    """The start of the period that contains a moment; weeks start on Monday."""
     match grain:
         case "year":
             return dt.datetime(moment.year, 1, 1)

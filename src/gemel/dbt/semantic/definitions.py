@@ -85,8 +85,8 @@ def _metric(item: Json, items: Mapping[str, Json]) -> Json:
                 nested[f"{side}_measure"] = _measure_input(metric, items)
         params["conversion_type_params"] = nested
     rest = {key: value for key, value in item.items() if key != "type_params"}
-    metric: Json = _plain({**rest, "type_params": params})
-    return metric
+    written: Json = _plain({**rest, "type_params": params})
+    return written
 
 
 def _measure_input(metric: Json | None, items: Mapping[str, Json]) -> Json | None:

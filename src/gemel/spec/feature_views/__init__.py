@@ -1,8 +1,8 @@
-"""`feature_views/*.yml` to frozen values: which metrics and dimensions become features, and for which services.
+"""Reads `feature_views/*.yml` into frozen values: the metrics and dimensions that become features, and their services.
 
-Only what the files say by themselves is checked here (shape, names, windows, references between the files);
-whether a metric exists and can be computed for an entity is for `gemel.features` to say. `feature_views.schema.json`
-beside this package says the same to editors; a test holds the two equal.
+Only the files themselves are checked here: types, names, windows, references between them. `gemel.features` checks
+whether a metric exists and can be computed for an entity. `feature_views.schema.json` beside this package has the same
+rules for editors; a test keeps the two equal.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,9 +54,9 @@ class FeatureSpec:
 
 
 def read_feature_views(folder: Path, *, root: Path | None = None) -> FeatureSpec:
-    """Every `*.yml` of `folder` as one FeatureSpec. Raises Problems with all that is wrong in all files.
+    """Every `*.yml` of `folder` as one FeatureSpec. Raises Problems with the errors in all files.
 
-    Places are given relative to `root`. A folder that is not there holds nothing.
+    Places are relative to `root`. A folder that does not exist has no files.
     """
     paths = sorted(p for p in folder.glob("*.y*ml") if p.suffix in (".yml", ".yaml"))
     files, unreadable = [], []
@@ -66,7 +66,7 @@ def read_feature_views(folder: Path, *, root: Path | None = None) -> FeatureSpec
             try:
                 files.append((name, path.read_text(encoding="utf-8", errors="replace")))
             except OSError as error:
-                hint = "make it a file that can be read, or take it away"
+                hint = "make the file readable, or remove it"
                 unreadable.append(ProjectError("G607", f"cannot read {name}: {error.strerror}", hint=hint))
     if unreadable:
         raise Problems(unreadable)
@@ -74,7 +74,7 @@ def read_feature_views(folder: Path, *, root: Path | None = None) -> FeatureSpec
 
 
 def parse_feature_views(files: Iterable[tuple[str, str]]) -> FeatureSpec:
-    """(file name, text) pairs to one FeatureSpec. Raises Problems."""
+    """One FeatureSpec from pairs of a file's name and text. Raises Problems."""
     views: list[FeatureView] = []
     on_demand: list[OnDemandView] = []
     services: list[FeatureService] = []
@@ -101,17 +101,17 @@ def parse_feature_views(files: Iterable[tuple[str, str]]) -> FeatureSpec:
 
 
 def values_of(item: FeatureView | OnDemandView | FeatureService) -> dict[str, Any]:
-    """What it consists of by field, for a kind that extends it."""
+    """Its fields and their values, for a class that extends it."""
     return {each.name: getattr(item, each.name) for each in fields(item)}
 
 
-def _duplicates(what: str, items: Iterable[FeatureView | OnDemandView | FeatureService]) -> Iterator[GemelError]:
+def _duplicates(kind: str, items: Iterable[FeatureView | OnDemandView | FeatureService]) -> Iterator[GemelError]:
     first: dict[str, Place | None] = {}
     for item in items:
         if item.name in first:
             yield BridgeError(
                 "G503",
-                f"two {what}s are named {item.name!r}",
+                f"two {kind}s are named {item.name!r}",
                 hint=f"the other is at {first[item.name]}",
                 place=item.place,
             )
@@ -119,14 +119,15 @@ def _duplicates(what: str, items: Iterable[FeatureView | OnDemandView | FeatureS
 
 
 def _sources_of_one_name(views: list[FeatureView], on_demand: list[OnDemandView]) -> Iterator[GemelError]:
-    """Feast knows a table, what is pushed to it and what comes with a request as sources of one list."""
+    """Feast keeps tables, push sources and request sources in one list, by name."""
     names = {f"{view.name}_source" for view in views} | {f"{view.name}_request" for view in on_demand}
     for view in views:
         if view.push and view.push in names:
             yield BridgeError(
                 "G503",
-                f"feature view {view.name!r} would be pushed to by {view.push!r}, and another source has that name",
-                hint="give one another name, as `push: NAME`",
+                f"the push source of feature view {view.name!r} cannot be named {view.push!r}: "
+                "another source has that name",
+                hint="rename one of them: `push: NAME`",
                 place=view.place,
             )
         if view.push:
@@ -136,27 +137,27 @@ def _sources_of_one_name(views: list[FeatureView], on_demand: list[OnDemandView]
 def _unknown_references(
     views: Sequence[FeatureView | OnDemandView], services: list[FeatureService], *, complete: bool
 ) -> Iterator[GemelError]:
-    known = {view.name: [feature.name for feature in view.features] for view in views}
+    features = {view.name: [feature.name for feature in view.features] for view in views}
     for service in services:
         for reference in service.features:
-            # A view that could not be read is reported already; saying that it is unknown would mislead.
-            if reference.view not in known:
+            # A view that is invalid has been reported already: it is not unknown.
+            if reference.view not in features:
                 if complete:
                     yield BridgeError(
                         "G505",
                         f"no feature view named {reference.view!r}",
-                        hint=did_you_mean(reference.view, known),
+                        hint=did_you_mean(reference.view, features),
                         place=reference.place,
                     )
-            elif reference.feature and reference.feature not in known[reference.view]:
+            elif reference.feature and reference.feature not in features[reference.view]:
                 base = reference.feature.rsplit("__", 1)
-                # A ratio's parts are features too, and only the metric's definition says what is a ratio.
-                if not (len(base) == 2 and base[0] in known[reference.view]):
+                # A ratio's sides are features too, but only the metric's definition shows that it is a ratio.
+                if not (len(base) == 2 and base[0] in features[reference.view]):
                     yield BridgeError(
                         "G505",
                         f"feature view {reference.view!r} has no feature named {reference.feature!r}",
-                        hint=did_you_mean(reference.feature, known[reference.view])
-                        or f"it has {', '.join(known[reference.view])}",
+                        hint=did_you_mean(reference.feature, features[reference.view])
+                        or f"it has {', '.join(features[reference.view])}",
                         place=reference.place,
                     )
 

@@ -1,4 +1,4 @@
-"""One YAML file of `feature_views/` as nodes, and what the parts of all its sections share: names, durations, tags."""
+"""Reads one YAML file of `feature_views/` into nodes, and the parts that all sections share: names, durations, tags."""
 
 import re
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ from gemel.spec.time import Window, parse_window, seconds
 
 DTYPES = ("int32", "int64", "float32", "float64", "string", "bool", "timestamp")
 RESERVED = ("event_timestamp", "created_timestamp", "definition", "entity_row_id")
-"""Columns that a feature table or Feast's joins make themselves."""
+"""Columns that feature tables or Feast's joins add."""
 
 LONGEST = 100 * 366 * 86400
-"""Seconds. No engine takes windows of any length, and facts are not older than this."""
+"""The longest window in seconds: every engine limits the length of windows, and no facts are older than this."""
 
 UNITS = ("minute", "hour", "day", "week")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
 def read_sections(
-    file: str, text: str, known: tuple[str, ...], problems: list[GemelError]
+    file: str, text: str, names: tuple[str, ...], problems: list[GemelError]
 ) -> Iterator[tuple[str, Node]]:
-    """The `known` keys of the file that it has, each with its node. What is wrong goes to `problems`."""
+    """The sections of a file with these names, each with its node. Errors are added to `problems`."""
     try:
-        root = _composed(text)
+        root = _compose(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
@@ -38,34 +38,34 @@ def read_sections(
     if root is None or root.tag == "tag:yaml.org,2002:null":
         return
     try:
-        top = Node(root, Place(file, 1, 1), Notes(BridgeError, "G501", problems)).keys("the file", ("version", *known))
+        top = Node(root, Place(file, 1, 1), Notes(BridgeError, "G501", problems)).keys("the file", ("version", *names))
     except Refused:
         return
-    yield from ((section, top[section]) for section in known if section in top)
+    yield from ((section, top[section]) for section in names if section in top)
 
 
-def read_name(node: Node, what: str) -> str:
-    """A name that dbt, Feast and a Parquet column can all carry."""
+def read_name(node: Node, kind: str) -> str:
+    """A name that is valid in dbt, Feast and Parquet."""
     text = node.text("a name")
     if text:
-        check_name(node, what, text)
+        check_name(node, kind, text)
     return text
 
 
-def check_name(node: Node, what: str, text: str) -> None:
-    if why := _unusable(text):
-        node.note(f"{what} cannot be named {text!r}: {why}", code="G502")
+def check_name(node: Node, kind: str, text: str) -> None:
+    if reason := _explain_invalid(text):
+        node.note(f"{kind} cannot be named {text!r}: {reason}", code="G502")
 
 
 def check_default_name(node: Node, text: str) -> str:
-    """The name that a feature has where its view gives it none."""
-    if why := _unusable(text):
-        node.note(f"the feature would be named {text!r}: {why}", "give it another with `name:`", code="G502")
+    """The default name of a feature, after checking that it is valid."""
+    if reason := _explain_invalid(text):
+        node.note(f"the feature would be named {text!r}: {reason}", "give it another name with `name:`", code="G502")
     return text
 
 
 def read_duration(keys: Keys, key: str) -> Window | None:
-    """None where it is not written, or none that can be, which is noted."""
+    """A duration; None if the key is missing. For an invalid value, a problem is noted."""
     text = keys.text(key)
     if not text:
         return None
@@ -74,8 +74,8 @@ def read_duration(keys: Keys, key: str) -> Window | None:
         keys[key].note(f"{key} {text!r} is not a duration", "write 30 minutes, 2 hours or 3 days", code="G504")
         return None
     if seconds(window) > LONGEST:
-        told = f"{key} {text!r} is longer than a hundred years"
-        keys[key].note(told, "leave it out, or make it shorter", code="G504")
+        message = f"{key} {text!r} is longer than a hundred years"
+        keys[key].note(message, "omit it, or make it shorter", code="G504")
     return window
 
 
@@ -86,21 +86,21 @@ def read_tags(keys: Keys) -> tuple[tuple[str, str], ...]:
     return tuple((key, node.text(f"tag {key!r}")) for key, node in written.nodes.items())
 
 
-def _unusable(name: str) -> str | None:
-    """Why dbt or Feast could not carry this name. The traps of Feast 0.67 were measured, see docs/features.md."""
+def _explain_invalid(name: str) -> str | None:
+    """Why dbt or Feast cannot use this name. The limits of Feast 0.67 were measured, see docs/features.md."""
     if name.lower() in RESERVED:
         return "every feature table has a column of that name"
     if name.startswith("__"):
-        return "Feast keeps names that start with two underscores for itself"
+        return "Feast reserves names that start with two underscores"
     if not _NAME.match(name):
-        return "a name is lower-case letters, digits and underscores, and starts with a letter"
+        return "a name must consist of lower-case letters, digits and underscores, and start with a letter"
     if name.endswith("_y"):
         return "Feast's DuckDB store drops columns whose names end in _y"
     return None
 
 
-def _composed(text: str) -> yaml.Node | None:
-    """The nodes of a text. libyaml is ten times as fast, where there is one; PyYAML says better what is wrong."""
+def _compose(text: str) -> yaml.Node | None:
+    """The nodes of a YAML text. libyaml is ten times as fast, if it is installed; PyYAML has better error messages."""
     try:
         root: yaml.Node | None = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text).get_single_node()
     except yaml.YAMLError:

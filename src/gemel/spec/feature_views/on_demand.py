@@ -1,4 +1,4 @@
-"""On-demand views: features that are computed when they are asked for, of what comes with the request."""
+"""On-demand views: features that are computed at the time of a request, from its inputs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from gemel.spec.nodes import Keys, Node, Refused
 ON_DEMAND_KEYS = ("name", "description", "inputs", "features", "owner", "tags")
 EXPRESSION_KEYS = ("name", "expr", "dtype", "description")
 INPUT_TYPES = ("int64", "float64", "string", "bool", "timestamp")
-"""What can come with a request. Feast knows no narrower numbers there."""
+"""The types of inputs of a request. Feast has no narrower numbers there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class OnDemandFeature:
 
 @dataclass(frozen=True, slots=True)
 class OnDemandView:
-    """`inputs` are names and types of what a request brings."""
+    """Features computed from `inputs`: the names and types of a request's values."""
 
     name: str
     inputs: tuple[tuple[str, str], ...]
@@ -60,20 +60,20 @@ def read_on_demand_view(node: Node) -> OnDemandView:
     names = [name for name, _ in view.inputs]
     for feature in view.features:
         if feature.name in names:
-            told = f"feature {feature.name!r} has the name of another feature or input of the view"
-            keys["features"].note(told, "give one another name", code="G503")
+            message = f"feature {feature.name!r} has the name of another feature or input of the view"
+            keys["features"].note(message, "rename one of them", code="G503")
         names.append(feature.name)
     return view
 
 
 def _inputs(node: Node) -> tuple[tuple[str, str], ...]:
-    found = []
+    inputs = []
     for name, value in node.keys("inputs").nodes.items():
         check_name(node, "an input", name)
-        found.append((name, value.choice(f"input {name!r}", INPUT_TYPES)))
-    if not found:
-        node.note("inputs must name at least one", "a feature of tables alone is a feature view's")
-    return tuple(found)
+        inputs.append((name, value.choice(f"input {name!r}", INPUT_TYPES)))
+    if not inputs:
+        node.note("inputs must have at least one input", "define features of tables alone in a feature view")
+    return tuple(inputs)
 
 
 def _features(view: Keys) -> Iterator[OnDemandFeature]:

@@ -1,4 +1,4 @@
-"""Feature services: what one model takes of the views."""
+"""Feature services: the features that one model uses."""
 
 import re
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class ServiceFeature:
 
 @dataclass(frozen=True, slots=True)
 class FeatureService:
-    """What one model takes. The owner is a person to ask; dbt wants one for every exposure."""
+    """The features that one model uses. The owner is a contact, which dbt requires for every exposure."""
 
     name: str
     features: tuple[ServiceFeature, ...]
@@ -44,7 +44,7 @@ def read_service(node: Node) -> FeatureService:
         if not text:
             continue
         if not _REFERENCE.match(text):
-            item.note(f"cannot read {text!r}", "write a view's name, or view.feature", code="G505")
+            item.note(f"{text!r} is not a reference to features", "write a view's name, or view.feature", code="G505")
             continue
         view, _, feature = text.partition(".")
         if any(r.view == view and r.feature in (None, feature or None) for r in references):

@@ -1,4 +1,4 @@
-"""Feature views: metrics over trailing windows, and dimensions, of an entity at the moments of a schedule."""
+"""Feature views: metrics over trailing windows and dimensions of an entity, at the moments of a schedule."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class MetricFeature:
 
 @dataclass(frozen=True, slots=True)
 class DimensionFeature:
-    """A dimension of the entity, as of the moment, or (`current`) whatever it is now."""
+    """A dimension of the entity, as of the moment, or (`current`) as it is now."""
 
     name: str
     dimension: str
@@ -59,8 +59,8 @@ Feature = MetricFeature | DimensionFeature
 class FeatureView:
     """One feature table: features of the entities at every moment of the schedule (see docs/features.md).
 
-    `freshness` is how old the newest row may be. `push` is the name of the source through which others can push newer
-    rows online.
+    `freshness` is the maximum age of the newest row. `push` is the name of the source through which others can push
+    newer rows online.
     """
 
     name: str
@@ -82,7 +82,7 @@ class FeatureView:
 
     @property
     def every_step(self) -> bool:
-        """Whether there is a row at every step, not only where a value changes: what expires has to be made again."""
+        """Whether there is a row at every step, not only where a value changes: values that expire must be repeated."""
         return self.ttl is not None
 
     @property
@@ -91,7 +91,7 @@ class FeatureView:
 
     @property
     def declared_names(self) -> tuple[str, ...]:
-        """Without the sides of ratios, which no view declares by itself."""
+        """The names of the features without the sides of ratios, which are not declared separately."""
         sides = {each.name for each in self.features if isinstance(each, MetricFeature) and each.part}
         return tuple(name for name in self.feature_names if name not in sides)
 
@@ -105,13 +105,13 @@ def read_view(node: Node) -> FeatureView:
     current = keys.choice("as_of", ("current",)) == "current"
     ttl = read_duration(keys, "ttl")
     if ttl and schedule in SCHEDULES and seconds(ttl) < seconds(Window(1, schedule)):
-        told = f"a ttl of {ttl} is shorter than one {schedule}, so values would expire before the next row"
-        keys["ttl"].note(told, code="G504")
+        message = f"a ttl of {ttl} is shorter than one {schedule}: values would expire before the next row"
+        keys["ttl"].note(message, code="G504")
     online = keys.flag("online", default=True)
     push = _push(keys["push"], name) if "push" in keys else None
     if push and not online:
-        told = f"rows cannot be pushed to {name!r}, which is not online"
-        keys["push"].note(told, "remove `online: false` from it, or `push`", code="G564")
+        message = f"rows cannot be pushed to {name!r}, which is not online"
+        keys["push"].note(message, "remove `online: false` from it, or `push`", code="G564")
     known_at = keys.text("known_at")
     return FeatureView(
         name=name,
@@ -143,14 +143,14 @@ def _entities(node: Node) -> tuple[str, ...]:
 
 
 def _push(node: Node, view: str) -> str | None:
-    """`true`, or the name of the source; without one it is named after the view."""
+    """The name of the push source: the given name, or one after the view for `true`."""
     if isinstance(node.value, bool):
         return f"{view}_push" if node.value else None
     return read_name(node, "a push source")
 
 
 def _features(node: Node, entities: tuple[str, ...], schedule: str, current: bool) -> Iterator[Feature]:
-    seen: set[str] = set()
+    names: set[str] = set()
     for item in node.items("features", least=1):
         try:
             features = list(_feature(item, schedule, current))
@@ -160,11 +160,11 @@ def _features(node: Node, entities: tuple[str, ...], schedule: str, current: boo
             if not feature.name:
                 continue
             if feature.name in entities:
-                told = f"feature {feature.name!r} has the name of the view's entity"
-                item.note(told, "give it another with `name:`", code="G502")
-            elif feature.name in seen:
-                item.note(f"two features are named {feature.name!r}", "give one another with `name:`", code="G503")
-            seen.add(feature.name)
+                message = f"feature {feature.name!r} has the name of the view's entity"
+                item.note(message, "give it another name with `name:`", code="G502")
+            elif feature.name in names:
+                item.note(f"two features are named {feature.name!r}", "rename one of them with `name:`", code="G503")
+            names.add(feature.name)
             yield feature
 
 
@@ -173,43 +173,45 @@ def _feature(node: Node, schedule: str, current: bool) -> Iterator[Feature]:
     if ("metric" in keys) == ("dimension" in keys):
         node.refuse("a feature is either a `metric:` or a `dimension:`")
     kind: Literal["metric", "dimension"] = "metric" if "metric" in keys else "dimension"
-    known, required = (METRIC_KEYS, ("metric",)) if kind == "metric" else (DIMENSION_KEYS, ())
-    keys = node.keys(f"a {kind} feature", known, required=required)
+    allowed, required = (METRIC_KEYS, ("metric",)) if kind == "metric" else (DIMENSION_KEYS, ())
+    keys = node.keys(f"a {kind} feature", allowed, required=required)
     name = read_name(keys["name"], "a feature") if "name" in keys else None
     dtype = keys.choice("dtype", DTYPES)
     description = keys.text("description")
     subject = keys[kind].text(kind).lower()
     place = keys[kind].place
 
-    def called(text: str) -> str:
+    def choose_name(text: str) -> str:
         return name or (check_default_name(keys[kind], text) if subject else "")
 
     if kind == "dimension":
         current = keys.choice("as_of", ("current",)) == "current" or current
-        yield DimensionFeature(called(subject.split("__")[-1]), subject, current, dtype, description, place)
+        yield DimensionFeature(choose_name(subject.split("__")[-1]), subject, current, dtype, description, place)
         return
     if "windows" not in keys:
-        yield MetricFeature(called(subject), subject, None, dtype, description, own=True, place=place)
+        yield MetricFeature(choose_name(subject), subject, None, dtype, description, own=True, place=place)
         return
     windows = list(_windows(keys["windows"], schedule))
     if name and len(windows) > 1:
-        told = f"one name, {name!r}, for {len(windows)} windows"
-        keys["name"].note(told, "leave the name out, or write one feature for each window", code="G502")
+        message = f"{len(windows)} windows cannot share the name {name!r}"
+        keys["name"].note(message, "omit the name, or write one feature for each window", code="G502")
         windows = windows[:1]
     for window in windows:
-        yield MetricFeature(called(windowed_name(subject, window)), subject, window, dtype, description, place=place)
+        yield MetricFeature(
+            choose_name(windowed_name(subject, window)), subject, window, dtype, description, place=place
+        )
 
 
 def _windows(node: Node, schedule: str) -> Iterator[Window | None]:
-    seen: list[Window | None] = []
+    windows: list[Window | None] = []
     for item in node.items("windows", least=1):
         try:
             window = _window(item, schedule)
         except Refused:
             continue
-        if window in seen:
+        if window in windows:
             item.note(f"the window {window or 'all time'} is listed twice", code="G503")
-        seen.append(window)
+        windows.append(window)
         yield window
 
 
@@ -221,7 +223,7 @@ def _window(node: Node, schedule: str) -> Window | None:
         return None
     window = parse_window(text)
     if window is not None and window.unit in ("month", "quarter", "year"):
-        node.refuse(f"a window of {text} is not always equally long", "count it in days", code="G504")
+        node.refuse(f"a window of {text} does not have a constant length", "write it in days", code="G504")
     if window is None or window.unit not in UNITS or window.count == 0:
         node.refuse(f"{text!r} is not a window", "write 7 days, 2 hours or all time", code="G504")
     if seconds(window) > LONGEST:
