@@ -286,7 +286,7 @@ def test_a_parse_of_ours_notes_its_target(project, parses, monkeypatch):
     (project / "target/semantic_manifest.json").unlink()
     gemel.load(project)
     write_manifest(project, REVENUE, model=ELSEWHERE)
-    gemel.dbt.running.note(project / "target", gemel.dbt.running.find_target(project, None, None))
+    gemel.dbt.running.record_target(project / "target", gemel.dbt.running.find_target(project, None, None))
     assert gemel.load(project).session.artifacts == project / "target"
     assert len(parses) == 1
     file = project / "profiles.yml"
@@ -354,13 +354,13 @@ def test_the_words_of_dbt_come_without_the_lines_of_its_code():
 @pytest.mark.parametrize(
     ("command", "message", "hint"),
     [
-        ("parse", "Parsing Error in model a (models/a.sql)", "`dbt parse` says the same"),
+        ("parse", "Parsing Error in model a (models/a.sql)", "`dbt parse` shows the same"),
         (
             "parse",
             "Exposure 'e' (transform/bi/_bi.yml) depends on a node named 'a' which was not found",
             "remove transform/bi and run `gemel generate`",
         ),
-        ("build", "Parsing Error\n  no node", "`dbt build` says the same"),
+        ("build", "Parsing Error\n  no node", "`dbt build` shows the same"),
         ("build", "Failure in model a (models/a.sql)\nFailure in test t (x.yml)", "correct the model"),
         (
             "build",

@@ -287,7 +287,7 @@ def test_two_inputs_with_the_same_name_are_refused_unless_they_are_the_same():
     ago = {"name": "revenue", "offset_window": "1 week"}
     growth = metric("growth", "derived", expr="revenue - revenue", metrics=[{"name": "revenue"}, ago])
     error = only_problem(shop(metric("revenue", "simple", measure="amount"), growth))
-    assert (error.code, error.message) == ("G125", "two different inputs of metric 'growth' are called 'revenue'")
+    assert (error.code, error.message) == ("G125", "two different inputs of metric 'growth' are named 'revenue'")
     twice = metric("twice", "derived", expr="revenue + revenue", metrics=["revenue", {"name": "revenue"}])
     assert read_metric(shop(metric("revenue", "simple", measure="amount"), twice), "twice").type == "derived"
 
