@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from gemel.dbt.project_file import places
+from gemel.dbt.project_file import locate_definitions
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.session import Session
 from gemel.validation import validate
@@ -16,7 +16,7 @@ def lost(tmp_path, manifest, yaml):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "core.yml").write_text((MANIFESTS / "project" / yaml).read_text())
     read = read_manifest(json.loads((MANIFESTS / f"{manifest}.semantic.json").read_text()))
-    findings = validate(Session(read, tmp_path, places=places(tmp_path)), skip_dw=True)
+    findings = validate(Session(read, tmp_path, places=locate_definitions(tmp_path)), skip_dw=True)
     return [str(finding).splitlines()[0] for finding in findings if finding.code == "G158"]
 
 
