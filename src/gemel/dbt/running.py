@@ -54,7 +54,7 @@ def ensure_semantic_manifest(
     if reason is None:
         return manifest
     if target and chosen is None:
-        read_target(project_dir, target=target, profiles_dir=profiles_dir)  # raises what is wrong
+        read_target(project_dir, target=target, profiles_dir=profiles_dir)  # raises the error
     duplicates = locate_definitions(project_dir).report_duplicates()
     if duplicates:  # dbt would silently use one of them
         raise Problems(duplicates)
