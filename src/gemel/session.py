@@ -136,7 +136,7 @@ class Session:
             database=self.database,
             target=self.target,
             profiles_dir=profiles_dir,
-            places=places(dir),
+            places=locate_definitions(dir),
             problems=self.problems,
             artifacts=artifacts,
             file=self.file,

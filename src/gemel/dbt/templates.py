@@ -1,4 +1,4 @@
-"""A dbt model's text with its Jinja rendered: nothing is run, and what only dbt knows stands for its text."""
+"""Renders the Jinja of a dbt model without running anything. Text that only dbt can render becomes a name."""
 
 import hashlib
 import re
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 UNKNOWN = "gemel_unknown_"
-"""What a name starts with that stands for a text that only dbt can render."""
+"""The prefix of names that replace text that only dbt can render."""
 
 Refer = Callable[..., str]
 
 
 class Opaque(Exception):
-    """A model whose very structure only dbt can tell: an `if` or `for` over what it knows."""
+    """Only dbt can render this model, because its structure depends on an `if` or `for` over what only dbt knows."""
 
 
 def render(
     text: str, *, ref: Refer, source: Refer, variables: Mapping[str, Any], macros: Iterable[str] = (), salt: str = ""
 ) -> str:
-    """`select * from {{ ref('a') }}` -> `select * from <what ref gives>`. Raises Opaque.
+    """`select * from {{ ref('a') }}` -> `select * from <the result of ref>`. Raises Opaque.
 
-    `macros` are the texts of the project's own; `salt` is a text on which everything unknown depends.
+    `macros` are the texts of the project's own macros. `salt` becomes part of every name for unknown text.
     """
 
     from jinja2.exceptions import TemplateError
@@ -54,7 +54,7 @@ def render(
 
 
 def _define(environment: "SandboxedEnvironment", macro: str) -> None:
-    """A macro that cannot be rendered alone stays unknown."""
+    """Make a macro available. One that cannot be rendered on its own stays unknown."""
     from jinja2.exceptions import TemplateError
 
     try:
@@ -65,7 +65,7 @@ def _define(environment: "SandboxedEnvironment", macro: str) -> None:
 
 
 class _Config:
-    """`{{ config(...) }}` says how a model is built, and nothing of its rows."""
+    """`{{ config(...) }}` decides how a model is built, and does not affect its rows."""
 
     def __call__(self, *_: Any, **__: Any) -> str:
         return ""
@@ -77,34 +77,34 @@ class _Config:
         return f"{UNKNOWN}config_{digest(name)}"
 
 
-_OF_JINJA = ("said", "unsafe_callable", "alters_data", "jinja_pass_arg", "environmentfunction", "contextfunction")
-"""What jinja asks of whatever is called."""
+_OF_JINJA = ("unsafe_callable", "alters_data", "jinja_pass_arg", "environmentfunction", "contextfunction")
+"""Attributes that jinja looks up on everything that is called."""
 
 
 def _unknown(salt: str) -> "type[Undefined]":
     from jinja2 import Undefined
 
     class Unknown(Undefined):
-        """A name that dbt knows, with whatever is asked of it."""
+        """A name that only dbt knows, with the attributes and calls that follow it."""
 
-        __slots__ = ("said",)
+        __slots__ = ("_path",)
 
-        def _with(self, more: str = "") -> "Unknown":
-            found = Unknown(name=f"{getattr(self, 'said', self._undefined_name)}{more}")
-            found.said = found._undefined_name  # type: ignore[attr-defined]
-            return found
+        def _extend(self, more: str = "") -> "Unknown":
+            longer = Unknown(name=f"{getattr(self, '_path', self._undefined_name)}{more}")
+            longer._path = longer._undefined_name  # type: ignore[attr-defined]
+            return longer
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_") or name in _OF_JINJA:
                 raise AttributeError(name)
-            return self._with(f".{name}")
+            return self._extend(f".{name}")
 
         def __getitem__(self, key: Any) -> Any:
-            return self._with(f"[{key}]")
+            return self._extend(f"[{key}]")
 
         def __call__(self, *arguments: Any, **named: Any) -> Any:
-            said = [*map(str, arguments), *(f"{name}={value}" for name, value in sorted(named.items()))]
-            return self._with(f"({', '.join(said)})")
+            texts = [*map(str, arguments), *(f"{name}={value}" for name, value in sorted(named.items()))]
+            return self._extend(f"({', '.join(texts)})")
 
         def __str__(self) -> str:
             return f"{UNKNOWN}{digest(f'{self._undefined_name} {salt}')}"
@@ -119,10 +119,10 @@ def _unknown(salt: str) -> "type[Undefined]":
             raise Opaque(f"only dbt knows {self._undefined_name}")
 
         def __add__(self, other: Any) -> Any:
-            return self._with(f" + {other}")
+            return self._extend(f" + {other}")
 
         def __radd__(self, other: Any) -> Any:
-            return self._with(f" after {other}")
+            return self._extend(f" after {other}")
 
         def __eq__(self, other: object) -> Any:
             raise Opaque(f"only dbt knows {self._undefined_name}")
