@@ -35,7 +35,7 @@ def test_a_metric_that_the_format_cannot_say_refuses_the_whole(gemel, files, tmp
     assert (ran.code, ran.out, (tmp_path / "shop.lkml").exists()) == (1, "", False)
     assert ran.err == (
         "G720 metric 'revenue_7d' cannot be exported to LookML: it accumulates over 7 days, "
-        "and a group has only its own rows\n  hint: --skip exports the others\n"
+        "and a group has only its own rows\n  hint: --skip exports the other metrics\n"
     )
 
 
@@ -98,7 +98,7 @@ def test_what_dbt_cannot_mean_of_a_foreign_file_is_refused_or_left_out(gemel, tm
         "  - {name: m, expression: {dialects: [{dialect: ANSI_SQL, expression: COUNT(*)}]}}\n"
     )
     ran = gemel("import", "osi", str(file), shop=False)
-    reason = "m: dataset t has no time dimension, and a measure of dbt's needs one"
+    reason = "m: dataset t has no time dimension, which a dbt measure needs"
     assert (ran.code, ran.out, ran.err) == (1, "", f"{file}: G724 {reason}\n  hint: --skip imports the rest\n")
     ran = gemel("import", "osi", str(file), "--skip", shop=False)
     assert (ran.code, ran.err) == (0, f"left out {reason}\n")

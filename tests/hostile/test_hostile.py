@@ -54,7 +54,7 @@ def test_a_time_that_leaves_the_calendar_in_utc_is_refused(fortress, time):
 
 
 def test_a_result_filter_with_a_reference_says_that_columns_are_named_plainly(fortress):
-    with pytest.raises(GemelError, match="named plainly: revenue"):
+    with pytest.raises(GemelError, match="plain names of the result's columns: revenue"):
         fortress.ask("revenue", having="{{ Dimension('sale__region') }} = 'north'")
 
 
