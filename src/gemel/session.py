@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from gemel.dbt.project_file import find_project, locate_definitions, read_project_name
 from gemel.dbt.running import Say, ensure_semantic_manifest, find_artifacts, find_user_cache
@@ -88,7 +88,18 @@ def open_session(
     )
 
 
-class Session:
+class Keeper:
+    """Keeps the results of functions of it."""
+
+    def once(self, make: Callable[[Self], T]) -> T:
+        """The result of a function of this object, computed when it is first requested."""
+        results: dict[Callable[[Self], T], T] = self.__dict__.setdefault("_results", {})
+        if make not in results:
+            results[make] = make(self)
+        return results[make]
+
+
+class Session(Keeper):
     """Definitions, and the database to query on behalf of `principal`. Nothing is opened before the first query.
 
     `dir` is the dbt project's directory, None for a manifest file outside a project; `artifacts` is where dbt writes
@@ -120,13 +131,6 @@ class Session:
         self.artifacts = artifacts
         self.file = file
         self.principal = principal
-        self._once: dict[Callable[[Session], Any], Any] = {}
-
-    def once(self, make: "Callable[[Session], T]") -> T:
-        """The result of a function of the session, computed on the first call."""
-        if make not in self._once:
-            self._once[make] = make(self)
-        return self._once[make]  # type: ignore[no-any-return]  # `make` returns a T
 
     def elsewhere(self, dir: Path, *, artifacts: Path, profiles_dir: str | None) -> "Session":
         """The same definitions as they stand in another folder."""

@@ -13,7 +13,7 @@ from gemel.features.binding import bind_features
 from gemel.features.bound import Bound, BoundView
 from gemel.features.stamps import stamp
 from gemel.files import DATA, VIEWS
-from gemel.session import Session
+from gemel.session import Keeper, Session
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
 
 if TYPE_CHECKING:  # whoever only looks at features, as a lineage does, needs none of what writes their tables
@@ -55,7 +55,7 @@ class _Kept:
         return self._kept[1]
 
 
-class Features:
+class Features(Keeper):
     """A project's feature views and services. `root` is the dbt project's directory, `repo` the Feast repository."""
 
     def __init__(self, session: Session, root: Path) -> None:

@@ -12,7 +12,7 @@ from gemel.features.selection import Chosen, choose
 from gemel.features.tables import Types
 from gemel.online import feast
 from gemel.online.answers import Find, answer
-from gemel.online.config import OtherStore, read_store
+from gemel.online.config import OtherStore, Store, read_store
 from gemel.online.encoding import decode_time
 from gemel.online.export import export
 from gemel.online.loader import materialize as load
@@ -44,7 +44,7 @@ def materialize(
             raise BridgeError("G564", f"view {each.name!r} is not online", hint="remove `online: false` from the view")
     chosen = [view for view in requested if view.online]
     features.check_copies(chosen)
-    config = read_store(features.repo)
+    config = features.once(_read_config)
     reason = config.why if isinstance(config, OtherStore) else _why_not_read(features)
     if reason is not None or isinstance(config, OtherStore):
         say(f"Feast materializes, because {reason}")
@@ -85,7 +85,7 @@ def stored(
 
 def online_until(features: Features) -> dict[str, dt.datetime | None]:
     """The moment up to which each view is online. Feast is loaded only if it may have materialized after we did."""
-    config = read_store(features.repo)
+    config = features.once(_read_config)
     if isinstance(config, OtherStore):
         return feast.materialized_until(features.repo)
     store = open_store(config)
@@ -102,6 +102,11 @@ def online_until(features: Features) -> dict[str, dt.datetime | None]:
             if name in until and theirs is not None and (mine is None or theirs > mine):
                 until[name] = theirs
     return until
+
+
+def _read_config(features: Features) -> Store:
+    """Read once for many requests: `Features` is opened again when a file of feature_views/ changes."""
+    return read_store(features.repo)
 
 
 def _why_not_read(features: Features) -> str | None:
@@ -144,7 +149,7 @@ def _finding(features: Features, types: Mapping[str, Types]) -> Iterator[Find]:
         answers = feast.read_online(features.repo, references, typed)
         return [Found(None, values) if values else None for values in answers]
 
-    config = read_store(features.repo)
+    config = features.once(_read_config)
     if isinstance(config, OtherStore):
         yield ask_feast
         return
