@@ -1,8 +1,10 @@
 """How far numbers move: a metric by groups, a feature by entity and moment, in both states and compared."""
 
 import datetime as dt
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -47,8 +49,8 @@ class Example:
 
     @property
     def difference(self) -> float | None:
-        numbers = [_number(value) for value in (self.before, self.after)]
-        return None if None in numbers else numbers[1] - numbers[0]  # type: ignore[operator]
+        before, after = _number(self.before), _number(self.after)
+        return None if before is None or after is None else after - before
 
     @property
     def relative(self) -> float | None:
@@ -61,7 +63,8 @@ class Moved:
     """A metric's or feature's numbers in both states. `keys` are the columns of a group.
 
     `largest` is the greatest absolute difference, `relative` the greatest share of the value before; `appeared` and
-    `gone` count groups with a value in one state only. `why` says why nothing was compared.
+    `gone` count groups with a value in one state only. `unscaled` counts groups that moved by no share of their value:
+    from zero, from or to NaN or infinity, and texts and times. `why` says why nothing was compared.
     """
 
     kind: str
@@ -71,6 +74,7 @@ class Moved:
     moved: int = 0
     appeared: int = 0
     gone: int = 0
+    unscaled: int = 0
     largest: float | None = None
     relative: float | None = None
     examples: tuple[Example, ...] = ()
@@ -79,9 +83,8 @@ class Moved:
     why: str | None = None
 
     def exceeds(self, share: float) -> bool:
-        """Whether a group moved by more than a share of its value, or from or to none or nothing."""
-        whole = self.appeared + self.gone > 0 or (self.moved > 0 and self.relative is None)
-        return self.moved > 0 and (whole or (self.relative or 0) > share)
+        """Whether a group moved by more than a share of its value, or by what is no share of it."""
+        return self.appeared + self.gone + self.unscaled > 0 or (self.relative or 0) > share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +131,7 @@ def metric_numbers(
                 raise
             yield Moved("metric", name, why=str(error).splitlines()[0])
             continue
-        yield from _compared(tables, "metric", [name], examples)
+        yield from compare_tables(tables, "metric", [name], examples)
 
 
 def feature_numbers(
@@ -153,7 +156,7 @@ def feature_numbers(
             _valued(asker.table(_features(asker, each, names, times)), (old, new), names)
             for asker, each in zip((before, after), (old, new), strict=True)
         ]
-        yield from _compared(tables, "feature", names, examples, prefix=f"{view}.")
+        yield from compare_tables(tables, "feature", names, examples, prefix=f"{view}.")
 
 
 def side_by_side(before: Asker, after: Asker, queries: tuple[Query, Query], *, limit: int | None) -> "pyarrow.Table":
@@ -194,12 +197,16 @@ def _valued(table: "pyarrow.Table", views: Iterable[BoundView], names: Sequence[
     return table.drop_columns([name for name in table.column_names if name in others])
 
 
-def _compared(
+def compare_tables(
     tables: Sequence["pyarrow.Table"], kind: str, values: Sequence[str], examples: int, prefix: str = ""
 ) -> Iterator[Moved]:
+    """Two results of the same columns, before and after: for each of `values`, how far it moves."""
     keys = tuple(name for name in tables[0].column_names if name not in values)
     with _Compared(tables, keys, values) as compared:
         for value in values:
+            if (why := compared.incomparable(value)) is not None:
+                yield Moved(kind, f"{prefix}{value}", keys, why=why)
+                continue
             yield compared.moved(kind, f"{prefix}{value}", value, examples)
 
 
@@ -210,13 +217,20 @@ class _Compared:
         if tables[0].column_names != tables[1].column_names:
             told = f"the states answer with {', '.join(tables[0].column_names)} and {', '.join(tables[1].column_names)}"
             raise ProjectError("G764", told, hint="choose --group-by items that both states have under one name")
+        for key in keys:
+            if (why := _clash(*(table.schema.field(key).type for table in tables))) is not None:
+                raise ProjectError(
+                    "G764", f"{key}: {why}", hint="choose --group-by items of the same type in both states"
+                )
         self.keys = keys
         self._scratch = open_empty()
         names = {name: f"k{place}" for place, name in enumerate(keys)}
         self.values = {name: f"v{place}" for place, name in enumerate(values)}
-        self._types = [{name: table.schema.field(name).type for name in values} for table in tables]
-        for name, table in zip(("b", "a"), tables, strict=True):
-            self._scratch.register(name, table.rename_columns([(names | self.values)[n] for n in table.column_names]))
+        self._tables = [
+            table.rename_columns([(names | self.values)[n] for n in table.column_names]) for table in tables
+        ]
+        for name, table in zip(("b", "a"), self._tables, strict=True):
+            self._scratch.register(name, table)
 
     def __enter__(self) -> "_Compared":
         return self
@@ -229,11 +243,12 @@ class _Compared:
         count = exp.func("COUNT", exp.Star())
         moved = exp.column("moved")
         size, share = exp.func("ABS", exp.column("difference")), exp.func("ABS", exp.column("relative"))
-        told = [
+        totals = [
             count,
             exp.func("COUNT_IF", moved),
             exp.func("COUNT_IF", exp.column("old").is_(exp.null())),
             exp.func("COUNT_IF", exp.column("new").is_(exp.null())),
+            exp.func("COUNT_IF", exp.column("unscaled")),
             exp.func("MAX", exp.case().when(moved.copy(), size)),
             exp.func("MAX", exp.case().when(moved.copy(), share)),
             exp.func("AVG", exp.column("difference")),
@@ -243,13 +258,14 @@ class _Compared:
                 exp.Array(expressions=[exp.Literal.number(each) for each in QUANTILES]),
             ),
         ]
-        total = self._rows(exp.select(*told).from_(pairs.subquery("pairs")))[0]
+        total = self._rows(exp.select(*totals).from_(pairs.subquery("pairs")))[0]
         order = [exp.Ordered(this=size.copy(), desc=True, nulls_first=True)]
         order += [exp.Ordered(this=exp.column(f"k{place}"), nulls_first=True) for place in range(len(self.keys))]
         columns = [exp.column(f"k{place}") for place in range(len(self.keys))]
         shown = exp.select(*columns, "old", "new").from_(pairs.subquery("pairs")).where(moved.copy())
         found = self._rows(shown.order_by(*order).limit(examples)) if examples and total[1] else []
-        groups, count_moved, appeared, gone, largest, relative, mean, quantiles = total
+        *counts, largest, relative, mean, quantiles = total
+        groups, count_moved, appeared, gone, unscaled = (each or 0 for each in counts)  # COUNT_IF of no rows is NULL
         return Moved(
             kind,
             name,
@@ -258,6 +274,7 @@ class _Compared:
             moved=count_moved,
             appeared=appeared,
             gone=gone,
+            unscaled=unscaled,
             largest=largest,
             relative=relative,
             examples=tuple(Example(tuple(row[:-2]), row[-2], row[-1]) for row in found),
@@ -278,7 +295,7 @@ class _Compared:
         return self._scratch.arrow(shown)
 
     def _pairs(self, value: str) -> exp.Select:
-        """Each group that has a value in either state: `k0, …, old, new, difference, relative, moved`."""
+        """Each group with a value in either state: `k0, …, old, new, difference, relative, moved, unscaled`."""
         own = self.values[value]
         old, new = exp.column(own, "b"), exp.column(own, "a")
         keys = [f"k{place}" for place in range(len(self.keys))]
@@ -293,13 +310,16 @@ class _Compared:
         relative: exp.Expr = exp.null()
         if self._is_number(value):
             old_, new_ = (exp.cast(each.copy(), exp.DataType.Type.DOUBLE) for each in (old, new))
-            difference = exp.Sub(this=new_, expression=old_)
+            # DuckDB compares NaN and infinity as values; a difference to them would be NaN, which counts as near.
+            finite = exp.and_(*(exp.func("ISFINITE", each.copy()) for each in (old_, new_)))
+            difference = exp.case().when(finite, exp.Sub(this=new_, expression=old_))
             size = exp.func("ABS", difference.copy())
             scale = exp.func("GREATEST", exp.func("ABS", new_.copy()), exp.func("ABS", old_.copy()))
             near = exp.LTE(this=size, expression=exp.Mul(this=exp.Literal.number(NEAR), expression=scale))
             differs = exp.and_(differs, exp.not_(exp.func("COALESCE", near, exp.false())))
             base = exp.Nullif(this=exp.func("ABS", old_.copy()), expression=exp.Literal.number(0))
-            relative = exp.Div(this=exp.paren(difference.copy()), expression=base)
+            relative = exp.Div(this=difference.copy(), expression=base)
+        both = exp.and_(*(exp.not_(each.copy().is_(exp.null())) for each in (old, new)))
         columns += [
             exp.alias_(each, name)
             for each, name in (
@@ -308,6 +328,7 @@ class _Compared:
                 (difference, "difference"),
                 (relative, "relative"),
                 (differs, "moved"),
+                (exp.and_(differs.copy(), both, exp.Is(this=relative.copy(), expression=exp.null())), "unscaled"),
             )
         ]
         join = exp.Join(this=exp.to_table("a"), side="FULL", on=exp.and_(*same) if same else exp.true())
@@ -316,17 +337,38 @@ class _Compared:
         select.append("joins", join)
         return select.where(either)
 
-    def _is_number(self, value: str) -> bool:
-        import pyarrow.types as types
+    def incomparable(self, value: str) -> str | None:
+        """Why the values of the two states cannot be compared; None if they can."""
+        return _clash(*(table.schema.field(self.values[value]).type for table in self._tables))
 
-        kinds = [each[value] for each in self._types]
-        return all(types.is_integer(k) or types.is_floating(k) or types.is_decimal(k) for k in kinds)
+    def _is_number(self, value: str) -> bool:
+        kinds = [table.schema.field(self.values[value]).type for table in self._tables]
+        return all(_family(kind) in ("number", "null") for kind in kinds)
 
     def _rows(self, select: exp.Select) -> list[tuple[Any, ...]]:
         return self._scratch.rows(compile_select(select, self._scratch.dialect))
 
 
+def _clash(old: "pyarrow.DataType", new: "pyarrow.DataType") -> str | None:
+    """Why values of two types cannot be compared; None if they can."""
+    families = {_family(old), _family(new)} - {"null"}
+    return f"its type changes from {old} to {new}" if len(families) > 1 else None
+
+
+def _family(kind: "pyarrow.DataType") -> str:
+    """What a type can be compared with: `number`, `text`, `date`, `time`; for any other type itself."""
+    import pyarrow.types as types
+
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return "number"
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind):
+        return "text"
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return "date"
+    return str(kind)
+
+
 def _number(value: Any) -> float | None:
-    if value is None or isinstance(value, str | bool | dt.date):
-        return None
-    return float(value)
+    """A finite number. NaN and infinity have no distance to any value."""
+    number = float(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else math.nan
+    return number if math.isfinite(number) else None

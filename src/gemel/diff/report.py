@@ -1,6 +1,7 @@
 """What a comparison found, as tables, JSON and Markdown: what changed, and by how much numbers moved."""
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from gemel.diff.meaning import Change
 from gemel.diff.numbers import QUANTILES, Moved
 from gemel.diff.states import State
 from gemel.errors import GemelError
+from gemel.spec.fields import counted
 
 Row = tuple[Any, ...]
 
@@ -84,11 +86,13 @@ def excess(moved: Moved, allowed: float) -> str:
     """`metric late_rate moves by up to 58.8%, more than 1%: 2013-12-23: 0.4595 -> 0.3133`"""
     if moved.why:
         return f"{moved.kind} {moved.name} could not be compared: {moved.why}"
-    by = f"by up to {_percent(moved.relative)}" if moved.relative is not None else "from or to nothing"
-    if moved.appeared + moved.gone:
-        by += f", and {moved.appeared + moved.gone} groups have a value in one state only"
-    told = f"{moved.kind} {moved.name} moves {by}, more than {allowed * 100:.4g}%"
-    return told + (f" ({example(moved, 0)})" if moved.examples else "")
+    ways = [] if moved.relative is None else [f"by up to {_percent(moved.relative)}"]
+    if moved.unscaled:
+        ways.append(f"by no share of its value in {counted(moved.unscaled, 'group')}")
+    if one := moved.appeared + moved.gone:
+        ways.append(f"from or to no value in {counted(one, 'group')}")
+    message = f"{moved.kind} {moved.name} moves {' and '.join(ways)}, more than {allowed * 100:.4g}%"
+    return message + (f" ({example(moved, 0)})" if moved.examples else "")
 
 
 def quantile_row(moved: Moved) -> tuple[tuple[str, ...], Row]:
@@ -168,15 +172,18 @@ def _moved(moved: Moved) -> dict[str, Any]:
         "moved": moved.moved,
         "appeared": moved.appeared,
         "gone": moved.gone,
-        "largest": moved.largest,
-        "relative": moved.relative,
-        "mean": moved.mean,
-        "quantiles": {str(share): value for share, value in zip(QUANTILES, moved.quantiles, strict=False)},
+        "unscaled": moved.unscaled,
+        "largest": _json_number(moved.largest),
+        "relative": _json_number(moved.relative),
+        "mean": _json_number(moved.mean),
+        "quantiles": {
+            str(share): _json_number(value) for share, value in zip(QUANTILES, moved.quantiles, strict=False)
+        },
         "examples": [
             {
                 "group": dict(zip(moved.keys, each.group, strict=True)),
-                "before": each.before,
-                "after": each.after,
+                "before": _json_number(each.before),
+                "after": _json_number(each.after),
                 "difference": each.difference,
                 "relative": each.relative,
             }
@@ -184,6 +191,11 @@ def _moved(moved: Moved) -> dict[str, Any]:
         ],
     }
     return told if moved.why is None else {"kind": moved.kind, "name": moved.name, "why": moved.why}
+
+
+def _json_number(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they are the texts `nan`, `inf` and `-inf`."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_markdown(
