@@ -162,14 +162,17 @@ class World:
 
     def follow(self, fact: Fact, hops: Iterable[Hop]) -> Fact | None:
         """The one row that a fact leads to, or none."""
-        here: Fact | None = fact
+        way = [fact]
         for hop in hops:
-            step = (*hop, fact.time)
-            if here is not None and step not in here.known:
-                rows = (row for row in self.rows(hop[1]) if meets(here, row, hop[0], fact.time))
-                here.known[step] = next(rows, None)
-            here = here and here.known[step]
-        return here
+            step = (*hop, fact.time, *partitions(way, self.models[hop[1]]).items())
+            if step not in way[-1].known:
+                rows = (row for row in self.rows(hop[1]) if meets(way, row, hop[0], fact.time))
+                way[-1].known[step] = next(rows, None)
+            there = way[-1].known[step]
+            if there is None:
+                return None
+            way.append(there)
+        return way[-1]
 
     def rows(self, name: str) -> list[Fact]:
         if ("rows", name) not in self.known:
@@ -357,17 +360,29 @@ def is_clock(ref: Ref, model: SemanticModel, clock: str) -> bool:
     return ref.name == "metric_time" or (ref.links == (key_of(model),) and ref.name == clock)
 
 
-def meets(left: Fact, right: Fact, entity: str, time: dt.datetime | None) -> bool:
-    """Whether a join takes this row: the key and shared partition dimensions equal, and valid at that time.
+def partitions(way: Sequence[Fact], model: SemanticModel) -> dict[str, Any]:
+    """The partition of a model that a way is in: of each of its partition dimensions, the value in the nearest row
+    before, perhaps the fact itself, whose model has that dimension too."""
+    result = {}
+    for name in partitions_of(model):
+        before = next((row for row in reversed(way) if name in partitions_of(row.model)), None)
+        if before is not None:
+            result[name] = before.element(name)
+    return result
+
+
+def partitions_of(model: SemanticModel) -> list[str]:
+    return [dimension.name for dimension in model.dimensions if dimension.is_partition]
+
+
+def meets(way: Sequence[Fact], right: Fact, entity: str, time: dt.datetime | None) -> bool:
+    """Whether a join takes this row: the key and the partition equal, and valid at that time.
 
     No NULL is equal to anything. A validity window holds [start, end); an end that is NULL is open.
     """
-    shared = {d.name for d in left.model.dimensions if d.is_partition} & {
-        d.name for d in right.model.dimensions if d.is_partition
-    }
-    for name in (entity, *shared):
-        if left.element(name) is None or left.element(name) != right.element(name):
-            return False
+    wanted = {entity: way[-1].element(entity)} | partitions(way, right.model)
+    if any(value is None or value != right.element(name) for name, value in wanted.items()):
+        return False
     for dimension in right.model.dimensions:
         bound = right.element(dimension.name) if dimension.validity else None
         if dimension.validity == "start" and (time is None or bound is None or time < bound):

@@ -152,6 +152,20 @@ def test_a_key_of_several_columns_is_unique_as_a_whole(tmp_path):
     assert "but 7, 1 has 2 rows" in finding
 
 
+def test_a_partitioned_key_is_unique_only_for_facts_that_join_it_by_partition(tmp_path):
+    partition = "dimensions:\n  - {name: ds, type: categorical, is_partition: true}"
+    customers = CUSTOMERS.replace("dimensions:", partition)
+    tables = "ALTER TABLE customers ADD COLUMN ds INTEGER DEFAULT 1; INSERT INTO customers VALUES (7, 'silver', 2);"
+    assert findings_in(tmp_path, models=[SALES, customers], tables=tables, check=checks.check_rows) == [
+        "G166 entity 'customer' is primary in semantic model 'customers', but 7 has 2 rows: facts of 'sales', which do "
+        "not join it by partition ds, are counted more than once"
+    ]
+    (tmp_path / "shop.duckdb").unlink()
+    tables += "ALTER TABLE sales ADD COLUMN ds INTEGER DEFAULT 1;"
+    models = [SALES.replace("dimensions:", partition), customers]
+    assert findings_in(tmp_path, models=models, tables=tables, check=checks.check_rows) == []
+
+
 def test_the_rows_of_a_history_follow_each_other(tmp_path):
     rows = "(7, 'gold', DATE '2024-01-01', DATE '2024-03-01'), (7, 'silver', DATE '2024-03-01', {until})"
     tables = "CREATE OR REPLACE TABLE customers AS FROM (VALUES {rows}, (8, 'gold', DATE '2024-01-01', NULL)) \

@@ -3,7 +3,7 @@
 import pytest
 
 from gemel.errors import QueryError, UnknownNameError
-from worlds.market import DEFINITIONS, edges, ids, market
+from worlds.market import DEFINITIONS, edges, ids, market, relation, simple, table
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,27 @@ def test_a_filter_on_another_model_brings_the_keys_of_the_join_and_the_rows_that
         ("entity:customers.customer", "join"),
         ("rows:customers", "join"),
     }
+
+
+def test_a_far_model_is_joined_by_its_partition_and_that_of_the_nearest_model_before_it():
+    partition = {"name": "ds", "type": "categorical", "is_partition": True}
+    sales, customers = DEFINITIONS["semantic_models"]
+    models = [
+        sales | {"dimensions": [*sales["dimensions"], partition]},
+        customers | {"entities": [*customers["entities"], {"name": "region", "type": "foreign"}]},
+        {
+            "name": "regions",
+            "node_relation": relation("regions"),
+            "entities": [{"name": "region", "type": "primary"}],
+            "dimensions": [partition, {"name": "zone", "type": "categorical"}],
+        },
+    ]
+    north = simple("north", "revenue", filter="{{ Dimension('region__zone', entity_path=['customer']) }} = 'north'")
+    definitions = DEFINITIONS | {"semantic_models": models, "metrics": [*DEFINITIONS["metrics"], north]}
+    lineage = market(definitions, "", [table("regions", columns=("region", "ds", "zone"))])
+    joined = {("dimension:sale__ds", "join"), ("dimension:region__ds", "join"), ("rows:customers", "join")}
+    assert joined <= into(lineage, "metric:north")
+    assert ("dimension:sale__ds", "join") not in into(lineage, "metric:nordic_revenue")
 
 
 def test_a_metric_of_another_week_stands_on_the_time_spine(lineage):

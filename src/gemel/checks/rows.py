@@ -9,7 +9,7 @@ from sqlglot import exp
 from gemel.checks.tables import Tables, keys_of, select_from, spine_column
 from gemel.checks.types import family
 from gemel.compiler.compiled import compile_select
-from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.graph import LISTED_HOPS, Graph
 from gemel.compiler.plan.facts import truncated
 from gemel.compiler.question.expressions import column
 from gemel.errors import About, DefinitionError, GemelError
@@ -70,29 +70,51 @@ def _day(moment: dt.date) -> str:
 
 
 def keys(graph: Graph, tables: Tables, warehouse: Runner) -> Iterator[GemelError]:
-    """A key that other models join by has one row for each value; in a history, one for each value and moment."""
-    joined = {(hop.entity, hop.model) for model in graph.models for hop in graph.ways.hops(model)}
-    for entity, name in sorted(joined):
+    """A key that other models join by has one row for each value; in a history, one for each value and moment; in a
+    partitioned table, one in each partition, if the facts lead through that partition."""
+    for (entity, name, partitions), home in sorted(_joins(graph).items()):
         model, key = graph.models[name], graph.entity(name, entity)
         assert key is not None
         texts = list(keys_of(graph, key))
         if any(tables.type(model.relation, text) is None for text in texts):
             continue
         find_example = _find_overlap if graph.ways.has_validity(name) else _find_duplicate
-        example = find_example(graph, warehouse, model, texts)
+        parts = [dimension.expr for dimension in model.dimensions if dimension.name in partitions]
+        example = find_example(graph, warehouse, model, texts, parts)
         if example is not None:
-            yield DefinitionError(
-                "G166",
-                f"entity {entity!r} is {key.type} in semantic model {name!r}, but {example}: facts that join it "
-                "are counted more than once",
-                hint="make the rows of the dbt model unique (a `unique` test checks it), or make the entity foreign",
-                about=About("semantic_model", name, entity),
+            missing = [each.name for each in model.dimensions if each.is_partition and each.name not in partitions]
+            whose = (
+                f"of {home!r}, which do not join it by partition {', '.join(missing)}," if missing else "that join it"
             )
+            hint = "make the rows of the dbt model unique (a `unique` test checks it), or make the entity foreign"
+            if missing:
+                hint = f"give {home!r} the dimension {missing[0]!r} with `is_partition: true`, or make its key unique"
+            message = f"entity {entity!r} is {key.type} in semantic model {name!r}, but {example}: facts {whose} are "
+            about = About("semantic_model", name, entity)
+            yield DefinitionError("G166", f"{message}counted more than once", hint=hint, about=about)
 
 
-def _find_duplicate(graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str]) -> str | None:
-    """The value with the most rows. Partitioned tables join partition by partition."""
-    parts = [dimension.expr for dimension in model.dimensions if dimension.is_partition]
+def _joins(graph: Graph) -> dict[tuple[str, str, tuple[str, ...]], str]:
+    """The entity, the model and the partitions of each join, with a model that leads to it: one with facts, if any."""
+    joins: dict[tuple[str, str, tuple[str, ...]], str] = {}
+    for home in dict.fromkeys(measure.model for measure in graph.manifest.measures):
+        for length in range(1, LISTED_HOPS + 1):
+            for walk in graph.ways.walks(home, (), length):
+                partitions = tuple(sorted(name for _, name in graph.ways.partitions(home, walk)))
+                joins.setdefault((walk[-1].entity, walk[-1].model, partitions), home)
+    by_facts = {(entity, model) for entity, model, _ in joins}
+    for home in graph.models:
+        for hop in graph.ways.hops(home):
+            if (hop.entity, hop.model) not in by_facts:
+                partitions = tuple(sorted(name for _, name in graph.ways.partitions(home, (hop,))))
+                joins.setdefault((hop.entity, hop.model, partitions), home)
+    return joins
+
+
+def _find_duplicate(
+    graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str], parts: list[str]
+) -> str | None:
+    """The value with the most rows in one partition. `parts` are the columns of partitions."""
     columns = [column(f"c{place}", "keys") for place in range(len(texts) + len(parts))]
     inner = select_from(graph, warehouse, model.relation, [*texts, *parts]).subquery("keys")
     count = exp.Count(this=exp.Star())
@@ -110,11 +132,14 @@ def _find_duplicate(graph: Graph, warehouse: Runner, model: SemanticModel, texts
     return None
 
 
-def _find_overlap(graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str]) -> str | None:
+def _find_overlap(
+    graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str], parts: list[str]
+) -> str | None:
     """A value with a row that is still valid when the next one starts."""
     edges = {dimension.validity: dimension.expr for dimension in model.dimensions if dimension.validity}
     if set(edges) != {"start", "end"}:
         return None
+    texts = [*texts, *parts]
     inner = select_from(graph, warehouse, model.relation, [*texts, edges["start"], edges["end"]]).subquery("keys")
     columns = [column(f"c{place}", "keys") for place in range(len(texts) + 2)]
     *key, start, _ = columns

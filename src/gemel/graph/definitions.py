@@ -169,11 +169,14 @@ class Defined:
             case Entity(name=name):
                 parts.append((why, f"entity:{attribute.model}.{name}"))
         here = attribute.home
-        for hop in attribute.hops:
+        passed = [here, *(hop.model for hop in attribute.hops)]
+        for count, hop in enumerate(attribute.hops, 1):
             there = self.graph.models[hop.model]
             parts += [("join", f"entity:{here}.{hop.entity}"), ("join", f"entity:{hop.model}.{hop.entity}")]
             parts.append(("join", self.rows(there, "join")))
             parts += [("join", self.dimension(there.name, each.name)) for each in there.dimensions if each.validity]
+            for place, name in self.graph.ways.partitions(attribute.home, attribute.hops[:count]):
+                parts += [("join", self.dimension(model, name)) for model in (passed[place], hop.model)]
             here = hop.model
         return Derivation(f"{attribute.grain} {attribute.part} {attribute.component}", tuple(parts))
 

@@ -24,7 +24,7 @@ from gemel.spec.metrics import Metric
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table in one role. `on` is its join condition with `parent`; both are None for the facts. `equal` has the pairs
-    of equal columns, if the condition is nothing else. `key` are columns that are unique together.
+    of equal columns of the two, if the condition is nothing else. `key` are columns that are unique together.
     """
 
     name: str
@@ -179,7 +179,7 @@ def anchor(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
 
 def near(star: Star) -> tuple[Star, tuple[Refusal, ...]]:
     """For formats whose join conditions read only two tables. The lookup of a history two joins away also reads the
-    time of the facts."""
+    time of the facts, and that of a partition may read the partition of the facts."""
     lost = [each.name for each in star.tables if each.on and not tables_in(each.on) <= {each.name, each.parent}]
     return prune(star, lost)
 
@@ -274,7 +274,7 @@ def _joined(graph: Graph, rows: Lookup, name: str, hop: Hop) -> Table:
     assert isinstance(right, Scan) and isinstance(right.source, Relation)
     conditions = list(rows.on.flatten()) if isinstance(rows.on, exp.And) else [rows.on]
     parents = [each.table for each in conditions[0].this.find_all(exp.Column)]
-    plain = all(
+    plain = tables_in(rows.on) <= {name, *parents[:1]} and all(
         isinstance(each, exp.EQ) and isinstance(each.this, exp.Column) and isinstance(each.expression, exp.Column)
         for each in conditions
     )

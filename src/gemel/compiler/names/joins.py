@@ -75,6 +75,17 @@ class Ways:
                     continue
                 yield Hop(entity.name, right)
 
+    def partitions(self, home: str, hops: Sequence[Hop]) -> Iterator[tuple[int, str]]:
+        """The partition dimensions by which the last of some hops joins, each with the number of hops to the nearest
+        earlier model that has it too: 0 for `home` itself."""
+        passed = [self._models[home], *(self._models[hop.model] for hop in hops)]
+        for dimension in passed.pop().dimensions:
+            if dimension.is_partition:
+                for place in reversed(range(len(passed))):
+                    if any(each.is_partition and each.name == dimension.name for each in passed[place].dimensions):
+                        yield place, dimension.name
+                        break
+
     def keyed(self, entity: str) -> Sequence[str]:
         """The models in which an entity is a key."""
         return self._keyed.get(entity, ())

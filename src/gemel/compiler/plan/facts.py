@@ -149,7 +149,7 @@ class Facts:
         alias = self._joined_as(hops, alias)
         self._models.add(alias)
         on = list(map(equal, self._key(left, entity, left_alias), self._key(right, entity, alias)))
-        on += self._partitions(left, left_alias, right, alias) + self._valid(right, alias)
+        on += self._partitions(hops) + self._valid(right, alias)
         self.rows = Lookup(self.rows, Scan(right.relation, alias), conjunction(on))
         return alias
 
@@ -167,16 +167,18 @@ class Facts:
         key = expression(self.graph, element.expr, alias, About("semantic_model", model.name, entity))
         return key.expressions if entity in self.graph.composites else [key]
 
-    def _partitions(self, left: SemanticModel, left_alias: str, right: SemanticModel, alias: str) -> list[exp.Expr]:
-        """Tables with the same partitions are joined partition by partition."""
-        theirs = {d.name: d for d in right.dimensions if d.is_partition}
+    def _partitions(self, hops: tuple[Hop, ...]) -> list[exp.Expr]:
+        """Tables with the same partitions are joined partition by partition, also if those between have none."""
         return [
-            exp.EQ(
-                this=self._dimension(left, own, left_alias), expression=self._dimension(right, theirs[own.name], alias)
-            )
-            for own in left.dimensions
-            if own.is_partition and own.name in theirs
+            exp.EQ(this=self._partition(hops[:place], name), expression=self._partition(hops, name))
+            for place, name in self.graph.ways.partitions(self.home.name, hops)
         ]
+
+    def _partition(self, hops: tuple[Hop, ...], name: str) -> exp.Expr:
+        model = self.graph.models[hops[-1].model] if hops else self.home
+        dimension = self.graph.dimension(model.name, name)
+        assert dimension is not None
+        return self._dimension(model, dimension, self._joined[hops] if hops else self.alias)
 
     def _valid(self, right: SemanticModel, alias: str) -> list[exp.Expr]:
         """For a model with a history, the conditions for the row that was valid at the time of the fact."""
