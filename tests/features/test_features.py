@@ -91,7 +91,7 @@ def test_a_schedule_finer_than_the_facts_are_known_would_tell_the_future(shop):
         "          - MORE\n", ""
     )
     [error] = refusals(shop, text)
-    assert "G522 the facts of metric 'orders' are known by day, and the view's schedule is by hour" in error
+    assert "G522 the facts of metric 'orders' are known by day, but the view's schedule is by hour" in error
 
 
 def test_a_view_needs_a_metric_to_have_rows(shop):
@@ -146,7 +146,7 @@ def test_a_metric_that_says_when_its_facts_are_known_is_heard(shop):
 def test_what_a_metric_is_made_of_is_heard_too_and_its_own_time_is_no_surprise(shop):
     text = more("{metric: settled_share, windows: [1 day]}")
     [warning] = shop.bound(text).warnings
-    assert "G521 metric 'settled' says in its meta" in str(warning)
+    assert "G521 the meta of metric 'settled' says" in str(warning)
     assert not shop.bound(more("{metric: sold_when_sold, windows: [1 day]}")).warnings
 
 
@@ -231,7 +231,9 @@ def test_keys_that_need_not_fit_into_64_bits_are_refused(shop, kind):
     shop.con.execute(f"alter table sales alter customer type {kind} using null")
     with pytest.raises(Problems) as caught:
         shop.types(shop.bound(LONE))
-    assert f"G524 entity 'customer' is {kind}, and a key in Feast's stores is a text or a BIGINT" in str(caught.value)
+    assert f"G524 entity 'customer' is {kind}, but a key in Feast's stores must be a text or a BIGINT" in str(
+        caught.value
+    )
 
 
 def test_facts_known_before_all_time_are_told_and_those_never_known_are_not(shop):
@@ -243,7 +245,7 @@ def test_facts_known_before_all_time_are_told_and_those_never_known_are_not(shop
     shop.sell("a", "-infinity")
     [error] = endless_facts(shop.graph, views, warehouse)
     assert (error.code, error.place.line) == ("G537", 3)
-    assert "has facts that are known at '-infinity' (sales.sold_at, 1 of them)" in error.message
+    assert "has facts that become known at '-infinity' (sales.sold_at, 1 of them)" in error.message
 
 
 def test_an_infinite_time_in_a_feature_table_is_told_of_its_column(shop):
@@ -252,6 +254,6 @@ def test_an_infinite_time_in_a_feature_table_is_told_of_its_column(shop):
     shop.con.execute("create table buying as select timestamp 'infinity' as event_timestamp, 1 as orders_7d")
     built = dict(warehouse.describe(compile_table("buying", "duckdb")))
     [error] = endless_rows(view, built, "memory.main.buying", warehouse)
-    assert "'event_timestamp' of feature view 'buying' is infinite in its table, 1 times" in str(error)
+    assert "'event_timestamp' of feature view 'buying' is infinite in 1 row of its table" in str(error)
     shop.con.execute("update buying set event_timestamp = '9999-12-31'")
     assert list(endless_rows(view, built, "memory.main.buying", warehouse)) == []

@@ -413,15 +413,15 @@ def test_rows_of_another_target_are_not_taken_for_ones_own(copy, gemel):
     outputs["prod"]["schema"] = "prod"
     (copy / "profiles.yml").write_text(json.dumps({"shop": {"target": "dev", "outputs": outputs}}))
     run_dbt(["build", "--select", "+buying", "--target", "prod", "--target-path", "target/gemel/prod"], copy)
-    told = "G536 the Parquet copy of 'buying' is of target 'prod' (\"shop\".\"prod\".\"buying\"), and target 'dev'"
+    message = 'G536 the Parquet copy of \'buying\' was written for target \'prod\' ("shop"."prod"."buying"), not for'
     for command in (["features", "materialize"], ["verify"]):
         code, _, err = gemel(*command)
-        assert (code, told in err) == (1, True), err
+        assert (code, message in err) == (1, True), err
     asked = ["features", "online", "buying.orders_7d", "customer=a"]
     assert gemel(*asked)[0] == 0
     assert gemel("features", "materialize", "buying", "--target", "prod")[0] == 0
     code, _, err = gemel(*asked)
-    assert (code, "G565 what is online of 'buying' is of target 'prod'" in err) == (1, True), err
+    assert (code, "G565 the online rows of 'buying' were written for target 'prod'" in err) == (1, True), err
     assert gemel(*asked, "--target", "prod")[0] == 0
     assert gemel("features", "online", "visiting", "customer=a", "shop=10", "--target", "ci")[0] == 0  # dev's place
 

@@ -143,7 +143,7 @@ def test_an_input_is_no_entity_and_no_feature_of_its_service(shop):
         features: [{name: half, expr: pieces / 2}]
     feature_services:"""
     two = VIEWS.replace("    feature_services:", other).replace("[selling, offering]", "[selling, offering, asking]")
-    with pytest.raises(Problems, match="G507 feature service 'offer_v1' would take input 'pieces' as int64 and as flo"):
+    with pytest.raises(Problems, match="G507 feature service 'offer_v1' needs input 'pieces' as int64 and as flo"):
         shop.bound(two)
     with pytest.raises(BridgeError, match="G555"):
         choose(shop.bound(two.replace(", asking]", "]")), ["offering", "asking"])

@@ -84,7 +84,7 @@ def check_columns(model: BiModel, engine: Engine) -> Iterator[GemelError]:
         if not column.name.isidentifier() or not column.name.isascii():
             reason = "which is not a valid column name"
         elif longest is not None and len(column.name) > longest:
-            reason = f"which is longer than the {longest} bytes that {engine.name} keeps of a name"
+            reason = f"which is too long: a name in {engine.name} has at most {longest} bytes"
         else:
             continue
         yield BiError(

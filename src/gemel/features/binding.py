@@ -39,8 +39,8 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
                 errors = list(refusals(graph, view)) or [at(error, view.place)]
         problems.extend(errors)
     if spec.on_demand and not spec.views:
-        message = "there is no feature view beside the on-demand views, and so no Feast repository"
-        hint = "add a feature view; what a request brings alone needs no store"
+        message = "the project has on-demand views but no feature view, and so no Feast repository"
+        hint = "add a feature view; features of inputs alone need no feature store"
         problems.append(BridgeError("G511", message, hint=hint, place=spec.on_demand[0].place))
     sources = {view.name: views.get(view.name, view) for view in spec.views}
     unread = sources.keys() - views.keys()
@@ -67,7 +67,7 @@ def _problems(graph: Graph, view: FeatureView, entities: set[str], nodes: set[st
         names = graph.composites[entity]
         yield BridgeError(
             "G508",
-            f"feature view {view.name!r} is about {entity!r}, a key of {len(names)} columns, and Feast looks rows up "
+            f"feature view {view.name!r} is about {entity!r}, a key of {len(names)} columns, but Feast looks rows up "
             "by one value for each entity",
             hint=f"define an entity for each of {', '.join(names)}, and write `entities:` with all of them",
             place=view.place,
@@ -75,15 +75,15 @@ def _problems(graph: Graph, view: FeatureView, entities: set[str], nodes: set[st
     if not unknown and not composite and not any(isinstance(feature, MetricFeature) for feature in view.features):
         yield BridgeError(
             "G511",
-            f"feature view {view.name!r} has no metric, whose facts make its rows",
-            hint="add a metric; a table of dimensions alone is not made yet",
+            f"feature view {view.name!r} has no metric: its rows come from the facts of its metrics",
+            hint="add a metric; a feature view of dimensions alone is not supported yet",
             place=view.place,
         )
     if view.name in nodes:
         yield BridgeError(
             "G503",
             f"feature view {view.name!r} has the name of a dbt model",
-            hint="its own table is a dbt model too, so it needs another name",
+            hint="rename the view: its table is a dbt model too",
             place=view.place,
         )
 

@@ -22,8 +22,8 @@ def check_built(features: Features) -> None:
                 problems.append(
                     BridgeError(
                         "G532",
-                        f"{name}.{column} is {built.get(column, 'not there')} in the built table, and "
-                        f"{TYPES[type_].sql} in what Feast was told",
+                        f"{name}.{column} is {built.get(column, 'missing')} in the built table, but "
+                        f"{TYPES[type_].sql} in its Feast definition",
                         hint="run `gemel generate`, then `dbt build`",
                     )
                 )

@@ -62,7 +62,7 @@ def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]
                     BridgeError(
                         "G524",
                         f"entity {entity!r} is {type_} in feature view {view.name!r} and {other} in {first!r}",
-                        hint="Feast has one entity of a name; cast the columns to one type in the dbt models",
+                        hint="cast the columns to one type in the dbt models: in Feast, an entity has one type",
                         place=view.place,
                     )
                 )
@@ -87,7 +87,7 @@ def _view_types(
             problems.append(
                 BridgeError(
                     "G524",
-                    f"entity {entity!r} is {described[entity]}, and a key in Feast's stores is a text or a BIGINT",
+                    f"entity {entity!r} is {described[entity]}, but a key in Feast's stores must be a text or a BIGINT",
                     hint="cast the column in the dbt model: to BIGINT where its values fit, or to VARCHAR",
                     place=view.place,
                 )
@@ -107,7 +107,7 @@ def _view_types(
             problems.append(
                 BridgeError(
                     "G523",
-                    f"nothing tells the type of entity {entity!r} in feature view {view.name!r} yet",
+                    f"the type of entity {entity!r} in feature view {view.name!r} is not known yet",
                     hint=_build(known),
                     place=view.place,
                 )
@@ -121,8 +121,8 @@ def _view_types(
             problems.append(
                 BridgeError(
                     "G524",
-                    f"{name!r} is {described[name]}, which cannot be a feature as it is",
-                    hint=f"say what to cast it to with `dtype:`, one of {', '.join(TYPES)}",
+                    f"{name!r} is {described[name]}, which cannot be the type of a feature",
+                    hint=f"cast it with `dtype:`, one of {', '.join(TYPES)}",
                     place=feature.place,
                 )
             )
@@ -130,8 +130,8 @@ def _view_types(
             problems.append(
                 BridgeError(
                     "G523",
-                    f"nothing tells the type of {name!r} in feature view {view.name!r} yet",
-                    hint=f"{_build(known)}, or say `dtype:`",
+                    f"the type of {name!r} in feature view {view.name!r} is not known yet",
+                    hint=f"{_build(known)}, or set its `dtype:`",
                     place=feature.place,
                 )
             )

@@ -34,8 +34,8 @@ def endless_facts(graph: Graph, views: Iterable[BoundView], warehouse: Runner) -
             if count := counted[relation, value.sql()]:
                 yield BridgeError(
                     "G537",
-                    f"feature view {view.name!r} has facts that are known at '-infinity' ({relation.name}.{name}, "
-                    f"{count:,} of them), before which there is no moment",
+                    f"feature view {view.name!r} has facts that become known at '-infinity' ({relation.name}.{name}, "
+                    f"{count:,} of them), which cannot be the moment of a row",
                     hint=_HINT,
                     place=view.place,
                 )
@@ -49,9 +49,10 @@ def endless_rows(view: BoundView, built: Mapping[str, str], relation: str, wareh
             continue
         count = _count(warehouse, table, column(name), ("-infinity", "infinity"))
         if count:
+            rows = f"{count:,} rows" if count > 1 else "1 row"
             yield BridgeError(
                 "G537",
-                f"{name!r} of feature view {view.name!r} is infinite in its table, {count:,} times",
+                f"{name!r} of feature view {view.name!r} is infinite in {rows} of its table",
                 hint=f"{_HINT} that it comes from",
                 place=view.place,
             )

@@ -16,8 +16,8 @@ def leaks(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
         if isinstance(feature, DimensionFeature) and not feature.current and not has_history(graph, view, feature):
             yield BridgeError(
                 "G520",
-                f"{feature.dimension!r} has no history: every past moment would see it as it is now, which can leak",
-                hint="say `as_of: current` if it never changes, or changes in no way that tells the outcome",
+                f"{feature.dimension!r} has no history: every past moment would see its value of now, which can leak",
+                hint="write `as_of: current` if it never changes, or if its changes do not reveal the outcome",
                 place=feature.place,
                 severity="warning",
             )
@@ -28,8 +28,8 @@ def leaks(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
             for name, known_at in _other_times(graph, view, graph.metric(feature.metric)):
                 yield BridgeError(
                     "G521",
-                    f"metric {name!r} says in its meta that its facts are known at {known_at}, and the view "
-                    f"takes {view.known_at or 'the time that they are reported under'}, which can leak",
+                    f"the meta of metric {name!r} says that its facts are known at {known_at}, but the view uses "
+                    f"{view.known_at or 'the time that they are reported under'}, which can leak",
                     hint=f"write `known_at: {known_at}`",
                     place=feature.place,
                     severity="warning",

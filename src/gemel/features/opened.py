@@ -37,7 +37,7 @@ def open_features(session: Session) -> "Features":
         raise ProjectError(
             "G601",
             "features need a dbt project, not only a manifest file",
-            hint="run it in one, or use --project-dir",
+            hint="run gemel in a dbt project, or use --project-dir",
         )
     return session.once(_Kept).current()
 
@@ -159,7 +159,7 @@ class Features(Keeper):
         """Raises BridgeError (G534) without dbt's manifest.json: only that tells what `ref()` calls a table."""
         if not self.session.dbt.is_parsed:
             file = (self.session.artifacts or Path()) / MANIFEST
-            raise BridgeError("G534", f"dbt has left no {file}", hint=hint)
+            raise BridgeError("G534", f"there is no {file}, which dbt writes", hint=hint)
 
     def copy_of(self, view: BoundView) -> Path:
         """Where the Parquet copy of a view's table is."""
@@ -190,11 +190,11 @@ class Features(Keeper):
             if error.code == "G405" and missing:
                 view = missing[0]
                 error.place = error.place or view.place
-                error.hint = f"the table of feature view {view.name!r} is not there: `gemel build` makes it, or " + (
-                    f"`dbt build --select {view.name}`"
+                error.hint = (
+                    f"build the table of feature view {view.name!r}: `gemel build`, or `dbt build --select {view.name}`"
                 )
             elif error.hint and "--explain" in error.hint:  # which only questions have
-                error.hint = "a definition that the features are of; `gemel validate` tells. Was `dbt build` run?"
+                error.hint = "`gemel validate` shows the definition that does not fit the tables. Was `dbt build` run?"
             raise
 
     def release(self) -> None:

@@ -74,9 +74,9 @@ class Origins:
         if not self._may_be(ours, theirs):
             raise BridgeError(
                 "G536",
-                f"the Parquet copy of {view.name!r} is of {theirs}, and {ours} is asked",
-                hint="targets share feature_views/data/: `gemel build` makes it this one's; or name the other one with "
-                "--target",
+                f"the Parquet copy of {view.name!r} was written for {theirs}, not for {ours}",
+                hint="targets share feature_views/data/: run `gemel build` to write it for this target, or name the "
+                "other target with --target",
                 place=view.place,
             )
 
@@ -86,9 +86,9 @@ class Origins:
         if not self._may_be(ours, theirs):
             raise BridgeError(
                 "G565",
-                f"what is online of {view.name!r} is of {theirs}, and {ours} is asked",
-                hint="`gemel features materialize` brings this one online in its place; or name the other one with "
-                "--target. For both at once, let feature_store.yaml name its store by a ${VARIABLE}",
+                f"the online rows of {view.name!r} were written for {theirs}, not for {ours}",
+                hint="run `gemel features materialize` to replace them, or name the other target with --target. To "
+                "have both online, let feature_store.yaml name its store by a ${VARIABLE}",
                 place=view.place,
             )
 

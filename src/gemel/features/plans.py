@@ -88,8 +88,8 @@ def _check_grain(graph: Graph, view: FeatureView, metric: Metric) -> None:
         if grain and finer(view.schedule, graph.grain_of(grain)):
             raise BridgeError(
                 "G522",
-                f"the facts of metric {metric.name!r} are known by {grain}, and the view's schedule is by "
-                f"{view.schedule}: what happened late in a {grain} would be told at its start",
+                f"the facts of metric {metric.name!r} are known by {grain}, but the view's schedule is by "
+                f"{view.schedule}: what happened late in a {grain} would count from its start",
                 hint=f"use `schedule: {grain}`, or a finer time dimension as known_at",
             )
 

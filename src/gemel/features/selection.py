@@ -65,7 +65,7 @@ def choose(bound: Bound, names: Sequence[str]) -> Choice:
     selected: dict[str, dict[str, None]] = {}
     for name in names:
         if not isinstance(name, str):
-            raise BridgeError("G555", f"a name is a text, not {name!r}", hint=_NAMES)
+            raise BridgeError("G555", f"a name must be a string, not {name!r}", hint=_NAMES)
         view, _, feature = name.partition(".")
         if name in services:
             for owner, columns in services[name].taken:
@@ -98,13 +98,13 @@ def _check_names(choice: Choice) -> None:
                 hint="give one another name with `name:`, or take single features, as `view.feature`",
             )
     if not owners:
-        raise BridgeError("G555", "no feature is named", hint=_NAMES)
+        raise BridgeError("G555", "no feature is selected", hint=_NAMES)
     roles = dict.fromkeys(choice.entities(), "an entity") | {name: f"a feature of {o}" for name, o in owners.items()}
     for view, _ in choice.on_demand:
         for name, type_ in view.inputs:
             if roles.setdefault(name, f"an input of type {type_}") != f"an input of type {type_}":
                 raise BridgeError(
                     "G555",
-                    f"{view.name} takes an input {name!r} of type {type_}, and {name!r} is {roles[name]} besides",
+                    f"{view.name} takes an input {name!r} of type {type_}, but {name!r} is also {roles[name]}",
                     hint="give the input another name",
                 )

@@ -62,8 +62,8 @@ def _twins(
             if inputs.setdefault(name, type_) != type_:
                 yield BridgeError(
                     "G507",
-                    f"feature service {service.name!r} would take input {name!r} as {inputs[name]} and as {type_}",
-                    hint="give one another name, or both one type",
+                    f"feature service {service.name!r} needs input {name!r} as {inputs[name]} and as {type_}",
+                    hint="rename one of them, or give both the same type",
                     place=service.place,
                 )
             owners[name] = ""

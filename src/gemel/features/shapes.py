@@ -17,9 +17,9 @@ def refuse_unkept(view: BoundView, engine: Engine) -> None:
     if view.lookback is not None and not engine.has(Capability.LOOKBACK):
         raise BridgeError(
             "G581",
-            f"feature view {view.name!r} has a lookback, which makes rows again in one transaction, and in "
-            f"{engine.name} that is not sure",
-            hint="leave `lookback` away: the table is then built whole, which is always right",
+            f"feature view {view.name!r} has a lookback: its rows must be replaced in one transaction, which "
+            f"{engine.name} does not guarantee",
+            hint="remove `lookback`: each build then builds the whole table",
             place=view.place,
         )
     longest = engine.longest_name
@@ -27,7 +27,7 @@ def refuse_unkept(view: BoundView, engine: Engine) -> None:
         if longest is not None and len(name.encode()) > longest:
             raise BridgeError(
                 "G582",
-                f"{name!r} is longer than the {longest} bytes that {engine.name} keeps of a name",
+                f"{name!r} is too long: a name in {engine.name} has at most {longest} bytes",
                 hint="give the view or the feature a shorter `name:`",
                 place=view.place,
             )

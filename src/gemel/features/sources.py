@@ -53,8 +53,8 @@ def check_store(repo: Path, engine: Engine) -> None:
     if str(found) in types and str(found) != _type(engine):
         raise BridgeError(
             "G583",
-            f"the offline store is {found}, and dbt builds the feature tables in {engine.name}",
-            hint="remove feature_store.yaml, and `gemel generate` writes it anew; or take another --target",
+            f"the offline store is {found}, but dbt builds the feature tables in {engine.name}",
+            hint="remove feature_store.yaml and run `gemel generate`, which writes a new one; or use another --target",
             place=Place(str(file)),
         )
 

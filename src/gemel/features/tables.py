@@ -155,7 +155,7 @@ def _at(view: BoundView) -> Iterator[None]:
     except GemelError as error:
         error.place = error.place or view.place
         if error.code == "G327":
-            error.hint = "leave it out of the view; DuckDB and PostgreSQL can say it"
+            error.hint = "remove it from the view; DuckDB and PostgreSQL can express it"
         raise
 
 

@@ -57,8 +57,8 @@ def zoned(
             column = fact.rpartition(".")[2]
             yield BridgeError(
                 "G526",
-                f"feature view {view.name!r} reads {fact}, a time with a zone: in which hour it is, the zone of dbt's "
-                "session decides, which is not known to be UTC",
+                f"feature view {view.name!r} reads {fact}, a time with a zone: its hour depends on the time zone of "
+                "dbt's session, which is not known to be UTC",
                 hint=f"write `{column} AT TIME ZONE 'UTC'` where it is read (`expr:`, or the dbt model), or "
                 + engine.utc_hint,
                 place=view.place,

@@ -131,7 +131,7 @@ def side(graph: Graph, feature: MetricFeature) -> MetricInput:
     metric = graph.metric(feature.metric)
     used = metric.definition.sides.get(feature.part or "")
     if used is None:
-        raise BridgeError("G513", f"metric {metric.name!r} is no ratio, so it has no {feature.part}")
+        raise BridgeError("G513", f"metric {metric.name!r} is not a ratio, so it has no {feature.part}")
     return used
 
 
@@ -169,7 +169,7 @@ def feature_term(graph: Graph, view: FeatureView, feature: MetricFeature) -> Ter
     term = Scope(graph, keys, None, [metric]).term(metric, filters)
     if feature.part is not None:
         if not isinstance(term, Formula) or feature.part not in dict(term.inputs):
-            raise BridgeError("G513", f"metric {metric.name!r} is no ratio, so it has no {feature.part}")
+            raise BridgeError("G513", f"metric {metric.name!r} is not a ratio, so it has no {feature.part}")
         term = dict(term.inputs)[feature.part]
     return _place_in_time(graph, view, term)
 
