@@ -14,7 +14,7 @@ from gemel.compiler.sql import dialects, lowering
 from gemel.errors import GemelError
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.manifest import Entity, Relation
-from gemel.spec.metrics import Conversion, Metric
+from gemel.spec.metrics import Conversion, Cumulative, Metric, Ratio
 from gemel.spec.time import Window, parse_window
 from properties.asking import plain
 from reference import feature
@@ -352,7 +352,61 @@ def test_the_same_holds_where_no_window_frame_is_as_long_as_an_interval(words, t
     assert_newest(words, tables, ranges=False)
 
 
-def assert_newest(words, tables, *, ranges=True, graph=WORLD, warehouse=WAREHOUSE, dialect="duckdb"):
+MANAGED = "{{ Dimension('shop__manager') }} = 'ann'"
+HISTORIC = dataclasses.replace(
+    drawn.MANIFEST,
+    models=tuple(
+        dataclasses.replace(model, entities=(*model.entities, Entity("keeper", "foreign", "manager")))
+        if model.name == "shops"
+        else model
+        for model in drawn.MANIFEST.models
+    ),
+    metrics=(
+        *drawn.MANIFEST.metrics,
+        drawn.simple(drawn.amount("amount"), "managed_amount", MANAGED),
+        drawn.simple(drawn.amount("buyers", "count_distinct", "customer_id"), "managed_buyers", MANAGED),
+        Metric("managed_share", Ratio(drawn.used("sales", "managed", MANAGED), drawn.used("sales", "everything"))),
+        Metric("managed_7d", Cumulative(drawn.used("sales"), Window(7, "day")), (MANAGED,)),
+    ),
+)
+"""The drawn world, in which the manager of a shop, who has a history, is an entity too."""
+HISTORIC_WORLD = bind(HISTORIC)
+
+
+def test_a_sale_that_is_known_later_stays_with_the_manager_who_sold_it():
+    moments = [dt.datetime(2024, 3, day) for day in (1, 4)]
+    sale = {"sale_id": 0, "customer_id": 1, "shop_id": 1, "sold_at": moments[0], "paid_at": moments[1]}
+    since = [moments[0].date(), dt.date(2024, 3, 3), None]
+    managers = [
+        {"shop_id": 1, "valid_from": since[place], "valid_to": since[place + 1], "manager": name}
+        for place, name in enumerate(["ann", "bob"])
+    ]
+    database = WAREHOUSE.holding({"sales": [sale | {"status": "done", "amount": 7}], "shops": managers})
+    asked = view("managed_amount all", "amount all", entities=("keeper",), known_at="sale__paid_at")
+    rows = database.execute(text_of(planned(asked, HISTORIC_WORLD, until="2024-03-10"))).fetchall()
+    assert rows == [("ann", dt.datetime(2024, 3, 5), 7, 7)]
+
+
+@st.composite
+def historic_views(draw):
+    names = ["managed_sales", "managed_amount", "managed_buyers", "managed_share", "sales", "amount_max", "buyers"]
+    windows = st.sampled_from(STEPS["day"])
+    features = st.tuples(st.sampled_from(names), windows).map(" ".join) | st.just("managed_7d")
+    return draw(st.lists(features, min_size=1, max_size=3, unique=True)), {
+        "entities": (draw(st.sampled_from(["customer", "shop", "keeper"])),),
+        "schedule": "day",
+        "until": "2024-04-20 00:00",
+        "known_at": draw(st.sampled_from(["sale__paid_at", "sale__paid_at", None])),
+    }
+
+
+@examples(60)
+@given(words=historic_views(), tables=drawn.worlds)
+def test_a_history_is_read_at_the_metric_s_own_time_whenever_its_facts_become_known(words, tables):
+    assert_newest(words, tables, graph=HISTORIC_WORLD, manifest=HISTORIC)
+
+
+def assert_newest(words, tables, *, ranges=True, graph=WORLD, warehouse=WAREHOUSE, dialect="duckdb", manifest=None):
     until = words[1]["until"]
     query = view(*words[0], **{name: word for name, word in words[1].items() if name != "until"})
     (entity,) = query.entities
@@ -363,9 +417,11 @@ def assert_newest(words, tables, *, ranges=True, graph=WORLD, warehouse=WAREHOUS
     assert len(found) == len(rows)
     holders = ("customers",) if entity == "region" else ("sales", "calls")
     keys = {row[f"{entity}_id"] for name in holders for row in tables[name] if f"{entity}_id" in row} - {None}
+    if entity == "keeper":
+        keys = {row["manager"] for row in tables["shops"]} - {None}
     assert {key[0] for key in found} <= keys
     for at in steps(until, query.schedule):
-        expected = [as_it_was(f, tables, entity, at, query.known_at) for f in query.features]
+        expected = [as_it_was(f, tables, entity, at, query.known_at, manifest) for f in query.features]
         for key in keys:
             newest = max((known[1] for known in found if known[0] == key and known[1] <= at), default=None)
             if newest is None:
@@ -378,11 +434,15 @@ def is_metric(asked):
     return isinstance(asked, MetricFeature)
 
 
-def as_it_was(asked, tables, entity, at, known_at):
+PATHS = {"region": "customer__region", "keeper": "shop__keeper"}
+"""How the facts reach an entity that they do not have themselves."""
+
+
+def as_it_was(asked, tables, entity, at, known_at, manifest=None):
     """By entity, a feature at a moment: of a history, the version of just before it."""
     if is_metric(asked):
-        rows, path = tables | drawn.SPINE_ROWS, "customer__region" if entity == "region" else entity
-        return feature(drawn.MANIFEST, rows, asked.metric, path, at, asked.window, known_at)
+        rows, path = tables | drawn.SPINE_ROWS, PATHS.get(entity, entity)
+        return feature(manifest or drawn.MANIFEST, rows, asked.metric, path, at, asked.window, known_at)
     # Of a day that is known as a day nothing counts before it is over.
     day = at.date() - dt.timedelta(days=1)
     return {

@@ -286,6 +286,12 @@ def test_an_exact_feature_is_the_metric_over_the_facts_in_its_window(words, tabl
     assert answered(EXACT, query, tables, requests, parts, keep, streams) == expected
 
 
+@given(words=views(names=("managed_sales", "sales")), tables=drawn.worlds, requests=ASKING)
+def test_an_exact_feature_reads_a_history_at_the_metric_s_own_time(words, tables, requests):
+    query = view(*words[0], **words[1])
+    assert answered(EXACT, query, tables, requests) == list(by_definition(query, tables, requests, "second"))
+
+
 @examples(100)
 @given(words=views(names=("sales", "amount_per_sale", "amount_max")), tables=drawn.worlds, requests=ASKING)
 def test_facts_that_are_known_by_the_day_are_those_of_days_that_are_over(words, tables, requests):

@@ -181,7 +181,7 @@ def _counted(graph: Graph, leaf: Leaf, name: str, step: Window, bounds: Bounds) 
     facts = facts_of(graph, leaf)
     value = facts.measured(leaf)
     keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys)
-    known_from = facts.moment()
+    known_from = facts.time_of(leaf.seen_at)
     # A fact without an entity belongs to nobody, and one without a time never becomes known.
     conditions = [present(copied(each)) for each in [*(key.value for key in keys), known_from]]
     rows = filtered(facts.where(leaf.filters), [*conditions, *bounds.conditions(known_from)])

@@ -156,7 +156,7 @@ def _terms(graph: Graph, view: FeatureView, features: Iterable[MetricFeature]) -
 
 
 def feature_term(graph: Graph, view: FeatureView, feature: MetricFeature) -> Term:
-    """The feature's metric, by the time at which its facts become known."""
+    """The feature's metric, with the time at which its facts become known; what a fact is does not depend on it."""
     metric = graph.metric(feature.metric)
     _check_window(graph, view, feature)
     filters: Filters = ()
@@ -255,7 +255,7 @@ def _place_in_time(graph: Graph, view: FeatureView, term: Term) -> Term:
         return term
     assert isinstance(term, Leaf)
     _check_filters(term)
-    return replace(term, time=_require_known_at(graph, view, term), spine=False)
+    return replace(term, known_at=_require_known_at(graph, view, term), spine=False)
 
 
 def _check_filters(leaf: Leaf) -> None:

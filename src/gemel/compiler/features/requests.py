@@ -144,7 +144,7 @@ def _facts(cells: Cells, keys: tuple[str, ...]) -> Plan:
 
 def _grain(graph: Graph, source: Leaf | Converted) -> Window:
     """The grain of the time at which facts become known."""
-    element = (source if isinstance(source, Leaf) else source.conversion).time.element
+    element = (source if isinstance(source, Leaf) else source.conversion).seen_at.element
     grain = graph.grain_of(element.grain) if isinstance(element, Dimension) and element.grain else "second"
     return Window(1, "microsecond" if finer(grain, "microsecond") else grain)
 

@@ -73,8 +73,9 @@ class Predicate:
 class Leaf:
     """One aggregate over one model's facts. `keys` pairs each group-by column with the attribute that has its value.
 
-    `time` is the time dimension of the facts. `fill` replaces a missing value. `spine` asks for a row in every period
-    of time, even in one without facts.
+    `time` is the time dimension of the facts, at which histories are read. `known_at` is when the facts of a feature
+    can be seen, if that is another time. `fill` replaces a missing value. `spine` asks for a row in every period of
+    time, even in one without facts.
     """
 
     measure: Measure
@@ -84,6 +85,11 @@ class Leaf:
     span: Span | None = None
     fill: int | None = None
     spine: bool = False
+    known_at: Attribute | None = None
+
+    @property
+    def seen_at(self) -> Attribute:
+        return self.known_at or self.time
 
     @property
     def times(self) -> tuple[Key, ...]:

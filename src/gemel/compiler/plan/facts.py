@@ -45,7 +45,11 @@ class Facts:
     def moment(self) -> exp.Expr:
         """The time of the facts, as the table has it."""
         assert self.time is not None
-        return self._column(self.time)
+        return self.time_of(self.time)
+
+    def time_of(self, attribute: Attribute) -> exp.Expr:
+        """A time of the facts that need not be the metric's own, as the table has it."""
+        return self._column(attribute)
 
     def value(self, attribute: Attribute) -> exp.Expr:
         """An attribute of the facts at its grain. Adds the joins that it needs."""
