@@ -21,7 +21,7 @@ LAYERS = {
     "errors": set(),
     "spec": {"errors"},
     "dbt": {"errors", "spec", "whole_files"},
-    "engines": {"errors", "dbt"},
+    "engines": {"errors", "dbt", "data_frames"},
     "compiler": {"errors", "spec", "engines"},
     "run": {"errors", "spec", "dbt", "engines", "compiler"},
     "session": {"errors", "spec", "dbt", "engines", "compiler", "run"},
@@ -29,15 +29,18 @@ LAYERS = {
     "whole_files": {"errors"},
     "python_text": set(),
     "text_tables": set(),
+    "data_frames": set(),
+    "json_text": {"text_tables"},
     "files": {"errors", "spec", "dbt", "compiler", "engines", "whole_files"},
     "checks": {"errors", "spec", "engines", "compiler", "run"},
     "expectations": {"errors", "spec", "dbt", "compiler", "run", "session", "files"},
     "on_demand": {"errors", "spec", "compiler", "engines", "python_text"},
     "features": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "on_demand", "python_text"},
     "online": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"},
-    "training": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"},
+    "training": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
+    | {"data_frames"},
     "proof": {"errors", "spec", "dbt", "engines", "compiler", "run", "answer", "features", "online", "training"},
-    "feast": {"errors", "engines", "whole_files"},  # loaded by Feast only
+    "feast": {"errors", "engines", "whole_files", "data_frames"},  # loaded by Feast only
     "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files"},
     "tracing": {"spec", "dbt"},
     "graph": {"errors", "spec", "dbt", "engines", "compiler", "session", "features", "on_demand", "tracing"},
@@ -63,7 +66,7 @@ LAYERS = {
     "server": {"errors", "spec", "compiler", "session", "project"},
     "cli": {"errors", "spec", "dbt", "engines", "compiler", "session", "answer", "expectations", "files", "features"}
     | {"online", "training", "proof", "bi", "graph", "diff", "pipeline", "project", "catalogue", "server", "__init__"}
-    | {"text_tables"},
+    | {"text_tables", "json_text"},
     "__init__": {"errors", "spec", "compiler", "answer", "files", "expectations", "online", "training", "proof", "bi"}
     | {"graph", "diff", "project"},
     "__main__": {"cli"},

@@ -1,10 +1,12 @@
 """Rows as a person sees them."""
 
 import datetime as dt
+import json
 from decimal import Decimal
 
 import pytest
 
+from gemel.json_text import json_text
 from gemel.spec.fields import counted
 from gemel.text_tables import markdown, table
 
@@ -41,6 +43,35 @@ def test_numbers_stand_right_and_texts_left_and_nothing_is_null():
 def test_a_column_shows_its_numbers_alike(values, written):
     lines, _ = shown(["x"], [(value,) for value in values])
     assert [line.strip() for line in lines] == written
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Decimal("12345678901234567890.12"), "12345678901234567890.12"),
+        (Decimal("12.50"), "12.5"),
+        (Decimal("12.00"), "12"),
+        (Decimal("1200"), "1200"),
+        (Decimal("-0.0000000000000000001"), "-0.0000000000000000001"),
+        (Decimal("1E+30"), "1" + "0" * 30),
+        (Decimal("NaN"), "null"),
+        (float("inf"), "null"),
+        (0.1, "0.1"),
+        (True, "true"),
+        ([Decimal("0.10"), None], "[0.1, null]"),
+        ({"a": Decimal("1.5"), "é": "x\ny"}, '{"a": 1.5, "é": "x\\ny"}'),
+        (dt.date(2024, 1, 2), '"2024-01-02"'),
+        ([], "[]"),
+    ],
+)
+def test_json_has_all_digits_of_a_decimal(value, text):
+    assert json_text(value) == text
+
+
+def test_json_with_lines_is_that_of_python():
+    value = {"a": [1, {"b": None, "c": []}], "d": {}, "e": "x"}
+    assert json_text(value, indent=2) == json.dumps(value, indent=2)
+    assert json_text(value) == json.dumps(value)
 
 
 def test_decimals_can_be_said():

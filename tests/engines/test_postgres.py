@@ -49,6 +49,11 @@ def test_an_answer_has_columns_types_and_rows(shop):
     assert result.df()["region"].tolist() == ["n"]
 
 
+def test_whole_numbers_beside_null_stay_whole_in_a_data_frame(shop):
+    column = shop.run("SELECT 9007199254740993 AS n UNION ALL SELECT NULL ORDER BY 1").df()["n"]
+    assert (str(column.dtype), column[0]) == ("Int64", 9007199254740993)
+
+
 @pytest.mark.parametrize(
     ("sql", "kind"),
     [

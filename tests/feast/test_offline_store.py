@@ -183,6 +183,13 @@ def test_labels_and_other_columns_come_out_as_they_went_in(repo):
     pandas.testing.assert_frame_equal(answer.drop(columns="orders"), given.reset_index(drop=True))
 
 
+def test_whole_numbers_beside_null_stay_whole_in_a_data_frame(repo):
+    repo.view(BUYING)
+    repo.sql("CREATE TABLE labels AS SELECT 1 AS customer, unnest([timestamp '2024-01-05', '2023-01-01']) AS happened")
+    answer = repo.ask("SELECT happened AS event_timestamp, customer FROM labels ORDER BY happened DESC;").to_df()
+    assert (str(answer["orders"].dtype), answer["orders"].fillna(-1).tolist()) == ("Int64", [2, -1])
+
+
 def test_entity_rows_can_be_sql_over_the_database(repo):
     repo.view(BUYING)
     repo.sql(

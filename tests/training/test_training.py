@@ -214,7 +214,9 @@ def test_the_index_of_a_frame_comes_back(shared):
     frame = pandas.DataFrame(
         {"customer": ["a", "b"], "event_timestamp": pandas.to_datetime(["2024-01-04", "2024-01-04"])}, index=[7, 3]
     )
-    result = shared.make("buying.orders_all", frame).df()["orders_all"].fillna(-1)
+    orders = shared.make("buying.orders_all", frame).df()["orders_all"]
+    assert str(orders.dtype) == "Int64"
+    result = orders.fillna(-1)
     assert result.to_dict() == {7: 2, 3: -1}
 
 

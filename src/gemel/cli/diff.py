@@ -1,12 +1,12 @@
 """gemel diff"""
 
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from gemel.cli.options import items_option, say, takes_session
+from gemel.json_text import json_text
 
 if TYPE_CHECKING:
     from gemel.diff.asking import Asker
@@ -122,7 +122,7 @@ def command(
     match format:
         case "json":
             content = report.as_json(before, after, changes, moved, texts)
-            click.echo(json.dumps(content, indent=2, default=_plain, ensure_ascii=False))
+            click.echo(json_text(content, indent=2))
         case "markdown":
             for line in report.as_markdown(before, after, changes, moved, texts):
                 click.echo(line)
@@ -198,9 +198,3 @@ def _write_groups(
             click.echo("\nhow the differences are spread")
             columns, row = report.quantile_row(metric)
             write_rows(columns, [row], format="table", decimals=4)
-
-
-def _plain(value: Any) -> Any:
-    from decimal import Decimal
-
-    return float(value) if isinstance(value, Decimal) else str(value)

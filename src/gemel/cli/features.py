@@ -1,13 +1,13 @@
 """gemel features"""
 
 import datetime as dt
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from gemel.cli.options import say, takes_session
 from gemel.cli.runs import tells_openlineage
+from gemel.json_text import json_text
 
 if TYPE_CHECKING:
     from gemel.session import Session
@@ -113,7 +113,7 @@ def online(session: "Session", *, name: str, keys: tuple[str, ...], format: str)
         say(f"nothing is online for {' '.join(keys)}")
         raise click.exceptions.Exit(1)
     if format == "json":
-        click.echo(json.dumps(row.values, indent=2, default=str))
+        click.echo(json_text(row.values, indent=2))
     else:
         rows = [
             (key, str(value), f"{row.moments[key]:%Y-%m-%d %H:%M:%S}" if key in row.moments else "")

@@ -1,7 +1,6 @@
 """Output for people and for programs: data on stdout or in a file, all messages on stderr."""
 
 import io
-import json
 import math
 import shutil
 import sys
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from gemel.errors import ProjectError
+from gemel.json_text import json_text
 from gemel.spec.fields import counted
 from gemel.text_tables import Rows, markdown, plain, table
 
@@ -144,7 +144,7 @@ def _csv_field(value: object) -> str:
 
 def _write_json(columns: Sequence[str], rows: Rows) -> None:
     """A list of objects, one per line."""
-    lines = (json.dumps(dict(zip(columns, map(_json, row), strict=True)), ensure_ascii=False) for row in rows)
+    lines = (json_text(dict(zip(columns, row, strict=True))) for row in rows)
     click.echo("[" + ",\n ".join(lines) + "]")
 
 
@@ -169,19 +169,3 @@ def _refuse_terminal(format: str) -> None:
 
 def _rounded(value: Any, decimals: int) -> Any:
     return round(value, decimals) if isinstance(value, float | Decimal) and math.isfinite(value) else value
-
-
-def _json(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case float() if not math.isfinite(value):
-            return None
-        case None | bool() | int() | float() | str():
-            return value
-        case list() | tuple():
-            return [_json(each) for each in value]
-        case dict():
-            return {str(key): _json(each) for key, each in value.items()}
-        case _:
-            return str(plain(value))

@@ -1,7 +1,6 @@
 """gemel test"""
 
 import datetime as dt
-import json
 import math
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gemel.cli.options import items_option, say, takes_project
+from gemel.json_text import json_text
 
 if TYPE_CHECKING:
     from gemel.expectations.outcomes import Failure, Outcome
@@ -66,7 +66,7 @@ def command(
         outcomes = project.test(metrics, select)
     match format:
         case "json":
-            click.echo(json.dumps([as_json(outcome) for outcome in outcomes], indent=2, default=str))
+            click.echo(json_text([as_json(outcome) for outcome in outcomes], indent=2))
         case "junit":
             click.echo(junit(outcomes))
         case _:
@@ -199,6 +199,6 @@ def _plain(value: Any) -> Any:
         case Decimal() | float() if not math.isfinite(value):
             return str(value)
         case Decimal() | float():
-            return int(value) if value == int(value) else float(value)
+            return int(value) if value == int(value) else value
         case _:
             return value

@@ -1,12 +1,12 @@
 """gemel verify"""
 
 import datetime as dt
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from gemel.cli.options import say, takes_project
+from gemel.json_text import json_text
 
 if TYPE_CHECKING:
     from gemel.project import Project
@@ -58,7 +58,7 @@ def write_report(report: "Report", *, format: str) -> None:
     from gemel.cli.output import write_rows
 
     if format == "json":
-        click.echo(json.dumps(report.json(), indent=2, default=str))
+        click.echo(json_text(report.json(), indent=2))
         return
     columns = ("view", "feature", "compared", "equal", "different", "missing", "extra")
     rows = [(c.view, c.feature, c.compared, c.equal, c.different, c.missing, c.extra) for c in report.counts.values()]

@@ -8,6 +8,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.repo_config import RepoConfig
 from sqlglot import exp
 
+from gemel.data_frames import data_frame
 from gemel.engines.duckdb import DIALECT
 from gemel.feast.joins import ROWS
 from gemel.feast.relations import opened, run
@@ -37,8 +38,13 @@ class QueryJob(RetrievalJob):
         with opened(database) as connection:
             return run(connection, select)
 
+    def to_df(self, validation_reference: Any = None, timeout: int | None = None) -> Any:
+        """As Feast's, but whole numbers beside NULLs stay whole (`Int64`)."""
+        answer = self.to_arrow(validation_reference=validation_reference, timeout=timeout)
+        return data_frame(answer).reset_index(drop=True)
+
     def _to_df_internal(self, timeout: int | None = None) -> Any:
-        return self._to_arrow_internal(timeout).to_pandas()
+        return data_frame(self._to_arrow_internal(timeout))
 
     def persist(self, storage: Any, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Save the rows, including on-demand features, which a saved dataset has too."""

@@ -16,6 +16,7 @@ from gemel.compiler.compiled import compile_select
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.streams import ROW
 from gemel.compiler.question.expressions import column, identifier
+from gemel.data_frames import data_frame
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
 from gemel.features.selection import Choice
@@ -60,7 +61,7 @@ class TrainingSet:
 
     def df(self) -> Any:
         """A pandas DataFrame (pandas must be installed)."""
-        return self.arrow().to_pandas()
+        return data_frame(self.arrow())
 
 
 def make(

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gemel.data_frames import data_frame
 from gemel.dbt.profile import Target
 from gemel.engines.connections.arrow import arrow_array
 from gemel.engines.connections.duckdb import TYPE_MISMATCH, installed
@@ -203,7 +204,7 @@ class Result:
     def df(self) -> Any:
         """A pandas DataFrame. Raises WarehouseError (G408) where pandas is not installed."""
         installed("pandas")
-        return self.arrow().to_pandas()
+        return data_frame(self.arrow())
 
     def pl(self) -> Any:
         """A polars DataFrame. Raises WarehouseError (G408) where polars is not installed."""
