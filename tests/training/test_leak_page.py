@@ -63,7 +63,7 @@ def test_the_page_and_its_plot_show_what_the_script_found():
     text = re.sub(r"\s+", " ", page)
     train, test, online = results["train"], results["test"], results["online"]
     assert f"the {train['flights']:,} flights that left" in text
-    assert f"asked about the {test['flights']:,} from" in text
+    assert f"tested on the {test['flights']:,} from" in text
     assert f"In {online['hours']} hours of the test" in text
     assert f"Of {online['flights']:,} flights' {online['values']:,} values, {online['different']} differ" in text
 
