@@ -186,8 +186,14 @@ def grouped(world: World, metric: Metric, seen: list[Seen], ask: Ask, moment: Re
     groups: dict[Key, list[Any]] = {} if ask.items else {(): []}
     for one in seen:
         key = tuple(world.value(item, one.fact, one.moment) for item in ask.items)
-        groups.setdefault(key, []).append(one.fact.raw(measure.expr))
+        groups.setdefault(key, []).append(measured(one.fact, measure))
     return settled(world, metric, groups, ask)
+
+
+def measured(fact: Fact, measure: Measure) -> Any:
+    """What a measure aggregates of a row; of a flag, 1 where it is true and 0 elsewhere."""
+    value = fact.raw(measure.expr)
+    return int(value is True) if measure.is_flag else value
 
 
 def settled(world: World, metric: Metric, groups: dict[Key, list[Any]], ask: Ask) -> Answer:
@@ -431,7 +437,7 @@ def converted(world: World, metric: Metric, conversion: Conversion, ask: Ask) ->
         tied = [one for one in before if truncate(one.moment, grain) == latest]
         if tied:
             key = tuple(least(world.value(item, one.fact, one.moment) for one in tied) for item in ask.items)
-            groups.setdefault(key, []).append(event.fact.raw(counted.definition.measure.expr))
+            groups.setdefault(key, []).append(measured(event.fact, counted.definition.measure))
     off_spine = replace(counted, definition=replace(counted.definition, join_to_timespine=False))
     bases, conversions = grouped(world, base, seen, ask), settled(world, off_spine, groups, ask)
     rows = {key: (conversions.of(key), bases.of(key)) for key in keys_of((bases, conversions))}

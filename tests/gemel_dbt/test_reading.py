@@ -146,7 +146,7 @@ def test_a_count_without_an_expression_is_refused():
 
 def test_sum_boolean_sums_the_true_ones():
     measure = read_measure(name="is_web", agg="sum_boolean", expr="channel = 'web'")
-    assert (measure.agg, measure.expr) == ("sum", "CASE WHEN channel = 'web' THEN 1 ELSE 0 END")
+    assert (measure.agg, measure.expr, measure.is_flag) == ("sum", "channel = 'web'", True)
 
 
 def test_a_median_is_the_continuous_percentile_in_the_middle():

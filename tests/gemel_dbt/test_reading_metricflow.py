@@ -116,6 +116,8 @@ def our_window(window: Window | None) -> str | None:
 def our_aggregate(measure: Measure) -> dict:
     """As MetricFlow spells it: a count is a sum of flags."""
     agg, expr, percentile, lasting = measure.agg, measure.expr, measure.percentile, measure.non_additive
+    if measure.is_flag:
+        expr = f"CASE WHEN {expr} THEN 1 ELSE 0 END"
     if agg == "count":
         agg, expr = "sum", expr if expr.strip() == "1" else f"CASE WHEN {expr} IS NOT NULL THEN 1 ELSE 0 END"
     return {

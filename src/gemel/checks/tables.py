@@ -15,7 +15,6 @@ from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, GemelError
 from gemel.run import Runner
 from gemel.spec.manifest import Entity, Relation
-from gemel.spec.metrics import Measure
 
 Texts = dict[str, About]
 """SQL expressions over one table, each with the first definition that uses it."""
@@ -52,19 +51,6 @@ def keys_of(graph: Graph, entity: Entity) -> tuple[str, ...]:
     return tuple(part.sql(graph.texts.dialect) for part in components(graph.texts, entity)) or (entity.expr,)
 
 
-def flag_of(graph: Graph, measure: Measure) -> str | None:
-    """The condition that a `sum_boolean` counts; it was read as the sum of `CASE WHEN ... THEN 1 ELSE 0 END`."""
-    try:
-        tree = graph.texts.scalar(measure.expr)
-    except Refused:
-        return None
-    match tree:
-        case exp.Case(args={"this": None, "ifs": [exp.If(args={"this": flag, "true": exp.Literal(this="1")})]}):
-            return str(flag.sql(graph.texts.dialect)) if measure.agg == "sum" else None
-        case _:
-            return None
-
-
 def spine_column(name: str) -> str:
     return column(name).sql(DIALECT)
 
@@ -90,9 +76,7 @@ def _texts(graph: Graph) -> dict[Relation, Texts]:
             add(model.relation, dimension.expr, About("semantic_model", model.name, dimension.name))
     for measure in graph.manifest.measures:
         relation = graph.models[measure.model].relation
-        flag = flag_of(graph, measure)
-        for text in (measure.expr,) if flag is None else (measure.expr, flag):
-            add(relation, text, about_measure(graph, measure))
+        add(relation, measure.expr, about_measure(graph, measure))
     for spine in graph.spines:
         for name in (spine.column, *(custom for _, custom in spine.custom)):
             add(spine.relation, spine_column(name), About("time_spine", spine.relation.name))

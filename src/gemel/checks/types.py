@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from gemel.checks.metrics import about_measure
-from gemel.checks.tables import Tables, flag_of, keys_of, spine_column
+from gemel.checks.tables import Tables, keys_of, spine_column
 from gemel.compiler.names.graph import Graph
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.time import finer
@@ -86,10 +86,9 @@ def aggregates(graph: Graph, tables: Tables) -> Iterator[GemelError]:
     """Texts have no sum and no average, and `sum_boolean` counts only booleans and numbers."""
     for measure in graph.manifest.measures:
         relation = graph.models[measure.model].relation
-        flag = flag_of(graph, measure)
-        kind = tables.type(relation, flag or measure.expr)
+        kind = tables.type(relation, measure.expr)
         kind_family = family(kind)
-        if flag is not None:
+        if measure.is_flag:
             wrong, use = kind_family not in ("boolean", "number", None), "counts true values"
         elif measure.agg in ("sum", "average") or (measure.percentile and not measure.percentile.discrete):
             wrong = kind_family == "text" or (measure.agg == "sum" and kind_family == "time")
@@ -99,7 +98,7 @@ def aggregates(graph: Graph, tables: Tables) -> Iterator[GemelError]:
         if wrong:
             yield DefinitionError(
                 "G162",
-                f"measure {measure.name!r} {use}, but {flag or measure.expr} is {kind} in the warehouse",
+                f"measure {measure.name!r} {use}, but {measure.expr} is {kind} in the warehouse",
                 hint="convert it in the dbt model, or in the expr",
                 about=about_measure(graph, measure),
             )

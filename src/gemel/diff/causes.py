@@ -248,7 +248,8 @@ def _written(side: Side, id: str) -> str:
     if kind == "measure":
         measures = (metric.definition.measure for metric in graph.metrics.values())
         measure = next(each for each in measures if each is not None and each.name == name)
-        return " ".join([measure.agg, _sql(graph, measure.expr), *filter(None, [str(measure.percentile or "")])])
+        agg = "sum_boolean" if measure.is_flag else measure.agg
+        return " ".join([agg, _sql(graph, measure.expr), *filter(None, [str(measure.percentile or "")])])
     about = side.graph.node(id).about
     assert about is not None and about.element is not None
     if kind == "entity":

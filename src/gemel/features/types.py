@@ -65,7 +65,8 @@ def certain(graph: Graph, metric: Metric) -> str | None:
         return definition.dtype
     if definition.measure is not None:
         keeps = definition.measure.agg in ("sum", "min", "max")
-        return "int64" if keeps and _is_integer(graph, definition.measure.expr) else None
+        integer = definition.measure.is_flag or _is_integer(graph, definition.measure.expr)
+        return "int64" if keeps and integer else None
     types = {certain(graph, graph.input_metric(used, by=metric.name)) for used in definition.inputs}
     return types.pop() if len(types) == 1 else None
 

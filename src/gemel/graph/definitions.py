@@ -1,7 +1,7 @@
 """What the definitions say of who is made of whom: from columns to metrics and saved queries."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
 from sqlglot import exp
@@ -139,8 +139,17 @@ class Defined:
         """An expression over the columns of a model, each with how it bears on the value."""
         if text.isidentifier():
             return self.column(model, text)
+        return self._expression(text, self.graph.texts.scalar, model, target)
+
+    def measured(self, measure: Measure, model: SemanticModel, target: str) -> Derivation:
+        """What a measure aggregates."""
+        if not measure.is_flag:
+            return self.expression(measure.expr, model, target)
+        return self._expression(measure.expr, lambda _: self.graph.texts.measured(measure), model, target)
+
+    def _expression(self, text: str, read: Callable[[str], exp.Expr], model: SemanticModel, target: str) -> Derivation:
         try:
-            expression = read_expression(self.graph.texts.scalar(text))
+            expression = read_expression(read(text))
         except Refused as refused:
             self.miss(target, f"its expr is not read: {refused}")
             return Derivation(" ".join(text.split()))
@@ -264,7 +273,7 @@ def _model(defined: Defined, model: SemanticModel) -> None:
 def _measure(defined: Defined, measure: Measure) -> None:
     model = defined.graph.models[measure.model]
     node = Node("measure", measure.name, measure.description)
-    parts: list[Part] = [("aggregation", defined.expression(measure.expr, model, node.id))]
+    parts: list[Part] = [("aggregation", defined.measured(measure, model, node.id))]
     parts.append(("identity", defined.rows(model)))
     if any(dimension.name == measure.time_dimension for dimension in model.dimensions):
         parts.append(("group_by", defined.dimension(model.name, measure.time_dimension)))

@@ -32,9 +32,10 @@ class NonAdditive:
 class Measure:
     """One aggregate over the rows of one semantic model.
 
-    `sum_boolean` is read as the sum of true flags and `median` as the continuous percentile at 0.5, as
-    MetricFlow does, which leaves seven aggregates. The count of no rows is NULL, like the sum of no rows: dbt's `count`
-    is MetricFlow's sum of not-null flags. A sum of the constant 1 is read as a count of 1.
+    `sum_boolean` is read as the sum of true flags (`expr` is the flag, and `is_flag` is set) and `median` as the
+    continuous percentile at 0.5, as MetricFlow does, which leaves seven aggregates. The count of no rows is NULL, like
+    the sum of no rows: dbt's `count` is MetricFlow's sum of not-null flags. A sum of the constant 1 is read as a count
+    of 1.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Measure:
     non_additive: NonAdditive | None = None
     label: str | None = None
     description: str | None = None
+    is_flag: bool = False
 
     @property
     def aggregate(self) -> "Sql":
@@ -53,7 +55,7 @@ class Measure:
         words = self.agg.replace("_", " ")
         if self.percentile:
             words = f"{'discrete ' if self.percentile.discrete else ''}percentile {self.percentile.fraction:g}"
-        return Sql(f"{words} of {self.expr}")
+        return Sql(f"{words} of {f'CASE WHEN {self.expr} THEN 1 ELSE 0 END' if self.is_flag else self.expr}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.joins import Hop
 from gemel.compiler.names.terms import Leaf, PerEntity, Predicate, Span
 from gemel.compiler.plan.algebra import Aggregate, Filter, Join, Lookup, Named, Plan, Scan, Summary
-from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, bound, column, conjunction, equal
+from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, as_number, bound, column, conjunction, equal
 from gemel.errors import About, DefinitionError, QueryError, did_you_mean
 from gemel.spec.manifest import Dimension, Entity, Relation, SemanticModel
 
@@ -40,7 +40,9 @@ class Facts:
 
     def measured(self, leaf: Leaf) -> exp.Expr:
         measure = leaf.measure
-        return expression(self.graph, measure.expr, self.alias, About("semantic_model", self.home.name, measure.name))
+        about = About("semantic_model", self.home.name, measure.name)
+        value = expression(self.graph, measure.expr, self.alias, about)
+        return as_number(value.copy()) if measure.is_flag else value
 
     def moment(self) -> exp.Expr:
         """The time of the facts, as the table has it."""

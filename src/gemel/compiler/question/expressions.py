@@ -16,19 +16,22 @@ from gemel.compiler.question.parsing import parse_reference
 from gemel.compiler.question.query import Item, MetricItem
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import QueryError
+from gemel.spec.columns import ColumnName
+from gemel.spec.metrics import Measure
 from gemel.spec.time import Window
 
 # Words that an engine may refuse as a bare name. Quoting one too many does no harm.
 RESERVED = frozenset(
-    """all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case cast check
-    collate collation column concurrently constraint create cross current_date current_time current_timestamp
-    current_user day default deferrable desc describe distinct do else end except exists false fetch filter for
-    foreign freeze from full glob grant group having ilike in initially inner intersect interval into is isnull join
-    lambda lateral leading left like limit localtime localtimestamp month natural not notnull null offset on only or
-    order outer over overlaps partition pivot pivot_longer pivot_wider placing position positional primary qualify
-    range recursive references returning right row rows select semi show similar some summarize symmetric table
-    tablesample then time timestamp to trailing true union unique unpack unpivot user using values variadic verbose
-    when where window with year""".split()  # noqa: SIM905
+    """all alter analyse analyze and anti any array as asc asof asymmetric at authorization between binary both by case
+    cast check collate collation column concurrently constraint create cross current_catalog current_date
+    current_role current_schema current_time current_timestamp current_user day default deferrable desc describe
+    distinct do drop else end except exists false fetch filter for force foreign freeze from full glob global
+    grant group having ilike in initially inner insert install intersect interval into is isnull join lambda
+    lateral leading left like limit localtime localtimestamp map month natural not notnull null offset on only
+    or order outer over overlaps partition pivot pivot_longer pivot_wider placing position positional primary
+    qualify range recursive references returning revoke right rollback row rows sample select semi session_user
+    show similar some summarize symmetric sysdate system_user table tablesample then time timestamp to trailing
+    true union unique unpack unpivot user using values variadic verbose when where window with year""".split()  # noqa: SIM905
 )
 
 
@@ -209,12 +212,21 @@ class Texts:
 
     def scalar(self, text: str) -> exp.Expr:
         """Raises Refused."""
+        if isinstance(text, ColumnName):
+            return column(text)
         if text not in self._scalars:
             self._scalars[text] = parse_expression(text, self.dialect)
         return self._scalars[text]
 
+    def measured(self, measure: Measure) -> exp.Expr:
+        """What a measure aggregates. Raises Refused."""
+        value = self.scalar(measure.expr)
+        return as_number(value.copy()) if measure.is_flag else value
+
     def over(self, alias: str, text: str) -> exp.Expr:
         """An expression whose columns belong to `alias`. Raises Refused."""
+        if isinstance(text, ColumnName):
+            return column(text, alias)
         if (alias, text) not in self._over:
             self._over[(alias, text)] = qualify(self.scalar(text), alias)
         return self._over[(alias, text)]
@@ -325,6 +337,11 @@ def conjunction(conditions: Sequence[exp.Expr]) -> exp.Expr:
 
 def equal(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     return exp.EQ(this=left, expression=right)
+
+
+def as_number(flag: exp.Expr) -> exp.Case:
+    """`CASE WHEN flag THEN 1 ELSE 0 END`"""
+    return exp.case().when(flag, exp.Literal.number(1)).else_(exp.Literal.number(0))
 
 
 def filled(value: exp.Expr, fill: int | None) -> exp.Expr:

@@ -3,7 +3,7 @@
 from sqlglot import exp
 
 from gemel.compiler.plan.algebra import Summary
-from gemel.compiler.question.expressions import copied, parenthesized, present
+from gemel.compiler.question.expressions import as_number, copied, parenthesized, present
 
 
 def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
@@ -42,7 +42,7 @@ def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
 
 def _flag(value: exp.Expr) -> exp.Case:
     """1 where there is a value, else 0."""
-    return exp.case().when(present(value.copy()), exp.Literal.number(1)).else_(exp.Literal.number(0))
+    return as_number(present(value.copy()))
 
 
 def _filtered(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:

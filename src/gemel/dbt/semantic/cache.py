@@ -6,7 +6,7 @@ and of the rest of the file. If one of them does not match, the cache is ignored
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from operator import attrgetter
@@ -15,15 +15,20 @@ from typing import Any, overload
 
 from gemel.errors import ProjectError
 from gemel.spec import manifest, metrics
+from gemel.spec.columns import ColumnName
 from gemel.spec.manifest import IndexedMetrics, Manifest
 from gemel.spec.metrics import Metric
 from gemel.whole_files import make_folder, whole
 
 _CLASSES: tuple[type[Any], ...] = (
     *(each for each in (vars(metrics) | vars(manifest)).values() if isinstance(each, type) and is_dataclass(each)),
+    ColumnName,
 )
 _NUMBERS = {each: number for number, each in enumerate(_CLASSES)}
-_PARTS = {each: attrgetter(*(field.name for field in fields(each))) for each in _CLASSES}
+_PARTS: dict[type[Any], Callable[[Any], Any]] = {
+    each: attrgetter(*(field.name for field in fields(each))) for each in _CLASSES if is_dataclass(each)
+}
+_PARTS[ColumnName] = lambda name: (str.__str__(name),)
 _TUPLE = -1
 
 

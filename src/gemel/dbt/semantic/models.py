@@ -5,6 +5,7 @@ from typing import cast
 
 from gemel.dbt.semantic.state import Definitions
 from gemel.errors import About, DefinitionError
+from gemel.spec.columns import text_or_column
 from gemel.spec.fields import Json, choice, expression, name_of, object_at, objects, optional_text, shown, text, texts
 from gemel.spec.manifest import Dimension, Entity, EntityType, Relation, SemanticModel
 from gemel.spec.metrics import Aggregation, Measure, NonAdditive, Percentile
@@ -43,7 +44,7 @@ def _entity(item: Json, definitions: Definitions) -> Entity:
     return Entity(
         name=name_of(item),
         type=cast(EntityType, choice(item, "type", ("primary", "unique", "foreign", "natural"))),
-        expr=expression(item) or name_of(item),
+        expr=text_or_column(expression(item), name_of(item)),
         label=optional_text(item, "label"),
         description=optional_text(item, "description"),
     )
@@ -55,7 +56,7 @@ def _dimension(item: Json, definitions: Definitions) -> Dimension:
     is_time = choice(item, "type", ("categorical", "time")) == "time"
     return Dimension(
         name=name_of(item),
-        expr=expression(item) or name_of(item),
+        expr=text_or_column(expression(item), name_of(item)),
         grain=choice(params, "time_granularity", GRAINS, default="day") if is_time else None,
         is_partition=bool(item.get("is_partition")),
         validity="start" if validity.get("is_start") else "end" if validity.get("is_end") else None,
@@ -131,12 +132,13 @@ def read_measure(item: Json, params: Json, model: SemanticModel) -> Measure:
     name = name_of(item)
     expr = expression(item) or expression(params)
     agg = choice(params, "agg", _AGGREGATIONS)
+    is_flag = agg == "sum_boolean"
     percentile = _percentile(name, agg, object_at(params, "agg_params") or {})
     match agg:
         case "count" if expr is None:
             raise DefinitionError("G126", f"count {name!r} has no expr", hint="to count all rows, write `expr: 1`")
         case "sum_boolean":
-            agg, expr = "sum", f"CASE WHEN {expr or name} THEN 1 ELSE 0 END"
+            agg = "sum"
         case "median":
             agg = "percentile"
         case "sum" if expr is not None and expr.strip() == "1":
@@ -152,7 +154,8 @@ def read_measure(item: Json, params: Json, model: SemanticModel) -> Measure:
         name=name,
         model=model.name,
         agg=cast(Aggregation, agg),
-        expr=expr or name,
+        expr=text_or_column(expr, name),
+        is_flag=is_flag,
         time_dimension=time_dimension.lower(),
         percentile=percentile,
         non_additive=_non_additive(object_at(params, "non_additive_dimension")),
