@@ -25,7 +25,7 @@ LAYERS = {
     "compiler": {"errors", "spec", "engines"},
     "run": {"errors", "spec", "dbt", "engines", "compiler"},
     "session": {"errors", "spec", "dbt", "engines", "compiler", "run"},
-    "answer": {"errors", "compiler", "engines", "session"},
+    "answer": {"errors", "compiler", "engines", "session", "checks"},
     "whole_files": {"errors"},
     "python_text": set(),
     "text_tables": set(),
@@ -78,7 +78,7 @@ TESTS = {"dbt": "gemel_dbt"}
 # What these may import only inside a function, so that `gemel --help` and `import gemel` stay quick.
 LATER = {
     "session": {"engines", "compiler", "run"},
-    "answer": {"engines", "compiler", "session"},
+    "answer": {"engines", "compiler", "session", "checks"},
     "project": {"compiler", "files", "expectations", "features", "online", "training", "proof", "bi", "validation"}
     | {"graph", "diff", "pipeline"},
     "cli": {"engines", "dbt", "compiler", "session", "expectations", "files", "features", "online", "training", "proof"}

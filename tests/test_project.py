@@ -11,7 +11,8 @@ import pytest
 
 import gemel
 import gemel.dbt.running
-from gemel.errors import Problems, ProjectError, QueryError, UnknownNameError, WarehouseError
+from gemel.cli import main
+from gemel.errors import DefinitionError, Problems, ProjectError, QueryError, UnknownNameError, WarehouseError
 from gemel.session import open_session
 from gemel.validation import validate
 
@@ -77,6 +78,28 @@ def parses(monkeypatch):
 def make_older(file, seconds=100):
     then = os.stat(file).st_mtime - seconds
     os.utime(file, (then, then))
+
+
+def test_keys_are_checked_before_the_query_runs(project):
+    """Sales lead to regions, of which one stands there twice."""
+    regions = {
+        "name": "regions",
+        "node_relation": {"alias": "regions", "schema_name": "main", "database": "shop"},
+        "entities": [{"name": "area", "type": "primary", "expr": "region"}],
+        "dimensions": [{"name": "country", "type": "categorical"}],
+    }
+    sales = {**MODEL, "entities": [*MODEL["entities"], {"name": "area", "type": "foreign", "expr": "region"}]}
+    content = {"semantic_models": [sales, regions], "metrics": [REVENUE], "saved_queries": []}
+    (project / "target/semantic_manifest.json").write_text(json.dumps(content))
+    with duckdb.connect(str(project / "shop.duckdb")) as connection:
+        connection.execute("CREATE TABLE regions AS FROM (VALUES ('n', 'NO'), ('n', 'SE')) AS t(region, country)")
+    shop = gemel.load(project)
+    assert shop.query("revenue", "area__country", check_keys=True).sql.startswith("SELECT")
+    with pytest.raises(DefinitionError, match="G166 entity 'area' is primary in semantic model 'regions', but n has 2"):
+        shop.query("revenue", "area__country", check_keys=True).rows()
+    assert shop.query("revenue", check_keys=True).rows() == [(10,)]
+    assert main(["query", "-m", "revenue", "-g", "area__country", "--check-keys", "--project-dir", str(project)]) == 1
+    assert main(["query", "-m", "revenue", "--check-keys", "--project-dir", str(project)]) == 0
 
 
 # --- asking ---------------------------------------------------------------------------------------------------

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from gemel.session import Session
 
 
-def answer(session: "Session", query: "Query", *, dialect: str | None = None) -> "Answer":
-    """Compile a query for the warehouse or for another dialect. Raises UnknownNameError (G2xx), QueryError (G3xx) and
+def answer(session: "Session", query: "Query", *, dialect: str | None = None, check_keys: bool = False) -> "Answer":
+    """Compile a query for the warehouse or for another dialect. With `check_keys`, the answer first reads whether the
+    keys are unique by which the query joins. Raises UnknownNameError (G2xx), QueryError (G3xx) and
     DefinitionError (G1xx)."""
     from gemel.compiler.compiled import compile_query
 
     with session.placing():
-        return Answer(compile_query(session.graph, query, session.context(dialect)), session)
+        compiled = compile_query(session.graph, query, session.context(dialect))
+        return Answer(compiled, session, checked=query if check_keys else None)
 
 
 class Answer:
@@ -29,9 +31,10 @@ class Answer:
     answer.df()
     """
 
-    def __init__(self, compiled: "Compiled", session: "Session") -> None:
+    def __init__(self, compiled: "Compiled", session: "Session", *, checked: "Query | None" = None) -> None:
         self._compiled = compiled
         self._session = session
+        self._checked = checked
 
     @property
     def sql(self) -> str:
@@ -41,6 +44,11 @@ class Answer:
     @cached_property
     def _result(self) -> "Result":
         with self._session.placing():
+            if self._checked is not None:
+                from gemel.checks import check_keys
+
+                for duplicate in check_keys(self._session.graph, self._checked, self._session.runner):
+                    raise duplicate
             return self._session.runner.rows(self._compiled)
 
     @property
@@ -56,7 +64,8 @@ class Answer:
     def rows(self) -> list[tuple[Any, ...]]:
         """Plain Python values, a tuple a row.
 
-        Raises WarehouseError (G4xx), and QueryError (G342) if the SQL is in another dialect than the warehouse's.
+        Raises WarehouseError (G4xx), QueryError (G342) if the SQL is in another dialect than the warehouse's, and, if
+        keys are checked, DefinitionError (G166) for one that is not unique.
         """
         return self._result.rows()
 

@@ -84,6 +84,7 @@ class Project:
         totals: bool = False,
         min_max_only: bool = False,
         dialect: str | None = None,
+        check_keys: bool = False,
     ) -> Answer:
         """Metrics by group-by items: compiled at once, run when the answer's rows are requested.
 
@@ -94,7 +95,8 @@ class Project:
         all groups, marked in the column `is_total`. An item of `order_by` that starts with a minus is descending. The
         other arguments are added to a `saved_query`. `min_max_only` returns the least and greatest value of one item
         without metrics, as `<item>__min` and `<item>__max`. With a `dialect` other than the warehouse's the answer has
-        SQL only. Raises UnknownNameError (G2xx), QueryError (G3xx) and DefinitionError (G1xx).
+        SQL only. `check_keys` reads whether the keys by which the query joins are unique before it runs, and raises
+        DefinitionError (G166) if not. Raises UnknownNameError (G2xx), QueryError (G3xx) and DefinitionError (G1xx).
         """
         from gemel.compiler.question.parsing import make_query
 
@@ -123,7 +125,7 @@ class Project:
                 totals=totals,
                 min_max_only=min_max_only,
             )
-            return answer(self.session, query, dialect=dialect)
+            return answer(self.session, query, dialect=dialect, check_keys=check_keys)
 
     def metrics(self) -> "tuple[Metric, ...]":
         """Every metric that can be queried, sorted by name."""

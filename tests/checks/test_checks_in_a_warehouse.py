@@ -5,6 +5,7 @@ import pytest
 from checks.shop import CUSTOMERS, DAYS, REVENUE, SALES, findings_in
 from checks.test_checks import HISTORY, derived, filtered
 from gemel import checks
+from gemel.compiler.question.parsing import make_query
 
 
 def test_tables_that_fit_have_no_findings(tmp_path):
@@ -137,6 +138,47 @@ def test_a_key_with_two_rows_is_reported_if_rows_are_read(tmp_path):
         "G166 entity 'customer' is primary in semantic model 'customers', but 7 has 2 rows: facts that join it are "
         "counted more than once"
     ]
+
+
+def test_the_examples_are_the_values_with_the_most_rows(tmp_path):
+    more = (
+        "INSERT INTO customers VALUES (7, 'x'), (7, 'y'), (3, 'x'), (3, 'y'), (5, 'x'), (5, 'y'), (6, 'x'), (6, 'y');"
+    )
+    (finding,) = findings_in(tmp_path, tables=more, check=checks.check_rows)
+    assert "but 7 has 3 rows, 3 has 2 rows and 5 has 2 rows: facts that join it are" in finding
+
+
+def test_a_key_that_no_model_joins_by_is_reported_too(tmp_path):
+    twice = "INSERT INTO sales SELECT * FROM sales;"
+    assert findings_in(tmp_path, tables=twice, check=checks.check_rows) == [
+        "G166 entity 'sale' is primary in semantic model 'sales', but 1 has 2 rows"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("group_by", "where", "refused"),
+    [
+        ([], [], False),
+        (["sale__region"], [], False),
+        (["customer__segment"], [], True),
+        ([], ["{{ Dimension('customer__segment') }} = 'gold'"], True),
+        ([], ["{{ Metric('segments', ['customer']) }} > 0"], False),
+    ],
+)
+def test_a_query_can_refuse_keys_that_are_not_unique_where_it_joins_by_them(tmp_path, group_by, where, refused):
+    counted = CUSTOMERS + "measures:\n  - {name: segments, agg: count, expr: segment, agg_time_dimension: since}\n"
+    counted = counted.replace(
+        "dimensions:", "dimensions:\n  - {name: since, type: time, type_params: {time_granularity: day}}"
+    )
+    segments = "{name: segments, type: simple, type_params: {measure: {name: segments}}}"
+    twice = "ALTER TABLE customers ADD COLUMN since DATE; INSERT INTO customers VALUES (7, 'silver', NULL);"
+    query = make_query(["revenue"], group_by, where=where)
+
+    def check(graph, runner):
+        return checks.check_keys(graph, query, runner)
+
+    findings = findings_in(tmp_path, segments, models=[SALES, counted], tables=twice, check=check)
+    assert [each[:4] for each in findings] == ["G166"] * refused
 
 
 def test_a_key_of_several_columns_is_unique_as_a_whole(tmp_path):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from gemel.checks import joins, losses, metrics, names, questions, rows, tables, types
 from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.resolution import resolve
 from gemel.compiler.question.query import Query
 from gemel.errors import GemelError
 from gemel.run import Runner
@@ -61,6 +62,11 @@ def check_tables(graph: Graph, warehouse: Runner) -> list[GemelError]:
 def check_rows(graph: Graph, warehouse: Runner) -> list[GemelError]:
     """The findings of `check_tables`, and those on the rows of the tables."""
     return _check(graph, warehouse, (rows.time_spines, rows.keys))
+
+
+def check_keys(graph: Graph, query: Query, warehouse: Runner) -> list[GemelError]:
+    """The keys that are not unique among those by which a query joins: it would count facts more than once."""
+    return list(rows.joined_keys(graph, warehouse, rows.joins_of(graph, resolve(graph, query))))
 
 
 def _check(graph: Graph, warehouse: Runner, of_rows: Sequence[RowRule]) -> list[GemelError]:

@@ -1,7 +1,8 @@
 """Rules over rows: a time spine has each time once, and a key is unique."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
@@ -10,12 +11,16 @@ from gemel.checks.tables import Tables, keys_of, select_from, spine_column
 from gemel.checks.types import family
 from gemel.compiler.compiled import compile_select
 from gemel.compiler.names.graph import LISTED_HOPS, Graph
+from gemel.compiler.names.joins import Hop
+from gemel.compiler.names.terms import Resolved, attributes_of
 from gemel.compiler.plan.facts import truncated
 from gemel.compiler.question.expressions import column
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.run import Runner
 from gemel.spec.manifest import SemanticModel
 from gemel.spec.time import Window, finer, seconds
+
+EXAMPLES = 3
 
 
 def time_spines(graph: Graph, tables: Tables, warehouse: Runner) -> Iterator[GemelError]:
@@ -71,50 +76,113 @@ def _day(moment: dt.date) -> str:
 
 def keys(graph: Graph, tables: Tables, warehouse: Runner) -> Iterator[GemelError]:
     """A key that other models join by has one row for each value; in a history, one for each value and moment; in a
-    partitioned table, one in each partition, if the facts lead through that partition."""
-    for (entity, name, partitions), home in sorted(_joins(graph).items()):
-        model, key = graph.models[name], graph.entity(name, entity)
-        assert key is not None
-        texts = list(keys_of(graph, key))
-        if any(tables.type(model.relation, text) is None for text in texts):
+    partitioned table, one in each partition, if the facts lead through that partition. A duplicate key that no model
+    joins by is a warning."""
+    joins = _all_joins(graph)
+    yield from joined_keys(
+        graph, warehouse, {join: home for join, home in joins.items() if _is_typed(graph, tables, join)}
+    )
+    joined = {(join.entity, join.model) for join in joins}
+    for model in graph.models.values():
+        for key in model.entities:
+            if key.type in ("primary", "unique") and (key.name, model.name) not in joined:
+                partitions = tuple(each.name for each in model.dimensions if each.is_partition)
+                join = Join(key.name, model.name, partitions)
+                example = _find_examples(graph, warehouse, join) if _is_typed(graph, tables, join) else None
+                if example is not None:
+                    message = f"entity {key.name!r} is {key.type} in semantic model {model.name!r}, but {example}"
+                    about = About("semantic_model", model.name, key.name)
+                    yield DefinitionError("G166", message, hint=_UNIQUE, about=about, severity="warning")
+
+
+_UNIQUE = "make the rows of the dbt model unique (a `unique` test checks it), or make the entity foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A many-to-one join over `entity` to `model`, by some of its partition dimensions."""
+
+    entity: str
+    model: str
+    partitions: tuple[str, ...]
+
+
+Joins = Mapping[Join, str]
+"""Joins, each with a model that leads to it."""
+
+
+def joined_keys(graph: Graph, warehouse: Runner, joins: Joins) -> Iterator[GemelError]:
+    """The keys with several rows for one value, by which a join counts facts more than once."""
+    for join, home in sorted(joins.items(), key=lambda each: (each[0].entity, each[0].model, each[0].partitions)):
+        example = _find_examples(graph, warehouse, join)
+        if example is None:
             continue
-        find_example = _find_overlap if graph.ways.has_validity(name) else _find_duplicate
-        parts = [dimension.expr for dimension in model.dimensions if dimension.name in partitions]
-        example = find_example(graph, warehouse, model, texts, parts)
-        if example is not None:
-            missing = [each.name for each in model.dimensions if each.is_partition and each.name not in partitions]
-            whose = (
-                f"of {home!r}, which do not join it by partition {', '.join(missing)}," if missing else "that join it"
-            )
-            hint = "make the rows of the dbt model unique (a `unique` test checks it), or make the entity foreign"
-            if missing:
-                hint = f"give {home!r} the dimension {missing[0]!r} with `is_partition: true`, or make its key unique"
-            message = f"entity {entity!r} is {key.type} in semantic model {name!r}, but {example}: facts {whose} are "
-            about = About("semantic_model", name, entity)
-            yield DefinitionError("G166", f"{message}counted more than once", hint=hint, about=about)
+        model, key = graph.models[join.model], graph.entity(join.model, join.entity)
+        assert key is not None
+        missing = [each.name for each in model.dimensions if each.is_partition and each.name not in join.partitions]
+        whose = f"of {home!r}, which do not join it by partition {', '.join(missing)}," if missing else "that join it"
+        hint = _UNIQUE
+        if missing:
+            hint = f"give {home!r} the dimension {missing[0]!r} with `is_partition: true`, or make its key unique"
+        message = (
+            f"entity {key.name!r} is {key.type} in semantic model {model.name!r}, but {example}: facts {whose} are "
+        )
+        about = About("semantic_model", model.name, key.name)
+        yield DefinitionError("G166", f"{message}counted more than once", hint=hint, about=about)
 
 
-def _joins(graph: Graph) -> dict[tuple[str, str, tuple[str, ...]], str]:
-    """The entity, the model and the partitions of each join, with a model that leads to it: one with facts, if any."""
-    joins: dict[tuple[str, str, tuple[str, ...]], str] = {}
-    for home in dict.fromkeys(measure.model for measure in graph.manifest.measures):
-        for length in range(1, LISTED_HOPS + 1):
-            for walk in graph.ways.walks(home, (), length):
-                partitions = tuple(sorted(name for _, name in graph.ways.partitions(home, walk)))
-                joins.setdefault((walk[-1].entity, walk[-1].model, partitions), home)
-    by_facts = {(entity, model) for entity, model, _ in joins}
-    for home in graph.models:
-        for hop in graph.ways.hops(home):
-            if (hop.entity, hop.model) not in by_facts:
-                partitions = tuple(sorted(name for _, name in graph.ways.partitions(home, (hop,))))
-                joins.setdefault((hop.entity, hop.model, partitions), home)
+def joins_of(graph: Graph, resolved: Resolved) -> Joins:
+    """The joins that answer a query, also those of its filters and of metrics that it filters by."""
+    joins: dict[Join, str] = {}
+    for attribute in attributes_of(resolved):
+        for length in range(1, len(attribute.hops) + 1):
+            joins.setdefault(_join(graph, attribute.home, attribute.hops[:length]), attribute.home)
     return joins
 
 
-def _find_duplicate(
+def _all_joins(graph: Graph) -> Joins:
+    """Each join with a model that leads to it: one with facts, if any."""
+    joins: dict[Join, str] = {}
+    for home in dict.fromkeys(measure.model for measure in graph.manifest.measures):
+        for length in range(1, LISTED_HOPS + 1):
+            for walk in graph.ways.walks(home, (), length):
+                joins.setdefault(_join(graph, home, walk), home)
+    by_facts = {(join.entity, join.model) for join in joins}
+    for home in graph.models:
+        for hop in graph.ways.hops(home):
+            if (hop.entity, hop.model) not in by_facts:
+                joins.setdefault(_join(graph, home, (hop,)), home)
+    return joins
+
+
+def _join(graph: Graph, home: str, hops: tuple[Hop, ...]) -> Join:
+    partitions = tuple(sorted(name for _, name in graph.ways.partitions(home, hops)))
+    return Join(hops[-1].entity, hops[-1].model, partitions)
+
+
+def _is_typed(graph: Graph, tables: Tables, join: Join) -> bool:
+    """Whether the warehouse accepts the key; otherwise another rule reports it."""
+    return all(tables.type(graph.models[join.model].relation, text) is not None for text in _key_texts(graph, join))
+
+
+def _key_texts(graph: Graph, join: Join) -> list[str]:
+    key = graph.entity(join.model, join.entity)
+    assert key is not None
+    return list(keys_of(graph, key))
+
+
+def _find_examples(graph: Graph, warehouse: Runner, join: Join) -> str | None:
+    """`7 has 2 rows`, for a key that is not unique; None if it is."""
+    model = graph.models[join.model]
+    find = _find_overlap if graph.ways.has_validity(join.model) else _find_duplicates
+    parts = [dimension.expr for dimension in model.dimensions if dimension.name in join.partitions]
+    return find(graph, warehouse, model, _key_texts(graph, join), parts)
+
+
+def _find_duplicates(
     graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str], parts: list[str]
 ) -> str | None:
-    """The value with the most rows in one partition. `parts` are the columns of partitions."""
+    """The values with the most rows in one partition. `parts` are the columns of partitions."""
     columns = [column(f"c{place}", "keys") for place in range(len(texts) + len(parts))]
     inner = select_from(graph, warehouse, model.relation, [*texts, *parts]).subquery("keys")
     count = exp.Count(this=exp.Star())
@@ -124,12 +192,11 @@ def _find_duplicate(
         .where(*(_is_there(each) for each in columns[: len(texts)]))
         .group_by(*columns)
         .having(exp.GT(this=count.copy(), expression=exp.Literal.number(1)))
-        .order_by(exp.Ordered(this=exp.to_identifier("rows"), desc=True))
-        .limit(1)
+        .order_by(exp.Ordered(this=exp.to_identifier("rows"), desc=True), *(each.copy() for each in columns))
+        .limit(EXAMPLES)
     )
-    for *key, rows in _query(warehouse, select):
-        return f"{_format_key(key)} has {rows:,} rows"
-    return None
+    examples = [f"{_format_key(key)} has {rows:,} rows" for *key, rows in _query(warehouse, select)]
+    return " and ".join(filter(None, [", ".join(examples[:-1]), *examples[-1:]])) or None
 
 
 def _find_overlap(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--saved-query", metavar="NAME", help="A saved query, instead of --metrics and --group-by.")
 @click.option("--explain", "--compile", "explain", is_flag=True, help="Print the SQL without running it.")
 @click.option("--dialect", metavar="NAME", help="Print the SQL for another engine, such as snowflake or bigquery.")
+@click.option("--check-keys", is_flag=True, help="First check that each key by which the query joins is unique.")
 @output_options
 @takes_project
 def command(
@@ -47,6 +48,7 @@ def command(
     saved_query: str | None,
     explain: bool,
     dialect: str | None,
+    check_keys: bool,
     format: str,
     csv: str | None,
     decimals: int | None,
@@ -70,6 +72,7 @@ def command(
         saved_query=saved_query,
         having=having,
         dialect=dialect,
+        check_keys=check_keys,
     )
     if explain or dialect:
         click.echo(answer.sql)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -229,3 +229,41 @@ class Values:
 
 
 Resolved = Metrics | Values
+
+
+def attributes_of(resolved: Resolved) -> Iterator[Attribute]:
+    """The attributes of keys, filters and constant properties, also those of metrics that rows are filtered by."""
+    match resolved:
+        case Metrics(outputs=outputs, totals=totals):
+            for output in (*outputs, *totals):
+                yield from _attributes(output.term)
+        case Values(keys=keys, filters=filters):
+            operands = [operand for each in filters for operand in each.operands]
+            yield from _of_operands([each if isinstance(each, PerEntity) else each[1] for each in (*keys, *operands)])
+
+
+def _attributes(term: Term) -> Iterator[Attribute]:
+    match term:
+        case Leaf(keys=keys, filters=filters):
+            yield from _of_operands([operand for _, operand in keys])
+            yield from _of_operands([operand for predicate in filters for operand in predicate.operands])
+        case Shifted(inner, bounds=bounds, after=after):
+            yield from _attributes(inner)
+            yield from _of_operands([operand for each in (*bounds, *after) for operand in each.operands])
+        case Converted(base, conversion, same):
+            yield from _attributes(base)
+            yield from _attributes(conversion)
+            yield from _of_operands([operand for pair in same for operand in pair])
+        case Trailing() | Formula():
+            for inner, _ in inner_terms(term):
+                yield from _attributes(inner)
+
+
+def _of_operands(operands: Iterable[Attribute | PerEntity | None]) -> Iterator[Attribute]:
+    for operand in operands:
+        match operand:
+            case Attribute():
+                yield operand
+            case PerEntity(term=term, attributes=attributes):
+                yield from attributes
+                yield from _attributes(term)
