@@ -50,7 +50,7 @@ carrier_punctuality_source = FileSource(
     path=str(TABLES / "carrier_punctuality.parquet"),
     timestamp_field="event_timestamp",
     created_timestamp_column="created_timestamp",
-    description="A copy of dbt's table carrier_punctuality, made whenever dbt builds it.",
+    description="A copy of dbt's table carrier_punctuality, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.carrier_punctuality",
         "definition": "b66163bf2965",
@@ -242,7 +242,7 @@ origin_congestion_source = FileSource(
     path=str(TABLES / "origin_congestion.parquet"),
     timestamp_field="event_timestamp",
     created_timestamp_column="created_timestamp",
-    description="A copy of dbt's table origin_congestion, made whenever dbt builds it.",
+    description="A copy of dbt's table origin_congestion, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.origin_congestion",
         "definition": "2b0c887305af",
@@ -399,7 +399,7 @@ plane_history_source = FileSource(
     path=str(TABLES / "plane_history.parquet"),
     timestamp_field="event_timestamp",
     created_timestamp_column="created_timestamp",
-    description="A copy of dbt's table plane_history, made whenever dbt builds it.",
+    description="A copy of dbt's table plane_history, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_history",
         "definition": "78d40b616e8a",
@@ -562,7 +562,7 @@ airline_at_airport_source = FileSource(
     path=str(TABLES / "airline_at_airport.parquet"),
     timestamp_field="event_timestamp",
     created_timestamp_column="created_timestamp",
-    description="A copy of dbt's table airline_at_airport, made whenever dbt builds it.",
+    description="A copy of dbt's table airline_at_airport, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.airline_at_airport",
         "definition": "3e59dd75fd7b",
@@ -650,7 +650,7 @@ plane_knock_on_source = FileSource(
     path=str(TABLES / "plane_knock_on.parquet"),
     timestamp_field="event_timestamp",
     created_timestamp_column="created_timestamp",
-    description="A copy of dbt's table plane_knock_on, made whenever dbt builds it.",
+    description="A copy of dbt's table plane_knock_on, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_knock_on",
         "definition": "fab4ee207d38",
@@ -703,7 +703,7 @@ maker_reliability_source = FileSource(
     path=str(TABLES / "maker_reliability.parquet"),
     timestamp_field="event_timestamp",
     created_timestamp_column="created_timestamp",
-    description="A copy of dbt's table maker_reliability, made whenever dbt builds it.",
+    description="A copy of dbt's table maker_reliability, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.maker_reliability",
         "definition": "a3cbaae5251b",
@@ -806,7 +806,7 @@ departure_context_request = RequestSource(
             dtype=UnixTimestamp,
         ),
     ],
-    description="What a request for departure_context brings.",
+    description="The inputs of a request for departure_context.",
     owner="ml@example.com",
 )
 
@@ -953,7 +953,7 @@ def departure_context_view(inputs):
     }
 
 
-# Feast would try it on made-up values to see the types, of which a NULL has none. They are declared.
+# Feast would run it on sample values to infer the types, and a NULL has none. The types are declared above.
 departure_context_view.infer_features = lambda: None
 
 departure_delay_v1_service = FeatureService(

@@ -3,11 +3,11 @@
     materialized="incremental",
     incremental_strategy="append",
     on_schema_change="sync_all_columns",
-    pre_hook="{% if is_incremental() %}DELETE FROM {{ this }} WHERE {% if var('gemel_from', none) %}CASE WHEN definition <> '3e59dd75fd7b' THEN error('airline_at_airport was built by another definition: build all of it, without gemel_from, before a part') ELSE true END AND event_timestamp >= '{{ var(\"gemel_from\", none) }}' AND event_timestamp < '{{ var(\"gemel_to\", \"9999-12-31\") }}'{% else %}definition <> '3e59dd75fd7b' OR event_timestamp > (SELECT MAX(event_timestamp) FROM {{ this }}) - INTERVAL '2' DAY{% endif %}{% endif %}",
+    pre_hook="{% if is_incremental() %}DELETE FROM {{ this }} WHERE {% if var('gemel_from', none) %}CASE WHEN definition <> '3e59dd75fd7b' THEN error('airline_at_airport was built from another definition: rebuild the whole table, without gemel_from, before a part') ELSE true END AND event_timestamp >= '{{ var(\"gemel_from\", none) }}' AND event_timestamp < '{{ var(\"gemel_to\", \"9999-12-31\") }}'{% else %}definition <> '3e59dd75fd7b' OR event_timestamp > (SELECT MAX(event_timestamp) FROM {{ this }}) - INTERVAL '2' DAY{% endif %}{% endif %}",
     post_hook="COPY (FROM {{ this }} ORDER BY carrier, origin, event_timestamp) TO 'feature_views/data/airline_at_airport.parquet' (FORMAT parquet, KV_METADATA {gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}'})"
 ) }}
 
-WITH asked AS (
+WITH build_range AS (
   SELECT
     {%- if var("gemel_from", none) %}
     CAST('{{ var("gemel_from", none) }}' AS TIMESTAMP) AS first_moment,
@@ -307,10 +307,10 @@ WHERE
   features.event_timestamp >= (
     SELECT
       first_moment
-    FROM asked
+    FROM build_range
   )
   AND features.event_timestamp < (
     SELECT
       end_moment
-    FROM asked
+    FROM build_range
   )

@@ -162,7 +162,7 @@ def test_a_changed_definition_makes_every_row_again_and_no_part_alone():
     fill(table, [("a", DAYS[0], CLOCKS[1], 1, "n"), ("a", DAYS[8], CLOCKS[1], 1, "n")], [])
     table.build("2024-02-20")
     table.shop.con.execute("update buying set definition = 'older', orders_3d = 77")
-    with pytest.raises(duckdb.InvalidInputException, match="buying was built by another definition"):
+    with pytest.raises(duckdb.InvalidInputException, match="buying was built from another definition"):
         table.build("2024-02-20", gemel_from="2024-02-01")
     table.build("2024-02-20")
     assert {row[3] for row in table.rows()} == {1, None}

@@ -252,5 +252,5 @@ def test_a_table_with_a_lookback_is_made_again_in_part_and_refuses_to_be_of_two_
     code, out, err = gemel("features", "backfill", "--start", "2024-01-01", "--end", "2024-01-05", "visiting")
     left = server.execute(f"select count(*) from {SCHEMA}.visiting").fetchone()
     server.execute(change, (made,))
-    assert code == 1 and "visiting was built by another definition" in err
+    assert code == 1 and "visiting was built from another definition" in err
     assert left == (len(before),)

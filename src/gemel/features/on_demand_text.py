@@ -13,7 +13,7 @@ def request_source(computed: Computed) -> str:
         "RequestSource",
         name=literal(f"{view.name}_request"),
         schema=listed(call("Field", name=literal(name), dtype=TYPES[type_].feast) for name, type_ in view.inputs),
-        description=literal(f"What a request for {view.name} brings."),
+        description=literal(f"The inputs of a request for {view.name}."),
         owner=literal(view.owner) if view.owner else None,
     )
 
@@ -40,7 +40,7 @@ def on_demand_view(computed: Computed, sources: Mapping[str, str]) -> str:
         owner=literal(view.owner) if view.owner else None,
     )
     declared = (
-        "# Feast would try it on made-up values to see the types, of which a NULL has none. They are declared.\n"
+        "# Feast would run it on sample values to infer the types, and a NULL has none. The types are declared above.\n"
         f"{view.name}_view.infer_features = lambda: None"
     )
     return f"\n@{decorator}\n{computed.python(f'{view.name}_view')}\n\n\n{declared}"

@@ -119,7 +119,7 @@ def _entity(graph: Graph, name: str, type_: str) -> str:
 
 def _source(tables: Tables, view: BoundView, project: str, engine: Engine, table: Table) -> str:
     store = store_of(engine)
-    copied = f"A copy of dbt's table {view.name}, made whenever dbt builds it."
+    copied = f"A copy of dbt's table {view.name}, written whenever dbt builds it."
     return f"{view.name}_source = " + call(
         store.source,
         name=literal(f"{view.name}_source"),
@@ -138,7 +138,7 @@ def _push_source(view: BoundView, name: str) -> str:
         name=literal(name),
         batch_source=f"{view.name}_source",
         description=literal(
-            f"Rows of {view.name} that are newer than its table; they are served until it has newer ones."
+            f"Rows that are newer than the table of {view.name}; they are served until the table has newer ones."
         ),
         owner=literal(view.owner) if view.owner else None,
     )

@@ -39,7 +39,7 @@ Types = Mapping[str, str]
 """The type of each column of one view by name, entities included: `{"carrier": "string"}`."""
 
 _FROM, _TO = '{{ var("gemel_from", none) }}', '{{ var("gemel_to", "9999-12-31") }}'
-_ASKED = f"""asked AS (
+_BUILD_RANGE = f"""build_range AS (
   SELECT
     {{%- if var("gemel_from", none) %}}
     CAST('{_FROM}' AS TIMESTAMP) AS first_moment,
@@ -53,7 +53,7 @@ _ASKED = f"""asked AS (
     TIMESTAMP '9999-12-31' AS end_moment
     {{%- endif %}}
 )"""
-"""The rows that a build bit by bit is to make: those of the dbt variables, or those after the newest that is kept."""
+"""The moments of the rows that an incremental build makes: of the dbt variables, or all after the newest row."""
 _STARTED = '{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}'
 
 
@@ -90,7 +90,7 @@ class Tables:
                 typed = compiled(self._plan(view), Context.marking(engine.dialect, finish))
             text = typed.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
             if lookback is not None:
-                text = text.replace("WITH ", f"WITH {_asked(engine)}, ", 1)
+                text = text.replace("WITH ", f"WITH {_build_range(engine)}, ", 1)
             return f"{_config(view, made, engine)}\n\n{text}\n"
 
     def natural(self, view: BoundView, catalogs: frozenset[str] | None, engine: Engine = DUCKDB) -> Compiled:
@@ -159,13 +159,13 @@ def _at(view: BoundView) -> Iterator[None]:
         raise
 
 
-def _asked(engine: Engine) -> str:
+def _build_range(engine: Engine) -> str:
     step = interval(Window(1, "microsecond")).sql(engine.dialect)
-    return _ASKED.replace("(MOMENT)", f"({moment_sql(engine)})").replace("MICROSECOND", step)
+    return _BUILD_RANGE.replace("(MOMENT)", f"({moment_sql(engine)})").replace("MICROSECOND", step)
 
 
 def _bound(name: str) -> exp.Expr:
-    return exp.Subquery(this=exp.select(name).from_("asked"))
+    return exp.Subquery(this=exp.select(name).from_("build_range"))
 
 
 def _stamped(select: exp.Select) -> exp.Select:
@@ -218,7 +218,9 @@ def _forgets(view: BoundView, made: str, lookback: Window, engine: Engine) -> st
     moment = moment_sql(engine)
     part = f"{moment} >= '{_FROM}' AND {moment} < '{_TO}'"
     tail = f"{moment} > (SELECT MAX({moment}) FROM {{{{ this }}}}) - {interval(lookback).sql(engine.dialect)}"
-    message = f"{view.name} was built by another definition: build all of it, without gemel_from, before a part"
+    message = (
+        f"{view.name} was built from another definition: rebuild the whole table, without gemel_from, before a part"
+    )
     unlike = f"CASE WHEN {DEFINITION} <> '{made}' THEN error('{message}') ELSE true END"
     if not engine.has(Capability.ERROR):
         # PostgreSQL has no error() of its own: a text that is no boolean ends the statement, and tells the text. It
@@ -256,16 +258,16 @@ def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dic
         | _TESTED
         for entity in view.entities
     ]
-    moment = f"The moment, in UTC: the row holds what was known before it, {_lag(view)}."
+    moment = f"The moment, in UTC. The row holds what was known before it, {_lag(view)}."
     columns.append({"name": MOMENT, "description": moment, "data_type": moment_type(engine)} | _TESTED)
     for feature in view.features:
         text = describe(tables.graph, feature)
         described = {"description": plain(text)} if text else {}
         columns.append({"name": feature.name, **described, "data_type": names[types[feature.name]]})
-    created = "When dbt made the row, in UTC. Of two rows for one moment the later one counts."
+    created = "When dbt made the row, in UTC. Of two rows for one moment, the later one counts."
     columns.append({"name": CREATED, "description": created, "data_type": moment_type(engine)} | _TESTED)
     if view.lookback is not None:
-        text = "The hash of the definition that made the row."
+        text = "The hash of the definition that the row was built from."
         columns.append({"name": DEFINITION, "description": text, "data_type": names["string"]} | _TESTED)
     unique = {
         "unique": {
@@ -303,7 +305,7 @@ def _freshness(view: BoundView, engine: Engine) -> list[dict[str, Any]]:
 def _lag(view: BoundView) -> str:
     delay = view.delay
     by = f"by {view.known_at}" if view.known_at else "by the time that facts are reported under"
-    return f"{by}, and was there {delay} later" if delay else by
+    return f"{by}, and was available {delay} later" if delay else by
 
 
 def _entity_text(graph: Graph, name: str) -> str:
