@@ -22,7 +22,7 @@ from typing import Any
 from gemel.compiler.question.query import Query
 from gemel.spec.manifest import Manifest
 from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, Ratio, Simple
-from gemel.spec.time import Window, coarsest
+from gemel.spec.time import Window, coarsest, is_standard
 from reference_values import Filter, Ref, after, expression, minus, truncate
 from reference_world import Fact, Row, Undefined, World, element_of
 
@@ -264,30 +264,51 @@ def asked_for(world: World, seen: list[Seen], measure: Measure, ask: Ask) -> lis
 
 
 def shifted(world: World, seen: list[Seen], measure: Measure, ask: Ask) -> list[Seen]:
-    """Moved in time: what a moment `t` of the spine sees is what was at `t - offset`.
+    """Moved in time.
 
-    The step is the finest asked grain where that is no coarser than the offset, so that a month's total moves as
-    a whole (and Mar 29, 30 and 31 each show Feb 29 for an offset of a month, as SQL's calendar has it). Otherwise
-    it is the metric's own grain: days move first and are grouped then. So they do where the periods asked for do
-    not nest (weeks and months, custom grains). An offset to the start of a coarser period then keeps only the
-    moments that begin a period. A period is let in if the constraint and time filters let any moment of it in.
+    Where the finest asked grain is no coarser than the offset, and the offset is whole periods of it, a moment `t` of
+    the spine sees what was at `t - offset`: a month's total moves as a whole (and by day, Mar 29, 30 and 31 each show
+    Feb 29 for an offset of a month, as SQL's calendar has it). Otherwise each fact moves by the offset, from one step
+    of the metric's own grain to another, and is grouped then: a year is no whole weeks, a quarter no whole years, and
+    periods need not nest (weeks and months, custom grains). Each fact is then seen once, Feb 29 a year later on
+    Feb 28. An offset to the start of a coarser period keeps only the moments that begin a period; by custom periods a
+    day looks at a day. A period is let in if the constraint and time filters let any moment of it in.
     """
     times = world.moment_items(measure, ask.items)
     if not times:
         raise Undefined("an offset needs a time")
+    to_start = isinstance(ask.shift, str)
     unit = ask.shift if isinstance(ask.shift, str) else ask.shift.unit
-    step = world.step(times, unit, to_start=isinstance(ask.shift, str)) or world.step_of_facts(measure, unit)
-    by_time: dict[Any, list[Seen]] = {}
-    for one in seen:
-        if one.moment is not None:  # nor is a moment before the first custom period any moment
-            by_time.setdefault(world.period(one.moment, step), []).append(one)
-    result = []
+    whole = world.step(times, unit, to_start=to_start)
+    step = whole or world.step_of_facts(measure, unit)
     spoken = times_spoken_of(world, measure, times, ask.filters)
-    for moment in world.moments(step, bounds(world, measure, ask.filters, ask), spoken):
+    moments = world.moments(step, bounds(world, measure, ask.filters, ask), spoken)
+    present = [one for one in seen if one.moment is not None]  # a moment before the first custom period is none
+    if isinstance(ask.shift, Window) and is_standard(unit) and whole is None:
+        if not lands(ask.shift, step) and step != "week":
+            raise Undefined("an offset finer than the facts")
+        shown = {world.period(moment, step): moment for moment in moments}
+        later = [(one, world.period(minus(one.moment, Window(-ask.shift.count, unit)), step)) for one in present]
+        return [replace(one, moment=shown[period]) for one, period in later if period in shown]
+    by_time: dict[Any, list[Seen]] = {}
+    for one in present:
+        by_time.setdefault(world.period(one.moment, step), []).append(one)
+    result = []
+    for moment in moments:
         begins = any(world.period(moment, item.grain) == moment for item in times if item.grain)
-        if begins or not isinstance(ask.shift, str):
+        if begins or not to_start:
             result += [replace(one, moment=moment) for one in by_time.get(world.back(moment, ask.shift, step), [])]
     return result
+
+
+def lands(window: Window, grain: str) -> bool:
+    """Whether so long before the start of a period is always the start of one: 7 days by week, but no month."""
+    starts = [dt.datetime(2024, month, 1) for month in range(1, 13)] + [
+        dt.datetime(2023, 1, 2),
+        dt.datetime(2024, 3, 4),
+    ]
+    before = [minus(truncate(start, grain), window) for start in starts]
+    return all(truncate(moment, grain) == moment for moment in before)
 
 
 def accumulated(world: World, metric: Metric, cumulative: Cumulative, ask: Ask) -> Answer:
@@ -304,6 +325,9 @@ def accumulated(world: World, metric: Metric, cumulative: Cumulative, ask: Ask) 
     filters = world.filters(source)
     seen = own_time(world, source, ask)
     times = world.moment_items(measure, ask.items)
+    uneven = isinstance(ask.shift, Window) and ask.shift.unit in ("month", "quarter", "year")
+    if uneven and any(item.grain == "week" for item in times) and world.finest(times) == "week":
+        raise Undefined("an accumulation by week, a month ago")
     if not times:
         if cumulative.window or cumulative.grain_to_date:
             raise Undefined("a window needs a time")
@@ -373,10 +397,7 @@ def unmoved(world: World, metric: Metric, ask: Ask) -> Ask:
 
 
 def moved_rows(world: World, metric: Metric, rows: dict[Key, Any], ask: Ask) -> dict[Key, Any]:
-    """An offset of results: the step is the finest asked grain, whatever the offset's unit is.
-
-    By month, an offset of two days therefore finds nothing; MetricFlow has it so.
-    """
+    """An offset of results: the step is the finest asked grain, and the offset must be whole steps."""
     measure = world.measures(metric)[0]
     times = world.moment_items(measure, ask.items)
     if not times:
@@ -384,6 +405,12 @@ def moved_rows(world: World, metric: Metric, rows: dict[Key, Any], ask: Ask) -> 
     grain = world.finest(times)
     if world.step(times, grain, to_start=False) is None:
         raise Undefined("an offset of results by periods that do not nest")
+    if isinstance(ask.shift, str):
+        starts = {truncate(moment, ask.shift) for moment in world.moments(grain)}
+        if is_standard(grain) and any(truncate(start, grain) != start for start in starts):
+            raise Undefined("the start of a period that is not the start of another")
+    elif is_standard(ask.shift.unit) and is_standard(grain) and not lands(ask.shift, grain):
+        raise Undefined("an offset of results that is not whole periods")
     place = next(i for i, item in enumerate(ask.items) if item in times and item.grain == grain)
     filters = tuple(test for test in ask.filters if world.speaks_of_time(test, metric))
     if any(not world.only_time(test, measure) for test in filters):

@@ -275,7 +275,7 @@ class World:
         if not all(map(is_standard, (*grains, unit))):
             return None
         finest = self.finest(times)
-        if finest == "week" and grains != {"week"}:
+        if finest == "week" and (grains != {"week"} or rank(unit) > rank("week")):
             return None
         return finest if rank(finest) <= min(map(rank, (*grains, unit))) else None
 

@@ -53,7 +53,44 @@ SHOP = {
             "type": "ratio",
             "type_params": {"numerator": {"name": "returned"}, "denominator": {"name": "revenue"}},
         },
+        {
+            "name": "revenue_less_returned",
+            "type": "derived",
+            "type_params": {
+                "expr": "revenue - coalesce(returned, 0)",
+                "metrics": [{"name": "revenue"}, {"name": "returned"}],
+            },
+        },
+        {
+            "name": "share",
+            "type": "ratio",
+            "type_params": {"numerator": {"name": "revenue"}, "denominator": {"name": "revenue", "alias": "all"}},
+        },
+        {
+            "name": "share_a_year_ago",
+            "type": "derived",
+            "type_params": {
+                "expr": "ago",
+                "metrics": [{"name": "share", "alias": "ago", "offset_window": {"count": 1, "granularity": "year"}}],
+            },
+        },
+        {
+            "name": "revenue_long_ago",
+            "type": "derived",
+            "type_params": {
+                "expr": "ago",
+                "metrics": [{"name": "revenue", "alias": "ago", "offset_window": {"count": 9, "granularity": "year"}}],
+            },
+        },
     ],
+    "project_configuration": {
+        "time_spines": [
+            {
+                "node_relation": {"alias": "days", "schema_name": "main", "database": "shop"},
+                "primary_column": {"name": "day", "time_granularity": "day"},
+            }
+        ]
+    },
     "saved_queries": [
         {"name": "by_region", "query_params": {"metrics": ["revenue"], "group_by": ["Dimension('sale__region')"]}}
     ],
@@ -75,6 +112,10 @@ def shop(tmp_path, monkeypatch):
             SELECT row_number() OVER () AS id, day::DATE AS sold_at, 'north' AS region, 10.5::DECIMAL(9, 2) AS amount
             FROM range(DATE '2023-01-01', DATE '2024-07-03', INTERVAL 1 DAY) AS days(day)
             WHERE day NOT BETWEEN DATE '2024-05-06' AND DATE '2024-05-12'
+        """)
+        connection.execute("""
+            CREATE TABLE days AS
+            SELECT day::DATE AS day FROM range(DATE '2022-01-01', DATE '2026-01-01', INTERVAL 1 DAY) AS days(day)
         """)
         connection.execute("CREATE TABLE returns (id INT, month DATE, amount DECIMAL(9, 2))")
     return SimpleNamespace(project=gemel.load(manifest, database=database), path=tmp_path)

@@ -30,7 +30,22 @@ def test_a_metric_without_a_chart_has_a_reason_and_the_others_have_charts(shop):
 
 
 def test_metrics_of_several_times_are_shown_by_the_coarsest(shop):
-    result = series(shop.project)["return_rate"]
+    result = series(shop.project)["revenue_less_returned"]
     assert isinstance(result, Series)
     assert result.grain == "month"
-    assert result.points[-1] == (dt.date(2024, 7, 1), None)
+    assert result.points[-1] == (dt.date(2024, 7, 1), 21.0)
+
+
+def test_a_metric_without_any_value_says_why(shop):
+    result = series(shop.project)
+    nowhere = "it has no value in any month from 2023-07-01 to 2024-07-01"
+    assert result["return_rate"] == Unknown(f"{nowhere}: returns has no rows")
+    nowhere = "it has no value in any week from 2023-07-03 to 2024-07-01"
+    assert result["revenue_long_ago"] == Unknown(f"{nowhere}: it needs values of 9 years before")
+
+
+def test_a_rate_of_a_year_ago_is_shown_by_month_as_a_year_is_not_whole_weeks(shop):
+    result = series(shop.project)["share_a_year_ago"]
+    assert isinstance(result, Series)
+    assert result.grain == "month"
+    assert [value for _, value in result.points if value is not None]

@@ -10,7 +10,7 @@ from gemel.spec.manifest import Manifest
 from gemel.spec.metrics import Conversion, Cumulative, Metric, MetricInput, Simple
 from worlds.questions import Asker, Question
 
-REFUSED_ON_PURPOSE = {"G320", "G324"}
+REFUSED_ON_PURPOSE = {"G313", "G320", "G324"}
 
 
 def explain(question: Question, asker: Asker) -> str | None:
@@ -101,6 +101,12 @@ def not_nested(question: Question, look: Look) -> bool:
     return len(look.times) > 1 and (laid or look.offset or look.cumulative)
 
 
+def not_whole(question: Question, look: Look) -> bool:
+    windows = [used.offset_window for _, chain in look.parts for used in chain if used.offset_window]
+    coarse = any(time.endswith(("__week", "__month", "__quarter", "__year")) for time in look.times)
+    return coarse and any(window.unit in ("month", "quarter", "year") for window in windows)
+
+
 def own_time_filter(question: Question, look: Look) -> bool:
     own = any("metric_time" in text or look.is_clock(text) for metric, _ in look.parts for text in metric.filters)
     return own and (look.offset or look.cumulative)
@@ -160,6 +166,7 @@ CASES: dict[str, Callable[[Question, Look], bool]] = {
     "a filter above an offset of results": nested_offset,
     "an accumulation cut before its shift": cut_before_the_shift,
     "periods that do not nest": not_nested,
+    "an offset that is not whole periods": not_whole,
     "a metric's own filter on time, and an offset": own_time_filter,
     "a filter on time and something else": mixed_filter,
     "offsets by custom periods": custom_offset,

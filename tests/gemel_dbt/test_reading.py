@@ -399,7 +399,8 @@ SPINE = {
 
 def test_custom_grains_come_with_the_spine_and_lose_their_plural():
     data = shop(
-        metric("a", "cumulative", measure="amount", window="3 fiscal_weeks"),
+        metric("b", "simple", measure="amount"),
+        metric("a", "derived", expr="b", metrics=[{"name": "b", "offset_window": "3 fiscal_weeks"}]),
         project_configuration={"time_spines": [SPINE]},
     )
     manifest = read_manifest(data)
@@ -411,7 +412,18 @@ def test_custom_grains_come_with_the_spine_and_lose_their_plural():
             (("fiscal_week", "fiscal_week"), ("season", "season_start")),
         ),
     )
-    assert manifest.metrics[0].definition.window == Window(3, "fiscal_week")
+    [used] = next(each for each in manifest.metrics if each.name == "a").definition.inputs
+    assert used.offset_window == Window(3, "fiscal_week")
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [({"window": "3 fiscal_weeks"}, "G123"), ({"cumulative_type_params": {"grain_to_date": "fiscal_week"}}, "G122")],
+)
+def test_a_custom_grain_is_no_window_and_no_start_of_a_period(params, code):
+    spines = {"time_spines": [SPINE]}
+    cumulative = metric("a", "cumulative", measure="amount", **params)
+    assert only_problem(shop(cumulative, project_configuration=spines)).code == code
 
 
 def test_a_legacy_spine_counts_where_no_newer_one_has_its_grain():

@@ -167,6 +167,13 @@ METRICS = (
         Derived("sales - before", (used("sales"), used("sales", "before", offset_window=Window(7, "day")))),
     ),
     Metric("last_month", Derived("before", (used("sales", "before", offset_window=Window(1, "month")),))),
+    Metric("buyers_last_month", Derived("before", (used("buyers", "before", offset_window=Window(1, "month")),))),
+    Metric(
+        "median_last_month", Derived("before", (used("amount_median", "before", offset_window=Window(1, "month")),))
+    ),
+    Metric(
+        "ratio_last_month", Derived("before", (used("amount_per_sale", "before", offset_window=Window(1, "month")),))
+    ),
     Metric("at_month_start", Derived("start", (used("sales", "start", offset_to_grain="month"),))),
     Metric("done_yesterday", Derived("before", (used("sales", "before", DONE, offset_window=Window(1, "day")),))),
     Metric("filled_yesterday", Derived("before", (used("sales_filled", "before", offset_window=Window(1, "day")),))),
@@ -206,6 +213,7 @@ METRICS = (
     Metric("level_7d", Cumulative(used("level"), Window(7, "day"))),
     Metric("sales_7d_per_call", Ratio(used("sales_7d"), used("calls"))),
     Metric("sales_7d_yesterday", Derived("before", (used("sales_7d", "before", offset_window=Window(1, "day")),))),
+    Metric("sales_7d_last_month", Derived("before", (used("sales_7d", "before", offset_window=Window(1, "month")),))),
     # Conversion
     Metric("call_to_sale_rate", Conversion(used("calls"), used("sales"), "customer", window=Window(7, "day"))),
     Metric("call_to_sale", Conversion(used("calls"), used("sales"), "customer", "conversions")),

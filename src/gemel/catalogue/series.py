@@ -14,6 +14,7 @@ from gemel.spec.metrics import Measure, Metric
 from gemel.spec.time import coarsest, finer, floor, step
 
 if TYPE_CHECKING:
+    from gemel.compiler.names.graph import Graph
     from gemel.project import Project
 
 TOGETHER = 25
@@ -48,7 +49,8 @@ class _Span:
 
 
 def series(project: "Project", progress: Progress = lambda done, of: None) -> dict[str, Series | Unknown]:
-    """The numbers by metric. A metric that cannot be queried has the reason instead; nothing is raised."""
+    """The numbers by metric. A metric that cannot be queried, or has no value, has the reason instead; nothing is
+    raised."""
     result: dict[str, Series | Unknown] = {}
     ends = _Ends(project)
     together: dict[tuple[_Span, frozenset[str]], list[str]] = {}
@@ -71,7 +73,28 @@ def series(project: "Project", progress: Progress = lambda done, of: None) -> di
             result |= _query(project, batch, span)
             done += len(batch)
             progress(done, total)
+    for name, numbers in result.items():
+        if isinstance(numbers, Series) and all(value is None for _, value in numbers.points):
+            result[name] = Unknown(_why_empty(project, name, numbers, ends))
     return result
+
+
+def _why_empty(project: "Project", name: str, numbers: Series, ends: "_Ends") -> str:
+    """The reason why a metric has facts, but no value."""
+    graph = project.session.graph
+    nowhere = f"it has no value in any {numbers.grain} from {numbers.points[0][0]} to {numbers.points[-1][0]}"
+    empty = dict.fromkeys(each.model for each in graph.measures(graph.metric(name)) if ends.of(each) is None)
+    if empty:
+        return f"{nowhere}: {', '.join(empty)} has no rows"
+    moved = dict.fromkeys(filter(None, _moved(graph, graph.metric(name))))
+    return f"{nowhere}: it needs values of {', '.join(moved)} before" if moved else nowhere
+
+
+def _moved(graph: "Graph", metric: Metric) -> Iterator[str | None]:
+    """The times to which a metric is offset, at any depth."""
+    for used in metric.definition.inputs:
+        yield used.moved
+        yield from _moved(graph, graph.input_metric(used, by=metric.name))
 
 
 class _Ends:
@@ -118,10 +141,17 @@ def _query(project: "Project", names: Sequence[str], span: _Span) -> dict[str, S
         answer = project.query(names, [time], start_time=span.first, end_time=span.last, order_by=[time])
         rows = [(_moment(row[0]).date(), *row[1:]) for row in answer.rows() if row[0] is not None]
     except GemelError as error:
+        if len(names) == 1 and error.code == "G324" and span.grain == "week":
+            return _query(project, names, _by_month(span))  # a year ago is not whole weeks ago
         if len(names) == 1:
             return {names[0]: Unknown(error.message)}
         return {name: numbers for each in names for name, numbers in _query(project, [each], span).items()}
     return {name: _series(span, [(row[0], row[place]) for row in rows]) for place, name in enumerate(names, start=1)}
+
+
+def _by_month(span: _Span) -> _Span:
+    last = dt.datetime.combine(span.last, dt.time())
+    return _Span("month", step(floor(last, "month"), "month", -_BACK["month"]).date(), span.last)
 
 
 def _series(span: _Span, values: list[tuple[dt.date, Any]]) -> Series | Unknown:

@@ -52,6 +52,24 @@ def seconds(window: Window) -> int:
     return window.count * SECONDS[window.unit]
 
 
+MONTHS = {"month": 1, "quarter": 3, "year": 12}
+"""The units that consist of whole months."""
+
+_NANOSECONDS = {"nanosecond": 1, "microsecond": 1_000, "millisecond": 1_000_000} | {
+    unit: length * 1_000_000_000 for unit, length in SECONDS.items()
+}
+
+
+def lands(window: Window, grain: str) -> bool:
+    """Whether a window leads from the start of any period of a standard grain to the start of another one: 7 days for
+    weeks, 12 months for years, but not 1 month for weeks."""
+    if grain in MONTHS:
+        return window.unit in MONTHS and window.count * MONTHS[window.unit] % MONTHS[grain] == 0
+    if window.unit in MONTHS:
+        return grain != "week"
+    return window.count * _NANOSECONDS[window.unit] % _NANOSECONDS[grain] == 0
+
+
 def duration(window: Window | None) -> dt.timedelta:
     """The length of a window as a timedelta; zero without a window."""
     return dt.timedelta(seconds=seconds(window)) if window else dt.timedelta()

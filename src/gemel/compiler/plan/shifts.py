@@ -25,7 +25,7 @@ from gemel.compiler.plan.spines import buckets, filter_again, looked_up, over_sp
 from gemel.compiler.question.expressions import bound, column, conjunction, equal, interval, present
 from gemel.errors import QueryError
 from gemel.spec.manifest import TimeSpine
-from gemel.spec.time import DATE_PARTS, GRAINS, finer, is_standard
+from gemel.spec.time import DATE_PARTS, GRAINS, MONTHS, finer, is_standard, lands
 
 LOOKED_AT = "looked_at"  # the time that a shown time looks at
 
@@ -33,8 +33,8 @@ LOOKED_AT = "looked_at"  # the time that a shown time looks at
 def plan_shifted_leaf(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
     """One aggregate as it was at another time.
 
-    If the query's grain is at least as fine as the shift's, the result moves. If it is coarser, the facts move, one
-    step of their own time by another, and are then aggregated: a month does not consist of whole weeks.
+    If the shift is whole periods of the query's grain, the result moves. Otherwise the facts move, one step of their
+    own time by another, and are then aggregated: a month does not consist of whole weeks, nor a year.
     """
     graph = facts.graph
     if not _moves_whole(graph, shifted):
@@ -58,10 +58,10 @@ def _moves_whole(graph: Graph, shifted: Shifted) -> bool:
     finest = _finest(graph, shifted.times)
     if finest is None or any(key.grain and not is_standard(key.grain) for key in shifted.times):
         return False
-    if not _has_one_value(finest, shifted.times):
+    if not _has_one_value(graph, finest, shifted.times):
         return False
     # Weeks do not nest in months, so their totals cannot stand for the start of one.
-    return not finer(unit, finest.grain or "") and not (finest.grain == "week" and shifted.to_grain)
+    return not finer(unit, finest.grain or "") and not (finest.grain == "week" and (shifted.to_grain or unit in MONTHS))
 
 
 def _shift_facts(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
@@ -73,6 +73,10 @@ def _shift_facts(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
     others = [(key, a) for key, a in leaf.keys if key not in shifted.times]
 
     def looks(moment: exp.Expr) -> exp.Expr:
+        if shifted.window and shifted.unit in MONTHS:
+            # Each fact moves once, Feb 29 to Feb 28, although three days of March look back at it.
+            later = exp.Add(this=moment, expression=interval(shifted.window))
+            return equal(column(day.name, "spine"), truncated(later, day.grain, None) if day.grain == "week" else later)
         return equal(looked_at, moment)
 
     result = meet_spine(facts, leaf, name, others, Scan(source, "spine"), looks, shifted.times, day)
@@ -88,6 +92,14 @@ def _step_of_shift(graph: Graph, shifted: Shifted, leaf: Leaf) -> str:
     """The grain by which facts move: their own, or for a custom grain that of its spine, which has no hours."""
     own = graph.time_dimension(leaf.measure).grain or "day"
     if is_standard(shifted.unit):
+        if shifted.window and not lands(shifted.window, own) and not (own == "week" and shifted.unit in MONTHS):
+            raise QueryError(
+                "G313",
+                f"measure {leaf.measure.name!r} is known by {own}, so it has no value of {shifted.window} earlier",
+                hint=f"offset it by whole {own}s",
+            )
+        if shifted.to_grain and not _aligned(own, shifted.to_grain):
+            raise _cannot_be_shown(graph, shifted)
         return own
     step_of_spine = graph.custom_grains[shifted.unit].grain
     grains = [graph.grain_of(key.grain) for key in shifted.times if key.grain]
@@ -122,6 +134,14 @@ def shift(graph: Graph, shifted: Shifted, inner: Plan, name: str, *, value_name:
     return result
 
 
+def refuse_weeks(graph: Graph, shifted: Shifted) -> None:
+    """Raises QueryError (G324) for weeks of another month or year, if what is shown by week is more than the week's
+    facts: a week to date, a year ago, would begin in the middle of a week."""
+    finest = _finest(graph, shifted.times)
+    if shifted.window and shifted.unit in MONTHS and finest is not None and finest.grain == "week":
+        raise _cannot_be_shown(graph, shifted)
+
+
 def _settling(graph: Graph, shifted: Shifted) -> Key:
     """The time key by which whole results move. Raises QueryError (G324) if there is none."""
     custom = [key for key in shifted.times if key.grain == shifted.unit]
@@ -130,31 +150,54 @@ def _settling(graph: Graph, shifted: Shifted) -> Key:
     finest = _finest(graph, shifted.times)
     if finest is None or (not is_standard(shifted.unit) and finest.grain != graph.grain_of(shifted.unit)):
         raise _cannot_be_shown(graph, shifted)
-    if not _has_one_value(finest, shifted.times):
+    if not _has_one_value(graph, finest, shifted.times) or _is_between(shifted, finest.grain or ""):
         raise _cannot_be_shown(graph, shifted)
     return finest
 
 
-def _has_one_value(finest: Key, times: Sequence[Key]) -> bool:
-    """Whether a whole period has one value of every time key: a day does, but a month has no single day of the month,
-    and a week can have two months."""
+def _is_between(shifted: Shifted, grain: str) -> bool:
+    """Whether the time that a period looks at is not the start of a period: a result has no value there."""
+    if shifted.window:
+        return is_standard(shifted.unit) and not lands(shifted.window, grain)
+    return not _aligned(grain, shifted.unit)
+
+
+def _aligned(grain: str, to_grain: str) -> bool:
+    """Whether the start of each `to_grain` that a period is in is itself the start of a period, or of one that holds
+    it: a month does not start with a week."""
+    return (grain == "week") == (to_grain == "week") or finer(grain, "week") or finer(to_grain, "week")
+
+
+def _has_one_value(graph: Graph, finest: Key, times: Sequence[Key]) -> bool:
+    """Whether a whole period has one value of every time key: a day does, but a month has no single day of the month
+    and can have two custom periods, and a week can have two months."""
     if finest.grain == "week":
         return all(key.grain == "week" for key in times)
-    return not any(key.part and finer(DATE_PARTS[key.part], finest.grain or "") for key in times)
+    within = [graph.grain_of(key.grain) if key.grain else DATE_PARTS[key.part or ""] for key in times]
+    return not any(finer(grain, finest.grain or "") for grain in within)
 
 
 def _cannot_be_shown(graph: Graph, shifted: Shifted) -> QueryError:
     grain = min(graph.grain_of(shifted.unit), "day", key=GRAINS.index)
+    finest = _finest(graph, shifted.times)
+    hint = f"group by metric_time__{grain}"
+    shown = [key for key in shifted.times if key.segments]
+    finer_keys = [key for key in shifted.times if key.grain and finer(graph.grain_of(key.grain), grain)]
+    why = ""
+    if (
+        shifted.window
+        and finest
+        and finest.grain
+        and is_standard(shifted.unit)
+        and not lands(shifted.window, finest.grain)
+    ):
+        why = f": {shifted.window} is not a whole number of {finest.grain}s"
     return QueryError(
         "G324",
-        f"a metric of another time (by {shifted.unit}) cannot be shown by "
-        f"{', '.join(key.name for key in shifted.times)}",
-        hint=f"group by metric_time__{grain}"
-        + (
-            " instead"
-            if any(key.grain and finer(graph.grain_of(key.grain), grain) for key in shifted.times)
-            else " too"
-        ),
+        f"a metric of another time (by {shifted.unit}) cannot be shown by {', '.join(key.name for key in shown)}{why}",
+        hint=hint
+        + (" instead" if finer_keys else " too")
+        + (f", or offset by whole {finest.grain}s" if why and finest else ""),
     )
 
 

@@ -22,7 +22,7 @@ from gemel.compiler.plan.distinct import is_sighted, plan_sightings
 from gemel.compiler.plan.facts import Facts
 from gemel.compiler.plan.meetings import BASE, gathered, meet_spine, own_step, put_together, sum_by_step
 from gemel.compiler.plan.parts import in_sight
-from gemel.compiler.plan.shifts import shift
+from gemel.compiler.plan.shifts import refuse_weeks, shift
 from gemel.compiler.plan.spines import buckets, filter_again, over_spine, spine_for
 from gemel.compiler.question.expressions import column, filled
 from gemel.spec.metrics import PeriodAgg
@@ -62,6 +62,7 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
         steps = put_together(AsOf(calendar, by_step, Window(1, base), values), by_step, inner, name)
     keys = (*shown, *(key for key, _ in others))
     if shifted:
+        refuse_weeks(graph, shifted)
         steps = shift(graph, replace(shifted, keys=keys, times=shown), steps, name, keep=leaf.spine)
         steps = filter_again(steps, leaf) if leaf.spine else steps
     elif leaf.spine:

@@ -31,7 +31,7 @@ from gemel.spec.metrics import (
     Ratio,
     Simple,
 )
-from gemel.spec.time import Window, parse_window, singular
+from gemel.spec.time import GRAINS, Window, parse_window, singular
 
 
 def read_metrics(data: Json, definitions: Definitions) -> tuple[Metric, ...]:
@@ -192,8 +192,8 @@ def _list_at(params: Json, key: str) -> list[object]:
 
 def _cumulative(item: Json, params: Json, definitions: Definitions) -> Cumulative:
     nested = object_at(params, "cumulative_type_params") or {}
-    window = _window(nested.get("window") or params.get("window"), definitions)
-    grain_to_date = _grain(nested.get("grain_to_date") or params.get("grain_to_date"), definitions)
+    window = _window(nested.get("window") or params.get("window"), GRAINS)
+    grain_to_date = _grain(nested.get("grain_to_date") or params.get("grain_to_date"))
     if window and grain_to_date:
         raise DefinitionError(
             "G129",
@@ -229,7 +229,7 @@ def _conversion(item: Json, params: Json, definitions: Definitions) -> Conversio
         conversion=sides[1],
         entity=text(nested, "entity").lower(),
         calculation="conversions" if calculation == "conversions" else "conversion_rate",
-        window=_window(nested.get("window"), definitions),
+        window=_window(nested.get("window"), GRAINS),
         constant_properties=tuple(
             (text(pair, "base_property").lower(), text(pair, "conversion_property").lower())
             for pair in objects(nested, "constant_properties")
@@ -284,13 +284,14 @@ def _metric_input(item: object, definitions: Definitions) -> MetricInput:
         name,
         alias=alias.lower() if alias else None,
         filters=read_filters(item.get("filter")),
-        offset_window=_window(item.get("offset_window"), definitions),
-        offset_to_grain=_grain(item.get("offset_to_grain"), definitions),
+        offset_window=_window(item.get("offset_window"), definitions.grains),
+        offset_to_grain=_grain(item.get("offset_to_grain")),
     )
 
 
-def _window(value: object, definitions: Definitions) -> Window | None:
-    """A window from `"7 days"` or dbt's `{"count": 7, "granularity": "days"}`, with its unit in the singular."""
+def _window(value: object, grains: tuple[str, ...]) -> Window | None:
+    """A window from `"7 days"` or dbt's `{"count": 7, "granularity": "days"}`, with its unit in the singular: one of
+    `grains`, among which only those of an offset have custom ones."""
     window: Window | None
     match value:
         case None:
@@ -301,7 +302,6 @@ def _window(value: object, definitions: Definitions) -> Window | None:
             window = Window(count, singular(unit.lower()))
         case _:
             window = None
-    grains = definitions.grains
     if window is not None and window.unit not in grains and window.unit.removesuffix("s") in grains:
         window = Window(window.count, window.unit.removesuffix("s"))
     if window is None or window.count < 1 or window.unit not in grains:
@@ -313,8 +313,9 @@ def _window(value: object, definitions: Definitions) -> Window | None:
     return window
 
 
-def _grain(value: object, definitions: Definitions) -> str | None:
-    return choice({"grain": value}, "grain", definitions.grains) if value is not None else None
+def _grain(value: object) -> str | None:
+    """A standard grain: the periods of a custom one have no start that SQL can compute."""
+    return choice({"grain": value}, "grain", GRAINS) if value is not None else None
 
 
 def read_filters(value: object) -> tuple[str, ...]:
