@@ -21,7 +21,7 @@ LAYERS = {
     "errors": set(),
     "spec": {"errors"},
     "dbt": {"errors", "spec", "whole_files"},
-    "engines": {"errors", "dbt", "data_frames"},
+    "engines": {"errors", "spec", "dbt", "data_frames"},
     "compiler": {"errors", "spec", "engines"},
     "run": {"errors", "spec", "dbt", "engines", "compiler"},
     "session": {"errors", "spec", "dbt", "engines", "compiler", "run"},
@@ -89,7 +89,7 @@ LATER = {
 # The compiler's modules in the order of its stages; a module may import those before it. A new module needs a
 # place here. The first stage, reading, is gemel.spec.
 STAGES = {
-    "question": ["query", "parsing", "functions", "expressions"],
+    "question": ["query", "bounds", "parsing", "functions", "expressions"],
     "names": [
         "composites",
         "joins",

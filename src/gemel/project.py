@@ -124,6 +124,7 @@ class Project:
                 limit=limit,
                 totals=totals,
                 min_max_only=min_max_only,
+                timezone=self.session.graph.timezone,
             )
             return answer(self.session, query, dialect=dialect, check_keys=check_keys)
 

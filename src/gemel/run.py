@@ -35,6 +35,11 @@ class Runner:
     def dialect(self) -> str:
         return self._warehouse.dialect
 
+    @property
+    def timezone(self) -> str:
+        """The time zone of the warehouse's sessions."""
+        return self._warehouse.timezone
+
     def rows(self, compiled: Compiled) -> "Result":
         """The result: bound now, run when its rows are requested. Raises WarehouseError (G4xx), QueryError (G342)."""
         return self._warehouse.run(_checked(compiled, self.dialect))

@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from gemel.dbt.project_file import find_project, locate_definitions, read_project_name
+from gemel.dbt.project_file import find_project, locate_definitions, read_project_name, read_timezone
 from gemel.dbt.running import Say, ensure_semantic_manifest, find_artifacts, find_user_cache
 from gemel.dbt.semantic.file import read_file
 from gemel.errors import About, GemelError, Place, Problems, ProjectError
 from gemel.spec.manifest import Manifest
 from gemel.spec.places import Places
 from gemel.spec.principal import OWNER, Principal
+from gemel.spec.zones import UTC
 
 if TYPE_CHECKING:
     import duckdb
@@ -174,7 +175,7 @@ class Session(Keeper):
         from gemel.compiler.names.graph import bind
 
         with self.placing():
-            return bind(self.manifest, self.dialect)
+            return bind(self.manifest, self.dialect, timezone=self.timezone)
 
     @cached_property
     def engine(self) -> "Engine":
@@ -192,6 +193,18 @@ class Session(Keeper):
         """The SQL dialect of the warehouse, and of the definitions."""
         return self.engine.dialect
 
+    @cached_property
+    def timezone(self) -> str:
+        """The time zone of gemel's sessions: of bounds without an offset, and of the days of times that have a zone.
+
+        `vars: gemel: timezone` in dbt_project.yml, or what the profile sets, or UTC. Raises ProjectError (G604).
+        """
+        written = read_timezone(self.dir) if self.dir is not None else None
+        if written is None:
+            with suppress(GemelError):  # without a readable profile it sets none
+                return self.runner.timezone
+        return written or UTC
+
     def profile_target(self) -> "Target | None":
         """The project's target in profiles.yml; None without a profile that can be read."""
         from gemel.dbt.profile import read_target
@@ -208,7 +221,10 @@ class Session(Keeper):
         """Runs SQL in the engine. Raises ProjectError or WarehouseError if the profile names none."""
         from gemel.run import Runner
 
-        return Runner(self._warehouse(), self.principal)
+        warehouse = self._warehouse()
+        written = read_timezone(self.dir) if self.dir is not None else None
+        warehouse.timezone = written or warehouse.timezone
+        return Runner(warehouse, self.principal)
 
     def _warehouse(self) -> "Warehouse":
         from gemel.dbt.profile import read_target

@@ -1,6 +1,7 @@
 """Questions as texts, read into values."""
 
 import datetime as dt
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -113,8 +114,38 @@ def test_an_end_day_lasts_until_its_last_moment_and_an_end_time_until_itself():
     assert make_query(["orders"], end="2024-01-31T12:00").end == dt.datetime(2024, 1, 31, 12)
 
 
-def test_a_time_with_a_zone_is_taken_in_utc():
+def test_a_time_with_an_offset_is_that_instant_on_the_clocks_of_the_project():
     assert make_query(["orders"], start="2024-01-31T12:00+02:00").start == dt.datetime(2024, 1, 31, 10)
+    berlin = make_query(["orders"], start="2024-01-31T12:00+02:00", timezone="Europe/Berlin")
+    assert berlin.start == dt.datetime(2024, 1, 31, 11)
+    assert make_query(["orders"], start="2024-01-31T12:00", timezone="Europe/Berlin").start.hour == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2024", "2024-01-01", "2024-12-31"),
+        ("2024-02", "2024-02-01", "2024-02-29"),
+        ("2024-W09", "2024-02-26", "2024-03-03"),
+        ("2024-02-29", "2024-02-29", "2024-02-29"),
+        ("9999-12", "9999-12-01", "9999-12-31"),
+    ],
+)
+def test_a_period_starts_at_its_first_moment_and_ends_at_its_last(text, first, last):
+    asked = make_query(["orders"], start=text, end=text)
+    assert (str(asked.start), str(asked.end)) == (f"{first} 00:00:00", f"{last} 23:59:59.999999")
+
+
+def test_days_ago_are_counted_from_today_in_the_project_s_zone():
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):  # where it is never the same day
+        day = dt.datetime.now(ZoneInfo(zone)).date()
+        asked = make_query(["orders"], start="7 days ago", end="today", timezone=zone)
+        assert (asked.start, asked.end.date()) == (
+            dt.datetime.combine(day - dt.timedelta(days=7), dt.time.min),
+            day,
+        )
+    asked = make_query(["orders"], start="1 year ago", end=" 2 Months ago ")
+    assert asked.start < asked.end < dt.datetime.now() - dt.timedelta(days=55)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +153,10 @@ def test_a_time_with_a_zone_is_taken_in_utc():
     [
         ({"start": "yesterday"}, "G302"),
         ({"start": "2024-02-30"}, "G302"),
+        ({"start": "2024-13"}, "G302"),
+        ({"start": "0000"}, "G302"),
+        ({"start": "7 hours ago"}, "G302"),
+        ({"end": "7 days"}, "G302"),
         ({"start": "2024-02-01", "end": "2024-01-31"}, "G302"),
         ({"limit": -1}, "G301"),
     ],

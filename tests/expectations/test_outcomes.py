@@ -129,7 +129,8 @@ def test_a_filter_and_a_span_of_time_say_which_rows_count(ask):
         "revenue",
         {"name": "web", "equals": 15, "filter": ["{{ Dimension('sale__channel') }} = 'web'"]},
         {"name": "january", "equals": 30, "start_time": "2024-01-01", "end_time": "2024-01-31"},
-    ) == {"web": [], "january": []}
+        {"name": "month", "equals": 30, "start_time": "2024-01", "end_time": "2024-01"},
+    ) == {"web": [], "january": [], "month": []}
 
 
 def test_a_metric_is_an_expression_of_others_in_each_group(ask):

@@ -98,6 +98,7 @@ def test_a_test_is_read_into_what_it_claims():
         ("- {at_least: 0.5 * ordes}", "G773", (), "did you mean orders?"),
         ("- {at_least: sum(orders)}", "G773", (), "computes over many rows"),
         ("- {at_least: select 1}", "G773", (), "cannot be used"),
+        ("- {at_least: 0, start_time: 7 days ago}", "G773", (), "another day each day"),
         ("- {at_least: 0, metrics: [{name: orders}]}", "G773", (), "no expression mentions it"),
         ("- {expect: {rows: [{metric_time__day: soon, revenue: 1}]}}", "G773", (), "is not a day"),
         ("- {at_least: x, metrics: [{name: orders, alias: x, group_by: sale__region}]}", "G774", (), "sum_over"),

@@ -85,9 +85,16 @@ def test_what_the_definition_converts_to_utc_has_no_zone(shop, expr, refused):
     assert [code for code, *_ in codes(shop, SETTLED)] == ["G526"] * refused
 
 
-@pytest.mark.parametrize(("settings", "refused"), [("", True), (", settings: {timezone: 'Etc/UTC'}", False)])
-def test_the_profile_tells_the_zone_of_dbts_sessions(shop, tmp_path, monkeypatch, settings, refused):
-    (tmp_path / "dbt_project.yml").write_text("name: shop\nprofile: shop\nmodel-paths: [models]\n")
+@pytest.mark.parametrize(
+    ("settings", "own", "refused"),
+    [
+        ("", "", True),
+        (", settings: {timezone: 'Etc/UTC'}", "", False),
+        (", settings: {timezone: 'Etc/UTC'}", "vars: {gemel: {timezone: Europe/Berlin}}", True),
+    ],
+)
+def test_the_profile_tells_the_zone_of_dbts_sessions(shop, tmp_path, monkeypatch, settings, own, refused):
+    (tmp_path / "dbt_project.yml").write_text(f"name: shop\nprofile: shop\nmodel-paths: [models]\n{own}\n")
     target = f"{{type: duckdb, path: shop.duckdb{settings}}}"
     (tmp_path / "profiles.yml").write_text(f"shop: {{target: dev, outputs: {{dev: {target}}}}}")
     (tmp_path / "feature_views").mkdir()

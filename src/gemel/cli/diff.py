@@ -115,9 +115,10 @@ def command(
     sides: tuple[Asker, Asker] | None = None
     if numbers or metrics or group_by or where or start_time or end_time or max_change is not None:
         sides = askers(before, after, base_database=base_database, say=tell)
-        make = questions(group_by, where, times=(start_time, end_time), candidate=candidate)
+        times, timezone = (start_time, end_time), after.session.graph.timezone
+        make = questions(group_by, where, times=times, candidate=candidate, timezone=timezone)
         names = requested if metrics else _metrics(changes)
-        moved = _numbers(sides, changes, names=names, make=make, metrics=metrics, times=(start_time, end_time))
+        moved = _numbers(sides, changes, names=names, make=make, metrics=metrics, times=times)
     texts = list(report.texts(before, after, report.with_models(changes, comparison.changes))) if sql else []
     match format:
         case "json":
@@ -159,13 +160,14 @@ def _numbers(
     times: tuple[str | None, str | None],
 ) -> "list[Moved]":
     from gemel.cli.output import waiting
+    from gemel.compiler.question.bounds import first_moment, last_moment
     from gemel.diff.numbers import Times, feature_numbers, known_until, metric_numbers
 
     with waiting("the database is answering"):
         moved = list(metric_numbers(*sides, names=names, make=make))
         if not metrics:
-            query, _ = make("")
-            span = Times(start=query.start, end=query.end, until=known_until(sides[1].state))
+            start, end = first_moment(times[0]), last_moment(times[1])  # the moments of features are in UTC
+            span = Times(start=start, end=end, until=known_until(sides[1].state))
             moved += feature_numbers(*sides, changes=changes, times=span)
     return moved
 

@@ -7,6 +7,7 @@ from typing import Any
 from gemel.errors import Place, ProjectError
 from gemel.spec.fields import object_or_empty
 from gemel.spec.places import Places, yaml_under
+from gemel.spec.zones import find_zone
 
 PROJECT_FILE = "dbt_project.yml"
 """The file that makes a folder a dbt project."""
@@ -38,6 +39,22 @@ def read_project_name(project_dir: Path | None) -> str:
 def read_variables(project_dir: Path) -> Mapping[str, Any]:
     """The `vars` of dbt_project.yml; those of a package are an object under its name. Raises ProjectError."""
     return object_or_empty(read_project_file(project_dir), "vars")
+
+
+def read_timezone(project_dir: Path) -> str | None:
+    """`vars: gemel: timezone` of dbt_project.yml; None if it is not there. Raises ProjectError (G604) for another value
+    than the name of a time zone."""
+    named = object_or_empty(object_or_empty(_try_to_read(project_dir) or {}, "vars"), "gemel").get("timezone")
+    if named is None or (isinstance(named, str) and find_zone(named)):
+        return named
+    message = f"`vars: gemel: timezone` must be the name of a time zone, not {named!r}"
+    raise ProjectError("G604", message, hint="such as Europe/Berlin", place=_line_of(project_dir, "timezone"))
+
+
+def _line_of(project_dir: Path, key: str) -> Place:
+    file = project_dir / PROJECT_FILE
+    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+    return Place(str(file), next((number for number, line in lines if line.strip().startswith(f"{key}:")), None))
 
 
 def read_paths(project_dir: Path, kind: str) -> list[str]:

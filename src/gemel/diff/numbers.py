@@ -97,14 +97,20 @@ class Times:
 
 
 def questions(
-    group_by: Sequence[str], where: Sequence[str], *, times: tuple[str | None, str | None], candidate: str | None
+    group_by: Sequence[str],
+    where: Sequence[str],
+    *,
+    times: tuple[str | None, str | None],
+    candidate: str | None,
+    timezone: str,
 ) -> Making:
     """By metric, the question about it, or about its `candidate` after, under the metric's name."""
     start, end = times
 
     def asked(name: str, alias: str) -> Query:
         metric = {"name": name, "alias": alias} if name != alias else name
-        return make_query([metric], group_by or ["metric_time"], where=where, start=start, end=end)
+        items = group_by or ["metric_time"]
+        return make_query([metric], items, where=where, start=start, end=end, timezone=timezone)
 
     return lambda name: (asked(name, name), asked(candidate or name, name))
 

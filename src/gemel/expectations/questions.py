@@ -10,6 +10,7 @@ from gemel.compiler.names.resolution import resolve
 from gemel.compiler.names.terms import Key, Metrics
 from gemel.compiler.plan.algebra import Aggregate, Combine, Derive, Join, Named, Plan, Scan, Summary
 from gemel.compiler.plan.planning import plan
+from gemel.compiler.question.bounds import is_relative
 from gemel.compiler.question.expressions import Refused, column, conjunction, free, guarded
 from gemel.compiler.question.functions import find_forbidden
 from gemel.compiler.question.parsing import make_query, parse_item
@@ -69,7 +70,10 @@ def _plan_query(
     graph: Graph, test: MetricTest, metrics: Sequence[QueryMetric], items: Sequence[Item], filters: Sequence[str]
 ) -> tuple[tuple[Key, ...], Plan]:
     """A query within the start and end time of the test, which apply to everything it compares."""
-    query = make_query(metrics, items, where=filters, start=test.start_time, end=test.end_time)
+    for written in filter(is_relative, filter(None, (test.start_time, test.end_time))):
+        message = f"{written!r} is another day each day, and dbt runs the test with the SQL of the day it was generated"
+        raise DefinitionError("G773", message, hint="write a date, such as 2013-07-04")
+    query = make_query(metrics, items, where=filters, start=test.start_time, end=test.end_time, timezone=graph.timezone)
     resolved = resolve(graph, query)
     assert isinstance(resolved, Metrics)
     return resolved.keys, plan(graph, resolved)

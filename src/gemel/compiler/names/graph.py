@@ -11,6 +11,7 @@ from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, d
 from gemel.spec.manifest import Dimension, Entity, Manifest, SavedQuery, SemanticModel, TimeSpine
 from gemel.spec.metrics import Measure, Metric, MetricInput
 from gemel.spec.time import GRAINS, finer
+from gemel.spec.zones import UTC
 
 METRIC_TIME = "metric_time"
 LISTED_HOPS = 2  # how far `list dimensions` walks; a query may go any number of hops
@@ -59,6 +60,7 @@ class Graph:
     _dimensions: dict[str, dict[str, Dimension]]
     _times: dict[tuple[str, str], Dimension]
     texts: Texts
+    timezone: str = UTC
     _leaves: dict[str, tuple[Measure, ...]] = field(default_factory=dict)
     _attributes: dict[tuple[str, tuple[str, ...]], Attribute | GraphMiss] = field(default_factory=dict)
 
@@ -273,8 +275,9 @@ class Graph:
         }
 
 
-def bind(manifest: Manifest, dialect: str = DIALECT) -> Graph:
-    """Look up the manifest's names. `dialect` is that of its expressions: the dialect of the warehouse.
+def bind(manifest: Manifest, dialect: str = DIALECT, *, timezone: str = UTC) -> Graph:
+    """Look up the manifest's names. `dialect` is that of its expressions: the dialect of the warehouse. `timezone` is
+    that of its sessions, in which bounds without an offset are.
 
     Raises Problems (G130, G131) for composite entities that do not fit.
     """
@@ -294,6 +297,7 @@ def bind(manifest: Manifest, dialect: str = DIALECT) -> Graph:
         _dimensions={model.name: {d.name: d for d in model.dimensions} for model in manifest.models},
         _times={(model.name, d.name): d for model in manifest.models for d in model.dimensions if d.is_time},
         texts=texts,
+        timezone=timezone,
     )
 
 

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gemel.compiler.question.bounds import first_moment, last_moment
 from gemel.compiler.question.query import Item, ItemKind, MetricItem, Order, Over, Query, QueryMetric
 from gemel.errors import QueryError, did_you_mean
 from gemel.spec.manifest import SavedQuery
 from gemel.spec.time import DATE_PARTS, GRAINS, parse_window
+from gemel.spec.zones import UTC
 
 Spelling = str | Mapping[str, Any]
 """A metric, a group-by item or an order, written as a text or as a mapping of its parts."""
@@ -32,15 +34,18 @@ def make_query(
     limit: int | None = None,
     min_max_only: bool = False,
     totals: bool = False,
+    timezone: str = UTC,
 ) -> Query:
-    """The Query that a user's texts and mappings spell out. Raises QueryError for those that cannot be read."""
+    """The Query that a user's texts and mappings spell out. `start` and `end` are in `timezone` unless they have an
+    offset. Raises QueryError for what cannot be read.
+    """
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
         raise QueryError("G301", f"a limit must be a whole number, not {limit!r}"[:120])
     if limit is not None and limit < 0:
         raise QueryError("G301", f"a limit cannot be negative: {limit}")
     if limit is not None and limit >= 2**63:
         raise QueryError("G301", f"a limit of {len(str(limit))} digits is too large", hint="omit it")
-    first, last = _moment(start, "start"), _moment(end, "end", last=True)
+    first, last = first_moment(start, timezone=timezone), last_moment(end, timezone=timezone)
     if first and last and first > last:
         raise QueryError("G302", f"the start time {start} is after the end time {end}")
     return Query(
@@ -316,30 +321,3 @@ def _date_part(text: str) -> str:
     if part not in DATE_PARTS:
         raise QueryError("G304", f"no date part named {part[:40]!r}", hint=f"one of {', '.join(DATE_PARTS)}")
     return part
-
-
-def _moment(value: str | dt.date | None, name: str, *, last: bool = False) -> dt.datetime | None:
-    """A time as a naive datetime. An end date without a time means the whole day, up to its last microsecond."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            parsed: dt.date = dt.date.fromisoformat(text) if len(text) <= 10 else dt.datetime.fromisoformat(text)
-        except ValueError:
-            raise _unreadable(name, text) from None
-    elif isinstance(value, dt.date):
-        parsed = value
-    else:
-        raise _unreadable(name, repr(value))
-    if isinstance(parsed, dt.datetime):
-        try:
-            return (parsed if parsed.tzinfo is None else parsed.astimezone(dt.UTC)).replace(tzinfo=None)
-        except OverflowError:  # before the year 1 or after 9999, once it is in UTC
-            raise _unreadable(name, str(value)) from None
-    return dt.datetime.combine(parsed, dt.time.max if last else dt.time.min)
-
-
-def _unreadable(name: str, text: str) -> QueryError:
-    hint = "write 2013-01-31 or 2013-01-31T12:00:00"
-    return QueryError("G302", f"cannot read the {name} time {text[:60]!r}", hint=hint)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from gemel.dbt.profile import Target
 from gemel.engines.connections.files import Profile
 from gemel.errors import WarehouseError
+from gemel.spec.zones import UTC, find_zone
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,6 +45,7 @@ class Warehouse:
         self.profile = profile
         self._connection = connection
         self._lent = connection is not None
+        self.timezone = _zone_of(profile.settings) or UTC
 
     def run(self, sql: str) -> "Result":
         """The result of `sql`, which is bound now and run when its rows are requested.
@@ -77,8 +79,7 @@ class Warehouse:
     def zone(self, target: Target | None) -> str:
         """The time zone that the profile sets, or "": dbt's sessions are then in the machine's zone."""
         settings = target.render().get("settings") if target else None
-        named = settings.items() if isinstance(settings, dict) else ()
-        return next((str(value) for name, value in named if str(name).lower() == "timezone"), "")
+        return _zone_of(settings) if isinstance(settings, dict) else ""
 
     def close(self) -> None:
         if self._connection is not None and not self._lent:
@@ -111,14 +112,31 @@ class Warehouse:
 
     def _cursor(self) -> "duckdb.DuckDBPyConnection":
         if self._connection is None:
-            self._connection = _connect(self.profile)
+            self._connection = _connect(self.profile, timezone=self.timezone)
         cursor = self._connection.cursor()
         if self._lent:
+            self._set_timezone(cursor)
             database, schema = self._connection.execute("SELECT current_database(), current_schema()").fetchall()[0]
             cursor.execute(f"USE {_quoted(database)}.{_quoted(schema)}")
         elif self.profile.path != ":memory:":
             cursor.execute(f"USE {_quoted(self.profile.database)}")
         return cursor
+
+    def _set_timezone(self, cursor: "duckdb.DuckDBPyConnection") -> None:
+        """A cursor is in the machine's zone, whatever zone its connection is in."""
+        import duckdb
+
+        try:
+            cursor.execute(f"SET SESSION TimeZone = {_literal(self.timezone)}")
+        except duckdb.InvalidInputException:
+            [(zone,)] = cursor.execute("SELECT current_setting('TimeZone')").fetchall()
+            if find_zone(zone) != find_zone(self.timezone):
+                raise WarehouseError(
+                    "G404",
+                    f"the configuration of the open connection is locked in time zone {zone}, and this project's is "
+                    f"{self.timezone}",
+                    hint=f"SET GLOBAL TimeZone = '{self.timezone}' before the configuration is locked",
+                ) from None
 
 
 class Result:
@@ -289,7 +307,15 @@ def _interruptible(connection: "duckdb.DuckDBPyConnection", work: Callable[[], T
 _SAFE: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
 
 
-def _connect(profile: Profile, settings: Mapping[str, str] | None = None) -> "duckdb.DuckDBPyConnection":
+def _zone_of(settings: Mapping[str, Any]) -> str:
+    """The time zone among a profile's settings, or ""."""
+    return next((str(value) for name, value in settings.items() if str(name).lower() == "timezone"), "")
+
+
+def _connect(
+    profile: Profile, settings: Mapping[str, str] | None = None, *, timezone: str = ""
+) -> "duckdb.DuckDBPyConnection":
+    """`timezone` replaces that of the profile."""
     import duckdb
 
     _check_file(profile.path, profile)
@@ -298,10 +324,9 @@ def _connect(profile: Profile, settings: Mapping[str, str] | None = None) -> "du
     connection = duckdb.connect(":memory:", config={**_SAFE, **(settings or {})})
     for extension in profile.extensions:
         connection.load_extension(extension)
-    # Times with a zone are shown and truncated in UTC, wherever this runs, unless the profile sets another zone.
-    if not any(name.lower() == "timezone" for name in profile.settings):
-        connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    for name, value in profile.settings.items():
+    # Times with a zone are shown and truncated in UTC, wherever this runs, unless project or profile name another zone.
+    others = {name: value for name, value in profile.settings.items() if name.lower() != "timezone"}
+    for name, value in {"TimeZone": timezone or _zone_of(profile.settings) or UTC, **others}.items():
         connection.execute(f"SET GLOBAL {_quoted(name)} = {_literal(value)}")
     for path, name in [(profile.path, profile.database), *((each.path, each.name) for each in profile.attach)]:
         if path != ":memory:":

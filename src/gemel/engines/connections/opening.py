@@ -1,5 +1,6 @@
 """The interface of every warehouse, and the warehouse that a target of dbt's profile names."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gemel.dbt.profile import Target
 from gemel.engines.lookup import by_adapter, every
 from gemel.errors import GemelError, Place, WarehouseError
+from gemel.spec.zones import find_zone
 
 if TYPE_CHECKING:
     import pyarrow
@@ -39,9 +41,13 @@ class Result(Protocol):
 
 
 class Warehouse(Protocol):
-    """The tables of a project. Nothing is opened before the first query; nothing is ever written."""
+    """The tables of a project. Nothing is opened before the first query; nothing is ever written.
+
+    `timezone` is that of gemel's own sessions, and can be set until the first of them is open.
+    """
 
     dialect: str
+    timezone: str
 
     def run(self, sql: str) -> Result:
         """The result of `sql`, which is bound now and run when its rows are requested. Raises WarehouseError (G4xx)."""
@@ -94,11 +100,8 @@ def _unsupported(target: Target, names: Sequence[str]) -> WarehouseError:
 
 
 def is_utc(warehouse: Warehouse, target: Target | None) -> bool:
-    """Whether dbt's sessions are certain to be in UTC."""
+    """Whether dbt's sessions are certain to be in UTC, and gemel's too."""
     try:
-        return warehouse.zone(target).upper() in _UTC
+        return find_zone(warehouse.timezone) == find_zone(warehouse.zone(target)) == dt.UTC
     except GemelError:
         return False
-
-
-_UTC = frozenset({"UTC", "ETC/UTC", "UCT", "ETC/UCT", "ZULU", "ETC/ZULU"})

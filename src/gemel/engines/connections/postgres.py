@@ -1,6 +1,6 @@
 """A PostgreSQL server, queried in read-only sessions. psycopg's errors become ours here and nowhere else.
 
-Times with a zone are shown in UTC, whatever the server's zone is.
+Times with a zone are shown in UTC, or in the project's own zone, whatever the server's zone is.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ from gemel.dbt.profile import Target
 from gemel.engines.connections.arrow import arrow_array
 from gemel.engines.connections.duckdb import TYPE_MISMATCH, installed
 from gemel.errors import Place, WarehouseError
+from gemel.spec.zones import UTC
 
 if TYPE_CHECKING:
     import psycopg
@@ -67,6 +68,7 @@ class Warehouse:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.timezone = UTC
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
 
     def run(self, sql: str) -> "Result":
@@ -153,7 +155,7 @@ class Warehouse:
 
     def _open(self) -> "psycopg.Connection[tuple[Any, ...]]":
         if self._connection is None or self._connection.closed:
-            self._connection = _connect(self.server)
+            self._connection = _connect(self.server, self.timezone)
         return self._connection
 
 
@@ -211,7 +213,7 @@ class Result:
         return installed("polars").from_arrow(self.arrow())
 
 
-def _connect(server: Server) -> "psycopg.Connection[tuple[Any, ...]]":
+def _connect(server: Server, timezone: str) -> "psycopg.Connection[tuple[Any, ...]]":
     installed("psycopg", "install gemel's extra `postgres`: pip install dbt-postgres 'feast[postgres]'")
     import psycopg
 
@@ -225,7 +227,7 @@ def _connect(server: Server) -> "psycopg.Connection[tuple[Any, ...]]":
             f"{server} cannot be reached: {first}",
             hint="is the server up, and is the target in profiles.yml right?",
         ) from None
-    settings = {"default_transaction_read_only": "on", "TimeZone": "UTC", "DateStyle": "ISO"}
+    settings = {"default_transaction_read_only": "on", "TimeZone": timezone, "DateStyle": "ISO"}
     if server.search_path:
         settings["search_path"] = server.search_path
     with translate_errors(server):
