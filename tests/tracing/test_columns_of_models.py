@@ -264,10 +264,10 @@ def test_what_dbt_has_not_compiled_is_read_where_only_refs_stand_in_it():
         ),
         ({"compiled": "select select from"}, "its SQL cannot be parsed: "),
         ({"compiled": "select 1; select 2"}, "its SQL is 2 statements"),
-        ({"compiled": "delete from market.main.orders"}, "it is no SELECT"),
+        ({"compiled": "delete from market.main.orders"}, "it is not a SELECT"),
         (
             {"compiled": "pivot market.main.orders on status using sum(amount)"},
-            "it pivots, and the columns of that are values in rows",
+            "it pivots by values that are not written out",
         ),
         ({"compiled": "select columns('a.*') from market.main.orders"}, "COLUMNS() chooses its columns by a pattern"),
     ],

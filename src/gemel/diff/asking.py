@@ -115,7 +115,7 @@ class Asker:
         renderer = Renderer(self.state.dbt, self.state.variables)
         try:
             rendering = renderer.render_written(node)
-            tree = Models(renderer, self.session.dialect, renderer.render_written).parsed(rendering)
+            tree = Models(renderer, self.session.dialect, renderer.render_written).parse(rendering)
         except (Opaque, Unreadable):
             return None
         placed = all(each and each.relation_name and each.kind != "source" for each in parents)

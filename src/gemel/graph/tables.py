@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from gemel.graph.nodes import TABLES, Edge, Gap, Node
 from gemel.spec import project as dbt
 from gemel.tracing.derivations import Derivation
-from gemel.tracing.models import Models, of_whole
+from gemel.tracing.models import Models, untraced
 from gemel.tracing.relations import Relation, of_table
 
 
@@ -178,10 +178,10 @@ class DbtTables:
 
     def _read(self, table: dbt.Node) -> Relation:
         if self._begins(table):
-            return of_whole(f"{table.id} {table.relation_name if table.kind == 'source' else table.checksum}")
+            return untraced(f"{table.id} {table.relation_name if table.kind == 'source' else table.checksum}")
         if table.id in self._same and self._other is not None:
             return self._other.relation(self._other.project.nodes[table.id])
-        return self._models.relation(table, self._open)
+        return self._models.trace(table, self._open)
 
     def _open(self, table: dbt.Node) -> Relation:
         """A table as its readers see it, by its columns as far as they are known."""

@@ -1,1 +1,1 @@
-"""SELECTs read for what their columns and rows come from."""
+"""SELECTs to the origins of their columns and rows."""

@@ -1,4 +1,4 @@
-"""How a value, or a set of rows, is derived: a text with places, and what stands at each of them."""
+"""The derivation of a value or of a set of rows: a text with places, and the inputs at these places."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -20,18 +20,18 @@ Why = Literal[
     "part",
     "table",
 ]
-"""OpenLineage's words for how a column bears on another, and three more: that a table has rows at all (`rows`), that a
-whole has a part (`part`), and that all of a table may bear on it, as its SQL could not be resolved (`table`)."""
+"""OpenLineage's words for how an input affects a column, and three more: a table has rows at all (`rows`), a whole has
+a part (`part`), all of a table can affect the column, because the SQL could not be resolved (`table`)."""
 
 DIRECT: frozenset[Why] = frozenset({"identity", "transformation", "aggregation", "part", "table"})
-"""Those by which a value is made of another one; the others decide which values it is made of, and in what order."""
+"""A value is computed from these inputs; the others decide which values are used, and in what order."""
 
 _ON_ROWS: frozenset[Why] = frozenset({"join", "filter", "group_by", "sort"})
 _STRENGTH: Mapping[Why, int] = {"transformation": 1, "aggregation": 2}
 
 
 def compose(inner: Why, outer: Why) -> Why:
-    """How a part of a part bears on the whole. What decides on rows does so with all that it is made of."""
+    """How an input of an input affects the whole. An input that decides rows does so with all of its own inputs."""
     if inner in ("rows", "table") or outer == "identity":
         return inner
     if outer in _ON_ROWS or outer == "table":
@@ -47,18 +47,18 @@ _COMPOSED = {(inner, outer): compose(inner, outer) for inner, outer in product(g
 
 
 Part = tuple["Why | None", "Derivation | str"]
-"""A node's id, or a derivation in turn, with how it bears on the whole; with None it belongs to what the whole means,
-and is no edge."""
+"""An input, a node's id or a derivation, with how it affects the whole. With None it belongs to the meaning of the
+whole, but is not an edge of the lineage."""
 
 
-@dataclass(slots=True, eq=False)  # not frozen, which takes thrice as long to make: there are tens of thousands
+@dataclass(slots=True, eq=False)  # not frozen: that takes three times as long, and there are tens of thousands
 class Derivation:
-    """`amount - discount` of orders: the text of a difference, over the columns `column:orders.amount` and the other.
+    """`amount - discount` of orders: the text of a difference, over `column:orders.amount` and the other column.
 
-    Without a text and with a single part a derivation is that part. Parts that are not `ordered` mean the same in any
-    order. One with a `name` is a definition of its own: what is made of it says that name, and means what it means.
-    `fields` are those of a struct that is built here. `uses` are the ids below, each with how it bears. `exact` gives
-    the same with its text and the order of its parts, where both take work that the uses do not.
+    A derivation without a text and with a single part is that part. Parts that are not `ordered` mean the same in any
+    order. A derivation with a `name` is a definition of its own, and others refer to it by that name. `fields` are the
+    fields of a struct that is built here. `uses` are the ids below, each with how it affects the value. `exact`
+    computes the text and the order of the parts, if these take work that the uses do not need.
     """
 
     text: str
@@ -83,14 +83,14 @@ class Derivation:
 
 
 def of_node(id: str, why: Why = "identity") -> Derivation:
-    """A node as it is."""
+    """A node itself."""
     return Derivation("", ((why, id),))
 
 
 class Digests:
-    """Derivations to digests, in which each node stands as `of` says: by its id, or by what it means.
+    """Derivations to digests. `of` gives the text of a node in a digest: its id, or a digest of its meaning.
 
-    With `by_name`, a definition of its own stands for its name, and what it is made of is no matter.
+    With `by_name`, a derivation with a name counts as its name, whatever it derives from.
     """
 
     def __init__(self, of: Callable[[str], str], *, by_name: bool = False) -> None:
@@ -101,7 +101,7 @@ class Digests:
     def __call__(self, derivation: Derivation) -> str:
         kept, of, by_name, waiting = self._kept, self._of, self._by_name, [derivation]
         exacts: dict[int, Derivation] = {}
-        while waiting:  # not by calls: CTEs stand on each other hundreds deep
+        while waiting:  # not recursive: CTEs can be nested hundreds deep
             each = waiting[-1]
             if id(each) in kept:
                 waiting.pop()

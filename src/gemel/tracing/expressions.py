@@ -1,4 +1,4 @@
-"""An expression to its text and its leaves: the columns and the SELECTs in it, each with how it bears on the value."""
+"""An expression to its text and its leaves: the columns and SELECTs in it, each with how it affects the value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sqlglot import exp
 from gemel.tracing.derivations import Why
 
 PLACE = "?"
-"""Where a leaf stands in the text."""
+"""The place of a leaf in the text."""
 
 _LEAVES = (exp.Column, exp.Query, exp.Columns, exp.Star)
 _PATHS = (exp.Dot, exp.Bracket, exp.StructExtract)
@@ -21,13 +21,13 @@ _SET_RETURNING = frozenset(
         *("regexp_matches", "regexp_split_to_table", "string_to_table"),
     ]
 )
-"""Functions of PostgreSQL that give several rows in a SELECT list."""
+"""Functions of PostgreSQL that return several rows in a SELECT list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """`tree` as it was read. `leaves` are in the order of their places in the text, each with how it bears on the
-    value. `multipliers` are functions that give several rows."""
+    """`leaves` are in the order of their places in the text, each with how it affects the value. `multipliers` are
+    functions that return several rows."""
 
     tree: exp.Expr
     text: str
@@ -37,8 +37,8 @@ class Expression:
 
 
 def read_expression(tree: exp.Expr) -> Expression:
-    """The text is without what means nothing: names are in lower case where nothing quotes them, comments and brackets
-    around a lone name are left out."""
+    """The text has only what has a meaning: unquoted names are in lower case, and comments and brackets around a single
+    name are omitted."""
     return _read(tree.unnest(), _LEAVES)
 
 
@@ -112,7 +112,7 @@ def root_of(node: exp.Expr) -> tuple[exp.Column, tuple[str, ...]] | None:
 
 
 def bearing(node: exp.Expr, top: exp.Expr) -> Why:
-    """How a part of an expression bears on its value."""
+    """How a part of an expression affects its value."""
     why: Why = "identity" if node is top else "transformation"
     while node is not top and node.parent is not None:
         parent, key = node.parent, node.arg_key
@@ -130,7 +130,7 @@ def bearing(node: exp.Expr, top: exp.Expr) -> Why:
 
 
 def spell_windows(tree: exp.Expr) -> None:
-    """Write out the windows of each SELECT where their names stand, in place: `sum(a) over w … window w as (…)`."""
+    """Replace the names of windows by the windows, in place: `sum(a) over w … window w as (…)`."""
     for select in tree.find_all(exp.Select):
         named = {each.name.lower(): each for each in select.args.get("windows") or []}
         if not named:
@@ -146,17 +146,17 @@ _ORDER = ("this", *_CLAUSES, "over", "first")
 
 
 def _spell(window: exp.Window, named: Mapping[str, exp.Window]) -> None:
-    """A window that stands on another has the clauses of both."""
+    """A window that refers to another has the clauses of both."""
     base = named.get(window.text("alias").lower())
     window.set("alias", None)
     if base is None:
         return
     _spell(base, named)
     for clause in _CLAUSES:
-        given = base.args.get(clause)
-        if given and not window.args.get(clause):
-            window.set(clause, [each.copy() for each in given] if isinstance(given, list) else given.copy())
-    # As the parser leaves a window without a name, so that both are one tree.
+        value = base.args.get(clause)
+        if value and not window.args.get(clause):
+            window.set(clause, [each.copy() for each in value] if isinstance(value, list) else value.copy())
+    # In the order of a window without a name, so that both have the same text.
     window.args = {key: window.args[key] for key in _ORDER if key in window.args}
 
 
@@ -167,11 +167,12 @@ def _is_windowed(node: exp.Expr) -> bool:
 
 
 def _loop_variable(node: exp.Expr, tree: exp.Expr) -> str | None:
-    """The name of the loop variable that a column of a list comprehension is: `v` in `[v * 2 for v in months]`."""
-    found = root_of(node)
-    if found is None:
+    """The name of a loop variable of a list comprehension, which is parsed as a column: `v` in `[v * 2 for v in
+    months]`."""
+    root = root_of(node)
+    if root is None:
         return None
-    name, each = found[0].parts[0].name.lower(), node
+    name, each = root[0].parts[0].name.lower(), node
     while each is not tree and each.parent is not None:
         parent = each.parent
         if (

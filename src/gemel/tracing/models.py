@@ -1,6 +1,6 @@
-"""A dbt node to how its columns and rows are derived: as dbt compiled it, or as it is written.
+"""A dbt node to the derivations of its columns and rows, from its compiled or from its written SQL.
 
-Where it cannot be followed, the reason is kept, and the node comes of its parents as whole tables.
+If the SQL cannot be traced, the reason is recorded, and the node depends on its parents as whole tables.
 """
 
 import re
@@ -24,16 +24,16 @@ NOT_COMPILED = "it is not compiled, and only dbt can render it: run `dbt compile
 
 @dataclass(frozen=True)
 class Models:
-    """The models of one project. `render` says how their SQL is found: as dbt built them, or as they are written."""
+    """The models of one project. `render` gets the SQL of a node: as dbt compiled it, or as it is written."""
 
     renderer: Renderer
     dialect: str
     render: Callable[[Node], Rendering]
 
-    def relation(self, node: Node, opened: Callable[[Node], Relation]) -> Relation:
-        """`opened` are the nodes that it reads, as the tables that they are in its SQL."""
+    def trace(self, node: Node, open_node: Callable[[Node], Relation]) -> Relation:
+        """The relation of a node. `open_node` gives the relations of the nodes that it reads."""
         try:
-            traced = self._traced(node, opened)
+            traced = self._trace_sql(node, open_node)
             reason = traced.missed
         except Unreadable as unreadable:
             reason = str(unreadable)
@@ -43,17 +43,18 @@ class Models:
             reason = "its SQL is nested too deep"
         settings = [f"{key}={node.config.get(key)}" for key in _SETTINGS if node.kind == "snapshot"]
         if reason is not None:
-            parents = [opened(each) for each in self._parents(node)]
+            parents = [open_node(each) for each in self._parents(node)]
             text = " ".join([self.renderer.text(node), *settings])
-            return of_whole(text, [id for each in parents for id in each.tables], missed=reason)
+            return untraced(text, [id for each in parents for id in each.tables], missed=reason)
         if not settings:
             return traced
         rows = Derivation(" ".join(settings), (("identity", traced.rows),))
         whole = Derivation("snapshot", (("identity", rows), ("identity", traced.whole)))
         return replace(traced, rows=rows, whole=whole)
 
-    def parsed(self, rendering: Rendering) -> exp.Expr:
-        """Its one statement, where a node goes by the name of its table. Raises Unreadable."""
+    def parse(self, rendering: Rendering) -> exp.Expr:
+        """The one statement of a rendered node, in which other nodes have the names of their tables. Raises
+        Unreadable."""
         try:
             statements = [each for each in parse(rendering.sql, dialect=self.dialect) if each is not None]
         except (SqlglotError, ValueError) as error:
@@ -66,7 +67,7 @@ class Models:
                 table.set("alias", exp.TableAlias(this=exp.to_identifier(node.relation.name)))
         return statements[0]
 
-    def _traced(self, node: Node, opened: Callable[[Node], Relation]) -> Relation:
+    def _trace_sql(self, node: Node, open_node: Callable[[Node], Relation]) -> Relation:
         if node.language != "sql":
             raise Unreadable(f"it is a {node.language.capitalize()} model")
         if node.compiled is None and node.raw is None:
@@ -75,10 +76,10 @@ class Models:
             rendering = self.render(node)
         except Opaque:
             raise Unreadable(NOT_COMPILED) from None
-        read = _Reading(self, node, rendering, opened)
-        unknown = [] if rendering.is_complete else [id for each in self._parents(node) for id in opened(each).tables]
-        relation = trace(self.parsed(rendering), read.table, unknown=unknown)
-        gaps = {**relation.gaps, **read.gaps} | ({} if rendering.is_complete else {"": NOT_COMPILED})
+        reading = _Reading(self, node, rendering, open_node)
+        unknown = [] if rendering.is_complete else [id for each in self._parents(node) for id in open_node(each).tables]
+        relation = trace(self.parse(rendering), reading.table, unknown=unknown)
+        gaps = {**relation.gaps, **reading.gaps} | ({} if rendering.is_complete else {"": NOT_COMPILED})
         return replace(relation, gaps=gaps)
 
     def _parents(self, node: Node) -> Iterator[Node]:
@@ -92,48 +93,48 @@ class Models:
 
 
 class _Reading:
-    """One model's SQL, whose names of tables stand for nodes."""
+    """The SQL of one model, in which names of tables stand for nodes."""
 
-    def __init__(self, models: Models, node: Node, rendering: Rendering, opened: Callable[[Node], Relation]) -> None:
+    def __init__(self, models: Models, node: Node, rendering: Rendering, open_node: Callable[[Node], Relation]) -> None:
         self._models = models
         self._node = node
         self._rendering = rendering
-        self._opened = opened
+        self._open_node = open_node
         self.gaps: dict[str, str] = {}
 
     def table(self, table: exp.Table) -> Relation | None:
-        """None for what is no node, and for the model itself, of which an incremental one may take its last rows."""
-        named = self._rendering.nodes.get(table.name)
-        if named is not None:
-            parent = self._models.renderer.project.nodes.get(named)
-            return self._opened(parent) if parent is not None else of_whole(named)
+        """None for a table that is not a node, and for the model itself: an incremental model can read its own rows."""
+        id = self._rendering.nodes.get(table.name)
+        if id is not None:
+            parent = self._models.renderer.project.nodes.get(id)
+            return self._open_node(parent) if parent is not None else untraced(id)
         text = _text(table, self._models.dialect)
         node = self._parents.get(text) or self._models._by_place.get(text)
         if node is None and not isinstance(table.this, exp.Func):
             self.gaps.setdefault("", f"it reads {text}, which dbt does not know of")
-        return self._opened(node) if node is not None and node is not self._node else None
+        return self._open_node(node) if node is not None and node is not self._node else None
 
     @cached_property
     def _parents(self) -> dict[str, Node]:
-        """The nodes that the model says it reads, by every way in which its SQL may name them."""
+        """The nodes that dbt lists as the model's parents, by every name that its SQL can use for them."""
         parents = self._models._parents(self._node)
         return {name: each for each in parents for name in _names(each, self._models.dialect)}
 
 
-def of_whole(text: str, tables: Iterable[str] = (), *, missed: str | None = None) -> Relation:
-    """A table that is not looked into, of which there is only a text: it comes of some others as a whole."""
+def untraced(text: str, tables: Iterable[str] = (), *, missed: str | None = None) -> Relation:
+    """A relation that is not traced: it depends as a whole on other tables, and on its text."""
     whole = Derivation(text, tuple(("table", id) for id in dict.fromkeys(tables)))
     return Relation({}, whole, whole, lambda name: Derivation(name, (("identity", whole),)), missed=missed)
 
 
 _SETTINGS = ("strategy", "unique_key", "check_cols", "updated_at")
-"""What says which rows a snapshot keeps."""
+"""The settings that decide which rows a snapshot keeps."""
 
 
 def _names(node: Node, dialect: str) -> list[str]:
     names = [*_places(node), f"__dbt__cte__{node.name}".lower()]
     if node.relation_name:
-        with suppress(SqlglotError, ValueError):  # then nothing that can be parsed has it
+        with suppress(SqlglotError, ValueError):  # then no SQL that can be parsed has the name
             names.append(_text(maybe_parse(node.relation_name, into=exp.Table, dialect=dialect), dialect))
     return names
 

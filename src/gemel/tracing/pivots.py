@@ -1,4 +1,4 @@
-"""PIVOT and UNPIVOT over columns that are written out."""
+"""PIVOT and UNPIVOT with columns that the SQL lists."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -6,19 +6,19 @@ from sqlglot import exp
 
 from gemel.tracing.derivations import Derivation
 from gemel.tracing.expressions import read_expression, root_of, text_of
-from gemel.tracing.relations import Relation, Unreadable, all_parts, anything, joined, open_wholes
+from gemel.tracing.relations import Relation, Unreadable, all_parts, combine, from_anything, open_wholes
 from gemel.tracing.scopes import Scope
 
-_REASON = "it pivots, and the columns of that are values in rows"
+_REASON = "it pivots by values that are not written out"
 
 
 def pivot(node: exp.Expr, relation: Relation, scope: Scope) -> Relation:
-    """`scope` is over the relation. Raises Unreadable."""
+    """`scope` has the relation as its source. Raises Unreadable."""
     return _unpivot(node, relation) if node.args.get("unpivot") else _pivot(node, relation, scope)
 
 
 def _unpivot(node: exp.Expr, relation: Relation) -> Relation:
-    """Of `unpivot t on jan, feb into name month value v`: the other columns, `month`, and `v` of the named ones."""
+    """`unpivot t on jan, feb into name month value v` has the other columns, `month`, and `v` from `jan` and `feb`."""
     into, fields = node.args.get("into"), list(node.args.get("fields") or ())
     if into is not None:
         label, values, lists = into.this.name, into.expressions, node.expressions
@@ -30,16 +30,16 @@ def _unpivot(node: exp.Expr, relation: Relation) -> Relation:
     rows = [[*_columns(each)] for each in lists]
     if any(len(row) != len(names) for row in rows):
         raise Unreadable(_REASON)
-    taken = dict.fromkeys(name for row in rows for name in row)
+    used = dict.fromkeys(name for row in rows for name in row)
     text = f"unpivot {rows} {bool(node.args.get('include_nulls'))}"
-    found = {name: each if (each := relation.get(name)) is not None else anything(name, [relation]) for name in taken}
-    made = {
-        name: Derivation(text, all_parts("transformation", (found[row[place]] for row in rows)))
+    columns = {name: relation.get(name) or from_anything(name, [relation]) for name in used}
+    values_by_name = {
+        name: Derivation(text, all_parts("transformation", (columns[row[place]] for row in rows)))
         for place, name in enumerate(names)
     }
-    filters = () if node.args.get("include_nulls") else all_parts("filter", found.values())
-    counted = Derivation(text, (("identity", relation.rows), *filters))
-    return _with_others(relation, taken, {label.lower(): Derivation(text), **made}, counted)
+    filters = () if node.args.get("include_nulls") else all_parts("filter", columns.values())
+    derived_rows = Derivation(text, (("identity", relation.rows), *filters))
+    return _with_others(relation, used, {label.lower(): Derivation(text), **values_by_name}, derived_rows)
 
 
 def _columns(node: exp.Expr) -> Iterator[str]:
@@ -57,30 +57,30 @@ def _columns(node: exp.Expr) -> Iterator[str]:
 
 
 def _pivot(node: exp.Expr, relation: Relation, scope: Scope) -> Relation:
-    """Of `pivot t on way in ('web', 'desk') using sum(fee)`: a column for each word, and the groups."""
+    """`pivot t on way in ('web', 'desk') using sum(fee)` has a column for each value, and the groups."""
     fields = node.args.get("fields") or node.expressions
     calls = node.expressions if node.args.get("fields") else node.args.get("using") or ()
     if not calls or not all(isinstance(each, exp.In) and _is_literal(each) for each in fields):
         raise Unreadable(_REASON)
     read = [read_expression(each.unalias()) for each in calls]
     ways = [scope.derive_or_all(each.this) for each in fields]
-    taken = {root[0].name.lower() for each in read for leaf, _ in each.leaves if (root := root_of(leaf)) is not None}
-    taken |= {each.this.name.lower() for each in fields}
+    used = {root[0].name.lower() for each in read for leaf, _ in each.leaves if (root := root_of(leaf)) is not None}
+    used |= {each.this.name.lower() for each in fields}
     columns: dict[str, Derivation] = {}
-    for name, word, call in _named(node, fields, calls):
+    for name, word, call in _pivot_columns(node, fields, calls):
         parts = (("identity", scope.derive_or_all(call.unalias())), *all_parts("conditional", ways))
         columns[name] = Derivation(f"pivot {word}", parts)
     group = node.args.get("group")
     if group is not None:
         keys = {each.name.lower(): scope.derive_or_all(each) for each in group.expressions}
         rows = Derivation("pivot", (("identity", relation.rows), *all_parts("group_by", keys.values())))
-        return joined([relation], {**keys, **columns}, rows, None)
-    others = [each for name, each in relation.columns.items() if name not in taken]
+        return combine([relation], {**keys, **columns}, rows, None)
+    others = [each for name, each in relation.columns.items() if name not in used]
     rows = Derivation(
-        f"pivot {sorted(taken)}",
+        f"pivot {sorted(used)}",
         (("identity", relation.rows), *all_parts("group_by", (*others, *open_wholes([relation])))),
     )
-    return _with_others(relation, taken, columns, rows)
+    return _with_others(relation, used, columns, rows)
 
 
 def _is_literal(node: exp.Expr) -> bool:
@@ -88,10 +88,10 @@ def _is_literal(node: exp.Expr) -> bool:
     return bool(words) and all(isinstance(each, exp.Literal) for each in words)
 
 
-def _named(
+def _pivot_columns(
     node: exp.Expr, fields: Iterable[exp.Expr], calls: Iterable[exp.Expr]
 ) -> Iterator[tuple[str, str, exp.Expr]]:
-    """The columns of a PIVOT: a name, the word that it stands for, and what is computed there."""
+    """The columns of a PIVOT: a name, the value that it stands for, and the call that computes it."""
     calls = list(calls)
     names = [each.name.strip("'").lower() for each in node.args.get("columns") or ()]
     words = [""]
@@ -110,13 +110,13 @@ def _named(
 
 
 def _with_others(
-    relation: Relation, taken: Iterable[str], columns: Mapping[str, Derivation], rows: Derivation
+    relation: Relation, used: Iterable[str], columns: Mapping[str, Derivation], rows: Derivation
 ) -> Relation:
-    """What is made, and the columns that it is not made of."""
-    taken = frozenset(taken)
-    others = {name: each for name, each in relation.columns.items() if name not in taken}
+    """The new columns, and those columns of the relation that they do not use."""
+    used = frozenset(used)
+    others = {name: each for name, each in relation.columns.items() if name not in used}
 
     def rest(name: str) -> Derivation | None:
-        return None if name in taken else relation.get(name)
+        return None if name in used else relation.get(name)
 
-    return joined([relation], {**others, **columns}, rows, rest if relation.rest is not None else None)
+    return combine([relation], {**others, **columns}, rows, rest if relation.rest is not None else None)

@@ -1,7 +1,8 @@
-"""The one tracer of SQL: a query to how each of its columns and its rows are derived from the tables that it reads.
+"""The one tracer of SQL: a query to the derivation of each of its columns and of its rows from the tables that it
+reads.
 
-The tree is taken as it was parsed, with the names of windows written out: nothing else is rewritten, so that no
-rewriting can change what it means. Where a part cannot be followed, it comes of everything that it could read.
+The tree stays as it was parsed, except that named windows are written out: no other rewriting can change its meaning.
+A part that cannot be traced depends on everything that it could read.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,8 +18,8 @@ from gemel.tracing.relations import (
     Relation,
     Unreadable,
     all_parts,
-    anything,
-    joined,
+    combine,
+    from_anything,
     of_function,
     open_wholes,
     rename,
@@ -28,12 +29,12 @@ from gemel.tracing.scopes import Scope
 from gemel.tracing.selects import select
 
 OpenTable = Callable[[exp.Table], Relation | None]
-"""The relation of a table that a query names; None for one that is part of no lineage."""
+"""The relation of a table that a query names; None for a table outside the lineage."""
 
 
 def trace(query: exp.Expr, open_table: OpenTable, *, unknown: Iterable[str] = ()) -> Relation:
-    """Windows are spelled out in place. `unknown` are the ids of the tables that may be behind a text which only dbt
-    can render."""
+    """Named windows are written out in place. `unknown` are the ids of the tables that a template which only dbt can
+    render may read."""
     spell_windows(query)
     tracer = _Tracer(open_table)
     return tracer.relation(query, Scope(tracer.relation, tuple(unknown)))
@@ -44,26 +45,26 @@ class _Tracer:
     open_table: OpenTable
 
     def relation(self, query: exp.Expr, scope: Scope) -> Relation:
-        """A query that stands in a scope."""
+        """The relation of a query inside a scope."""
         try:
-            scope = self._with(query, scope)
+            scope = self._with_ctes(query, scope)
             match query:
                 case exp.Select():
                     return select(query, scope.inside(), self._source)
                 case exp.SetOperation():
-                    return self._cut(query, self._stacked(query, scope), scope)
+                    return self._limit(query, self._set_operation(query, scope), scope)
                 case exp.Subquery():
-                    return self._cut(query, self.relation(query.this, scope), scope)
+                    return self._limit(query, self.relation(query.this, scope), scope)
                 case exp.Pivot():
                     return self._pivot(query, self._item(query.this, scope), scope)
                 case exp.Table() | exp.Values():
                     return self._source(query, scope)
                 case _:
-                    raise Unreadable("it is no SELECT")
+                    raise Unreadable("it is not a SELECT")
         except Unreadable as unreadable:
             return self._opaque(query, scope, str(unreadable))
 
-    def _with(self, query: exp.Expr, scope: Scope) -> Scope:
+    def _with_ctes(self, query: exp.Expr, scope: Scope) -> Scope:
         with_ = query.args.get("with_") or exp.With()
         for cte in with_.expressions:
             name = cte.alias.lower()
@@ -75,20 +76,20 @@ class _Tracer:
         return scope
 
     def _recursive(self, cte: exp.Expr, name: str, scope: Scope) -> Relation:
-        """Put into itself until nothing is added by that."""
+        """Trace the CTE over itself until that adds nothing."""
         if not isinstance(cte.this, exp.SetOperation):
-            raise Unreadable("it has a recursive CTE that is no UNION")
-        found = rename(self.relation(cte.this.left, scope), cte)
-        for _ in range(len(found.columns) + 2):
-            here = replace(scope, ctes={**scope.ctes, name: found})
-            before, found = found, rename(self.relation(cte.this, here), cte)
-            same = found.columns.keys() == before.columns.keys() and found.rows.uses == before.rows.uses
-            if same and all(each.uses == before.columns[column].uses for column, each in found.columns.items()):
+            raise Unreadable("it has a recursive CTE that is not a UNION")
+        relation = rename(self.relation(cte.this.left, scope), cte)
+        for _ in range(len(relation.columns) + 2):
+            here = replace(scope, ctes={**scope.ctes, name: relation})
+            before, relation = relation, rename(self.relation(cte.this, here), cte)
+            same = relation.columns.keys() == before.columns.keys() and relation.rows.uses == before.rows.uses
+            if same and all(each.uses == before.columns[column].uses for column, each in relation.columns.items()):
                 break
-        return found
+        return relation
 
-    def _stacked(self, query: exp.SetOperation, scope: Scope) -> Relation:
-        """UNION and its like: columns by their place, or by name where neither side's are known."""
+    def _set_operation(self, query: exp.SetOperation, scope: Scope) -> Relation:
+        """UNION, INTERSECT, EXCEPT: columns by position, or by name if the columns of neither side are all declared."""
         sides = left, right = self.relation(query.left, scope), self.relation(query.right, scope)
         both_open = left.rest is not None and right.rest is not None
         by_name = bool(query.args.get("by_name")) or both_open
@@ -99,7 +100,7 @@ class _Tracer:
             if by_name:
                 pair = [left.get(name), right.get(name)]
             elif right.rest is not None:
-                pair = [left.columns[name], anything(f"column {place}", [right])]
+                pair = [left.columns[name], from_anything(f"column {place}", [right])]
             else:
                 pair = [left.columns[name], *others[place : place + 1]]
             pairs[name] = [each for each in pair if each is not None]
@@ -107,13 +108,13 @@ class _Tracer:
         def rest(name: str) -> Derivation | None:
             if not isinstance(query, exp.Union):
                 return left.get(name)
-            pair = (left.get(name), right.get(name) if by_name else anything(name, [right]))
-            found = [each for each in pair if each is not None]
-            return Derivation(word, all_parts("identity", found)) if found else None
+            pair = (left.get(name), right.get(name) if by_name else from_anything(name, [right]))
+            sources = [each for each in pair if each is not None]
+            return Derivation(word, all_parts("identity", sources)) if sources else None
 
         rows: tuple[Part, ...] = (("identity", left.rows), ("identity", right.rows))
-        known = [each for pair in pairs.values() for each in pair]
-        every = [*([] if both_open else known), *open_wholes(sides)]
+        declared = [each for pair in pairs.values() for each in pair]
+        every = [*([] if both_open else declared), *open_wholes(sides)]
         if isinstance(query, exp.Union):
             columns = {name: Derivation(word, all_parts("identity", pair)) for name, pair in pairs.items()}
             rows += all_parts("group_by", every) if distinct else ()
@@ -121,10 +122,10 @@ class _Tracer:
             columns = dict(left.columns)
             rows += all_parts("filter", every)
         is_open = left.rest is not None or (by_name and right.rest is not None)
-        return joined(sides, columns, Derivation(f"{word} {distinct}", rows), rest if is_open else None)
+        return combine(sides, columns, Derivation(f"{word} {distinct}", rows), rest if is_open else None)
 
-    def _cut(self, query: exp.Expr, relation: Relation, scope: Scope) -> Relation:
-        """LIMIT, and what stands before it, of a query that is no SELECT: by the columns that it gives."""
+    def _limit(self, query: exp.Expr, relation: Relation, scope: Scope) -> Relation:
+        """ORDER BY with LIMIT or OFFSET of a query that is not a SELECT, over the columns of its result."""
         order, cuts = query.args.get("order"), [each for key in ("limit", "offset") if (each := query.args.get(key))]
         if not cuts:
             return relation
@@ -136,7 +137,7 @@ class _Tracer:
     # --- FROM -------------------------------------------------------------------------------------------------
 
     def _source(self, node: exp.Expr, scope: Scope) -> Relation:
-        """An item of FROM, under the names that it has there."""
+        """An item of FROM, with its alias."""
         relation = self._item(node, scope)
         for each in node.args.get("pivots") or ():
             relation = rename(self._pivot(each, relation, scope), each)
@@ -165,7 +166,7 @@ class _Tracer:
                 return rename(self.relation(node.this, scope), node)
             case exp.Subquery(this=exp.Query()):
                 return rename(self.relation(node, scope), node)
-            case exp.Subquery():  # a join in brackets, under a name
+            case exp.Subquery():  # a join in brackets, with an alias
                 star = exp.Select(expressions=[exp.Star()], from_=exp.From(this=node.this.copy()))
                 return rename(self.relation(star, scope), node)
             case exp.Values():
@@ -177,7 +178,7 @@ class _Tracer:
         return pivot(node, relation, scope.inside(relation))
 
     def _opaque(self, query: exp.Expr, scope: Scope, reason: str) -> Relation:
-        """A query that is not followed: its text, and everything that it could read."""
+        """A query that is not traced: its text, and everything that it could read."""
         own = {each.alias.lower() for each in query.find_all(exp.CTE)}
         read = [
             scope.ctes.get(each.name.lower()) or self.open_table(each) or _foreign(each, scope)
@@ -185,26 +186,26 @@ class _Tracer:
             if each.db or each.name.lower() not in own
         ]
         text = text_of(query)
-        whole = anything(text, read, scope.unknown if UNKNOWN in text else ())
+        whole = from_anything(text, read, scope.unknown if UNKNOWN in text else ())
         tables = tuple(dict.fromkeys(id for each in read for id in each.tables))
-        return Relation({}, whole, whole, lambda name: _of(name, whole), tables, missed=reason)
+        return Relation({}, whole, whole, lambda name: _column_of(whole, name), tables, missed=reason)
 
 
 _EPHEMERAL = "__dbt__cte__"
 _ALTERED = ("sample", "when", "version", "system_time", "partition", "changes")
 _NAMES = ("unnest", "generate_series", "range", "value")
-"""What engines call the column of a function that gives one."""
+"""The names that engines give to the only column of a function."""
 
 
-def _of(name: str, whole: Derivation) -> Derivation:
+def _column_of(whole: Derivation, name: str) -> Derivation:
     return Derivation(name, (("identity", whole),))
 
 
 def _foreign(node: exp.Table, scope: Scope) -> Relation:
-    """A table that is known by its name only."""
+    """A table of which only the name is known."""
     text = ".".join(part.sql(comments=False) for part in node.parts).lower()
-    whole = anything(text, (), scope.unknown if UNKNOWN in text else ())
-    return Relation({}, whole, whole, lambda name: _of(name, whole))
+    whole = from_anything(text, (), scope.unknown if UNKNOWN in text else ())
+    return Relation({}, whole, whole, lambda name: _column_of(whole, name))
 
 
 def _function(node: exp.Expr, scope: Scope) -> Relation:

@@ -1,4 +1,4 @@
-"""What stands in FROM: columns and rows with how each is derived."""
+"""A relation in FROM: its columns and rows, each with its derivation."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,20 +9,21 @@ from gemel.tracing.derivations import Derivation, Part, Why, of_node
 
 
 class Unresolved(ValueError):
-    """Why an expression cannot be followed."""
+    """The reason why an expression cannot be traced."""
 
 
 class Unreadable(Unresolved):
-    """Why a whole SELECT cannot be followed by columns."""
+    """The reason why the columns of a whole SELECT cannot be traced."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Relation:
-    """The columns and the rows of something in FROM, or of a whole query.
+    """The columns and the rows of an item of FROM, or of a whole query.
 
-    `rest` derives a column that is not among `columns`, where those are not all: a star over a table whose columns are
-    not declared. `whole` is everything, `tables` the ids of the tables below it. `gaps` say which columns could not be
-    followed, and why; under "" stands what else could not, and `missed` is why nothing could.
+    `columns` can be incomplete, for example after a star over a table without declared columns; then `rest` derives any
+    other column. `whole` derives from everything, `tables` are the ids of the tables below. `gaps` has the reason for
+    each column that could not be traced, and under "" a reason for anything else; `missed` is the reason if nothing
+    could be traced.
     """
 
     columns: Mapping[str, Derivation]
@@ -34,24 +35,24 @@ class Relation:
     missed: str | None = None
 
     def get(self, name: str) -> Derivation | None:
-        """A column; None where there is none of that name."""
-        found = self.columns.get(name)
-        return found if found is not None or self.rest is None else self.rest(name)
+        """A column; None if there is none of that name."""
+        column = self.columns.get(name)
+        return column if column is not None or self.rest is None else self.rest(name)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the columns that can be named: of two of one name, the first."""
+        """The names by which columns can be selected; of two columns of one name, only the first can."""
         return tuple(name for name in self.columns if TWICE not in name)
 
 
 TWICE = "#"
-"""In the name of a column whose own name is an earlier one's."""
+"""In the key of a column that has the name of an earlier column."""
 
 
 def of_table(
     id: str, rows: str, column: Callable[[str], str], columns: Iterable[str], *, closed: bool = False
 ) -> Relation:
-    """A table as nodes; `closed` where `columns` are all that it has."""
+    """A table whose columns and rows are nodes; `closed` if `columns` are all of its columns."""
     return Relation(
         columns={name: of_node(column(name)) for name in columns},
         rows=of_node(rows, "rows"),
@@ -62,8 +63,8 @@ def of_table(
 
 
 def of_function(text: str, inside: Sequence[Part], names: Iterable[str] = ()) -> Relation:
-    """What a function in FROM gives: all that it takes decides on its rows, and may be in each of its columns. Without
-    `names` any column may be there."""
+    """The result of a function in FROM: all its arguments decide its rows, and can be in each of its columns. Without
+    `names` it can have any column."""
 
     def column(name: str) -> Derivation:
         return Derivation(f"{name} of {text}", tuple(("transformation", part) for _, part in inside))
@@ -73,8 +74,8 @@ def of_function(text: str, inside: Sequence[Part], names: Iterable[str] = ()) ->
     return Relation(columns, rows, Derivation(text, tuple(inside)), None if columns else column)
 
 
-def anything(text: str, relations: Iterable[Relation], tables: Iterable[str] = ()) -> Derivation:
-    """What may be made of anything in some relations."""
+def from_anything(text: str, relations: Iterable[Relation], tables: Iterable[str] = ()) -> Derivation:
+    """A value that can depend on anything in some relations."""
     relations = tuple(relations)
     ids = dict.fromkeys((*(id for each in relations for id in each.tables), *tables))
     wholes = ((None, each.whole) for each in relations)
@@ -82,36 +83,36 @@ def anything(text: str, relations: Iterable[Relation], tables: Iterable[str] = (
 
 
 def whole_of(rows: Derivation, columns: Mapping[str, Derivation], *others: Derivation) -> Derivation:
-    """Everything of a relation; the order of columns is none."""
+    """All of a relation, whatever the order of its columns."""
     named = sorted(columns.items())
     text = f"whole {' '.join(name for name, _ in named)}"
     return Derivation(text, tuple(("identity", each) for each in (rows, *(each for _, each in named), *others)))
 
 
 def rename(relation: Relation, node: exp.Expr) -> Relation:
-    """Under the column names of an alias, `AS t (a, b)`, by place."""
+    """Rename columns by the column names of an alias, `AS t (a, b)`, by position."""
     alias = node.args.get("alias")
     defined = (alias.args.get("columns") or []) if isinstance(alias, exp.TableAlias) else []
     names = [each.name.lower() for each in defined]
     if not names:
         return relation
     columns = dict(zip(names, _in_order(relation, names), strict=False))
-    known = list(relation.columns.items())[len(names) :]
+    others = list(relation.columns.items())[len(names) :]
     if relation.rest is None:
-        columns |= {name: each for name, each in known if name not in columns}
+        columns |= {name: each for name, each in others if name not in columns}
     return replace(relation, columns=columns, rest=None)
 
 
 def _in_order(relation: Relation, names: Sequence[str]) -> Iterator[Derivation]:
-    """The columns by place. Of a table whose columns are not all known, each may be any."""
-    known = [] if relation.rest is not None and relation.tables else list(relation.columns.values())
+    """The columns by position. If the columns of a table are not all declared, each position can be any column."""
+    columns = [] if relation.rest is not None and relation.tables else list(relation.columns.values())
     for place, name in enumerate(names):
-        if place < len(known):
-            yield known[place]
-        elif relation.rest is not None and not relation.tables:  # a function's, whatever they are called
+        if place < len(columns):
+            yield columns[place]
+        elif relation.rest is not None and not relation.tables:  # the columns of a function, whatever their names
             yield relation.rest(name) or relation.whole
         else:
-            yield anything(f"column {place}", [relation])
+            yield from_anything(f"column {place}", [relation])
 
 
 def all_parts(why: Why, derivations: Iterable[Derivation]) -> tuple[Part, ...]:
@@ -119,17 +120,17 @@ def all_parts(why: Why, derivations: Iterable[Derivation]) -> tuple[Part, ...]:
 
 
 def open_wholes(relations: Iterable[Relation]) -> list[Derivation]:
-    """What the columns may be that are not all known."""
-    return [anything("", [each]) for each in relations if each.rest is not None]
+    """For each relation with undeclared columns, a derivation of any of them."""
+    return [from_anything("", [each]) for each in relations if each.rest is not None]
 
 
-def joined(
+def combine(
     relations: Iterable[Relation],
     columns: Mapping[str, Derivation],
     rows: Derivation,
     rest: Callable[[str], Derivation | None] | None,
 ) -> Relation:
-    """What is made of some relations, as a whole of their wholes where not all columns are known."""
+    """A relation over some others. If not all of its columns are known, its whole is that of their wholes."""
     relations = tuple(relations)
     whole = whole_of(rows, columns) if rest is None else whole_of(rows, {}, *(each.whole for each in relations))
     gaps = {name: reason for each in relations for name, reason in each.gaps.items()}

@@ -1,4 +1,4 @@
-"""The names in one SELECT: an expression to what it is made of."""
+"""The names in one SELECT, and the derivation of expressions over them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,16 +8,16 @@ from sqlglot import exp
 from gemel.dbt.templates import UNKNOWN
 from gemel.tracing.derivations import Derivation, Part
 from gemel.tracing.expressions import PLACE, Expression, read_expression, root_of
-from gemel.tracing.relations import Relation, Unreadable, Unresolved, all_parts, anything, open_wholes
+from gemel.tracing.relations import Relation, Unreadable, Unresolved, all_parts, from_anything, open_wholes
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """`sources` are what stands in FROM so far, `keys` the columns that a USING makes one, `aliases` the items of the
-    SELECT list so far.
+    """`sources` are the items of FROM so far, `keys` the columns that USING merges, `aliases` the items of the SELECT
+    list so far.
 
-    `trace` traces a query that stands in a scope; `unknown` are the tables that may be behind a text which only dbt can
-    render. `gaps` are what could not be followed: in a column, or else under "".
+    `trace` traces a query inside a scope. `unknown` are the tables that a template which only dbt can render may read.
+    `gaps` are the reasons for what could not be traced: by column, or under "".
     """
 
     trace: "Callable[[exp.Expr, Scope], Relation]"
@@ -30,16 +30,16 @@ class Scope:
     gaps: dict[str, str] = field(default_factory=dict)
 
     def inside(self, relation: Relation | None = None) -> "Scope":
-        """A SELECT that stands in this one, over a relation."""
+        """The scope of a SELECT inside this one, over a relation."""
         sources = {"": relation} if relation is not None else {}
         return Scope(self.trace, self.unknown, self.ctes, self, sources)
 
     def derive(self, tree: exp.Expr) -> Derivation:
-        """What an expression is made of. Raises Unresolved."""
+        """The derivation of an expression. Raises Unresolved."""
         return self.derive_read(read_expression(tree))
 
     def derive_or_all(self, tree: exp.Expr) -> Derivation:
-        """The same; where it cannot be followed, everything."""
+        """The derivation of an expression; if it cannot be traced, it depends on everything."""
         expression = read_expression(tree)
         try:
             return self.derive_read(expression)
@@ -48,38 +48,39 @@ class Scope:
             return self.everything(expression.text)
 
     def key(self, tree: exp.Expr, outputs: Mapping[str, Derivation]) -> Derivation:
-        """A key of GROUP BY or ORDER BY, or a LIMIT: `1` is the first of the outputs, and ORDER BY names them first."""
+        """A key of GROUP BY or ORDER BY, or a LIMIT: `1` is the first output, and a name in ORDER BY is an output
+        first."""
         inner = tree.this if isinstance(tree, exp.Ordered) else tree
-        found: Derivation | None = None
+        output: Derivation | None = None
         if isinstance(inner, exp.Literal) and not inner.is_string and inner.this.isdigit():
-            found = dict(enumerate(outputs.values(), 1)).get(int(inner.this))
+            output = dict(enumerate(outputs.values(), 1)).get(int(inner.this))
         elif inner is not tree and isinstance(inner, exp.Column) and not inner.table:
-            found = outputs.get(inner.name.lower())
-        if found is None:
+            output = outputs.get(inner.name.lower())
+        if output is None:
             return self.derive_or_all(tree)
-        return Derivation("desc" if tree.args.get("desc") else "", (("identity", found),))
+        return Derivation("desc" if tree.args.get("desc") else "", (("identity", output),))
 
     def derive_read(self, expression: Expression) -> Derivation:
-        """The same of an expression that was read already. Raises Unresolved."""
+        """The derivation of an expression that was read already. Raises Unresolved."""
         parts = self.parts(expression)
         if expression.text == PLACE and isinstance(lone := parts[0][1], Derivation):
-            return lone  # a column alone is what it is
+            return lone  # a column alone
         return Derivation(expression.text, parts, fields=dict(self._fields(expression.tree)))
 
     def parts(self, expression: Expression) -> tuple[Part, ...]:
-        """What stands at the places of an expression. Raises Unresolved."""
+        """The derivations at the places of an expression. Raises Unresolved."""
         parts: list[Part] = [(why, self._leaf(leaf)) for leaf, why in expression.leaves]
         if UNKNOWN in expression.text:
             parts.append(("transformation", self.everything(UNKNOWN)))
         return tuple(parts)
 
     def everything(self, text: str) -> Derivation:
-        """What may be made of anything here."""
+        """A value that can depend on anything in the scope."""
         unknown = self.unknown if UNKNOWN in text else ()
-        return anything(text, self.sources.values(), unknown)
+        return from_anything(text, self.sources.values(), unknown)
 
-    def named(self, table: str) -> Relation:
-        """A source of that name. Raises Unreadable."""
+    def source(self, table: str) -> Relation:
+        """The source of that name. Raises Unreadable."""
         for here in self._outwards():
             if table in here.sources:
                 return here.sources[table]
@@ -108,16 +109,16 @@ class Scope:
         return Derivation("query", (*all_parts("identity", columns), ("filter", relation.rows)))
 
     def _column(self, column: exp.Column) -> Derivation:
-        """`a`, `t.a`, `shop.t.a`, and `info.a` of a column that is a struct. Raises Unresolved."""
+        """`a`, `t.a`, `shop.t.a`, and `info.a` for a struct column `info`. Raises Unresolved."""
         names = [part.name.lower() for part in column.parts]
         if len(names) == 1:
             return self._bare(names[0])
         for here in self._outwards():
             for place in reversed(range(len(names) - 1)):
                 source = here.sources.get(names[place])
-                found = source.get(names[place + 1]) if source is not None else None
-                if found is not None:
-                    return field_of(found, names[place + 2 :])
+                value = source.get(names[place + 1]) if source is not None else None
+                if value is not None:
+                    return field_of(value, names[place + 2 :])
         try:
             return field_of(self._bare(names[0]), names[1:])
         except Unresolved:
@@ -128,37 +129,37 @@ class Scope:
             return self.everything(name)
         if name in self.keys:
             return self.keys[name]
-        known = [each.columns[name] for each in self.sources.values() if name in each.columns]
-        if known:
-            return known[0] if len(known) == 1 else Derivation("any", all_parts("identity", known))
+        declared = [each.columns[name] for each in self.sources.values() if name in each.columns]
+        if declared:
+            return declared[0] if len(declared) == 1 else Derivation("any", all_parts("identity", declared))
         if name in self.aliases:
             return self.aliases[name]
         if name in self.sources:
             return self._row(name)
         open_ = [key for key, each in self.sources.items() if each.rest is not None]
-        found = [each for key in open_ if (each := self.sources[key].get(name)) is not None]
+        possible = [each for key in open_ if (each := self.sources[key].get(name)) is not None]
         around = self.outer
-        if len(found) == 1:
-            known = [] if around is None else [*around._known(name)][:1]
-            return Derivation("either", all_parts("identity", (*found, *known))) if known else found[0]
-        if found:
+        if len(possible) == 1:
+            declared = [] if around is None else [*around._declared(name)][:1]
+            return Derivation("either", all_parts("identity", (*possible, *declared))) if declared else possible[0]
+        if possible:
             raise Unresolved(f"{name} is of {' or '.join(open_)}, whose columns are not known")
         if around is not None:
             return around._bare(name)
         raise Unresolved(f"{name} is not found")
 
-    def _known(self, name: str) -> Iterator[Derivation]:
-        """The columns of that name which tables here and around surely have."""
+    def _declared(self, name: str) -> Iterator[Derivation]:
+        """The columns of that name that sources of this scope and of outer ones certainly have."""
         for here in self._outwards():
             yield from (each.columns[name] for each in here.sources.values() if name in each.columns)
 
     def _row(self, table: str) -> Derivation:
         """A whole row, as a value."""
-        relation = self.named(table)
+        relation = self.source(table)
         return Derivation("row", all_parts("identity", (*relation.columns.values(), *open_wholes([relation]))))
 
     def _fields(self, tree: exp.Expr) -> Iterator[tuple[str, Derivation]]:
-        """Of a struct that an expression builds."""
+        """The fields of a struct that an expression builds."""
         for each in tree.expressions if isinstance(tree, exp.Struct) else ():
             if isinstance(each, exp.PropertyEQ):
                 yield each.name.lower(), self.derive(each.expression)
@@ -171,7 +172,7 @@ class Scope:
 
 
 def field_of(derivation: Derivation, names: Iterable[str]) -> Derivation:
-    """A field of a struct, by its way down."""
+    """A field of a struct, by its path."""
     for name in names:
         derivation = derivation.fields.get(name) or Derivation(f"field {name}", (("transformation", derivation),))
     return derivation

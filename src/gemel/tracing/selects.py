@@ -1,4 +1,4 @@
-"""One SELECT: its sources, the items of its list, and what decides on its rows."""
+"""One SELECT: its sources, the items of its list, and the parts that decide its rows."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ from gemel.tracing.relations import (
     Unreadable,
     Unresolved,
     all_parts,
-    anything,
+    from_anything,
     open_wholes,
     whole_of,
 )
@@ -25,7 +25,7 @@ Source = Callable[[exp.Expr, Scope], Relation]
 
 
 def select(tree: exp.Select, scope: Scope, source: Source) -> Relation:
-    """`scope` is its own, and empty. Raises Unreadable."""
+    """`scope` is an empty scope for this SELECT. Raises Unreadable."""
     beside: list[Relation] = []
     joins = list(_read_from(tree, scope, source, beside))
     expressions = [read_expression(each.unalias()) for each in tree.expressions]
@@ -39,9 +39,9 @@ def select(tree: exp.Select, scope: Scope, source: Source) -> Relation:
         if each.missed or "" in each.gaps:
             scope.gaps.setdefault("", each.missed or each.gaps[""])
     parts: list[Part] = [*all_parts("identity", (each.rows for each in sources)), *joins]
-    deciding = list(_deciding(tree, scope, expressions, items))
+    deciding = list(_row_parts(tree, scope, expressions, items))
     if len(parts) == 1 and not deciding:
-        rows = sources[0].rows  # whatever is computed beside
+        rows = sources[0].rows  # the same rows, whatever the list computes
     else:
         rows = Derivation(f"rows {len(sources)}", (*parts, *deciding))
     whole = whole_of(rows, items.written, *items.wholes)
@@ -53,8 +53,8 @@ def select(tree: exp.Select, scope: Scope, source: Source) -> Relation:
 
 
 def _read_from(tree: exp.Expr, scope: Scope, source: Source, beside: list[Relation]) -> Iterator[Part]:
-    """Fill the sources; what the joins make of their rows. The tables of SEMI and ANTI joins, whose columns nobody
-    sees, go `beside`."""
+    """Fill the sources, and yield how the joins decide rows. The tables of SEMI and ANTI joins go into `beside`: their
+    columns are not visible."""
     from_ = tree.args.get("from_")
     items = [*_items(from_.this)] if from_ is not None else []
     items += [item for join in tree.args.get("joins") or () for item in _items(join.this, join)]
@@ -64,7 +64,7 @@ def _read_from(tree: exp.Expr, scope: Scope, source: Source, beside: list[Relati
         name = _name(node) or f"#{len(scope.sources)}"
         inner = scope
         if join is not None:
-            yield from _joined_by(join, relation, scope)
+            yield from _join_parts(join, relation, scope)
         if join is not None and str(join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
             beside.append(relation)
             inner = replace(scope, sources={**scope.sources, name: relation})
@@ -76,7 +76,7 @@ def _read_from(tree: exp.Expr, scope: Scope, source: Source, beside: list[Relati
 
 
 def _items(node: exp.Expr, join: exp.Expr | None = None) -> Iterator[tuple[exp.Expr, exp.Expr | None]]:
-    """A source with the join that brings it, and those that hang on it; brackets around a join mean nothing."""
+    """A source with its join, and the sources joined to it; brackets around a join have no meaning."""
     if isinstance(node, exp.Subquery) and not isinstance(node.this, exp.Query) and not node.alias:
         yield from _items(node.this, join)
     else:
@@ -94,8 +94,8 @@ def _name(node: exp.Expr) -> str:
     return str(name).lower()
 
 
-def _joined_by(join: exp.Expr, relation: Relation, scope: Scope) -> Iterator[Part]:
-    """How a join finds its rows, apart from its condition; the columns that it makes one become keys."""
+def _join_parts(join: exp.Expr, relation: Relation, scope: Scope) -> Iterator[Part]:
+    """How a join decides rows, apart from its condition. The columns that it merges become keys of the scope."""
     method, side, kind = (str(join.args.get(key) or "").upper() for key in ("method", "side", "kind"))
     yield "identity", Derivation(f"join {method} {side} {kind}")
     sources = list(scope.sources.values())
@@ -103,7 +103,7 @@ def _joined_by(join: exp.Expr, relation: Relation, scope: Scope) -> Iterator[Par
     if method == "NATURAL":
         if any(each.rest is not None for each in (*sources, relation)):
             scope.gaps.setdefault("", "a NATURAL JOIN is by the columns that its tables share, and not all are known")
-            yield "join", anything("natural", (*sources, relation))
+            yield "join", from_anything("natural", (*sources, relation))
         names = [name for name in relation.columns if any(name in each.columns for each in sources)]
     for name in names:
         left = scope.keys.get(name) or next((each for source in sources if (each := source.get(name))), None)
@@ -119,8 +119,8 @@ def _joined_by(join: exp.Expr, relation: Relation, scope: Scope) -> Iterator[Par
 
 
 class _Items:
-    """The columns, as they are added. `open` are those of stars over tables of unknown columns, by name, and `wholes`
-    what each of those is; the columns that such a star is known to have are not among `written`."""
+    """The columns, as they are added. For each star over a table with undeclared columns, `open` derives a column by
+    its name, and `wholes` has all of them; the declared columns of such a star are not in `written`."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -130,8 +130,8 @@ class _Items:
         self.wholes: list[Derivation] = []
 
     def rest(self, name: str) -> Derivation | None:
-        found = [each for get in self.open if (each := get(name)) is not None]
-        return Derivation("", all_parts("identity", found)) if found else None
+        columns = [each for get in self.open if (each := get(name)) is not None]
+        return Derivation("", all_parts("identity", columns)) if columns else None
 
     def add(self, item: exp.Expr, expression: Expression) -> None:
         """Raises Unreadable."""
@@ -143,9 +143,9 @@ class _Items:
             if isinstance(leaf, exp.Columns) or (isinstance(leaf, exp.Star) and leaf.parent is item):
                 raise Unreadable("COLUMNS() chooses its columns by a pattern")
         name = item.alias_or_name.lower() or item.sql().lower()
-        if name.startswith(UNKNOWN):  # `{{ dbt_utils.star(…) }}`: nobody knows how many
+        if name.startswith(UNKNOWN):  # `{{ dbt_utils.star(…) }}`: any number of columns
             whole = self.scope.everything(name)
-            self.open.append(lambda asked: Derivation(asked, (("identity", whole),)))
+            self.open.append(lambda column: Derivation(column, (("identity", whole),)))
             self.wholes.append(whole)
             return
         try:
@@ -158,7 +158,7 @@ class _Items:
         named = [root[0].name.lower() for leaf, _ in expression.leaves if (root := root_of(leaf)) is not None]
         for each in [alias.name.lower() for alias in item.expressions] if isinstance(item, exp.Aliases) else [name]:
             self._put(each, derivation)
-            if each not in named:  # else it is a column of that name wherever it is named again
+            if each not in named:  # else that name means the column elsewhere too
                 self.scope.aliases.setdefault(each, derivation)
 
     def _put(self, name: str, derivation: Derivation) -> None:
@@ -169,15 +169,15 @@ class _Items:
         if star.args.get("ilike"):
             raise Unreadable("a pattern chooses its columns")
         scope = self.scope
-        relations = [scope.named(table)] if table else list(scope.sources.values())
+        relations = [scope.source(table)] if table else list(scope.sources.values())
         keys = {} if table else dict(scope.keys)
-        left_out = {each.name.lower() for each in star.args.get("except_") or ()}
+        excluded = {each.name.lower() for each in star.args.get("except_") or ()}
         names = {each.this.name.lower(): each.alias.lower() for each in star.args.get("rename") or ()}
         replaced = {each.alias.lower(): scope.derive_or_all(each.this) for each in star.args.get("replace") or ()}
         merged: set[str] = set()
         for relation in relations:
             for name, each in relation.columns.items():
-                if name in left_out or name in merged:
+                if name in excluded or name in merged:
                     continue
                 merged |= {name} & keys.keys()
                 if relation.rest is None or name in replaced:
@@ -193,27 +193,27 @@ class _Items:
 
         def rest(name: str) -> Derivation | None:
             old = olds.get(name, name)
-            if name in left_out or (old == name and name in names):
+            if name in excluded or (old == name and name in names):
                 return None
             if old in replaced or old in keys:
                 return replaced.get(old) or keys[old]
-            # A column of one of several tables: nobody knows of which.
-            return open_[0].get(old) if len(open_) == 1 else anything(name, open_)
+            # A column of one of several tables, and it is not certain which.
+            return open_[0].get(old) if len(open_) == 1 else from_anything(name, open_)
 
         for name in (*names.values(), *replaced):
             if name not in self.columns and (derivation := rest(name)) is not None:
                 self._put(name, derivation)
         self.open.append(rest)
         self.wholes.append(
-            Derivation(f"star {sorted(left_out)}", all_parts("identity", (each.whole for each in open_)))
+            Derivation(f"star {sorted(excluded)}", all_parts("identity", (each.whole for each in open_)))
         )
 
 
 # --- rows -----------------------------------------------------------------------------------------------------
 
 
-def _deciding(tree: exp.Expr, scope: Scope, expressions: list[Expression], items: _Items) -> Iterator[Part]:
-    """What decides which rows there are, apart from FROM."""
+def _row_parts(tree: exp.Expr, scope: Scope, expressions: list[Expression], items: _Items) -> Iterator[Part]:
+    """The parts that decide which rows there are, apart from FROM."""
     for key in ("where", "prewhere", "connect", "match", "having", "qualify", "sample"):
         if isinstance(clause := tree.args.get(key), exp.Expr):
             yield "filter", scope.derive_or_all(clause)
@@ -225,8 +225,8 @@ def _deciding(tree: exp.Expr, scope: Scope, expressions: list[Expression], items
             for each in group.args.get(key) or ():
                 yield "group_by", scope.derive_or_all(each)
         if group.args.get("all"):
-            plain = [each for each in expressions if not each.aggregates]
-            yield from all_parts("group_by", (scope.derive_or_all(each.tree) for each in plain))
+            keys = [each for each in expressions if not each.aggregates]
+            yield from all_parts("group_by", (scope.derive_or_all(each.tree) for each in keys))
     elif any(each.aggregates for each in expressions):
         yield "identity", Derivation("one group")
     for each in expressions:
