@@ -131,6 +131,54 @@ def test_a_metric_is_computed_for_each_key_of_two_columns():
     assert sorted(by_sql(for_each, world, WAYS)[1], key=str) == [(1, 1), (2, 1), (None, 3)]
 
 
+def test_a_metric_is_computed_for_an_entity_with_its_models_prefix():
+    lines = [line(1, 1), line(1, 2), line(2, 1)]
+    tables = {"orders": [order(1), order(2), order(3)], "order_lines": lines}
+    assert rows(by("orders_of_two_lines"), **tables) == [(1,)]
+    asked = by("orders", "order", where=("{{ Metric('lines', ['line__order']) }} = 1",))
+    assert rows(asked, **tables) == [(2, 1)]
+    grouped = by("orders", "Metric('lines', ['line__order'])")
+    world = {name: tables.get(name, []) for name in ways.KEYS}
+    assert sorted(by_sql(grouped, world, WAYS)[1], key=str) == [(1, 1), (2, 1), (None, 1)]
+
+
+def test_a_metric_is_computed_for_an_entity_that_its_facts_reach_over_two_hops():
+    staff = [employee(1, None, "chief"), employee(2, 1, "clerk")]
+    tables = {"employees": staff, "orders": [order(1, seller=2), order(2, seller=1)], "order_lines": [line(1, 1)]}
+    shipped = [shipment(1, 1, 1)]
+    assert rows(by("sellers_shipped", "employee__title"), shipments=shipped, **tables) == [("clerk", 1)]
+    often = ("{{ Metric('shipments', ['line__order__seller']) }} >= 1",)
+    world = {name: tables.get(name, []) for name in ways.KEYS} | {"shipments": shipped}
+    assert by_sql(Question((), ("seller__title",), often), world, WAYS)[1] == [("clerk",)]
+
+
+def test_a_metric_of_an_entity_that_the_facts_do_not_have_is_refused_by_its_whole_name():
+    with pytest.raises(QueryError, match=r"G3.. .*'line__order__seller'"):
+        by_sql(by("shipments", where=("{{ Metric('hires', ['line__order__seller']) }} = 1",)), {}, WAYS)
+
+
+def test_the_sql_of_a_metric_of_an_entity_over_two_hops_is_what_one_would_write():
+    assert flat(compile_query(WAYS.graph, by("sellers_shipped").for_gemel()).sql) == flat("""
+        WITH per__line__order__seller AS (
+          SELECT
+            line__order.seller_id AS line__order__seller,
+            COUNT(*) AS shipments
+          FROM main.shipments
+          LEFT JOIN main.order_lines AS line
+            ON shipments.of_order = line.order_id AND shipments.of_line = line.line_no
+          LEFT JOIN main.orders AS line__order
+            ON line.order_id = line__order.order_id
+          GROUP BY 1
+        )
+        SELECT
+          NULLIF(COUNT(*), 0) AS sellers_shipped
+        FROM main.employees
+        LEFT JOIN per__line__order__seller
+          ON employees.employee_id = per__line__order__seller.line__order__seller
+        WHERE per__line__order__seller.shipments >= 1
+    """)
+
+
 def test_a_conversion_follows_an_entity_of_two_columns():
     shipments = [shipment(1, 1, 1), shipment(2, 2, 1, "2024-03-29"), shipment(3, 1, None), shipment(4, 3, 1)]
     lines = [*LINES, line(1, None)]

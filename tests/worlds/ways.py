@@ -94,6 +94,7 @@ MODELS = (
 )
 
 ORDERS = Measure("orders", "orders", "count", "1", "ordered_at")
+HIRES = Measure("hires", "employees", "count", "1", "hired_at")
 LINES = Measure("lines", "order_lines", "count", "1", "added_at")
 SHIPMENTS = Measure("shipments", "shipments", "count", "1", "shipped_at")
 QUANTITY = Measure("quantity", "order_lines", "sum", "quantity", "added_at")
@@ -111,7 +112,7 @@ HOME = "{{ Dimension('address__city', entity_path=['billing_address']) }} = {{ D
 METRICS = (
     simple(ORDERS),
     simple(Measure("amount", "orders", "sum", "amount", "ordered_at")),
-    simple(Measure("hires", "employees", "count", "1", "hired_at")),
+    simple(HIRES),
     simple(LINES),
     simple(QUANTITY),
     simple(LAST_QUANTITY),
@@ -121,6 +122,9 @@ METRICS = (
     simple(ORDERS, "orders_both", fill_nulls_with=0, join_to_timespine=True),
     simple(QUANTITY, "quantity_shipped", "{{ Metric('shipments', ['line']) }} >= 1"),
     simple(SHIPMENTS, "shipments_of_two", "{{ Metric('quantity', ['line']) }} > 1"),
+    simple(ORDERS, "orders_shipped", "{{ Metric('shipments', ['line__order']) }} >= 1"),
+    simple(ORDERS, "orders_of_two_lines", "{{ Metric('lines', ['line__order']) }} > 1"),
+    simple(HIRES, "sellers_shipped", "{{ Metric('shipments', ['line__order__seller']) }} >= 1"),
     Metric("home_share", Ratio(used("orders", "sent_home", HOME), used("orders"))),
     Metric("lines_per_order", Ratio(used("lines"), used("orders"))),
     Metric(

@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from sqlglot import exp
 
+from gemel.compiler.names.entities import readings
 from gemel.compiler.names.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.question.expressions import Refused, references_of
 from gemel.compiler.question.parsing import parse_item, parse_order
@@ -196,7 +197,9 @@ class Defined:
             if isinstance(asked, MetricItem):
                 if asked.metric in self.graph.metrics:
                     yield "filter" if why == "filter" else "group_by", self.metric(asked.metric)
-                    yield from self.items(asked.group_by, homes, target, "join")
+                    for home in homes:
+                        entities = [self._entity_in(home, asked.metric, each) for each in asked.group_by]
+                        yield from self.items(entities, [home], target, "join")
                 continue
             segments, grain = self.graph.split_grain(asked.segments)
             grain = asked.grain or grain
@@ -210,6 +213,11 @@ class Defined:
                     self.miss(target, f"{asked} cannot be found from semantic model {home!r}")
                 else:
                     yield "identity", Derivation(f"{grain} {asked.part}", (("identity", self.seen(found, why)),))
+
+    def _entity_in(self, home: str, metric: str, item: Item) -> Item:
+        """An entity that a metric is computed for, by the name that the facts of `home` have for it."""
+        names = readings(self.graph, self.graph.metrics[metric], item.segments)
+        return next((replace(item, segments=n) for n in names if self.graph.plain_attribute(home, n)), item)
 
     def filters(self, texts: Iterable[str], homes: Iterable[str], target: str) -> Iterator[Part]:
         """Conditions, all of which hold: in any order."""

@@ -1,9 +1,12 @@
-"""The entity of a feature: an entity of the facts, or one that they reach over any number of many-to-one hops."""
+"""Entities that a metric is computed for: those of its facts, or those that they reach over many-to-one hops."""
+
+from collections.abc import Iterator
 
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.joins import FARTHEST_HOPS, Hop
 from gemel.compiler.question.query import Item
 from gemel.errors import About, BridgeError
+from gemel.spec.manifest import Entity
 from gemel.spec.metrics import Metric
 
 
@@ -17,6 +20,20 @@ def entity_item(graph: Graph, entity: str, metric: Metric) -> Item:
     # The longest path works from every model: a path may name an entity that a row has already reached.
     path = max((_path(graph, entity, home, metric) for home in homes), key=len)
     return Item(path, kind="entity", alias=entity)
+
+
+def readings(graph: Graph, metric: Metric, segments: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The names by which other rows may have an entity that a metric is computed for, the best first: its whole path,
+    and then the path without its first names.
+
+    `view__listing` of views is the `listing` of bookings, `account__customer__region` the `region` of a shop.
+    """
+    yield segments
+    for measure in graph.measures(metric)[:1]:
+        found = graph.plain_attribute(measure.model, segments)
+        if found is not None and isinstance(found.element, Entity):
+            least = 1 if found.component is None else 2
+            yield from (segments[start:] for start in range(1, len(segments) - least + 1))
 
 
 def _path(graph: Graph, entity: str, home: str, metric: Metric) -> tuple[str, ...]:

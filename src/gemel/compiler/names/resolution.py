@@ -6,6 +6,7 @@ from functools import partial
 
 from sqlglot import exp
 
+from gemel.compiler.names.entities import readings
 from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.keys import apply_key, make_having, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.names.terms import (
@@ -29,7 +30,7 @@ from gemel.compiler.names.unreachable import unreachable
 from gemel.compiler.names.values import resolve_values
 from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, column, divide, guarded
 from gemel.compiler.question.query import Item, MetricItem, Over, Query
-from gemel.errors import About, DefinitionError, QueryError, did_you_mean
+from gemel.errors import About, DefinitionError, GemelError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.manifest import Entity
 from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, PeriodAgg, Ratio, Simple
 from gemel.spec.time import Window, coarsest, finer
@@ -389,7 +390,22 @@ def per_entity(scope: Scope, reference: MetricItem, attribute_of: Callable[[Key]
         )
     keys = make_keys(scope.graph, reference.group_by, [inner])
     term = replace(scope, keys=keys, span=None, metrics=[inner]).term(inner, ())
-    return PerEntity(inner.name, term, keys, tuple(attribute_of(key) for key in keys))
+    return PerEntity(inner.name, term, keys, tuple(_in_rows(scope.graph, inner, key, attribute_of) for key in keys))
+
+
+def _in_rows(graph: Graph, inner: Metric, key: Key, attribute_of: Callable[[Key], Attribute]) -> Attribute:
+    """The attribute of an entity in the rows that look up a metric of it. Raises the error about its whole path if the
+    rows have it under no name."""
+    whole: GemelError | None = None
+    for segments in readings(graph, inner, key.segments):
+        try:
+            return attribute_of(replace(key, segments=segments))
+        except (QueryError, UnknownNameError) as error:
+            if error.code not in ("G202", "G305", "G333"):
+                raise
+            whole = whole or error
+    assert whole is not None
+    raise whole
 
 
 def shared_times(term: Term) -> tuple[Key, ...]:

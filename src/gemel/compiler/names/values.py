@@ -1,7 +1,8 @@
 """A query without metrics: the distinct values of dimensions, or of time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from gemel.compiler.names.entities import readings
 from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.keys import apply_key, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.names.terms import Condition, Key, PerEntity, Values
@@ -34,10 +35,9 @@ def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf) -> Value
     if span and not any(key.is_metric_time for key in keys):
         raise QueryError("G323", "a time constraint without a metric needs a time", hint="group by metric_time")
     templates = [graph.texts.filter(text) for text in query.where]
-    filter_items = [item for template in templates for ref in template.references for item in _items(ref)]
-    filter_keys = [make_key(graph, item, ()) for item in filter_items]
-    needed = dict.fromkeys(key for key in (*keys, *filter_keys) if not key.is_metric_time)
-    home = _home(graph, list(needed)) if needed else None
+    needed: list[Names] = [(key.segments,) for key in keys if not key.is_metric_time]
+    needed += [names for template in templates for ref in template.references for names in _names(graph, ref)]
+    home = _home(graph, list(dict.fromkeys(needed))) if needed else None
 
     def find(key: Key) -> tuple[Key, Attribute | None]:
         found = graph.attribute(home.name, key.segments) if home and not key.is_metric_time else None
@@ -45,9 +45,10 @@ def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf) -> Value
 
     def entity(key: Key) -> Attribute:
         found = find(key)[1]
-        if found is None:
+        if key.is_metric_time:
             raise QueryError("G311", "a filter by a metric needs an entity, and metric_time is not an entity")
-
+        if found is None:
+            raise UnknownNameError("G202", f"no dimension or entity named {'__'.join(key.segments)[:80]!r}")
         return found
 
     def operand(reference: Item | MetricItem) -> tuple[Key, Attribute | None] | PerEntity:
@@ -66,14 +67,24 @@ def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf) -> Value
     )
 
 
-def _items(reference: Item | MetricItem) -> tuple[Item, ...]:
-    return reference.group_by if isinstance(reference, MetricItem) else (reference,)
+Names = tuple[tuple[str, ...], ...]
+"""The names of one item, in segments; the first that a model has is the one."""
 
 
-def _home(graph: Graph, keys: list[Key]) -> SemanticModel:
+def _names(graph: Graph, reference: Item | MetricItem) -> Iterator[Names]:
+    if isinstance(reference, MetricItem):
+        keys = [make_key(graph, item, ()) for item in reference.group_by]
+        for key in keys:
+            if not key.is_metric_time:
+                yield tuple(readings(graph, graph.metric(reference.metric), key.segments))
+    elif not (key := make_key(graph, reference, ())).is_metric_time:
+        yield (key.segments,)
+
+
+def _home(graph: Graph, items: list[Names]) -> SemanticModel:
     best: tuple[int, int, SemanticModel] | None = None
     for model in graph.models.values():
-        reached = [graph.plain_attribute(model.name, key.segments) for key in keys]
+        reached = [next(filter(None, (graph.plain_attribute(model.name, n) for n in names)), None) for names in items]
         if all(reached):
             cost = sum(len(found.hops) for found in reached if found)
             # A model that owns the element beats one that only points to it.
@@ -82,15 +93,15 @@ def _home(graph: Graph, keys: list[Key]) -> SemanticModel:
                 best = (cost, rank, model)
     if best is not None:
         return best[2]
-    for key in keys:
-        name = "__".join(key.segments)
-        if not any([graph.attribute(model, key.segments) for model in graph.models]):  # or refused for its ties
+    for segments, *_ in items:
+        name = "__".join(segments)
+        if not any([graph.attribute(model, segments) for model in graph.models]):  # or refused for its ties
             all_names = ["__".join(s) for model in graph.models for s in graph.attributes(model)]
             raise UnknownNameError(
                 "G202",
                 f"no dimension or entity named {name[:80]!r}",
                 hint=spelling(name, all_names) or "see `gemel list dimensions`",
             )
-    names = ", ".join("__".join(key.segments) for key in keys)
+    names = ", ".join("__".join(segments) for segments, *_ in items)
     hint = "name a metric that connects them"
     raise QueryError("G305", f"no semantic model reaches all of {names}", hint=hint)
