@@ -6,6 +6,7 @@ the schedule, each at the first moment that can see it (the end of its step); th
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import assert_never
 
 from sqlglot import exp
 
@@ -16,7 +17,7 @@ from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.keys import make_key
 from gemel.compiler.names.resolution import Filters, FilterText, Scope
-from gemel.compiler.names.terms import Converted, Formula, Leaf, PerEntity, Term
+from gemel.compiler.names.terms import Converted, Formula, Leaf, PerEntity, Shifted, Term, Trailing
 from gemel.compiler.plan.algebra import (
     Aggregate,
     AsOf,
@@ -238,24 +239,32 @@ def _check_meaning(graph: Graph, metric: Metric) -> None:
 
 
 def _place_in_time(graph: Graph, view: FeatureView, term: Term) -> Term:
-    if isinstance(term, Formula):
-        return replace(term, inputs=tuple((handle, _place_in_time(graph, view, t)) for handle, t in term.inputs))
-    if isinstance(term, Converted):
-        for event in (term.base, term.conversion):
-            _check_filters(event)
-            if view.known_at is not None and _require_known_at(graph, view, event).element != event.time.element:
-                raise BridgeError(
-                    "G517",
-                    f"a conversion uses the events' own times, {event.time.element.name!r} for "
-                    f"{event.measure.name!r}, but the view's facts become known at {view.known_at!r}",
-                    hint="move the feature to a view without `known_at`, or give both measures that time "
-                    "(agg_time_dimension)",
-                    about=About("semantic_model", event.measure.model, event.measure.name),
-                )
-        return term
-    assert isinstance(term, Leaf)
-    _check_filters(term)
-    return replace(term, known_at=_require_known_at(graph, view, term), spine=False)
+    match term:
+        case Formula(inputs=inputs):
+            return replace(term, inputs=tuple((handle, _place_in_time(graph, view, t)) for handle, t in inputs))
+        case Leaf():
+            _check_filters(term)
+            return replace(term, known_at=_require_known_at(graph, view, term), spine=False)
+        case Converted():
+            for event in (term.base, term.conversion):
+                _check_filters(event)
+                _require_own_time(graph, view, event)
+            return term
+        case Trailing() | Shifted():
+            raise AssertionError(f"no metric is placed in time without its meaning being checked: {term.title}")
+        case _:
+            assert_never(term)
+
+
+def _require_own_time(graph: Graph, view: FeatureView, event: Leaf) -> None:
+    if view.known_at is not None and _require_known_at(graph, view, event).element != event.time.element:
+        raise BridgeError(
+            "G517",
+            f"a conversion uses the events' own times, {event.time.element.name!r} for "
+            f"{event.measure.name!r}, but the view's facts become known at {view.known_at!r}",
+            hint="move the feature to a view without `known_at`, or give both measures that time (agg_time_dimension)",
+            about=About("semantic_model", event.measure.model, event.measure.name),
+        )
 
 
 def _check_filters(leaf: Leaf) -> None:

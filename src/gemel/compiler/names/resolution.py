@@ -24,7 +24,6 @@ from gemel.compiler.names.terms import (
     Span,
     Term,
     Trailing,
-    inner_terms,
 )
 from gemel.compiler.names.unreachable import unreachable
 from gemel.compiler.names.values import resolve_values
@@ -170,7 +169,7 @@ class Scope:
     def _weight(self, term: Term) -> int:
         """How many aggregates and formulas a term consists of, counting each as often as it is used."""
         if id(term) not in self.weights:
-            self.weights[id(term)] = term, 1 + sum(times * self._weight(inner) for inner, times in inner_terms(term))
+            self.weights[id(term)] = term, 1 + sum(times * self._weight(inner) for inner, times in term.inner)
         return self.weights[id(term)][1]
 
     def _make_term(self, metric: Metric, filters: Filters) -> Term:
@@ -278,7 +277,7 @@ class Scope:
                 after.append(self._of_keys(metric, used, predicate))
         unmoved = replace(self, span=None)
         term = unmoved.term(inner, tuple(down))
-        times = shared_times(term)
+        times = term.times
         if not times:
             raise self._needs_time(metric, f"uses {used.name!r} at another time")
         offset, to_grain = used.offset_window, used.offset_to_grain
@@ -336,7 +335,7 @@ class Scope:
             available += [d.name for d in self.graph.models[model].dimensions]
             raise DefinitionError(
                 "G108",
-                f"conversion metric {metric.name!r} needs {name!r}, which semantic model {model!r} does not have",
+                f"{metric.type} metric {metric.name!r} needs {name!r}, which semantic model {model!r} does not have",
                 hint=did_you_mean(name, available),
                 about=About("metric", metric.name),
             )
@@ -406,22 +405,6 @@ def _in_rows(graph: Graph, inner: Metric, key: Key, attribute_of: Callable[[Key]
             whole = whole or error
     assert whole is not None
     raise whole
-
-
-def shared_times(term: Term) -> tuple[Key, ...]:
-    """The keys that are every leaf's own time."""
-    match term:
-        case Leaf():
-            return term.times
-        case Trailing(leaf):
-            return leaf.times
-        case Converted(base):
-            return base.times
-        case Shifted(times=times):
-            return times
-        case Formula(inputs=inputs):
-            times_of_inputs = [shared_times(inner) for _, inner in inputs]
-            return tuple(key for key in times_of_inputs[0] if all(key in times for times in times_of_inputs))
 
 
 def _too_large(metric: Metric, why: str) -> QueryError:

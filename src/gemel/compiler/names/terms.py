@@ -1,4 +1,13 @@
-"""A query after its names are looked up: terms over the facts of single models."""
+"""A query after its names are looked up: terms over the facts of single models.
+
+Each kind of term has these properties, which the later stages use without naming the kind:
+
+    times     the keys that are the own time of all its facts
+    operands  the attributes that it names, and the metrics that it filters or groups by
+    inner     the terms that it directly uses, also those of operands, each with how often
+    title     a column name for it
+    fill      the value that replaces its NULL, or None
+"""
 
 import datetime as dt
 from collections import Counter
@@ -55,6 +64,9 @@ class PerEntity:
     attributes: tuple[Attribute, ...]
 
 
+Operand = Attribute | PerEntity
+
+
 @dataclass(frozen=True, slots=True)
 class Predicate:
     """A filter whose references, in order, are bound to the facts of one model.
@@ -64,7 +76,7 @@ class Predicate:
     """
 
     template: Template
-    operands: tuple[Attribute | PerEntity, ...]
+    operands: tuple[Operand, ...]
     keys: tuple[Key, ...] = ()
     outer: bool = False
 
@@ -80,7 +92,7 @@ class Leaf:
 
     measure: Measure
     time: Attribute
-    keys: tuple[tuple[Key, Attribute | PerEntity], ...]
+    keys: tuple[tuple[Key, Operand], ...]
     filters: tuple[Predicate, ...]
     span: Span | None = None
     fill: int | None = None
@@ -96,7 +108,20 @@ class Leaf:
         """The keys that are the facts' own time, at some grain."""
         return tuple(key for key, attribute in self.keys if self.is_time(attribute))
 
-    def is_time(self, attribute: Attribute | PerEntity) -> bool:
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        of_filters = (operand for predicate in self.filters for operand in predicate.operands)
+        return (*(operand for _, operand in self.keys), *of_filters)
+
+    @property
+    def inner(self) -> "Inner":
+        return tuple((operand.term, 1) for operand in self.operands if isinstance(operand, PerEntity))
+
+    @property
+    def title(self) -> str:
+        return self.measure.name
+
+    def is_time(self, attribute: Operand) -> bool:
         return isinstance(attribute, Attribute) and not attribute.hops and attribute.element == self.time.element
 
     def is_only_time(self, predicate: Predicate) -> bool:
@@ -115,6 +140,26 @@ class Trailing:
     window: Window | None = None
     grain_to_date: str | None = None
     period_agg: PeriodAgg = "first"
+
+    @property
+    def times(self) -> tuple[Key, ...]:
+        return self.leaf.times
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        return ()
+
+    @property
+    def inner(self) -> "Inner":
+        return ((self.leaf, 1),)
+
+    @property
+    def title(self) -> str:
+        return f"{self.leaf.title}_to_date"
+
+    @property
+    def fill(self) -> None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +180,22 @@ class Shifted:
     span: Span | None = None
 
     @property
+    def operands(self) -> tuple[Operand, ...]:
+        return tuple(operand for predicate in (*self.bounds, *self.after) for operand in predicate.operands)
+
+    @property
+    def inner(self) -> "Inner":
+        return ((self.term, 1),)
+
+    @property
+    def title(self) -> str:
+        return f"{self.term.title}_before"
+
+    @property
+    def fill(self) -> int | None:
+        return self.term.fill
+
+    @property
     def unit(self) -> str:
         return self.window.unit if self.window else self.to_grain or ""
 
@@ -153,6 +214,26 @@ class Converted:
     grain: str
     window: Window | None = None
 
+    @property
+    def times(self) -> tuple[Key, ...]:
+        return self.base.times
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        return tuple(attribute for pair in self.same for attribute in pair)
+
+    @property
+    def inner(self) -> "Inner":
+        return ((self.base, 1), (self.conversion, 1))
+
+    @property
+    def title(self) -> str:
+        return f"{self.conversion.title}_after"
+
+    @property
+    def fill(self) -> int | None:
+        return self.conversion.fill
+
 
 @dataclass(frozen=True, slots=True)
 class Formula:
@@ -164,26 +245,32 @@ class Formula:
     expression: exp.Expr
     inputs: tuple[tuple[str, "Term"], ...]
 
+    @property
+    def times(self) -> tuple[Key, ...]:
+        first, *others = (term.times for _, term in self.inputs)
+        return tuple(key for key in first if all(key in times for times in others))
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        return ()
+
+    @property
+    def inner(self) -> "Inner":
+        named = Counter(node.name for node in self.expression.find_all(exp.Column))
+        return tuple((term, max(1, named[handle])) for handle, term in self.inputs)
+
+    @property
+    def title(self) -> str:
+        return self.inputs[0][1].title if self.inputs else "value"
+
+    @property
+    def fill(self) -> None:
+        return None
+
 
 Cell = Leaf | Trailing | Shifted | Converted
 Term = Cell | Formula
-
-
-def inner_terms(term: Term) -> Iterator[tuple[Term, int]]:
-    """The terms that a term directly uses, each with how often."""
-    match term:
-        case Leaf(keys=keys, filters=filters):
-            operands = [operand for _, operand in keys] + [each for predicate in filters for each in predicate.operands]
-            yield from ((operand.term, 1) for operand in operands if isinstance(operand, PerEntity))
-        case Trailing(leaf):
-            yield leaf, 1
-        case Shifted(inner):
-            yield inner, 1
-        case Converted(base, conversion):
-            yield from ((base, 1), (conversion, 1))
-        case Formula(expression, inputs):
-            named = Counter(node.name for node in expression.find_all(exp.Column))
-            yield from ((inner, max(1, named[handle])) for handle, inner in inputs)
+Inner = tuple[tuple[Term, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,32 +325,24 @@ def attributes_of(resolved: Resolved) -> Iterator[Attribute]:
             for output in (*outputs, *totals):
                 yield from _attributes(output.term)
         case Values(keys=keys, filters=filters):
-            operands = [operand for each in filters for operand in each.operands]
-            yield from _of_operands([each if isinstance(each, PerEntity) else each[1] for each in (*keys, *operands)])
+            pairs = [*keys, *(operand for each in filters for operand in each.operands)]
+            operands = [each if isinstance(each, PerEntity) else each[1] for each in pairs]
+            yield from _own_attributes(operands)
+            for operand in operands:
+                if isinstance(operand, PerEntity):
+                    yield from _attributes(operand.term)
 
 
 def _attributes(term: Term) -> Iterator[Attribute]:
-    match term:
-        case Leaf(keys=keys, filters=filters):
-            yield from _of_operands([operand for _, operand in keys])
-            yield from _of_operands([operand for predicate in filters for operand in predicate.operands])
-        case Shifted(inner, bounds=bounds, after=after):
-            yield from _attributes(inner)
-            yield from _of_operands([operand for each in (*bounds, *after) for operand in each.operands])
-        case Converted(base, conversion, same):
-            yield from _attributes(base)
-            yield from _attributes(conversion)
-            yield from _of_operands([operand for pair in same for operand in pair])
-        case Trailing() | Formula():
-            for inner, _ in inner_terms(term):
-                yield from _attributes(inner)
+    yield from _own_attributes(term.operands)
+    for inner, _ in term.inner:
+        yield from _attributes(inner)
 
 
-def _of_operands(operands: Iterable[Attribute | PerEntity | None]) -> Iterator[Attribute]:
+def _own_attributes(operands: Iterable[Operand | None]) -> Iterator[Attribute]:
     for operand in operands:
         match operand:
             case Attribute():
                 yield operand
-            case PerEntity(term=term, attributes=attributes):
+            case PerEntity(attributes=attributes):
                 yield from attributes
-                yield from _attributes(term)

@@ -107,7 +107,7 @@ def _plan_apart(graph: Graph, keys: tuple[Key, ...], outputs: tuple[Output, ...]
     plans = [plan_outputs(graph, keys, group) for group in ([together] if together else []) + apart]
     combined = Combine(tuple(plans), tuple(key.name for key in keys))
     columns = [Named(key.name, column(key.name)) for key in keys]
-    values = [Named(output.name, _filled(output.term, column(output.name))) for output in outputs]
+    values = [Named(output.name, filled(column(output.name), output.term.fill)) for output in outputs]
     return Derive(combined, (*columns, *values))
 
 
@@ -121,7 +121,7 @@ def is_nothing(term: Term) -> bool:
         return True
     called = {node.name for node in term.expression.find_all(exp.Column)}
     return all(isinstance(node, _STRICT) for node in term.expression.walk()) and any(
-        is_nothing(inner) and fill_of(inner) is None for handle, inner in term.inputs if handle in called
+        is_nothing(inner) and inner.fill is None for handle, inner in term.inputs if handle in called
     )
 
 
@@ -147,23 +147,9 @@ def cell_names(
     for cell in cells:
         if cell in names:
             continue
-        names[cell] = free(_title(cell), used)
+        names[cell] = free(cell.title, used)
         used.add(names[cell])
     return names
-
-
-def _title(term: Term) -> str:
-    match term:
-        case Leaf(measure):
-            return measure.name
-        case Trailing(leaf):
-            return f"{leaf.measure.name}_to_date"
-        case Shifted(inner):
-            return f"{_title(inner)}_before"
-        case Converted(_, conversion):
-            return f"{conversion.measure.name}_after"
-        case Formula(inputs=inputs):
-            return _title(inputs[0][1]) if inputs else "value"
 
 
 def value_of(term: Term, names: dict[Term, str]) -> exp.Expr:
@@ -174,20 +160,7 @@ def value_of(term: Term, names: dict[Term, str]) -> exp.Expr:
                 return column(names[term])
             return substitute(expression, {handle: value_of(inner, names) for handle, inner in inputs})
         case _:
-            return _filled(term, column(names[term]))
-
-
-def _filled(term: Term, value: exp.Expr) -> exp.Expr:
-    return filled(value, fill_of(term))
-
-
-def fill_of(term: Term) -> int | None:
-    """The value that replaces a term's NULL. A conversion is filled like its leaf."""
-    match term:
-        case Leaf(fill=fill) | Converted(conversion=Leaf(fill=fill)) | Shifted(term=Leaf(fill=fill)):
-            return fill
-        case _:
-            return None
+            return filled(column(names[term]), term.fill)
 
 
 def _plan_cell(graph: Graph, cell: Term, name: str, keys: tuple[Key, ...]) -> Plan:
