@@ -594,3 +594,21 @@ def feature(
     ask = Ask((Ref(name, tuple(links)),), known=(known, since, moment))
     answer = compute(world, asked, ask)
     return {key[0]: value for key, value in answer.rows.items() if key[0] is not None}
+
+
+def entities_seen(
+    manifest: Manifest,
+    tables: dict[str, list[Row]],
+    metrics: Iterable[str],
+    entity: str,
+    moment: dt.datetime,
+    known_at: str | None = None,
+) -> set[Any]:
+    """The entities with a fact of any of the metrics that was knowable before a moment, whether or not the fact passes
+    the metric's filters: from then on they have features, among them their dimensions with a history."""
+    world = World(manifest, tables, by_entity)
+    ask = Ask(known=(known_at and known_at.split("__")[-1], None, moment))
+    *links, name = entity.split("__")
+    measures = [measure for metric in metrics for measure in world.measures(world.metrics[metric])]
+    facts = [fact for measure in measures for fact in world.facts(measure) if knowable(fact, ask)]
+    return {world.value(Ref(name, tuple(links)), fact, fact.time) for fact in facts} - {None}

@@ -17,7 +17,7 @@ from gemel.spec.manifest import Entity, Relation
 from gemel.spec.metrics import Conversion, Cumulative, Metric, Ratio
 from gemel.spec.time import Window, parse_window
 from properties.asking import plain
-from reference import feature
+from reference import entities_seen, feature
 from trials import examples
 from worlds import drawn
 from worlds.shop import GRAPH, flat, moment, of, with_metrics
@@ -387,6 +387,60 @@ def test_a_sale_that_is_known_later_stays_with_the_manager_who_sold_it():
     assert rows == [("ann", dt.datetime(2024, 3, 5), 7, 7)]
 
 
+def open_sale(day):
+    return {
+        "sale_id": 0,
+        "customer_id": 1,
+        "shop_id": 1,
+        "sold_at": dt.datetime.fromisoformat(day),
+        "paid_at": None,
+        "status": "open",
+        "amount": 7,
+    }
+
+
+def managed_by(*names):
+    """Each for two days, from March 1 on."""
+    since = [dt.date(2024, 3, 1 + 2 * place) for place in range(len(names))]
+    return [
+        {"shop_id": 1, "valid_from": first, "valid_to": end, "manager": name}
+        for name, first, end in zip(names, since, [*since[1:], None], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("ttl", [None, DAY])
+def test_a_history_has_rows_from_the_first_fact_on_even_if_no_fact_passes_the_filter_of_a_metric(ttl):
+    tables = {"sales": [open_sale("2024-03-02 09:00")], "shops": managed_by("ann", "bob")}
+    database = WAREHOUSE.holding(tables)
+    asked = view("done_sales 1 day", "shop__manager", entities=("shop",), ttl=ttl)
+    rows = database.execute(text_of(planned(asked, WORLD, until="2024-03-04 12:00"))).fetchall()
+    days = {day: dt.datetime(2024, 3, day) for day in (3, 4)}
+    assert sorted(rows) == [(1, days[3], None, "ann"), (1, days[4], None, "bob")]
+    without = view("done_sales 1 day", entities=("shop",), ttl=ttl)
+    assert database.execute(text_of(planned(without, WORLD, until="2024-03-04 12:00"))).fetchall() == []
+
+
+def test_the_sql_of_a_history_reads_the_first_facts_only_if_no_metric_sees_all_facts():
+    first_facts = flat("""
+        since AS (
+          SELECT
+            sales.shop_id AS shop,
+            MIN(DATE_TRUNC('DAY', CAST(sales.sold_at AS TIMESTAMP)) + INTERVAL '1' DAY) AS first_moment
+          FROM main.sales
+          WHERE
+            sales.shop_id IS NOT NULL
+            AND sales.sold_at IS NOT NULL
+            AND sales.sold_at < DATE_TRUNC('DAY', CAST('2024-02-01' AS TIMESTAMP))
+          GROUP BY 1
+        )
+    """)
+    of_some = text_of(planned(view("done_sales all", "shop__manager", entities=("shop",)), WORLD))
+    assert first_facts in of_some
+    assert "SELECT since.shop, since.first_moment AS event_timestamp FROM since" in of_some
+    of_all = text_of(planned(view("done_sales all", "sales all", "shop__manager", entities=("shop",)), WORLD))
+    assert "since AS ( SELECT facts.shop, MIN(facts.event_timestamp) AS first_moment FROM sales_by_step" in of_all
+
+
 @st.composite
 def historic_views(draw):
     names = ["managed_sales", "managed_amount", "managed_buyers", "managed_share", "sales", "amount_max", "buyers"]
@@ -422,12 +476,23 @@ def assert_newest(words, tables, *, ranges=True, graph=WORLD, warehouse=WAREHOUS
     assert {key[0] for key in found} <= keys
     for at in steps(until, query.schedule):
         expected = [as_it_was(f, tables, entity, at, query.known_at, manifest) for f in query.features]
+        present = began(query, tables, entity, at, manifest)
         for key in keys:
             newest = max((known[1] for known in found if known[0] == key and known[1] <= at), default=None)
             if newest is None:
                 assert not any(each.get(key) for each, f in zip(expected, query.features, strict=True) if is_metric(f))
+                assert key not in present
             else:
                 assert found[key, newest] == tuple(plain(each.get(key)) for each in expected), (key, at)
+
+
+def began(query, tables, entity, at, manifest):
+    """The entities that must have a row by then: those with a fact, if a dimension has a history."""
+    if all(map(is_metric, query.features)):
+        return set()
+    metrics = [each.metric for each in query.features if is_metric(each)]
+    rows, path = tables | drawn.SPINE_ROWS, PATHS.get(entity, entity)
+    return entities_seen(manifest or drawn.MANIFEST, rows, metrics, path, at, query.known_at)
 
 
 def is_metric(asked):

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 )
 @click.option("--where", "-w", multiple=True, help="A filter on rows, with `{{ Dimension(...) }}`. Repeat it for AND.")
 @click.option("--having", multiple=True, help="A filter on the result, such as `revenue > 100`.")
-@click.option("--start-time", metavar="TIME", help="From this time on, inclusive: 2024-01-31, 2024-01, 2024-01-31T12:00, `7 days ago`.")
+@click.option(
+    "--start-time",
+    metavar="TIME",
+    help="From this time on, inclusive: 2024-01-31, 2024-01, 2024-01-31T12:00, `7 days ago`.",
+)
 @click.option("--end-time", metavar="TIME", help="Up to this time, inclusive.")
 @items_option("--order", "--order-by", "-o", help="Columns of the result to order by; `-revenue` is descending.")
 @click.option("--limit", type=int, help="At most this many rows.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gemel.compiler.features.moments import has_history
+from gemel.compiler.features.histories import has_history
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.parsing import parse_item
 from gemel.errors import BridgeError, GemelError

@@ -11,7 +11,7 @@ from gemel.compiler.names.terms import Converted, Leaf
 from gemel.compiler.plan.algebra import Aggregate, Derive, Distinct, Filter, Named, Plan, Scan, Stack, Summary, Windowed
 from gemel.compiler.plan.distinct import Back
 from gemel.compiler.plan.events import follow
-from gemel.compiler.plan.facts import filtered, truncated
+from gemel.compiler.plan.facts import Facts, filtered, truncated
 from gemel.compiler.plan.parts import gather, is_of_rows, of_one, parts, summary, whole
 from gemel.compiler.plan.planning import facts_of
 from gemel.compiler.question.expressions import column, copied, filled, interval, present
@@ -180,11 +180,8 @@ def _counted(graph: Graph, leaf: Leaf, name: str, step: Window, bounds: Bounds) 
         )
     facts = facts_of(graph, leaf)
     value = facts.measured(leaf)
-    keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys)
-    known_from = facts.time_of(leaf.seen_at)
-    # A fact without an entity belongs to nobody, and one without a time never becomes known.
-    conditions = [present(copied(each)) for each in [*(key.value for key in keys), known_from]]
-    rows = filtered(facts.where(leaf.filters), [*conditions, *bounds.conditions(known_from)])
+    keys, known_from, conditions = facts_of_entities(facts, leaf, bounds)
+    rows = filtered(facts.where(leaf.filters), conditions)
     events = Events(rows, keys, Named(MOMENT, first_seen(known_from, step)), value)
     kept = parts(leaf, name, value)
     if kept is not None:
@@ -192,6 +189,17 @@ def _counted(graph: Graph, leaf: Leaf, name: str, step: Window, bounds: Bounds) 
     counted = (Summary(f"{name}_facts", "count", exp.Literal.number(1)),)
     gathered = None if measure.agg == "count_distinct" else summary(leaf, name, value)
     return Counted(name, leaf, counted, events, gathered)
+
+
+def facts_of_entities(facts: Facts, leaf: Leaf, bounds: Bounds) -> tuple[tuple[Named, ...], exp.Expr, list[exp.Expr]]:
+    """The entities of a leaf's facts, the time at which the facts become known, and the conditions for those that do.
+
+    A fact without an entity belongs to nobody, and one without a time never becomes known.
+    """
+    keys = tuple(Named(key.name, facts.operand(attribute)) for key, attribute in leaf.keys)
+    known_from = facts.time_of(leaf.seen_at)
+    conditions = [present(copied(each)) for each in [*(key.value for key in keys), known_from]]
+    return keys, known_from, [*conditions, *bounds.conditions(known_from)]
 
 
 def _turned(graph: Graph, converted: Converted, name: str, step: Window, bounds: Bounds) -> Turned:

@@ -1,19 +1,37 @@
-"""An entity's own row, whose dimensions can be features; in a table with a history, the version at a moment."""
+"""An entity's own row, whose dimensions can be features; in a table with a history, the version at a moment, and the
+moments that have a row for that."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from gemel.compiler.features.cells import first_seen
+from gemel.compiler.features.cells import MOMENT, Bounds, facts_of_entities, first_seen
 from gemel.compiler.names.graph import Graph
-from gemel.compiler.plan.algebra import Scan
-from gemel.compiler.plan.facts import expression, truncated
-from gemel.compiler.question.expressions import interval
+from gemel.compiler.names.terms import Leaf
+from gemel.compiler.plan.algebra import (
+    Aggregate,
+    Derive,
+    Distinct,
+    Filter,
+    Join,
+    Moments,
+    Named,
+    Plan,
+    Scan,
+    Stack,
+    Summary,
+)
+from gemel.compiler.plan.facts import expression, filtered, truncated
+from gemel.compiler.plan.planning import facts_of
+from gemel.compiler.question.expressions import column, equal, interval
 from gemel.compiler.question.parsing import parse_item
 from gemel.errors import About, BridgeError, did_you_mean
+from gemel.spec.feature_views import DimensionFeature, FeatureView
 from gemel.spec.manifest import Dimension, SemanticModel
 from gemel.spec.time import Window, finer
+
+FIRST = "first_moment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +101,63 @@ def own_row(graph: Graph, entities: Sequence[str], dimension_name: str) -> OwnRo
     # The alias is the entity's name; if several tables have it as a key, the table's name is added.
     alias = f"{entity}__{model.name}" if len(graph.ways.keyed(entity)) > 1 else entity
     return OwnRow(entity, model, dimension, Scan(model.relation, alias), expression(graph, key.expr, alias, about))
+
+
+def has_history(graph: Graph, view: FeatureView, feature: DimensionFeature) -> bool:
+    """Whether a dimension has its value as of each moment, from a table that keeps versions."""
+    return bool(own_row(graph, view.entities, feature.dimension).edges)
+
+
+def from_first_facts(
+    graph: Graph, view: FeatureView, leaves: Sequence[Leaf], moments: Moments, bounds: Bounds
+) -> Moments:
+    """The moments, from each entity's first fact on, whether or not the fact passes the filter of a metric, and with
+    those at which a version begins or ends."""
+    seen_whole = {_place(leaf) for leaf in leaves if not leaf.filters}
+    if all(_place(leaf) in seen_whole for leaf in leaves):
+        since = Scan(_first_of(Scan(moments.facts, "facts"), moments, MOMENT), "since")
+        return moments if moments.every else replace(moments, turns=_turns(graph, view, since, moments))
+    each = [_first_moments(graph, leaf, moments, bounds) for leaf in {_place(leaf): leaf for leaf in leaves}.values()]
+    first = each[0] if len(each) == 1 else _first_of(Scan(Stack(tuple(each), "seen"), "facts"), moments, FIRST)
+    since = Scan(first, "since")
+    began = Derive(since, (*_keys(moments), Named(MOMENT, column(FIRST, "since"))))
+    if moments.every:
+        return replace(moments, facts=began)
+    return replace(moments, turns=(began, *_turns(graph, view, since, moments)))
+
+
+def _place(leaf: Leaf) -> object:
+    """The facts of a leaf, whatever it counts of them."""
+    return leaf.measure.model, leaf.keys, leaf.seen_at
+
+
+def _first_of(rows: Scan, moments: Moments, moment: str) -> Aggregate:
+    keys = tuple(Named(key, column(key, rows.alias)) for key in moments.keys)
+    return Aggregate(rows, keys, (Summary(FIRST, "min", column(moment, rows.alias)),))
+
+
+def _first_moments(graph: Graph, leaf: Leaf, moments: Moments, bounds: Bounds) -> Aggregate:
+    facts = facts_of(graph, leaf)
+    keys, known_from, conditions = facts_of_entities(facts, leaf, bounds)
+    first = Summary(FIRST, "min", first_seen(known_from, moments.schedule))
+    return Aggregate(filtered(facts.where(()), conditions), keys, (first,))
+
+
+def _keys(moments: Moments) -> tuple[Named, ...]:
+    return tuple(Named(key, column(key, "since")) for key in moments.keys)
+
+
+def _turns(graph: Graph, view: FeatureView, since: Scan, moments: Moments) -> tuple[Plan, ...]:
+    """The moments at which a version of a dimension begins or ends, for the entities that have facts by then."""
+    turns: dict[Plan, None] = {}
+    for feature in view.features:
+        if isinstance(feature, DimensionFeature):
+            own = own_row(graph, view.entities, feature.dimension)
+            for turn in own.turns(graph, moments.schedule):
+                versions = Join(since, own.table, equal(column(own.entity, "since"), own.key), "inner")
+                rows = Filter(versions, exp.GT(this=turn, expression=column(FIRST, "since")))
+                turns[Distinct(rows, (*_keys(moments), Named(MOMENT, turn.copy())))] = None
+    return tuple(turns)
 
 
 def _not_its_own(graph: Graph, entities: Sequence[str], dimension_name: str, path: Sequence[str]) -> BridgeError:

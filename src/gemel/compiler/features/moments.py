@@ -11,7 +11,7 @@ from typing import assert_never
 from sqlglot import exp
 
 from gemel.compiler.features.cells import MOMENT, Bounds, Cell, Counted, cell_of, windowed_name
-from gemel.compiler.features.histories import own_row
+from gemel.compiler.features.histories import from_first_facts, has_history, own_row
 from gemel.compiler.features.whole_windows import met, plan_gathered
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute, Graph
@@ -19,13 +19,10 @@ from gemel.compiler.names.keys import make_key
 from gemel.compiler.names.resolution import Filters, FilterText, Scope
 from gemel.compiler.names.terms import Converted, Formula, Leaf, PerEntity, Shifted, Term, Trailing
 from gemel.compiler.plan.algebra import (
-    Aggregate,
     AsOf,
     Combine,
     Derive,
-    Distinct,
     Filter,
-    Join,
     Lookup,
     Moments,
     Named,
@@ -71,10 +68,11 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
     facts = _together(steps, keys)
     changed = [plan for cell, back in looks if (plan := cell.changes(back, step)) is not None]
     windows = tuple(dict.fromkeys(back for back in backs.values() if back is not None))
-    turns: tuple[Plan, ...] = ()
+    moments = Moments(facts, keys, MOMENT, windows, latest, step, view.every_step)
+    if any(isinstance(each, DimensionFeature) and has_history(graph, view, each) for each in view.features):
+        moments = from_first_facts(graph, view, [each for each in cells if isinstance(each, Leaf)], moments, bounds)
     if not view.every_step:
-        turns = (*_turns(graph, view, facts), *(plan for cell in cells.values() for plan in cell.turns()))
-    moments = Moments(facts, keys, MOMENT, windows, latest, step, view.every_step, turns)
+        moments = replace(moments, turns=(*moments.turns, *(plan for cell in cells.values() for plan in cell.turns())))
     values = dict.fromkeys(value for cell, back in looks for value in cell.looks(back))
     together = _together([*steps, *changed], keys) if changed else facts
     features_in_time = AsOf(moments, together, step, tuple(values))
@@ -352,11 +350,6 @@ def over_window(term: Term, cells: Mapping[Leaf | Converted, Cell], back: Back) 
     return cells[term].value(back)
 
 
-def has_history(graph: Graph, view: FeatureView, feature: DimensionFeature) -> bool:
-    """Whether a dimension has its value as of each moment, from a table that keeps versions."""
-    return bool(own_row(graph, view.entities, feature.dimension).edges)
-
-
 def with_dimension(graph: Graph, view: FeatureView, feature: DimensionFeature, rows: Plan) -> tuple[Plan, exp.Expr]:
     """Look up the entity's own row by its key; in a table with a history, the version just before the moment."""
     own = own_row(graph, view.entities, feature.dimension)
@@ -367,20 +360,3 @@ def with_dimension(graph: Graph, view: FeatureView, feature: DimensionFeature, r
         same = equal(column(own.entity, "features"), own.key)
         rows = Lookup(rows, own.table, conjunction([same, *own.in_force(graph, column(MOMENT, "features"))]))
     return rows, own.column(graph, own.dimension)
-
-
-def _turns(graph: Graph, view: FeatureView, facts: Plan) -> tuple[Plan, ...]:
-    """The moments at which a version of a dimension begins or ends, for the entities that have facts by then."""
-    each = tuple(Named(key, column(key, "facts")) for key in view.entities)
-    first = Summary("first_moment", "min", column(MOMENT, "facts"))
-    since = Scan(Aggregate(Scan(facts, "facts"), each, (first,)), "since")
-    moments: dict[Plan, None] = {}
-    for feature in view.features:
-        if isinstance(feature, DimensionFeature):
-            own = own_row(graph, view.entities, feature.dimension)
-            for turn in own.turns(graph, _step(view.schedule)):
-                met_ = Join(since, own.table, equal(column(own.entity, "since"), own.key), "inner")
-                rows = Filter(met_, exp.GT(this=turn, expression=column(first.name, "since")))
-                names = [Named(key, column(key, "since")) for key in view.entities]
-                moments[Distinct(rows, (*names, Named(MOMENT, turn.copy())))] = None
-    return tuple(moments)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from gemel.compiler.features.cells import MOMENT, Bounds, Cell, cell_of
+from gemel.compiler.features.histories import has_history
 from gemel.compiler.features.moments import (
     cells_by_source,
     feature_term,
-    has_history,
     over_window,
     sight,
     sources_of,
