@@ -27,7 +27,7 @@ comes from:
 goes to: nothing
 
 not known by columns:
-  model sales: no manifest.json of dbt's tells of it: run `dbt parse`
+  model sales: dbt's manifest.json does not have it: run `dbt parse`
 """
 
 

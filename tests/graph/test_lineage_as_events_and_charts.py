@@ -37,7 +37,7 @@ def fields_of(event):
 
 def test_every_event_is_valid(lineage):
     nodes = lineage.definitions.nodes.values()
-    tables = [lineage.node(id) for id in lineage.tables.nodes().values()]
+    tables = [lineage.node(id) for id in lineage.tables.ids().values()]
     events = list(write_jobs(lineage, [*nodes, *tables], SPACES, now=NOW))
     assert len(events) > 10
     for event in events:
@@ -123,7 +123,7 @@ def test_a_warehouse_is_called_as_other_integrations_call_it():
 def test_a_flowchart_has_whole_lines_for_values_and_dotted_ones_for_the_rest(lineage):
     lines = list(mermaid.draw(lineage.upstream(*lineage.find("nordic_revenue"))))
     assert lines[0] == "flowchart LR"
-    assert '    n0(["metric nordic_revenue"]):::asked' in lines
+    assert '    n0(["metric nordic_revenue"]):::start' in lines
     handles = {line.split('"')[1]: line.split("(")[0].split("[")[0].strip() for line in lines if '"' in line}
     assert f"    {handles['measure revenue']} --> n0" in lines
     assert f"    {handles['dimension customer__country']} -. filter .-> n0" in lines
@@ -134,4 +134,4 @@ def test_no_name_breaks_out_of_a_flowchart():
 
     node = Node("exposure", 'a"]; click n0 "<b>#')
     (_, line, _) = mermaid.draw(Part((node,), (node,), ()))
-    assert line == '    n0{{"exposure a#quot;]; click n0 #quot;#lt;b#gt;#35;"}}:::asked'
+    assert line == '    n0{{"exposure a#quot;]; click n0 #quot;#lt;b#gt;#35;"}}:::start'

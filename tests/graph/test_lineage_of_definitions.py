@@ -219,6 +219,6 @@ def test_a_reference_that_leads_nowhere_is_told_and_the_rest_is_not_lost():
     lineage = market(DEFINITIONS | {"metrics": metrics}, features="")
     part = lineage.upstream(*lineage.find("nordic_revenue"))
     assert "measure:revenue" in ids(part)
-    assert ("metric:nordic_revenue", "customer__contry cannot be found from semantic model 'sales'") in {
+    assert ("metric:nordic_revenue", "customer__contry cannot be reached from semantic model 'sales'") in {
         (gap.node, gap.reason) for gap in part.gaps
     }

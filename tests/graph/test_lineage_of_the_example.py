@@ -49,7 +49,7 @@ def test_the_late_rate_comes_of_the_raw_delay_and_goes_to_the_services(run):
 
 def test_every_model_of_the_example_is_followed_by_columns(example):
     lineage = open_session(example).once(read_graph)
-    nodes = [lineage.node(id) for id in lineage.tables.nodes().values()]
+    nodes = [lineage.node(id) for id in lineage.tables.ids().values()]
     told = lineage.upstream(*nodes)
     assert told.gaps == ()
     assert not [edge for edge in told.edges if edge.why == "table"]

@@ -8,7 +8,7 @@ from gemel.dbt.rendering import Renderer
 from gemel.graph.graph import MeaningGraph
 from gemel.graph.nodes import Definitions
 from gemel.graph.tables import DbtTables
-from gemel.graph.tree import tell
+from gemel.graph.tree import format_trees
 from gemel.spec.project import DbtProject
 from gemel.tracing.models import Models
 from worlds.market import table
@@ -292,7 +292,9 @@ def test_a_table_that_dbt_does_not_know_is_told():
 
 def test_a_column_that_the_sql_does_not_make_is_told():
     tables = tables_of({ORDERS.id: ORDERS, RAW.id: RAW})
-    assert [gap.reason for gap in tables.gaps("column:orders.gone")] == ["its table's SQL has no column of that name"]
+    assert [gap.reason for gap in tables.gaps("column:orders.gone")] == [
+        "the SQL of its table has no column of that name"
+    ]
     assert tables.gaps("column:orders.amount") == ()
     assert tables.gaps("column:till.raw.whatever") == ()
 
@@ -305,4 +307,4 @@ def test_models_stand_on_each_other_hundreds_deep():
     tables = tables_of({each.id: each for each in (RAW, *chain)})
     assert {*tables.relation(chain[-1]).columns["a"].uses} == {("column:m398.a", "identity")}
     lineage = MeaningGraph(Definitions({}, {}), tables)
-    assert len(list(tell(lineage, lineage.find("m399.a"), sides=("up",)))) == 403
+    assert len(list(format_trees(lineage, lineage.find("m399.a"), sides=("up",)))) == 403

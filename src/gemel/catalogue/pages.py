@@ -29,7 +29,7 @@ def gather(project: "Project", numbers: Numbers) -> Content:
     lineage = project.session.once(read_graph)
     defined = lineage.upstream(*lineage.definitions.nodes.values())
     upstream = _tables(defined)
-    tables = {name: lineage.node(id) for name, id in lineage.tables.nodes().items() if name in upstream}
+    tables = {name: lineage.node(id) for name, id in lineage.tables.ids().items() if name in upstream}
     whole = lineage.upstream(*lineage.definitions.nodes.values(), *tables.values())
     nodes = tuple(sorted((node for node in whole.nodes if node.kind != "rows"), key=lambda node: node.name))
     pages = Pages(project, numbers, nodes)

@@ -99,7 +99,7 @@ def _reopen(session: "Session") -> "Session":
 def _outputs(job: str, lineage: "MeaningGraph") -> "list[Node]":
     """The outputs of a command: every table for a build, BI and feature views for others."""
     kinds = ("model", "seed", "snapshot", "bi_view", "feature_view") if job == "build" else ("bi_view", "feature_view")
-    tables = [lineage.node(id) for id in lineage.tables.nodes().values()]
+    tables = [lineage.node(id) for id in lineage.tables.ids().values()]
     return [node for node in (*tables, *lineage.definitions.nodes.values()) if node.kind in kinds]
 
 

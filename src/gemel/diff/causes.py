@@ -187,7 +187,7 @@ class Causes:
         """The table whose column, rows or self a node is."""
         kind, _, name = id.partition(":")
         table = name.rpartition(".")[0] if kind == "column" else name
-        found = self.new.graph.tables.named().get(table) if kind in ("column", "rows", *TABLES) else None
+        found = self.new.graph.tables.dbt_ids().get(table) if kind in ("column", "rows", *TABLES) else None
         return self._subjects.get(found) if found is not None else None
 
     # --- derivations ------------------------------------------------------------------------------------------

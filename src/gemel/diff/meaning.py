@@ -82,7 +82,7 @@ def _side(state: State, graph: MeaningGraph) -> Side:
     """The nodes that a report tells of; of a ratio's sides as features, nobody wrote anything."""
     definitions = graph.definitions
     nodes: dict[str, Node] = {**definitions.nodes, **definitions.unlisted}
-    nodes |= {id: graph.node(id) for id in graph.tables.named().values()}
+    nodes |= {id: graph.node(id) for id in graph.tables.dbt_ids().values()}
     subjects: dict[str, Subject] = {}
     for id, node in nodes.items():
         about, kind = node.about, KINDS.get(node.kind)

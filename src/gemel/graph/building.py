@@ -1,4 +1,4 @@
-"""The graph of a project: its definitions, what reads them, and dbt's tables below."""
+"""The graph of a project: its definitions, their readers, and dbt's tables below."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -20,13 +20,13 @@ from gemel.tracing.models import Models
 
 
 def read_graph(session: Session) -> MeaningGraph:
-    """Of an open project. Raises Problems (G5xx)."""
-    known = read_variables(session.dir) if session.dir is not None else {}
-    return build(session.graph, bound_features(session), session.dbt, known)
+    """The graph of an open project. Raises Problems (G5xx)."""
+    variables = read_variables(session.dir) if session.dir is not None else {}
+    return build(session.graph, bound_features(session), session.dbt, variables)
 
 
 def build(graph: Graph, bound: Bound, dbt: DbtProject, variables: Mapping[str, Any]) -> MeaningGraph:
-    """Everything from dbt's sources to exposures. A table's SQL is looked at when a way leads over it."""
+    """Everything from dbt's sources to exposures. The SQL of a table is traced when a path leads through it."""
     renderer = Renderer(dbt, variables)
     return assemble(graph, bound, renderer, renderer.render_built)
 
@@ -40,11 +40,11 @@ def assemble(
     same: frozenset[str] = frozenset(),
     other: MeaningGraph | None = None,
 ) -> MeaningGraph:
-    """The same, with the SQL of models as `render` finds it. `same` are the ids of dbt's nodes that `other` has alike,
-    down to the sources."""
-    gathered = define(graph, renderer.project)
-    ours = define_readers(gathered, bound)
-    definitions = gathered.done()
+    """The same, with the SQL of models from `render`. `same` are the ids of dbt's nodes that are equal in `other`, down
+    to the sources."""
+    defined = define(graph, renderer.project)
+    ours = define_readers(defined, bound)
+    definitions = defined.freeze()
     features = frozenset(id for id in definitions.nodes if id.startswith("feature:"))
     models = Models(renderer, graph.texts.dialect, render)
     used = _used(definitions)
@@ -58,11 +58,11 @@ def with_models(
 ) -> MeaningGraph:
     """The same definitions over the models of another state."""
     models = Models(renderer, graph.tables.dialect, render)
-    return MeaningGraph(graph.definitions, graph.tables.over(models, same))
+    return MeaningGraph(graph.definitions, graph.tables.with_models(models, same))
 
 
 def _used(definitions: Definitions) -> dict[str, list[str]]:
-    """The columns that definitions name, by the name of their table; none for one of which they only count rows."""
+    """The columns that definitions use, by the name of their table; an empty list for a table that they only count."""
     used: dict[str, list[str]] = defaultdict(list)
     for derivation in definitions.derivations.values():
         for source, _ in derivation.uses:

@@ -1,4 +1,4 @@
-"""What the definitions say of who is made of whom: from columns to metrics and saved queries."""
+"""The derivations of definitions: from columns to metrics and saved queries."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ from gemel.tracing.scopes import field_of
 
 
 def define(graph: Graph, dbt: DbtProject) -> "Defined":
-    """The semantic models, metrics and saved queries, each with how it is derived from columns on."""
+    """The semantic models, metrics and saved queries, each with its derivation, down to columns."""
     defined = Defined(graph, dbt)
     for spine in graph.spines:
         node = Node("time_spine", spine.grain, about=About("time_spine", spine.grain))
@@ -47,7 +47,7 @@ def _name(defined: SemanticModel | Measure | Metric | SavedQuery) -> str:
 
 @dataclass(slots=True)
 class Defined:
-    """Definitions as they are gathered: each node and name once."""
+    """Definitions as they are added: each node and name once."""
 
     graph: Graph
     dbt: DbtProject
@@ -61,16 +61,16 @@ class Defined:
     _tables: dict[Relation, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        taken: set[str] = set()
+        used: set[str] = set()
         for model in sorted(self.graph.models.values(), key=_name):
             for dimension in model.dimensions:
                 name = self.dimension_names(model, dimension)[0]
-                name = f"{model.name}.{dimension.name}" if name in taken else name
-                taken.add(name)
+                name = f"{model.name}.{dimension.name}" if name in used else name
+                used.add(name)
                 self._dimensions[model.name, dimension.name] = f"dimension:{name}"
 
-    def done(self) -> Definitions:
-        """All that was gathered, as it stays."""
+    def freeze(self) -> Definitions:
+        """Everything that was added, as a frozen value."""
         return Definitions(
             dict(self.nodes),
             dict(self.derivations),
@@ -95,14 +95,14 @@ class Defined:
         self.gaps[Gap(node, reason)] = None
 
     def table(self, relation: Relation) -> str:
-        """What people call the table of a semantic model or time spine."""
+        """The name for people of the table of a semantic model or time spine."""
         if relation not in self._tables:
             node = self.dbt.node_at(relation)
             self._tables[relation] = node.unique_name if node else relation.name
         return self._tables[relation]
 
     def place(self, relation: Relation) -> str:
-        """The dbt node, wherever it is built; without dbt's manifest, the table."""
+        """The id of the dbt node, independent of the target; without dbt's manifest, the table."""
         node = self.dbt.node_at(relation)
         return node.id if node else ".".join(filter(None, (relation.database, relation.schema, relation.name)))
 
@@ -114,17 +114,17 @@ class Defined:
         return self._dimensions[model, name]
 
     def metric(self, name: str) -> str:
-        """The node of a metric, or of the measure that stands for it."""
+        """The node of a metric, or of the measure if the metric is only that measure."""
         measure = self.graph.metrics[name].bare_measure
         return f"metric:{name}" if measure is None else f"measure:{measure.name}"
 
     def homes(self, metrics: Iterable[str]) -> list[str]:
-        """The models whose facts metrics count."""
-        found: dict[str, None] = {}
+        """The models with the facts of metrics."""
+        models: dict[str, None] = {}
         for name in metrics:
             if name in self.graph.metrics:
-                found |= {measure.model: None for measure in self.graph.measures(self.graph.metrics[name])}
-        return list(found)
+                models |= {measure.model: None for measure in self.graph.measures(self.graph.metrics[name])}
+        return list(models)
 
     def rows(self, model: SemanticModel, why: Why = "rows") -> Derivation:
         """The rows of a semantic model's table."""
@@ -137,13 +137,13 @@ class Defined:
         return Derivation("", (("identity", id),), name=f"semantic_model:{model.name} {name.lower()}")
 
     def expression(self, text: str, model: SemanticModel, target: str) -> Derivation:
-        """An expression over the columns of a model, each with how it bears on the value."""
+        """An expression over the columns of a model, each with how it affects the value."""
         if text.isidentifier():
             return self.column(model, text)
         return self._expression(text, self.graph.texts.scalar, model, target)
 
-    def measured(self, measure: Measure, model: SemanticModel, target: str) -> Derivation:
-        """What a measure aggregates."""
+    def measure_input(self, measure: Measure, model: SemanticModel, target: str) -> Derivation:
+        """The expression that a measure aggregates."""
         if not measure.is_flag:
             return self.expression(measure.expr, model, target)
         return self._expression(measure.expr, lambda _: self.graph.texts.measured(measure), model, target)
@@ -152,7 +152,7 @@ class Defined:
         try:
             expression = read_expression(read(text))
         except Refused as refused:
-            self.miss(target, f"its expr is not read: {refused}")
+            self.miss(target, f"its expr cannot be read: {refused}")
             return Derivation(" ".join(text.split()))
         flag, parts = flag_of(expression.tree), []
         for leaf, why in expression.leaves:
@@ -170,8 +170,8 @@ class Defined:
         text = f"{self.place(spine.relation)} {spine.grain} {names}"
         return Derivation(text, (*parts, ("join", f"rows:{table}")), name=f"time_spine:{spine.grain}")
 
-    def seen(self, attribute: Attribute, why: Why) -> Derivation:
-        """A dimension or entity as facts see it, with the keys by which they get there, and the rows that they find."""
+    def attribute(self, attribute: Attribute, why: Why) -> Derivation:
+        """A dimension or entity joined to facts, with the keys and the rows of the joins."""
         parts: list[Part] = []
         match attribute.element:
             case Dimension(name=name):
@@ -179,40 +179,41 @@ class Defined:
             case Entity(name=name):
                 parts.append((why, f"entity:{attribute.model}.{name}"))
         here = attribute.home
-        passed = [here, *(hop.model for hop in attribute.hops)]
+        models = [here, *(hop.model for hop in attribute.hops)]
         for count, hop in enumerate(attribute.hops, 1):
             there = self.graph.models[hop.model]
             parts += [("join", f"entity:{here}.{hop.entity}"), ("join", f"entity:{hop.model}.{hop.entity}")]
             parts.append(("join", self.rows(there, "join")))
             parts += [("join", self.dimension(there.name, each.name)) for each in there.dimensions if each.validity]
             for place, name in self.graph.ways.partitions(attribute.home, attribute.hops[:count]):
-                parts += [("join", self.dimension(model, name)) for model in (passed[place], hop.model)]
+                parts += [("join", self.dimension(model, name)) for model in (models[place], hop.model)]
             here = hop.model
         return Derivation(f"{attribute.grain} {attribute.part} {attribute.component}", tuple(parts))
 
     def items(self, items: Iterable[Item | MetricItem], homes: Iterable[str], target: str, why: Why) -> Iterator[Part]:
-        """What stands in a filter or a group-by, seen from the facts of each of `homes`."""
+        """The items of a filter or a group-by, joined to the facts of each of `homes`."""
         for item in items:
-            asked = item.metric if isinstance(item, Item) and item.metric else item
-            if isinstance(asked, MetricItem):
-                if asked.metric in self.graph.metrics:
-                    yield "filter" if why == "filter" else "group_by", self.metric(asked.metric)
+            subject = item.metric if isinstance(item, Item) and item.metric else item
+            if isinstance(subject, MetricItem):
+                if subject.metric in self.graph.metrics:
+                    yield "filter" if why == "filter" else "group_by", self.metric(subject.metric)
                     for home in homes:
-                        entities = [self._entity_in(home, asked.metric, each) for each in asked.group_by]
+                        entities = [self._entity_in(home, subject.metric, each) for each in subject.group_by]
                         yield from self.items(entities, [home], target, "join")
                 continue
-            segments, grain = self.graph.split_grain(asked.segments)
-            grain = asked.grain or grain
+            segments, grain = self.graph.split_grain(subject.segments)
+            grain = subject.grain or grain
             if grain in self.graph.custom_grains:
                 yield "identity", self.spine(self.graph.custom_grains[grain], grain)
             if segments == (METRIC_TIME,):
                 continue  # each measure is linked to its own time
             for home in homes:
-                found = self.graph.plain_attribute(home, segments)
-                if found is None:
-                    self.miss(target, f"{asked} cannot be found from semantic model {home!r}")
+                attribute = self.graph.plain_attribute(home, segments)
+                if attribute is None:
+                    self.miss(target, f"{subject} cannot be reached from semantic model {home!r}")
                 else:
-                    yield "identity", Derivation(f"{grain} {asked.part}", (("identity", self.seen(found, why)),))
+                    derivation = self.attribute(attribute, why)
+                    yield "identity", Derivation(f"{grain} {subject.part}", (("identity", derivation),))
 
     def _entity_in(self, home: str, metric: str, item: Item) -> Item:
         """An entity that a metric is computed for, by the name that the facts of `home` have for it."""
@@ -220,10 +221,10 @@ class Defined:
         return next((replace(item, segments=n) for n in names if self.graph.plain_attribute(home, n)), item)
 
     def filters(self, texts: Iterable[str], homes: Iterable[str], target: str) -> Iterator[Part]:
-        """Conditions, all of which hold: in any order."""
-        found = [self._filter(text, homes, target) for text in texts]
-        if found:
-            yield "identity", Derivation("filters", tuple(("identity", each) for each in found), ordered=False)
+        """Conditions that all hold, in any order."""
+        filters = [self._filter(text, homes, target) for text in texts]
+        if filters:
+            yield "identity", Derivation("filters", tuple(("identity", each) for each in filters), ordered=False)
 
     def _filter(self, text: str, homes: Iterable[str], target: str) -> Derivation:
         parts: list[Part] = []
@@ -243,7 +244,7 @@ class Defined:
 
 
 def flag_of(tree: exp.Expr) -> exp.Expr:
-    """The flag itself of `CASE WHEN flag THEN 1 ELSE 0 END`, which is the flag as a number."""
+    """`flag` of `CASE WHEN flag THEN 1 ELSE 0 END`; any other tree unchanged."""
     match tree:
         case exp.Case(args={"this": None, "ifs": [only], "default": exp.Literal(this="0")}):
             return only.this if isinstance(only.args["true"], exp.Literal) and only.args["true"].this == "1" else tree
@@ -281,7 +282,7 @@ def _model(defined: Defined, model: SemanticModel) -> None:
 def _measure(defined: Defined, measure: Measure) -> None:
     model = defined.graph.models[measure.model]
     node = Node("measure", measure.name, measure.description)
-    parts: list[Part] = [("aggregation", defined.measured(measure, model, node.id))]
+    parts: list[Part] = [("aggregation", defined.measure_input(measure, model, node.id))]
     parts.append(("identity", defined.rows(model)))
     if any(dimension.name == measure.time_dimension for dimension in model.dimensions):
         parts.append(("group_by", defined.dimension(model.name, measure.time_dimension)))
@@ -318,11 +319,9 @@ def _metric(defined: Defined, metric: Metric) -> None:
 
 
 def _settings(defined: Defined, definition: MetricDefinition) -> str:
-    """What a metric says besides what it is made of."""
-    made_of = (definition.measure, definition.inputs, *definition.inputs)
-    words = {
-        each.name: value for each in fields(definition) if (value := getattr(definition, each.name)) not in made_of
-    }
+    """The settings of a metric, without its inputs."""
+    inputs = (definition.measure, definition.inputs, *definition.inputs)
+    words = {each.name: value for each in fields(definition) if (value := getattr(definition, each.name)) not in inputs}
     if definition.expr is not None:
         try:
             words["expr"] = read_expression(defined.graph.texts.scalar(definition.expr)).text
@@ -332,7 +331,7 @@ def _settings(defined: Defined, definition: MetricDefinition) -> str:
 
 
 def _parts(defined: Defined, metric: Metric, id: str, inputs: Iterable[MetricInput]) -> Iterator[Part]:
-    """What a metric is made of, as far as that leads somewhere."""
+    """The inputs of a metric, except those that cannot be resolved."""
     definition = metric.definition
     try:
         yield from defined.filters(metric.filters, defined.homes([metric.name]) if metric.filters else (), id)
@@ -357,7 +356,7 @@ def _parts(defined: Defined, metric: Metric, id: str, inputs: Iterable[MetricInp
 
 
 def _in_order(defined: Defined, definition: MetricDefinition) -> Iterator[MetricInput]:
-    """The inputs of a formula in the order in which it names them, whatever it calls them; then the others."""
+    """The inputs of a formula in the order of their use in it; then the others."""
     by_handle = {used.handle.lower(): used for used in definition.inputs}
     if definition.expr is None or len(by_handle) < len(definition.inputs):
         yield from definition.inputs
@@ -389,8 +388,8 @@ def _input(defined: Defined, used: MetricInput, id: str, why: Why) -> Iterator[P
 def _saved_query(defined: Defined, query: SavedQuery) -> None:
     about = About("saved_query", query.name)
     node = Node("saved_query", query.name, query.description or query.label, words=_words(query), about=about)
-    known = [name for name in query.metrics if name in defined.graph.metrics]
-    parts: list[Part] = [("identity", defined.metric(name)) for name in known]
+    metrics = [name for name in query.metrics if name in defined.graph.metrics]
+    parts: list[Part] = [("identity", defined.metric(name)) for name in metrics]
     keys, orders = [*query.group_by], [*query.order_by]
     try:
         homes = defined.homes(query.metrics) or list(defined.graph.models)
@@ -398,10 +397,10 @@ def _saved_query(defined: Defined, query: SavedQuery) -> None:
         keys = [str(item) for item in items]
         parts += defined.items(items, homes, node.id, "identity")
         parts += defined.filters(query.where, homes, node.id)
-        asked = {*query.metrics, *keys}
+        columns = {*query.metrics, *keys}
         by = [parse_order(text) for text in query.order_by]
         orders = [f"{each.key} {each.descending}" for each in by]
-        parts += defined.items([each.key for each in by if str(each.key) not in asked], homes, node.id, "sort")
+        parts += defined.items([each.key for each in by if str(each.key) not in columns], homes, node.id, "sort")
     except GemelError as error:
         defined.miss(node.id, error.message)
     text = f"saved query {query.metrics} {keys} {orders} {query.limit} {query.exports}"
@@ -409,5 +408,5 @@ def _saved_query(defined: Defined, query: SavedQuery) -> None:
 
 
 def _words(defined: SemanticModel | Dimension | Entity | Metric | SavedQuery) -> str:
-    """Its label and description."""
+    """The label and description of a definition."""
     return f"{defined.label or ''} {defined.description or ''}"

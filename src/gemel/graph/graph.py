@@ -1,4 +1,4 @@
-"""The graph of meaning: ways along its edges, and what each node means."""
+"""The graph of meaning: paths along its edges, and a digest of what each node means."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
 
 class MeaningGraph:
-    """The whole graph. Definitions are in it at once; a table's SQL is looked at when a way leads over it.
+    """The whole graph. Definitions are in it from the start; the SQL of a table is traced when a path leads through it.
 
-    An edge leads into a node from each that its derivation uses, and a node means what its derivation says of what
-    those mean: the two cannot disagree.
+    Both the edges into a node and its meaning follow from its derivation, so they cannot disagree.
     """
 
     def __init__(self, definitions: Definitions, tables: "DbtTables") -> None:
@@ -35,36 +34,36 @@ class MeaningGraph:
         self._own = Digests(str, by_name=True)
 
     def node(self, id: str) -> Node:
-        """Raises KeyError for an id that nothing has; `find` is for what people write."""
-        found = self.definitions.nodes.get(id) or self.tables.node(id)
-        if found is None:
+        """Raises KeyError for an unknown id; `find` takes the names that people write."""
+        node = self.definitions.nodes.get(id) or self.tables.node(id)
+        if node is None:
             raise KeyError(id)
-        return found
+        return node
 
     def find(self, name: str) -> tuple[Node, ...]:
-        """The node of that name; several for an entity, which is one thing in several models.
+        """The node of that name; several nodes for an entity, one for each of its models.
 
-        Raises UnknownNameError (G751) for a name that nothing has, and QueryError (G750) for one that several have.
+        Raises UnknownNameError (G751) for an unknown name, and QueryError (G750) for the name of several things.
         """
         return find(self, name)
 
     def derivation(self, id: str) -> Derivation | None:
-        """How a node is derived; None for the id of nothing."""
+        """The derivation of a node; None for an unknown id."""
         return self.definitions.derivations.get(id) or self.tables.derivation(id)
 
     def own(self, id: str) -> str:
-        """A digest of what a node says itself: what it is made of stands there by its name."""
+        """A digest of a node's own definition, in which its inputs count by name."""
         derivation = self.derivation(id)
         return self.own_of(derivation) if derivation is not None else ""
 
     def own_of(self, derivation: Derivation) -> str:
-        """The same of a derivation."""
+        """The same for a derivation."""
         return self._own(derivation)
 
     def meaning(self, id: str) -> str:
-        """A digest that changes with all that a node is computed from, down to the sources, and with nothing else."""
+        """A digest that changes if anything changes that the node is computed from, down to the sources."""
         waiting = [id]
-        while waiting:  # not by calls: models and metrics stand on each other hundreds deep
+        while waiting:  # not recursive: models and metrics can be nested hundreds deep
             each = waiting[-1]
             derivation = self.derivation(each) if each not in self._meanings else None
             if derivation is None:
@@ -85,7 +84,7 @@ class MeaningGraph:
         return self._meanings.get(id) or self.meaning(id)
 
     def parents(self, node: str) -> tuple[Edge, ...]:
-        """The edges into a node, by its id: those by which it is made of others first."""
+        """The edges into a node, by its id, direct ones first."""
         derivation = self.definitions.derivations.get(node)
         own = [Edge(source, node, why) for source, why in derivation.uses] if derivation is not None else []
         return _sorted([*own, *self.tables.into(node)])
@@ -96,29 +95,29 @@ class MeaningGraph:
         return _sorted([*own, *self.tables.out_of(node)])
 
     def upstream(self, *nodes: Node) -> Part:
-        """All that nodes come from."""
-        return self._walked(nodes, [node.id for node in nodes], self.parents, _source)
+        """Everything that nodes come from."""
+        return self._walk(nodes, [node.id for node in nodes], self.parents, _source)
 
     def downstream(self, *nodes: Node) -> Part:
-        """All that nodes go to. What goes out of a table or a feature view goes out of its parts."""
-        return self._walked(nodes, self.with_parts(nodes), self.children, _target)
+        """Everything that nodes go to. Edges out of a table or a feature view lead out of its parts."""
+        return self._walk(nodes, self.with_parts(nodes), self.children, _target)
 
     def impact(self, *nodes: Node) -> Impact:
-        """All that changes if nodes change, by kind."""
+        """Everything that changes if nodes change, by kind."""
         part = self.downstream(*nodes)
         whole = [start for start in self.with_parts(nodes) if self.node(start).kind != "rows"]
-        values = _reached(whole, [edge for edge in part.edges if edge.why in VALUE])
+        values = _reach(whole, [edge for edge in part.edges if edge.why in VALUE])
         own = {edge.target for node in nodes for edge in self.children(node.id) if node.kind == "column"}
         own = {id for id in own if self.node(id).kind in TABLES}
         groups: dict[Kind, tuple[Node, ...]] = {}
         for kind in IMPACTED:
-            found = [node for node in part.nodes if node.kind == kind and node not in nodes and node.id not in own]
-            if found:
-                groups[kind] = tuple(sorted(found, key=lambda node: node.name))
+            group = [node for node in part.nodes if node.kind == kind and node not in nodes and node.id not in own]
+            if group:
+                groups[kind] = tuple(sorted(group, key=lambda node: node.name))
         return Impact(nodes, groups, frozenset(values), part.gaps)
 
     def with_parts(self, nodes: Iterable[Node]) -> tuple[str, ...]:
-        """The ids of nodes, of the rows and columns of those that are tables, and of a feature view's features."""
+        """The ids of nodes, of the rows and columns of tables among them, and of the features of feature views."""
         nodes = tuple(nodes)
         starts = [node.id for node in nodes]
         for node in nodes:
@@ -127,7 +126,7 @@ class MeaningGraph:
                 starts += [edge.source for edge in self.parents(node.id) if edge.why == "part"]
         return tuple(dict.fromkeys(starts))
 
-    def _walked(
+    def _walk(
         self,
         nodes: tuple[Node, ...],
         starts: Iterable[str],
@@ -137,15 +136,15 @@ class MeaningGraph:
         seen, edges = dict.fromkeys(starts), dict[Edge, None]()
         level = list(seen)
         while level:
-            found = [edge for each in level for edge in edges_of(each)]
-            edges |= dict.fromkeys(found)
-            level = [end for end in dict.fromkeys(map(end_of, found)) if end not in seen]
+            next_edges = [edge for each in level for edge in edges_of(each)]
+            edges |= dict.fromkeys(next_edges)
+            level = [end for end in dict.fromkeys(map(end_of, next_edges)) if end not in seen]
             seen |= dict.fromkeys(level)
         gaps = dict.fromkeys(gap for each in seen for gap in self.gaps(each))
         return Part(nodes, tuple(map(self.node, seen)), tuple(edges), tuple(gaps))
 
     def gaps(self, node: str) -> tuple[Gap, ...]:
-        """Where a node's lineage is not known by columns, and why."""
+        """The gaps in the lineage of a node by columns, with their reasons."""
         return (*self._gaps.get(node, ()), *self.tables.gaps(node))
 
 
@@ -161,7 +160,7 @@ def _sorted(edges: Iterable[Edge]) -> tuple[Edge, ...]:
     return tuple(sorted(dict.fromkeys(edges), key=lambda edge: not edge.direct))
 
 
-def _reached(starts: Iterable[str], edges: Iterable[Edge]) -> set[str]:
+def _reach(starts: Iterable[str], edges: Iterable[Edge]) -> set[str]:
     onward: dict[str, list[str]] = defaultdict(list)
     for edge in edges:
         onward[edge.source].append(edge.target)

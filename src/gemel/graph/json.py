@@ -1,4 +1,4 @@
-"""A lineage for programs: plain values that JSON can carry."""
+"""A lineage for programs, as JSON values."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from gemel.graph.nodes import Edge, Gap, Impact, Node, Part
 
 
 def write_parts(starts: tuple[Node, ...], *parts: Part) -> dict[str, Any]:
-    """`starts` are ids; an edge says from which node to which, why, and whether directly."""
+    """`starts` are ids; an edge has its two nodes, the reason, and whether it is direct."""
     return {
         "starts": [node.id for node in starts],
         "nodes": [_node(node) for node in dict.fromkeys(node for part in parts for node in part.nodes)],
@@ -16,7 +16,8 @@ def write_parts(starts: tuple[Node, ...], *parts: Part) -> dict[str, Any]:
 
 
 def write_impact(impact: Impact) -> dict[str, Any]:
-    """What changes by kind; `by` says whether values change on the same rows, or only which rows count."""
+    """The changes by kind; `by` is `value` if values change on the same rows, and `rows` if only the set of rows
+    changes."""
     return {
         "starts": [node.id for node in impact.starts],
         "impact": {
@@ -28,7 +29,7 @@ def write_impact(impact: Impact) -> dict[str, Any]:
 
 
 def _node(node: Node) -> dict[str, Any]:
-    said = {
+    values = {
         "id": node.id,
         "kind": node.kind,
         "name": node.name,
@@ -37,7 +38,7 @@ def _node(node: Node) -> dict[str, Any]:
         "file": node.file,
         "url": node.url,
     }
-    return {key: value for key, value in said.items() if value is not None}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _edge(edge: Edge) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where one thing comes from and where it goes: what a person asks a project for."""
+"""The lineage of one thing in a project: where it comes from, and where it goes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_lineage(session: Session, name: str) -> "Lineage":
-    """Of a metric, column, feature, model …: `late_rate`, `flights.departure_delay`, `metric:flights`.
+    """The lineage of a metric, column, feature, model …: `late_rate`, `flights.departure_delay`, `metric:flights`.
 
     Raises UnknownNameError (G751), QueryError (G750) and Problems (G5xx).
     """
@@ -33,7 +33,7 @@ class Lineage:
         print(late_rate)
         late_rate.impact.groups["feature_service"]
 
-    `nodes` are what was asked for: several of an entity, which is one thing in several models.
+    `nodes` are the nodes of the name: several for an entity, one for each of its models.
     """
 
     graph: MeaningGraph = field(repr=False)
@@ -41,28 +41,30 @@ class Lineage:
 
     @cached_property
     def upstream(self) -> Part:
-        """All that it comes from."""
+        """Everything that it comes from."""
         return self.graph.upstream(*self.nodes)
 
     @cached_property
     def downstream(self) -> Part:
-        """All that it goes to."""
+        """Everything that it goes to."""
         return self.graph.downstream(*self.nodes)
 
     @cached_property
     def impact(self) -> Impact:
-        """All that changes if it changes, by kind."""
+        """Everything that changes if it changes, by kind."""
         return self.graph.impact(*self.nodes)
 
     def __str__(self) -> str:
         return "\n".join(self.lines("up", "down"))
 
     def lines(self, *sides: str) -> Iterator[str]:
-        """The trees of what it comes from (`up`) and goes to (`down`), or what changes with it (`impact`)."""
-        return tree.tell_impact(self.impact) if "impact" in sides else tree.tell(self.graph, self.nodes, sides=sides)
+        """The trees upstream (`up`) and downstream (`down`), or everything that changes with it (`impact`)."""
+        if "impact" in sides:
+            return tree.format_impact(self.impact)
+        return tree.format_trees(self.graph, self.nodes, sides=sides)
 
     def as_json(self, *sides: str) -> dict[str, Any]:
-        """The same as values that JSON can carry."""
+        """The same as JSON values."""
         from gemel.graph import json
 
         if "impact" in sides:
@@ -76,7 +78,7 @@ class Lineage:
         return mermaid.draw(*self._parts(sides))
 
     def as_openlineage(self, *sides: str, namespaces: "Namespaces") -> Iterator[dict[str, Any]]:
-        """OpenLineage's JobEvents of all that is on the way."""
+        """OpenLineage's JobEvents of all nodes on the way."""
         import datetime as dt
 
         from gemel.graph.openlineage import write_jobs
@@ -85,6 +87,6 @@ class Lineage:
         return write_jobs(self.graph, nodes, namespaces, now=dt.datetime.now(dt.UTC))
 
     def _parts(self, sides: tuple[str, ...]) -> list[Part]:
-        """What changes with it is on the way down."""
+        """The impact is drawn as the downstream part."""
         down = "down" in sides or "impact" in sides
         return [self.upstream] * ("up" in sides) + [self.downstream] * down

@@ -1,4 +1,4 @@
-"""What the graph of meaning is made of: nodes, the edges between them with their reasons, and parts of the whole."""
+"""The values of the graph of meaning: nodes, the edges between them with their reasons, and parts of the graph."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,20 +28,19 @@ Kind = Literal[
     "feature_service",
     "exposure",
 ]
-"""`rows` are which rows a table has, apart from what stands in them. `input` is what a request brings."""
+"""`rows` is the set of rows of a table, apart from their values. `input` is an input of a request."""
 
 TABLES: tuple[Kind, ...] = ("source", "seed", "snapshot", "model")
 
 VALUE: frozenset[Why] = DIRECT | {"conditional", "window"}
-"""Those by which a value changes on the same rows."""
+"""A change over these edges changes values on the same rows; over the others, only the set of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One thing in a project. `generated` is what gemel makes of another node, under whose name people know it.
+    """One thing in a project. A `generated` node is one that gemel generates from another, such as a BI view.
 
-    `words` are what it says for people: its label, its description. `about` is where it is written; None of what
-    nobody wrote.
+    `words` are its texts for people: label, description. `about` is its definition in the YAML; None if it has none.
     """
 
     kind: Kind
@@ -61,7 +60,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`target` is made of `source`, or depends on it: ids of nodes."""
+    """`target` is computed from `source`, or depends on it. Both are ids of nodes."""
 
     source: str
     target: str
@@ -74,7 +73,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Where lineage could not be followed by columns, and why."""
+    """A node with a lineage that cannot be traced by columns, and the reason."""
 
     node: str
     reason: str
@@ -82,7 +81,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is on one side of some nodes: these first, then the others, by how far they are."""
+    """The graph upstream or downstream of some nodes: these first, then the others by distance."""
 
     starts: tuple[Node, ...]
     nodes: tuple[Node, ...]
@@ -92,8 +91,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """All that changes if `starts` change, by kind. `values` are the ids of those whose values change on the same rows;
-    the others change only by which rows there are, or how they are grouped."""
+    """Everything that changes if `starts` change, by kind. For the ids in `values`, values change on the same rows; for
+    the others, only the set of rows or its groups change."""
 
     starts: tuple[Node, ...]
     groups: Mapping[Kind, tuple[Node, ...]]
@@ -103,10 +102,10 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What the definitions say: their nodes by id, how each is derived, and what is not known.
+    """The nodes of all definitions by id, their derivations, and the gaps.
 
-    `names` are other words for a node's id; `weak` are those that count only where no other word fits. `unlisted` are
-    the semantic models and time spines, which are no nodes on a way: they have a text of their own.
+    `names` are the names of nodes, `weak` those that count only if no other name matches. `unlisted` are the semantic
+    models and time spines: they are not nodes of a lineage, but have a text of their own.
     """
 
     nodes: Mapping[str, Node]
@@ -129,4 +128,4 @@ IMPACTED: tuple[Kind, ...] = (
     "feature_service",
     "exposure",
 )
-"""What somebody reads or builds, in the order in which a change comes to it."""
+"""The kinds that people read or build, in the order in which a change reaches them."""

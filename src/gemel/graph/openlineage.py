@@ -1,8 +1,8 @@
-"""A lineage in OpenLineage's words: datasets with their columns, and events of the jobs that make them.
+"""A lineage as OpenLineage: datasets with their columns, and events of the jobs that write them.
 
-A dbt table, and the table of a feature view or BI view, is a dataset by its place in the warehouse. A metric is a
-dataset with one field, itself; a saved query, a feature service and an exposure are datasets in the project's own
-namespace. Measures, dimensions and entities are no datasets: ways through them are told as one.
+A dbt table, and the table of a feature view or BI view, is a dataset with the name of its place in the warehouse. A
+metric is a dataset with one field, itself; a saved query, a feature service and an exposure are datasets in the
+project's own namespace. Measures, dimensions and entities are not datasets: paths through them become one edge.
 
 The specification is https://openlineage.io/docs/spec/object-model: version 2-0-2, and 1-2-0 of its column lineage.
 """
@@ -22,7 +22,7 @@ from gemel.tracing.derivations import DIRECT, Why, compose
 PRODUCER = "https://pypi.org/project/gemel"
 _SPEC = "https://openlineage.io/spec"
 _PASSED = ("measure", "dimension", "entity")
-_MAKES = (*TABLES, "metric", "saved_query", "bi_view", "feature_view", "feature_service", "exposure")
+_WRITTEN = (*TABLES, "metric", "saved_query", "bi_view", "feature_view", "feature_service", "exposure")
 
 State = Literal["START", "COMPLETE", "FAIL"]
 Json = dict[str, Any]
@@ -30,35 +30,35 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Namespaces:
-    """Where tables are, as OpenLineage's integrations name it, and the dbt project, for everything else."""
+    """The namespace of tables, as in OpenLineage's integrations, and the dbt project, for everything else."""
 
     tables: str
     project: str
 
 
 def namespace(engine: Engine, settings: Mapping[str, Any]) -> str:
-    """`duckdb://shop.duckdb`, `postgres://localhost:5432`: of an engine and the settings of dbt's target."""
+    """`duckdb://shop.duckdb`, `postgres://localhost:5432`: from an engine and the settings of dbt's target."""
     parts = [str(settings[key]) for key in engine.address if settings.get(key)]
     return f"{engine.name}://{':'.join(parts)}" if parts else engine.name
 
 
 def write_jobs(lineage: MeaningGraph, nodes: Iterable[Node], spaces: Namespaces, *, now: dt.datetime) -> Iterator[Json]:
-    """A JobEvent for each thing among `nodes` that something makes, with what it is made of."""
-    told = _Datasets(lineage, spaces)
-    for node in told.makers(nodes):
-        output = told.output(node)
+    """A JobEvent for each of `nodes` that a job writes, with its inputs."""
+    datasets = _Datasets(lineage, spaces)
+    for node in datasets.written(nodes):
+        output = datasets.output(node)
         yield {
             "eventTime": _time(now),
             "producer": PRODUCER,
             "schemaURL": f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/JobEvent",
             "job": _job(spaces, f"{node.kind}.{node.name}"),
-            "inputs": told.inputs([node]),
+            "inputs": datasets.inputs([node]),
             "outputs": [output],
         }
 
 
 def write_run(job: str, state: State, spaces: Namespaces, *, run: uuid.UUID, now: dt.datetime) -> Json:
-    """A RunEvent without datasets: that a run of a command begins, or how it ends."""
+    """A RunEvent without datasets: the start or the end of a run of a command."""
     return {
         "eventType": state,
         "eventTime": _time(now),
@@ -72,27 +72,27 @@ def write_run(job: str, state: State, spaces: Namespaces, *, run: uuid.UUID, now
 
 
 def with_datasets(event: Json, lineage: MeaningGraph, nodes: Iterable[Node], spaces: Namespaces) -> Json:
-    """The event, with all that is made of `nodes` as outputs, and what that is made of as inputs."""
-    told = _Datasets(lineage, spaces)
-    made = told.makers(nodes)
-    return event | {"inputs": told.inputs(made), "outputs": [told.output(node) for node in made]}
+    """The event, with the datasets of `nodes` as outputs, and the datasets that these are computed from as inputs."""
+    datasets = _Datasets(lineage, spaces)
+    written = datasets.written(nodes)
+    return event | {"inputs": datasets.inputs(written), "outputs": [datasets.output(node) for node in written]}
 
 
 def with_online(event: Json, lineage: MeaningGraph, views: Iterable[Node], spaces: Namespaces) -> Json:
-    """The event, with what is online of feature views as outputs, and their tables as inputs."""
-    told = _Datasets(lineage, spaces)
+    """The event, with the online rows of feature views as outputs, and their tables as inputs."""
+    datasets = _Datasets(lineage, spaces)
     tables = [view for view in views if lineage.tables.place(view.id)]
-    return event | {"inputs": told.named(tables), "outputs": [told.online(view) for view in tables]}
+    return event | {"inputs": datasets.names(tables), "outputs": [datasets.online(view) for view in tables]}
 
 
 def with_error(event: Json, message: str) -> Json:
-    """The event, with what a person was told."""
+    """The event, with an error message."""
     facet = _facet("1-0-1", "ErrorMessageRunFacet") | {"message": message, "programmingLanguage": "PYTHON"}
     return event | {"run": event["run"] | {"facets": event["run"]["facets"] | {"errorMessage": facet}}}
 
 
 def line(event: Json) -> str:
-    """An event as OpenLineage's file transport writes it: one JSON object in a line."""
+    """An event in the format of OpenLineage's file transport: one JSON object on a line."""
     return json.dumps(event, ensure_ascii=False)
 
 
@@ -103,25 +103,27 @@ class _Datasets:
         self._lineage = lineage
         self._spaces = spaces
 
-    def makers(self, nodes: Iterable[Node]) -> list[Node]:
-        """The nodes that are made of something, each once: columns and features by their tables."""
-        whole: dict[Node, None] = {}
+    def written(self, nodes: Iterable[Node]) -> list[Node]:
+        """The nodes that a job writes, each once; for columns and features, their tables."""
+        written: dict[Node, None] = {}
         for node in nodes:
             for id in self._wholes(node):
-                found = self._lineage.node(id)
-                if found.kind in _MAKES and found.kind not in ("source", "seed") and not self._is_inlined(id):
-                    whole[found] = None
-        return list(whole)
+                whole = self._lineage.node(id)
+                if whole.kind in _WRITTEN and whole.kind not in ("source", "seed") and not self._is_inlined(id):
+                    written[whole] = None
+        return list(written)
 
     def output(self, node: Node) -> Json:
         fields = self._fields(node)
         facets: Json = {}
         if fields:
             facets["schema"] = _facet("1-2-0", "SchemaDatasetFacet") | {"fields": [{"name": name} for name in fields]}
-        made = {name: {"inputFields": self._input_fields(self._of_field(node, id))} for name, id in fields.items()}
-        rows = self._input_fields(self._rows_of(node))
-        if any(each["inputFields"] for each in made.values()) or rows:
-            lineage = {"fields": {name: each for name, each in made.items() if each["inputFields"]}}
+        columns = {
+            name: {"inputFields": self._input_fields(self._field_inputs(node, id))} for name, id in fields.items()
+        }
+        rows = self._input_fields(self._row_inputs(node))
+        if any(each["inputFields"] for each in columns.values()) or rows:
+            lineage = {"fields": {name: each for name, each in columns.items() if each["inputFields"]}}
             facets["columnLineage"] = _facet("1-2-0", "ColumnLineageDatasetFacet") | lineage
             if rows:
                 facets["columnLineage"]["dataset"] = rows
@@ -131,32 +133,32 @@ class _Datasets:
             facets["ownership"] = _facet("1-0-1", "OwnershipDatasetFacet") | {"owners": [{"name": node.owner}]}
         return self._dataset(node.id) | {"facets": facets}
 
-    def named(self, nodes: Iterable[Node]) -> list[Json]:
-        """Nodes as datasets, and no more."""
+    def names(self, nodes: Iterable[Node]) -> list[Json]:
+        """Nodes as datasets without facets."""
         return [self._dataset(node.id) for node in nodes]
 
     def online(self, view: Node) -> Json:
-        """What is online of a feature view: the newest row of its table, field by field."""
+        """The online rows of a feature view: the newest rows of its table, field by field."""
         fields = self._fields(view)
         facets = {"schema": _facet("1-2-0", "SchemaDatasetFacet") | {"fields": [{"name": name} for name in fields]}}
-        made = {name: {"inputFields": self._input_fields([(id, "identity")])} for name, id in fields.items()}
-        facets["columnLineage"] = _facet("1-2-0", "ColumnLineageDatasetFacet") | {"fields": made}
+        columns = {name: {"inputFields": self._input_fields([(id, "identity")])} for name, id in fields.items()}
+        facets["columnLineage"] = _facet("1-2-0", "ColumnLineageDatasetFacet") | {"fields": columns}
         return {"namespace": self._spaces.project, "name": f"online.{view.name}", "facets": facets}
 
     def inputs(self, nodes: Iterable[Node]) -> list[Json]:
-        """The datasets that nodes are made of, apart from the nodes themselves."""
-        made = list(nodes)
-        own = {(each["namespace"], each["name"]) for each in (self._dataset(node.id) for node in made)}
-        found: dict[tuple[str, str], None] = {}
-        for node in made:
+        """The datasets that nodes are computed from, without the nodes themselves."""
+        nodes = list(nodes)
+        own = {(each["namespace"], each["name"]) for each in (self._dataset(node.id) for node in nodes)}
+        inputs: dict[tuple[str, str], None] = {}
+        for node in nodes:
             fields = self._fields(node).values()
-            ids = [source for id in fields for source, _ in self._of_field(node, id)]
-            ids += [source for source, _ in self._made_of(node.id) if node.id not in fields]
-            ids += [source for source, _ in self._made_of(self._rows_id(node))]
+            ids = [source for id in fields for source, _ in self._field_inputs(node, id)]
+            ids += [source for source, _ in self._inputs_of(node.id) if node.id not in fields]
+            ids += [source for source, _ in self._inputs_of(self._rows_id(node))]
             for id in ids:
                 dataset = self._dataset(id)
-                found[dataset["namespace"], dataset["name"]] = None
-        return [{"namespace": space, "name": name} for space, name in found if (space, name) not in own]
+                inputs[dataset["namespace"], dataset["name"]] = None
+        return [{"namespace": space, "name": name} for space, name in inputs if (space, name) not in own]
 
     def _fields(self, node: Node) -> dict[str, str]:
         """The fields of a dataset, each with the id of its node."""
@@ -169,14 +171,14 @@ class _Datasets:
             return {id.rpartition(".")[2]: id for id in parts}
         return {id.partition(":")[2]: id for id in parts if id.startswith(("metric:", "dimension:"))}
 
-    def _of_field(self, node: Node, id: str) -> dict[tuple[str, Why], None]:
-        """What a field of a dataset is made of: in one that takes what others make, that."""
-        taken = node.kind in ("saved_query", "bi_view", "feature_service", "exposure")
-        return {(id, "identity"): None} if taken and id.startswith(("metric:", "feature:")) else self._made_of(id)
+    def _field_inputs(self, node: Node, id: str) -> dict[tuple[str, Why], None]:
+        """The inputs of a field of a dataset. Some kinds of datasets only copy metrics and features."""
+        copies = node.kind in ("saved_query", "bi_view", "feature_service", "exposure")
+        return {(id, "identity"): None} if copies and id.startswith(("metric:", "feature:")) else self._inputs_of(id)
 
-    def _made_of(self, id: str) -> dict[tuple[str, Why], None]:
-        """What a node is made of, through measures, dimensions, entities and ephemeral models."""
-        found: dict[tuple[str, Why], None] = {}
+    def _inputs_of(self, id: str) -> dict[tuple[str, Why], None]:
+        """The inputs of a node, through measures, dimensions, entities and ephemeral models."""
+        inputs: dict[tuple[str, Why], None] = {}
         waiting: list[tuple[str, Why]] = [(edge.source, edge.why) for edge in self._lineage.parents(id)]
         seen: set[tuple[str, Why]] = set()
         while waiting:
@@ -188,48 +190,53 @@ class _Datasets:
                 edges = self._lineage.parents(source)
                 waiting += [(e.source, compose(e.why, why)) for e in edges]
             else:
-                found[source, why] = None
-        return found
+                inputs[source, why] = None
+        return inputs
 
-    def _rows_of(self, node: Node) -> list[tuple[str, Why]]:
-        return [(source, why) for source, why in self._made_of(self._rows_id(node)) if source.startswith("column:")]
+    def _row_inputs(self, node: Node) -> list[tuple[str, Why]]:
+        return [(source, why) for source, why in self._inputs_of(self._rows_id(node)) if source.startswith("column:")]
 
     def _is_inlined(self, id: str) -> bool:
-        """Whether a node is of an ephemeral model, which dbt writes into its readers: it has a file, and no table."""
+        """Whether a node belongs to an ephemeral model, which dbt inlines in its readers: it has a file, and no
+        table."""
         kind, _, name = id.partition(":")
         if kind not in ("column", "rows", "model"):
             return False
         table = name.rpartition(".")[0] if kind == "column" else name
-        found = self._lineage.tables.node(f"model:{table}")
-        return found is not None and found.file is not None and self._lineage.tables.place(table) is None
+        model = self._lineage.tables.node(f"model:{table}")
+        return model is not None and model.file is not None and self._lineage.tables.place(table) is None
 
     def _rows_id(self, node: Node) -> str:
         return f"rows:{node.name}" if node.kind in TABLES else ""
 
-    def _input_fields(self, made_of: Iterable[tuple[str, Why]]) -> list[Json]:
-        """By field, with every way in which it bears. What is a whole dataset has no field."""
+    def _input_fields(self, inputs: Iterable[tuple[str, Why]]) -> list[Json]:
+        """The input fields, each with all its transformations. A whole dataset is not a field."""
         ways: dict[tuple[str, str, str], list[Json]] = {}
-        for source, why in made_of:
+        for source, why in inputs:
             kind, _, name = source.partition(":")
             if why in ("rows", "table") or kind not in ("column", "feature", "metric", "input"):
                 continue
             dataset = self._dataset(source)
             field = name if kind == "metric" else name.rpartition(".")[2]
-            said: Json = {"type": "DIRECT" if why in DIRECT else "INDIRECT", "description": "", "masking": False}
-            said["subtype"] = "IDENTITY" if why == "part" else why.upper()
-            ways.setdefault((dataset["namespace"], dataset["name"], field), []).append(said)
+            transformation: Json = {
+                "type": "DIRECT" if why in DIRECT else "INDIRECT",
+                "description": "",
+                "masking": False,
+                "subtype": "IDENTITY" if why == "part" else why.upper(),
+            }
+            ways.setdefault((dataset["namespace"], dataset["name"], field), []).append(transformation)
         return [
-            {"namespace": space, "name": name, "field": field, "transformations": said}
-            for (space, name, field), said in ways.items()
+            {"namespace": space, "name": name, "field": field, "transformations": transformations}
+            for (space, name, field), transformations in ways.items()
         ]
 
     def _wholes(self, node: Node) -> list[str]:
-        """The nodes of the datasets that a node is, or is in."""
+        """The nodes that are datasets: the node itself, or the one that it belongs to."""
         kind, name = node.kind, node.name
         if kind in ("column", "rows"):
             table = name.rpartition(".")[0] if kind == "column" else name
-            known = self._lineage.tables.nodes().get(table)
-            return [known] if known else []
+            whole = self._lineage.tables.ids().get(table)
+            return [whole] if whole else []
         if kind == "feature":
             return [f"feature_view:{name.partition('.')[0]}"]
         return [node.id]

@@ -1,4 +1,4 @@
-"""Who reads what the definitions make: features with their views and services, views for BI tools, exposures."""
+"""The readers of definitions: features with their views and services, views for BI tools, exposures."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
@@ -19,11 +19,11 @@ from gemel.tracing.derivations import Derivation, Part
 from gemel.tracing.expressions import text_of
 
 VIEWS = ("feature_view", "saved_query", "wide_view_of")
-"""What gemel says of a dbt model that is the table of a feature view or BI view."""
+"""The keys in the `meta` of a dbt model that is the table of a feature view or BI view."""
 
 
 def define_readers(defined: Defined, bound: Bound) -> dict[str, Node]:
-    """Add them all; the tables of dbt's that are one of them, by dbt's id."""
+    """Add all readers. Returns the nodes of those that are dbt tables, by dbt's id."""
     for view in bound.views:
         _view(defined, view)
     for on_demand in bound.on_demand:
@@ -39,7 +39,7 @@ def define_readers(defined: Defined, bound: Bound) -> dict[str, Node]:
 def _on_demand(defined: Defined, view: BoundOnDemand) -> None:
     _add_whole(defined, "feature_view", view, f"on-demand view {sorted(view.inputs)}", view.feature_names)
     for name, type_ in view.inputs:
-        node = Node("input", f"{view.name}.{name}", f"What a request brings, a {type_}.")
+        node = Node("input", f"{view.name}.{name}", f"An input of a request, a {type_}.")
         defined.add(node, Derivation(f"input {name} {type_}"))
     for feature, parsed in view.expressions():
         used = [f"feature:{name}" if "." in name else f"input:{view.name}.{name}" for name in parsed.names]
@@ -50,8 +50,8 @@ def _on_demand(defined: Defined, view: BoundOnDemand) -> None:
 
 
 def _service(defined: Defined, service: BoundService) -> None:
-    taken = [(view, names or view.feature_names) for view, names in service.taken]
-    names = [f"{view.name}.{name}" for view, names in taken for name in names]
+    columns = [(view, names or view.feature_names) for view, names in service.taken]
+    names = [f"{view.name}.{name}" for view, names in columns for name in names]
     _add_whole(defined, "feature_service", service, "feature service", names)
 
 
@@ -77,7 +77,7 @@ def _add_whole(
     text: str,
     names: Iterable[str],
 ) -> None:
-    """What has features in it."""
+    """Add a node that consists of features."""
     words = f"{spec.description or ''} {spec.owner or ''} {spec.tags}"
     file = spec.place.file if spec.place else None
     node = Node(kind, spec.name, spec.description, spec.owner, file, words=words, about=About(kind, spec.name))
@@ -87,7 +87,7 @@ def _add_whole(
 
 
 def _feature_node(view: BoundView | BoundOnDemand, feature: Feature | OnDemandFeature, description: str | None) -> Node:
-    """The sides of a ratio are there with it, and nobody wrote them."""
+    """The node of a feature. The sides of a ratio have no definition of their own."""
     is_side = isinstance(feature, MetricFeature) and feature.part is not None
     about = None if is_side else About("feature_view", view.name, feature.name)
     return Node("feature", f"{view.name}.{feature.name}", description, words=feature.description or "", about=about)
@@ -111,14 +111,14 @@ def _feature(defined: Defined, view: BoundView, feature: Feature, id: str) -> It
             if part:
                 yield from defined.filters((*metric.filters, *part.filters), defined.homes([part.name]), id)
             for measure in graph.measures(graph.metrics[part.name] if part else metric):
-                known = known_at(graph, view, measure)
-                if known is not None:
-                    yield "identity", defined.seen(known, "window")
+                time = known_at(graph, view, measure)
+                if time is not None:
+                    yield "identity", defined.attribute(time, "window")
                 for entity in view.entities:
                     segments = entity_item(graph, entity, metric).segments
-                    found: Attribute | None = graph.plain_attribute(measure.model, segments)
-                    if found is not None:
-                        yield "identity", defined.seen(found, "group_by")
+                    attribute: Attribute | None = graph.plain_attribute(measure.model, segments)
+                    if attribute is not None:
+                        yield "identity", defined.attribute(attribute, "group_by")
         case DimensionFeature(dimension=dimension):
             row = own_row(graph, view.entities, dimension)
             yield "identity", defined.dimension(row.model.name, row.dimension.name)
@@ -128,7 +128,7 @@ def _feature(defined: Defined, view: BoundView, feature: Feature, id: str) -> It
 
 
 def _ours(defined: Defined, table: dbt.Node) -> Node | None:
-    """The feature view or BI view that a dbt model is the table of."""
+    """The feature view or BI view of a dbt model that is its table."""
     meta = table.gemel
     view = defined.nodes.get(f"feature_view:{meta.get('feature_view')}")
     if view is not None:
@@ -149,14 +149,14 @@ def _ours(defined: Defined, table: dbt.Node) -> Node | None:
 
 
 def _wide(defined: Defined, table: dbt.Node, metrics: object, model: str) -> Iterator[Part]:
-    """A wide view has what the facts of a semantic model are grouped by, and the inputs of the metrics beside it."""
+    """A wide view has the dimensions of the facts of a semantic model, and the inputs of the metrics on it."""
     names = [str(name) for name in metrics] if isinstance(metrics, dict) else []
     yield from (("part", defined.metric(name)) for name in names if name in defined.graph.metrics)
     for column in table.columns:
         segments, _ = defined.graph.split_grain(tuple(column.split("__")))
-        found = defined.graph.plain_attribute(model, segments)
-        if found is not None:
-            yield "identity", defined.seen(found, "identity")
+        attribute = defined.graph.plain_attribute(model, segments)
+        if attribute is not None:
+            yield "identity", defined.attribute(attribute, "identity")
 
 
 def _exposure(defined: Defined, exposure: dbt.Exposure, ours: Mapping[str, Node]) -> None:
@@ -173,7 +173,7 @@ def _exposure(defined: Defined, exposure: dbt.Exposure, ours: Mapping[str, Node]
         about=About("exposure", exposure.name),
     )
     text = f"exposure {exposure.type} {exposure.url}"
-    if node.generated:  # it names the tables of the service's views, and the service says which of their columns
+    if node.generated:  # it names the tables of the views; the service names their columns
         defined.add(node, Derivation(text, (("identity", service),)))
     else:
         ids = _of_dbt(exposure.parents, defined, ours)
@@ -181,7 +181,7 @@ def _exposure(defined: Defined, exposure: dbt.Exposure, ours: Mapping[str, Node]
 
 
 def _of_dbt(ids: Iterable[str], defined: Defined, ours: Mapping[str, Node]) -> Iterator[str]:
-    """The nodes of dbt's ids: `model.shop.orders`, `source.shop.raw.orders`, `metric.shop.revenue`."""
+    """dbt's ids to nodes: `model.shop.orders`, `source.shop.raw.orders`, `metric.shop.revenue`."""
     for id in ids:
         kind, _, name = id.partition(".")
         if id in ours:

@@ -1,4 +1,4 @@
-"""dbt's tables in the graph: how the columns and rows of each are derived, found when a way leads over it."""
+"""dbt's tables in the graph. The SQL of a table is traced when a path leads through it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,11 @@ from gemel.tracing.relations import Relation, of_table
 
 
 class DbtTables:
-    """The tables of one manifest.json, and those that only semantic models know.
+    """The tables of one manifest.json, and those that only semantic models name.
 
-    `ours` are those that are a feature view or BI view, by dbt's id: the definitions say what they are made of.
-    `used` are the columns that definitions name, by the name of their table, and `features` the ids of all features.
-    `same` are the ids of nodes that another state has alike, down to the sources: they are what they are there, and
-    `other` has read them.
+    `ours` are the tables of feature views and BI views, by dbt's id: their derivations come from the definitions.
+    `used` are the columns that definitions use, by the name of their table, and `features` the ids of all features.
+    `same` are the ids of nodes that are equal in another state, down to the sources; `other` has traced them.
     """
 
     def __init__(
@@ -40,19 +39,19 @@ class DbtTables:
         self._named = {node.unique_name: node for id, node in nodes.items() if id not in ours}
         self._tables_of = {node.id: nodes[id] for id, node in ours.items()}
         self._relations: dict[str, Relation] = {}
-        self._opened: dict[str, Relation] = {}
+        self._open_relations: dict[str, Relation] = {}
         self._edges: dict[str, dict[str, list[Edge]]] = {}
 
     @property
     def dialect(self) -> str:
         return self._models.dialect
 
-    def over(self, models: Models, same: frozenset[str]) -> "DbtTables":
-        """The tables of another state, of which nothing but the SQL of models differs."""
+    def with_models(self, models: Models, same: frozenset[str]) -> "DbtTables":
+        """The tables of another state in which only the SQL of models differs."""
         return DbtTables(models, self._ours, self._used, self._features, same=same, other=self)
 
     def is_same(self, id: str) -> bool:
-        """Whether a table, or that of a column or rows, is what it is in the other state."""
+        """Whether the table of a node is equal in the other state."""
         table = self._table(id)
         return table.id in self._same if table is not None else False
 
@@ -71,16 +70,16 @@ class DbtTables:
             case _:
                 return None
 
-    def nodes(self) -> dict[str, str]:
-        """The ids of all tables, by the names that people call them."""
-        return {name: f"model:{name}" for name in self._used if name not in self._named} | self.named()
+    def ids(self) -> dict[str, str]:
+        """The ids of all tables, by their names for people."""
+        return {name: f"model:{name}" for name in self._used if name not in self._named} | self.dbt_ids()
 
-    def named(self) -> dict[str, str]:
-        """The ids of those that dbt knows."""
+    def dbt_ids(self) -> dict[str, str]:
+        """The ids of the tables in dbt's manifest, by name."""
         return {name: f"{table.kind}:{name}" for name, table in self._named.items()}
 
     def place(self, name: str) -> str | None:
-        """Where the table of that name, or of the view of that id, is: `market.main.orders`."""
+        """The place of the table of that name, or of the view of that id: `market.main.orders`."""
         table = self._tables_of.get(name) or self._named.get(name)
         if table is None or table.is_ephemeral:
             return None
@@ -88,7 +87,7 @@ class DbtTables:
         return ".".join(part for part in (relation.database, relation.schema, relation.name) if part)
 
     def derivation(self, id: str) -> Derivation | None:
-        """How a column, the rows or the whole of a table is derived; None for the id of nothing here."""
+        """The derivation of a column, of the rows or of the whole of a table; None for an unknown id."""
         kind, _, name = id.partition(":")
         table = self._table(id)
         if table is None:
@@ -112,8 +111,8 @@ class DbtTables:
         if table is None:
             return ()
         relation = self.relation(table)
-        found = relation.rows if kind == "rows" else relation.get(name.rpartition(".")[2])
-        return tuple(Edge(source, id, why) for source, why in found.uses) if found is not None else ()
+        value = relation.rows if kind == "rows" else relation.get(name.rpartition(".")[2])
+        return tuple(Edge(source, id, why) for source, why in value.uses) if value is not None else ()
 
     def out_of(self, id: str) -> tuple[Edge, ...]:
         table = self._table(id) or self._tables_of.get(id)
@@ -137,11 +136,11 @@ class DbtTables:
         if table is None:
             return self._used.get(name, ())
         relation = self.relation(table)
-        asked = [*table.columns, *self._used.get(name, ())]
+        others = [*table.columns, *self._used.get(name, ())]
         if relation.rest is not None:
             sources = [source for child in self._below(table) for source in self._edges_by_source(child)]
-            asked += [each.removeprefix(f"column:{name}.") for each in sources if each.startswith(f"column:{name}.")]
-        return tuple(dict.fromkeys((*relation.names, *asked)))
+            others += [each.removeprefix(f"column:{name}.") for each in sources if each.startswith(f"column:{name}.")]
+        return tuple(dict.fromkeys((*relation.names, *others)))
 
     def gaps(self, id: str) -> tuple[Gap, ...]:
         kind, _, name = id.partition(":")
@@ -149,24 +148,24 @@ class DbtTables:
         if table is None:
             owner = name.rpartition(".")[0] if kind == "column" else name
             loose = kind in ("column", "rows") and owner in self._used
-            return (Gap(f"model:{owner}", "no manifest.json of dbt's tells of it: run `dbt parse`"),) if loose else ()
+            return (Gap(f"model:{owner}", "dbt's manifest.json does not have it: run `dbt parse`"),) if loose else ()
         relation = self.relation(table)
         if relation.missed is not None:
             return (Gap(self._id_of(table), relation.missed),)
-        found = [Gap(self._id_of(table), relation.gaps[""])] if "" in relation.gaps else []
+        gaps = [Gap(self._id_of(table), relation.gaps[""])] if "" in relation.gaps else []
         column = name.rpartition(".")[2] if kind == "column" else None
         if column is not None and column in relation.gaps:
-            found.insert(0, Gap(id, relation.gaps[column]))
+            gaps.insert(0, Gap(id, relation.gaps[column]))
         elif column is not None and table.kind in ("model", "snapshot") and not self._has(table, column):
-            found.insert(0, Gap(id, "its table's SQL has no column of that name"))
-        return tuple(found)
+            gaps.insert(0, Gap(id, "the SQL of its table has no column of that name"))
+        return tuple(gaps)
 
     def relation(self, table: dbt.Node) -> Relation:
-        """What a table is derived from; nothing for a source or a seed, which are where lineage begins."""
+        """The relation of a table; without inputs for a source or a seed, where lineage begins."""
         waiting = [table]
-        while waiting:  # not by calls: models stand on each other hundreds deep
+        while waiting:  # not recursive: models can be nested hundreds deep
             each = waiting[-1]
-            above = [] if self._begins(each) else [p for p in self._above(each) if p.id not in self._relations]
+            above = [] if self._is_origin(each) else [p for p in self._above(each) if p.id not in self._relations]
             above = [parent for parent in above if parent not in waiting]
             if above:
                 waiting += above
@@ -177,38 +176,38 @@ class DbtTables:
         return self._relations[table.id]
 
     def _read(self, table: dbt.Node) -> Relation:
-        if self._begins(table):
+        if self._is_origin(table):
             return untraced(f"{table.id} {table.relation_name if table.kind == 'source' else table.checksum}")
         if table.id in self._same and self._other is not None:
             return self._other.relation(self._other.project.nodes[table.id])
         return self._models.trace(table, self._open)
 
     def _open(self, table: dbt.Node) -> Relation:
-        """A table as its readers see it, by its columns as far as they are known."""
-        if table.id not in self._opened:
-            # The tables above are read before those below them, but for a model that reads itself.
+        """A table as a relation of nodes, for its readers."""
+        if table.id not in self._open_relations:
+            # The tables above are traced before those below them, except for a model that reads itself.
             relation = self._relations.get(table.id)
             closed = relation is not None and bool(relation.names) and relation.rest is None
             names = relation.names if relation is not None else ()
-            self._opened[table.id] = of_table(
+            self._open_relations[table.id] = of_table(
                 self._id_of(table),
                 self._ours[table.id].id if table.id in self._ours else f"rows:{table.unique_name}",
                 lambda name: self._id_of(table, name),
                 names if closed else dict.fromkeys((*names, *table.columns)),
                 closed=closed,
             )
-        return self._opened[table.id]
+        return self._open_relations[table.id]
 
-    def _begins(self, table: dbt.Node) -> bool:
+    def _is_origin(self, table: dbt.Node) -> bool:
         return table.kind in ("source", "seed") or table.id in self._ours
 
     def _has(self, table: dbt.Node, column: str) -> bool:
-        """Whether a table's SQL makes a column; some of a snapshot's are dbt's own."""
+        """Whether the SQL of a table has a column; dbt adds some columns to a snapshot."""
         own = table.kind == "snapshot" and column.startswith("dbt_")
         return own or self.relation(table).get(column) is not None
 
     def _id_of(self, table: dbt.Node, column: str | None = None) -> str:
-        """The node of a column, or of the table as a whole: a feature or its view where the table is ours."""
+        """The node of a column, or of the table as a whole; for a table of ours, the feature or its view."""
         ours = self._ours.get(table.id)
         if ours is None:
             name = table.unique_name
@@ -223,7 +222,7 @@ class DbtTables:
         return [self.project.nodes[id] for id in self.project.children.get(table.id, ())]
 
     def _table(self, id: str) -> dbt.Node | None:
-        """The table whose column, rows or self a node is."""
+        """The table of a node: of a column, of rows, or the table itself."""
         kind, _, name = id.partition(":")
         if kind == "column":
             name = name.rpartition(".")[0]
@@ -231,11 +230,11 @@ class DbtTables:
 
     def _edges_by_source(self, table: dbt.Node) -> dict[str, list[Edge]]:
         if table.id not in self._edges:
-            found: dict[str, list[Edge]] = defaultdict(list)
-            self._edges[table.id] = found
+            edges: dict[str, list[Edge]] = defaultdict(list)
+            self._edges[table.id] = edges
             if table.id not in self._ours:
                 name = table.unique_name
                 for id in (f"rows:{name}", *(f"column:{name}.{column}" for column in self.columns(name))):
                     for edge in self.into(id):
-                        found[edge.source].append(edge)
+                        edges[edge.source].append(edge)
         return self._edges[table.id]

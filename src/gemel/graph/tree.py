@@ -1,4 +1,4 @@
-"""A lineage as a person reads it: a tree on either side, each node's own tree once, and the impact by kind."""
+"""A lineage as text for people: a tree for each side, with the subtree of each node once, and the impact by kind."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -15,8 +15,8 @@ WORDS = {
 _PLURALS = {"entity": "entities", "saved_query": "saved queries"}
 
 
-def tell(lineage: MeaningGraph, nodes: tuple[Node, ...], *, sides: tuple[str, ...]) -> Iterator[str]:
-    """The lines of the trees of what nodes come from (`up`) and go to (`down`), and of what is not known of either."""
+def format_trees(lineage: MeaningGraph, nodes: tuple[Node, ...], *, sides: tuple[str, ...]) -> Iterator[str]:
+    """The lines of the trees upstream (`up`) and downstream (`down`) of nodes, and of the gaps in them."""
     yield _heading(nodes)
     gaps: dict[Gap, None] = {}
     for side in sides:
@@ -35,8 +35,8 @@ def tell(lineage: MeaningGraph, nodes: tuple[Node, ...], *, sides: tuple[str, ..
     yield from _gaps(gaps)
 
 
-def tell_impact(impact: Impact) -> Iterator[str]:
-    """The lines of what changes, by kind. In brackets what changes only by which rows there are."""
+def format_impact(impact: Impact) -> Iterator[str]:
+    """The lines of an impact, by kind, with a note for each node in which only the set of rows changes."""
     if not impact.groups:
         yield "nothing else changes"
     for kind, nodes in impact.groups.items():
@@ -44,17 +44,17 @@ def tell_impact(impact: Impact) -> Iterator[str]:
         yield f"{_PLURALS.get(kind, word + 's')} ({len(nodes)})"
         for node in nodes:
             rows = "" if node.id in impact.values else "  (only by which rows count, or how they are grouped)"
-            yield f"  {node.name}{_owned(node)}{rows}"
+            yield f"  {node.name}{_owner(node)}{rows}"
     yield from _gaps(impact.gaps)
 
 
 def _gaps(gaps: Iterable[Gap]) -> Iterator[str]:
-    lines = [f"  {_called(gap.node)}: {gap.reason}" for gap in gaps]
+    lines = [f"  {_label(gap.node)}: {gap.reason}" for gap in gaps]
     if lines:
         yield from ("", "not known by columns:", *lines)
 
 
-def _called(id: str) -> str:
+def _label(id: str) -> str:
     kind, _, name = id.partition(":")
     return f"{WORDS.get(kind, kind)} {name}"
 
@@ -65,11 +65,11 @@ def _heading(nodes: tuple[Node, ...]) -> str:
     if first.kind == "entity":
         name = first.name.rpartition(".")[2]
         return f"entity {name} (of {', '.join(node.name.rpartition('.')[0] for node in nodes)})"
-    return f"{_called(first.id)}{_owned(first)}"
+    return f"{_label(first.id)}{_owner(first)}"
 
 
 class _Tree:
-    """Each node with what is beyond it, the first time that it is met; then only its name."""
+    """Each node with its subtree at its first occurrence; afterwards only with its name."""
 
     def __init__(
         self,
@@ -82,10 +82,10 @@ class _Tree:
         self._edges_of = edges_of
         self._end_of = end_of
         self._parts = parts
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
 
     def lines(self, nodes: tuple[Node, ...]) -> Iterator[str]:
-        self._told.update(node.id for node in nodes)
+        self._shown.update(node.id for node in nodes)
         ends: dict[str, str] = {}
         for start in (*(node.id for node in nodes), *self._parts):
             for end, why in self._beyond(start):
@@ -95,34 +95,34 @@ class _Tree:
         yield from self._branches([(end, why) for end, why in ends.items() if end not in self._parts])
 
     def _branches(self, ends: list[tuple[str, str]]) -> Iterator[str]:
-        """Not by calls: models and metrics stand on each other hundreds deep."""
-        waiting = _branched(ends, "")
+        """Not recursive: models and metrics can be nested hundreds deep."""
+        waiting = _branches_of(ends, "")
         while waiting:
             end, why, indent, is_last = waiting.pop()
             beyond = self._beyond(end)
-            above = end in self._told and bool(beyond)
+            above = end in self._shown and bool(beyond)
             node = self._lineage.node(end)
             words = [word for word in (why, "above" if above else "") if word]
-            said = f"  ({', '.join(words)})" if words else ""
-            yield f"{indent}{'└── ' if is_last else '├── '}{_called(end)}{_owned(node)}{said}"
+            note = f"  ({', '.join(words)})" if words else ""
+            yield f"{indent}{'└── ' if is_last else '├── '}{_label(end)}{_owner(node)}{note}"
             if not above:
-                self._told.add(end)
-                waiting += _branched(beyond, indent + ("    " if is_last else "│   "))
+                self._shown.add(end)
+                waiting += _branches_of(beyond, indent + ("    " if is_last else "│   "))
 
     def _beyond(self, id: str) -> list[tuple[str, str]]:
-        """The nodes one step on, each with how it bears, where that is not as a value. A table that only has the column
-        in it, and goes nowhere, is left out."""
-        found: dict[str, str] = {}
+        """The nodes one step on, each with the reason if that is not its value. The table of a column is omitted if it
+        leads nowhere."""
+        ends: dict[str, str] = {}
         for edge in self._edges_of(id):
             end = self._end_of(edge)
             if edge.why == "part" and id.startswith(("column:", "rows:")) and not self._edges_of(end):
                 continue
-            found.setdefault(end, _REASONS.get(edge.why, ""))
-        return list(found.items())
+            ends.setdefault(end, _REASONS.get(edge.why, ""))
+        return list(ends.items())
 
 
-def _branched(ends: list[tuple[str, str]], indent: str) -> list[tuple[str, str, str, bool]]:
-    """The branches of one node, the first of them last, with whether each is the lowest."""
+def _branches_of(ends: list[tuple[str, str]], indent: str) -> list[tuple[str, str, str, bool]]:
+    """The branches of one node in reverse, as a stack takes them, each with whether it is the lowest."""
     return [(end, why, indent, place == 0) for place, (end, why) in enumerate(reversed(ends))]
 
 
@@ -137,7 +137,7 @@ _REASONS = {
 }
 
 
-def _owned(node: Node) -> str:
+def _owner(node: Node) -> str:
     return f", {node.owner}" if node.owner else ""
 
 
