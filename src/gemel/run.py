@@ -3,14 +3,18 @@
 Two things bypass it: dbt's own runs (`gemel.dbt.running`), and `gemel.feast`, which runs in Feast's process.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gemel.compiler.compiled import Compiled
+from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
-from gemel.errors import QueryError
+from gemel.engines.engine import Capability
+from gemel.engines.lookup import by_dialect
+from gemel.errors import QueryError, WarehouseError
+from gemel.rounding import Rounding
 from gemel.spec.principal import OWNER, Principal
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ class Runner:
     def __init__(self, warehouse: "Warehouse", principal: Principal = OWNER) -> None:
         self.principal = principal
         self._warehouse = warehouse
+        self._rounding = self._make_rounding(warehouse.describe, lambda sql: warehouse.run(sql).rows())
 
     @property
     def dialect(self) -> str:
@@ -42,11 +47,11 @@ class Runner:
 
     def rows(self, compiled: Compiled) -> "Result":
         """The result: bound now, run when its rows are requested. Raises WarehouseError (G4xx), QueryError (G342)."""
-        return self._warehouse.run(_checked(compiled, self.dialect))
+        return self._warehouse.run(self._checked(compiled))
 
     def batches(self, compiled: Compiled) -> Iterator[list[tuple[Any, ...]]]:
         """The rows in batches, of a result that need not fit into memory."""
-        return self._warehouse.batches(_checked(compiled, self.dialect))
+        return self._warehouse.batches(self._checked(compiled))
 
     def describe(self, compiled: Compiled) -> Described:
         """The columns of the result. The SQL is bound, and not run."""
@@ -68,17 +73,36 @@ class Runner:
 
     def scratch(self, temp: Path) -> "ScratchRunner":
         """A DuckDB that can derive tables from the warehouse's; what does not fit into memory goes to `temp`."""
-        return ScratchRunner(self._warehouse.scratch(temp), self.principal)
+        return self._scratch_runner(self._warehouse.scratch(temp))
 
     @contextmanager
     def scratches(self) -> "Iterator[OpenScratch]":
         """Opens scratches, one after another. A table that must be copied for them is copied once for all of them."""
         with self._warehouse.scratches() as open_one:
-            yield lambda temp: ScratchRunner(open_one(temp), self.principal)
+            yield lambda temp: self._scratch_runner(open_one(temp))
 
     def close(self) -> None:
         """Close the database; the next query opens it again."""
         self._warehouse.close()
+        if self._rounding is not None:
+            self._rounding.forget()
+
+    def _scratch_runner(self, scratch: "Scratch") -> "ScratchRunner":
+        return ScratchRunner(scratch, self.principal, rounding=self._make_rounding(scratch.describe, scratch.rows))
+
+    def _make_rounding(
+        self, describe: "Callable[[str], Described]", rows: "Callable[[str], Sequence[tuple[Any, ...]]]"
+    ) -> Rounding | None:
+        if not by_dialect(self.dialect).has(Capability.ROUNDS):
+            return None
+        return Rounding(describe, rows, lambda relation: dialects.named(self.catalogs())(relation))
+
+    def _checked(self, compiled: Compiled) -> str:
+        return _checked(compiled, self.dialect, self._rounding)
+
+    def roundings(self, compiled: Compiled) -> Iterator[WarehouseError]:
+        """The reasons why `rows` would refuse SQL that another program will run."""
+        return self._rounding.refusals(compiled) if self._rounding else iter(())
 
 
 class ScratchRunner:
@@ -86,21 +110,22 @@ class ScratchRunner:
 
     dialect = DIALECT
 
-    def __init__(self, scratch: "Scratch", principal: Principal = OWNER) -> None:
+    def __init__(self, scratch: "Scratch", principal: Principal = OWNER, *, rounding: Rounding | None = None) -> None:
         self.principal = principal
         self._scratch = scratch
+        self._rounding = rounding
 
     def rows(self, compiled: Compiled) -> list[tuple[Any, ...]]:
         """Plain Python values, a tuple a row. Raises WarehouseError."""
-        return self._scratch.rows(_checked(compiled, self.dialect))
+        return self._scratch.rows(self._checked(compiled))
 
     def stream(self, compiled: Compiled, *, size: int) -> "tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]":
         """The schema, and the rows in batches of `size`. Only one result can be open at a time."""
-        return self._scratch.stream(_checked(compiled, self.dialect), size=size)
+        return self._scratch.stream(self._checked(compiled), size=size)
 
     def arrow(self, compiled: Compiled) -> "pyarrow.Table":
         """A pyarrow Table."""
-        return self._scratch.arrow(_checked(compiled, self.dialect))
+        return self._scratch.arrow(self._checked(compiled))
 
     def describe(self, compiled: Compiled) -> Described:
         """The columns of the result. The SQL is bound, and not run."""
@@ -108,7 +133,7 @@ class ScratchRunner:
 
     def into(self, table: str, compiled: Compiled) -> int:
         """Store the rows as `temp.main.<table>`; return their number."""
-        return self._scratch.make(table, _checked(compiled, self.dialect))
+        return self._scratch.make(table, self._checked(compiled))
 
     def take(self, table: str, rows: "pyarrow.RecordBatchReader") -> int:
         """Store Arrow rows as `temp.main.<table>`; return their number."""
@@ -137,6 +162,9 @@ class ScratchRunner:
     def close(self) -> None:
         self._scratch.close()
 
+    def _checked(self, compiled: Compiled) -> str:
+        return _checked(compiled, self.dialect, self._rounding)
+
     def __enter__(self) -> Self:
         return self
 
@@ -155,11 +183,13 @@ def open_empty(*, temp: Path | None = None, memory: str | None = None) -> Scratc
     return ScratchRunner(open_(temp, memory))
 
 
-def _checked(compiled: Compiled, dialect: str) -> str:
+def _checked(compiled: Compiled, dialect: str, rounding: Rounding | None = None) -> str:
     if compiled.dialect != dialect:
         raise QueryError(
             "G342",
             f"this SQL is for {compiled.dialect}, and the rows are in {dialect}",
             hint="use the answer's .sql, or omit the dialect",
         )
+    if rounding is not None:
+        rounding.check(compiled)
     return compiled.sql

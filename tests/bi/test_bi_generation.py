@@ -480,6 +480,15 @@ def test_a_time_that_depends_on_the_session_is_refused(tmp_path):
     assert refused[0].startswith("G709 ") and "each reader of a view" in refused[0]
 
 
+def test_a_time_that_the_engine_would_put_into_the_next_day_is_refused(tmp_path):
+    def roundings(sql):
+        yield WarehouseError("G409", f"{sql.relations[0].name} has a time in the last half microsecond of its month")
+
+    project = ShopProject(tmp_path, saved_queries=[saved("segments", export("a"))])
+    there = Destination(by_adapter("duckdb"), described(), is_utc=True, roundings=roundings)
+    assert project.refused(there)[0].startswith("G409 orders has a time in the last half microsecond of its month")
+
+
 def zoned_table(table):
     """A table of orders whose times have a zone, which PostgreSQL removes in the zone of the session."""
     zone = " WITH TIME ZONE" if table.sql.split() == ["SELECT", "*", "FROM", "orders"] else ""

@@ -9,6 +9,8 @@ import pytest
 import gemel
 from gemel.compiler.names.graph import bind
 from gemel.dbt.semantic.reading import read_manifest
+from gemel.engines.connections.duckdb import Warehouse as DuckDB
+from gemel.engines.connections.files import Profile
 from gemel.engines.connections.postgres import Server, Warehouse
 from gemel.engines.postgres import POSTGRES
 from gemel.errors import Problems
@@ -63,6 +65,17 @@ def test_of_two_tables_that_one_view_reads_the_one_with_the_zone_is_named(shop):
     assert codes(shop, both) == []
     errors = [("G526", "feature view 'buying' reads sales.settled_at", 3)]
     assert codes(of_zoned(shop, "settled_at"), both) == errors
+
+
+def test_facts_that_dbt_would_put_into_the_next_day_are_refused(shop):
+    """DuckDB rounds 23:59:59.999999999 before it truncates it."""
+    runner = Runner(DuckDB(Profile("", "", path=":memory:", database="memory"), shop.con))
+    shop.con.execute("ALTER TABLE sales ALTER sold_at TYPE TIMESTAMP_NS")
+    assert codes(shop, SOLD, roundings=runner.roundings, is_utc=True) == []
+    shop.sell("a", "2024-03-31 12:59:59.999999999")
+    problem = "sales.sold_at has a time in the last half microsecond of its hour: DuckDB rounds its "
+    [(code, message, line)] = codes(shop, SOLD, roundings=runner.roundings, is_utc=True)
+    assert (code, message.startswith(problem), line) == ("G409", True, 3)
 
 
 def test_a_session_in_utc_may_read_them(shop):

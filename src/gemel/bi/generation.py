@@ -2,7 +2,7 @@
 their properties, and the exposures of their consumers."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -30,13 +30,15 @@ Types = Mapping[str, Mapping[str, str]]
 class Destination:
     """The target of the models: an engine, and the database itself if it is reachable.
 
-    `is_utc` is true if dbt's sessions there are guaranteed to be in UTC, as gemel's own are.
+    `is_utc` is true if dbt's sessions there are guaranteed to be in UTC, as gemel's own are. `roundings`
+    are the times that SQL would round.
     """
 
     engine: Engine
     describe: Describe | None = None
     catalogs: frozenset[str] | None = None
     is_utc: bool = False
+    roundings: Callable[[Compiled], Iterable[GemelError]] = lambda _: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +206,15 @@ def _types(
         types[model.name] = recorded.get(model.name, {})
         if describe is None:
             continue
+        named = rows[model.name].with_names(naming(destination.catalogs, engine.dialect))
         try:
-            described = dict(describe(rows[model.name].with_names(naming(destination.catalogs, engine.dialect))))
+            described = dict(describe(named))
         except WarehouseError:
             continue  # not built yet; `dbt build` will report any other error
         types[model.name] = {name: engine_type(type_, engine) for name, type_ in described.items()}
+        for rounding in destination.roundings(named):
+            rounding.about = model.about
+            problems.append(rounding)
         cut = zones.cut(model, rows[model.name].relations, described) if zones else None
         if cut is not None and not (destination.is_utc and model.export.kind == "table"):
             problems.append(_zone_error(model, cut, engine))

@@ -49,7 +49,7 @@ def _connected(session: Session) -> Destination:
     try:
         runner = session.runner
         utc = runner.is_utc(session.profile_target())
-        return Destination(session.engine, runner.describe, runner.catalogs(), is_utc=utc)
+        return Destination(session.engine, runner.describe, runner.catalogs(), is_utc=utc, roundings=runner.roundings)
     except GemelError:
         return _unconnected(session)
 

@@ -51,6 +51,7 @@ DUCKDB = Engine(
         Capability.ERROR,
         Capability.WIDE_DESCRIBE,
         Capability.COPIED,
+        Capability.ROUNDS,
     },
     rewrites=(),
     address=("path",),

@@ -28,6 +28,7 @@ class Capability(Enum):
     LOOKBACK = "dbt deletes rows and inserts them again in one transaction, and our tests run it"
     ERROR = "error('text') ends a statement, but only where the condition before it holds"
     WIDE_DESCRIBE = "one query describes many tables, at a fifth of the cost of a query per table"
+    ROUNDS = "a time with nanoseconds is rounded to microseconds before it is truncated"
     COPIED = "Feast reads a Parquet copy of each feature table"
     ZONED_TIMES = "Feast compares times with a zone, and a time without one is in the session's zone"
     ZONED_MOMENTS = "the same for a row's own moments; sessions may have any zone, so UTC is named: AT TIME ZONE 'UTC'"

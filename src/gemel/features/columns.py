@@ -6,7 +6,7 @@ same files as the machine that committed them, and a type that no one knows is a
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Known:
     """Where types can be asked: the database, and the properties that were generated last time.
 
     `is_asked` says that it is the warehouse itself that describes, in its dialect; else what dbt wrote down of it.
-    `is_utc` says that dbt's sessions there are surely in UTC.
+    `is_utc` says that dbt's sessions there are surely in UTC. `roundings` are the times that it would round.
     """
 
     describe: Describe | None = None
@@ -40,12 +40,13 @@ class Known:
     engine: Engine = DUCKDB
     is_asked: bool = True
     is_utc: bool = False
+    roundings: Callable[[Compiled], Iterable[GemelError]] = lambda _: ()
 
 
 def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]:
     """By view, the type of each entity and feature. Raises Problems (G523, G524, G526)."""
     problems: list[GemelError] = []
-    described = _described(tables, bound, known)
+    described = _described(tables, bound, known, problems)
     if known.describe is not None and known.is_asked and not known.is_utc:
         there = [view for view in bound.views if described.get(view.name)]
         problems.extend(zoned(tables, there, known.describe, known.catalogs, known.engine))
@@ -144,14 +145,16 @@ def _build(known: Known) -> str:
     return "build the models that it reads and run `dbt docs generate`, or give their columns a `data_type:`"
 
 
-def _described(tables: Tables, bound: Bound, known: Known) -> dict[str, dict[str, str]]:
+def _described(tables: Tables, bound: Bound, known: Known, problems: list[GemelError]) -> dict[str, dict[str, str]]:
     """The engine's types, by view. It describes one view while the next one is compiled."""
     if known.describe is None:
         return {}
     engine = known.engine if known.is_asked else DUCKDB
     with _taking_turns(), ThreadPoolExecutor(max_workers=1) as thread:
         results = {
-            view.name: thread.submit(_described_one, known, view, tables.natural(view, known.catalogs, engine))
+            view.name: thread.submit(
+                _described_one, known, view, tables.natural(view, known.catalogs, engine), problems
+            )
             for view in bound.views
         }
     return {name: each.result() for name, each in results.items()}
@@ -168,11 +171,15 @@ def _taking_turns() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _described_one(known: Known, view: BoundView, table: Compiled) -> dict[str, str]:
+def _described_one(known: Known, view: BoundView, table: Compiled, problems: list[GemelError]) -> dict[str, str]:
     """The types of a view; none if there is no database, or if it has no such tables."""
     assert known.describe is not None
     try:
-        return dict(known.describe(table))
+        types = dict(known.describe(table))
+        for refusal in known.roundings(table):
+            refusal.place = view.place
+            problems.append(refusal)
+        return types
     except WarehouseError as error:
         nothing_yet = error.code in ("G401", "G405")  # no file, or no such table in it
         if nothing_yet or (error.code in ("G403", "G404") and view.name in known.recorded):

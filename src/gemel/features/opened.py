@@ -138,7 +138,7 @@ class Features(Keeper):
             described = describer(read_types(session.artifacts or Path(), session.dbt), self.engine)
             return Known(described, frozenset(), recorded, self.engine, is_asked=False)
         utc = runner.is_utc(session.profile_target())
-        return Known(runner.describe, runner.catalogs(), recorded, self.engine, is_utc=utc)
+        return Known(runner.describe, runner.catalogs(), recorded, self.engine, is_utc=utc, roundings=runner.roundings)
 
     def relations(self) -> dict[str, str]:
         """Each feature table's name in the database, as dbt knows it. Raises BridgeError (G534)."""
