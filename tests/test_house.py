@@ -90,7 +90,22 @@ LATER = {
 # The compiler's modules in the order of its stages; a module may import those before it. A new module needs a
 # place here. The first stage, reading, is gemel.spec.
 STAGES = {
-    "question": ["query", "bounds", "parsing", "functions", "expressions"],
+    "question": [
+        "query",
+        "bounds",
+        "parsing",
+        "references",
+        "signatures",
+        "values",
+        "times",
+        "functions",
+        "literals",
+        "closed",
+        "spelling",
+        "writing",
+        "asked",
+        "expressions",
+    ],
     "names": [
         "composites",
         "joins",
@@ -100,6 +115,7 @@ STAGES = {
         "terms",
         "keys",
         "unreachable",
+        "unknown",
         "values",
         "resolution",
     ],

@@ -3,6 +3,7 @@ every other interface uses too."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -85,6 +86,7 @@ class Project:
         min_max_only: bool = False,
         dialect: str | None = None,
         check_keys: bool = False,
+        trusted: bool = False,
     ) -> Answer:
         """Metrics by group-by items: compiled at once, run when the answer's rows are requested.
 
@@ -92,15 +94,18 @@ class Project:
         Metrics, group-by items and orders may also be mappings, as dbt's own clients write them: `{"name": "flights",
         "alias": "n"}`, `{"name": "metric_time", "grain": "month"}`, `{"metric": "flights", "descending": True}`.
         `start_time` and `end_time` are inclusive. `where` filters rows, `having` the result. `totals` adds one row over
-        all groups, marked in the column `is_total`. An item of `order_by` that starts with a minus is descending. The
-        other arguments are added to a `saved_query`. `min_max_only` returns the least and greatest value of one item
-        without metrics, as `<item>__min` and `<item>__max`. With a `dialect` other than the warehouse's the answer has
-        SQL only. `check_keys` reads whether the keys by which the query joins are unique before it runs, and raises
-        DefinitionError (G166) if not. Raises UnknownNameError (G2xx), QueryError (G3xx) and DefinitionError (G1xx).
+        all groups, marked in the column `is_total`. `where` and `having` are in a closed language (docs/functions.md);
+        with `trusted`, `where` is in the warehouse's own words, and must come from the project's owner. An item of
+        `order_by` that starts with a minus is descending. The other arguments are added to a `saved_query`.
+        `min_max_only` returns the least and greatest value of one item without metrics, as `<item>__min` and
+        `<item>__max`. With a `dialect` other than the warehouse's the answer has SQL only. `check_keys` reads whether
+        the keys by which the query joins are unique before it runs, and raises DefinitionError (G166) if not. Raises
+        UnknownNameError (G2xx), QueryError (G3xx), DefinitionError (G1xx), and Problems for several unknown names.
         """
         from gemel.compiler.question.parsing import make_query
 
         with self.session.placing():
+            own: tuple[str, ...] = ()
             if saved_query is not None:
                 if metrics or group_by:
                     raise QueryError(
@@ -110,13 +115,14 @@ class Project:
                     )
                 saved = self.session.graph.saved_query(saved_query)
                 metrics, group_by = saved.metrics, saved.group_by
-                where = (*saved.where, *_texts(where))
+                own = saved.where
                 order_by = order_by or saved.order_by
                 limit = limit if limit is not None else saved.limit
             query = make_query(
                 metrics,
                 group_by,
-                where=where,
+                where=() if trusted else where,
+                trusted=where if trusted else (),
                 having=having,
                 start=start_time,
                 end=end_time,
@@ -126,6 +132,7 @@ class Project:
                 min_max_only=min_max_only,
                 timezone=self.session.graph.timezone,
             )
+            query = replace(query, trusted=(*own, *query.trusted))
             return answer(self.session, query, dialect=dialect, check_keys=check_keys)
 
     def metrics(self) -> "tuple[Metric, ...]":

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from gemel.compiler.names.graph import Attribute
-from gemel.compiler.names.keys import apply_key, make_having, make_keys, make_orders, make_span
+from gemel.compiler.names.keys import apply_key, make_keys, make_orders, make_span
 from gemel.compiler.names.terms import Key
+from gemel.compiler.question.asked import ask_result_filter
 from gemel.compiler.question.parsing import parse_item, parse_order
 from gemel.errors import QueryError
 from gemel.spec.manifest import Dimension
@@ -112,9 +113,9 @@ def test_an_order_by_what_was_not_asked_for_is_refused():
 )
 def test_a_result_filter_speaks_only_of_the_results_columns(text, code):
     with pytest.raises(QueryError) as error:
-        make_having(text, ["customer", "orders"])
+        ask_result_filter(text, ["customer", "orders"], "duckdb", {})
     assert error.value.code == code
 
 
 def test_a_result_filter_may_be_typed_in_capitals():
-    assert make_having("ORDERS > 1", ["orders"]).sql() == "orders > 1"
+    assert ask_result_filter("ORDERS > 1", ["orders"], "duckdb", {}).sql() == "orders > 1"

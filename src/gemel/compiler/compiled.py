@@ -108,7 +108,8 @@ def compiled(plan: Plan, context: Context) -> Compiled:
 def compile_query(graph: Graph, query: Query, context: Context | None = None) -> Compiled:
     """The SQL that answers a query. Raises UnknownNameError, QueryError or DefinitionError."""
     try:
-        return compiled(plan_query(graph, resolve(graph, query)), context or Context.naming())
+        context = context or Context.naming()
+        return compiled(plan_query(graph, resolve(graph, query, context.dialect)), context)
     except RecursionError:
         raise QueryError(
             "G341",

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from gemel.engines.connections.postgres import Warehouse
 
 
+DIALECT = "postgres"
+
+
 def _connect(target: "Target", _: Path) -> "Warehouse":
     from gemel.engines.connections.postgres import Warehouse, read_server
 
@@ -58,7 +61,7 @@ def bare_series(node: exp.Expr) -> exp.Expr:
 
 POSTGRES = Engine(
     name="postgres",
-    dialect="postgres",
+    dialect=DIALECT,
     capabilities=COMMON - {Capability.APPROXIMATE_PERCENTILES}
     | {
         Capability.ISODOW,

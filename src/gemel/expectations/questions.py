@@ -12,7 +12,6 @@ from gemel.compiler.plan.algebra import Aggregate, Combine, Derive, Join, Named,
 from gemel.compiler.plan.planning import plan
 from gemel.compiler.question.bounds import is_relative
 from gemel.compiler.question.expressions import Refused, column, conjunction, free, guarded
-from gemel.compiler.question.functions import find_forbidden
 from gemel.compiler.question.parsing import make_query, parse_item
 from gemel.compiler.question.query import Item, QueryMetric
 from gemel.errors import DefinitionError, did_you_mean
@@ -73,7 +72,8 @@ def _plan_query(
     for written in filter(is_relative, filter(None, (test.start_time, test.end_time))):
         message = f"{written!r} is another day each day, and dbt runs the test with the SQL of the day it was generated"
         raise DefinitionError("G773", message, hint="write a date, such as 2013-07-04")
-    query = make_query(metrics, items, where=filters, start=test.start_time, end=test.end_time, timezone=graph.timezone)
+    start, end = test.start_time, test.end_time
+    query = make_query(metrics, items, trusted=filters, start=start, end=end, timezone=graph.timezone)
     resolved = resolve(graph, query)
     assert isinstance(resolved, Metrics)
     return resolved.keys, plan(graph, resolved)
@@ -154,9 +154,9 @@ def expression(graph: Graph, comparison: Comparison) -> exp.Expr:
         tree = graph.texts.scalar(bound).copy()
     except Refused as refused:
         raise DefinitionError("G773", f"{message}: {refused}", hint="write one expression over metrics") from None
-    reason = find_forbidden(tree)
-    if reason is not None or any(node.table for node in tree.find_all(exp.Column)):
-        why = reason or "a metric has a plain name"
+    aggregates = tree.find(exp.AggFunc, exp.Window) is not None
+    if aggregates or any(node.table for node in tree.find_all(exp.Column)):
+        why = "it computes over many rows" if aggregates else "a metric has a plain name"
         hint = "describe totals of other groups under metrics:, with group_by or sum_over"
         raise DefinitionError("G773", f"{message}: {why}", hint=hint)
     return guarded(tree)

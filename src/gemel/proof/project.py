@@ -61,14 +61,14 @@ def _ask(
     features: Features, metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]
 ) -> Answer:
     """The ordinary query."""
-    return answer(features.session, make_query(metrics, group_by, where=where))
+    return answer(features.session, make_query(metrics, group_by, trusted=where))
 
 
 def _ask_graph(features: Features, graph: Graph) -> Ask:
     """The ordinary query over other definitions."""
 
     def ask(metrics: Sequence[str], group_by: Sequence[str | Mapping[str, str]], where: Sequence[str]) -> Answer:
-        query = make_query(metrics, group_by, where=where)
+        query = make_query(metrics, group_by, trusted=where)
         return features.session.runner.rows(compile_query(graph, query, features.session.context()))
 
     return ask

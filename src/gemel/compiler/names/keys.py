@@ -1,16 +1,11 @@
-"""Group-by items as keys: their grains, the span of time, the columns of an order, and filters on the result."""
+"""Group-by items as keys: their grains, the span of time, the columns of an order."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sqlglot import exp
-
 from gemel.compiler.names.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.names.terms import Key, Span
-from gemel.compiler.question.expressions import Refused, parse_expression, too_far
-from gemel.compiler.question.functions import find_forbidden
 from gemel.compiler.question.query import Item, Order, Query
-from gemel.engines.duckdb import DIALECT
 from gemel.errors import GemelError, QueryError, did_you_mean
 from gemel.spec.manifest import Dimension, Entity
 from gemel.spec.metrics import Metric
@@ -184,31 +179,3 @@ def _order(
         f"the result cannot be ordered by {text[:80]!r}, which is not one of its columns",
         hint=did_you_mean(text, available) or f"its columns are {', '.join(available)}",
     )
-
-
-def make_having(text: str, available: list[str], dialect: str = DIALECT) -> exp.Expr:
-    """A filter on the result: an expression over the result's columns. Raises QueryError (G307, G308, G316, G340)."""
-    if any(mark in text for mark in ("{{", "{%", "{#")):
-        raise QueryError(
-            "G307",
-            f"the result filter {text.strip()[:80]!r} contains template code",
-            hint=f"write the plain names of the result's columns: {', '.join(available)}",
-        )
-    try:
-        tree = parse_expression(text, dialect)
-    except Refused as refused:
-        hint = "write one expression over the result's columns, such as flights > 100"
-        raise QueryError("G308", f"the result filter cannot be used: {refused}", hint=hint) from None
-    if (what := find_forbidden(tree)) is not None:
-        raise too_far(f"the result filter {text.strip()[:80]!r}", what)
-    for division in tree.find_all(exp.Div, exp.IntDiv, exp.Mod):
-        division.set("expression", exp.Nullif(this=division.expression, expression=exp.Literal.number(0)))
-    for node in tree.find_all(exp.Column):
-        if node.table or node.name.lower() not in available:
-            raise QueryError(
-                "G316",
-                f"the result filter names {node.sql()[:80]!r}, which is not a column of the result",
-                hint=did_you_mean(node.name, available) or f"its columns are {', '.join(available)}",
-            )
-        node.set("this", exp.to_identifier(node.name.lower()))
-    return tree

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from gemel.compiler.names.entities import readings
 from gemel.compiler.names.graph import Attribute, Graph
-from gemel.compiler.names.keys import apply_key, make_having, make_key, make_keys, make_orders, make_span, no_twins
+from gemel.compiler.names.keys import apply_key, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.names.terms import (
     TOTAL,
     Converted,
@@ -25,6 +25,7 @@ from gemel.compiler.names.terms import (
     Term,
     Trailing,
 )
+from gemel.compiler.names.unknown import UNKNOWN, all_unknown, check_plain_names
 from gemel.compiler.names.unreachable import unreachable
 from gemel.compiler.names.values import resolve_values
 from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, column, divide, guarded
@@ -35,11 +36,24 @@ from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric,
 from gemel.spec.time import Window, coarsest, finer
 
 
-def resolve(graph: Graph, query: Query) -> Resolved:
-    """Look up every name of a query. Raises UnknownNameError, QueryError or DefinitionError for the first that is
-    invalid."""
+def resolve(graph: Graph, query: Query, dialect: str | None = None) -> Resolved:
+    """Look up every name of a query, and write its filters for a dialect, by default the warehouse's.
+
+    Raises UnknownNameError, QueryError or DefinitionError for the first that is invalid, and Problems if several names
+    are unknown.
+    """
+    spoken = dialect or graph.texts.dialect
+    try:
+        return _resolve(graph, query, spoken)
+    except GemelError as error:
+        if error.code in UNKNOWN and (problems := all_unknown(graph, query, spoken)):
+            raise problems from None
+        raise
+
+
+def _resolve(graph: Graph, query: Query, dialect: str) -> Resolved:
     if not query.metrics:
-        return resolve_values(graph, query, partial(per_entity, Scope(graph, (), None, ())))
+        return resolve_values(graph, query, partial(per_entity, Scope(graph, (), None, ())), dialect)
     if query.min_max_only:
         hint = "omit the metrics, or order by the item"
         raise QueryError("G322", "the least and greatest values are those of an item, not of metrics", hint=hint)
@@ -51,7 +65,10 @@ def resolve(graph: Graph, query: Query) -> Resolved:
     if query.totals:
         no_twins([*available, TOTAL])
     scope = Scope(graph, keys, make_span(graph, query, keys, metrics), metrics)
-    filters = tuple(FilterText(text, outer=True) for text in query.where)
+    filters = (
+        *(FilterText(text, outer=True) for text in query.trusted),
+        *(FilterText(text, outer=True, asked=dialect) for text in query.where),
+    )
     over_all = replace(scope, keys=())
     pairs = [(item, metric) for item, metric in zip(query.metrics, metrics, strict=True)]
     return Metrics(
@@ -60,7 +77,7 @@ def resolve(graph: Graph, query: Query) -> Resolved:
         tuple(Output(item.column, over_all.total(metric, item.over, filters)) for item, metric in pairs)
         if query.totals
         else (),
-        having=tuple(make_having(text, available, graph.texts.dialect) for text in query.having),
+        having=tuple(graph.texts.result_filter(text, available, dialect) for text in query.having),
         order=make_orders(graph, query.order_by, keys, names, metrics),
         limit=query.limit,
     )
@@ -68,10 +85,14 @@ def resolve(graph: Graph, query: Query) -> Resolved:
 
 @dataclass(frozen=True, slots=True)
 class FilterText:
-    """The text of a filter, and whether it comes from outside the metric that it is applied to."""
+    """The text of a filter, and whether it comes from outside the metric that it is applied to.
+
+    `asked` is the dialect to write it for if it is in the closed language; None if it is in the project's own words.
+    """
 
     text: str
     outer: bool
+    asked: str | None = None
 
 
 Filters = tuple[FilterText, ...]
@@ -363,7 +384,11 @@ class Scope:
         return apply_key(self.graph, found, key)
 
     def _predicate(self, metric: Metric, measure: Measure, filter_text: FilterText) -> Predicate:
-        template = self.graph.texts.filter(filter_text.text)
+        if filter_text.asked is None:
+            template = self.graph.texts.filter(filter_text.text)
+        else:
+            template = self.graph.texts.asked(filter_text.text, filter_text.asked)
+            check_plain_names(self.graph, template, self.metrics)
         operands = tuple(self._operand(metric, measure, ref) for ref in template.references)
         items = [ref for ref in template.references if isinstance(ref, Item)]
         keys = tuple(make_key(self.graph, item, self.metrics) for item in items)

@@ -6,6 +6,7 @@ from gemel.compiler.names.entities import readings
 from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.keys import apply_key, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.names.terms import Condition, Key, PerEntity, Values
+from gemel.compiler.names.unknown import check_plain_names
 from gemel.compiler.names.unreachable import spelling
 from gemel.compiler.question.query import Item, MetricItem, Query
 from gemel.errors import QueryError, UnknownNameError
@@ -15,7 +16,7 @@ PerEntityOf = Callable[[MetricItem, Callable[[Key], Attribute]], PerEntity]
 """Resolves a metric in a filter, given the attributes of its entities in the rows that are filtered."""
 
 
-def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf) -> Values:
+def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf, dialect: str) -> Values:
     """The distinct values of dimensions, read from the model that reaches all of them over the fewest hops."""
     if not query.group_by:
         raise QueryError("G317", "nothing is asked for", hint="name at least one metric or one group-by item")
@@ -34,7 +35,10 @@ def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf) -> Value
     span = make_span(graph, query, keys, ())
     if span and not any(key.is_metric_time for key in keys):
         raise QueryError("G323", "a time constraint without a metric needs a time", hint="group by metric_time")
-    templates = [graph.texts.filter(text) for text in query.where]
+    asked = [graph.texts.asked(text, dialect) for text in query.where]
+    for template in asked:
+        check_plain_names(graph, template, ())
+    templates = [*(graph.texts.filter(text) for text in query.trusted), *asked]
     needed: list[Names] = [(key.segments,) for key in keys if not key.is_metric_time]
     needed += [names for template in templates for ref in template.references for names in _names(graph, ref)]
     home = _home(graph, list(dict.fromkeys(needed))) if needed else None

@@ -7,18 +7,21 @@ behind a semicolon, no comment.
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp, parse_one
-from sqlglot.errors import SqlglotError
 
-from gemel.compiler.question.functions import find_forbidden
 from gemel.compiler.question.parsing import parse_reference
 from gemel.compiler.question.query import Item, MetricItem
+from gemel.compiler.question.references import HANDLE, TAG, restore, shorten, take_references
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import QueryError
 from gemel.spec.columns import ColumnName
 from gemel.spec.metrics import Measure
 from gemel.spec.time import Window
+
+if TYPE_CHECKING:
+    from gemel.compiler.question.asked import Own
 
 # Words that an engine may refuse as a bare name. Quoting one too many does no harm.
 RESERVED = frozenset(
@@ -98,15 +101,15 @@ def parse_expression(text: str, dialect: str = DIALECT) -> exp.Expr:
         raise Refused(f"an expression of {len(text):,} characters is too long")
     try:
         tree = parse_one(f"({text}\n)", dialect=dialect)
-    except (SqlglotError, RecursionError) as error:
-        raise Refused(f"{_shorten(text)} is not an expression{_detail(error)}") from None
+    except Exception as error:  # sqlglot raises many kinds for texts that are not SQL
+        raise Refused(f"{shorten(text)} is not an expression{_detail(error)}") from None
     if not isinstance(tree, exp.Paren):
-        raise Refused(f"{_shorten(text)} is not one expression")
+        raise Refused(f"{shorten(text)} is not one expression")
     inner: exp.Expr = tree.this
     for node in inner.walk():
         if isinstance(node, _FORBIDDEN):
             raise Refused(
-                f"{_shorten(text)} contains a {type(node).__name__.lower()}; only plain expressions are allowed here"
+                f"{shorten(text)} contains a {type(node).__name__.lower()}; only plain expressions are allowed here"
             )
         node.comments = None
         node._meta = None  # positions in the text, which every copy would copy
@@ -194,21 +197,29 @@ def divide(left: exp.Expr, right: exp.Expr) -> exp.Expr:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A parsed filter: a tree in which the columns `__ref_0`, `__ref_1` … stand for `references`."""
+    """A parsed filter: a tree in which the columns `__ref_0`, `__ref_1` … stand for `references`.
+
+    `bare` are the numbers of the references that are written as plain names.
+    """
 
     tree: exp.Expr
     references: tuple[Item | MetricItem, ...]
     text: str
+    bare: frozenset[int] = frozenset()
 
 
 class Texts:
     """Texts of one dialect, each parsed once. The trees are shared: copy one before changing it."""
 
-    def __init__(self, dialect: str = DIALECT) -> None:
+    def __init__(self, dialect: str = DIALECT, functions: "Own | None" = None) -> None:
         self.dialect = dialect
+        self.functions: Own = functions or {}
+        """The warehouse functions that the project adds to the table, by name."""
         self._scalars: dict[str, exp.Expr] = {}
         self._over: dict[tuple[str, str], exp.Expr] = {}
         self._filters: dict[str, Template] = {}
+        self._asked: dict[tuple[str, str], Template] = {}
+        self._results: dict[tuple[str, str, tuple[str, ...]], exp.Expr] = {}
 
     def scalar(self, text: str) -> exp.Expr:
         """Raises Refused."""
@@ -232,71 +243,81 @@ class Texts:
         return self._over[(alias, text)]
 
     def filter(self, text: str) -> Template:
-        """Raises QueryError."""
+        """A filter in the project's own words. Raises QueryError."""
         if text not in self._filters:
             self._filters[text] = parse_filter(text, self.dialect)
         return self._filters[text]
 
+    def asked(self, text: str, dialect: str) -> Template:
+        """A filter in the closed language, written for a dialect. Raises QueryError."""
+        if (text, dialect) not in self._asked:
+            from gemel.compiler.question.asked import ask_filter
 
-_TAG = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
-_HANDLE = re.compile(r"__ref_(\d+)")
+            asked = ask_filter(text, dialect, self._own(dialect))
+            _make_room(self._asked)
+            self._asked[text, dialect] = Template(asked.tree, asked.references, text, asked.bare)
+        return self._asked[text, dialect]
+
+    def result_filter(self, text: str, available: Sequence[str], dialect: str) -> exp.Expr:
+        """A filter on the result's columns in the closed language. Raises QueryError."""
+        place = text, dialect, tuple(available)
+        if place not in self._results:
+            from gemel.compiler.question.asked import ask_result_filter
+
+            tree = ask_result_filter(text, available, dialect, self._own(dialect))
+            _make_room(self._results)
+            self._results[place] = tree
+        return copied(self._results[place])
+
+    def _own(self, dialect: str) -> "Own":
+        """The project's functions, which only its own warehouse has."""
+        return self.functions if dialect == self.dialect else {}
+
+
+def _make_room(texts: dict[Any, Any]) -> None:
+    """Texts of questions have no end: a server forgets them now and then."""
+    if len(texts) >= 1_000:
+        texts.clear()
 
 
 def parse_filter(text: str, dialect: str = DIALECT) -> Template:
-    """Parse `"{{ Dimension('user__country') }} = 'IS'"`. Raises QueryError (G307, G308, G309, G340)."""
-    references: list[Item | MetricItem] = []
-
-    def handle(match: re.Match[str]) -> str:
-        references.append(parse_reference(match[1]))
-        # The blanks keep a neighbour from changing the name: `{{ ... }}1` must not become __ref_01.
-        return f" __ref_{len(references) - 1} "
-
-    plain = _TAG.sub(handle, text)
-    if "{{" in plain or "{%" in plain or "{#" in plain:
-        raise QueryError(
-            "G307",
-            f"the filter {_shorten(text)} contains template code that is not a reference",
-            hint="between {{ and }} write only Dimension(...), TimeDimension(...), Entity(...) or Metric(...)",
-        )
-    if _HANDLE.search(text):
-        raise QueryError("G307", f"a filter cannot contain names such as __ref_0: {_shorten(text)}")
+    """A filter in the warehouse's own words, which the project's owner writes. Raises QueryError (G307 to G309)."""
+    plain, references = take_references(text)
     try:
         tree = parse_expression(plain, dialect)
     except Refused as refused:
         raise QueryError(
             "G308",
-            f"the filter {_shorten(text)} cannot be used: {_restore(str(refused), references)}",
+            f"the filter {shorten(text)} cannot be used: {restore(str(refused), references)}",
             hint="a filter is one expression, such as {{ Dimension('entity__name') }} = 'value'",
         ) from None
     if tree.find(exp.AggFunc, exp.Window) is not None:
         raise QueryError(
             "G308",
-            f"the filter {_shorten(text)} computes over many rows, but a filter sees only one row",
+            f"the filter {shorten(text)} computes over many rows, but a filter sees only one row",
             hint="filter the result with --having, or filter by {{ Metric('name', ['entity']) }}",
         )
-    if (what := find_forbidden(tree)) is not None:
-        raise too_far(f"the filter {_shorten(text)}", _restore(what, references))
     for node in tree.find_all(exp.Column, exp.Literal, exp.Anonymous):
         if isinstance(node, exp.Anonymous):
-            if _HANDLE.fullmatch(node.name):
-                raise QueryError("G309", f"the filter {_shorten(text)} has a reference in place of a function's name")
+            if HANDLE.fullmatch(node.name):
+                raise QueryError("G309", f"the filter {shorten(text)} has a reference in place of a function's name")
         elif isinstance(node, exp.Literal):
-            if node.is_string and _HANDLE.search(node.name):
+            if node.is_string and HANDLE.search(node.name):
                 raise QueryError(
                     "G309",
-                    f"the filter {_shorten(text)} has a reference inside quotes, where it is only text",
+                    f"the filter {shorten(text)} has a reference inside quotes, where it is only text",
                     hint="remove the quotes around {{ ... }}",
                 )
-        elif node.text("table") or not _HANDLE.fullmatch(node.name):
+        elif node.text("table") or not HANDLE.fullmatch(node.name):
             raise QueryError(
                 "G309",
-                f"the filter {_shorten(text)} names {_shorten(node.sql(DIALECT))}, which is not a reference",
+                f"the filter {shorten(text)} names {shorten(node.sql(DIALECT))}, which is not a reference",
                 hint="filter rows by a reference such as {{ Dimension('entity__name') }}, put a text value in single "
                 "quotes, and filter a metric's result with --having",
             )
     values = {node.name for node in tree.find_all(exp.Column)}
     if lost := [each for number, each in enumerate(references) if f"__ref_{number}" not in values]:
-        message = f"the filter {_shorten(text)} has {lost[0]} where a value is not allowed"
+        message = f"the filter {shorten(text)} has {lost[0]} where a value is not allowed"
         raise QueryError(
             "G309", message, hint="a reference is a value, such as {{ Dimension('entity__name') }} = 'value'"
         )
@@ -305,15 +326,7 @@ def parse_filter(text: str, dialect: str = DIALECT) -> Template:
 
 def references_of(text: str) -> tuple[Item | MetricItem, ...]:
     """The references in a filter, whatever else the filter contains. Raises QueryError (G303)."""
-    return tuple(parse_reference(match[1]) for match in _TAG.finditer(text))
-
-
-def too_far(who: str, what: str) -> QueryError:
-    return QueryError(
-        "G340",
-        f"{who} cannot be used: {what}",
-        hint="a filter computes with the values of one row; only a definition's expr may call any function",
-    )
+    return tuple(parse_reference(match[1]) for match in TAG.finditer(text))
 
 
 def bound(template: Template, values: Sequence[exp.Expr]) -> exp.Expr:
@@ -358,18 +371,9 @@ def interval(window: Window) -> exp.Interval:
     return exp.Interval(this=exp.Literal.string(str(window.count)), unit=exp.var(window.unit.upper()))
 
 
-def _shorten(text: str) -> str:
-    flat = " ".join(text.split())
-    return repr(flat if len(flat) <= 120 else flat[:117] + "...")
-
-
 def _detail(error: BaseException) -> str:
     """sqlglot's message, if it is of use to a person: `: Expecting )`."""
 
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     first = text.splitlines()[0] if text else ""
     return f": {first.split('. Line ')[0][:100]}" if first.startswith(("Expect", "Invalid", "Error tok")) else ""
-
-
-def _restore(text: str, references: list[Item | MetricItem]) -> str:
-    return _HANDLE.sub(lambda m: f"{{{{ {references[int(m[1])]} }}}}", text)

@@ -27,6 +27,7 @@ def make_query(
     group_by: Spelling | Item | Sequence[Spelling | Item] = (),
     *,
     where: str | Sequence[str] = (),
+    trusted: str | Sequence[str] = (),
     having: str | Sequence[str] = (),
     start: str | dt.date | None = None,
     end: str | dt.date | None = None,
@@ -52,6 +53,7 @@ def make_query(
         metrics=tuple(m if isinstance(m, QueryMetric) else parse_metric(m) for m in _several(metrics, "metrics")),
         group_by=tuple(g if isinstance(g, Item) else parse_item(g) for g in _several(group_by, "group_by")),
         where=tuple(_require_text(text, "where") for text in _several(where, "where")),
+        trusted=tuple(_require_text(text, "where") for text in _several(trusted, "where")),
         having=tuple(_require_text(text, "having") for text in _several(having, "having")),
         start=first,
         end=last,
@@ -64,7 +66,7 @@ def make_query(
 
 def saved_question(saved: SavedQuery) -> Query:
     """What a saved query asks. Raises QueryError."""
-    return make_query(saved.metrics, saved.group_by, where=saved.where, order_by=saved.order_by, limit=saved.limit)
+    return make_query(saved.metrics, saved.group_by, trusted=saved.where, order_by=saved.order_by, limit=saved.limit)
 
 
 def _several(value: object, what: str) -> Iterable[Any]:

@@ -80,12 +80,15 @@ class Order:
 class Query:
     """Metrics by group-by items. `where` filters rows, `having` filters the result; `start` and `end` are inclusive.
 
+    `trusted` are filters on rows in the warehouse's own words, which only the project's owner may write.
+
     `totals` adds one row over all groups, in which column `is_total` is true.
     """
 
     metrics: tuple[QueryMetric, ...] = ()
     group_by: tuple[Item, ...] = ()
     where: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
     having: tuple[str, ...] = ()
     start: dt.datetime | None = None
     end: dt.datetime | None = None
