@@ -3,7 +3,7 @@
     materialized="incremental",
     incremental_strategy="append",
     on_schema_change="sync_all_columns",
-    pre_hook="{% if is_incremental() %}DELETE FROM {{ this }} WHERE {% if var('gemel_from', none) %}CASE WHEN definition <> '2b0c887305af' THEN error('origin_congestion was built from another definition: rebuild the whole table, without gemel_from, before a part') ELSE true END AND event_timestamp >= '{{ var(\"gemel_from\", none) }}' AND event_timestamp < '{{ var(\"gemel_to\", \"9999-12-31\") }}'{% else %}definition <> '2b0c887305af' OR event_timestamp > (SELECT MAX(event_timestamp) FROM {{ this }}) - INTERVAL '2' DAY{% endif %}{% endif %}",
+    pre_hook="{% if is_incremental() %}{% if 'definition' in (adapter.get_columns_in_relation(this) | map(attribute='name') | map('lower') | list) %}DELETE FROM {{ this }} WHERE {% if var('gemel_from', none) %}CASE WHEN definition <> '2b0c887305af' THEN error('origin_congestion was built from another definition: rebuild the whole table, without gemel_from, before a part') ELSE true END AND event_timestamp >= '{{ var(\"gemel_from\", none) }}' AND event_timestamp < '{{ var(\"gemel_to\", \"9999-12-31\") }}'{% else %}definition <> '2b0c887305af' OR event_timestamp > (SELECT MAX(event_timestamp) FROM {{ this }}) - INTERVAL '2' DAY{% endif %}{% elif var('gemel_from', none) %}{{ exceptions.raise_compiler_error('origin_congestion was built from another definition: rebuild the whole table, without gemel_from, before a part') }}{% else %}DELETE FROM {{ this }}{% endif %}{% endif %}",
     post_hook="COPY (FROM {{ this }} ORDER BY origin, event_timestamp) TO 'feature_views/data/origin_congestion.parquet' (FORMAT parquet, KV_METADATA {gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}'})"
 ) }}
 

@@ -3,6 +3,7 @@
 A file is ours if its first line says so. No other file is overwritten or removed, whatever its name.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -101,7 +102,14 @@ def is_ours(path: Path) -> bool:
 def plain(text: str | None) -> str:
     """The text on one line, protected from dbt's rendering of descriptions."""
     flat = " ".join((text or "").split())
-    return f"{{% raw %}}{flat}{{% endraw %}}" if "{{" in flat or "{%" in flat or "{#" in flat else flat
+    if not _TEMPLATE.search(flat):
+        return flat
+    if "endraw" not in flat:
+        return f"{{% raw %}}{flat}{{% endraw %}}"
+    return _TEMPLATE.sub(lambda start: f"{{{{ '{start[0]}' }}}}", flat)
+
+
+_TEMPLATE = re.compile(r"\{[{%#]")
 
 
 def to_yaml(content: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 
+import jinja2
 import pytest
 import yaml
 
@@ -13,6 +14,7 @@ from gemel.errors import Problems
 from gemel.features import generation
 from gemel.features.columns import Known
 from gemel.features.repository import store_yaml
+from gemel.files import plain
 from gemel.spec.project import DbtProject
 
 VIEWS = """
@@ -199,6 +201,21 @@ def test_the_definitions_hash_changes_with_the_meaning_and_not_with_the_words(sh
     assert hashes(VIEWS.replace("It's {{ money }}", "Money")) == before
     [buying, selling] = hashes(VIEWS.replace("known_at: sale__settled_at", "known_at: sale__sold_at"))
     assert buying != before[0] and selling == before[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It's {{ money }}",
+        "{% endraw %} {{ a }}",
+        "{{{%{{{ endraw",
+        "{%- endraw -%} {# kept #}",
+        "endraw",
+        "\\ {{ '\\' }}",
+    ],
+)
+def test_dbt_renders_a_description_to_what_is_written(text):
+    assert jinja2.Template(plain(text)).render() == text
 
 
 def test_dbt_tests_guard_every_table_and_an_exposure_ends_its_lineage(shop, tmp_path):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from itertools import pairwise
+from types import SimpleNamespace
 
 import duckdb
 import jinja2
@@ -44,6 +45,7 @@ class Table:
         self.shop = Shop()
         self.view, self.model = model_of(text)
         self.there = False
+        self.add_columns = []  # by dbt, of `on_schema_change`
 
     def build(self, until, **variables):
         hooks = {}
@@ -55,15 +57,25 @@ class Table:
             is_incremental=lambda: self.there,
             this="buying",
         )
-        hook = jinja2.Template(hooks["pre_hook"]).render(
-            is_incremental=lambda: self.there, this="buying", var=lambda name, default: variables.get(name, default)
-        )
         con = self.shop.con
+        hook = jinja2.Template(hooks["pre_hook"]).render(
+            is_incremental=lambda: self.there,
+            this="buying",
+            var=lambda name, default: variables.get(name, default),
+            adapter=SimpleNamespace(
+                get_columns_in_relation=lambda name: [
+                    SimpleNamespace(name=column) for column, *_ in con.execute(f"describe {name}").fetchall()
+                ]
+            ),
+            exceptions=SimpleNamespace(raise_compiler_error=_refuse),
+        )
         con.begin()
         try:
             if hook:
                 con.execute(hook)
-            con.execute(f"insert into buying {sql}" if self.there else f"create table buying as {sql}")
+            for column in self.add_columns:
+                con.execute(f"alter table buying add column {column}")
+            con.execute(f"insert into buying by name {sql}" if self.there else f"create table buying as {sql}")
         except duckdb.Error:
             con.rollback()
             raise
@@ -74,6 +86,14 @@ class Table:
         """Without when they were made."""
         names = ", ".join(("customer", "event_timestamp", *self.view.feature_names))
         return self.shop.con.execute(f"select {names} from buying order by all").fetchall()
+
+
+def _refuse(message):
+    raise CompilationError(message)
+
+
+class CompilationError(Exception):
+    """As dbt's, of `exceptions.raise_compiler_error`."""
 
 
 def whole(text, sales, ranks, until):
@@ -166,6 +186,20 @@ def test_a_changed_definition_makes_every_row_again_and_no_part_alone():
         table.build("2024-02-20", gemel_from="2024-02-01")
     table.build("2024-02-20")
     assert {row[3] for row in table.rows()} == {1, None}
+
+
+def test_a_table_that_was_built_before_it_had_a_lookback_is_made_again_and_no_part_alone():
+    table = Table(VIEW)
+    fill(table, [("a", DAYS[0], CLOCKS[1], 1, "n"), ("a", DAYS[8], CLOCKS[1], 1, "n")], [])
+    table.build("2024-02-20")
+    rows = table.rows()
+    table.shop.con.execute("alter table buying drop column definition")
+    table.shop.con.execute("update buying set orders_3d = 77")
+    with pytest.raises(CompilationError, match="buying was built from another definition"):
+        table.build("2024-02-20", gemel_from="2024-02-01")
+    table.add_columns = ["definition varchar"]
+    table.build("2024-02-20")
+    assert table.rows() == rows
 
 
 @pytest.mark.parametrize(("name", "bounded"), [("windows", True), ("all time", False), ("a history", False)])

@@ -213,7 +213,8 @@ def _config(view: BoundView, made: str, engine: Engine) -> str:
 def _forgets(view: BoundView, made: str, lookback: Window, engine: Engine) -> str:
     """What takes the rows away that the build makes again, in one transaction with it.
 
-    Of another definition those are all, which a backfill of some of the time must not leave half done.
+    Of another definition those are all, which a backfill of some of the time must not leave half done. A table that was
+    built before its view had a `lookback` has no definition in its rows: it is of another one.
     """
     moment = moment_sql(engine)
     part = f"{moment} >= '{_FROM}' AND {moment} < '{_TO}'"
@@ -227,10 +228,14 @@ def _forgets(view: BoundView, made: str, lookback: Window, engine: Engine) -> st
         # looks at conditions in whatever order, so that all rows are looked at in a SELECT of their own.
         error = f"CASE WHEN {DEFINITION} <> '{made}' THEN CAST('{message}' || LEFT({DEFINITION}, 0) AS BOOLEAN) END"
         unlike = f"(SELECT COUNT({error}) FROM {{{{ this }}}}) = 0"
+    names = "adapter.get_columns_in_relation(this) | map(attribute='name') | map('lower')"
     return (
-        "{% if is_incremental() %}DELETE FROM {{ this }} WHERE "
+        "{% if is_incremental() %}"
+        f"{{% if '{DEFINITION}' in ({names} | list) %}}DELETE FROM {{{{ this }}}} WHERE "
         f"{{% if var('gemel_from', none) %}}{unlike} AND {part}"
-        f"{{% else %}}{DEFINITION} <> '{made}' OR {tail}{{% endif %}}{{% endif %}}"
+        f"{{% else %}}{DEFINITION} <> '{made}' OR {tail}{{% endif %}}"
+        f"{{% elif var('gemel_from', none) %}}{{{{ exceptions.raise_compiler_error('{message}') }}}}"
+        "{% else %}DELETE FROM {{ this }}{% endif %}{% endif %}"
     )
 
 
