@@ -21,6 +21,7 @@ from gemel.compiler.names.graph import bind
 from gemel.compiler.plan import rewrites
 from gemel.compiler.sql import dialects, lowering
 from gemel.dbt.semantic.reading import read_manifest
+from gemel.engines.duckdb import DUCKDB
 from gemel.features.binding import bind_features
 from gemel.spec.feature_views import parse_feature_views
 
@@ -98,7 +99,7 @@ def generated() -> str:
     types |= {name: "BIGINT" for name in types if name.endswith(("numerator", "denominator"))}
     until = exp.cast(exp.Literal.string(UNTIL), exp.DataType.Type.TIMESTAMP)
     plan = rewrites.tidy(cast_features(plan_features(graph, view, until=until), types))
-    return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
+    return dialects.speak(lowering.lower(plan, dialects.named()), DUCKDB)
 
 
 def by_hand() -> str:

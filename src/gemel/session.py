@@ -255,11 +255,12 @@ class Session(Keeper):
         """Where compiled plans will run: the warehouse, or another dialect, in which relations have full names."""
         from gemel.compiler.compiled import Context
 
+        if dialect is not None and dialect != self.dialect:
+            return Context.naming(dialect)
         catalogs = None
-        if dialect in (None, self.dialect):
-            with suppress(GemelError):  # without a readable profile too, every name is written in full
-                catalogs = self.runner.catalogs()
-        return Context.naming(dialect if dialect is not None else self.dialect, catalogs)
+        with suppress(GemelError):  # without a readable profile too, every name is written in full
+            catalogs = self.runner.catalogs()
+        return Context.naming(self.dialect, catalogs)
 
     def close(self) -> None:
         """Close the database; the next query opens it again."""

@@ -14,6 +14,7 @@ from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.sql import dialects, lowering
+from gemel.engines.duckdb import DUCKDB
 from gemel.errors import UnknownNameError
 from gemel.spec.manifest import Dimension, Entity, Manifest
 from gemel.spec.metrics import Conversion, Derived, Measure, Metric, Ratio
@@ -52,7 +53,7 @@ def orders_with_more():
 
 
 def view(graph, name):
-    return dialects.speak(lowering.lower(plan_wide(graph, widen(graph, name)), dialects.named()), "duckdb")
+    return dialects.speak(lowering.lower(plan_wide(graph, widen(graph, name)), dialects.named()), DUCKDB)
 
 
 def formula_text(metric, graph=GRAPH):
@@ -77,7 +78,7 @@ def both(metric, group_by):
     shown = [exp.alias_(each, name, quoted=True) for each, name in zip(keys, group_by, strict=True)]
     select = exp.select(*shown, exp.alias_(formula.expression, "value")).from_("shown")
     select = select.group_by(*keys) if keys else select
-    over_view = f"WITH shown AS ({orders_with_more()}) {dialects.speak(select, 'duckdb')}"
+    over_view = f"WITH shown AS ({orders_with_more()}) {dialects.speak(select, DUCKDB)}"
     return compile_query(WITH_MORE, make_query([metric], list(group_by))).sql, over_view
 
 

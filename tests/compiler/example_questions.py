@@ -15,6 +15,7 @@ from gemel.compiler.plan import rewrites
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.sql import dialects, lowering
 from gemel.dbt.semantic.reading import read_manifest
+from gemel.engines.duckdb import DUCKDB
 from gemel.engines.lookup import NAMES
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.manifest import Relation
@@ -182,11 +183,11 @@ def example() -> Graph:
 def sql_of(name: str) -> str:
     if name in FEATURE_TABLES:
         plan = rewrites.tidy(cast_features(plan_features(example(), FEATURE_TABLES[name], until=UNTIL), TYPES))
-        return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
+        return dialects.speak(lowering.lower(plan, dialects.named()), DUCKDB)
     if name in REQUESTS:
         requests = Relation("requests", schema="main", database="temp")
         plan = rewrites.tidy(cast_features(plan_requests(example(), REQUESTS[name], requests=requests), TYPES))
-        return dialects.speak(lowering.lower(plan, dialects.named()), "duckdb")
+        return dialects.speak(lowering.lower(plan, dialects.named()), DUCKDB)
     question = dict(QUESTIONS[name])
     dialect = question.pop("dialect", "duckdb")
     return compile_query(example(), make_query(**question), Context.naming(dialect)).sql

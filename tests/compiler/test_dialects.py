@@ -3,7 +3,8 @@
 import pytest
 from sqlglot import exp, parse_one
 
-from gemel.compiler.sql.dialects import named, speak, speak_apart
+from gemel.compiler.sql import dialects
+from gemel.compiler.sql.dialects import engine_of, named, speak_apart
 from gemel.engines.lookup import every
 from gemel.engines.rewrites import filter_to_case
 from gemel.errors import QueryError
@@ -11,6 +12,10 @@ from gemel.spec.manifest import Relation
 from worlds.shop import flat, sql
 
 FLIGHTS = Relation("flights", "marts", "warehouse")
+
+
+def speak(select, dialect):
+    return dialects.speak(select, engine_of(dialect))
 
 
 def test_duckdb_takes_a_filter_clause():
@@ -60,7 +65,7 @@ def test_a_select_said_apart_from_its_outputs_is_the_same_text_with_and_without_
     for output in cast.selects:
         value = exp.cast(output.unalias().copy(), "DOUBLE")
         output.replace(exp.alias_(value, output.alias_or_name))
-    frame, apart = speak_apart(parse_one(text, dialect="duckdb"), "duckdb")
+    frame, apart = speak_apart(parse_one(text, dialect="duckdb"), engine_of("duckdb"))
     assert frame.filled(apart) == speak(parse_one(text, dialect="duckdb"), "duckdb")
     typed = [exp.alias_(exp.cast(each.unalias(), "DOUBLE"), each.alias_or_name) for each in apart]
     assert frame.filled(typed) == speak(cast, "duckdb")

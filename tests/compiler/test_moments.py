@@ -11,6 +11,7 @@ from gemel.compiler.features.moments import cast_features, plan_features
 from gemel.compiler.names.graph import bind
 from gemel.compiler.plan import rewrites
 from gemel.compiler.sql import dialects, lowering
+from gemel.engines.duckdb import DUCKDB
 from gemel.errors import GemelError
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.manifest import Entity, Relation
@@ -44,7 +45,7 @@ def made(text):
 
 
 def text_of(plan):
-    return flat(dialects.speak(lowering.lower(rewrites.tidy(plan), dialects.named()), "duckdb"))
+    return flat(dialects.speak(lowering.lower(rewrites.tidy(plan), dialects.named()), DUCKDB))
 
 
 def test_a_fact_at_midnight_is_first_seen_a_day_later(shop):
@@ -466,7 +467,7 @@ def assert_newest(words, tables, *, ranges=True, graph=WORLD, warehouse=WAREHOUS
     (entity,) = query.entities
     plan = rewrites.tidy(planned(query, graph, until=until))
     select = lowering.lower(plan, dialects.named(), ranges=ranges)
-    rows = warehouse.holding(tables).execute(dialects.speak(select, dialect)).fetchall()
+    rows = warehouse.holding(tables).execute(dialects.speak(select, dialects.engine_of(dialect))).fetchall()
     found = {(row[0], row[1]): tuple(map(plain, row[2:])) for row in rows}
     assert len(found) == len(rows)
     holders = ("customers",) if entity == "region" else ("sales", "calls")

@@ -13,6 +13,7 @@ from gemel.compiler.features.requests import StoredParts, plan_parts, plan_reque
 from gemel.compiler.names.graph import bind
 from gemel.compiler.plan import rewrites
 from gemel.compiler.sql import dialects, lowering
+from gemel.engines.duckdb import DUCKDB
 from gemel.errors import GemelError
 from gemel.spec.manifest import Relation
 from gemel.spec.time import floor, parse_window
@@ -26,7 +27,7 @@ REQUESTS = Relation("requests")
 
 
 def text_of(graph, plan):
-    return dialects.speak(lowering.lower(rewrites.tidy(plan), dialects.named()), "duckdb")
+    return dialects.speak(lowering.lower(rewrites.tidy(plan), dialects.named()), DUCKDB)
 
 
 def at(shop, query, *requests, drifting=()):

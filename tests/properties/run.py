@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from compiler.test_moments import assert_newest, views
 from gemel.compiler.names.graph import bind
-from gemel.compiler.sql.dialects import has_ranges
+from gemel.compiler.sql.dialects import engine_of
 from gemel.engines.clickhouse import CLICKHOUSE
+from gemel.engines.engine import Capability
 from gemel.errors import QueryError
 from worlds import drawn
 from worlds.postgres import in_schema
@@ -127,14 +128,13 @@ def main() -> None:
     asked = parser.parse_args()
     kind, schema = ENGINES[asked.engine]
     engine, graph = kind(), bind(in_schema(drawn.MANIFEST, schema), asked.engine)
+    ranges = engine_of(asked.engine).has(Capability.RANGES)
 
     @settings(max_examples=asked.examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(words=views(), tables=drawn.worlds)
     def holds(words: Any, tables: drawn.Tables) -> None:
         try:
-            assert_newest(
-                words, tables, ranges=has_ranges(asked.engine), graph=graph, warehouse=engine, dialect=asked.engine
-            )
+            assert_newest(words, tables, ranges=ranges, graph=graph, warehouse=engine, dialect=asked.engine)
         except QueryError as error:
             if error.code != "G327":
                 raise

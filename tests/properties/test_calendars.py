@@ -13,6 +13,7 @@ from gemel.compiler.plan.facts import stepped, truncated
 from gemel.compiler.question.expressions import column
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.lowering import lower
+from gemel.engines.duckdb import DUCKDB
 from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, floor, step
 from worlds.drawn import literal
@@ -79,7 +80,7 @@ def connection():
 
 @cache
 def sql_of(grain, keys, back):
-    return dialects.speak(lower(seen(grain, keys, back), dialects.named()), "duckdb")
+    return dialects.speak(lower(seen(grain, keys, back), dialects.named()), DUCKDB)
 
 
 def seen(grain, keys, back):

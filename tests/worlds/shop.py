@@ -15,6 +15,7 @@ from gemel.compiler.plan.planning import plan
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
 from gemel.compiler.sql import dialects, lowering
+from gemel.engines.duckdb import DUCKDB
 from gemel.spec.feature_views import FeatureView
 from gemel.spec.manifest import Dimension, Entity, Manifest, Relation, SemanticModel, TimeSpine
 from gemel.spec.metrics import Cumulative, Derived, Measure, Metric, MetricInput, NonAdditive, Ratio, Simple
@@ -148,7 +149,7 @@ class Shop:
     def features(self, view: FeatureView, graph: Graph = GRAPH, *, until: str = "2024-02-01") -> list[tuple[Any, ...]]:
         plan = plan_features(graph, view, until=moment(until))
         select = lowering.lower(rewrites.tidy(plan), dialects.named())
-        return self.run(dialects.speak(select, "duckdb"))
+        return self.run(dialects.speak(select, DUCKDB))
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows, in order; a midnight is shown as its day, another moment as text too."""
@@ -176,7 +177,7 @@ def flat(text: str) -> str:
 
 
 def untidied(query: Query) -> str:
-    return dialects.speak(lowering.lower(plan(GRAPH, resolve(GRAPH, query)), dialects.named()), "duckdb")
+    return dialects.speak(lowering.lower(plan(GRAPH, resolve(GRAPH, query)), dialects.named()), DUCKDB)
 
 
 def moment(text: str) -> exp.Expr:

@@ -19,25 +19,29 @@ from gemel.compiler.sql import dialects
 from gemel.compiler.sql.lowering import Tables, lower
 from gemel.compiler.sql.types import settled_types
 from gemel.engines.duckdb import DIALECT
+from gemel.engines.engine import Capability, Engine
 from gemel.errors import QueryError
 from gemel.spec.manifest import Relation
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a plan is compiled for: the engine's dialect, and the SQL of a relation.
+    """What a plan is compiled for: the engine, and the SQL of a relation.
 
     `finish` changes the outputs of the SELECT before it becomes text: it casts and names those of a feature table.
     """
 
-    dialect: str
+    engine: Engine
     tables: Tables
     finish: "Finish | None" = None
 
     @staticmethod
     def naming(dialect: str = DIALECT, catalogs: frozenset[str] | None = None) -> "Context":
-        """Relations by their names. With `catalogs`, the name omits a database that is not among them."""
-        return Context(dialect, dialects.named(catalogs))
+        """Relations by their names. With `catalogs`, the name omits a database that is not among them.
+
+        Raises QueryError (G318) for a dialect that sqlglot does not know.
+        """
+        return Context(dialects.engine_of(dialect), dialects.named(catalogs))
 
     @staticmethod
     def marking(dialect: str, finish: "Finish | None" = None) -> "Context":
@@ -48,7 +52,7 @@ class Context:
             mark = _MARK.format(marks.setdefault(relation, len(marks)))
             return exp.Table(this=exp.Identifier(this=mark, quoted=False))
 
-        return Context(dialect, table, finish)
+        return Context(dialects.engine_of(dialect), table, finish)
 
 
 Finish = Callable[[exp.Select], exp.Select]
@@ -102,14 +106,14 @@ def compiled(plan: Plan, context: Context) -> Compiled:
     """The SQL that computes a plan's result. Raises QueryError (G318, G327) for what the engine cannot express."""
     select, relations = _lowered(plan, context)
     columns = tuple(starmap(Column, settled_types(select)))
-    return Compiled(dialects.speak(select, context.dialect), context.dialect, columns, relations)
+    return Compiled(dialects.speak(select, context.engine), context.engine.dialect, columns, relations)
 
 
 def compile_query(graph: Graph, query: Query, context: Context | None = None) -> Compiled:
     """The SQL that answers a query. Raises UnknownNameError, QueryError or DefinitionError."""
     try:
         context = context or Context.naming()
-        return compiled(plan_query(graph, resolve(graph, query, context.dialect)), context)
+        return compiled(plan_query(graph, resolve(graph, query, context.engine.dialect)), context)
     except RecursionError:
         raise QueryError(
             "G341",
@@ -121,7 +125,7 @@ def compile_query(graph: Graph, query: Query, context: Context | None = None) ->
 def compile_select(select: exp.Select, dialect: str) -> Compiled:
     """A SELECT that does not come from a plan: a check's count of keys, the newest row of a built table."""
     columns = tuple(starmap(Column, settled_types(select)))
-    return Compiled(dialects.speak(select, dialect), dialect, columns)
+    return Compiled(dialects.speak(select, dialects.engine_of(dialect)), dialect, columns)
 
 
 def compile_table(name: str, dialect: str) -> Compiled:
@@ -152,8 +156,8 @@ def framed(plan: Plan, context: Context) -> Framed:
     """As `compiled`, but with the outputs apart from the rest of the SQL."""
     select, relations = _lowered(plan, context)
     columns = tuple(starmap(Column, settled_types(select)))
-    frame, outputs = dialects.speak_apart(select, context.dialect)
-    return Framed(outputs, frame, Compiled("", context.dialect, columns, relations))
+    frame, outputs = dialects.speak_apart(select, context.engine)
+    return Framed(outputs, frame, Compiled("", context.engine.dialect, columns, relations))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ def reads(plan: Plan, dialect: str) -> Iterator[Read]:
         places[name] = relation
         return exp.Table(this=exp.to_identifier(name, quoted=True))
 
-    select, _ = _lowered(plan, Context(dialect, table))
+    select, _ = _lowered(plan, Context(dialects.engine_of(dialect), table))
     for source in select.find_all(exp.Table):
         if source.name in places and source.parent_select is not None:
             for read in source.parent_select.find_all(exp.Column):
@@ -198,5 +202,5 @@ def _lowered(plan: Plan, context: Context) -> tuple[exp.Select, tuple[Relation, 
         relations[relation] = None
         return context.tables(relation)
 
-    select = lower(tidy(plan), table, ranges=dialects.has_ranges(context.dialect))
+    select = lower(tidy(plan), table, ranges=context.engine.has(Capability.RANGES))
     return context.finish(select) if context.finish else select, tuple(relations)

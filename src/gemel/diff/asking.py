@@ -60,9 +60,8 @@ class Asker:
         return self.session.runner.rows(self.compiled(plan)).arrow()
 
     def compiled(self, plan: Plan) -> Compiled:
-        dialect = self.session.dialect
         used: dict[str, None] = {}
-        found = compiled(plan, Context(dialect, lambda relation: self._named(relation, used)))
+        found = compiled(plan, Context(self.session.engine, lambda relation: self._named(relation, used)))
         queries = {_cte(self.state.dbt.nodes[id]): query for id, query in self._closure(used).items()}
         return found.with_queries(queries) if queries else found
 

@@ -7,6 +7,7 @@ from sqlglot import exp
 
 from gemel.compiler.compiled import Context
 from gemel.compiler.names.graph import Graph
+from gemel.compiler.sql.dialects import engine_of
 from gemel.errors import GemelError, Problems
 from gemel.expectations.outcomes import compile_test
 from gemel.files import headed, tests_folder
@@ -30,9 +31,10 @@ def generate(
     def table(relation: Relation) -> exp.Table:
         return exp.Table(this=exp.Identifier(this=f"{{{{ {dbt.ref(relation)} }}}}", quoted=False))
 
+    context = Context(engine_of(dialect), table)
     for test in tests if folder else ():
         try:
-            sql = compile_test(graph, test, Context(dialect, table)).sql
+            sql = compile_test(graph, test, context).sql
         except GemelError as error:
             error.about = error.about or test.about
             problems.append(error)

@@ -21,7 +21,7 @@ from gemel.bi.wide import GroupColumn, Wide, plan_wide, widen
 from gemel.bi.yaml_text import commented, dump
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.names.graph import LISTED_HOPS
-from gemel.compiler.sql.dialects import named
+from gemel.compiler.sql.dialects import engine_of, named
 from gemel.errors import QueryError
 
 TOOL = "Superset"
@@ -86,7 +86,7 @@ def _wide(source: Source, star: Star, formulas: Sequence[Formula]) -> Wide:
 
 def _compiled(source: Source, wide: Wide) -> Compiled:
     tables = named(frozenset()) if source.dialect == "duckdb" else named()
-    return compiled(plan_wide(source.graph, wide), Context(source.dialect, tables))
+    return compiled(plan_wide(source.graph, wide), Context(engine_of(source.dialect), tables))
 
 
 def _dataset(source: Source, star: Star) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from sqlglot.generator import Generator
 
 from gemel.compiler.question.expressions import identifier
 from gemel.engines.adaptation import adapt
-from gemel.engines.engine import Capability
+from gemel.engines.engine import Engine
 from gemel.engines.lookup import by_dialect
 from gemel.errors import QueryError, did_you_mean
 from gemel.spec.manifest import Relation
@@ -16,9 +16,17 @@ from gemel.spec.manifest import Relation
 _ROOM = "{{ outputs }}"
 
 
-def speak(select: exp.Select, dialect: str) -> str:
-    """SQL text, one clause a line. Raises QueryError (G318) for a dialect that sqlglot does not know."""
-    return _ready(select, dialect).generate(select, copy=False)
+def engine_of(dialect: str) -> Engine:
+    """The engine of a dialect. Raises QueryError (G318) if sqlglot does not know the dialect."""
+    if not dialect or Dialect.get(dialect) is None:
+        names = [name for name in Dialect.classes if name]
+        raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, names))
+    return by_dialect(dialect)
+
+
+def speak(select: exp.Select, engine: Engine) -> str:
+    """SQL text, one clause a line. Raises QueryError (G327) for what the engine cannot express."""
+    return _ready(select, engine).generate(select, copy=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +42,9 @@ class Frame:
         return self.text.replace(f"  {_ROOM}", texts, 1).replace(self.writer.SENTINEL_LINE_BREAK, "\n")
 
 
-def speak_apart(select: exp.Select, dialect: str) -> tuple[Frame, tuple[exp.Expr, ...]]:
+def speak_apart(select: exp.Select, engine: Engine) -> tuple[Frame, tuple[exp.Expr, ...]]:
     """The text of `speak` as a frame without outputs, and the outputs, each with its value as finished text."""
-    writer = _ready(select, dialect)
+    writer = _ready(select, engine)
     outputs = tuple(
         exp.Alias(this=exp.var(writer.sql(output.this)), alias=output.args["alias"])
         if isinstance(output, exp.Alias)
@@ -47,17 +55,14 @@ def speak_apart(select: exp.Select, dialect: str) -> tuple[Frame, tuple[exp.Expr
     return Frame(writer.generate(select, copy=False), writer), outputs
 
 
-def _ready(select: exp.Select, dialect: str) -> Generator:
+def _ready(select: exp.Select, engine: Engine) -> Generator:
     """Adapt a SELECT to the engine and to how people write; returns the generator of its text, one clause a line."""
-    engine = Dialect.get(dialect) if dialect else None
-    if engine is None:
-        names = [name for name in Dialect.classes if name]
-        raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, names))
-    adapt(select, by_dialect(dialect))
-    plain = engine().generator()
+    adapt(select, engine)
+    dialect = Dialect.get_or_raise(engine.dialect)
+    plain = dialect.generator()
     for node in _to_put_on_one_line(select):
         _on_one_line(node, plain)
-    return engine().generator(pretty=True, max_text_width=110, comments=False)
+    return dialect.generator(pretty=True, max_text_width=110, comments=False)
 
 
 def say(expression: exp.Expr, dialect: str) -> str:
@@ -107,11 +112,6 @@ def _on_one_line(node: exp.Expr, writer: Generator) -> None:
 def _keep_lines(text: str, writer: Generator) -> str:
     """Finished text whose line breaks, which are inside a text value, sqlglot does not indent."""
     return text.replace("\n", writer.SENTINEL_LINE_BREAK) if "\n" in text else text
-
-
-def has_ranges(dialect: str) -> bool:
-    """Whether the engine's window frames can be as long as an interval."""
-    return by_dialect(dialect).has(Capability.RANGES)
 
 
 def named(catalogs: frozenset[str] | None = None) -> Callable[[Relation], exp.Table]:
