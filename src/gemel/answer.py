@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from gemel.compiler.compiled import Compiled
     from gemel.compiler.question.query import Query
     from gemel.engines.connections.opening import Result
+    from gemel.errors import GemelError
     from gemel.session import Session
 
 
@@ -20,7 +21,7 @@ def answer(session: "Session", query: "Query", *, dialect: str | None = None, ch
 
     with session.placing():
         compiled = compile_query(session.graph, query, session.context(dialect))
-        return Answer(compiled, session, checked=query if check_keys else None)
+        return Answer(compiled, session, query, checks_keys=check_keys)
 
 
 class Answer:
@@ -31,10 +32,11 @@ class Answer:
     answer.df()
     """
 
-    def __init__(self, compiled: "Compiled", session: "Session", *, checked: "Query | None" = None) -> None:
+    def __init__(self, compiled: "Compiled", session: "Session", query: "Query", *, checks_keys: bool = False) -> None:
         self._compiled = compiled
         self._session = session
-        self._checked = checked
+        self._query = query
+        self._checks_keys = checks_keys
 
     @property
     def sql(self) -> str:
@@ -44,12 +46,27 @@ class Answer:
     @cached_property
     def _result(self) -> "Result":
         with self._session.placing():
-            if self._checked is not None:
+            if self._checks_keys:
                 from gemel.checks import check_keys
 
-                for duplicate in check_keys(self._session.graph, self._checked, self._session.runner):
+                for duplicate in check_keys(self._session.graph, self._query, self._session.runner):
                     raise duplicate
             return self._session.runner.rows(self._compiled)
+
+    @cached_property
+    def warnings(self) -> "tuple[GemelError, ...]":
+        """What the rows do not show: facts outside the time spine (G167), if the query uses one. Only then reading this
+        queries the database. Raises as `rows`."""
+        graph = self._session.graph
+        if {spine.relation for spine in graph.spines}.isdisjoint(self._compiled.relations):
+            return ()
+        from gemel.checks import check_spines
+
+        with self._session.placing():
+            findings = check_spines(graph, self._query, self._session.runner)
+            for finding in findings:
+                self._session.add_place(finding)
+            return tuple(findings)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ shows each with an example.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from gemel.checks import joins, losses, metrics, names, questions, rows, tables, types
+from gemel.checks import joins, losses, metrics, names, questions, rows, spines, tables, types
 from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.resolution import resolve
@@ -61,12 +61,17 @@ def check_tables(graph: Graph, warehouse: Runner) -> list[GemelError]:
 
 def check_rows(graph: Graph, warehouse: Runner) -> list[GemelError]:
     """The findings of `check_tables`, and those on the rows of the tables."""
-    return _check(graph, warehouse, (rows.time_spines, rows.keys))
+    return _check(graph, warehouse, (rows.time_spines, rows.keys, spines.off_spine))
 
 
 def check_keys(graph: Graph, query: Query, warehouse: Runner) -> list[GemelError]:
     """The keys that are not unique among those by which a query joins: it would count facts more than once."""
     return list(rows.joined_keys(graph, warehouse, rows.joins_of(graph, resolve(graph, query))))
+
+
+def check_spines(graph: Graph, query: Query, warehouse: Runner) -> list[GemelError]:
+    """The facts outside the time spine that a query asks for: its answer has no rows at their times."""
+    return list(spines.off_spine_of(graph, resolve(graph, query), warehouse))
 
 
 def _check(graph: Graph, warehouse: Runner, of_rows: Sequence[RowRule]) -> list[GemelError]:

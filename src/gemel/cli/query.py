@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gemel.cli.options import items_option, takes_project
+from gemel.cli.options import items_option, say, takes_project
 from gemel.cli.output import output_options, write_answer
 
 if TYPE_CHECKING:
@@ -82,3 +82,5 @@ def command(
         click.echo(answer.sql)
         return
     write_answer(answer, format=format, csv=csv, decimals=decimals)
+    for warning in answer.warnings:
+        say(str(warning))

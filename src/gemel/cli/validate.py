@@ -35,7 +35,11 @@ def reports_json(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.option("--skip-dw", is_flag=True, help="Check only the definitions; do not query the database.")
-@click.option("--data", is_flag=True, help="Read the tables' rows too: whether keys are unique.")
+@click.option(
+    "--data",
+    is_flag=True,
+    help="Read the tables' rows too: whether keys are unique, and all facts in the time spine.",
+)
 @click.option("--strict", is_flag=True, help="Exit 1 also if there are warnings.")
 @click.option("--notes", is_flag=True, help="Show notes too.")
 @click.option(
