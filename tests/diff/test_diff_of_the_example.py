@@ -141,7 +141,7 @@ def test_features_move_as_counted_by_hand_too(diff, project):
     moved = numbers["origin_congestion.late_departures_1h"]
     assert moved["group_by"] == ["origin", "event_timestamp"] and moved["groups"] == 6
     assert {
-        "group": {"origin": "EWR", "event_timestamp": "2013-10-17 22:00:00"},
+        "group": {"origin": "EWR", "event_timestamp": "2013-10-17T22:00:00"},
         "before": before,
         "after": after,
         "difference": after - before,
@@ -209,7 +209,7 @@ def test_what_is_not_committed_is_compared_and_said(diff, project):
     assert not {kind for _, kind, _ in found} & {"metric", "model"}
     again = diff("HEAD")
     assert (again.code, again.out) == (0, "")
-    assert again.err.endswith("no definition means anything else\n")
+    assert again.err.endswith("no definition changed\n")
 
 
 def test_a_dimension_alone_of_a_view_is_compared_at_every_step_of_its_facts(diff, project):
@@ -239,7 +239,7 @@ def test_a_base_that_does_not_parse_says_dbt_s_own_words(diff):
 def test_a_revision_that_git_does_not_know(diff):
     ran = diff("fiften")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("G761 there is no file or directory 'fiften', and git knows no such revision")
+    assert ran.err.startswith("G761 there is no file or directory 'fiften', and no such git revision")
     assert "did you mean fifteen?" in ran.err
     ran = diff("models")
     assert ran.err.startswith("G761 the directory 'models' has neither a dbt_project.yml nor a semantic_manifest.json")

@@ -189,8 +189,8 @@ def test_words_alone_are_told_apart(state):
 def test_a_renamed_metric_is_gone_and_there_is_one_that_means_the_same(state):
     other = json.loads(json.dumps(SHOP).replace('"late_rate"', '"share_late"'))
     found = told(state(), state(other))
-    assert found["removed", "metric", "late_rate"] == "means what it is now share_late"
-    assert found["added", "metric", "share_late"] == "means what it was late_rate"
+    assert found["removed", "metric", "late_rate"] == "same meaning as added share_late"
+    assert found["added", "metric", "share_late"] == "same meaning as removed late_rate"
     assert ("changed", "saved query", "lateness") in found
 
 

@@ -109,7 +109,10 @@ def test_what_only_dbt_can_render_is_compiled_and_nothing_is_written(diff, proje
 def test_an_incremental_model_is_refused_with_the_reason_and_a_way_out(diff, projects, tmp_path):
     ran = diff("-m", "logged")
     assert ran.code == 1
-    assert "G763 model 'log' differs between the states, and cannot be computed here: it is built bit by bit" in ran.err
+    assert (
+        "G763 model 'log' differs between the states, and cannot be computed in a query: it is built incrementally"
+        in ran.err
+    )
     assert "--base-database FILE" in ran.err
     built = tmp_path / "built.duckdb"
     shutil.copy(projects[1] / "shop.duckdb", built)

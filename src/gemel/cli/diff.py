@@ -9,9 +9,9 @@ from gemel.cli.options import items_option, say, takes_session
 from gemel.json_text import json_text
 
 if TYPE_CHECKING:
-    from gemel.diff.asking import Asker
+    from gemel.diff.asking import Reader
     from gemel.diff.meaning import Change
-    from gemel.diff.numbers import Making, Moved
+    from gemel.diff.numbers import MakeQueries, Moved
     from gemel.session import Session
 
 FAILS = ("added", "removed", "changed", "touched", "description")
@@ -96,9 +96,9 @@ def command(
     gemel diff HEAD --metrics late_rate --candidate late_rate_30 --group-by carrier__name
     """
     from gemel.diff import report
-    from gemel.diff.asking import askers
+    from gemel.diff.asking import open_readers
     from gemel.diff.comparison import read_comparison
-    from gemel.diff.numbers import questions
+    from gemel.diff.numbers import make_queries
 
     if candidate and len(metrics) != 1:
         raise click.UsageError("--candidate is compared with one metric: name it with --metrics")
@@ -112,11 +112,11 @@ def command(
         requested = [comparison.metric(name, candidate=candidate) for name in metrics]
         changes = comparison.of_metrics(requested)
     moved: list[Moved] = []
-    sides: tuple[Asker, Asker] | None = None
+    sides: tuple[Reader, Reader] | None = None
     if numbers or metrics or group_by or where or start_time or end_time or max_change is not None:
-        sides = askers(before, after, base_database=base_database, say=tell)
+        sides = open_readers(before, after, base_database=base_database, say=tell)
         times, timezone = (start_time, end_time), after.session.graph.timezone
-        make = questions(group_by, where, times=times, candidate=candidate, timezone=timezone)
+        make = make_queries(group_by, where, times=times, candidate=candidate, timezone=timezone)
         names = requested if metrics else _metrics(changes)
         moved = _numbers(sides, changes, names=names, make=make, metrics=metrics, times=times)
     texts = list(report.texts(before, after, report.with_models(changes, comparison.changes))) if sql else []
@@ -151,23 +151,23 @@ def _metrics(changes: "Sequence[Change]") -> list[str]:
 
 
 def _numbers(
-    sides: "tuple[Asker, Asker]",
+    sides: "tuple[Reader, Reader]",
     changes: "Sequence[Change]",
     *,
     names: Sequence[str],
-    make: "Making",
+    make: "MakeQueries",
     metrics: Sequence[str],
     times: tuple[str | None, str | None],
 ) -> "list[Moved]":
     from gemel.cli.output import waiting
     from gemel.compiler.question.bounds import first_moment, last_moment
-    from gemel.diff.numbers import Times, feature_numbers, known_until, metric_numbers
+    from gemel.diff.numbers import Times, feature_numbers, last_known_moment, metric_numbers
 
     with waiting("the database is answering"):
         moved = list(metric_numbers(*sides, names=names, make=make))
         if not metrics:
             start, end = first_moment(times[0]), last_moment(times[1])  # the moments of features are in UTC
-            span = Times(start=start, end=end, until=known_until(sides[1].state))
+            span = Times(start=start, end=end, until=last_known_moment(sides[1].state))
             moved += feature_numbers(*sides, changes=changes, times=span)
     return moved
 
@@ -184,9 +184,13 @@ def _write(changes: "Sequence[Change]", moved: "Sequence[Moved]", *, metrics: Se
 
 
 def _write_groups(
-    sides: "tuple[Asker, Asker]", names: Sequence[str], make: "Making", moved: "Sequence[Moved]", limit: int | None
+    sides: "tuple[Reader, Reader]",
+    names: Sequence[str],
+    make: "MakeQueries",
+    moved: "Sequence[Moved]",
+    limit: int | None,
 ) -> None:
-    """Every group of each metric before and after, and how the differences are spread."""
+    """Every group of each metric before and after, and the distribution of the differences."""
     from gemel.cli.output import write_rows
     from gemel.diff import report
     from gemel.diff.numbers import side_by_side

@@ -1,7 +1,7 @@
-"""Each state's questions, asked of one warehouse: the dbt models in which the states differ are put into the SQL.
+"""Queries on either state in one warehouse: the dbt models in which the states differ become CTEs of the query.
 
-Which state the tables were built by does not matter then: what differs, and what is made of it, is computed in the
-question, over tables that both states make alike. Nothing is written.
+So it does not matter which state the tables were built from: everything that differs is computed in the query, over
+tables that are equal in both states. Nothing is written.
 """
 
 import shutil
@@ -23,7 +23,7 @@ from gemel.dbt.profile import read_target
 from gemel.dbt.rendering import Renderer
 from gemel.dbt.running import Say, find_target_dir, run_dbt_into
 from gemel.dbt.templates import Opaque
-from gemel.diff.graphs import graphs
+from gemel.diff.graphs import read_graphs
 from gemel.diff.states import State
 from gemel.errors import GemelError, ProjectError
 from gemel.session import Session
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 _INLINE = ("view", "table", "ephemeral", "materialized_view")
 _WHY = {
-    "incremental": "it is built bit by bit, so that what it holds depends on its builds",
-    "snapshot": "it holds what was seen at each run",
-    "seed": "its rows are loaded from a file, and the database holds those of one state",
+    "incremental": "it is built incrementally, so its rows depend on its builds",
+    "snapshot": "its rows depend on its runs",
+    "seed": "its rows are loaded from a file, and the database has those of one state",
     "python": "it is Python",
 }
 
 
 @dataclass(slots=True)
-class Asker:
-    """One state, and how its relations are named in SQL. `inlined` are the nodes that are put into it."""
+class Reader:
+    """Computes plans over one state. `inlined` are the ids of the nodes that become CTEs."""
 
     state: State
     session: Session
@@ -57,32 +57,32 @@ class Asker:
 
     def table(self, plan: Plan) -> "pyarrow.Table":
         """The rows of a plan over this state's definitions. Raises WarehouseError, and ProjectError (G763)."""
-        return self.session.runner.rows(self.compiled(plan)).arrow()
+        return self.session.runner.rows(self.compile(plan)).arrow()
 
-    def compiled(self, plan: Plan) -> Compiled:
+    def compile(self, plan: Plan) -> Compiled:
         used: dict[str, None] = {}
-        found = compiled(plan, Context(self.session.engine, lambda relation: self._named(relation, used)))
+        sql = compiled(plan, Context(self.session.engine, lambda relation: self._table_of(relation, used)))
         queries = {_cte(self.state.dbt.nodes[id]): query for id, query in self._closure(used).items()}
-        return found.with_queries(queries) if queries else found
+        return sql.with_queries(queries) if queries else sql
 
-    def _named(self, relation: Relation, used: dict[str, None]) -> exp.Table:
+    def _table_of(self, relation: Relation, used: dict[str, None]) -> exp.Table:
         node = self.state.dbt.node_at(relation)
         if node is not None and node.id in self.inlined:
             used[node.id] = None
             return exp.Table(this=exp.to_identifier(_cte(node)))
-        return dialects.named(self.session.runner.catalogs())(self._placed(node, relation))
+        return dialects.named(self.session.runner.catalogs())(self._place_now(node, relation))
 
-    def _placed(self, node: Node | None, relation: Relation) -> Relation:
-        """Where the tables are is what the project at hand says, whichever state is asked."""
+    def _place_now(self, node: Node | None, relation: Relation) -> Relation:
+        """The place of a table in the current project, also for the other state."""
         there = self.other.dbt.nodes.get(node.id) if self.other and node else None
         return there.relation if there else relation
 
     def _closure(self, used: Mapping[str, None]) -> dict[str, exp.Query]:
-        """The models that a question needs, each after those that it reads."""
-        found: dict[str, exp.Query] = {}
+        """The models that a query needs, each after those that it reads."""
+        queries: dict[str, exp.Query] = {}
 
         def add(id: str) -> None:
-            if id in found:
+            if id in queries:
                 return
             node = self.state.dbt.nodes[id]
             _refuse(node, self.state)
@@ -90,26 +90,26 @@ class Asker:
                 if parent in self.inlined:
                     add(parent)
             if node.materialized != "ephemeral":
-                found[id] = self._tree(node)
+                queries[id] = self._tree(node)
 
         for id in used:
             add(id)
-        return found
+        return queries
 
     def _tree(self, node: Node) -> exp.Query:
         if node.id not in self._trees:
             written = self._written(node)
             if written is not None:
                 query, nodes = written
-                self._trees[node.id] = self._placing(query, lambda table: nodes.get(table.name))
+                self._trees[node.id] = self._replace_tables(query, lambda table: nodes.get(table.name))
             else:
                 self._compile()
         if node.id not in self._trees:
-            raise ProjectError("G763", f"dbt compiled no SQL of model {node.name!r} of {self.state.name}")
+            raise ProjectError("G763", f"dbt did not compile model {node.name!r} of {self.state.name}")
         return self._trees[node.id].copy()
 
     def _written(self, node: Node) -> tuple[exp.Query, Mapping[str, str]] | None:
-        """The SQL of a model, and which node each name in it stands for; None where only dbt can tell it."""
+        """The SQL of a model, and the node of each name in it; None if only dbt can render it."""
         parents = [self.state.dbt.nodes.get(parent) for parent in node.parents]
         renderer = Renderer(self.state.dbt, self.state.variables)
         try:
@@ -121,45 +121,45 @@ class Asker:
         return (tree, rendering.nodes) if placed and rendering.is_complete and isinstance(tree, exp.Query) else None
 
     def _compile(self) -> None:
-        """What only dbt can render, all of it at once."""
+        """Compile all models at once that only dbt can render."""
         nodes = self.state.dbt.nodes
         wanted = [id for id in self.inlined if _inlinable(nodes[id]) and self._written(nodes[id]) is None]
         places = {
             _place(each.relation_name, self.session.dialect): id for id, each in nodes.items() if each.relation_name
         }
-        for id, text in _compiled(self.state, self.session, wanted, self.say).items():
+        for id, text in _compile_models(self.state, self.session, wanted, self.say).items():
             try:
                 tree = parse_one(text, dialect=self.session.dialect)
             except SqlglotError as error:
-                told = f"the SQL of model {nodes[id].name!r} cannot be read: {str(error).splitlines()[0]}"
-                raise ProjectError("G763", told, hint=_OTHERWISE) from None
+                message = f"the SQL of model {nodes[id].name!r} cannot be read: {str(error).splitlines()[0]}"
+                raise ProjectError("G763", message, hint=_OTHERWISE) from None
             if not isinstance(tree, exp.Query):
-                raise ProjectError("G763", f"model {nodes[id].name!r} is no SELECT", hint=_OTHERWISE)
-            self._trees[id] = self._placing(
+                raise ProjectError("G763", f"model {nodes[id].name!r} is not a SELECT", hint=_OTHERWISE)
+            self._trees[id] = self._replace_tables(
                 tree, lambda table: places.get((table.db.lower(), table.name.lower())) if table.db else None
             )
 
-    def _placing(self, tree: exp.Query, node_of: Callable[[exp.Table], str | None]) -> exp.Query:
-        """The tables of nodes named as this state's question names them."""
+    def _replace_tables(self, tree: exp.Query, node_of: Callable[[exp.Table], str | None]) -> exp.Query:
+        """Replace the tables of nodes by the names that they have in the query."""
         for table in list(tree.find_all(exp.Table)):
             node = self.state.dbt.nodes.get(node_of(table) or "")
             if node is None:
                 continue
             if node.id in self.inlined:
                 _refuse(node, self.state)
-                named = exp.Table(this=exp.to_identifier(_cte(node)))
+                new = exp.Table(this=exp.to_identifier(_cte(node)))
             else:
                 place = exp.to_table(node.relation_name, dialect=self.session.dialect) if node.relation_name else table
                 relation = Relation(place.name, place.db or None, place.catalog or None)
-                named = dialects.named(self.session.runner.catalogs())(self._placed(node, relation))
+                new = dialects.named(self.session.runner.catalogs())(self._place_now(node, relation))
             name = exp.TableAlias(this=exp.to_identifier(node.name, quoted=True))
-            named.set("alias", (table.args.get("alias") or name).copy())
-            table.replace(named)
+            new.set("alias", (table.args.get("alias") or name).copy())
+            table.replace(new)
         return tree
 
 
-def askers(before: State, after: State, *, base_database: str | None, say: Say) -> tuple[Asker, Asker]:
-    """Who answers for each state. With `base_database`, each state is asked of a database that was built by it."""
+def open_readers(before: State, after: State, *, base_database: str | None, say: Say) -> tuple[Reader, Reader]:
+    """A reader for each state. With `base_database`, each state is read from a database that was built from it."""
     if base_database is not None:
         built = Session(
             before.session.manifest,
@@ -169,17 +169,17 @@ def askers(before: State, after: State, *, base_database: str | None, say: Say) 
             profiles_dir=before.session.profiles_dir,
         )
         nothing: frozenset[str] = frozenset()
-        return Asker(before, built, None, nothing), Asker(after, after.session, None, nothing)
-    differ = frozenset(_differing(before, after))
+        return Reader(before, built, None, nothing), Reader(after, after.session, None, nothing)
+    differ = frozenset(_find_differences(before, after))
     sides = []
     for state in (before, after):
         inlined = frozenset(id for id in differ if id in state.dbt.nodes and id.split(".")[0] != "source")
-        sides.append(Asker(state, after.session, after, inlined, say))
+        sides.append(Reader(state, after.session, after, inlined, say))
     return sides[0], sides[1]
 
 
-def _differing(before: State, after: State) -> Iterator[str]:
-    """The nodes that both states do not make alike, of those that semantic models and time spines read."""
+def _find_differences(before: State, after: State) -> Iterator[str]:
+    """The ids of nodes that semantic models or time spines read, and that are not equal in both states."""
     if not before.dbt.is_parsed or not after.dbt.is_parsed:
         return
     read: dict[str, None] = {}
@@ -192,7 +192,7 @@ def _differing(before: State, after: State) -> Iterator[str]:
             if id not in read and id in state.dbt.nodes:
                 read[id] = None
                 waiting += state.dbt.nodes[id].parents
-    pair = graphs(before, after)
+    pair = read_graphs(before, after)
     for id in read:
         nodes = [state.dbt.nodes.get(id) for state in (before, after)]
         names = [f"{node.kind}:{node.unique_name}" for node in nodes if node is not None]
@@ -208,17 +208,17 @@ def _inlinable(node: Node) -> bool:
     return node.kind == "model" and node.language == "sql" and node.materialized in _INLINE
 
 
-_OTHERWISE = "build the other state into a database of its own, and name it: --base-database FILE"
+_OTHERWISE = "build the other state into another database, and use --base-database FILE"
 
 
 def _refuse(node: Node, state: State) -> None:
-    """Raises ProjectError (G763) for what cannot be computed in a question."""
+    """Raises ProjectError (G763) for a node that cannot be computed in a query."""
     if _inlinable(node):
         return
     kind = node.kind if node.kind != "model" else node.materialized or "model"
     why = _WHY.get("python" if node.language == "python" else kind, f"it is materialized as {kind}")
-    told = f"{node.kind} {node.name!r} differs between the states, and cannot be computed here: {why}"
-    raise ProjectError("G763", told, hint=_OTHERWISE)
+    message = f"{node.kind} {node.name!r} differs between the states, and cannot be computed in a query: {why}"
+    raise ProjectError("G763", message, hint=_OTHERWISE)
 
 
 def _place(relation: str, dialect: str) -> tuple[str, str]:
@@ -229,14 +229,16 @@ def _place(relation: str, dialect: str) -> tuple[str, str]:
 # --- dbt compile ----------------------------------------------------------------------------------------------
 
 
-def _compiled(state: State, session: Session, ids: list[str], say: Say) -> dict[str, str]:
-    """The SQL that dbt makes of models. dbt may read the warehouse for it, and writes nothing."""
+def _compile_models(state: State, session: Session, ids: list[str], say: Say) -> dict[str, str]:
+    """The SQL of models as dbt compiles it. dbt may read the warehouse for that, and writes nothing."""
     if state.dir is None:
         nodes = state.dbt.nodes
         missing = [nodes[id].name for id in ids if not nodes[id].compiled]
         if missing:
-            told = f"{state.name} has no compiled SQL of {', '.join(missing)}, in which the states differ"
-            raise ProjectError("G763", told, hint="save the target/ folder after `dbt compile`, or name a git revision")
+            message = f"{state.name} has no compiled SQL of {', '.join(missing)}, in which the states differ"
+            raise ProjectError(
+                "G763", message, hint="save the target/ folder after `dbt compile`, or name a git revision"
+            )
         return {id: str(nodes[id].compiled) for id in ids}
     assert session.dir is not None
     folder = _folder(state, session)
@@ -253,7 +255,7 @@ def _compiled(state: State, session: Session, ids: list[str], say: Say) -> dict[
 
 
 def _folder(state: State, session: Session) -> Path:
-    """Beside the state's own artifacts: what dbt compiles of a selection is no manifest for others."""
+    """A folder beside the state's artifacts: a manifest of compiled models is not one for other commands."""
     artifacts = state.session.artifacts or find_target_dir(session.dir or Path())
     return artifacts / "gemel" / "compiled"
 
@@ -266,7 +268,7 @@ class _Profile:
 
 @contextmanager
 def _profile(session: Session) -> Iterator[_Profile]:
-    """A profile with which dbt can only read, where the engine has such settings."""
+    """A profile with which dbt can only read, if the engine has such settings."""
     assert session.dir is not None
     read_only = session.engine.read_only
     if read_only is None or session.profile_target() is None:

@@ -1,4 +1,4 @@
-"""Why a definition means something else: the ways from it down to what was changed."""
+"""The causes of a changed meaning: the paths from a definition down to what changed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from gemel.graph.nodes import TABLES, Node
 from gemel.tracing.derivations import Derivation
 
 Subject = tuple[str, str]
-"""`("metric", "late_rate")`: a kind, as a report calls it, and a name."""
+"""`("metric", "late_rate")`: a kind, in the words of a report, and a name."""
 
-_PASSED = ("measure", "dimension", "entity")
-"""What is named as a cause only where its own text changed."""
+_INNER = ("measure", "dimension", "entity")
+"""Kinds that are named as a cause only if their own text changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One state as a graph, and the nodes in it that a report tells of."""
+    """One state as a graph, and the nodes that a report lists."""
 
     state: State
     graph: MeaningGraph
@@ -39,7 +39,7 @@ class Side:
 
 
 class Causes:
-    """Of two states. What was found is kept: definitions stand on each other."""
+    """The causes of the differences of two states. They are cached, as definitions depend on each other."""
 
     def __init__(self, graphs: Graphs, old: Side, new: Side) -> None:
         self.graphs = graphs
@@ -50,12 +50,12 @@ class Causes:
         self._ways: dict[Subject, tuple[tuple[str, ...], ...]] = {}
 
     def differ(self, subject: Subject) -> bool:
-        """Whether it means something else."""
+        """Whether the meaning of a definition differs."""
         was, is_ = self.old.ids.get(subject), self.new.ids.get(subject)
         return was is None or is_ is None or self.graphs.differ(was, is_)
 
     def is_own(self, subject: Subject) -> bool:
-        """Whether its own text changed. Of a metric that is made of no other, its measure's is its own."""
+        """Whether the definition's own text changed. For a metric without input metrics, its measure counts too."""
         was, is_ = self.old.ids[subject], self.new.ids[subject]
         if self.graphs.own_differ(was, is_):
             return True
@@ -65,14 +65,14 @@ class Causes:
         return any(self._is_own(id) for id in sources if id.startswith("measure:"))
 
     def of(self, subject: Subject) -> tuple[tuple[str, ...], ...]:
-        """The ways from a definition down to what changed, the shortest to each."""
+        """The paths from a definition down to what changed, the shortest to each."""
         if subject not in self._ways:
-            self._ways[subject] = ()  # while it is looked for: definitions in a circle
-            found = {way[-1]: way for way in sorted(self._found(subject), key=len, reverse=True) if way}
-            self._ways[subject] = tuple(sorted(found.values(), key=lambda way: (len(way), way)))
+            self._ways[subject] = ()  # during the search: definitions in a circle
+            shortest = {way[-1]: way for way in sorted(self._search(subject), key=len, reverse=True) if way}
+            self._ways[subject] = tuple(sorted(shortest.values(), key=lambda way: (len(way), way)))
         return self._ways[subject]
 
-    def _found(self, subject: Subject) -> Iterator[tuple[str, ...]]:
+    def _search(self, subject: Subject) -> Iterator[tuple[str, ...]]:
         was, is_ = self.old.ids[subject], self.new.ids[subject]
         if subject[0] in TABLES:
             yield from self._table(subject)
@@ -82,12 +82,12 @@ class Causes:
         yield from self._below(was, is_)
 
     def _below(self, was: str, is_: str) -> Iterator[tuple[str, ...]]:
-        """By what a definition is made of in both states, as far as that differs."""
-        for name, (first, second) in self._named(was, is_).items():
+        """The paths through those inputs of a definition that it has in both states and that differ."""
+        for name, (first, second) in self._shared_definitions(was, is_).items():
             if " " not in name and self.old.graph.own_of(first) != self.new.graph.own_of(second):
                 kind, _, of = name.partition(":")
-                shown = _shown(first.text, second.text) if kind == "semantic_model" else ""
-                yield (f"{kind.replace('_', ' ')} {of}{shown}",)
+                texts = _arrow(first.text, second.text) if kind == "semantic_model" else ""
+                yield (f"{kind.replace('_', ' ')} {of}{texts}",)
         before, _ = self._derivations(was, is_)
         yield from (
             (" ".join(self._gone[id]), "removed") for id in {id: None for id, _ in before.uses} if id in self._gone
@@ -97,30 +97,30 @@ class Causes:
             match kind:
                 case "column" | "rows":
                     yield from self._part_of_table(id)
-                case _ if kind in _PASSED:
-                    yield from self._passed(id)
+                case _ if kind in _INNER:
+                    yield from self._through(id)
                 case _ if id in self._subjects:
                     yield from self._definition(self._subjects[id])
 
-    def _passed(self, id: str) -> Iterator[tuple[str, ...]]:
+    def _through(self, id: str) -> Iterator[tuple[str, ...]]:
         subject = self._subjects.get(id)
         was = self.old.ids.get(subject, id) if subject else id
         if self.old.graph.derivation(was) is None or not self.graphs.differ(was, id):
             return
         if self.graphs.own_differ(was, id):
-            shown = _shown(_written(self.old, was), _written(self.new, id))
-            yield (f"{' '.join(subject) if subject else id.replace(':', ' ')}{shown}",)
+            texts = _arrow(_written(self.old, was), _written(self.new, id))
+            yield (f"{' '.join(subject) if subject else id.replace(':', ' ')}{texts}",)
         yield from self._below(was, id)
 
     def _definition(self, subject: Subject) -> Iterator[tuple[str, ...]]:
-        shown = " ".join(subject)
+        name = " ".join(subject)
         if not self.differ(subject):
             return
         if subject not in self.old.ids:
-            yield shown, "added"
+            yield name, "added"
             return
         for way in self.of(subject) or ((),):
-            yield way if way and way[0].startswith(shown) else (shown, *way)
+            yield way if way and way[0].startswith(name) else (name, *way)
 
     # --- tables -----------------------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class Causes:
                 yield from self._definition(owner)
 
     def _part_of_table(self, id: str) -> Iterator[tuple[str, ...]]:
-        """`model flights (is_late_departure)`, or further up: `is_late of sales`, `model stg_sales (delay)`."""
+        """`model flights (is_late_departure)`, or from further up: `is_late of sales`, `model stg_sales (delay)`."""
         if not self._moved(id):
             return
         owner = self._owner(id)
@@ -144,12 +144,12 @@ class Causes:
             return
         kind, _, name = id.partition(":")
         table, _, column = name.rpartition(".")
-        shown = f"rows of {name}" if kind == "rows" else f"{column} of {table}"
+        part = f"rows of {name}" if kind == "rows" else f"{column} of {table}"
         ends = list(dict.fromkeys(self._ends(id)))
-        yield from ((shown, end) for end in ends) if ends else ((shown,),)
+        yield from ((part, end) for end in ends) if ends else ((part,),)
 
     def _ends(self, id: str) -> Iterator[str]:
-        """Further up: the columns and rows of tables whose own text changed."""
+        """The columns and rows further up that the text of their own table changed."""
         seen, waiting = {id}, [id]
         while waiting:
             each = waiting.pop()
@@ -174,37 +174,37 @@ class Causes:
         return f"{' '.join(owner)} ({'its rows' if kind == 'rows' else name.rpartition('.')[2]})"
 
     def _model(self, subject: Subject) -> str:
-        """`model flights (is_late_departure)`: which columns its own text changes, or its rows."""
+        """`model flights (is_late_departure)`: the columns, or the rows, that the model's own text changes."""
         kind, name = subject
         if kind != "source" and self._is_own(f"rows:{name}"):
             return f"{kind} {name} (its rows)"
         names = dict.fromkeys((*self.old.graph.tables.columns(name), *self.new.graph.tables.columns(name)))
         changed = [each for each in names if self._is_own(f"column:{name}.{each}")] if kind != "source" else []
-        shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
-        return f"{kind} {name} ({shown})" if changed else f"{kind} {name}"
+        columns = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+        return f"{kind} {name} ({columns})" if changed else f"{kind} {name}"
 
     def _owner(self, id: str) -> Subject | None:
-        """The table whose column, rows or self a node is."""
+        """The table of a node: of a column, of rows, or the table itself."""
         kind, _, name = id.partition(":")
         table = name.rpartition(".")[0] if kind == "column" else name
-        found = self.new.graph.tables.dbt_ids().get(table) if kind in ("column", "rows", *TABLES) else None
-        return self._subjects.get(found) if found is not None else None
+        node = self.new.graph.tables.dbt_ids().get(table) if kind in ("column", "rows", *TABLES) else None
+        return self._subjects.get(node) if node is not None else None
 
     # --- derivations ------------------------------------------------------------------------------------------
 
     def _sources(self, was: str, is_: str) -> list[str]:
-        """The ids that a node is made of in both states, and of what only the newer one has at all."""
+        """The inputs of a node in both states, and those inputs that are new in the newer state."""
         before, after = ([id for id, _ in each.uses] for each in self._derivations(was, is_))
-        known, found = {*before}, []
+        earlier, sources = {*before}, []
         for id in dict.fromkeys(after):
             subject = self._subjects.get(id)
             old = self.old.ids.get(subject) if subject is not None else id
-            if old is None or old in known:
-                found.append(id)
-        return found
+            if old is None or old in earlier:
+                sources.append(id)
+        return sources
 
-    def _named(self, was: str, is_: str) -> dict[str, tuple[Derivation, Derivation]]:
-        """The definitions of their own that a node is made of in both states."""
+    def _shared_definitions(self, was: str, is_: str) -> dict[str, tuple[Derivation, Derivation]]:
+        """The named derivations that a node uses in both states."""
         before, after = self._derivations(was, is_)
         if before is after:
             return {}
@@ -236,13 +236,13 @@ def _definitions(derivation: Derivation) -> dict[str, Derivation]:
     return found
 
 
-def _shown(was: str, is_: str) -> str:
-    """`: sum a -> sum b`, where that is short."""
+def _arrow(was: str, is_: str) -> str:
+    """`: sum a -> sum b`, if it is short."""
     return f": {was} -> {is_}" if was != is_ and len(was) + len(is_) <= 100 else ""
 
 
 def _written(side: Side, id: str) -> str:
-    """`amount > 100`, `primary customer_id`, `sum amount`: what is written of a measure, dimension or entity."""
+    """`amount > 100`, `primary customer_id`, `sum amount`: the text of a measure, dimension or entity."""
     graph = side.state.session.graph
     kind, _, name = id.partition(":")
     if kind == "measure":
@@ -262,15 +262,15 @@ def _written(side: Side, id: str) -> str:
 
 
 def _sql(graph: Graph, text: str) -> str:
-    """As SQL, names in lower case where nothing quotes them, without brackets around all of it."""
+    """As SQL, with unquoted names in lower case, without brackets around all of it."""
 
-    def plain(node: exp.Expr) -> exp.Expr:
+    def unquote(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Identifier):
             return exp.to_identifier(node.name if node.quoted else node.name.lower(), quoted=False)
         return node
 
     try:
-        tree = graph.texts.scalar(text).transform(plain).unnest()
+        tree = graph.texts.scalar(text).transform(unquote).unnest()
     except Refused:
         return " ".join(text.split())
     return str(tree.sql(DIALECT, comments=False, normalize_functions="upper"))

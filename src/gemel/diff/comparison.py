@@ -1,4 +1,4 @@
-"""Two states of a project compared: what a person asks for, in Python and from the shell."""
+"""The comparison of two states of a project, for Python and for the shell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from gemel.text_tables import table
 def read_comparison(
     session: Session, base: str, *, manifest: str | None = None, say: Say = lambda line: None
 ) -> "Comparison":
-    """Of `base` and the files as they are, or the definitions in a `manifest`; `say` hears of what is done.
+    """Compare `base` with the files as they are, or with the definitions in a `manifest`. `say` gets progress messages.
 
     `base` is a git revision, a directory with a dbt project, or a saved semantic_manifest.json. Raises ProjectError:
     G760 outside of git, G761 for a revision that git does not know, G762 for a state that dbt or gemel cannot read.
@@ -27,7 +27,7 @@ def read_comparison(
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What means something else than it did, and who is touched by that. `print` shows it as a table.
+    """The definitions with a changed meaning, and those that they affect. `print` shows a table.
 
     since = gemel.load(".").diff("HEAD~1")
     print(since)
@@ -40,7 +40,7 @@ class Comparison:
 
     @property
     def heading(self) -> tuple[str, ...]:
-        """Which states they are, and what could not be looked at."""
+        """The names of the states, and notes on parts that could not be compared."""
         return (f"{self.before.name} -> {self.after.name}", *self.before.notes, *self.after.notes)
 
     def __str__(self) -> str:
@@ -52,11 +52,11 @@ class Comparison:
         return tuple(each for each in self.changes if each.kind == "metric" and each.name in names)
 
     def metric(self, name: str, *, candidate: str | None = None) -> str:
-        """A metric's name, where there is something to compare it with. Raises UnknownNameError (G201)."""
-        found = (self.before if candidate else self.after).session.graph.metric(name).name
+        """The name of a metric that can be compared. Raises UnknownNameError (G201)."""
+        metric = (self.before if candidate else self.after).session.graph.metric(name).name
         if candidate:
             self.after.session.graph.metric(candidate)
-        elif found not in self.before.session.graph.metrics:
-            hint = "`gemel query` asks it as it is; --candidate compares another metric of BASE with it"
-            raise UnknownNameError("G201", f"{self.before.name} has no metric named {found!r}", hint=hint)
-        return found
+        elif metric not in self.before.session.graph.metrics:
+            hint = "use `gemel query` for its values, or --candidate to compare another metric of BASE with it"
+            raise UnknownNameError("G201", f"{self.before.name} has no metric named {metric!r}", hint=hint)
+        return metric

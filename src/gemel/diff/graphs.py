@@ -1,4 +1,4 @@
-"""Two states as graphs of meaning. What both have alike, text by text down to the sources, is looked at once."""
+"""Two states as graphs of meaning. Nodes that are equal in both, down to the sources, are traced once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from gemel.graph.readers import VIEWS
 from gemel.spec.project import DbtProject, Node
 
 
-def graphs(before: State, after: State) -> "Graphs":
-    """The SQL of models is as it is written: what dbt compiled, it compiled of one state and at one time."""
+def read_graphs(before: State, after: State) -> "Graphs":
+    """The graphs of two states, over the written SQL of models: the compiled SQL belongs to one state and one time."""
     old, new = _renderers(before, after)
-    same = frozenset(_alike(old, new))
+    same = frozenset(_find_equal(old, new))
     first = assemble(before.session.graph, before.features, old, old.render_written, same=same)
     if _define_the_same(before, after, old.project, new.project):
         return Graphs(first, with_models(first, new, new.render_written, same=same), same)
@@ -24,7 +24,7 @@ def graphs(before: State, after: State) -> "Graphs":
 
 @dataclass(frozen=True, slots=True)
 class Graphs:
-    """`same` are the ids of dbt's nodes that both have alike."""
+    """`same` are the ids of dbt's nodes that are equal in both."""
 
     old: MeaningGraph
     new: MeaningGraph
@@ -32,26 +32,25 @@ class Graphs:
     _differ: dict[str, bool] = field(default_factory=dict)
 
     def differ(self, was: str, is_: str) -> bool:
-        """Whether a node means something else. Where only models differ, it does if something that it is made of
-        does."""
+        """Whether the meaning of a node differs. If only models differ, it does if one of its inputs differs."""
         if self.old.definitions is not self.new.definitions:
             return self.old.meaning(was) != self.new.meaning(is_)
-        found, derivations, waiting, above = self._differ, self.new.definitions.derivations, [is_], {is_}
+        differ, derivations, waiting, above = self._differ, self.new.definitions.derivations, [is_], {is_}
         while waiting:
             each = waiting[-1]
-            if each in found:
+            if each in differ:
                 waiting.pop()
             elif each not in derivations:
-                found[waiting.pop()] = self._tables_differ(each)
-            elif below := [id for id, _ in derivations[each].uses if id not in found and id not in above]:
+                differ[waiting.pop()] = self._tables_differ(each)
+            elif below := [id for id, _ in derivations[each].uses if id not in differ and id not in above]:
                 waiting += below
                 above |= {*below}
             else:
-                found[waiting.pop()] = any(found.get(id, False) for id, _ in derivations[each].uses)
-        return found[is_]
+                differ[waiting.pop()] = any(differ.get(id, False) for id, _ in derivations[each].uses)
+        return differ[is_]
 
     def own_differ(self, was: str, is_: str) -> bool:
-        """Whether a node says something else itself."""
+        """Whether a node's own definition differs."""
         if self.old.definitions is self.new.definitions and is_ in self.new.definitions.derivations:
             return False
         return not self.new.tables.is_same(is_) and self.old.own(was) != self.new.own(is_)
@@ -61,17 +60,18 @@ class Graphs:
 
 
 def _renderers(before: State, after: State) -> tuple[Renderer, Renderer]:
-    """Without the manifest of one, a table is known by its place only, in both."""
+    """Without the manifest of one state, a table is known only by its place, in both states."""
     if not (before.dbt.is_parsed and after.dbt.is_parsed):
         return Renderer(DbtProject()), Renderer(DbtProject())
     return Renderer(before.dbt, before.variables), Renderer(after.dbt, after.variables)
 
 
 def _define_the_same(before: State, after: State, old: DbtProject, new: DbtProject) -> bool:
-    """Whether only the SQL of models can differ, and what dbt says beside it is what definitions look at."""
+    """Whether only the SQL of models can differ: the definitions, and everything else that they read from dbt, are
+    equal."""
     if before.session.graph is not after.session.graph or before.features is not after.features:
         return False
-    looked_at = [
+    inputs = [
         (
             [(each, each.gemel) for each in dbt.exposures],
             [
@@ -82,30 +82,30 @@ def _define_the_same(before: State, after: State, old: DbtProject, new: DbtProje
         )
         for dbt in (old, new)
     ]
-    return looked_at[0] == looked_at[1]
+    return inputs[0] == inputs[1]
 
 
-def _alike(old: Renderer, new: Renderer) -> Iterator[str]:
-    """The ids of the nodes that say the same in both, as does everything that they read."""
-    found: dict[str, bool] = {}
+def _find_equal(old: Renderer, new: Renderer) -> Iterator[str]:
+    """The ids of the nodes that are equal in both states, like everything that they read."""
+    equal: dict[str, bool] = {}
     for each in new.project.nodes:
         waiting = [each]
-        while waiting:  # not by calls: models stand on each other hundreds deep
+        while waiting:  # not recursive: models can be nested hundreds deep
             id = waiting[-1]
             node, other = new.project.nodes.get(id), old.project.nodes.get(id)
-            if id in found or node is None or other is None or not _says_the_same(old, new, other, node):
-                found.setdefault(waiting.pop(), False)
+            if id in equal or node is None or other is None or not _is_equal(old, new, other, node):
+                equal.setdefault(waiting.pop(), False)
                 continue
-            above = [parent for parent in node.parents if parent not in found and parent not in waiting]
+            above = [parent for parent in node.parents if parent not in equal and parent not in waiting]
             if above:
                 waiting += above
                 continue
-            found[waiting.pop()] = all(found.get(parent, False) for parent in node.parents)
-    yield from (id for id, same in found.items() if same)
+            equal[waiting.pop()] = all(equal.get(parent, False) for parent in node.parents)
+    yield from (id for id, is_same in equal.items() if is_same)
 
 
-def _says_the_same(old: Renderer, new: Renderer, before: Node, after: Node) -> bool:
-    """What gemel generates is compared as what it is generated from."""
+def _is_equal(old: Renderer, new: Renderer, before: Node, after: Node) -> bool:
+    """Whether a node is equal, apart from its inputs. Generated models are never: their definitions are compared."""
     if any(key in after.gemel for key in VIEWS) or before.parents != after.parents:
         return False
     same = [

@@ -1,7 +1,7 @@
 """Two states compared by meaning: what was added, removed, changed, touched.
 
-A definition changed if its own text did, and is touched if only something that it is made of changed. Both by
-meaning: names of aliases, the order of keys, blanks and comments are none.
+A definition is changed if its own text changed, and touched if only its inputs changed. Only the meaning counts:
+aliases, the order of keys, blanks and comments do not.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gemel.diff.causes import Causes, Side, Subject
-from gemel.diff.graphs import graphs
+from gemel.diff.graphs import read_graphs
 from gemel.diff.states import State
 from gemel.errors import Place
 from gemel.graph.graph import MeaningGraph
@@ -34,14 +34,14 @@ KINDS: Mapping[Kind, str] = {
     "feature_service": "feature service",
     "exposure": "exposure",
 }
-"""What a report calls nodes, in its order."""
+"""The words of a report for kinds of nodes, in the order of the report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of a definition. `causes` are the ways to what changed: `("metric a", "model b")`.
+    """The change of a definition. `causes` are the paths to what changed: `("metric a", "model b")`.
 
-    `same_as` names definitions that mean the same under another name, of one that was added or removed.
+    If a definition was added or removed, `same_as` has the definitions that mean the same under another name.
     """
 
     kind: str
@@ -53,33 +53,33 @@ class Change:
 
     @property
     def place(self) -> Place | None:
-        """Where it is written: in the newer state, if it is there. None where that is not found."""
+        """The place of the definition, in the newer state if it is there; None if it is not found."""
         return self.find((self.kind, self.name))
 
 
 def compare(before: State, after: State) -> tuple[Change, ...]:
-    """All that is not the same, by kind and name."""
-    pair = graphs(before, after)
+    """All changes, by kind and name."""
+    pair = read_graphs(before, after)
     old, new = _side(before, pair.old), _side(after, pair.new)
     causes = Causes(pair, old, new)
-    found: list[Change] = []
+    changes: list[Change] = []
     for subject in dict.fromkeys((*old.ids, *new.ids)):
         kind, name = subject
         if subject not in old.ids:
-            found.append(Change(kind, name, "added", same_as=_twins(subject, new, old), find=new.place))
+            changes.append(Change(kind, name, "added", same_as=_twins(subject, new, old), find=new.place))
         elif subject not in new.ids:
-            found.append(Change(kind, name, "removed", same_as=_twins(subject, old, new), find=old.place))
+            changes.append(Change(kind, name, "removed", same_as=_twins(subject, old, new), find=old.place))
         elif pair.differ(old.ids[subject], new.ids[subject]):
             how: How = "changed" if causes.is_own(subject) else "touched"
-            found.append(Change(kind, name, how, causes.of(subject), find=new.place))
+            changes.append(Change(kind, name, how, causes.of(subject), find=new.place))
         elif old.nodes[subject].words.split() != new.nodes[subject].words.split():
-            found.append(Change(kind, name, "description", find=new.place))
+            changes.append(Change(kind, name, "description", find=new.place))
     order = list(KINDS.values())
-    return tuple(sorted(found, key=lambda each: (order.index(each.kind), each.name)))
+    return tuple(sorted(changes, key=lambda each: (order.index(each.kind), each.name)))
 
 
 def _side(state: State, graph: MeaningGraph) -> Side:
-    """The nodes that a report tells of; of a ratio's sides as features, nobody wrote anything."""
+    """The nodes that a report lists: those with a definition, which the sides of a ratio as features do not have."""
     definitions = graph.definitions
     nodes: dict[str, Node] = {**definitions.nodes, **definitions.unlisted}
     nodes |= {id: graph.node(id) for id in graph.tables.dbt_ids().values()}
@@ -87,7 +87,7 @@ def _side(state: State, graph: MeaningGraph) -> Side:
     for id, node in nodes.items():
         about, kind = node.about, KINDS.get(node.kind)
         if kind is not None and (about is not None or node.kind in TABLES):
-            # A dimension goes by its semantic model's name, as an entity does.
+            # The name of a dimension has its semantic model, like that of an entity.
             of_model = about is not None and node.kind == "dimension"
             subjects[id] = (kind, f"{about.name}.{about.element}" if about is not None and of_model else node.name)
     written = {subject: nodes[id] for id, subject in subjects.items()}
@@ -95,7 +95,7 @@ def _side(state: State, graph: MeaningGraph) -> Side:
 
 
 def _twins(subject: Subject, side: Side, other: Side) -> tuple[str, ...]:
-    """Those of the other state that mean the same: a metric that was renamed."""
+    """The definitions of the other state that mean the same, such as a metric before it was renamed."""
     kind, _ = subject
     if kind not in ("metric", "dimension", "entity"):
         return ()

@@ -16,7 +16,7 @@ from gemel.compiler.plan import planning
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
-from gemel.diff.asking import Asker
+from gemel.diff.asking import Reader
 from gemel.diff.meaning import Change
 from gemel.diff.states import State
 from gemel.errors import GemelError, ProjectError
@@ -31,17 +31,18 @@ if TYPE_CHECKING:
 
 EXAMPLES = 3
 NEAR = 1e-9
-"""Sums of fractions depend on their order in the last digits: what differs by less of its size is equal."""
+"""Values are equal if they differ by less than this share: the last digits of a sum of fractions depend on its
+order."""
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-Making = Callable[[str], tuple[Query, Query]]
-"""The questions about a metric, before and after, with the same columns."""
+MakeQueries = Callable[[str], tuple[Query, Query]]
+"""The queries of a metric, before and after, with the same columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One group, and its value in both states; None where it has none."""
+    """One group, and its value in both states; None if it has none there."""
 
     group: tuple[Any, ...]
     before: Any
@@ -64,7 +65,7 @@ class Moved:
 
     `largest` is the greatest absolute difference, `relative` the greatest share of the value before; `appeared` and
     `gone` count groups with a value in one state only. `unscaled` counts groups that moved by no share of their value:
-    from zero, from or to NaN or infinity, and texts and times. `why` says why nothing was compared.
+    from zero, from or to NaN or infinity, and texts and times. `why` is the reason if nothing was compared.
     """
 
     kind: str
@@ -83,40 +84,40 @@ class Moved:
     why: str | None = None
 
     def exceeds(self, share: float) -> bool:
-        """Whether a group moved by more than a share of its value, or by what is no share of it."""
+        """Whether a group moved by more than a share of its value, or in a way that has no share."""
         return self.appeared + self.gone + self.unscaled > 0 or (self.relative or 0) > share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """From when to when features are compared; None is from the beginning, or to the last moment that is known."""
+    """The period in which features are compared; None is the beginning, or the last moment that is known."""
 
     start: dt.datetime | None = None
     end: dt.datetime | None = None
     until: dt.datetime
 
 
-def questions(
+def make_queries(
     group_by: Sequence[str],
     where: Sequence[str],
     *,
     times: tuple[str | None, str | None],
     candidate: str | None,
     timezone: str,
-) -> Making:
-    """By metric, the question about it, or about its `candidate` after, under the metric's name."""
+) -> MakeQueries:
+    """The queries of a metric: of itself, and after, of its `candidate` under the metric's name."""
     start, end = times
 
-    def asked(name: str, alias: str) -> Query:
+    def make(name: str, alias: str) -> Query:
         metric = {"name": name, "alias": alias} if name != alias else name
         items = group_by or ["metric_time"]
         return make_query([metric], items, where=where, start=start, end=end, timezone=timezone)
 
-    return lambda name: (asked(name, name), asked(candidate or name, name))
+    return lambda name: (make(name, name), make(candidate or name, name))
 
 
-def known_until(state: State) -> dt.datetime:
-    """Up to when facts are known: as the feature tables say, or to this moment."""
+def last_known_moment(state: State) -> dt.datetime:
+    """The moment up to which facts are known: `gemel_until` of the project, or now."""
     inner = [each.get("gemel_until") for each in state.variables.values() if isinstance(each, dict)]
     until = state.variables.get("gemel_until", next(filter(None, inner), None))
     try:
@@ -126,9 +127,9 @@ def known_until(state: State) -> dt.datetime:
 
 
 def metric_numbers(
-    before: Asker, after: Asker, *, names: Sequence[str], make: Making, examples: int = EXAMPLES
+    before: Reader, after: Reader, *, names: Sequence[str], make: MakeQueries, examples: int = EXAMPLES
 ) -> Iterator[Moved]:
-    """Each metric in both states, under the questions that `make` makes of its name."""
+    """The numbers of each metric in both states, by the queries that `make` gives for its name."""
     for name in names:
         try:
             tables = _tables(before, after, make(name))
@@ -141,64 +142,66 @@ def metric_numbers(
 
 
 def feature_numbers(
-    before: Asker, after: Asker, *, changes: Iterable[Change], times: Times, examples: int = EXAMPLES
+    before: Reader, after: Reader, *, changes: Iterable[Change], times: Times, examples: int = EXAMPLES
 ) -> Iterator[Moved]:
-    """Each feature of both states among the changes, at every step of its view's schedule."""
+    """The numbers of each feature among the changes that is in both states, at every step of its view's schedule."""
     wanted: dict[str, list[str]] = {}
     for change in changes:
         if change.kind == "feature" and change.how in ("changed", "touched"):
             view, _, name = change.name.partition(".")
             wanted.setdefault(view, []).append(name)
     for view, names in wanted.items():
-        bound = [next((v for v in asker.state.features.views if v.name == view), None) for asker in (before, after)]
+        bound = [next((v for v in reader.state.features.views if v.name == view), None) for reader in (before, after)]
         old, new = bound
         if old is None or new is None:  # an on-demand view, whose values depend on requests
             continue
         if (old.entities, old.schedule) != (new.entities, new.schedule):
             for name in names:
-                yield Moved("feature", f"{view}.{name}", why="its view is about other entities, or of another schedule")
+                yield Moved("feature", f"{view}.{name}", why="its view has other entities, or another schedule")
             continue
         tables = [
-            _valued(asker.table(_features(asker, each, names, times)), (old, new), names)
-            for asker, each in zip((before, after), (old, new), strict=True)
+            _drop_others(reader.table(_features(reader, each, names, times)), (old, new), names)
+            for reader, each in zip((before, after), (old, new), strict=True)
         ]
         yield from compare_tables(tables, "feature", names, examples, prefix=f"{view}.")
 
 
-def side_by_side(before: Asker, after: Asker, queries: tuple[Query, Query], *, limit: int | None) -> "pyarrow.Table":
-    """Every group with its value before and after, their difference and its share; what moved most stands first."""
+def side_by_side(before: Reader, after: Reader, queries: tuple[Query, Query], *, limit: int | None) -> "pyarrow.Table":
+    """Every group with its value before and after, the difference and its share; the largest differences first."""
     [metric] = [item.column for item in queries[0].metrics]
     tables = _tables(before, after, queries)
     keys = tuple(name for name in tables[0].column_names if name != metric)
     with _Compared(tables, keys, [metric]) as compared:
-        return compared.joined(metric, limit)
+        return compared.side_by_side(metric, limit)
 
 
-def _tables(before: Asker, after: Asker, queries: tuple[Query, Query]) -> list["pyarrow.Table"]:
-    return [asker.table(_plan(asker, query)) for asker, query in zip((before, after), queries, strict=True)]
+def _tables(before: Reader, after: Reader, queries: tuple[Query, Query]) -> list["pyarrow.Table"]:
+    return [reader.table(_plan(reader, query)) for reader, query in zip((before, after), queries, strict=True)]
 
 
-def _plan(asker: Asker, query: Query) -> Plan:
-    graph = asker.state.session.graph
-    with asker.state.session.placing():
+def _plan(reader: Reader, query: Query) -> Plan:
+    graph = reader.state.session.graph
+    with reader.state.session.placing():
         return planning.plan(graph, resolve(graph, replace(query, limit=None, order_by=())))
 
 
-def _features(asker: Asker, bound: BoundView, names: Sequence[str], times: Times) -> Plan:
-    """At every step, so that a row that only one state needs is no difference."""
+def _features(reader: Reader, bound: BoundView, names: Sequence[str], times: Times) -> Plan:
+    """Features at every step, so that a row that only one state needs is not a difference."""
     features = [feature for feature in bound.features if feature.name in names]
-    if all(isinstance(feature, DimensionFeature) for feature in features):  # facts make the rows
+    if all(isinstance(feature, DimensionFeature) for feature in features):  # the rows come from facts
         features += [next(each for each in bound.features if isinstance(each, MetricFeature))]
     within = None
     if times.start or times.end:
         end = times.end + dt.timedelta(microseconds=1) if times.end else dt.datetime(9999, 12, 31)
         within = (timestamp(str(times.start or dt.datetime(1, 1, 1))), timestamp(str(end)))
-    view = replace(bound, features=tuple(features), ttl=Window(1, bound.schedule))  # what expires is made at every step
-    return plan_features(asker.state.session.graph, view, until=timestamp(str(times.until)), within=within)
+    view = replace(
+        bound, features=tuple(features), ttl=Window(1, bound.schedule)
+    )  # with a ttl, there is a row at every step
+    return plan_features(reader.state.session.graph, view, until=timestamp(str(times.until)), within=within)
 
 
-def _valued(table: "pyarrow.Table", views: Iterable[BoundView], names: Sequence[str]) -> "pyarrow.Table":
-    """Without the features that only made the rows."""
+def _drop_others(table: "pyarrow.Table", views: Iterable[BoundView], names: Sequence[str]) -> "pyarrow.Table":
+    """The table without features that were only needed for its rows."""
     others = {name for view in views for name in view.feature_names} - {*names}
     return table.drop_columns([name for name in table.column_names if name in others])
 
@@ -206,14 +209,14 @@ def _valued(table: "pyarrow.Table", views: Iterable[BoundView], names: Sequence[
 def compare_tables(
     tables: Sequence["pyarrow.Table"], kind: str, values: Sequence[str], examples: int, prefix: str = ""
 ) -> Iterator[Moved]:
-    """Two results of the same columns, before and after: for each of `values`, how far it moves."""
+    """Two results with the same columns, before and after: for each of `values`, how far it moved."""
     keys = tuple(name for name in tables[0].column_names if name not in values)
     with _Compared(tables, keys, values) as compared:
         for value in values:
             if (why := compared.incomparable(value)) is not None:
                 yield Moved(kind, f"{prefix}{value}", keys, why=why)
                 continue
-            yield compared.moved(kind, f"{prefix}{value}", value, examples)
+            yield compared.measure(kind, f"{prefix}{value}", value, examples)
 
 
 class _Compared:
@@ -221,8 +224,9 @@ class _Compared:
 
     def __init__(self, tables: Sequence["pyarrow.Table"], keys: tuple[str, ...], values: Sequence[str]) -> None:
         if tables[0].column_names != tables[1].column_names:
-            told = f"the states answer with {', '.join(tables[0].column_names)} and {', '.join(tables[1].column_names)}"
-            raise ProjectError("G764", told, hint="choose --group-by items that both states have under one name")
+            old, new = (", ".join(table.column_names) for table in tables)
+            message = f"the columns of the result differ: {old} before, {new} after"
+            raise ProjectError("G764", message, hint="choose --group-by items that have the same name in both states")
         for key in keys:
             if (why := _clash(*(table.schema.field(key).type for table in tables))) is not None:
                 raise ProjectError(
@@ -244,7 +248,7 @@ class _Compared:
     def __exit__(self, *_: object) -> None:
         self._scratch.close()
 
-    def moved(self, kind: str, name: str, value: str, examples: int) -> Moved:
+    def measure(self, kind: str, name: str, value: str, examples: int) -> Moved:
         pairs = self._pairs(value)
         count = exp.func("COUNT", exp.Star())
         moved = exp.column("moved")
@@ -269,7 +273,7 @@ class _Compared:
         order += [exp.Ordered(this=exp.column(f"k{place}"), nulls_first=True) for place in range(len(self.keys))]
         columns = [exp.column(f"k{place}") for place in range(len(self.keys))]
         shown = exp.select(*columns, "old", "new").from_(pairs.subquery("pairs")).where(moved.copy())
-        found = self._rows(shown.order_by(*order).limit(examples)) if examples and total[1] else []
+        largest_rows = self._rows(shown.order_by(*order).limit(examples)) if examples and total[1] else []
         *counts, largest, relative, mean, quantiles = total
         groups, count_moved, appeared, gone, unscaled = (each or 0 for each in counts)  # COUNT_IF of no rows is NULL
         return Moved(
@@ -283,12 +287,12 @@ class _Compared:
             unscaled=unscaled,
             largest=largest,
             relative=relative,
-            examples=tuple(Example(tuple(row[:-2]), row[-2], row[-1]) for row in found),
+            examples=tuple(Example(tuple(row[:-2]), row[-2], row[-1]) for row in largest_rows),
             quantiles=tuple(quantiles or ()),
             mean=mean,
         )
 
-    def joined(self, value: str, limit: int | None) -> "pyarrow.Table":
+    def side_by_side(self, value: str, limit: int | None) -> "pyarrow.Table":
         columns = [exp.alias_(exp.column(f"k{place}"), key, quoted=True) for place, key in enumerate(self.keys)]
         named = (("old", "before"), ("new", "after"), ("difference", "difference"), ("relative", "relative"))
         columns += [exp.alias_(exp.column(name), shown, quoted=True) for name, shown in named]
@@ -316,7 +320,7 @@ class _Compared:
         relative: exp.Expr = exp.null()
         if self._is_number(value):
             old_, new_ = (exp.cast(each.copy(), exp.DataType.Type.DOUBLE) for each in (old, new))
-            # DuckDB compares NaN and infinity as values; a difference to them would be NaN, which counts as near.
+            # DuckDB compares NaN and infinity as values; a difference to them would be NaN, which would count as near.
             finite = exp.and_(*(exp.func("ISFINITE", each.copy()) for each in (old_, new_)))
             difference = exp.case().when(finite, exp.Sub(this=new_, expression=old_))
             size = exp.func("ABS", difference.copy())

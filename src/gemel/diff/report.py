@@ -1,4 +1,4 @@
-"""What a comparison found, as tables, JSON and Markdown: what changed, and by how much numbers moved."""
+"""A comparison as tables, JSON and Markdown: what changed, and by how much numbers moved."""
 
 import difflib
 import math
@@ -21,12 +21,12 @@ Row = tuple[Any, ...]
 CHANGES = ("change", "kind", "name", "why")
 NUMBERS = ("kind", "name", "groups", "moved", "appeared", "gone", "largest", "relative", "where")
 CAUSES = 2
-"""How many of the ways to what changed a table tells."""
+"""The number of causes that a table shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Two texts of a definition, as a unified diff. `same` where gemel asks alike and only models differ."""
+    """Two texts of a definition, as a unified diff."""
 
     kind: str
     name: str
@@ -46,16 +46,16 @@ def change_rows(changes: Sequence[Change]) -> list[Row]:
 def why(change: Change) -> str:
     """`metric late_departures <- model flights (is_late_departure)`"""
     if change.how in ("added", "removed"):
-        word = "it was" if change.how == "added" else "it is now"
-        return f"means what {word} {', '.join(change.same_as)}" if change.same_as else ""
+        word = "removed" if change.how == "added" else "added"
+        return f"same meaning as {word} {', '.join(change.same_as)}" if change.same_as else ""
     own = f"{change.kind} {change.name}"
-    told = [" <- ".join(_own(part, own) for part in way) for way in change.causes]
-    more = f" and {len(told) - CAUSES} more" if len(told) > CAUSES else ""
-    return "; ".join(told[:CAUSES]) + more
+    causes = [" <- ".join(_own(part, own) for part in way) for way in change.causes]
+    more = f" and {len(causes) - CAUSES} more" if len(causes) > CAUSES else ""
+    return "; ".join(causes[:CAUSES]) + more
 
 
 def _own(part: str, own: str) -> str:
-    """A definition's change in itself is its own definition, or the columns of a model that it changes."""
+    """A part without the name of the changed definition itself: `its own definition`, or the columns of a model."""
     if part == own:
         return "its own definition"
     return part.removeprefix(f"{own} ").strip("()") if part.startswith(f"{own} (") else part
@@ -76,9 +76,9 @@ def number_rows(numbers: Sequence[Moved]) -> list[Row]:
 
 def example(moved: Moved, place: int) -> str:
     """`UA, 2013-08-30: 0.6667 -> 0.3333`"""
-    found = moved.examples[place]
-    group = ", ".join(_short(value) for value in found.group)
-    values = f"{_short(found.before)} -> {_short(found.after)}"
+    one = moved.examples[place]
+    group = ", ".join(_short(value) for value in one.group)
+    values = f"{_short(one.before)} -> {_short(one.after)}"
     return f"{group}: {values}" if group else values
 
 
@@ -103,23 +103,23 @@ def quantile_row(moved: Moved) -> tuple[tuple[str, ...], Row]:
 def summary(changes: Sequence[Change]) -> str:
     """`1 changed, 24 touched: 7 metrics, 3 saved queries …`"""
     if not changes:
-        return "no definition means anything else"
+        return "no definition changed"
     how = Counter[str](each.how for each in changes)
-    told = [f"{how[word]} {word}" for word in ("added", "removed", "changed", "touched") if how[word]]
+    counts = [f"{how[word]} {word}" for word in ("added", "removed", "changed", "touched") if how[word]]
     if how["description"]:
-        told.append(f"{how['description']} in words only")
-    return ", ".join(told)
+        counts.append(f"{how['description']} in description only")
+    return ", ".join(counts)
 
 
 def with_models(changes: Sequence[Change], everything: Sequence[Change]) -> list[Change]:
-    """Changes, and the changed models that they are touched by."""
+    """Changes, and the changed models among their causes."""
     named = {part.split(" (")[0] for each in changes for way in each.causes for part in way}
     more = [each for each in everything if each not in changes and f"{each.kind} {each.name}" in named]
     return [*changes, *(each for each in more if each.kind in ("model", "snapshot"))]
 
 
 def texts(before: State, after: State, changes: Sequence[Change]) -> Iterator[Text]:
-    """The SQL of each metric and dbt model that is not the same text."""
+    """The SQL of each metric and dbt model with a different text."""
     for change in changes:
         if change.how not in ("changed", "touched"):
             continue
@@ -164,7 +164,7 @@ def as_json(
 
 
 def _moved(moved: Moved) -> dict[str, Any]:
-    told = {
+    values = {
         "kind": moved.kind,
         "name": moved.name,
         "group_by": list(moved.keys),
@@ -190,7 +190,7 @@ def _moved(moved: Moved) -> dict[str, Any]:
             for each in moved.examples
         ],
     }
-    return told if moved.why is None else {"kind": moved.kind, "name": moved.name, "why": moved.why}
+    return values if moved.why is None else {"kind": moved.kind, "name": moved.name, "why": moved.why}
 
 
 def _json_number(value: Any) -> Any:
@@ -201,7 +201,7 @@ def _json_number(value: Any) -> Any:
 def as_markdown(
     before: State, after: State, changes: Sequence[Change], numbers: Sequence[Moved], sql: Sequence[Text]
 ) -> Iterator[str]:
-    """A comment for a pull request: what changed and who is touched, then numbers, then SQL folded away."""
+    """A comment for a pull request: the changes, then numbers, then SQL in a folded section."""
     yield f"### gemel diff: {before.name} → {after.name}"
     yield ""
     yield f"{summary(changes).capitalize()}."
@@ -209,21 +209,21 @@ def as_markdown(
         yield f"*{note}*"
     own = [each for each in changes if each.how != "touched"]
     touched = [each for each in changes if each.how == "touched"]
-    for title, found in (("", own), ("Touched", touched)):
-        if found:
+    for title, group in (("", own), ("Touched", touched)):
+        if group:
             yield from ("", *([f"**{title}**", ""] if title else []))
             yield "| change | kind | name | why |"
             yield "|---|---|---|---|"
-            for each in found:
+            for each in group:
                 yield f"| {each.how} | {each.kind} | `{each.name}` | {_cell(why(each))} |"
     if numbers:
         yield from ("", "**Numbers**", "", "| kind | name | groups | moved | largest | relative | where most |")
         yield "|---|---|--:|--:|--:|--:|---|"
         for moved in numbers:
-            told = moved.why or (example(moved, 0) if moved.examples else "")
+            where = moved.why or (example(moved, 0) if moved.examples else "")
             largest = "" if moved.largest is None else _short(moved.largest)
             cells = (moved.groups, moved.moved, largest, _percent(moved.relative))
-            yield f"| {moved.kind} | `{moved.name}` | {' | '.join(map(str, cells))} | {_cell(told)} |"
+            yield f"| {moved.kind} | `{moved.name}` | {' | '.join(map(str, cells))} | {_cell(where)} |"
     for text in sql:
         yield from ("", f"<details><summary>SQL of {text.kind} <code>{text.name}</code></summary>", "", "```diff")
         yield from text.lines

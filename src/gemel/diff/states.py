@@ -1,4 +1,4 @@
-"""A BASE (a git revision, a directory, a saved manifest) as a project that can be compared with the one at hand."""
+"""A BASE (a git revision, a directory, a saved manifest) as a project to compare the current one with."""
 
 import hashlib
 import os
@@ -27,10 +27,9 @@ from gemel.spec.project import DbtProject
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One state of a project. `dir` is where dbt can be run for it; None for manifests that stand alone.
+    """One state of a project. dbt can be run for it in `dir`; None for a manifest without a project.
 
-    `dbt` is what dbt knows of it, and `variables` those of its dbt_project.yml. `notes` say what could not be looked
-    at, and why.
+    `variables` are those of its dbt_project.yml. `notes` are the parts that could not be compared, with the reasons.
     """
 
     name: str
@@ -43,7 +42,7 @@ class State:
 
 
 def current_state(session: Session, *, say: Say = lambda line: None) -> State:
-    """The project as its files are, committed or not. dbt parses it where a file is newer than what it last wrote."""
+    """The project with its files as they are, committed or not. dbt parses it if a file is newer than the manifest."""
     if session.dir is None:
         return State("these definitions", session, DbtProject(), Bound((), ()))
     assert session.artifacts is not None
@@ -51,20 +50,20 @@ def current_state(session: Session, *, say: Say = lambda line: None) -> State:
     if not is_parsed(artifacts, folder):
         say("dbt's manifest is older than the project's files: running dbt parse")
         run_dbt_into(artifacts, ["parse"], folder, target=session.target, profiles_dir=session.profiles_dir)
-        session = _loaded(session, folder, artifacts)
-    dirty = _uncommitted(folder)
+        session = _load(session, folder, artifacts)
+    dirty = _count_uncommitted(folder)
     name = f"the files as they are ({dirty} not committed)" if dirty else "the files as they are"
     return State(name, session, session.dbt, bound_features(session), folder, read_variables(folder))
 
 
 def given_state(session: Session, manifest: str) -> State:
-    """Definitions that were named with --manifest, and dbt's manifest.json beside them where it is there."""
-    dbt, notes = _beside(Path(manifest))
+    """Definitions from --manifest, and dbt's manifest.json beside them if there is one."""
+    dbt, notes = _read_beside(Path(manifest))
     return State(manifest, session, dbt, bound_features(session), notes=notes)
 
 
 def base_state(session: Session, base: str, *, say: Say = lambda line: None) -> State:
-    """What BASE names: a file or a folder that is there, otherwise a git revision.
+    """The state that BASE names: an existing file or folder, otherwise a git revision.
 
     Raises ProjectError: G760 outside of git, G761 for a revision that git does not know, G762 for a state that dbt or
     gemel cannot read.
@@ -80,27 +79,27 @@ def base_state(session: Session, base: str, *, say: Say = lambda line: None) -> 
 
 
 def _saved(session: Session, base: str, file: Path) -> State:
-    """A semantic_manifest.json, and manifest.json beside it where that was saved too.
+    """A semantic_manifest.json, and the manifest.json beside it if there is one.
 
-    It holds no feature views: those at hand are bound to its metrics.
+    It has no feature views: those of the current project are bound to its metrics.
     """
     with _reading(base):
         before = open_session(file, database=session.database, target=session.target)
         _refuse_problems(before)
-    dbt, found = _beside(file)
-    notes = [*found]
+    dbt, dbt_notes = _read_beside(file)
+    notes = [*dbt_notes]
     features = Bound((), ())
     if session.dir is not None:
-        notes.append("feature views are compared as they are in the files: a saved manifest holds none")
+        notes.append("feature views are those of the current files: a saved manifest has none")
         try:
             features = bind_features(before.graph, read_feature_views(session.dir / "feature_views", root=session.dir))
         except GemelError as error:
-            notes.append(f"features are not compared, as they have no meaning there: {_first(error)}")
+            notes.append(f"features are not compared, because they do not fit its metrics: {_first(error)}")
     return State(base, before, dbt, features, notes=tuple(notes))
 
 
-def _beside(file: Path) -> tuple[DbtProject, tuple[str, ...]]:
-    """What the manifest.json beside a semantic_manifest.json tells."""
+def _read_beside(file: Path) -> tuple[DbtProject, tuple[str, ...]]:
+    """Read the manifest.json beside a semantic_manifest.json, with a note if there is none."""
     dbt = read_project(file.with_name(MANIFEST))
     notes = () if dbt.is_parsed else (f"dbt models are not compared: there is no manifest.json beside {file}",)
     return dbt, notes
@@ -116,7 +115,7 @@ def _directory(session: Session, base: str, folder: Path, say: Say) -> State:
 
 
 def _revision(session: Session, base: str, say: Say) -> State:
-    """A revision's files, written below target/gemel/ once, and parsed there once."""
+    """The files of a revision, written below target/gemel/ once, and parsed there once."""
     if session.dir is None:
         hint = "run it in a dbt project, or name a directory or a saved semantic_manifest.json"
         raise ProjectError("G760", f"there is no file or directory {base!r}, and no project for a revision", hint=hint)
@@ -139,9 +138,9 @@ def _revision(session: Session, base: str, say: Say) -> State:
 
 
 def _state(name: str, session: Session, folder: Path, artifacts: Path) -> State:
-    before = _loaded(session, folder, artifacts)
+    before = _load(session, folder, artifacts)
     _refuse_problems(before)
-    # Bound once, where nothing of it differs.
+    # Bound once for both states, if nothing differs.
     is_same = before.graph is session.graph and _feature_files(folder) == _feature_files(session.dir)
     features = bound_features(session if is_same else before)
     return State(name, before, before.dbt, features, folder, read_variables(folder))
@@ -151,11 +150,11 @@ def _feature_files(folder: Path | None) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.glob(f"{VIEWS}/*.y*ml")} if folder is not None else {}
 
 
-def _loaded(session: Session, folder: Path, artifacts: Path) -> Session:
-    """The definitions in a folder, of the same target and database as the project at hand."""
+def _load(session: Session, folder: Path, artifacts: Path) -> Session:
+    """The definitions in a folder, with the target and database of the current project."""
     file, profiles = artifacts / SEMANTIC_MANIFEST, _profiles(session, folder)
-    known = session.file  # what was parsed anew is no longer what the session has read
-    if known is not None and known != file and file.is_file() and known.read_bytes() == file.read_bytes():
+    own = session.file  # if it was parsed again, the session has not read it
+    if own is not None and own != file and file.is_file() and own.read_bytes() == file.read_bytes():
         return session.elsewhere(folder, artifacts=artifacts, profiles_dir=profiles)
     loaded = open_session(
         folder, database=session.database, manifest=file, target=session.target, profiles_dir=profiles
@@ -165,7 +164,7 @@ def _loaded(session: Session, folder: Path, artifacts: Path) -> Session:
 
 
 def _profiles(session: Session, folder: Path) -> str | None:
-    """The profile is the machine's, not the revision's: the one that is used at hand, where there is one."""
+    """The profile belongs to the machine, not to the revision: that of the current project, if there is one."""
     if session.dir is None or session.dir == folder:
         return session.profiles_dir
     try:
@@ -176,17 +175,17 @@ def _profiles(session: Session, folder: Path) -> str | None:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """What is wrong in another state is told as such: its places are in files that are not at hand."""
+    """Report an error in another state as such: its places are in other files than those of the project."""
     try:
         yield
     except GemelError as error:
         if error.code in ("G760", "G761", "G762"):
             raise
-        told = str(error).replace("\n", "\n  ")
-        hint = "put it right there, or compare with a state that parses"
-        if "dbt deps" in told:
-            hint = "`dbt deps` here first: the packages at hand are lent to it"
-        raise ProjectError("G762", f"{name} cannot be read: {told}", hint=hint) from None
+        message = str(error).replace("\n", "\n  ")
+        hint = "fix it there, or compare with a state that dbt can parse"
+        if "dbt deps" in message:
+            hint = "run `dbt deps` here first: the other state uses the packages of this project"
+        raise ProjectError("G762", f"{name} cannot be read: {message}", hint=hint) from None
 
 
 def _refuse_problems(session: Session) -> None:
@@ -217,32 +216,32 @@ def _git(folder: Path, *arguments: str, index: Path | None = None) -> subprocess
 def _commit(folder: Path, revision: str) -> str:
     """The full name of a revision. Raises ProjectError (G760, G761)."""
     if _git(folder, "rev-parse", "--is-inside-work-tree").stdout.strip() != "true":
-        told = f"{_missing(revision)}, and {folder} is not in a git repository"
-        raise ProjectError("G760", told, hint="name a directory, or a saved semantic_manifest.json")
-    found = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if found.returncode == 0 and found.stdout.strip():
-        return found.stdout.strip()
+        message = f"{_describe_missing(revision)}, and {folder} is not in a git repository"
+        raise ProjectError("G760", message, hint="name a directory, or a saved semantic_manifest.json")
+    commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit.returncode == 0 and commit.stdout.strip():
+        return commit.stdout.strip()
     listed = _git(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", "refs/remotes").stdout
-    known = listed.split()
-    hint = did_you_mean(revision, known) or (f"there are {', '.join(known[:8])}" if known else None)
+    names = listed.split()
+    hint = did_you_mean(revision, names) or (f"there are {', '.join(names[:8])}" if names else None)
     if _git(folder, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
         hint = "this clone is shallow: fetch more of it (`git fetch --unshallow`, `fetch-depth: 0` in CI)"
-    raise ProjectError("G761", f"{_missing(revision)}, and git knows no such revision", hint=hint)
+    raise ProjectError("G761", f"{_describe_missing(revision)}, and no such git revision", hint=hint)
 
 
-def _missing(base: str) -> str:
+def _describe_missing(base: str) -> str:
     if Path(base).expanduser().is_dir():
         return f"the directory {base!r} has neither a dbt_project.yml nor a semantic_manifest.json"
     return f"there is no file or directory {base!r}"
 
 
 def _without_project(name: str) -> ProjectError:
-    hint = "compare with a revision since the dbt project is in this folder"
+    hint = "compare with a revision in which this folder has the dbt project"
     return ProjectError("G762", f"{name} has no dbt_project.yml in this folder", hint=hint)
 
 
 def _check_out(folder: Path, commit: str, checkout: Path, *, name: str) -> None:
-    """The project's folder as it was at a commit. The repository's own index and work tree are not touched."""
+    """Write the project's folder at a commit. The repository's own index and work tree do not change."""
     top = Path(_git(folder, "rev-parse", "--show-toplevel").stdout.strip())
     prefix = _git(folder, "rev-parse", "--show-prefix").stdout.strip().rstrip("/")
     if prefix and _git(folder, "cat-file", "-e", f"{commit}:{prefix}").returncode:
@@ -257,8 +256,8 @@ def _check_out(folder: Path, commit: str, checkout: Path, *, name: str) -> None:
         ):
             done = _git(top, *arguments, index=index)
             if done.returncode:
-                said = (done.stderr.strip() or f"git ended with {done.returncode}").splitlines()[-1]
-                raise ProjectError("G762", f"git cannot write the files of {commit[:7]}: {said}")
+                reason = (done.stderr.strip() or f"git ended with {done.returncode}").splitlines()[-1]
+                raise ProjectError("G762", f"git cannot write the files of {commit[:7]}: {reason}")
         with suppress(FileExistsError, OSError):  # another run was quicker
             partial.rename(checkout)
     finally:
@@ -273,8 +272,8 @@ def _cache(session: Session) -> Path:
     return folder / place if os.environ.get("DBT_TARGET_PATH") else folder
 
 
-def _uncommitted(folder: Path) -> int:
-    """How many of the project's files differ from HEAD; 0 outside of git."""
+def _count_uncommitted(folder: Path) -> int:
+    """The number of files of the project that differ from HEAD; 0 outside of git."""
     try:
         return len(_git(folder, "status", "--porcelain", "--untracked-files=all", "--", ".").stdout.splitlines())
     except ProjectError:
@@ -282,7 +281,7 @@ def _uncommitted(folder: Path) -> int:
 
 
 def _lend_packages(project: Path, checkout: Path) -> None:
-    """The packages installed at hand, where the checkout has none: they are in no commit."""
+    """Link the packages of the current project, if the checkout has none: they are not committed."""
     installed, wanted = find_packages(project), find_packages(checkout)
     if installed.is_dir() and not wanted.exists():
         wanted.parent.mkdir(parents=True, exist_ok=True)
