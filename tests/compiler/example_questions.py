@@ -81,6 +81,8 @@ QUESTIONS: dict[str, Question] = {
     "cumulative_by_month": ask("flights_7d", "metric_time__month"),
     "cumulative_to_date": ask("flights_to_date", "metric_time__day"),
     "cumulative_to_date_by_carrier": ask("flights_to_date", "metric_time__day carrier__name"),
+    "cumulative_by_month_and_carrier": ask("flights_7d", "metric_time__month carrier"),
+    "cumulative_to_date_by_month_and_carrier": ask("flights_to_date", "metric_time__month carrier"),
     "cumulative_month_to_date": ask("flights_month_to_date", "metric_time__day"),
     "cumulative_distinct": ask("planes_in_use_28d", "metric_time__day"),
     "cumulative_ratio": ask("late_rate_7d", "metric_time__day"),

@@ -7,6 +7,7 @@ import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlglot import exp
 
 from gemel.compiler.plan.algebra import Aggregate, AsOf, Calendar, Derive, Named, Scan, Summary, Windowed
 from gemel.compiler.plan.facts import stepped, truncated
@@ -70,6 +71,25 @@ def test_a_day_shows_the_facts_that_it_can_see_whether_the_calendar_has_their_da
     assert set(found) == expected(days, rows, back, keys)
 
 
+@pytest.mark.parametrize("back", BACKS, ids=str)
+@pytest.mark.parametrize("edge", ["first", "last"])
+@given(days=calendars, rows=facts)
+def test_each_key_has_the_first_or_last_day_of_each_period_that_can_see_a_fact(connection, back, edge, days, rows):
+    """Periods need not be whole: the even days are a period, too."""
+    for table, values in (("days", [(day,) for day in days]), ("facts", rows)):
+        connection.execute(f"delete from {table}")
+        if values:
+            texts = ["(" + ", ".join(literal(value) for value in row) + ")" for row in values]
+            connection.execute(f"insert into {table} values {', '.join(texts)}")
+    answer = connection.execute(sql_of("day", ("k", "n"), back, edge)).fetchall()
+    edges = {}
+    for day, *key, total, most in sorted(expected(days, rows, back, ("k", "n")), key=lambda row: row[0]):
+        group = (floor(day, "week"), day.day % 2, *key)
+        if edge == "last" or group not in edges:
+            edges[group] = (day, *group, total, most)
+    assert sorted(answer, key=str) == sorted(edges.values(), key=str)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def connection():
     with duckdb.connect() as made:
@@ -79,13 +99,19 @@ def connection():
 
 
 @cache
-def sql_of(grain, keys, back):
-    return dialects.speak(lower(seen(grain, keys, back), dialects.named()), DUCKDB)
+def sql_of(grain, keys, back, edge=None):
+    return dialects.speak(lower(seen(grain, keys, back, edge), dialects.named()), DUCKDB)
 
 
-def seen(grain, keys, back):
+def seen(grain, keys, back, edge):
     time = Named("moment", truncated(column("day", "spine"), grain, None))
-    calendar = Calendar(Derive(Scan(Relation("days"), "spine"), (time,)), "moment", keys)
+    of_month = exp.Extract(this=exp.var("DAY"), expression=column("day", "spine"))
+    periods = (
+        Named("week", truncated(column("day", "spine"), "week", None)),
+        Named("odd", exp.Mod(this=of_month, expression=exp.Literal.number(2))),
+    )
+    days = Derive(Scan(Relation("days"), "spine"), (time, *(periods if edge else ())))
+    calendar = Calendar(days, "moment", keys, edge)
     named = (Named("moment", stepped(column("happened", "f"), grain)), *(Named(key, column(key, "f")) for key in keys))
     parts = (Summary("x", "sum", column("x", "f")), Summary("y", "max", column("x", "f")))
     by_step = Aggregate(Scan(Relation("facts"), "f"), named, parts)

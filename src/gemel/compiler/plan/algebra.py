@@ -167,11 +167,17 @@ class Calendar:
     `days` are the spine's rows; their column `moment` is the end of the window.
 
         days (Jan 1), (Jan 2), (Jan 3)   fact (AA, Jan 2), all time  ->  (Jan 2, AA), (Jan 3, AA)
+
+    With an `edge`, each key has only the first or last of these rows in each period. The columns of `days` other than
+    `moment` are the period.
+
+        days (Jan 1, Jan), (Jan 2, Jan), (Jan 3, Jan)   fact (AA, Jan 2), last  ->  (Jan 3, Jan, AA)
     """
 
     days: "Plan"
     moment: str
     keys: tuple[str, ...]
+    edge: Literal["first", "last"] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from gemel.spec.manifest import Dimension, Entity, Relation, SemanticModel
 
 INTERNAL = frozenset(
     {"spine", "facts", "steps", "boundary", "moments", "features", "starts", "ends", "shown", "before", "later"}
-    | {"earlier", "periods", "groups", "totals", "changes"}
+    | {"earlier", "periods", "groups", "totals", "changes", "edges", "following"}
     | {"events", "seen", "windows", "since", "sightings", "spans", "levels"}
 )
 """Aliases that plans use for their own results."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from sqlglot import exp
 
@@ -58,6 +59,8 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     elif mixed or (by_step := sum_by_step(facts, inner, day, others)) is None:
         steps = meet_spine(facts, inner, name, others, Scan(source, "spine"), sees, shown, day, mixed)
     else:
+        if day not in leaf.times and others and not shifted and not leaf.spine:
+            calendar = replace(calendar, edge=_edge(trailing.period_agg))
         values = tuple(Windowed(v.name, v.function, v.value.name, back) for v in gathered(by_step, inner, name))
         steps = put_together(AsOf(calendar, by_step, Window(1, base), values), by_step, inner, name)
     keys = (*shown, *(key for key, _ in others))
@@ -72,7 +75,7 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     value = filled(column(name), leaf.fill)
     result = Derive(steps, (*(Named(key.name, column(key.name)) for key in keys), Named(name, value)))
     names = [key.name for key, _ in leaf.keys]
-    if day in leaf.times:
+    if day in leaf.times or calendar.edge:
         return Derive(result, (*(Named(key, column(key)) for key in names), Named(name, column(name))))
     return _one_per_period(result, names, name, trailing.period_agg)
 
@@ -87,6 +90,10 @@ def _reach(trailing: Trailing, span: Span | None) -> Span | None:
         return Span(floor(span.start, trailing.grain_to_date), span.end)
     window = trailing.window or Window(0, "day")
     return Span(step(span.start, window.unit, -window.count), span.end)
+
+
+def _edge(period_agg: PeriodAgg) -> Literal["first", "last"] | None:
+    return None if period_agg == "average" else period_agg
 
 
 def _one_per_period(result: Plan, keys: Sequence[str], name: str, period_agg: PeriodAgg) -> Plan:

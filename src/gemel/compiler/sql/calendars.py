@@ -1,5 +1,7 @@
 """The days of a calendar with the facts in their windows, by the joins that engines are fast at."""
 
+from dataclasses import replace
+
 from sqlglot import exp
 
 from gemel.compiler.plan.algebra import (
@@ -31,8 +33,14 @@ def spelled(plan: AsOf, calendar: Calendar) -> Plan:
     """
     many = calendar.keys or finer(plan.step.unit, "day")
     match plan.values[0].back:
+        case None if calendar.edge == "last":
+            return _running_at_last_days(plan, calendar)
+        case None if calendar.edge == "first":
+            return _running_at_first_days(plan, calendar)
         case None if many:
             return _running(plan, calendar)
+        case _ if calendar.edge:
+            return _at_edges(plan, calendar)
         case Window() if calendar.keys:
             return _by_windows(plan, calendar)
         case back:
@@ -61,18 +69,111 @@ def _by_windows(plan: AsOf, calendar: Calendar) -> Aggregate:
     return _met(plan, calendar, Scan(windows, "windows"), equal(column(moment, "facts"), column(seen, "windows")))
 
 
+def _at_edges(plan: AsOf, calendar: Calendar) -> Aggregate:
+    """For each period and key the first or last day that has a fact in its window; then the facts in that window."""
+    moment, keys, back = calendar.moment, calendar.keys, plan.values[0].back
+    periods = [name for name in columns(calendar.days) if name != moment]
+    facts = Distinct(Scan(plan.facts, "facts"), (Named(moment, column(moment, "facts")),))
+    windows, seen = _edges(calendar, facts, in_sight(column(moment, "seen"), column(moment, "spine"), back))
+    values = tuple(dict.fromkeys(value.value for value in plan.values))
+    at = free("moment", (moment, *periods, *keys, *values))
+    groups = [
+        *(Named(name, column(name, "windows")) for name in periods),
+        *(Named(k, column(k, "facts")) for k in keys),
+    ]
+    edge = exp.Window(
+        this=_EDGES[calendar.edge or "first"](this=column(moment, "windows")),
+        partition_by=[key.value.copy() for key in groups],
+    )
+    met = Join(
+        Scan(plan.facts, "facts"),
+        Scan(windows, "windows"),
+        equal(column(moment, "facts"), column(seen, "windows")),
+        "inner",
+    )
+    own = (Named(at, column(moment, "facts")), *(Named(value, column(value, "facts")) for value in values))
+    moments = Scan(Derive(met, (Named(moment, edge), *groups, *own)), "moments")
+    shown = in_sight(column(at, "moments"), column(moment, "moments"), back)
+    return Aggregate(
+        Filter(moments, shown),
+        tuple(Named(name, column(name, "moments")) for name in (moment, *periods, *keys)),
+        tuple(Summary(v.name, v.function, column(v.value, "moments")) for v in plan.values),
+    )
+
+
+_EDGES = {"first": exp.Min, "last": exp.Max}
+
+
+def _edges(calendar: Calendar, facts: Plan, on: exp.Expr) -> tuple[Aggregate, str]:
+    """For each day of `facts` and each period the first or last day that sees it, and the column of the former."""
+    moment = calendar.moment
+    periods = [name for name in columns(calendar.days) if name != moment]
+    seen = free("seen", columns(calendar.days))
+    keys = (*(Named(name, column(name, "spine")) for name in periods), Named(seen, column(moment, "seen")))
+    edge = Summary(moment, "min" if calendar.edge == "first" else "max", column(moment, "spine"))
+    return Aggregate(Join(Scan(facts, "seen"), Scan(calendar.days, "spine"), on, "inner"), keys, (edge,)), seen
+
+
+def _running_at_last_days(plan: AsOf, calendar: Calendar) -> Plan:
+    """Running totals at the last day of each period, of facts summed up to these days."""
+    moment, keys = calendar.moment, calendar.keys
+    periods = tuple(Named(name, column(name, "spine")) for name in columns(calendar.days) if name != moment)
+    last = Aggregate(Scan(calendar.days, "spine"), periods, (Summary(moment, "max", column(moment, "spine")),))
+    facts = Distinct(Scan(plan.facts, "facts"), (Named(moment, column(moment, "facts")),))
+    seen = free("seen", columns(calendar.days))
+    later = exp.GTE(this=column(moment, "edges"), expression=column(moment, "seen"))
+    following = Aggregate(
+        Join(Scan(facts, "seen"), Scan(last, "edges"), later, "inner"),
+        (Named(seen, column(moment, "seen")),),
+        (Summary(moment, "min", column(moment, "edges")),),
+    )
+    same = equal(column(moment, "facts"), column(seen, "following"))
+    groups = (Named(moment, column(moment, "following")), *(Named(key, column(key, "facts")) for key in keys))
+    functions = {value.value: value.function for value in plan.values}
+    by_edge = Aggregate(
+        Join(Scan(plan.facts, "facts"), Scan(following, "following"), same, "inner"),
+        groups,
+        tuple(Summary(part, function, column(part, "facts")) for part, function in functions.items()),
+    )
+    rows = _running(replace(plan, facts=by_edge), replace(calendar, days=last))
+    return Derive(rows, tuple(Named(name, column(name)) for name in plan.columns))
+
+
+def _running_at_first_days(plan: AsOf, calendar: Calendar) -> Plan:
+    """Running totals at the first day of each period. Each key has all days from its first fact on, so its first day
+    in a period depends only on the day of that fact."""
+    moment = calendar.moment
+    since = _since(plan, calendar)
+    starts = Distinct(Scan(since, "since"), (Named(moment, column(moment, "since")),))
+    on = exp.GTE(this=column(moment, "spine"), expression=column(moment, "seen"))
+    edges, seen = _edges(calendar, starts, on)
+    same = equal(column(seen, "edges"), column(moment, "since"))
+    return _totals(plan, calendar, Scan(edges, "edges"), since, same)
+
+
 def _running(plan: AsOf, calendar: Calendar) -> Plan:
     """Running totals over facts and days together, from each key's first fact on. Only rows of days are shown."""
-    moment, days, keys, values = calendar.moment, columns(calendar.days), calendar.keys, plan.values
-    first = Summary(moment, "min", column(moment, "facts"))
-    since = Aggregate(Scan(plan.facts, "facts"), tuple(Named(key, column(key, "facts")) for key in keys), (first,))
+    moment = calendar.moment
     begun = exp.GTE(this=column(moment, "spine"), expression=column(moment, "since"))
+    return _totals(plan, calendar, Scan(calendar.days, "spine"), _since(plan, calendar), begun)
+
+
+def _since(plan: AsOf, calendar: Calendar) -> Aggregate:
+    """The day of each key's first fact."""
+    first = Summary(calendar.moment, "min", column(calendar.moment, "facts"))
+    keys = tuple(Named(key, column(key, "facts")) for key in calendar.keys)
+    return Aggregate(Scan(plan.facts, "facts"), keys, (first,))
+
+
+def _totals(plan: AsOf, calendar: Calendar, spine: Scan, since: Aggregate, on: exp.Expr) -> Plan:
+    """Running totals at the days of `spine` that each key meets `on` the day of its first fact."""
+    moment, days, keys, values = calendar.moment, columns(calendar.days), calendar.keys, plan.values
     parts = tuple(dict.fromkeys(value.value for value in values))
     at = free("moment", (*days, *keys, *parts))
     shown = (
-        *(Named(day, column(day, "spine")) for day in days),
+        *(Named(day, column(day, spine.alias)) for day in days),
         *(Named(key, column(key, "since")) for key in keys),
-        Named(at, column(moment, "spine")),
+        Named(at, column(moment, spine.alias)),
         *(Named(part, exp.null()) for part in parts),
     )
     facts = (
@@ -81,8 +182,9 @@ def _running(plan: AsOf, calendar: Calendar) -> Plan:
         Named(at, column(moment, "facts")),
         *(Named(part, column(part, "facts")) for part in parts),
     )
-    begun_days = Join(Scan(calendar.days, "spine"), Scan(since, "since"), begun, "inner")
-    moments = Stack((Derive(begun_days, shown), Derive(Scan(plan.facts, "facts"), facts)))
+    moments = Stack(
+        (Derive(Join(spine, Scan(since, "since"), on, "inner"), shown), Derive(Scan(plan.facts, "facts"), facts))
+    )
     totals = Derive(
         Scan(moments, "moments"),
         (
