@@ -596,6 +596,28 @@ def feature(
     return {key[0]: value for key, value in answer.rows.items() if key[0] is not None}
 
 
+def exact_feature(
+    manifest: Manifest,
+    tables: dict[str, list[Row]],
+    metric: str,
+    entity: str,
+    moment: dt.datetime,
+    window: Window | None = None,
+    known_at: str | None = None,
+    *,
+    metrics: Iterable[str],
+) -> dict[Any, Any]:
+    """As `feature`, with all entities of which the moment sees any fact of the view's `metrics`.
+
+    Without a fact in the window they have the metric's value over no facts, which is NULL unless the metric fills it.
+    """
+    found = feature(manifest, tables, metric, entity, moment, window, known_at)
+    world = World(manifest, tables, by_entity)
+    known = known_at and known_at.split("__")[-1]
+    nothing = compute(world, world.metrics[metric], Ask(known=(known, moment, moment))).of(())
+    return {key: found.get(key, nothing) for key in entities_seen(manifest, tables, metrics, entity, moment, known_at)}
+
+
 def entities_seen(
     manifest: Manifest,
     tables: dict[str, list[Row]],

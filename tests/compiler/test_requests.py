@@ -18,7 +18,7 @@ from gemel.errors import GemelError
 from gemel.spec.manifest import Relation
 from gemel.spec.time import floor, parse_window
 from properties.asking import plain
-from reference import feature
+from reference import exact_feature
 from trials import examples
 from worlds import drawn
 from worlds.shop import COLUMNS, GRAPH, flat
@@ -225,7 +225,7 @@ def views(draw, names=tuple(ASKED)):
     schedule = draw(st.sampled_from(["day", "hour"]))
     features = st.tuples(st.sampled_from(names), st.sampled_from(STEPS[schedule])).map(" ".join)
     asked = draw(st.lists(features, min_size=1, max_size=3, unique=True))
-    of_sales = not any("call" in name or name.startswith("minutes") for name in asked)
+    of_sales = not any("call" in name or name.startswith(("minutes", "filled_diff")) for name in asked)
     delay = draw(st.sampled_from([None, "2 hours"]))
     known_at = draw(st.sampled_from([None, "sale__paid_at"])) if of_sales else None
     return asked, {"schedule": schedule, "known_at": known_at, "delay": delay and parse_window(delay)}
@@ -243,7 +243,7 @@ def kept(database, graph, query):
     return StoredParts(Relation("facts", schema="main", database="temp"), full)
 
 
-def answered(graph, query, tables, requests, drifting=(), keep=False, streams=1):
+def answered(graph, query, tables, requests, drifting=(), keep=False, streams=1, whole=None):
     database = WAREHOUSE.holding(tables)
     database.execute("create or replace temp table requests (__row bigint, customer int, event_timestamp timestamp)")
     rows = [(row, *request) for row, request in enumerate(requests)]
@@ -255,17 +255,21 @@ def answered(graph, query, tables, requests, drifting=(), keep=False, streams=1)
         drifting=drifting,
         stored=kept(database, graph, query) if keep else None,
         streams=streams,
+        whole=whole,
     )
     found = sorted(database.execute(text_of(graph, plan)).fetchall())
     assert [row[0] for row in found] == [*range(len(requests))]
     return [tuple(map(plain, row[1:])) for row in found]
 
 
-def by_definition(query, tables, requests, grain):
+def by_definition(query, tables, requests, grain, whole=None):
     for customer, asked in requests:
         moment = floor(asked - (dt.timedelta(hours=2) if query.delay else dt.timedelta()), grain)
         values = [
-            feature(MANIFEST, tables | drawn.SPINE_ROWS, f.metric, "customer", moment, f.window, query.known_at)
+            exact_feature(
+                *(MANIFEST, tables | drawn.SPINE_ROWS, f.metric, "customer", moment, f.window, query.known_at),
+                metrics=[f.metric for f in (whole or query).features],
+            )
             for f in query.features
         ]
         yield tuple(plain(each.get(customer)) for each in values)
@@ -285,6 +289,26 @@ def test_an_exact_feature_is_the_metric_over_the_facts_in_its_window(words, tabl
     parts = {"amount", "minutes", "sales"} if drifting else set()
     expected = list(by_definition(query, tables, requests, "second"))
     assert answered(EXACT, query, tables, requests, parts, keep, streams) == expected
+
+
+FILLED = ("sales_filled", "done_both", "filled_difference", "known_or_zero", "amount_max", "calls_both", "sales")
+
+
+@examples(100)
+@given(
+    words=views(names=FILLED),
+    tables=drawn.worlds,
+    requests=ASKING,
+    streams=st.sampled_from([1, 3]),
+    part=st.integers(1, 3),
+)
+def test_a_filled_feature_is_null_without_a_key_and_before_the_first_fact_of_a_key(
+    words, tables, requests, streams, part
+):
+    whole = view(*words[0], **words[1])
+    query = dataclasses.replace(whole, features=whole.features[:part])
+    expected = list(by_definition(query, tables, requests, "second", whole))
+    assert answered(EXACT, query, tables, requests, streams=streams, whole=whole) == expected
 
 
 @given(words=views(names=("managed_sales", "sales")), tables=drawn.worlds, requests=ASKING)

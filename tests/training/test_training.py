@@ -154,10 +154,32 @@ def test_of_two_rows_for_one_moment_the_one_made_last_counts(place):
     assert place.rows("buying.orders_all", ("b", "2024-01-10"), ("a", "2024-01-05")) == [(7,), (2,)]
 
 
-def test_rows_without_a_key_or_of_an_unknown_one_are_there_without_features(shared):
-    for accuracy in ("served",):
-        requests = [(None, "2024-01-05"), ("a", "2024-01-05"), ("zz", "2024-01-05")]
-        assert shared.rows("buying.orders_all", *requests, accuracy=accuracy) == [(None,), (2,), (None,)]
+FILLED = """
+    feature_views:
+      - name: giving_back
+        entity: customer
+        schedule: day
+        features:
+          - {metric: returns_or_none, windows: [1 day], name: returns}
+          - {metric: orders, windows: [all], name: orders}
+"""
+
+
+@pytest.mark.parametrize("accuracy", ["served", "exact"])
+@pytest.mark.parametrize("names", ["giving_back", "giving_back.returns"])
+def test_rows_without_a_key_or_of_an_unknown_one_are_there_without_features(place, accuracy, names):
+    """Also where the metric has `fill_nulls_with: 0`: a key is known from its first fact on."""
+    place.build(FILLED)
+    moments = [
+        (None, "2024-01-05"),
+        ("a", "2024-01-05"),
+        ("zz", "2024-01-05"),
+        ("b", "2024-01-05"),
+        ("b", "2024-01-12"),
+    ]
+    rows = place.rows(names, *moments, accuracy=accuracy)
+    assert [row[0] for row in rows] == [None, 0, None, None, 0]
+    assert names == "giving_back.returns" or [row[1] for row in rows] == [None, 2, None, None, 1]
 
 
 @pytest.mark.parametrize("accuracy", ["served", "exact"])

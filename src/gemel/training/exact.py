@@ -39,7 +39,15 @@ def compute_exact(
             scratch.into(facts.name, _compiled(source, summed))
             kept, drifting = _kept(scratch, facts)
         streams = min(scratch.threads(), STREAMS)
-        plan = plan_requests(source.graph, plain, requests=REQUESTS, drifting=drifting, stored=kept, streams=streams)
+        plan = plan_requests(
+            source.graph,
+            plain,
+            requests=REQUESTS,
+            drifting=drifting,
+            stored=kept,
+            streams=streams,
+            whole=each.view,
+        )
         types = {feature: TYPES[source.types[name][feature]].sql for feature in each.columns}
         rows = scratch.into(f"exact_{name}", _compiled(source, cast_features(plan, types)))
         if kept:

@@ -1,7 +1,7 @@
 """An entity's own row, whose dimensions can be features; in a table with a history, the version at a moment, and the
 moments that have a row for that."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlglot import exp
@@ -115,11 +115,9 @@ def from_first_facts(
     those at which a version begins or ends."""
     seen_whole = {_place(leaf) for leaf in leaves if not leaf.filters}
     if all(_place(leaf) in seen_whole for leaf in leaves):
-        since = Scan(_first_of(Scan(moments.facts, "facts"), moments, MOMENT), "since")
+        since = Scan(_first_of(Scan(moments.facts, "facts"), moments.keys, MOMENT), "since")
         return moments if moments.every else replace(moments, turns=_turns(graph, view, since, moments))
-    each = [_first_moments(graph, leaf, moments, bounds) for leaf in {_place(leaf): leaf for leaf in leaves}.values()]
-    first = each[0] if len(each) == 1 else _first_of(Scan(Stack(tuple(each), "seen"), "facts"), moments, FIRST)
-    since = Scan(first, "since")
+    since = Scan(first_moments(graph, dict.fromkeys(leaves, moments.schedule), bounds), "since")
     began = Derive(since, (*_keys(moments), Named(MOMENT, column(FIRST, "since"))))
     if moments.every:
         return replace(moments, facts=began)
@@ -131,15 +129,25 @@ def _place(leaf: Leaf) -> object:
     return leaf.measure.model, leaf.keys, leaf.seen_at
 
 
-def _first_of(rows: Scan, moments: Moments, moment: str) -> Aggregate:
-    keys = tuple(Named(key, column(key, rows.alias)) for key in moments.keys)
-    return Aggregate(rows, keys, (Summary(FIRST, "min", column(moment, rows.alias)),))
+def first_moments(graph: Graph, steps: Mapping[Leaf, Window], bounds: Bounds) -> Aggregate:
+    """By entity, the first moment that sees a fact, in column FIRST, whether or not the fact passes a filter. `steps`
+    are the leaves of the facts, each with the step at whose end its facts are seen."""
+    places = {_place(leaf): (leaf, step) for leaf, step in steps.items()}
+    each = [_first_moments(graph, leaf, step, bounds) for leaf, step in places.values()]
+    if len(each) == 1:
+        return each[0]
+    return _first_of(Scan(Stack(tuple(each), "seen"), "facts"), [key.name for key in each[0].keys], FIRST)
 
 
-def _first_moments(graph: Graph, leaf: Leaf, moments: Moments, bounds: Bounds) -> Aggregate:
+def _first_of(rows: Scan, keys: Sequence[str], moment: str) -> Aggregate:
+    named = tuple(Named(key, column(key, rows.alias)) for key in keys)
+    return Aggregate(rows, named, (Summary(FIRST, "min", column(moment, rows.alias)),))
+
+
+def _first_moments(graph: Graph, leaf: Leaf, step: Window, bounds: Bounds) -> Aggregate:
     facts = facts_of(graph, leaf)
     keys, known_from, conditions = facts_of_entities(facts, leaf, bounds)
-    first = Summary(FIRST, "min", first_seen(known_from, moments.schedule))
+    first = Summary(FIRST, "min", first_seen(known_from, step))
     return Aggregate(filtered(facts.where(()), conditions), keys, (first,))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from gemel.compiler.features.cells import MOMENT, Bounds, Cell, cell_of
-from gemel.compiler.features.histories import has_history
+from gemel.compiler.features.histories import FIRST, first_moments, has_history
 from gemel.compiler.features.moments import (
     cells_by_source,
     feature_term,
@@ -24,6 +24,7 @@ from gemel.compiler.features.moments import (
     with_dimension,
 )
 from gemel.compiler.features.streams import ROW, FactRows, difference, moment_of, over, plan_sums
+from gemel.compiler.features.whole_windows import met
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.terms import Converted, Leaf, Term
 from gemel.compiler.plan.algebra import (
@@ -39,8 +40,9 @@ from gemel.compiler.plan.algebra import (
     Windowed,
 )
 from gemel.compiler.plan.parts import is_of_rows, of_one
+from gemel.compiler.plan.planning import is_nothing
 from gemel.compiler.plan.rewrites import tidy
-from gemel.compiler.question.expressions import column, equal, interval, present
+from gemel.compiler.question.expressions import column, conjunction, equal, interval, present
 from gemel.errors import About, BridgeError
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.manifest import Dimension, Relation
@@ -65,15 +67,18 @@ def plan_requests(
     drifting: Collection[str] = (),
     stored: StoredParts | None = None,
     streams: int = 1,
+    whole: FeatureView | None = None,
 ) -> Derive:
     """The features of each row of `requests`, in no order. Columns: `__row`, then the features in order.
 
     `requests` has the columns `__row`, the entities and `event_timestamp`. `drifting` names the columns of
     `plan_parts` that are fractions. `stored` is the result of `plan_parts`, if it is in a table. `streams` is the
-    number of threads for running sums. A `ttl` has no effect. Raises BridgeError (G51x).
+    number of threads for running sums. A `ttl` has no effect. A row has no features before the first fact of its entity
+    in the `whole` view, of which `view` may be a part. Raises BridgeError (G51x).
     """
     terms, cells = _resolved(graph, view)
     keys = view.entities
+    filled = [feature for feature, term in terms.items() if not is_nothing(term) or term.fill is not None]
     looks = dict.fromkeys(
         look
         for feature, term in terms.items()
@@ -87,7 +92,7 @@ def plan_requests(
     if running:
         facts = _fact_rows(cells, keys, stored)
         sums = plan_sums(view, requests, facts=facts, looks=running, streams=streams)
-        if framed or len(terms) < len(view.features):
+        if framed or filled or len(terms) < len(view.features):
             rows = _looked_up(rows, sums, "sums")
         else:  # every request is among the sums
             rows, values = Scan(sums, "sums"), [Named(ROW, column(ROW, "sums"))]
@@ -95,13 +100,20 @@ def plan_requests(
     if framed:
         rows = _looked_up(rows, _frames(view, requests, _fact_rows(cells, keys, stored), framed), "frames")
         values += [Named(look.name, column(look.name, "frames")) for look in framed]
-    if any(isinstance(each, DimensionFeature) and has_history(graph, view, each) for each in view.features):
+    if filled or any(isinstance(each, DimensionFeature) and has_history(graph, view, each) for each in view.features):
         values.append(Named(MOMENT, moment_of(view)))
     rows = Scan(Derive(rows, tuple(values)), "features")
+    if filled:
+        rows = Lookup(
+            rows, Scan(_first_moments(graph, whole or view), "since"), conjunction(met(keys, "features", "since"))
+        )
     outputs = [Named(ROW, column(ROW, "features"))]
     for feature in view.features:
         if isinstance(feature, MetricFeature):
             value = over_window(terms[feature], cells, sight(graph, feature))
+            if feature in filled:
+                is_known = exp.LTE(this=column(FIRST, "since"), expression=column(MOMENT, "features"))
+                value = exp.case().when(is_known, value)
         else:
             rows, value = with_dimension(graph, view, feature, rows)
         outputs.append(Named(feature.name, value))
@@ -130,6 +142,14 @@ def _resolved(graph: Graph, view: FeatureView) -> tuple[dict[MetricFeature, Term
                 about=About("metric", feature.metric),
             )
     return terms, cells
+
+
+def _first_moments(graph: Graph, view: FeatureView) -> Plan:
+    """By entity, the first moment that sees a fact of any of the view's metrics."""
+    metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
+    sources = [source for feature in metrics for source in sources_of(feature_term(graph, view, feature))]
+    leaves = [source if isinstance(source, Leaf) else source.base for source in sources]
+    return first_moments(graph, {leaf: _grain(graph, leaf) for leaf in leaves}, Bounds())
 
 
 def _facts(cells: Cells, keys: tuple[str, ...]) -> Plan:
