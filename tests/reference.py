@@ -280,8 +280,8 @@ def shifted(world: World, seen: list[Seen], measure: Measure, ask: Ask) -> list[
     to_start = isinstance(ask.shift, str)
     unit = ask.shift if isinstance(ask.shift, str) else ask.shift.unit
     whole = world.step(times, unit, to_start=to_start)
-    step = whole or world.step_of_facts(measure, unit)
     spoken = times_spoken_of(world, measure, times, ask.filters)
+    step = whole or world.step_of_facts(measure, unit, spoken)
     moments = world.moments(step, bounds(world, measure, ask.filters, ask), spoken)
     present = [one for one in seen if one.moment is not None]  # a moment before the first custom period is none
     if isinstance(ask.shift, Window) and is_standard(unit) and whole is None:
@@ -333,12 +333,14 @@ def accumulated(world: World, metric: Metric, cumulative: Cumulative, ask: Ask) 
             raise Undefined("a window needs a time")
         ever = replace(ask, first=None)
         return Answer(grouped(world, source, asked_for(world, kept(world, seen, filters), measure, ever), ever).rows)
-    grain = world.grain_of(measure)
+    spoken = [ref for test in filters for ref in test.refs] + [ref for test in ask.filters for ref in test.refs]
+    back = cumulative.window.unit if cumulative.window else cumulative.grain_to_date
+    grain = world.spine_step(measure, (*times, *world.moment_items(measure, spoken)), back)
     seen = [
         replace(one, moment=moment)
         for moment in world.moments(grain)
         for one in seen
-        if one.moment is not None and one.moment <= moment and reaches(cumulative, one.moment, moment)
+        if one.moment is not None and reaches(cumulative, truncate(one.moment, grain), moment)
     ]
     seen = kept(world, seen, filters)
     each = Ref("metric_time", grain=grain)
@@ -352,7 +354,10 @@ def accumulated(world: World, metric: Metric, cumulative: Cumulative, ask: Ask) 
 
 
 def reaches(cumulative: Cumulative, time: dt.datetime, moment: dt.datetime) -> bool:
-    """Windows count by the calendar: two months before Apr 30 is Feb 29, or 28."""
+    """Whether a moment sees a time: not a later one. Windows count by the calendar: two months before Apr 30 is Feb
+    29, or 28."""
+    if time > moment:
+        return False
     if cumulative.window:
         return time > minus(moment, cumulative.window)
     return cumulative.grain_to_date is None or time >= truncate(moment, cumulative.grain_to_date)

@@ -287,11 +287,24 @@ class World:
             return None
         return finest if rank(finest) <= min(map(rank, (*grains, unit))) else None
 
-    def step_of_facts(self, measure: Measure, unit: str) -> str:
-        """The metric's own grain; by custom periods the one that those are made of, if the metric knows it."""
+    def spine_step(self, measure: Measure, spoken: Iterable[Ref], *units: str | None) -> str:
+        """The grain by which facts meet the time spine: their own; that of the finest spine, if it is coarser and no
+        time that is asked or filtered by, and no window, is finer than the spine."""
+        own = self.grain_of(measure)
+        finest = min((spine.grain for spine in self.manifest.time_spines), key=rank)
+        if rank(finest) <= rank(own):
+            return own
+        grains = [self.standard(ref.grain or DATE_PARTS[ref.part]) for ref in spoken]
+        grains += [self.standard(unit) for unit in units if unit]
+        if any(rank(grain) < rank(finest) for grain in grains):
+            raise Undefined("a time spine that is not fine enough")
+        return finest
+
+    def step_of_facts(self, measure: Measure, unit: str, spoken: Iterable[Ref]) -> str:
+        """The grain by which facts move; by custom periods the one that those are made of, if the metric knows it."""
         own = self.grain_of(measure)
         if is_standard(unit):
-            return own
+            return self.spine_step(measure, spoken, unit)
         if rank(self.standard(unit)) < rank(own):
             raise Undefined("custom periods that are finer than the facts")
         return self.standard(unit)

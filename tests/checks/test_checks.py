@@ -213,11 +213,18 @@ def test_a_time_spine_that_a_metric_needs_is_reported_before_any_query(metric, w
         f"G104 metric {why}, but no time spine is fine enough: it needs one of grain 'day'"
     ]
     by_hour = SALES.replace("time_granularity: day", "time_granularity: hour")
-    code, by = ("G104", "") if metric == CUMULATIVE else ("G155", " by hour")
     assert findings_of(metric, models=[by_hour, CUSTOMERS]) == [
-        f"{code} metric {why}, but{by} no time spine is fine enough: it needs one of grain 'hour'"
+        f"G155 metric {why}, but by hour no time spine is fine enough: it needs one of grain 'hour'"
     ]
     assert findings_of(metric) == []
+
+
+def test_a_window_of_hours_needs_a_time_spine_by_the_hour():
+    by_hour = SALES.replace("time_granularity: day", "time_granularity: second")
+    hours = "{name: hours, type: cumulative, type_params: {measure: {name: amount}, window: 3 hours}}"
+    assert findings_of(hours, models=[by_hour, CUSTOMERS]) == [
+        "G104 metric 'hours' is accumulated, but no time spine is fine enough: it needs one of grain 'hour'"
+    ]
 
 
 # --- questions ------------------------------------------------------------------------------------------------

@@ -117,9 +117,11 @@ def time_spines(graph: Graph) -> Iterator[GemelError]:
             continue
         try:
             own = coarsest([graph.time_dimension(measure).grain or "day" for measure in measures])
-            # Accumulation steps at the grain of the facts, whatever grain the query has.
-            is_stepwise = metric.definition.accumulated is not None
-            default = own if is_stepwise else graph.grain_of(metric_grain(graph, metric))
+            default = graph.grain_of(metric_grain(graph, metric))
+            back = metric.definition.back
+            unit = back.unit if isinstance(back, Window) else back
+            if unit in GRAINS and finer(unit, default):  # steps are no longer than the window
+                default = coarsest([unit, own])
         except GemelError:
             continue  # reported with the measure
         for grain in dict.fromkeys((default, own)):

@@ -16,6 +16,7 @@ from gemel.compiler.plan.facts import filtered, timestamp, truncated, within
 from gemel.compiler.plan.meetings import own_step
 from gemel.compiler.plan.planning import facts_of
 from gemel.compiler.plan.spines import spine_for
+from gemel.compiler.plan.trailing import spine_step_of
 from gemel.compiler.question.expressions import column
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.run import Runner
@@ -147,8 +148,7 @@ def _uses(graph: Graph, term: Term) -> Iterator[tuple[Leaf, tuple[Key, ...]]]:
             if term.spine:
                 yield term, term.times
         case Trailing(leaf):
-            base = graph.time_dimension(leaf.measure).grain or "day"
-            yield leaf, tuple(dict.fromkeys((own_step(leaf.times, base), *leaf.times)))
+            yield leaf, tuple(dict.fromkeys((own_step(leaf.times, spine_step_of(graph, term)), *leaf.times)))
         case Shifted():
             for leaf in _leaves(term.term):
                 yield replace(leaf, span=term.span), term.times

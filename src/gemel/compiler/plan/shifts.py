@@ -21,7 +21,7 @@ from gemel.compiler.plan.algebra import (
 from gemel.compiler.plan.facts import Facts, truncated
 from gemel.compiler.plan.meetings import meet_spine, own_step
 from gemel.compiler.plan.parts import summary
-from gemel.compiler.plan.spines import buckets, filter_again, looked_up, over_spine, spine_for
+from gemel.compiler.plan.spines import buckets, filter_again, looked_up, over_spine, spine_for, spine_step
 from gemel.compiler.question.expressions import bound, column, conjunction, equal, interval, present
 from gemel.errors import QueryError
 from gemel.spec.manifest import TimeSpine
@@ -92,6 +92,8 @@ def _step_of_shift(graph: Graph, shifted: Shifted, leaf: Leaf) -> str:
     """The grain by which facts move: their own, or for a custom grain that of its spine, which has no hours."""
     own = graph.time_dimension(leaf.measure).grain or "day"
     if is_standard(shifted.unit):
+        bounds = [operand for predicate in shifted.bounds for operand in predicate.operands]
+        own = spine_step(graph, leaf.measure, (*shifted.times, *bounds), shifted.unit)
         if shifted.window and not lands(shifted.window, own) and not (own == "week" and shifted.unit in MONTHS):
             raise QueryError(
                 "G313",

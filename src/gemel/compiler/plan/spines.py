@@ -1,11 +1,11 @@
 """Time spines: their rows, the periods of time on them, and rows for periods without a fact."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlglot import exp
 
 from gemel.compiler.names.graph import Attribute, Graph
-from gemel.compiler.names.terms import Key, Leaf, PerEntity, Predicate, Span
+from gemel.compiler.names.terms import Key, Leaf, Operand, PerEntity, Predicate, Span
 from gemel.compiler.plan.algebra import (
     Derive,
     Distinct,
@@ -19,7 +19,8 @@ from gemel.compiler.plan.algebra import (
 from gemel.compiler.plan.facts import Facts, filtered, stepped, truncated, within
 from gemel.compiler.question.expressions import bound, column, conjunction, equal
 from gemel.spec.manifest import TimeSpine
-from gemel.spec.time import GRAINS, finer, is_standard
+from gemel.spec.metrics import Measure
+from gemel.spec.time import DATE_PARTS, GRAINS, finer, is_standard
 
 
 def spine_for(graph: Graph, times: Sequence[Key], only_time: Sequence[Predicate] = ()) -> TimeSpine:
@@ -30,6 +31,19 @@ def spine_for(graph: Graph, times: Sequence[Key], only_time: Sequence[Predicate]
     finest = min((graph.grain_of(grain) for grain in grains), key=GRAINS.index, default="day")
     custom = [graph.custom_grains[grain] for grain in grains if not is_standard(grain)]
     return next((spine for spine in custom if not finer(finest, spine.grain)), None) or graph.spine(finest)
+
+
+def spine_step(graph: Graph, measure: Measure, operands: Iterable[Key | Operand], *units: str | None) -> str:
+    """The grain by which facts meet a time spine: their own, or that of the finest spine if it is coarser: facts by the
+    second meet a spine of days. It must be fine enough for the times that are shown or filtered by, and for `units`;
+    otherwise their own, for which no spine is fine enough (G104)."""
+    own = graph.time_dimension(measure).grain or "day"
+    finest = min((spine.grain for spine in graph.spines), key=GRAINS.index, default=own)
+    if not finer(own, finest):
+        return own
+    times = [each for each in operands if not isinstance(each, PerEntity)]
+    grains = [time.grain or DATE_PARTS.get(time.part or "") for time in times]
+    return own if any(finer(graph.grain_of(grain), finest) for grain in (*grains, *units) if grain) else finest
 
 
 def spine_value(graph: Graph, spine: TimeSpine, key: Key) -> exp.Expr:

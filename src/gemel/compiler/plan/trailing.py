@@ -6,6 +6,7 @@ from typing import Literal
 
 from sqlglot import exp
 
+from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.terms import Shifted, Span, Trailing
 from gemel.compiler.plan.algebra import (
     Aggregate,
@@ -24,7 +25,7 @@ from gemel.compiler.plan.facts import Facts
 from gemel.compiler.plan.meetings import BASE, gathered, meet_spine, own_step, put_together, sum_by_step
 from gemel.compiler.plan.parts import in_sight
 from gemel.compiler.plan.shifts import refuse_weeks, shift
-from gemel.compiler.plan.spines import buckets, filter_again, over_spine, spine_for
+from gemel.compiler.plan.spines import buckets, filter_again, over_spine, spine_for, spine_step
 from gemel.compiler.question.expressions import column, filled
 from gemel.spec.metrics import PeriodAgg
 from gemel.spec.time import Window, floor, step
@@ -37,10 +38,11 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     steps, or their average.
     """
     graph, leaf = facts.graph, trailing.leaf
-    base = graph.time_dimension(leaf.measure).grain or "day"
+    after = [predicate for predicate in leaf.filters if leaf.touches_time(predicate)]
+    back = trailing.window or trailing.grain_to_date
+    base = spine_step_of(graph, trailing)
     day = own_step(leaf.times, base)
     shown = tuple(dict.fromkeys((day, *leaf.times)))
-    after = [predicate for predicate in leaf.filters if leaf.touches_time(predicate)]
     only_time = [predicate for predicate in after if leaf.is_only_time(predicate)]
     mixed = [predicate for predicate in after if predicate not in only_time]
     spine = spine_for(graph, shown, only_time)
@@ -48,7 +50,6 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     row_filters = tuple(predicate for predicate in leaf.filters if predicate not in after)
     inner = replace(leaf, filters=row_filters, span=_reach(trailing, leaf.span))
     others = [(key, a) for key, a in leaf.keys if key not in leaf.times]
-    back = trailing.window or trailing.grain_to_date
 
     def sees(moment: exp.Expr) -> exp.Expr:
         return in_sight(moment, column(day.name, "spine"), back)
@@ -78,6 +79,14 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     if day in leaf.times or calendar.edge:
         return Derive(result, (*(Named(key, column(key)) for key in names), Named(name, column(name))))
     return _one_per_period(result, names, name, trailing.period_agg)
+
+
+def spine_step_of(graph: Graph, trailing: Trailing) -> str:
+    """The grain by which a leaf is accumulated."""
+    leaf = trailing.leaf
+    times = [operand for predicate in leaf.filters for operand in predicate.operands if leaf.is_time(operand)]
+    unit = trailing.window.unit if trailing.window else trailing.grain_to_date
+    return spine_step(graph, leaf.measure, (*leaf.times, *times), unit)
 
 
 def _reach(trailing: Trailing, span: Span | None) -> Span | None:
