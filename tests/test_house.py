@@ -293,9 +293,9 @@ def test_only_run_gives_sql_to_an_engine():
 
 
 def test_only_an_engines_own_file_names_it():
-    from gemel.engines.lookup import every
+    from gemel.engines.lookup import all_engines
 
-    names = {name for engine in every() for name in (engine.dialect, engine.name)} - NO_ENGINES.keys()
+    names = {name for engine in all_engines() for name in (engine.dialect, engine.name)} - NO_ENGINES.keys()
     name = re.compile(rf"({'|'.join(names)})(://.*)?")
     naming: dict[str, list[int]] = {}
     for path in SOURCE.rglob("*.py"):

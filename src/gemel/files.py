@@ -89,7 +89,7 @@ def tests_folder(root: Path) -> PurePosixPath | None:
     return PurePosixPath(folders[0]) / "metrics" if folders else None
 
 
-def headed(suffix: str, source: str, text: str) -> str:
+def add_header(suffix: str, source: str, text: str) -> str:
     """A generated file's text, below the line that marks it as ours and names its source."""
     return f"{_COMMENT[suffix]}{_MARK} {source}: change that and run `gemel generate`.\n{text}"
 
@@ -99,7 +99,7 @@ def is_ours(path: Path) -> bool:
     return _MARK in text.split("\n", 1)[0] or (path.name == ".gitignore" and path.parent.name == DATA.name)
 
 
-def plain(text: str | None) -> str:
+def escape_description(text: str | None) -> str:
     """The text on one line, protected from dbt's rendering of descriptions."""
     flat = " ".join((text or "").split())
     if not _TEMPLATE.search(flat):

@@ -5,7 +5,7 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from gemel.text_tables import plain
+from gemel.text_tables import format_value
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
@@ -34,7 +34,7 @@ def _written(value: Any, step: str, line: str) -> str:
             ]
             return _bracketed("{}", items, step, line)
         case _:
-            return json.dumps(str(plain(value)), ensure_ascii=False)
+            return json.dumps(str(format_value(value)), ensure_ascii=False)
 
 
 def _bracketed(brackets: str, items: list[str], step: str, line: str) -> str:

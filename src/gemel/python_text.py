@@ -14,7 +14,7 @@ def bracket(opening: str, items: list[str], closing: str) -> str:
     return f"{opening}\n{body}{closing}"
 
 
-def listed(items: Iterable[str]) -> str:
+def format_list(items: Iterable[str]) -> str:
     return bracket("[", list(items), "]")
 
 

@@ -12,7 +12,7 @@ from gemel.compiler.compiled import Compiled
 from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability
-from gemel.engines.lookup import by_dialect
+from gemel.engines.lookup import engine_for_dialect
 from gemel.errors import QueryError, WarehouseError
 from gemel.rounding import Rounding
 from gemel.spec.principal import OWNER, Principal
@@ -93,7 +93,7 @@ class Runner:
     def _make_rounding(
         self, describe: "Callable[[str], Described]", rows: "Callable[[str], Sequence[tuple[Any, ...]]]"
     ) -> Rounding | None:
-        if not by_dialect(self.dialect).has(Capability.ROUNDS):
+        if not engine_for_dialect(self.dialect).has(Capability.ROUNDS):
             return None
         return Rounding(describe, rows, lambda relation: dialects.named(self.catalogs())(relation))
 

@@ -181,12 +181,12 @@ class Session(Keeper):
     def engine(self) -> "Engine":
         """The engine that the project builds in, according to its profile or dbt's manifest."""
         from gemel.engines.duckdb import DUCKDB
-        from gemel.engines.lookup import by_adapter
+        from gemel.engines.lookup import engine_for_adapter
 
         if self.database is not None or self.dir is None:
             return DUCKDB
         target = self.profile_target()
-        return by_adapter(target.kind if target is not None else self.dbt.adapter or DUCKDB.name)
+        return engine_for_adapter(target.kind if target is not None else self.dbt.adapter or DUCKDB.name)
 
     @property
     def dialect(self) -> str:

@@ -64,7 +64,7 @@ def _column(values: list[Any], decimals: int | None) -> list[str]:
     if fractions and _is_numeric(values) and (len(values) > 1 or decimals is not None):
         places = decimals if decimals is not None else _places(fractions)
         return ["NULL" if v is None else f"{v:.{places}f}" if math.isfinite(v) else str(v) for v in values]
-    return ["NULL" if value is None else _visible(str(plain(value))) for value in values]
+    return ["NULL" if value is None else _visible(str(format_value(value))) for value in values]
 
 
 def _places(values: list[Any]) -> int:
@@ -83,7 +83,7 @@ def _is_numeric(values: Iterable[Any]) -> bool:
     )
 
 
-def plain(value: Any) -> Any:
+def format_value(value: Any) -> Any:
     """A value as CSV and tables write it."""
     match value:
         case bool():

@@ -6,7 +6,7 @@ from gemel import checks
 from gemel.bi.project_models import check_models
 from gemel.errors import GemelError, Problems
 from gemel.expectations.outcomes import check_tests
-from gemel.features.built import endless, mistyped
+from gemel.features.built import check_infinities, check_types
 from gemel.features.opened import bound_features, open_features
 from gemel.run import Runner
 from gemel.session import UNREACHABLE, Session
@@ -63,8 +63,8 @@ def _checked(session: Session, *, skip_dw: bool, data: bool) -> Iterator[GemelEr
         yield from bound.warnings
         if bound.views and warehouse is not None:
             features = open_features(session)
-            yield from mistyped(features)
-            yield from endless(features) if data else ()
+            yield from check_types(features)
+            yield from check_infinities(features) if data else ()
 
 
 def _by_place(error: GemelError) -> tuple[object, ...]:

@@ -22,7 +22,7 @@ def write_rows(
     import pyarrow
 
     first = next(batches, None)
-    with whole(out) as path:
+    with replace_when_complete(out) as path:
         writer = _parquet(path, schema, first) if kind == "parquet" else pyarrow.ipc.new_file(path, schema)
         with writer, ThreadPoolExecutor(max_workers=1) as thread:
             written: Future[None] | None = None
@@ -57,7 +57,7 @@ def _hardly_repeats(values: "pyarrow.Array") -> bool:
 
 def write_text(out: Path, text: str) -> None:
     """Write text as UTF-8, with its own line ends."""
-    with whole(out) as path:
+    with replace_when_complete(out) as path:
         Path(path).write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -70,7 +70,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def whole(out: Path) -> Iterator[str]:
+def replace_when_complete(out: Path) -> Iterator[str]:
     """The name of a file beside `out` that replaces it when it is complete: a process that is killed halfway leaves the
     old file. Raises ProjectError (G606) if the folder is not writable."""
     try:

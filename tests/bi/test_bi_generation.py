@@ -11,7 +11,7 @@ from gemel.bi.declared import read_declared
 from gemel.bi.generation import Destination, ReservedNames, generate
 from gemel.compiler.names.graph import bind
 from gemel.dbt.manifest import parse_project
-from gemel.engines.lookup import by_adapter
+from gemel.engines.lookup import engine_for_adapter
 from gemel.errors import Problems, WarehouseError
 from gemel.files import compare, write
 from gemel.spec.manifest import Manifest, SavedQuery
@@ -19,7 +19,7 @@ from gemel.spec.metrics import Percentile
 from gemel.spec.project import DbtProject
 from worlds.shop import METRICS, MODELS, ORDERS, REVENUE, SPINE, over
 
-DUCKDB = Destination(by_adapter("duckdb"))
+DUCKDB = Destination(engine_for_adapter("duckdb"))
 BY_SEGMENT = SavedQuery("segments", ("orders", "revenue_per_order"), ("customer__segment", "metric_time__month"))
 
 
@@ -195,7 +195,7 @@ def test_text_that_dbt_would_take_for_a_template_reaches_the_engine_as_it_is(tmp
 
 def test_each_engine_gets_its_own_words(tmp_path):
     project = ShopProject(tmp_path, saved_queries=[saved("segments", export("by_segment"))])
-    sql = project.sql("by_segment", Destination(by_adapter("postgres")))
+    sql = project.sql("by_segment", Destination(engine_for_adapter("postgres")))
     assert "CAST(SUM(orders.amount) AS DOUBLE PRECISION) / NULLIF(COUNT(*), 0)" in sql
 
 
@@ -247,11 +247,12 @@ def test_a_model_over_one_generated_from_others_is_not_a_circle(tmp_path):
 def test_a_column_that_the_engine_would_cut_is_refused(tmp_path):
     query = SavedQuery("deep", ("orders",), ("customer__region__country__country_name",))
     project = ShopProject(tmp_path, queries=[query], saved_queries=[saved("deep", export("deep"))])
-    project.files(Destination(by_adapter("postgres")))
+    project.files(Destination(engine_for_adapter("postgres")))
     long = SavedQuery("long", ("orders",), ({"name": "order__status", "alias": "s" * 64},))  # type: ignore[arg-type]
     project = ShopProject(tmp_path, queries=[long], saved_queries=[saved("long", export("long"))])
     assert (
-        "too long: a name in postgres has at most 63 bytes" in project.refused(Destination(by_adapter("postgres")))[0]
+        "too long: a name in postgres has at most 63 bytes"
+        in project.refused(Destination(engine_for_adapter("postgres")))[0]
     )
 
 
@@ -305,7 +306,7 @@ def test_a_formula_that_the_engine_does_not_support_is_a_reason(tmp_path):
     median = over(replace(REVENUE, name="middle", agg="percentile", percentile=Percentile(0.5)), "middle")
     project = ShopProject(tmp_path, models=[WIDE])
     project.graph = bind(Manifest(MODELS, (*METRICS, median), (), (SPINE,)))
-    meta = project.yml(Destination(by_adapter("trino")))["models"][0]["config"]["meta"]["gemel"]
+    meta = project.yml(Destination(engine_for_adapter("trino")))["models"][0]["config"]["meta"]["gemel"]
     assert meta["metrics_without_formula"]["middle"] == "a percentile cannot be expressed in trino yet"
     assert "middle" in project.yml()["models"][0]["config"]["meta"]["gemel"]["metrics"]
 
@@ -451,7 +452,7 @@ def described(**types):
 def test_types_come_from_the_engine_or_from_the_last_generation(tmp_path):
     project = ShopProject(tmp_path, saved_queries=[saved("segments", export("a"))])
     destination = Destination(
-        by_adapter("postgres"), described(customer__segment="VARCHAR", revenue_per_order="DOUBLE")
+        engine_for_adapter("postgres"), described(customer__segment="VARCHAR", revenue_per_order="DOUBLE")
     )
     types = {column["name"]: column["data_type"] for column in project.yml(destination)["models"][0]["columns"]}
     assert types == {
@@ -462,21 +463,24 @@ def test_types_come_from_the_engine_or_from_the_last_generation(tmp_path):
     }
     files = project.files(destination)
     write(tmp_path, files, compare(tmp_path, files), once={})
-    assert compare(tmp_path, project.files(Destination(by_adapter("postgres")))) == []
+    assert compare(tmp_path, project.files(Destination(engine_for_adapter("postgres")))) == []
 
     def nothing_there(sql):
         raise WarehouseError("G405", "no such table")
 
-    assert compare(tmp_path, project.files(Destination(by_adapter("postgres"), nothing_there))) == []
+    assert compare(tmp_path, project.files(Destination(engine_for_adapter("postgres"), nothing_there))) == []
 
 
 def test_a_time_that_depends_on_the_session_is_refused(tmp_path):
     table = ShopProject(tmp_path, saved_queries=[saved("segments", export("a"))])
     zoned = described(metric_time__month="TIMESTAMP WITH TIME ZONE")
-    assert "dbt's session truncates it in its own zone" in table.refused(Destination(by_adapter("duckdb"), zoned))[0]
-    table.files(Destination(by_adapter("duckdb"), zoned, is_utc=True))
+    assert (
+        "dbt's session truncates it in its own zone"
+        in table.refused(Destination(engine_for_adapter("duckdb"), zoned))[0]
+    )
+    table.files(Destination(engine_for_adapter("duckdb"), zoned, is_utc=True))
     view = ShopProject(tmp_path, saved_queries=[saved("segments", export("a", export_as="view"))])
-    refused = view.refused(Destination(by_adapter("duckdb"), zoned, is_utc=True))
+    refused = view.refused(Destination(engine_for_adapter("duckdb"), zoned, is_utc=True))
     assert refused[0].startswith("G709 ") and "each reader of a view" in refused[0]
 
 
@@ -485,7 +489,7 @@ def test_a_time_that_the_engine_would_put_into_the_next_day_is_refused(tmp_path)
         yield WarehouseError("G409", f"{sql.relations[0].name} has a time in the last half microsecond of its month")
 
     project = ShopProject(tmp_path, saved_queries=[saved("segments", export("a"))])
-    there = Destination(by_adapter("duckdb"), described(), is_utc=True, roundings=roundings)
+    there = Destination(engine_for_adapter("duckdb"), described(), is_utc=True, roundings=roundings)
     assert project.refused(there)[0].startswith("G409 orders has a time in the last half microsecond of its month")
 
 
@@ -496,7 +500,7 @@ def zoned_table(table):
 
 
 def test_a_time_with_a_zone_is_detected_in_a_result_without_zone_and_in_a_filter(tmp_path):
-    engine = Destination(by_adapter("postgres"), zoned_table)
+    engine = Destination(engine_for_adapter("postgres"), zoned_table)
     project = ShopProject(tmp_path, saved_queries=[saved("segments", export("a"))])
     [message] = project.refused(engine)
     assert message.startswith("G709 'a' reads orders.ordered_at, a time with a zone")
@@ -513,7 +517,7 @@ def test_a_time_that_is_converted_where_it_is_read_has_no_zone_any_more(tmp_path
     converted = [replace(each, expr="ordered_at at time zone 'UTC'") for each in orders.dimensions[:1]]
     models = (replace(orders, dimensions=(*converted, *orders.dimensions[1:])), *MODELS[1:])
     project.graph = bind(Manifest(models, METRICS, (BY_SEGMENT,), (SPINE,)))
-    project.files(Destination(by_adapter("postgres"), zoned_table))
+    project.files(Destination(engine_for_adapter("postgres"), zoned_table))
 
 
 def test_what_is_declared_is_read_from_a_manifest_that_says_nothing():

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from gemel.json_text import json_text
-from gemel.spec.fields import counted
+from gemel.spec.fields import format_count
 from gemel.text_tables import markdown, table
 
 
@@ -115,6 +115,6 @@ def test_no_rows_leave_the_header():
 
 
 def test_things_are_counted_in_words():
-    assert [counted(number, what) for number, what in ((1, "row"), (0, "row"), (1200, "saved query"))] == [
+    assert [format_count(number, what) for number, what in ((1, "row"), (0, "row"), (1200, "saved query"))] == [
         *("1 row", "0 rows", "1,200 saved queries")
     ]

@@ -5,7 +5,7 @@ from sqlglot import exp, parse_one
 
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.dialects import engine_of, named, speak_apart
-from gemel.engines.lookup import every
+from gemel.engines.lookup import all_engines
 from gemel.engines.rewrites import filter_to_case
 from gemel.errors import QueryError
 from gemel.spec.manifest import Relation
@@ -22,7 +22,7 @@ def test_duckdb_takes_a_filter_clause():
     assert "COUNT(*) FILTER (WHERE orders.status = 'done')" in flat(sql("orders done_orders"))
 
 
-@pytest.mark.parametrize("dialect", [each.dialect for each in every() if filter_to_case in each.rewrites])
+@pytest.mark.parametrize("dialect", [each.dialect for each in all_engines() if filter_to_case in each.rewrites])
 def test_an_engine_without_a_filter_clause_gets_a_case_inside_the_aggregate(dialect):
     text = flat(sql("orders done_orders done_priced buyers gold_orders", dialect=dialect))
     assert "FILTER" not in text

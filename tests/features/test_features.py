@@ -12,7 +12,7 @@ from gemel.engines.connections.files import Profile
 from gemel.errors import Problems, WarehouseError
 from gemel.features.binding import bind_features
 from gemel.features.columns import Known, decide_types, read_recorded
-from gemel.features.infinities import endless_facts, endless_rows
+from gemel.features.infinities import find_infinite_facts, find_infinite_rows
 from gemel.features.tables import Tables
 from gemel.run import Runner
 from gemel.spec.feature_views import parse_feature_views
@@ -241,9 +241,9 @@ def test_facts_known_before_all_time_are_told_and_those_never_known_are_not(shop
     views = shop.bound(LONE).views
     shop.sell("a", "2024-01-02 10:00")
     shop.sell("a", "infinity")
-    assert list(endless_facts(shop.graph, views, warehouse)) == []
+    assert list(find_infinite_facts(shop.graph, views, warehouse)) == []
     shop.sell("a", "-infinity")
-    [error] = endless_facts(shop.graph, views, warehouse)
+    [error] = find_infinite_facts(shop.graph, views, warehouse)
     assert (error.code, error.place.line) == ("G537", 3)
     assert "has facts that become known at '-infinity' (sales.sold_at, 1 of them)" in error.message
 
@@ -253,7 +253,7 @@ def test_an_infinite_time_in_a_feature_table_is_told_of_its_column(shop):
     [view] = shop.bound(LONE).views
     shop.con.execute("create table buying as select timestamp 'infinity' as event_timestamp, 1 as orders_7d")
     built = dict(warehouse.describe(compile_table("buying", "duckdb")))
-    [error] = endless_rows(view, built, "memory.main.buying", warehouse)
+    [error] = find_infinite_rows(view, built, "memory.main.buying", warehouse)
     assert "'event_timestamp' of feature view 'buying' is infinite in 1 row of its table" in str(error)
     shop.con.execute("update buying set event_timestamp = '9999-12-31'")
-    assert list(endless_rows(view, built, "memory.main.buying", warehouse)) == []
+    assert list(find_infinite_rows(view, built, "memory.main.buying", warehouse)) == []

@@ -14,7 +14,7 @@ from gemel.errors import Problems
 from gemel.features import generation
 from gemel.features.columns import Known
 from gemel.features.repository import store_yaml
-from gemel.files import plain
+from gemel.files import escape_description
 from gemel.spec.project import DbtProject
 
 VIEWS = """
@@ -215,7 +215,7 @@ def test_the_definitions_hash_changes_with_the_meaning_and_not_with_the_words(sh
     ],
 )
 def test_dbt_renders_a_description_to_what_is_written(text):
-    assert jinja2.Template(plain(text)).render() == text
+    assert jinja2.Template(escape_description(text)).render() == text
 
 
 def test_dbt_tests_guard_every_table_and_an_exposure_ends_its_lineage(shop, tmp_path):

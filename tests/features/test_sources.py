@@ -9,21 +9,21 @@ import yaml
 
 from gemel.dbt.catalog import read_types
 from gemel.dbt.profile import Target
-from gemel.engines.lookup import by_adapter, every
+from gemel.engines.lookup import all_engines, engine_for_adapter
 from gemel.engines.stores import TargetSettings
 from gemel.errors import BridgeError, Problems
 from gemel.features import generation
 from gemel.features.catalog import describer
 from gemel.features.columns import Known, decide_types
 from gemel.features.repository import store_yaml
-from gemel.features.sources import check_store, store_of, table
+from gemel.features.sources import check_store, find_offline_store, table
 from gemel.features.tables import Tables
 from gemel.spec.manifest import Relation
 from gemel.spec.project import DbtProject, Node
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Feast's own, when it is imported
 
-OTHERS = [each.name for each in every() if each.feast and each.name != "duckdb"]
+OTHERS = [each.name for each in all_engines() if each.feast and each.name != "duckdb"]
 
 VIEWS = """
     feature_views:
@@ -68,7 +68,7 @@ def files(shop, tmp_path, adapter, text=VIEWS, relation=None):
     bound = shop.bound(text)
     types = decide_types(Tables(shop.graph), bound, Known(shop.describe))
     (tmp_path / "dbt_project.yml").write_text("model-paths: [models]\n")
-    known = Known(recorded=types, engine=by_adapter(adapter))
+    known = Known(recorded=types, engine=engine_for_adapter(adapter))
     dbt = dbt_of(adapter, relation or RELATIONS[adapter])
     return generation.generate(shop.graph, bound, known, root=tmp_path, project="shop", dbt=dbt)
 
@@ -91,7 +91,7 @@ def test_the_source_of_every_warehouse_is_taken_by_feast(shop, tmp_path, adapter
     made: dict[str, object] = {}
     exec(files(shop, tmp_path, adapter)["feature_views/definitions.py"], made)
     source, view, service = made["buying_source"], made["buying_view"], made["churn_v1_service"]
-    assert type(source).__name__ == store_of(by_adapter(adapter)).source
+    assert type(source).__name__ == find_offline_store(engine_for_adapter(adapter)).source
     for path, value in where.items():
         found = source
         for name in path.split("."):
@@ -107,7 +107,7 @@ def test_the_source_of_every_warehouse_is_taken_by_feast(shop, tmp_path, adapter
 
 @pytest.mark.parametrize("adapter", OTHERS)
 def test_the_offline_store_of_every_warehouse_is_taken_by_feast_where_its_driver_is_installed(adapter):
-    content = yaml.safe_load(store_yaml("shop", by_adapter(adapter), TargetSettings(None, adapter)))
+    content = yaml.safe_load(store_yaml("shop", engine_for_adapter(adapter), TargetSettings(None, adapter)))
     from feast.repo_config import get_offline_config_from_type
 
     kind = content["offline_store"].pop("type")
@@ -129,7 +129,7 @@ def test_every_warehouse_gets_a_model_in_its_own_words_and_no_copy(shop, tmp_pat
     body = (
         text[text.index("}}") + 2 :].replace("{{ ref('sales') }}", "sales").replace("{{ ref('customers') }}", "people")
     )
-    [parsed] = sqlglot.parse(body, dialect=by_adapter(adapter).dialect)
+    [parsed] = sqlglot.parse(body, dialect=engine_for_adapter(adapter).dialect)
     assert parsed.named_selects[:3] == ["customer", "event_timestamp", "orders_1d"]
     assert ("RANGE BETWEEN INTERVAL" in body) == (adapter not in ("redshift", "bigquery", "clickhouse"))
 
@@ -176,7 +176,7 @@ def test_what_a_warehouse_cannot_say_or_keep_is_refused_at_its_view(shop, tmp_pa
 
 def test_a_warehouse_that_feast_has_no_store_for_is_refused():
     with pytest.raises(BridgeError, match="G580 Feast has no offline store for dbt's 'vertica' warehouses"):
-        store_of(by_adapter("vertica"))
+        find_offline_store(engine_for_adapter("vertica"))
 
 
 def test_while_dbt_has_not_seen_a_table_the_definitions_stay_as_they_are(shop, tmp_path):
@@ -195,13 +195,13 @@ def test_types_are_told_in_the_words_of_the_warehouse_and_read_again(shop, tmp_p
     for adapter in OTHERS:
         made = files(shop, tmp_path, adapter)
         generation.write(tmp_path, made, store=lambda: "project: shop\n")
-        types = generation.recorded_types(tmp_path, by_adapter(adapter))["buying"]
+        types = generation.recorded_types(tmp_path, engine_for_adapter(adapter))["buying"]
         assert types["customer"] == "string" and types["orders_7d"] == "int64" and types["return_rate_28d"] == "float64"
 
 
 def test_a_quoted_name_stays_and_a_bare_one_is_as_the_warehouse_keeps_it():
-    assert table('LAKE."marts".Buying', by_adapter("snowflake")).sql == '"LAKE".marts."BUYING"'
-    assert table('"lake"."my marts"."buying"', by_adapter("postgres")).sql == 'lake."my marts".buying'
+    assert table('LAKE."marts".Buying', engine_for_adapter("snowflake")).sql == '"LAKE".marts."BUYING"'
+    assert table('"lake"."my marts"."buying"', engine_for_adapter("postgres")).sql == 'lake."my marts".buying'
 
 
 def test_the_store_takes_settings_from_dbts_profile_and_no_secret(tmp_path, monkeypatch):
@@ -216,7 +216,7 @@ def test_the_store_takes_settings_from_dbts_profile_and_no_secret(tmp_path, monk
         "password": "{{ env_var('SHOP_PASSWORD') }}",
     }
     target = Target("shop", "prod", "postgres", written, tmp_path / "profiles.yml")
-    text = store_yaml("shop", by_adapter("postgres"), TargetSettings(target, "postgres"))
+    text = store_yaml("shop", engine_for_adapter("postgres"), TargetSettings(target, "postgres"))
     assert "hush" not in text
     store = yaml.safe_load(text)["offline_store"]
     assert store == {
@@ -234,7 +234,7 @@ def test_the_store_takes_settings_from_dbts_profile_and_no_secret(tmp_path, monk
 def test_a_literal_password_is_not_copied_and_what_is_not_said_is_a_variable(tmp_path):
     written = {"type": "snowflake", "account": "ab12345", "password": "hush", "database": "LAKE", "user": "ada"}
     target = Target("shop", "prod", "snowflake", written, tmp_path / "profiles.yml")
-    store = yaml.safe_load(store_yaml("shop", by_adapter("snowflake"), TargetSettings(target, "snowflake")))[
+    store = yaml.safe_load(store_yaml("shop", engine_for_adapter("snowflake"), TargetSettings(target, "snowflake")))[
         "offline_store"
     ]
     assert (store["password"], store["warehouse"]) == ("${SNOWFLAKE_PASSWORD}", "${SNOWFLAKE_WAREHOUSE}")
@@ -249,25 +249,25 @@ def test_a_literal_password_is_not_copied_and_what_is_not_said_is_a_variable(tmp
 )
 def test_redshifts_cluster_is_in_the_name_of_its_host(tmp_path, host, store):
     target = Target("shop", "prod", "redshift", {"host": host, "user": "ada", "dbname": "shop"}, tmp_path)
-    made = store_of(by_adapter("redshift")).settings(TargetSettings(target, "redshift"))
+    made = find_offline_store(engine_for_adapter("redshift")).settings(TargetSettings(target, "redshift"))
     assert store.items() <= made.items() and "${" in made["iam_role"]
 
 
 def test_a_store_of_another_kind_of_warehouse_is_refused(tmp_path):
     (tmp_path / "feature_store.yaml").write_text(
-        store_yaml("shop", by_adapter("duckdb"), TargetSettings(None, "duckdb"))
+        store_yaml("shop", engine_for_adapter("duckdb"), TargetSettings(None, "duckdb"))
     )
-    check_store(tmp_path, by_adapter("duckdb"))
+    check_store(tmp_path, engine_for_adapter("duckdb"))
     with pytest.raises(
         BridgeError, match=r"G583 the offline store is gemel\.feast\.DuckDBOfflineStore, but dbt builds"
     ):
-        check_store(tmp_path, by_adapter("postgres"))
+        check_store(tmp_path, engine_for_adapter("postgres"))
     (tmp_path / "feature_store.yaml").write_text("project: shop\noffline_store: {type: my.own.OfflineStore}\n")
-    check_store(tmp_path, by_adapter("postgres"))
+    check_store(tmp_path, engine_for_adapter("postgres"))
 
 
 def test_every_source_is_where_it_is_imported_from():
-    for store in filter(None, (engine.feast for engine in every())):
+    for store in filter(None, (engine.feast for engine in all_engines())):
         assert getattr(import_module(store.module), store.source)
 
 
@@ -293,10 +293,10 @@ def test_types_of_a_warehouse_that_cannot_be_asked_are_those_that_dbt_has_writte
     dbt = DbtProject("shop", nodes={id: customers})
     text = VIEWS.replace(", dtype: float64", "").replace("{dimension: customer__nick", "{dimension: customer__born")
     known = Known(
-        describer(read_types(tmp_path, dbt), by_adapter("snowflake")),
+        describer(read_types(tmp_path, dbt), engine_for_adapter("snowflake")),
         frozenset(),
         {},
-        by_adapter("snowflake"),
+        engine_for_adapter("snowflake"),
         is_asked=False,
     )
     types = decide_types(Tables(shop.graph), shop.bound(text), known)["buying"]
@@ -308,7 +308,7 @@ def test_types_of_a_warehouse_that_cannot_be_asked_are_those_that_dbt_has_writte
         decide_types(
             Tables(shop.graph),
             shop.bound(text),
-            known := Known(describer(read_types(tmp_path, dbt), by_adapter("snowflake")), is_asked=False),
+            known := Known(describer(read_types(tmp_path, dbt), engine_for_adapter("snowflake")), is_asked=False),
         )
     assert "dbt docs generate" in str(caught.value) and known.describe
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gemel.dbt.rendering import Renderer
-from gemel.engines.lookup import every
+from gemel.engines.lookup import all_engines
 from gemel.spec.manifest import Relation
 from gemel.spec.project import DbtProject, Macro, Node
 
@@ -23,7 +23,7 @@ def text(*, macro, package, adapter="duckdb"):
     return Renderer(DbtProject("shop", adapter=adapter, macros=macros)).text(node)
 
 
-@pytest.mark.parametrize("adapter", [engine.name for engine in every()])
+@pytest.mark.parametrize("adapter", [engine.name for engine in all_engines()])
 def test_macros_of_an_adapter_are_dbts_own(adapter):
     assert text(macro="old", package=f"dbt_{adapter}") == text(macro="new", package=f"dbt_{adapter}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from gemel.engines.lookup import by_adapter
+from gemel.engines.lookup import engine_for_adapter
 from gemel.graph import mermaid, openlineage
 from gemel.graph.openlineage import Namespaces, namespace, write_jobs, write_run
 from worlds.market import ORDERS, market, table
@@ -115,9 +115,12 @@ def test_runs_begin_and_end_well_or_badly(lineage):
 
 
 def test_a_warehouse_is_called_as_other_integrations_call_it():
-    assert namespace(by_adapter("duckdb"), {"path": "shop.duckdb"}) == "duckdb://shop.duckdb"
-    assert namespace(by_adapter("postgres"), {"host": "db", "port": 5432, "password": "secret"}) == "postgres://db:5432"
-    assert namespace(by_adapter("bigquery"), {"project": "p"}) == "bigquery"
+    assert namespace(engine_for_adapter("duckdb"), {"path": "shop.duckdb"}) == "duckdb://shop.duckdb"
+    assert (
+        namespace(engine_for_adapter("postgres"), {"host": "db", "port": 5432, "password": "secret"})
+        == "postgres://db:5432"
+    )
+    assert namespace(engine_for_adapter("bigquery"), {"project": "p"}) == "bigquery"
 
 
 def test_a_flowchart_has_whole_lines_for_values_and_dotted_ones_for_the_rest(lineage):

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from gemel.compiler.question.expressions import Refused, column
 from gemel.on_demand import runtime
-from gemel.on_demand.grammar import parse, typed
+from gemel.on_demand.grammar import parse, type_expression
 from gemel.on_demand.operations import OPERATIONS, PARTS
 from gemel.on_demand.python import function_of
 from gemel.on_demand.sql import normalize, sql_of
@@ -144,7 +144,7 @@ def plain(value):
 def test_sql_and_python_give_the_same(data, type_, rows):
     text = data.draw(expressions(type_))
     try:
-        term = typed(parse(text), TYPES)
+        term = type_expression(parse(text), TYPES)
     except Refused as refusal:
         assert any(why in str(refusal) for why in ("uses no input", "always NULL", "deep", "computes with")), str(
             refusal
@@ -156,7 +156,7 @@ def test_sql_and_python_give_the_same(data, type_, rows):
 
 
 def test_integers_keep_their_digits_beside_a_part_of_no_time():
-    term = typed(parse("case when b then i when null then hour(null) end"), TYPES)
+    term = type_expression(parse("case when b then i when null then hour(null) end"), TYPES)
     rows = [dict.fromkeys(TYPES) | {"i": 2**53 + 1, "b": True}]
     assert in_sql(term, rows) == in_python(term, rows) == [2**53 + 1]
 
@@ -167,7 +167,7 @@ def test_every_operation_is_written_somewhere_above():
         least(i, j);greatest(i, j);i = j;i <> j;i < j;i <= j;b and c;b or c;not b;i is null;coalesce(i, j);nullif(i, j);
         if(b, i, j);s || t;concat(s, t);lower(s);upper(s);trim(s);length(s);cast(i as double);cast(f as bigint);
         cast(i as varchar);hour(d);date_diff('day', d, e)"""
-    terms = [typed(parse(text), TYPES) for text in texts.split(";")]
+    terms = [type_expression(parse(text), TYPES) for text in texts.split(";")]
     written = {each.name for term in terms for each in walk(term) if isinstance(each, Operation)}
     assert written == {*OPERATIONS}
 
@@ -220,11 +220,11 @@ def test_letters_become_lower_and_upper_as_duckdb_has_them():
 )
 def test_what_is_not_held_equal_is_refused(text, message):
     with pytest.raises(Refused, match=re.escape(message)):
-        typed(parse(text), TYPES)
+        type_expression(parse(text), TYPES)
 
 
 def test_a_function_of_python_stands_alone_and_reads_as_the_expression():
-    terms = {"ratio": typed(parse("f / plane.seats"), TYPES)}
+    terms = {"ratio": type_expression(parse("f / plane.seats"), TYPES)}
     assert function_of("flights", terms, {"ratio": "f / plane.seats"}) == dedent(
         '''\
         def flights(inputs):
@@ -266,7 +266,7 @@ def test_a_function_of_python_stands_alone_and_reads_as_the_expression():
 
 def test_names_that_python_has_itself_are_no_trouble():
     types = {"class": "int64", "add": "int64", "list.map": "int64", "inputs": "int64"}
-    term = typed(parse('"class" + add + list.map + inputs'), types)
+    term = type_expression(parse('"class" + add + list.map + inputs'), types)
     namespace = {}
     exec(function_of("view", {"return": term}, {"return": "it"}), namespace)
     columns = {"class": [1, None], "add": [2, 2], "list__map": [3, 3], "inputs": [4, 4]}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gemel.errors import About
-from gemel.files import plain
+from gemel.files import escape_description
 from gemel.spec.nodes import Keys, Node, read_each
 
 TYPES = ("dashboard", "notebook", "analysis", "ml", "application")
@@ -63,7 +63,7 @@ def exposure(consumer: Consumer, refs: Iterable[str], metrics: Iterable[str], me
         "name": consumer.name,
         **{key: value for key, value in optional.items() if value},
         "type": consumer.type,
-        "description": plain(consumer.description or f"Reads {' and '.join(_names(meta))}."),
+        "description": escape_description(consumer.description or f"Reads {' and '.join(_names(meta))}."),
         "owner": dict(consumer.owner),
         "depends_on": [*dict.fromkeys(refs), *dict.fromkeys(metrics)],
         "config": {"meta": {"gemel": meta}},

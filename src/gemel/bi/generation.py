@@ -18,7 +18,7 @@ from gemel.compiler.sql.dialects import naming
 from gemel.engines.engine import Engine
 from gemel.engines.types import engine_type
 from gemel.errors import BiError, GemelError, Problems, WarehouseError
-from gemel.files import headed, models_folder, read_yaml, to_yaml
+from gemel.files import add_header, models_folder, read_yaml, to_yaml
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Relation
 from gemel.spec.project import DbtProject, call
@@ -84,7 +84,7 @@ def generate(
         content["exposures"] = exposures
     if content:
         sources = dict.fromkeys((*(each.file for each in declared.queries), *(each.file for each in declared.views)))
-        files[f"{folder}/_bi.yml"] = headed(".yml", ", ".join(sources), to_yaml(content))
+        files[f"{folder}/_bi.yml"] = add_header(".yml", ", ".join(sources), to_yaml(content))
     return files
 
 

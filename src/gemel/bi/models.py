@@ -11,7 +11,7 @@ from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import identifier
 from gemel.engines.engine import Engine
 from gemel.errors import About, BiError, GemelError
-from gemel.files import headed, plain, unique_key
+from gemel.files import add_header, escape_description, unique_key
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Export
 from gemel.spec.project import DbtProject
@@ -56,7 +56,7 @@ def write_model(model: BiModel, rows: Compiled, dbt: DbtProject) -> str:
     """The text of `models/bi/<name>.sql`."""
     escaped = replace(rows, sql=_escape_templates(rows.sql))
     sql = escaped.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
-    return headed(".sql", model.source, f"{_config(model)}\n\n{sql}\n")
+    return add_header(".sql", model.source, f"{_config(model)}\n\n{sql}\n")
 
 
 def properties(model: BiModel, types: Mapping[str, str], engine: Engine) -> Json:
@@ -70,7 +70,7 @@ def properties(model: BiModel, types: Mapping[str, str], engine: Engine) -> Json
         tests.append({"unique": test})
     return {
         "name": model.name,
-        "description": plain(model.description),
+        "description": escape_description(model.description),
         "config": {"meta": {"gemel": dict(model.meta)}},
         **({"data_tests": tests} if tests else {}),
         "columns": [_column(column, types.get(column.name)) for column in model.columns],
@@ -122,7 +122,7 @@ def _config(model: BiModel) -> str:
 def _column(column: Column, type_: str | None) -> Json:
     return {
         "name": column.name,
-        **({"description": plain(column.description)} if column.description else {}),
+        **({"description": escape_description(column.description)} if column.description else {}),
         **({"data_type": type_} if type_ else {}),
         **({"quote": True} if identifier(column.name).quoted else {}),
         **({"config": {"meta": {"gemel": dict(column.meta)}}} if column.meta else {}),

@@ -34,7 +34,7 @@ def command(project: "Project", *, output: Path | None, no_data: bool) -> None:
     from gemel.catalogue.series import Series, Unknown, series
     from gemel.catalogue.site import write
     from gemel.cli.output import waiting
-    from gemel.spec.fields import counted
+    from gemel.spec.fields import format_count
 
     numbers = Numbers({}, {})
     if not no_data:
@@ -43,8 +43,8 @@ def command(project: "Project", *, output: Path | None, no_data: bool) -> None:
     content = gather(project, numbers)
     page = write(content, output or (project.session.artifacts or Path()) / "gemel" / "docs")
     drawn = sum(isinstance(each, Series) for each in numbers.series.values())
-    say(f"{counted(len(content.nodes), 'page')}, {counted(drawn, 'metric')} with numbers")
+    say(f"{format_count(len(content.nodes), 'page')}, {format_count(drawn, 'metric')} with numbers")
     reasons = Counter(each.reason for each in numbers.series.values() if isinstance(each, Unknown))
     for reason, count in reasons.most_common(MOST_REASONS):
-        say(f"{counted(count, 'metric')} without: {reason}")
+        say(f"{format_count(count, 'metric')} without: {reason}")
     click.echo(page)

@@ -33,7 +33,7 @@ def command(
     gemel export lookml --metrics revenue,orders
     """
     from gemel.bi.exports.export import export, export_what_can_be
-    from gemel.spec.fields import counted
+    from gemel.spec.fields import format_count
 
     run = export_what_can_be if skip else export
     exported = run(session, format, metrics, uri=uri)
@@ -43,7 +43,7 @@ def command(
         say(note)
     write(exported.content, out)
     if out:
-        say(f"{counted(exported.count, 'metric')} in {out}")
+        say(f"{format_count(exported.count, 'metric')} in {out}")
 
 
 def write(content: str | bytes, out: str | None) -> None:

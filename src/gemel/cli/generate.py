@@ -26,21 +26,21 @@ def command(session: "Session", *, check: bool) -> None:
     from gemel.expectations.suite import metric_tests
     from gemel.features.opened import open_features
     from gemel.pipeline import generate, stale_files, unrunnable_tests
-    from gemel.spec.fields import counted
+    from gemel.spec.fields import format_count
 
     for warning in (*open_features(session).bound.warnings, *unrunnable_tests(session)):
         say(str(warning))
     changes = stale_files(session) if check else generate(session)
     for change in changes:
         click.echo(str(change))
-    content = counted(len(open_features(session).views), "feature view")
+    content = format_count(len(open_features(session).views), "feature view")
     if models := count_models(session):
-        content += f", {counted(models, 'BI model')}"
+        content += f", {format_count(models, 'BI model')}"
     if tests := len(session.once(metric_tests)):
-        content += f", {counted(tests, 'metric test')}"
+        content += f", {format_count(tests, 'metric test')}"
     if check and changes:
         are = "is" if len(changes) == 1 else "are"
-        say(f"{counted(len(changes), 'generated file')} {are} not up to date: run `gemel generate` and commit")
+        say(f"{format_count(len(changes), 'generated file')} {are} not up to date: run `gemel generate` and commit")
         raise click.exceptions.Exit(1)
-    done = f"{counted(len(changes), 'file')} changed" if changes else "every generated file is up to date"
+    done = f"{format_count(len(changes), 'file')} changed" if changes else "every generated file is up to date"
     say(f"{content}: {done}")

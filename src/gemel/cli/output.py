@@ -15,8 +15,8 @@ import click
 
 from gemel.errors import ProjectError
 from gemel.json_text import json_text
-from gemel.spec.fields import counted
-from gemel.text_tables import Rows, markdown, plain, table
+from gemel.spec.fields import format_count
+from gemel.text_tables import Rows, format_value, markdown, table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -125,14 +125,14 @@ def _write_file(file: Path, columns: Sequence[str], rows: Rows) -> None:
             _write_csv(out, columns, rows)
     except OSError as error:
         raise ProjectError("G606", f"cannot write {file}: {error.strerror or error}") from None
-    click.echo(f"{counted(len(rows), 'row')} written to {file}", err=True)
+    click.echo(f"{format_count(len(rows), 'row')} written to {file}", err=True)
 
 
 def _write_csv(out: TextIO, columns: Sequence[str], rows: Rows) -> None:
     """NULL is an empty field, an empty text is `""`. Python's csv module does not distinguish them."""
     for row in (columns, *rows):
         # Many readers skip an empty line.
-        out.write((",".join(_csv_field(plain(value)) for value in row) or '""') + "\n")
+        out.write((",".join(_csv_field(format_value(value)) for value in row) or '""') + "\n")
 
 
 def _csv_field(value: object) -> str:

@@ -81,11 +81,11 @@ def command(
 
 def lines(outcome: "Outcome", *, shown: int) -> Iterator[str]:
     """A line for the test, and one for each of the first `shown` groups that fail it."""
-    from gemel.spec.fields import counted
+    from gemel.spec.fields import format_count
     from gemel.text_tables import table
 
     test = outcome.test
-    count = f"  ({counted(outcome.groups, 'group')})" if outcome.status == "pass" else ""
+    count = f"  ({format_count(outcome.groups, 'group')})" if outcome.status == "pass" else ""
     yield f"{outcome.status:5} {test.full_name}{count}"
     if outcome.error is not None:
         yield from (f"      {line}" for line in str(outcome.error).splitlines())
@@ -97,7 +97,7 @@ def lines(outcome: "Outcome", *, shown: int) -> Iterator[str]:
     if failures[0].problem == "no groups":
         yield "      there is no group to test, which counts as a failure"
         return
-    yield f"      {len(outcome.failures)} of {counted(outcome.groups, 'group')}"
+    yield f"      {len(outcome.failures)} of {format_count(outcome.groups, 'group')}"
     columns = (*(name for name, _ in failures[0].group), test.metric, expectation(outcome), "")
     places = _places(failures)
     rows = [_cells(failure, places) for failure in failures]
@@ -114,14 +114,14 @@ def expectation(outcome: "Outcome") -> str:
 
 def verdict(outcomes: Sequence["Outcome"]) -> str:
     """`7 metric tests: 5 passed, 1 warned, 1 failed`"""
-    from gemel.spec.fields import counted
+    from gemel.spec.fields import format_count
 
     if not outcomes:
         return "no metric has a test; docs/tests.md explains how to write one"
     count = Counter(outcome.status for outcome in outcomes)
     words = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "could not be run"}
     counts = ", ".join(f"{count[status]} {word}" for status, word in words.items() if count[status])  # type: ignore[index]
-    return f"{counted(len(outcomes), 'metric test')}: {counts}"
+    return f"{format_count(len(outcomes), 'metric test')}: {counts}"
 
 
 def as_json(outcome: "Outcome") -> dict[str, Any]:

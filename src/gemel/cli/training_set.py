@@ -49,7 +49,7 @@ def command(
     gemel training-set carrier_punctuality,plane_history.plane__seats --spine labels.csv --accuracy exact --out t.arrow
     """
     from gemel.cli.output import waiting
-    from gemel.spec.fields import counted
+    from gemel.spec.fields import format_count
 
     with waiting(f"joining the features of {names}"):
         training_set = project.training_set(
@@ -57,4 +57,4 @@ def command(
         )
     if not click.get_current_context().params["quiet"]:
         rows, features = training_set.manifest["rows"], len(training_set.manifest["features"])
-        say(f"{counted(rows, 'row')} with {counted(features, 'feature')}, as {accuracy}, written to {out}")
+        say(f"{format_count(rows, 'row')} with {format_count(features, 'feature')}, as {accuracy}, written to {out}")

@@ -10,7 +10,7 @@ import click
 
 from gemel.cli.options import say, takes_project_to_validate
 from gemel.errors import GemelError, Problems
-from gemel.spec.fields import counted
+from gemel.spec.fields import format_count
 
 if TYPE_CHECKING:
     from gemel.project import Project
@@ -85,15 +85,18 @@ def as_json(finding: GemelError) -> dict[str, Any]:
 
 def verdict(project: "Project", count: Counter[str], *, notes: bool) -> str:
     """`12 metrics, 1 saved query, 2 feature views: 1 error, 2 warnings`"""
-    checked = [counted(len(project.metrics()), "metric"), counted(len(project.saved_queries()), "saved query")]
+    checked = [
+        format_count(len(project.metrics()), "metric"),
+        format_count(len(project.saved_queries()), "saved query"),
+    ]
     if not count["error"]:
         from gemel.features.opened import bound_features
 
         features = bound_features(project.session)
-        checked.append(counted(len(features.views), "feature view"))
+        checked.append(format_count(len(features.views), "feature view"))
         if features.on_demand:
-            checked.append(counted(len(features.on_demand), "on-demand view"))
-    problems = [counted(count[kind], kind) for kind in ("error", "warning") if count[kind]] or ["no problem"]
+            checked.append(format_count(len(features.on_demand), "on-demand view"))
+    problems = [format_count(count[kind], kind) for kind in ("error", "warning") if count[kind]] or ["no problem"]
     if count["note"]:
-        problems.append(counted(count["note"], "note") + ("" if notes else " (--notes shows them)"))
+        problems.append(format_count(count["note"], "note") + ("" if notes else " (--notes shows them)"))
     return f"{', '.join(checked)}: {', '.join(problems)}"

@@ -14,7 +14,7 @@ from gemel.diff.meaning import Change
 from gemel.diff.numbers import QUANTILES, Moved
 from gemel.diff.states import State
 from gemel.errors import GemelError
-from gemel.spec.fields import counted
+from gemel.spec.fields import format_count
 
 Row = tuple[Any, ...]
 
@@ -88,9 +88,9 @@ def excess(moved: Moved, allowed: float) -> str:
         return f"{moved.kind} {moved.name} could not be compared: {moved.why}"
     ways = [] if moved.relative is None else [f"by up to {_percent(moved.relative)}"]
     if moved.unscaled:
-        ways.append(f"by no share of its value in {counted(moved.unscaled, 'group')}")
+        ways.append(f"by no share of its value in {format_count(moved.unscaled, 'group')}")
     if one := moved.appeared + moved.gone:
-        ways.append(f"from or to no value in {counted(one, 'group')}")
+        ways.append(f"from or to no value in {format_count(one, 'group')}")
     message = f"{moved.kind} {moved.name} moves {' and '.join(ways)}, more than {allowed * 100:.4g}%"
     return message + (f" ({example(moved, 0)})" if moved.examples else "")
 

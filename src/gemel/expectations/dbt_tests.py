@@ -10,7 +10,7 @@ from gemel.compiler.names.graph import Graph
 from gemel.compiler.sql.dialects import engine_of
 from gemel.errors import GemelError, Problems
 from gemel.expectations.outcomes import compile_test
-from gemel.files import headed, tests_folder
+from gemel.files import add_header, tests_folder
 from gemel.spec.manifest import Relation
 from gemel.spec.metric_tests import MetricTest
 from gemel.spec.places import Places
@@ -41,7 +41,7 @@ def generate(
             continue
         place = places.of(test.about)
         source = place.file if place else "the metrics"
-        files[f"{folder}/{test.full_name}.sql"] = headed(".sql", source, f"{_config(test)}\n\n{sql}\n")
+        files[f"{folder}/{test.full_name}.sql"] = add_header(".sql", source, f"{_config(test)}\n\n{sql}\n")
     if problems:
         raise Problems(problems)
     return files

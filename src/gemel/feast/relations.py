@@ -43,7 +43,7 @@ def verbatim(query: str) -> exp.Expr:
 
 
 @contextmanager
-def opened(database: Path | None, *, write: bool = False) -> "Iterator[duckdb.DuckDBPyConnection]":
+def open_database(database: Path | None, *, write: bool = False) -> "Iterator[duckdb.DuckDBPyConnection]":
     """A connection whose unqualified names are those of the file. It is closed at the end, as dbt may want to write.
 
     Raises WarehouseError for the file, and for SQL that the block runs.
@@ -78,7 +78,7 @@ def run(connection: "duckdb.DuckDBPyConnection", select: exp.Expr) -> "pyarrow.T
         return connection.sql(select.sql(DIALECT)).to_arrow_table()
 
 
-def described(connection: "duckdb.DuckDBPyConnection", relation: Relation) -> dict[str, str]:
+def describe(connection: "duckdb.DuckDBPyConnection", relation: Relation) -> dict[str, str]:
     """The columns and their DuckDB types."""
     select = exp.select("*").from_(aliased(relation.tree, "source"))
     with translate_errors():
@@ -86,12 +86,12 @@ def described(connection: "duckdb.DuckDBPyConnection", relation: Relation) -> di
 
 
 def columns_of(relation: Relation) -> dict[str, str]:
-    with opened(relation.database) as connection:
-        return described(connection, relation)
+    with open_database(relation.database) as connection:
+        return describe(connection, relation)
 
 
 def arrow_schema(relation: Relation) -> "pyarrow.Schema":
-    with opened(relation.database) as connection:
+    with open_database(relation.database) as connection:
         return run(connection, exp.select("*").from_(aliased(relation.tree, "source")).limit(0)).schema
 
 

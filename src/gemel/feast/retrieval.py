@@ -11,7 +11,7 @@ from sqlglot import exp
 from gemel.data_frames import data_frame
 from gemel.engines.duckdb import DIALECT
 from gemel.feast.joins import ROWS
-from gemel.feast.relations import opened, run
+from gemel.feast.relations import open_database, run
 from gemel.feast.rows import EntityRows
 from gemel.feast.writing import write
 
@@ -35,7 +35,7 @@ class QueryJob(RetrievalJob):
 
     def _to_arrow_internal(self, timeout: int | None = None) -> "pyarrow.Table":
         [(select, database)] = self._queries
-        with opened(database) as connection:
+        with open_database(database) as connection:
             return run(connection, select)
 
     def to_df(self, validation_reference: Any = None, timeout: int | None = None) -> Any:
@@ -90,7 +90,7 @@ class HistoricalJob(QueryJob):
         answer = self._rows.table
         keyed = self._rows.keyed(self._keys)
         for select, database in self._queries:
-            with opened(database) as connection:
+            with open_database(database) as connection:
                 connection.register(ROWS, keyed)
                 features = run(connection, select)
             for name, column in zip(features.column_names, features.columns, strict=True):

@@ -10,7 +10,7 @@ from feast.errors import EntityTimestampInferenceException, FeastEntityDFMissing
 from gemel.engines.connections.duckdb import translate_errors
 from gemel.errors import BridgeError
 from gemel.feast.joins import MOMENT, NANOS, ROW
-from gemel.feast.relations import opened
+from gemel.feast.relations import open_database
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -71,7 +71,7 @@ def from_frame(frame: "pandas.DataFrame") -> EntityRows:
 
 def from_sql(query: str, database: Path | None) -> EntityRows:
     """The rows of the query, in its order. Raises WarehouseError for DuckDB's errors."""
-    with opened(database) as connection, translate_errors():
+    with open_database(database) as connection, translate_errors():
         return entity_rows(connection.sql(query).to_arrow_table())
 
 

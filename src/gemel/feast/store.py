@@ -22,7 +22,7 @@ from sqlglot import exp
 
 from gemel.errors import BridgeError
 from gemel.feast.joins import ROWS, point_in_time
-from gemel.feast.relations import Relation, aliased, columns_of, described, opened
+from gemel.feast.relations import Relation, aliased, columns_of, describe, open_database
 from gemel.feast.retrieval import HistoricalJob, QueryJob
 from gemel.feast.rows import EntityRows, entity_rows, from_frame, from_sql
 from gemel.feast.source import relation_of
@@ -69,9 +69,9 @@ class DuckDBOfflineStore(OfflineStore):
         rows = _entity_rows(config, feature_views, entity_df, (start_date, end_date))
         check_names(views, on_demand, feature_refs, rows.table.column_names, full_feature_names=full_feature_names)
         keys = [key for view in views for key, _ in view.keys]
-        with opened(None) as connection:
+        with open_database(None) as connection:
             connection.register(ROWS, rows.keyed(keys))
-            types = described(connection, Relation(ROWS, exp.to_table(ROWS)))
+            types = describe(connection, Relation(ROWS, exp.to_table(ROWS)))
         return HistoricalJob(
             config,
             rows,

@@ -17,7 +17,7 @@ from sqlglot import exp
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, did_you_mean
 from gemel.feast.joins import Feature, View
-from gemel.feast.relations import aliased, columns_of, opened, run
+from gemel.feast.relations import aliased, columns_of, open_database, run
 from gemel.feast.source import relation_of
 
 # The SQL type of a Feast type. Other types stay as they are in the source.
@@ -84,7 +84,7 @@ def rows_between(config: RepoConfig, feature_views: Sequence[FeatureView], start
         keys = [exp.column(own, quoted=True).as_(name, quoted=True) for name, own in view.keys]
         time = exp.cast(moment, "TIMESTAMPTZ", dialect=DIALECT).as_("event_timestamp")
         select = exp.select(*keys, time).distinct().from_(aliased(view.relation.tree, "source"))
-        with opened(view.relation.database) as connection:
+        with open_database(view.relation.database) as connection:
             tables.append(run(connection, select.where(*within(moment, view.types[view.moment], start, end))))
     rows = pa.concat_tables(tables, promote_options="permissive")
     columns = ["event_timestamp", *(name for name in rows.column_names if name != "event_timestamp")]

@@ -14,9 +14,9 @@ from sqlglot import exp
 from gemel.engines.connections.duckdb import translate_errors
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
-from gemel.feast.relations import opened
+from gemel.feast.relations import open_database
 from gemel.feast.source import DuckDBSource, relation_of
-from gemel.whole_files import make_folder, whole
+from gemel.whole_files import make_folder, replace_when_complete
 
 if TYPE_CHECKING:
     import pyarrow
@@ -58,7 +58,7 @@ def _write_file(table: "pyarrow.Table", path: Path, *, replace: bool) -> None:
         before = pq.read_table(path)
         table = pa.concat_tables([before, table.select(before.column_names).cast(before.schema)])
     make_folder(path.parent)
-    with whole(path) as unfinished:
+    with replace_when_complete(path) as unfinished:
         pq.write_table(table, unfinished)
 
 
@@ -72,7 +72,7 @@ def _write_table(
     relation = relation_of(target, config)
     place = relation.tree.sql(DIALECT)
     batch = exp.select("*").from_(BATCH).sql(DIALECT)
-    with opened(relation.database, write=True) as connection, translate_errors():
+    with open_database(relation.database, write=True) as connection, translate_errors():
         connection.register(BATCH, table)
         if not replace:
             connection.execute(f"INSERT INTO {place} BY NAME {batch}")

@@ -6,8 +6,8 @@ from dataclasses import replace
 from gemel.compiler.names.graph import Graph
 from gemel.errors import BridgeError, GemelError, Problems, did_you_mean
 from gemel.features.bound import Bound, BoundView
-from gemel.features.leaks import leaks
-from gemel.features.plans import at, plan_table, refusals
+from gemel.features.leaks import find_leaks
+from gemel.features.plans import find_refusals, place_at, plan_table
 from gemel.features.services import bind_service
 from gemel.features.types import certain
 from gemel.on_demand.binding import bind_on_demand
@@ -34,9 +34,9 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
         if not errors:
             try:
                 views[view.name] = _bind_view(graph, view, problems)
-                warnings.extend(leaks(graph, view))
+                warnings.extend(find_leaks(graph, view))
             except GemelError as error:
-                errors = list(refusals(graph, view)) or [at(error, view.place)]
+                errors = list(find_refusals(graph, view)) or [place_at(error, view.place)]
         problems.extend(errors)
     if spec.on_demand and not spec.views:
         message = "the project has on-demand views but no feature view, and so no Feast repository"

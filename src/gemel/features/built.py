@@ -2,7 +2,7 @@
 
 from gemel.compiler.compiled import compile_table
 from gemel.errors import BridgeError, GemelError, Problems, WarehouseError
-from gemel.features.infinities import endless_facts, endless_rows
+from gemel.features.infinities import find_infinite_facts, find_infinite_rows
 from gemel.features.opened import Features
 from gemel.features.types import TYPES
 from gemel.on_demand.computing import compute_all
@@ -16,7 +16,7 @@ def check_built(features: Features) -> None:
         with features.reading_tables():
             built = dict(runner.describe(compile_table(relations[name], features.engine.dialect)))
             [view] = features.named([name])
-            problems.extend(endless_rows(view, built, relations[name], runner))
+            problems.extend(find_infinite_rows(view, built, relations[name], runner))
         for column, type_ in types.items():
             if built.get(column) != TYPES[type_].sql:
                 problems.append(
@@ -32,7 +32,7 @@ def check_built(features: Features) -> None:
         raise Problems(problems)
 
 
-def mistyped(features: Features) -> tuple[GemelError, ...]:
+def check_types(features: Features) -> tuple[GemelError, ...]:
     """Types that no feature or key can have (G524), and what on-demand features compute with the wrong ones (G592).
 
     Types that nobody knows before the models are built are no mistake.
@@ -48,10 +48,10 @@ def mistyped(features: Features) -> tuple[GemelError, ...]:
     return ()
 
 
-def endless(features: Features) -> tuple[GemelError, ...]:
+def check_infinities(features: Features) -> tuple[GemelError, ...]:
     """Facts that are known at no time that a table can have (G537): their rows are read."""
     try:
         with features.reading_tables():
-            return tuple(endless_facts(features.session.graph, features.views, features.session.runner))
+            return tuple(find_infinite_facts(features.session.graph, features.views, features.session.runner))
     except WarehouseError:
         return ()  # a table that is not there, or SQL that does not bind, has an error of its own

@@ -19,7 +19,7 @@ from gemel.features.bound import Bound, BoundView
 from gemel.features.shapes import type_name
 from gemel.features.tables import Tables, Types
 from gemel.features.types import KEYS, LARGE, TYPES, from_engine
-from gemel.features.zones import zoned
+from gemel.features.zones import check_zones
 from gemel.run import Described
 
 Describe = Callable[[Compiled], Described]
@@ -49,7 +49,7 @@ def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]
     described = _described(tables, bound, known, problems)
     if known.describe is not None and known.is_asked and not known.is_utc:
         there = [view for view in bound.views if described.get(view.name)]
-        problems.extend(zoned(tables, there, known.describe, known.catalogs, known.engine))
+        problems.extend(check_zones(tables, there, known.describe, known.catalogs, known.engine))
     types: dict[str, Types] = {
         view.name: _view_types(view, described.get(view.name, {}), known, problems) for view in bound.views
     }

@@ -13,7 +13,7 @@ from gemel.features.bound import Bound
 from gemel.features.columns import Known, decide_types, read_recorded
 from gemel.features.sources import table
 from gemel.features.tables import Tables, exposures, properties
-from gemel.files import DATA, VIEWS, Change, Files, headed, models_folder, read_yaml
+from gemel.files import DATA, VIEWS, Change, Files, add_header, models_folder, read_yaml
 from gemel.files import compare as compare_files
 from gemel.files import write as write_files
 from gemel.on_demand.computing import compute_all
@@ -42,11 +42,13 @@ def generate(
         except GemelError as error:
             problems.append(error)
             continue
-        files[f"{folder}/{view.name}.sql"] = headed(".sql", file, text)
+        files[f"{folder}/{view.name}.sql"] = add_header(".sql", file, text)
     if problems:
         raise Problems(problems)
     if bound.views:
-        files[f"{folder}/_feature_views.yml"] = headed(".yml", f"{VIEWS}/", properties(tables, bound, types, engine))
+        files[f"{folder}/_feature_views.yml"] = add_header(
+            ".yml", f"{VIEWS}/", properties(tables, bound, types, engine)
+        )
         computed = compute_all(bound.on_demand, types)
         places = places_of(bound, dbt, engine)
         written = (
@@ -54,10 +56,10 @@ def generate(
             if len(places) < len(bound.views)
             else repository.definitions(tables, bound, types, computed, project=project, engine=engine, places=places)
         )
-        files[f"{VIEWS}/definitions.py"] = written and headed(".py", f"{VIEWS}/", written)
+        files[f"{VIEWS}/definitions.py"] = written and add_header(".py", f"{VIEWS}/", written)
         files[f"{DATA}/.gitignore"] = "*\n!.gitignore\n"
     if bound.services:
-        files[f"{folder}/_feature_services.yml"] = headed(".yml", f"{VIEWS}/", exposures(bound))
+        files[f"{folder}/_feature_services.yml"] = add_header(".yml", f"{VIEWS}/", exposures(bound))
     return files
 
 

@@ -22,7 +22,7 @@ from gemel.spec.manifest import Relation
 _HINT = "make it NULL in the dbt model"
 
 
-def endless_facts(graph: Graph, views: Iterable[BoundView], warehouse: Runner) -> Iterator[GemelError]:
+def find_infinite_facts(graph: Graph, views: Iterable[BoundView], warehouse: Runner) -> Iterator[GemelError]:
     """G537 for each view whose facts are known at `'-infinity'`. Their tables have to be there."""
     named = dialects.named(warehouse.catalogs())
     counted: dict[tuple[Relation, str], int] = {}
@@ -41,7 +41,9 @@ def endless_facts(graph: Graph, views: Iterable[BoundView], warehouse: Runner) -
                 )
 
 
-def endless_rows(view: BoundView, built: Mapping[str, str], relation: str, warehouse: Runner) -> Iterator[BridgeError]:
+def find_infinite_rows(
+    view: BoundView, built: Mapping[str, str], relation: str, warehouse: Runner
+) -> Iterator[BridgeError]:
     """G537 for each time of a feature table that no reader of it can read. `built` are its columns' types."""
     table = exp.maybe_parse(relation, into=exp.Table, dialect=warehouse.dialect)
     for name in (MOMENT, *view.feature_names):

@@ -10,7 +10,7 @@ from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeatur
 from gemel.spec.metrics import Metric
 
 
-def leaks(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
+def find_leaks(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
     """Warnings G520 and G521."""
     for feature in view.features:
         if isinstance(feature, DimensionFeature) and not feature.current and not has_history(graph, view, feature):

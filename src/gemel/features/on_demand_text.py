@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from gemel.features.types import TYPES
 from gemel.on_demand.computing import Computed
-from gemel.python_text import call, listed, literal, tags
+from gemel.python_text import call, format_list, literal, tags
 
 
 def request_source(computed: Computed) -> str:
@@ -12,7 +12,7 @@ def request_source(computed: Computed) -> str:
     return f"{view.name}_request = " + call(
         "RequestSource",
         name=literal(f"{view.name}_request"),
-        schema=listed(call("Field", name=literal(name), dtype=TYPES[type_].feast) for name, type_ in view.inputs),
+        schema=format_list(call("Field", name=literal(name), dtype=TYPES[type_].feast) for name, type_ in view.inputs),
         description=literal(f"The inputs of a request for {view.name}."),
         owner=literal(view.owner) if view.owner else None,
     )
@@ -25,13 +25,13 @@ def on_demand_view(computed: Computed, sources: Mapping[str, str]) -> str:
     cannot run it offline.
     """
     view = computed.view
-    views = [f"{name}_view[{listed(map(literal, columns))}]" for name, columns in computed.view.sources]
+    views = [f"{name}_view[{format_list(map(literal, columns))}]" for name, columns in computed.view.sources]
     decorator = call(
         "on_demand_feature_view",
         name=literal(view.name),
-        sources=listed([f"{view.name}_request", *views]),
+        sources=format_list([f"{view.name}_request", *views]),
         # Feast's registry loses all other properties of a field, and then does not recognise the field.
-        schema=listed(
+        schema=format_list(
             call("Field", name=literal(name), dtype=TYPES[term.type].feast) for name, term in computed.terms.items()
         ),
         mode=literal("python"),

@@ -93,9 +93,9 @@ class Features(Keeper):
     @cached_property
     def engine(self) -> "Engine":
         """What the project builds in. Raises BridgeError (G580) for what Feast has no offline store for."""
-        from gemel.features.sources import store_of
+        from gemel.features.sources import find_offline_store
 
-        store_of(self.session.engine)
+        find_offline_store(self.session.engine)
         return self.session.engine
 
     @property

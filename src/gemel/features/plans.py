@@ -22,7 +22,7 @@ def plan_table(graph: Graph, view: FeatureView, within: Within | None = None) ->
     return plan
 
 
-def refusals(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
+def find_refusals(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
     """What is wrong with the features, each tried by itself so that each error knows its place."""
     nowhere = _known_nowhere(graph, view)
     if nowhere is not None:  # reported once, not at each metric
@@ -70,11 +70,11 @@ def _refusal(graph: Graph, view: FeatureView, features: tuple[Feature, ...]) -> 
     try:
         plan_table(graph, replace(view, features=features))
     except GemelError as error:
-        return at(error, features[-1].place)
+        return place_at(error, features[-1].place)
     return None
 
 
-def at(error: GemelError, place: Place | None) -> GemelError:
+def place_at(error: GemelError, place: Place | None) -> GemelError:
     """The error at the line of `feature_views/` that asked for it, which is where a user starts."""
     error.place = place or error.place
     return error

@@ -15,11 +15,11 @@ from gemel.engines.stores import FEAST, Table, TargetSettings
 from gemel.features.bound import Bound, BoundService, BoundView
 from gemel.features.descriptions import describe
 from gemel.features.on_demand_text import on_demand_view, request_source
-from gemel.features.sources import store_of
+from gemel.features.sources import find_offline_store
 from gemel.features.tables import CREATED, DATA, Tables, Types
 from gemel.features.types import TYPES
 from gemel.on_demand.computing import Computed
-from gemel.python_text import WIDTH, bracket, call, listed, literal, tags
+from gemel.python_text import WIDTH, bracket, call, format_list, literal, tags
 from gemel.spec.feature_views import Feature, MetricFeature
 from gemel.spec.time import Window
 
@@ -32,7 +32,9 @@ def store_yaml(project: str, engine: Engine, settings: TargetSettings) -> str:
 
     Feast's default offline store loses rows, so another one is always named.
     """
-    offline = {name: value for name, value in store_of(engine).settings(settings).items() if value is not None}
+    offline = {
+        name: value for name, value in find_offline_store(engine).settings(settings).items() if value is not None
+    }
     content = {
         "project": project,
         "provider": "local",
@@ -86,7 +88,7 @@ def _imports(bound: Bound, types: Mapping[str, Types], computed: Sequence[Comput
     if engine.has(Capability.COPIED):
         yield "from pathlib import Path"
     yield ""
-    store = store_of(engine)
+    store = find_offline_store(engine)
     source = [store.source] if store.module == FEAST else []
     pushed = ["PushSource"] if any(view.push for view in bound.views) else []
     request = ["RequestSource"] if computed else []
@@ -118,7 +120,7 @@ def _entity(graph: Graph, name: str, type_: str) -> str:
 
 
 def _source(tables: Tables, view: BoundView, project: str, engine: Engine, table: Table) -> str:
-    store = store_of(engine)
+    store = find_offline_store(engine)
     copied = f"A copy of dbt's table {view.name}, written whenever dbt builds it."
     return f"{view.name}_source = " + call(
         store.source,
@@ -153,7 +155,7 @@ def _view(tables: Tables, view: BoundView, types: Types, project: str) -> str:
         name=literal(view.name),
         entities=f"[{', '.join(f'{entity}_entity' for entity in view.entities)}]",
         ttl=_timedelta(view.ttl),
-        schema=listed([*keys, *fields]),
+        schema=format_list([*keys, *fields]),
         source=f"{view.name}_push_source" if view.push else f"{view.name}_source",
         online=str(view.online),
         description=literal(" ".join(view.description.split())) if view.description else None,
@@ -198,7 +200,7 @@ def _service(service: BoundService, project: str) -> str:
     return f"{service.name}_service = " + call(
         "FeatureService",
         name=literal(service.name),
-        features=listed(features),
+        features=format_list(features),
         description=literal(" ".join(service.description.split())) if service.description else None,
         tags=tags({**dict(service.tags), "dbt": f"exposure.{project}.{service.name}"}),
         owner=literal(service.owner),
@@ -207,7 +209,7 @@ def _service(service: BoundService, project: str) -> str:
 
 def _selection(names: Iterable[str]) -> str:
     """`[["flights_7d", "late_rate_7d"]]`"""
-    inner = listed(map(literal, names))
+    inner = format_list(map(literal, names))
     return "[\n" + "".join(f"    {line}\n" for line in inner.splitlines()) + "]" if "\n" in inner else f"[{inner}]"
 
 

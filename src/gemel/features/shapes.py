@@ -33,7 +33,7 @@ def refuse_unkept(view: BoundView, engine: Engine) -> None:
             )
 
 
-def shaped(select: exp.Select, engine: Engine) -> exp.Select:
+def shape_for_feast(select: exp.Select, engine: Engine) -> exp.Select:
     """A feature table's SELECT with its columns named and typed as Feast looks for them."""
     is_moment_zoned, is_zoned = engine.has(Capability.ZONED_MOMENTS), engine.has(Capability.ZONED_TIMES)
     is_upper = engine.has(Capability.UPPER_CASE_NAMES)

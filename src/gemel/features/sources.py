@@ -8,15 +8,15 @@ from sqlglot import exp
 from gemel.compiler.question.expressions import identifier
 from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability, Engine
-from gemel.engines.lookup import every
+from gemel.engines.lookup import all_engines
 from gemel.engines.stores import FeastStore, Table, TargetSettings
 from gemel.errors import BridgeError, Place, did_you_mean
 
 
-def store_of(engine: Engine) -> FeastStore:
+def find_offline_store(engine: Engine) -> FeastStore:
     """Raises BridgeError (G580) for an engine that Feast has no offline store for."""
     if engine.feast is None:
-        names = [each.name for each in every() if each.feast]
+        names = [each.name for each in all_engines() if each.feast]
         raise BridgeError(
             "G580",
             f"Feast has no offline store for dbt's {engine.name!r} warehouses, so its tables cannot be features",
@@ -49,7 +49,7 @@ def check_store(repo: Path, engine: Engine) -> None:
         return  # its user reports it
     offline = content.get("offline_store") if isinstance(content, dict) else None
     found = offline.get("type") if isinstance(offline, dict) else offline
-    types = {_type(each): each for each in every() if each.feast}
+    types = {_type(each): each for each in all_engines() if each.feast}
     if str(found) in types and str(found) != _type(engine):
         raise BridgeError(
             "G583",
@@ -61,4 +61,4 @@ def check_store(repo: Path, engine: Engine) -> None:
 
 def _type(engine: Engine) -> str:
     """What feature_store.yaml calls the offline store."""
-    return str(store_of(engine).settings(TargetSettings(None, engine.name))["type"])
+    return str(find_offline_store(engine).settings(TargetSettings(None, engine.name))["type"])

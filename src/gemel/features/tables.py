@@ -23,11 +23,11 @@ from gemel.features.descriptions import describe
 from gemel.features.origins import NOTE
 from gemel.features.plans import plan_table
 from gemel.features.shapes import CREATED as CREATED
-from gemel.features.shapes import moment_sql, moment_type, refuse_unkept, shaped, type_name
+from gemel.features.shapes import moment_sql, moment_type, refuse_unkept, shape_for_feast, type_name
 from gemel.features.times import UNTIL, timestamp
 from gemel.features.types import TYPES
 from gemel.files import DATA as DATA
-from gemel.files import plain, to_yaml, unique_key
+from gemel.files import escape_description, to_yaml, unique_key
 from gemel.spec.manifest import Relation
 from gemel.spec.project import DbtProject, call
 from gemel.spec.time import Window
@@ -77,7 +77,9 @@ class Tables:
             refuse_unkept(view, engine)
             if lookback is None and engine.dialect == DUCKDB.dialect:
                 frame, _ = self._duckdb(view)
-                outputs = shaped(_typed(exp.Select(expressions=[*frame.outputs]), types, self._casts), engine).selects
+                outputs = shape_for_feast(
+                    _typed(exp.Select(expressions=[*frame.outputs]), types, self._casts), engine
+                ).selects
                 typed = frame.filled(outputs)
             else:
 
@@ -85,7 +87,7 @@ class Tables:
                     select = _typed(_stamped(select), types, self._casts)
                     if lookback is not None:
                         select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
-                    return shaped(select, engine)
+                    return shape_for_feast(select, engine)
 
                 typed = compiled(self._plan(view), Context.marking(engine.dialect, finish))
             text = typed.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
@@ -258,7 +260,11 @@ def exposures(bound: Bound) -> str:
 def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dict[str, Any]:
     names = {type_: type_name(type_, engine) for type_ in {*types.values(), "string"}}
     columns: list[dict[str, Any]] = [
-        {"name": entity, "description": plain(_entity_text(tables.graph, entity)), "data_type": names[types[entity]]}
+        {
+            "name": entity,
+            "description": escape_description(_entity_text(tables.graph, entity)),
+            "data_type": names[types[entity]],
+        }
         | ({"quote": True} if engine.has(Capability.UPPER_CASE_NAMES) or identifier(entity).quoted else {})
         | _TESTED
         for entity in view.entities
@@ -267,7 +273,7 @@ def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dic
     columns.append({"name": MOMENT, "description": moment, "data_type": moment_type(engine)} | _TESTED)
     for feature in view.features:
         text = describe(tables.graph, feature)
-        described = {"description": plain(text)} if text else {}
+        described = {"description": escape_description(text)} if text else {}
         columns.append({"name": feature.name, **described, "data_type": names[types[feature.name]]})
     created = "When dbt made the row, in UTC. Of two rows for one moment, the later one counts."
     columns.append({"name": CREATED, "description": created, "data_type": moment_type(engine)} | _TESTED)
@@ -282,7 +288,7 @@ def _model(tables: Tables, view: BoundView, types: Types, engine: Engine) -> dic
     }
     return {
         "name": view.name,
-        "description": plain(view.description or f"Features of {' and '.join(view.entities)}."),
+        "description": escape_description(view.description or f"Features of {' and '.join(view.entities)}."),
         "config": {"meta": {"gemel": {"feature_view": view.name, "definition": tables.digest(view)}}},
         "data_tests": [unique, *_freshness(view, engine)],
         "columns": columns,
@@ -325,7 +331,7 @@ def _exposure(service: BoundService) -> dict[str, Any]:
     return {
         "name": service.name,
         "type": "ml",
-        "description": plain(service.description or f"The features of {service.name}."),
+        "description": escape_description(service.description or f"The features of {service.name}."),
         "owner": owner,
         "depends_on": [call("ref", table) for table in service.tables()],
         "config": {"meta": {"gemel": {"feature_service": service.name, "features": features}}},

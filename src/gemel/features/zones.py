@@ -27,7 +27,7 @@ TOGETHER = 50
 ZONED = ("TIMESTAMP WITH TIME ZONE", "TIME WITH TIME ZONE")
 
 
-def zoned(
+def check_zones(
     tables: Tables, views: Sequence[BoundView], describe: Describe, catalogs: frozenset[str] | None, engine: Engine
 ) -> Iterator[GemelError]:
     """G526 for each time that views, whose relations are all there, read with its zone."""

@@ -31,32 +31,32 @@ def time_constant(text: str) -> Constant:
 
 def require_number(term: Typed, tree: exp.Expr) -> Typed:
     if term.type not in ("int64", "float64", "null"):
-        raise Mistyped(f"{shown(tree)} needs numbers, not {term.type}")
+        raise Mistyped(f"{short_sql(tree)} needs numbers, not {term.type}")
     return term
 
 
 def require_condition(term: Typed, tree: exp.Expr) -> Typed:
     if term.type not in ("bool", "null"):
-        raise Mistyped(f"{shown(tree)} needs a condition, not {term.type}: compare it with something")
+        raise Mistyped(f"{short_sql(tree)} needs a condition, not {term.type}: compare it with something")
     return settle_null(term, "bool")
 
 
 def require_time(term: Typed, tree: exp.Expr) -> Typed:
     if term.type not in ("timestamp", "null"):
-        raise Mistyped(f"{shown(tree)} needs a time, not {term.type}")
+        raise Mistyped(f"{short_sql(tree)} needs a time, not {term.type}")
     return settle_null(term, "timestamp")
 
 
 def require_texts(terms: list[Typed], tree: exp.Expr) -> list[Typed]:
     for term in terms:
         if term.type not in ("string", "null"):
-            raise Mistyped(f"{shown(tree)} needs texts, not {term.type}: write cast(... as varchar)")
+            raise Mistyped(f"{short_sql(tree)} needs texts, not {term.type}: write cast(... as varchar)")
     return coerce(terms, "string")
 
 
 def require_order(terms: list[Typed], tree: exp.Expr) -> list[Typed]:
     if terms[0].type == "bool":
-        raise Mistyped(f"{shown(tree)} cannot order booleans")
+        raise Mistyped(f"{short_sql(tree)} cannot order booleans")
     return terms
 
 
@@ -75,7 +75,7 @@ def unify(terms: list[Typed], tree: exp.Expr) -> list[Typed]:
         return terms
     common: Type = "float64" if kinds == {"int64", "float64"} else next(iter(kinds))
     if len(kinds) > 1 and kinds != {"int64", "float64"}:
-        raise Mistyped(f"{shown(tree)} mixes {' and '.join(sorted(kinds))}")
+        raise Mistyped(f"{short_sql(tree)} mixes {' and '.join(sorted(kinds))}")
     return coerce(terms, common)
 
 
@@ -92,6 +92,6 @@ def settle(terms: list[Typed]) -> list[Typed]:
     return [settle_null(term, "int64") for term in terms]
 
 
-def shown(tree: exp.Expr) -> str:
+def short_sql(tree: exp.Expr) -> str:
     text = tree.sql(DIALECT)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -10,7 +10,7 @@ from gemel.compiler.question.expressions import Refused, column
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, GemelError, Problems
 from gemel.on_demand.binding import BoundOnDemand
-from gemel.on_demand.grammar import typed
+from gemel.on_demand.grammar import type_expression
 from gemel.on_demand.python import function_of, key
 from gemel.on_demand.sql import sql_of
 from gemel.on_demand.terms import Reference, Type, Typed, walk
@@ -89,7 +89,7 @@ def compute(view: BoundOnDemand, types: Mapping[str, Mapping[str, str]]) -> Comp
     problems: list[GemelError] = []
     for feature, parsed in view.expressions():
         try:
-            terms[feature.name] = typed(parsed, names, cast("Type | None", feature.dtype))
+            terms[feature.name] = type_expression(parsed, names, cast("Type | None", feature.dtype))
         except Refused as refused:
             problems.append(_mistyped(feature, refused))
     if problems:

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from gemel.compiler.question.expressions import Refused, parse_expression
 from gemel.errors import did_you_mean
-from gemel.on_demand.coercion import Mistyped, shown
+from gemel.on_demand.coercion import Mistyped, short_sql
 from gemel.on_demand.operations import as_float
 from gemel.on_demand.terms import Reference, Type, Typed
 from gemel.on_demand.typing import KINDS, WORDS, Typing
@@ -44,12 +44,12 @@ def parse(text: str) -> Parsed:
     return Parsed(tree, names)
 
 
-def typed(parsed: Parsed, types: Mapping[str, Type], dtype: Type | None = None) -> Typed:
+def type_expression(parsed: Parsed, types: Mapping[str, Type], dtype: Type | None = None) -> Typed:
     """The typed term of an expression, converted to `dtype` if given. Raises Mistyped."""
     names = {name: Reference(name, type_) for name, type_ in types.items()}
     term = Typing(names).term(parsed.tree)
     if term.type == "null":
-        raise Mistyped(f"{shown(parsed.tree)} is always NULL")
+        raise Mistyped(f"{short_sql(parsed.tree)} is always NULL")
     if dtype == "float64" and term.type == "int64":
         return as_float(term)
     if dtype not in (None, term.type):
@@ -64,7 +64,7 @@ def _named(tree: exp.Expr, depth: int = 0) -> Iterator[str]:
         raise Ungrammatical(f"it is nested more than {DEPTH} levels deep", "split it into several features")
     if isinstance(tree, exp.Column):
         if tree.args.get("db") or not isinstance(tree.this, exp.Identifier):
-            raise Ungrammatical(f"{shown(tree)} is neither an input nor a view.feature")
+            raise Ungrammatical(f"{short_sql(tree)} is neither an input nor a view.feature")
         yield f"{tree.table.lower()}.{tree.name.lower()}" if tree.table else tree.name.lower()
         return
     _check(tree)
@@ -80,7 +80,7 @@ def _check(tree: exp.Expr) -> None:
     arguments = {name for name, value in tree.args.items() if value is not None and value is not False}
     if type(tree) not in KINDS or not arguments <= _ARGUMENTS:
         written = _called(tree)
-        what = f"the function {written!r}" if written else shown(tree)
+        what = f"the function {written!r}" if written else short_sql(tree)
         hint = did_you_mean(written, FUNCTIONS) if written else None
         hint = hint or f"there are arithmetic, comparisons, and, or, not, in, between, case, {', '.join(FUNCTIONS)}"
         raise Ungrammatical(f"{what} is not in the grammar, which means the same in SQL and in Python", hint)

@@ -19,7 +19,7 @@ from gemel.on_demand.coercion import (
     require_time,
     settle,
     settle_null,
-    shown,
+    short_sql,
     time_constant,
     unify,
 )
@@ -84,7 +84,7 @@ class Typing:
     def subtract(self, tree: exp.Expr) -> Typed:
         left, right = self.term(tree.this), self.term(tree.expression)
         if "timestamp" in (left.type, right.type):
-            raise Mistyped(f"{shown(tree)} subtracts a time from a time: write date_diff('minute', earlier, later)")
+            raise Mistyped(f"{short_sql(tree)} subtracts a time from a time: write date_diff('minute', earlier, later)")
         return self._arithmetic("subtract", left, right, tree)
 
     def multiply(self, tree: exp.Expr) -> Typed:
@@ -108,7 +108,7 @@ class Typing:
     def _whole(self, name: str, tree: exp.Expr) -> Typed:
         sides = self.terms([tree.this, tree.expression])
         if any(side.type not in ("int64", "null") for side in sides):
-            raise Mistyped(f"{shown(tree)} needs integers: write cast(... as bigint)")
+            raise Mistyped(f"{short_sql(tree)} needs integers: write cast(... as bigint)")
         return operation(name, *coerce(sides, "int64"), type="int64")
 
     def absolute(self, tree: exp.Expr) -> Typed:
@@ -119,7 +119,7 @@ class Typing:
         value = settle_null(require_number(self.term(tree.this), tree), "int64")
         digits = tree.args.get("decimals") or exp.Literal.number(0)
         if not isinstance(digits, exp.Literal) or not digits.name.isdecimal() or int(digits.name) > 15:
-            raise Mistyped(f"{shown(tree)}: the digits must be a number from 0 to 15")
+            raise Mistyped(f"{short_sql(tree)}: the digits must be a number from 0 to 15")
         if value.type == "int64":
             return value
         return operation("round", value, Parameter(int(digits.name)), type="float64")
@@ -132,7 +132,7 @@ class Typing:
 
     def _to_whole(self, name: str, tree: exp.Expr) -> Typed:
         if tree.args.get("decimals") or tree.args.get("to"):
-            raise Mistyped(f"{shown(tree)} takes one number")
+            raise Mistyped(f"{short_sql(tree)} takes one number")
         value = settle_null(require_number(self.term(tree.this), tree), "int64")
         return value if value.type == "int64" else operation(name, value, type="float64")
 
@@ -172,7 +172,7 @@ class Typing:
 
     def isin(self, tree: exp.Expr) -> Typed:
         if not tree.expressions:
-            raise Mistyped(f"{shown(tree)}: list the values")
+            raise Mistyped(f"{short_sql(tree)}: list the values")
         value, *others = self.terms([tree.this, *tree.expressions])
         return operation("or", *(equate(tree, value, other) for other in others), type="bool")
 
@@ -194,7 +194,7 @@ class Typing:
         if isinstance(tree.expression, exp.Null):
             return operation("is_null", *settle([value]), type="bool")
         if not isinstance(tree.expression, exp.Boolean):
-            raise Mistyped(f"{shown(tree)}: IS is only for null, true and false; compare values with =")
+            raise Mistyped(f"{short_sql(tree)}: IS is only for null, true and false; compare values with =")
         equal = equate(tree, require_condition(value, tree), Constant(bool(tree.expression.this), "bool"))
         return operation("coalesce", equal, Constant(False, "bool"), type="bool")
 
@@ -205,7 +205,7 @@ class Typing:
     def null_if(self, tree: exp.Expr) -> Typed:
         value, other = self.terms([tree.this, tree.expression])
         if value.type == "null":
-            raise Mistyped(f"{shown(tree)} is always NULL")
+            raise Mistyped(f"{short_sql(tree)} is always NULL")
         # SQL compares them as one type, and gives the first as it was.
         same = equate(tree, value, other)
         if same.arguments[0] == value:
@@ -231,7 +231,7 @@ class Typing:
     def _case(self, tree: exp.Expr, conditions: list[Typed], values: list[Typed]) -> Typed:
         *values, default = unify(values, tree)
         if default.type == "null":
-            raise Mistyped(f"{shown(tree)} is always NULL")
+            raise Mistyped(f"{short_sql(tree)} is always NULL")
         parts = [part for pair in zip(conditions, values, strict=True) for part in pair]
         return operation("case", *parts, default, type=default.type)
 
@@ -239,7 +239,7 @@ class Typing:
         written = tree.args["to"].sql(DIALECT).lower()
         word = {"text": "varchar"}.get(written, written)
         if word not in WORDS:
-            raise Mistyped(f"{shown(tree)}: cast takes {', '.join(WORDS)}, not {written}")
+            raise Mistyped(f"{short_sql(tree)}: cast takes {', '.join(WORDS)}, not {written}")
         if isinstance(tree.this, exp.Literal) and word == "timestamp":
             return time_constant(tree.this.name)
         value, wanted = self.term(tree.this), WORDS[word]
@@ -258,7 +258,7 @@ class Typing:
                 return operation("text", value, type="string")
             case _:
                 reason = "SQL and Python convert it in different ways"
-                raise Mistyped(f"{shown(tree)} cannot convert {value.type} to {wanted}: {reason}")
+                raise Mistyped(f"{short_sql(tree)} cannot convert {value.type} to {wanted}: {reason}")
 
     def join(self, tree: exp.Expr) -> Typed:
         return operation("join", *require_texts(self.terms([tree.this, tree.expression]), tree), type="string")
@@ -274,7 +274,7 @@ class Typing:
 
     def trim(self, tree: exp.Expr) -> Typed:
         if tree.expression:
-            raise Mistyped(f"{shown(tree)}: only trim(text) is supported, which removes spaces from both ends")
+            raise Mistyped(f"{short_sql(tree)}: only trim(text) is supported, which removes spaces from both ends")
         return operation("trim", *require_texts([self.term(tree.this)], tree), type="string")
 
     def length(self, tree: exp.Expr) -> Typed:
@@ -288,13 +288,13 @@ class Typing:
 
     def _part(self, tree: exp.Expr, unit: str, of: exp.Expr) -> Typed:
         if unit not in PARTS:
-            raise Mistyped(f"{shown(tree)}: the part of a time must be one of {', '.join(PARTS)}, not {unit}")
+            raise Mistyped(f"{short_sql(tree)}: the part of a time must be one of {', '.join(PARTS)}, not {unit}")
         return operation("part", require_time(self.term(of), tree), Parameter(PARTS[unit]), type="int64")
 
     def steps(self, tree: exp.Expr) -> Typed:
         unit = tree.args["unit"].name.lower() if tree.args.get("unit") else "day"
         if unit not in STEPS:
-            raise Mistyped(f"{shown(tree)}: the unit must be one of {', '.join(STEPS)}, not {unit}")
+            raise Mistyped(f"{short_sql(tree)}: the unit must be one of {', '.join(STEPS)}, not {unit}")
         first, last = (require_time(self.term(side), tree) for side in (tree.expression, tree.this))
         return operation("steps", first, last, Parameter(STEPS[unit]), type="int64")
 

@@ -8,7 +8,7 @@ from typing import Any
 from gemel.errors import BridgeError
 from gemel.features.selection import Choice, Chosen
 from gemel.on_demand.computing import Computed, compute
-from gemel.online.reading import OnlineRow, combine, whole
+from gemel.online.reading import OnlineRow, combine, parse_integer
 from gemel.online.store import Found
 from gemel.spec.time import duration
 
@@ -93,7 +93,7 @@ _TYPES = {"int64": "an integer", "float64": "a number", "string": "a string", "b
 def read_input(value: Any, type_: str, name: str) -> Any:
     """An input as a value of its type. Other types may be strings too, and NULL an empty string. Raises G535."""
     if isinstance(value, str) and type_ == "int64" and value:
-        return whole(value, 64, f"input {name!r}")
+        return parse_integer(value, 64, f"input {name!r}")
     if value is None or (value == "" and type_ != "string"):
         return None
     try:
@@ -103,7 +103,7 @@ def read_input(value: Any, type_: str, name: str) -> Any:
             case ("bool", "true" | "false"):
                 return value == "true"
             case ("int64", int()) if not isinstance(value, bool):
-                return whole(value, 64, f"input {name!r}")
+                return parse_integer(value, 64, f"input {name!r}")
             case ("float64", int() | float() | str()) if not isinstance(value, bool) and "_" not in str(value):
                 return float(value)
             case ("timestamp", str()):

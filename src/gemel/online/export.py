@@ -11,7 +11,7 @@ from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.question.expressions import column
 from gemel.features.tables import CREATED
 from gemel.run import Runner
-from gemel.whole_files import make_folder, whole
+from gemel.whole_files import make_folder, replace_when_complete
 
 
 def newest_rows(relation: exp.Table, keys: tuple[str, ...], until: dt.datetime | None) -> exp.Select:
@@ -52,7 +52,7 @@ def export(
     schema = pyarrow.schema([(name, _arrow(type_)) for name, type_ in types.items()])
     make_folder(file.parent)
     count = 0
-    with whole(file) as half, parquet.ParquetWriter(half, schema) as writer:
+    with replace_when_complete(file) as half, parquet.ParquetWriter(half, schema) as writer:
         for batch in warehouse.batches(select):
             columns = zip(zip(*batch, strict=True), schema.types, strict=True)
             arrays = [pyarrow.array(values, type=kind) for values, kind in columns]

@@ -81,12 +81,12 @@ def key(value: Any, type_: str, entity: str) -> str | int:
     if type_ == "string" and isinstance(value, str):
         return value
     if type_ != "string" and isinstance(value, str | int) and not isinstance(value, bool):
-        return whole(value, 32 if type_ == "int32" else 64, f"entity {entity!r}")
+        return parse_integer(value, 32 if type_ == "int32" else 64, f"entity {entity!r}")
     kind = "a string" if type_ == "string" else "an integer"
     raise BridgeError("G535", f"entity {entity!r} must be {kind}, not {value!r}")
 
 
-def whole(value: str | int, bits: int, what: str) -> int:
+def parse_integer(value: str | int, bits: int, what: str) -> int:
     """An integer, possibly from a string. Raises BridgeError (G535), also for forms that only Python accepts."""
     if isinstance(value, str) and not re.fullmatch(r"[+-]?[0-9]+", value):
         raise BridgeError("G535", f"{what} must be an integer, not {value[:80]!r}", hint="write only digits")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from gemel.spec.fields import counted
+from gemel.spec.fields import format_count
 
 Kind = Literal["different", "missing", "extra"]
 
@@ -127,13 +127,13 @@ class Report:
 
     def verdict(self) -> str:
         """`50 features, 820,809 comparisons: all equal`"""
-        features = f"{counted(len(self.counts), 'feature')}, {self.compared:,} comparisons"
+        features = f"{format_count(len(self.counts), 'feature')}, {self.compared:,} comparisons"
         if self.wrong:
             return f"{features}: {self.wrong:,} wrong"
         if self.failed():
             return f"{features}: not enough to say that they agree"
         count = len(self.without_facts)
-        empty = f"{counted(count, 'view')} without facts" if count else ""
+        empty = f"{format_count(count, 'view')} without facts" if count else ""
         return f"{features}: " + ", ".join(part for part in ("all equal" if self.compared else "", empty) if part)
 
     def __str__(self) -> str:

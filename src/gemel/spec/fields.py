@@ -26,7 +26,7 @@ def optional_text(item: Json, key: str) -> str | None:
     """The text under a key; None for an empty one."""
     value = item.get(key)
     if value is not None and not isinstance(value, str):
-        raise DefinitionError("G121", f"{key} must be a text, not {shown(value)}")
+        raise DefinitionError("G121", f"{key} must be a text, not {short_repr(value)}")
     return value or None
 
 
@@ -39,7 +39,7 @@ def text_or_none(item: Json, key: str) -> str | None:
 def texts(item: Json, key: str) -> tuple[str, ...]:
     values = item.get(key) or []
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise DefinitionError("G121", f"{key} must be a list of texts, not {shown(values)}")
+        raise DefinitionError("G121", f"{key} must be a list of texts, not {short_repr(values)}")
     return tuple(values)
 
 
@@ -54,13 +54,13 @@ def expression(item: Json) -> str | None:
         case bool() | int() | float():
             return str(value).lower()
         case _:
-            raise DefinitionError("G121", f"expr must be SQL, not {shown(value)}")
+            raise DefinitionError("G121", f"expr must be SQL, not {short_repr(value)}")
 
 
 def object_at(item: Json, key: str) -> Json | None:
     value = item.get(key)
     if value is not None and not isinstance(value, dict):
-        raise DefinitionError("G121", f"{key} must be an object, not {shown(value)}")
+        raise DefinitionError("G121", f"{key} must be an object, not {short_repr(value)}")
     return value
 
 
@@ -88,16 +88,16 @@ def choice(item: Json, key: str, choices: tuple[str, ...], *, default: str | Non
     if value is None:
         raise DefinitionError("G121", f"{key} is missing", hint=f"one of {', '.join(choices)}")
     near = did_you_mean(value, choices) if isinstance(value, str) else None
-    raise DefinitionError("G122", f"{key} cannot be {shown(value)}", hint=near or f"one of {', '.join(choices)}")
+    raise DefinitionError("G122", f"{key} cannot be {short_repr(value)}", hint=near or f"one of {', '.join(choices)}")
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value as it appears in messages, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def counted(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """`1 row`, `1,200 rows`, `2 saved queries`"""
     return f"{number:,} {noun if number == 1 else plural(noun)}"
 

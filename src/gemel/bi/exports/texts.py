@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from gemel.engines.adaptation import adapt
-from gemel.engines.lookup import by_dialect
+from gemel.engines.lookup import engine_for_dialect
 
 ANSI = "ansi"
 """Standard SQL, written in PostgreSQL's dialect, which has no functions of its own for these expressions."""
@@ -24,7 +24,7 @@ def write_expression(tree: exp.Expr, dialect: str, naming: Naming) -> str:
     """The text of an expression, on one line. Raises QueryError (G327) for what the engine does not support."""
     engine = STANDARD if dialect == ANSI else dialect
     select = exp.Select(expressions=[exp.alias_(tree.copy(), "value")])
-    adapt(select, by_dialect(engine))
+    adapt(select, engine_for_dialect(engine))
     adapted = select.selects[0].this
 
     def named(node: exp.Expr) -> exp.Expr:

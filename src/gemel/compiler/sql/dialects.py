@@ -9,7 +9,7 @@ from sqlglot.generator import Generator
 from gemel.compiler.question.expressions import identifier
 from gemel.engines.adaptation import adapt
 from gemel.engines.engine import Engine
-from gemel.engines.lookup import by_dialect
+from gemel.engines.lookup import engine_for_dialect
 from gemel.errors import QueryError, did_you_mean
 from gemel.spec.manifest import Relation
 
@@ -21,7 +21,7 @@ def engine_of(dialect: str) -> Engine:
     if not dialect or Dialect.get(dialect) is None:
         names = [name for name in Dialect.classes if name]
         raise QueryError("G318", f"no SQL dialect named {dialect[:40]!r}", hint=did_you_mean(dialect, names))
-    return by_dialect(dialect)
+    return engine_for_dialect(dialect)
 
 
 def speak(select: exp.Select, engine: Engine) -> str:
@@ -68,7 +68,7 @@ def _ready(select: exp.Select, engine: Engine) -> Generator:
 def say(expression: exp.Expr, dialect: str) -> str:
     """The text of one output of a SELECT, on one line. Raises QueryError (G327) if the engine cannot express it."""
     select = exp.Select(expressions=[exp.alias_(expression.copy(), "output")])
-    adapt(select, by_dialect(dialect))
+    adapt(select, engine_for_dialect(dialect))
     return str(select.selects[0].this.sql(dialect))
 
 

@@ -18,7 +18,7 @@ from gemel.spec import manifest, metrics
 from gemel.spec.columns import ColumnName
 from gemel.spec.manifest import IndexedMetrics, Manifest
 from gemel.spec.metrics import Metric
-from gemel.whole_files import make_folder, whole
+from gemel.whole_files import make_folder, replace_when_complete
 
 _CLASSES: tuple[type[Any], ...] = (
     *(each for each in (vars(metrics) | vars(manifest)).values() if isinstance(each, type) and is_dataclass(each)),
@@ -92,7 +92,7 @@ def write_cache(file: Path, content: bytes, manifest: Manifest) -> None:
     body = "\n".join(lines).encode()
     with suppress(OSError, ProjectError):
         make_folder(file.parent)
-        with whole(file) as unfinished:
+        with replace_when_complete(file) as unfinished:
             Path(unfinished).write_bytes(_header(content, body).encode() + b"\n" + body)
 
 

@@ -16,7 +16,7 @@ from gemel.spec.fields import (
     object_or_name,
     objects,
     optional_text,
-    shown,
+    short_repr,
     text,
 )
 from gemel.spec.metrics import (
@@ -149,7 +149,7 @@ def _simple_over(measure: Measure, *places: Json) -> Simple:
     """A simple metric. `fill_nulls_with` and `join_to_timespine` belong to the measure input or the metric."""
     fills = [place["fill_nulls_with"] for place in places if place.get("fill_nulls_with") is not None]
     if fills and (isinstance(fills[0], bool) or not isinstance(fills[0], int)):
-        raise DefinitionError("G121", f"fill_nulls_with must be a whole number, not {shown(fills[0])}")
+        raise DefinitionError("G121", f"fill_nulls_with must be a whole number, not {short_repr(fills[0])}")
     return Simple(
         measure,
         fill_nulls_with=fills[0] if fills else None,
@@ -186,7 +186,7 @@ def _derived(item: Json, params: Json, definitions: Definitions) -> Derived:
 def _list_at(params: Json, key: str) -> list[object]:
     values = params.get(key) or []
     if not isinstance(values, list):
-        raise DefinitionError("G121", f"{key} must be a list, not {shown(values)}")
+        raise DefinitionError("G121", f"{key} must be a list, not {short_repr(values)}")
     return values
 
 
@@ -277,7 +277,7 @@ def _private_metric(item: Json, definitions: Definitions) -> Metric:
 
 def _metric_input(item: object, definitions: Definitions) -> MetricInput:
     if not isinstance(item, dict):
-        raise DefinitionError("G121", f"an input metric must be a name or an object, not {shown(item)}")
+        raise DefinitionError("G121", f"an input metric must be a name or an object, not {short_repr(item)}")
     name = definitions.check_metric(name_of(item))
     alias = optional_text(item, "alias")
     return MetricInput(
@@ -307,7 +307,7 @@ def _window(value: object, grains: tuple[str, ...]) -> Window | None:
     if window is None or window.count < 1 or window.unit not in grains:
         raise DefinitionError(
             "G123",
-            f"the window {shown(value)} is not a count and a grain",
+            f"the window {short_repr(value)} is not a count and a grain",
             hint=f"write `7 days`, for example; the grains are {', '.join(grains)}",
         )
     return window
@@ -332,4 +332,4 @@ def read_filters(value: object) -> tuple[str, ...]:
         case list():
             return tuple(text for each in value for text in read_filters(each))
         case _:
-            raise DefinitionError("G121", f"a filter must be a text or a list of texts, not {shown(value)}")
+            raise DefinitionError("G121", f"a filter must be a text or a list of texts, not {short_repr(value)}")

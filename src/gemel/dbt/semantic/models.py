@@ -6,7 +6,18 @@ from typing import cast
 from gemel.dbt.semantic.state import Definitions
 from gemel.errors import About, DefinitionError
 from gemel.spec.columns import text_or_column
-from gemel.spec.fields import Json, choice, expression, name_of, object_at, objects, optional_text, shown, text, texts
+from gemel.spec.fields import (
+    Json,
+    choice,
+    expression,
+    name_of,
+    object_at,
+    objects,
+    optional_text,
+    short_repr,
+    text,
+    texts,
+)
 from gemel.spec.manifest import Dimension, Entity, EntityType, Relation, SemanticModel
 from gemel.spec.metrics import Aggregation, Measure, NonAdditive, Percentile
 from gemel.spec.time import GRAINS
@@ -193,7 +204,7 @@ def _percentile(name: str, agg: str, params: Json) -> Percentile | None:
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 <= fraction <= 1:
         raise DefinitionError(
             "G127",
-            f"percentile {name!r} must be a number between 0 and 1, not {shown(fraction)}",
+            f"percentile {name!r} must be a number between 0 and 1, not {short_repr(fraction)}",
             hint="for the 90th percentile: `agg_params: {percentile: 0.9}`",
         )
     return Percentile(

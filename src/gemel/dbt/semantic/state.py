@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gemel.errors import About, DefinitionError, GemelError, did_you_mean
-from gemel.spec.fields import Json, plural, shown
+from gemel.spec.fields import Json, plural, short_repr
 from gemel.spec.manifest import SemanticModel
 from gemel.spec.metrics import Measure, Metric
 from gemel.spec.time import GRAINS
@@ -42,7 +42,7 @@ class Definitions:
         names: set[str] = set()
         items = parent.get(key) or []
         if not isinstance(items, list):
-            self.refuse("G121", f"{key} must be a list, not {shown(items)}", inside)
+            self.refuse("G121", f"{key} must be a list, not {short_repr(items)}", inside)
             return ()
         for item in items:
             name = item.get("name") if isinstance(item, dict) else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gemel.dbt.profile import Target
-from gemel.engines.lookup import by_adapter, every
+from gemel.engines.lookup import all_engines, engine_for_adapter
 from gemel.errors import GemelError, Place, WarehouseError
 from gemel.spec.zones import find_zone
 
@@ -82,10 +82,10 @@ class Warehouse(Protocol):
 
 def open_target(target: Target, project_dir: Path) -> Warehouse:
     """The warehouse of a target. Raises ProjectError (G604), and WarehouseError (G404) if gemel cannot query it."""
-    engine = by_adapter(target.kind)
+    engine = engine_for_adapter(target.kind)
     if engine.connect is None:
         target.render()  # problems of the profile are reported first
-        raise _unsupported(target, [each.name for each in every() if each.connect])
+        raise _unsupported(target, [each.name for each in all_engines() if each.connect])
     return engine.connect(target, project_dir)
 
 
