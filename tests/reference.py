@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, assert_never
 
 from gemel.compiler.question.query import Query
 from gemel.spec.manifest import Manifest
@@ -150,6 +150,8 @@ def compute(world: World, metric: Metric, ask: Ask) -> Answer:
             return composed(world, metric, inputs, formula, ask)
         case Conversion() as conversion:
             return converted(world, metric, conversion, ask)
+        case _:
+            assert_never(metric.definition)
 
 
 @dataclass(frozen=True)
@@ -521,6 +523,8 @@ def aggregate(measure: Measure, values: list[Any]) -> Any:
             return average(known)
         case "percentile":
             return percentile(sorted(known), measure.percentile.fraction, discrete=measure.percentile.discrete)
+        case _:
+            assert_never(measure.agg)
 
 
 def average(values: list[Any]) -> float | None:

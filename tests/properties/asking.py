@@ -6,7 +6,7 @@ import decimal
 import random
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import reject
 from hypothesis import strategies as st
@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import bind
 from gemel.errors import QueryError
+from gemel.spec.metrics import MetricDefinition
 from reference import evaluate
 from reference_world import Undefined
 from worlds import drawn
 from worlds.questions import Asker, Question
+
+KINDS = tuple(definition.__name__.lower() for definition in get_args(MetricDefinition))
+"""Every type of metric."""
 
 DAYS = [str(day) for day in drawn.DAYS]
 

@@ -1,10 +1,13 @@
 """The compiled SQL, run by DuckDB, gives what the reference evaluator says: any question, any rows."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from properties.asking import asked, asked_of, assert_same, questions
+from gemel.spec.metrics import Aggregation
+from properties.asking import KINDS, asked, asked_of, assert_same, questions
 from worlds import drawn
 
 DISTINCT = (
@@ -13,7 +16,14 @@ DISTINCT = (
 )
 
 
-@pytest.mark.parametrize("kind", ["simple", "ratio", "derived", "cumulative", "conversion"])
+def test_the_world_that_properties_ask_has_every_type_of_metric_and_every_aggregate():
+    missing = {*KINDS} - {metric.type for metric in drawn.METRICS}
+    measures = [metric.definition.measure for metric in drawn.METRICS]
+    missing |= {*get_args(Aggregation)} - {measure.agg for measure in measures if measure is not None}
+    assert not missing, "give tests/worlds/drawn.py a metric of each"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**32), tables=drawn.worlds)
 def test_the_sql_gives_what_the_definition_says(kind, seed, tables):
     question = asked(seed, kind)

@@ -5,7 +5,7 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from compiler.test_moments import assert_newest, views
-from properties.asking import asked, assert_same, questions
+from properties.asking import KINDS, asked, assert_same, questions
 from worlds import drawn
 from worlds.postgres import Place, own_name, own_schema
 
@@ -16,7 +16,7 @@ def postgres(needs_postgres):
         yield Place(schema)
 
 
-@pytest.mark.parametrize("kind", ["simple", "ratio", "derived", "cumulative", "conversion"])
+@pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**32), tables=drawn.worlds)
 def test_the_sql_gives_what_the_definition_says(kind, postgres, seed, tables):
     question = asked(seed, kind)

@@ -8,7 +8,7 @@ from typing import Any
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
 from gemel.spec.manifest import Dimension, Manifest, SemanticModel
-from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, Ratio, Simple
+from gemel.spec.metrics import Measure, Metric, Simple
 
 JOINABLE = {"primary": ("primary", "unique", "natural"), "natural": ("primary", "unique")}
 
@@ -130,27 +130,18 @@ class Asker:
         return {name: found[0][name] for name in found[0] if all(name in other for other in found)}
 
     def measures(self, name: str) -> list[Measure]:
-        match self.metrics[name].definition:
-            case Simple(measure):
-                return [measure]
-            case Cumulative() as cumulative:
-                return self.measures(cumulative.input.name)
-            case Conversion() as conversion:
-                return self.measures(conversion.base.name) + self.measures(conversion.conversion.name)
-            case Ratio(numerator, denominator):
-                return self.measures(numerator.name) + self.measures(denominator.name)
-            case Derived(_, inputs):
-                return [measure for used in inputs for measure in self.measures(used.name)]
+        definition = self.metrics[name].definition
+        if definition.measure:
+            return [definition.measure]
+        return [measure for used in definition.inputs for measure in self.measures(used.name)]
 
     def asked_measures(self, name: str) -> list[Measure]:
         """Those whose model the items must be reachable from: of a conversion only the base."""
-        match self.metrics[name].definition:
-            case Conversion() as conversion:
-                return self.measures(conversion.base.name)
-            case Derived(_, inputs):
-                return [measure for used in inputs for measure in self.asked_measures(used.name)]
-            case _:
-                return self.measures(name)
+        definition = self.metrics[name].definition
+        inputs = definition.matched[0][:1] if definition.matched else definition.inputs
+        if not inputs:
+            return self.measures(name)
+        return [measure for used in inputs for measure in self.asked_measures(used.name)]
 
     def needs_time(self, metrics: Iterable[str]) -> bool:
         return any(needs_time(self.metrics, self.metrics[name]) for name in metrics)
@@ -288,15 +279,7 @@ def is_time(found: Any) -> bool:
 
 
 def needs_time(metrics: dict[str, Metric], metric: Metric) -> bool:
-    match metric.definition:
-        case Simple():
-            return False
-        case Cumulative() as cumulative:
-            return bool(cumulative.window or cumulative.grain_to_date)
-        case Conversion():
-            return False
-        case Ratio(numerator, denominator):
-            inputs = (numerator, denominator)
-        case Derived(_, inputs):
-            pass
-    return any(used.offset_window or used.offset_to_grain or needs_time(metrics, metrics[used.name]) for used in inputs)
+    definition = metric.definition
+    if not definition.is_formula:
+        return definition.accumulated is not None and definition.back is not None
+    return any(used.moved or needs_time(metrics, metrics[used.name]) for used in definition.inputs)

@@ -2,12 +2,13 @@
 return wrong numbers."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, assert_never
 
 from gemel.checks.metrics import about_measure
 from gemel.checks.tables import Tables, keys_of, spine_column
 from gemel.compiler.names.graph import Graph
 from gemel.errors import About, DefinitionError, GemelError
+from gemel.spec.metrics import Measure
 from gemel.spec.time import finer
 
 Family = Literal["number", "text", "time", "boolean"]
@@ -90,11 +91,8 @@ def aggregates(graph: Graph, tables: Tables) -> Iterator[GemelError]:
         kind_family = family(kind)
         if measure.is_flag:
             wrong, use = kind_family not in ("boolean", "number", None), "counts true values"
-        elif measure.agg in ("sum", "average") or (measure.percentile and not measure.percentile.discrete):
-            wrong = kind_family == "text" or (measure.agg == "sum" and kind_family == "time")
-            use = f"has agg {measure.agg}"
         else:
-            continue
+            wrong, use = kind_family in _not_aggregated(measure), f"has agg {measure.agg}"
         if wrong:
             yield DefinitionError(
                 "G162",
@@ -102,3 +100,18 @@ def aggregates(graph: Graph, tables: Tables) -> Iterator[GemelError]:
                 hint="convert it in the dbt model, or in the expr",
                 about=about_measure(graph, measure),
             )
+
+
+def _not_aggregated(measure: Measure) -> tuple[Family, ...]:
+    """The types that a measure's aggregate does not accept."""
+    match measure.agg:
+        case "sum":
+            return ("text", "time")
+        case "average":
+            return ("text",)
+        case "percentile":
+            return () if measure.percentile and measure.percentile.discrete else ("text",)
+        case "count" | "count_distinct" | "min" | "max":
+            return ()
+        case _:
+            assert_never(measure.agg)

@@ -4,7 +4,7 @@ Each type of metric describes itself; `Definition` lists the properties that oth
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, assert_never
 
 from gemel.spec.time import Window
 
@@ -48,6 +48,19 @@ class Measure:
     label: str | None = None
     description: str | None = None
     is_flag: bool = False
+
+    @property
+    def dtype(self) -> str | None:
+        """`float64` or `int64` if the aggregate always has that type; None if its column determines it."""
+        match self.agg:
+            case "average":
+                return "float64"
+            case "count" | "count_distinct":
+                return "int64"
+            case "sum" | "min" | "max" | "percentile":
+                return None
+            case _:
+                assert_never(self.agg)
 
     @property
     def aggregate(self) -> "Sql":
@@ -180,7 +193,7 @@ class Simple(Definition):
 
     @property
     def dtype(self) -> str | None:
-        return {"average": "float64", "count": "int64", "count_distinct": "int64"}.get(self.measure.agg)
+        return self.measure.dtype
 
     @property
     def on_spine(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import Literal, assert_never
 from sqlglot import exp
 
 from gemel.spec.manifest import Relation
+from gemel.spec.metrics import Aggregation, Percentile
 from gemel.spec.time import Window
 
 
@@ -72,10 +73,10 @@ class Summary:
     """
 
     name: str
-    function: str
+    function: Aggregation
     value: exp.Expr
     where: exp.Expr | None = None
-    fraction: float | None = None
+    percentile: Percentile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ class Windowed:
     """
 
     name: str
-    function: str
+    function: Aggregation
     value: str
     back: Window | str | None = None
 

@@ -1,6 +1,7 @@
 """Aggregates built from partial ones: which parts to keep for each period of time, and how to combine them."""
 
 from collections.abc import Callable
+from typing import assert_never
 
 from sqlglot import exp
 
@@ -8,17 +9,13 @@ from gemel.compiler.names.terms import Leaf
 from gemel.compiler.plan.algebra import Summary
 from gemel.compiler.plan.facts import truncated
 from gemel.compiler.question.expressions import column, conjunction, divide, equal, interval, present
+from gemel.spec.metrics import Aggregation
 from gemel.spec.time import Window
 
 
 def summary(leaf: Leaf, name: str, measured: exp.Expr) -> Summary:
     """A leaf's aggregate over rows."""
-    measure = leaf.measure
-    if measure.percentile is None:
-        return Summary(name, measure.agg, measured)
-    kind = "discrete" if measure.percentile.discrete else "continuous"
-    approximate = "approximate_" if measure.percentile.approximate else ""
-    return Summary(name, f"{approximate}{kind}_percentile", measured, fraction=measure.percentile.fraction)
+    return Summary(name, leaf.measure.agg, measured, percentile=leaf.measure.percentile)
 
 
 def parts(leaf: Leaf, name: str, measured: exp.Expr) -> tuple[Summary, ...] | None:
@@ -28,11 +25,13 @@ def parts(leaf: Leaf, name: str, measured: exp.Expr) -> tuple[Summary, ...] | No
             return (Summary(name, leaf.measure.agg, measured),)
         case "average":
             return (Summary(f"{name}_sum", "sum", measured), Summary(f"{name}_count", "count", measured))
-        case _:
+        case "count_distinct" | "percentile":
             return None
+        case _:
+            assert_never(leaf.measure.agg)
 
 
-def gather(part: Summary) -> str:
+def gather(part: Summary) -> Aggregation:
     """The function that combines a part over periods: counts are summed."""
     return "sum" if part.function == "count" else part.function
 

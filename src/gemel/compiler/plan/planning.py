@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import assert_never
 
 from sqlglot import exp
@@ -232,6 +233,6 @@ def _plan_values(graph: Graph, resolved: Values) -> Plan:
         conditions += within(column(spine.column, "spine"), resolved.span)
     rows = filtered(rows, conditions)
     if resolved.min_max_only:
-        sides = [Summary(f"{key.name}__{side}", side, key.value) for key in keys for side in ("min", "max")]
-        return _top(Aggregate(rows, (), tuple(sides)), (), resolved.limit)
+        sides = [(Summary(f"{k.name}__min", "min", k.value), Summary(f"{k.name}__max", "max", k.value)) for k in keys]
+        return _top(Aggregate(rows, (), tuple(chain(*sides))), (), resolved.limit)
     return _top(Distinct(rows, keys), resolved.order, resolved.limit)

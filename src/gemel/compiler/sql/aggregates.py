@@ -1,5 +1,7 @@
 """Summaries as SQL, and simplifications of expressions that contain them."""
 
+from typing import assert_never
+
 from sqlglot import exp
 
 from gemel.compiler.plan.algebra import Summary
@@ -28,16 +30,24 @@ def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
             )
             return exp.case().when(some, distinct)
         case "sum" | "min" | "max" | "average":
-            function = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max, "average": exp.Avg}[summary.function]
-            return _filtered(function(this=value), where)
-        case "continuous_percentile" | "discrete_percentile":
-            kind = exp.PercentileCont if summary.function.startswith("continuous") else exp.PercentileDisc
-            return _filtered(kind(this=value, expression=exp.Literal.number(str(summary.fraction))), where)
-        case "approximate_continuous_percentile" | "approximate_discrete_percentile":
-            approximate = exp.ApproxQuantile(this=value, quantile=exp.Literal.number(str(summary.fraction)))
-            return _filtered(approximate, where)
-        case other:
-            raise AssertionError(f"no aggregate {other}")
+            return _filtered(_OF_ONE_VALUE[summary.function](this=value), where)
+        case "percentile":
+            return _filtered(_percentile(summary), where)
+        case _:
+            assert_never(summary.function)
+
+
+_OF_ONE_VALUE = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max, "average": exp.Avg}
+"""The aggregates of one value that are NULL for no rows."""
+
+
+def _percentile(summary: Summary) -> exp.Expr:
+    assert summary.percentile is not None
+    fraction = exp.Literal.number(str(summary.percentile.fraction))
+    if summary.percentile.approximate:
+        return exp.ApproxQuantile(this=summary.value, quantile=fraction)
+    kind = exp.PercentileDisc if summary.percentile.discrete else exp.PercentileCont
+    return kind(this=summary.value, expression=fraction)
 
 
 def _flag(value: exp.Expr) -> exp.Case:

@@ -80,7 +80,7 @@ class _Writer:
         if not isinstance(result, Aggregate):
             return self.write(result)
         [value] = [value for value in result.values if value.name == name]
-        parts = (value.function, value.value, value.where, value.fraction, result.keys, result.input)
+        parts = (value.function, value.value, value.where, value.percentile, result.keys, result.input)
         return " ".join(self.write(each) for each in parts)
 
     def results(self) -> tuple[Plan, ...]:
