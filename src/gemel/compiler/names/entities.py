@@ -51,6 +51,14 @@ def _path(graph: Graph, entity: str, home: str, metric: Metric) -> tuple[str, ..
                 hint="give the entity another name in one of these models",
                 about=About("metric", metric.name),
             )
+    if route := graph.ways.route(home, lambda hop: _ends_with(graph, (hop,), entity)):
+        raise BridgeError(
+            "G572",
+            f"the facts of metric {metric.name!r} lead to entity {entity!r} over {len(route)} joins, and features go "
+            f"over {FARTHEST_HOPS} at most",
+            hint=f"join the entity into a dbt model on the way, as an entity of {route[0].model} for example",
+            about=About("metric", metric.name),
+        )
     return (entity,)
 
 

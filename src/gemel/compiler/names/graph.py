@@ -126,6 +126,10 @@ class Graph:
     def dimension(self, model: str, name: str) -> Dimension | None:
         return self._dimensions[model].get(name)
 
+    def has(self, model: str, name: str) -> bool:
+        """Whether a model has a dimension or an entity of that name."""
+        return name in self._dimensions[model] or name in self._entities[model]
+
     def time_dimension(self, measure: Measure) -> Dimension:
         """A measure's time dimension. Raises DefinitionError (G103)."""
         found = self._times.get((measure.model, measure.time_dimension))

@@ -1,6 +1,6 @@
 """How one model's rows reach another's columns: many-to-one steps, and the ways that they form."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -101,11 +101,20 @@ class Ways:
 
     def entity_to(self, model: str, home: str) -> str | None:
         """The nearest key of `home` to which each row of a model leads."""
-        for length in range(1, FARTHEST_HOPS + 1):
-            for key in self.prefixes(home):
-                for walk in self.walks(model, (key,), length):
-                    if walk[-1].model == home:
-                        return key
+        route = self.route(model, lambda hop: hop.model == home)
+        return route[-1].entity if route else None
+
+    def route(self, home: str, is_goal: Callable[[Hop], bool]) -> tuple[Hop, ...] | None:
+        """The fewest hops from `home` that end with such a hop, however many; one of several ways with as many."""
+        reached = {home}
+        border: list[tuple[str, tuple[Hop, ...]]] = [(home, ())]
+        while border:
+            walks = [(hop.model, (*walked, hop)) for model, walked in border for hop in self.hops(model)]
+            for _, walk in walks:
+                if is_goal(walk[-1]):
+                    return walk
+            border = list({model: (model, walk) for model, walk in reversed(walks) if model not in reached}.values())
+            reached.update(model for model, _ in border)
         return None
 
     def _far_from(self, entity: str) -> dict[str, int]:

@@ -1,14 +1,15 @@
 """Errors for names that cannot be reached, with the names that were probably intended."""
 
 from gemel.compiler.names.graph import METRIC_TIME, Attribute, Graph
+from gemel.compiler.names.joins import FARTHEST_HOPS, Hop
 from gemel.compiler.names.terms import Key
 from gemel.errors import GemelError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.metrics import Measure, Metric
 
 
 def unreachable(graph: Graph, metric: Metric, measure: Measure, key: Key) -> GemelError:
-    """Why a metric cannot be grouped by a name: nothing has that name (G202), nothing joins it (G305), or each row of
-    the metric has many values of it (G333)."""
+    """Why a metric cannot be grouped by a name: nothing has that name (G202), nothing joins it (G305), or only
+    more joins than are searched (G334), or each row of the metric has many values of it (G333)."""
     home, name = measure.model, "__".join(key.segments)
     reached = graph.attributes(home)
     names = ["__".join(segments) for segments in reached] + [METRIC_TIME]
@@ -23,11 +24,37 @@ def unreachable(graph: Graph, metric: Metric, measure: Measure, key: Key) -> Gem
     if roles := _roles(nearest, reached):
         message = f"{message}: nothing joins semantic model {home!r} to it under that name"
         return QueryError("G305", message, hint=f"here it is {' or '.join(roles[:4])}")
+    if far := far_path(graph, home, key.segments):
+        return too_far_away(home, name, far)
     for each in sorted(attributes, key=lambda each: len(each.hops)):
         if entity := graph.ways.entity_to(each.home, home):
             return _many(graph, message, each.home, entity)
     message = f"{message}: nothing joins semantic model {home!r} to it"
     return QueryError("G305", message, hint=did_you_mean(name, names) or see)
+
+
+def far_path(graph: Graph, home: str, segments: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The whole path to something that a shortened path does not find, as it is farther away than is searched."""
+    first, *rest = segments
+
+    def leads_on(hop: Hop) -> bool:
+        last = rest[0] if len(rest) == 1 else None
+        return hop.entity == first and (last is None or graph.has(hop.model, last))
+
+    route = graph.ways.route(home, leads_on) if rest else None
+    if route is None:
+        return None
+    whole = (*(hop.entity for hop in route), *rest)
+    return whole if len(whole) - 1 > FARTHEST_HOPS and graph.plain_attribute(home, whole) else None
+
+
+def too_far_away(home: str, name: str, whole: tuple[str, ...]) -> QueryError:
+    return QueryError(
+        "G334",
+        f"{name!r} is {len(whole) - 1} joins away from semantic model {home!r}, and a shortened path is searched over "
+        f"{FARTHEST_HOPS} at most",
+        hint=f"write the whole path: {'__'.join(whole)}",
+    )
 
 
 def spelling(name: str, names: list[str]) -> str | None:

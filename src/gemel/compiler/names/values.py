@@ -7,7 +7,7 @@ from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.keys import apply_key, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.names.terms import Condition, Key, PerEntity, Values
 from gemel.compiler.names.unknown import check_plain_names
-from gemel.compiler.names.unreachable import spelling
+from gemel.compiler.names.unreachable import far_path, spelling, too_far_away
 from gemel.compiler.question.query import Item, MetricItem, Query
 from gemel.errors import QueryError, UnknownNameError
 from gemel.spec.manifest import Entity, SemanticModel
@@ -106,6 +106,11 @@ def _home(graph: Graph, items: list[Names]) -> SemanticModel:
                 f"no dimension or entity named {name[:80]!r}",
                 hint=spelling(name, all_names) or "see `gemel list dimensions`",
             )
+    for home in graph.models:
+        far = {segments: far_path(graph, home, segments) for segments, *_ in items}
+        missing = [segments for segments in far if not graph.plain_attribute(home, segments)]
+        if all(far[segments] for segments in missing):
+            raise too_far_away(home, "__".join(missing[0]), far[missing[0]] or ())
     names = ", ".join("__".join(segments) for segments, *_ in items)
     hint = "name a metric that connects them"
     raise QueryError("G305", f"no semantic model reaches all of {names}", hint=hint)
