@@ -223,7 +223,7 @@ def test_a_fresh_manifest_is_read_as_it_is(project, parses):
     assert parses == []
 
 
-@pytest.mark.parametrize("stale", ["manifest is older", "manifest is missing", "a file was deleted"])
+@pytest.mark.parametrize("stale", ["manifest is older", "manifest is missing", "a file was deleted", "the last file"])
 def test_a_stale_manifest_is_made_anew_and_that_is_said(project, parses, stale):
     manifest, lines = project / "target/semantic_manifest.json", []
     match stale:
@@ -237,6 +237,10 @@ def test_a_stale_manifest_is_made_anew_and_that_is_said(project, parses, stale):
             make_older(project / "dbt_project.yml")
             make_older(project / "metrics/core.yml")
             (project / "metrics/gone.yml").unlink()
+        case "the last file":
+            make_older(manifest, 1)
+            make_older(project / "dbt_project.yml")
+            (project / "metrics/core.yml").unlink()
     gemel.load(project, say=lines.append)
     assert parses == [["parse", "--target-path", str(project / "target")]]
     assert len(lines) == 1 and lines[0].startswith("target/semantic_manifest.json is ") and "dbt parse" in lines[0]
@@ -448,6 +452,12 @@ def test_a_feature_view_that_cannot_be_read_is_told_among_the_others(project):
     assert [(each.code, each.message) for each in found] == [
         ("G607", "cannot read feature_views/views.yml: Is a directory")
     ]
+
+
+def test_a_file_in_the_place_of_feature_views_is_not_a_project_without_any(project):
+    (project / "feature_views").write_text("a file")
+    found = gemel.load(project).validate()
+    assert [(each.code, each.message) for each in found] == [("G607", "cannot read feature_views: Not a directory")]
 
 
 def test_an_open_connection_is_asked_in_place_of_a_file(project):

@@ -118,6 +118,12 @@ class Problems(GemelError):
         return "\n".join(str(error) for error in self.errors)
 
 
+def reason_of(error: Exception) -> str:
+    """The reason of another library's or the system's error: an OSError's without its number and its file."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split())[:200]
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
     """A hint with the candidates nearest to `name`; None if none is near."""
     folded = {candidate.lower(): candidate for candidate in candidates}

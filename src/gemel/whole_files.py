@@ -88,5 +88,6 @@ def replace_when_complete(out: Path) -> Iterator[str]:
 
 
 def _unwritable(path: Path, error: OSError) -> ProjectError:
-    hint = "the folder must exist and be writable"
+    in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+    hint = "move the file that is where a folder must be" if in_the_way else "the folder must exist and be writable"
     return ProjectError("G606", f"cannot write {path}: {error.strerror}", hint=hint)

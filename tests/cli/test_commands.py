@@ -91,6 +91,14 @@ def test_a_file_that_cannot_be_written_is_refused(gemel, tmp_path):
     assert (ran.code, ran.err.split()[0]) == (1, "G606")
 
 
+def test_a_file_in_the_place_of_a_folder_has_a_code_too(gemel, tmp_path):
+    (tmp_path / "site").write_text("a file")
+    for arguments in (["export", "osi", "--out", "site/shop.yml"], ["docs", "--no-data", "--output", "site/docs"]):
+        ran = gemel(*arguments)
+        assert (ran.code, ran.err.splitlines()[-2].split(" ", 1)[0]) == (1, "G606")
+        assert "Not a directory" in ran.err and "Errno" not in ran.err
+
+
 def test_arrow_and_parquet_are_binary_on_stdout(files):
     import pyarrow
     import pyarrow.parquet

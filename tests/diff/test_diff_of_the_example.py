@@ -272,6 +272,15 @@ def test_outside_of_git_a_directory_or_a_saved_manifest_is_needed(diff, project,
     assert (ran.code, ran.err.split()[0]) == (1, "G760")
 
 
+def test_what_git_says_of_a_repository_that_it_does_not_read_is_told(diff, monkeypatch, tmp_path):
+    """As of another user's folder, which CI mounts: git then asks for `safe.directory`."""
+    config = tmp_path / "gitconfig"
+    config.write_text("[core\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    ran = diff("HEAD~1")
+    assert ran.err.startswith("G760 there is no file or directory 'HEAD~1', and git cannot be asked: bad config line 1")
+
+
 def test_in_python_a_comparison_prints_what_the_shell_shows(diff, project):
     shown = diff("HEAD~1")
     since = gemel.load(project).diff("HEAD~1")

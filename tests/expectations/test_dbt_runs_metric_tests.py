@@ -210,5 +210,7 @@ def test_tests_are_chosen_by_metric_and_by_name(copy, capsys):
     assert "G776 no metric test named 'revenue__knwn'\n  hint: did you mean revenue__known" in capsys.readouterr().err
     assert main(["test", "--metrics", "revenu"]) == 1
     assert "did you mean revenue?" in capsys.readouterr().err
+    assert main(["test", "--metrics", "orders"]) == 0
+    assert capsys.readouterr().err.startswith("orders: no metric test; ")
     assert main(["test"]) == 1
     assert capsys.readouterr().err.count("G401") == 1

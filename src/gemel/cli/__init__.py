@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 import click
 
-from gemel.errors import GemelError, did_you_mean
+from gemel.errors import GemelError, did_you_mean, reason_of
 
 COMMANDS = {
     "query": ("query", "Query metrics by dimensions."),
@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         _traceback(settings)
-        click.echo(f"cannot write or read {error.filename or 'the output'}: {error.strerror or error}", err=True)
+        message = f"cannot write or read {error.filename or 'the output'}: {reason_of(error)}"
+        click.echo(f"G606 {message}\n  hint: the file must be readable and its folder writable", err=True)
         # What Python has buffered for a full disk cannot be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

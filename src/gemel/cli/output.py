@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from gemel.errors import ProjectError
+from gemel.errors import ProjectError, reason_of
 from gemel.json_text import json_text
 from gemel.spec.fields import format_count
 from gemel.text_tables import Rows, format_value, markdown, table
@@ -124,7 +124,7 @@ def _write_file(file: Path, columns: Sequence[str], rows: Rows) -> None:
         with file.open("w", encoding="utf-8", newline="") as out:
             _write_csv(out, columns, rows)
     except OSError as error:
-        raise ProjectError("G606", f"cannot write {file}: {error.strerror or error}") from None
+        raise ProjectError("G606", f"cannot write {file}: {reason_of(error)}") from None
     click.echo(f"{format_count(len(rows), 'row')} written to {file}", err=True)
 
 

@@ -73,7 +73,7 @@ def command(
             for outcome in outcomes:
                 for line in lines(outcome, shown=len(outcome.failures) if all_ else SHOWN):
                     click.echo(line)
-    say(verdict(outcomes))
+    say(verdict(outcomes, metrics))
     count = Counter(outcome.status for outcome in outcomes)
     if count["fail"] or count["error"] or (strict and count["warn"]):
         raise click.exceptions.Exit(1)
@@ -112,11 +112,13 @@ def expectation(outcome: "Outcome") -> str:
     return f"expected ± {tolerance}" if tolerance.amount else "expected"
 
 
-def verdict(outcomes: Sequence["Outcome"]) -> str:
+def verdict(outcomes: Sequence["Outcome"], metrics: Sequence[str] = ()) -> str:
     """`7 metric tests: 5 passed, 1 warned, 1 failed`"""
     from gemel.spec.fields import format_count
 
     if not outcomes:
+        if metrics:
+            return f"{' and '.join(metrics)}: no metric test; `gemel test` without --metrics runs all of the project's"
         return "no metric has a test; docs/tests.md explains how to write one"
     count = Counter(outcome.status for outcome in outcomes)
     words = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "could not be run"}

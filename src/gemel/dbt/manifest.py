@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gemel.errors import ProjectError
+from gemel.errors import ProjectError, reason_of
 from gemel.spec.fields import Json, object_or_empty, text_or_none
 from gemel.spec.manifest import Export, Relation
 from gemel.spec.project import DbtProject, Declaration, Exposure, Macro, Node, NodeKind, call
@@ -44,7 +44,7 @@ def read_project(file: Path) -> DbtProject:
     except FileNotFoundError:
         return DbtProject()
     except (OSError, ValueError, RecursionError) as error:
-        raise ProjectError("G602", f"cannot read {file}: {error}", hint="`dbt parse` rewrites it") from None
+        raise ProjectError("G602", f"cannot read {file}: {reason_of(error)}", hint="`dbt parse` rewrites it") from None
     return parse_project(data if isinstance(data, dict) else {})
 
 

@@ -1,10 +1,11 @@
 """dbt_project.yml: a project's name, its folders and its variables."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gemel.errors import Place, ProjectError
+from gemel.errors import Place, ProjectError, reason_of
 from gemel.spec.fields import object_or_empty
 from gemel.spec.places import Places, yaml_under
 from gemel.spec.zones import find_zone
@@ -82,8 +83,17 @@ def read_target_path(project_dir: Path) -> str:
 
 def list_yaml_files(project_dir: Path) -> list[Path]:
     """Every YAML file with definitions for dbt: under the model paths, and in installed packages."""
+    return [file for root in _model_roots(project_dir) for file in yaml_under(root)]
+
+
+def list_yaml_folders(project_dir: Path) -> Iterator[Path]:
+    """Every folder in which such a file is, or can be."""
+    return (Path(folder) for root in _model_roots(project_dir) for folder, _, _ in os.walk(root))
+
+
+def _model_roots(project_dir: Path) -> Iterator[Path]:
     roots = [project_dir, *sorted(find_packages(project_dir).glob("*"))]
-    return [file for root in roots for path in read_paths(root, "model") for file in yaml_under(root / path)]
+    return (root / path for root in roots for path in read_paths(root, "model"))
 
 
 def locate_definitions(project_dir: Path) -> Places:
@@ -111,7 +121,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
             "G601", f"there is no {file}", hint="run this in a dbt project, or pass --project-dir"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError("G604", f"cannot read the file: {error}", place=Place(str(file))) from None
+        raise ProjectError("G604", f"cannot read the file: {reason_of(error)}", place=Place(str(file))) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = Place(str(file), mark.line + 1, mark.column + 1) if mark else Place(str(file))

@@ -14,10 +14,17 @@ from pathlib import Path
 
 from gemel.dbt.manifest import MANIFEST
 from gemel.dbt.profile import Target, read_target
-from gemel.dbt.project_file import PROJECT_FILE, list_yaml_files, locate_definitions, read_paths, read_target_path
+from gemel.dbt.project_file import (
+    PROJECT_FILE,
+    list_yaml_files,
+    list_yaml_folders,
+    locate_definitions,
+    read_paths,
+    read_target_path,
+)
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
 from gemel.dbt.targets import find_target, is_written_for, record_target
-from gemel.errors import Place, Problems, ProjectError
+from gemel.errors import Place, Problems, ProjectError, reason_of
 from gemel.spec.places import read_text
 
 Say = Callable[[str], None]
@@ -100,16 +107,15 @@ def find_user_cache(path: Path) -> Path:
 
 
 def is_fresh(manifest: Path, project_dir: Path) -> bool:
-    """Whether no YAML file has changed since dbt wrote `manifest`, and no folder that contains one.
+    """Whether no YAML file has changed since dbt wrote `manifest`, and no folder that can contain one.
 
-    A folder changes when a file in it is added, renamed or deleted.
+    A folder changes when a file in it is added, renamed or deleted, be it the last one.
     """
     try:
         written = manifest.stat().st_mtime_ns
     except OSError:
         return False
-    files = list_yaml_files(project_dir)
-    watched = [project_dir / PROJECT_FILE, *files, *{file.parent for file in files}]
+    watched = (project_dir / PROJECT_FILE, *list_yaml_files(project_dir), *list_yaml_folders(project_dir))
     return all(_changed(path) <= written for path in watched)
 
 
@@ -157,7 +163,7 @@ def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
     try:
         done = subprocess.run(run, cwd=project_dir, env=environment, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise ProjectError("G603", f"cannot start dbt: {error}") from None
+        raise ProjectError("G603", f"cannot start dbt: {reason_of(error)}") from None
     if done.returncode != 0:
         command = arguments[0]
         message = dbt_message(done.stdout) or _last_line(done.stderr) or f"dbt ended with {done.returncode}"
@@ -236,10 +242,10 @@ def _find_place(message: str, project_dir: Path) -> Place | None:
             return Place(_shown(file, project_dir), *((mark.line + 1, mark.column + 1) if mark else ()))
     for word in re.findall(r"[`']([\w.]+)[`']", message):
         places = [
-            Place(_shown(file, project_dir), number, line.index(word) + 1)
+            Place(_shown(file, project_dir), number, match.start() + 1)
             for file, text in texts.items()
             for number, line in enumerate(text.splitlines(), 1)
-            if re.search(rf"\b{re.escape(word)}\b", line)
+            if not line.lstrip().startswith("#") and (match := re.search(rf"\b{re.escape(word)}\b", line))
         ]
         if len(places) == 1:
             return places[0]

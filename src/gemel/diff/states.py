@@ -215,7 +215,12 @@ def _git(folder: Path, *arguments: str, index: Path | None = None) -> subprocess
 
 def _commit(folder: Path, revision: str) -> str:
     """The full name of a revision. Raises ProjectError (G760, G761)."""
-    if _git(folder, "rev-parse", "--is-inside-work-tree").stdout.strip() != "true":
+    inside = _git(folder, "rev-parse", "--is-inside-work-tree")
+    if inside.returncode and "not a git repository" not in inside.stderr:
+        reason, *advice = inside.stderr.strip().splitlines() or [f"git ended with {inside.returncode}"]
+        message = f"{_describe_missing(revision)}, and git cannot be asked: {reason.removeprefix('fatal: ')}"
+        raise ProjectError("G760", message, hint=advice[-1].strip() if advice else None)
+    if inside.stdout.strip() != "true":
         message = f"{_describe_missing(revision)}, and {folder} is not in a git repository"
         raise ProjectError("G760", message, hint="name a directory, or a saved semantic_manifest.json")
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")

@@ -59,7 +59,7 @@ def _problems(graph: Graph, view: FeatureView, entities: set[str], nodes: set[st
         yield BridgeError(
             "G506",
             f"feature view {view.name!r} is about {entity!r}, which is not an entity of any semantic model",
-            hint=did_you_mean(entity, entities) or f"there are {', '.join(sorted(entities))}",
+            hint=did_you_mean(entity, entities) or f"there are {', '.join(sorted(entities)) or 'none'}",
             place=view.place,
         )
     composite = [entity for entity in view.entities if entity in graph.composites]

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from gemel.errors import BridgeError, Place
+from gemel.errors import BridgeError, Place, reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,9 @@ def _content(file: Path) -> dict[str, Any]:
             hint="run `gemel generate`, which writes one from feature_views/*.yml",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise BridgeError("G560", f"feature_store.yaml cannot be read: {error}", place=Place(str(file))) from None
+        raise BridgeError(
+            "G560", f"feature_store.yaml cannot be read: {reason_of(error)}", place=Place(str(file))
+        ) from None
     try:
         content = yaml.safe_load(os.path.expandvars(text))
     except yaml.YAMLError as error:

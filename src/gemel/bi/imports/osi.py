@@ -16,7 +16,7 @@ from gemel.bi.exports.texts import OSI_WORDS
 from gemel.bi.imports.expressions import Inexpressible, metrics_of
 from gemel.bi.imports.tables import Datasets, read_datasets
 from gemel.bi.yaml_text import commented, dump, literal, load_all
-from gemel.errors import FormatError, Place, Problems
+from gemel.errors import FormatError, Place, Problems, reason_of
 from gemel.spec.fields import Json, objects
 
 VENDOR = "DBT"
@@ -60,8 +60,7 @@ def load_osi(file: Path) -> Imported:
     try:
         return read_osi(load_all(file.read_text(encoding="utf-8")), file=str(file))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise FormatError("G723", f"cannot read {file}: {reason}", hint="give a YAML or JSON file") from None
+        raise FormatError("G723", f"cannot read {file}: {reason_of(error)}", hint="give a YAML or JSON file") from None
 
 
 def read_osi(documents: Sequence[object], *, file: str) -> Imported:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gemel.dbt.semantic.cache import read_cache, write_cache
 from gemel.dbt.semantic.reading import read_valid
-from gemel.errors import GemelError, ProjectError
+from gemel.errors import GemelError, ProjectError, reason_of
 from gemel.spec.manifest import Manifest
 
 SEMANTIC_MANIFEST = "semantic_manifest.json"
@@ -31,7 +31,7 @@ def read_file(file: Path, cache: Path) -> tuple[Manifest, tuple[GemelError, ...]
         raise ProjectError("G601", f"there is no {file}", hint="`dbt parse` writes it") from None
     except (OSError, UnicodeDecodeError) as error:
         hint = "pass a dbt project's target/semantic_manifest.json, which `dbt parse` writes"
-        raise ProjectError("G602", f"cannot read {file}: {error}", hint=hint) from None
+        raise ProjectError("G602", f"cannot read {file}: {reason_of(error)}", hint=hint) from None
     except ValueError as error:
         raise ProjectError("G602", f"{file} is not JSON: {error}", hint="`dbt parse` rewrites it") from None
     manifest, problems = read_valid(data)

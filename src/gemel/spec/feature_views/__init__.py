@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, did_you_mean
+from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, did_you_mean, reason_of
 from gemel.spec.feature_views.document import DTYPES, RESERVED, read_sections
 from gemel.spec.feature_views.on_demand import OnDemandFeature, OnDemandView, read_on_demand_view
 from gemel.spec.feature_views.services import FeatureService, ServiceFeature, read_service
@@ -58,16 +58,25 @@ def read_feature_views(folder: Path, *, root: Path | None = None) -> FeatureSpec
 
     Places are relative to `root`. A folder that does not exist has no files.
     """
-    paths = sorted(p for p in folder.glob("*.y*ml") if p.suffix in (".yml", ".yaml"))
+
+    def name_of(path: Path) -> str:
+        return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)
+
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix in (".yml", ".yaml"))
+    except FileNotFoundError:
+        return FeatureSpec()
+    except OSError as error:
+        hint = "it must be a folder that is readable"
+        raise ProjectError("G607", f"cannot read {name_of(folder)}: {reason_of(error)}", hint=hint) from None
     files, unreadable = [], []
     for path in paths:
         if path.name != "feature_store.yaml":  # Feast's own
-            name = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)
             try:
-                files.append((name, path.read_text(encoding="utf-8", errors="replace")))
+                files.append((name_of(path), path.read_text(encoding="utf-8", errors="replace")))
             except OSError as error:
                 hint = "make the file readable, or remove it"
-                unreadable.append(ProjectError("G607", f"cannot read {name}: {error.strerror}", hint=hint))
+                unreadable.append(ProjectError("G607", f"cannot read {name_of(path)}: {reason_of(error)}", hint=hint))
     if unreadable:
         raise Problems(unreadable)
     return parse_feature_views(files)
