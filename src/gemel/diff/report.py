@@ -15,6 +15,7 @@ from gemel.diff.numbers import QUANTILES, Moved
 from gemel.diff.states import State
 from gemel.errors import GemelError
 from gemel.spec.fields import format_count
+from gemel.text_tables import markdown
 
 Row = tuple[Any, ...]
 
@@ -212,26 +213,23 @@ def as_markdown(
     for title, group in (("", own), ("Touched", touched)):
         if group:
             yield from ("", *([f"**{title}**", ""] if title else []))
-            yield "| change | kind | name | why |"
-            yield "|---|---|---|---|"
-            for each in group:
-                yield f"| {each.how} | {each.kind} | `{each.name}` | {_cell(why(each))} |"
+            yield from _table(CHANGES, change_rows(group))
     if numbers:
-        yield from ("", "**Numbers**", "", "| kind | name | groups | moved | largest | relative | where most |")
-        yield "|---|---|--:|--:|--:|--:|---|"
-        for moved in numbers:
-            where = moved.why or (example(moved, 0) if moved.examples else "")
-            largest = "" if moved.largest is None else _short(moved.largest)
-            cells = (moved.groups, moved.moved, largest, _percent(moved.relative))
-            yield f"| {moved.kind} | `{moved.name}` | {' | '.join(map(str, cells))} | {_cell(where)} |"
+        yield from ("", "**Numbers**", "", *_table(NUMBERS, number_rows(numbers)))
     for text in sql:
         yield from ("", f"<details><summary>SQL of {text.kind} <code>{text.name}</code></summary>", "", "```diff")
         yield from text.lines
         yield from ("```", "", "</details>")
 
 
+def _table(columns: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
+    """Rows whose last column is a text, with names as code."""
+    name = columns.index("name")
+    return markdown(columns, [(*row[:name], f"`{row[name]}`", *row[name + 1 : -1], _cell(row[-1])) for row in rows])
+
+
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<-", "←").replace("->", "→").replace("<", "&lt;")
+    return text.replace("<-", "←").replace("->", "→").replace("<", "&lt;")
 
 
 def _percent(share: float | None) -> str:
