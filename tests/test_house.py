@@ -36,13 +36,15 @@ LAYERS = {
     "checks": {"errors", "spec", "engines", "compiler", "run"},
     "expectations": {"errors", "spec", "dbt", "compiler", "run", "session", "files"},
     "on_demand": {"errors", "spec", "compiler", "engines", "python_text"},
-    "features": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "on_demand", "python_text"},
+    "zoned_columns": {"spec", "engines", "compiler", "run"},
+    "features": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "on_demand", "python_text"}
+    | {"zoned_columns"},
     "online": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"},
     "training": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
     | {"data_frames"},
     "proof": {"errors", "spec", "dbt", "engines", "compiler", "run", "answer", "features", "online", "training"},
     "feast": {"errors", "engines", "whole_files", "data_frames"},  # loaded by Feast only
-    "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files"},
+    "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "zoned_columns"},
     "tracing": {"spec", "dbt"},
     "graph": {"errors", "spec", "dbt", "engines", "compiler", "session", "features", "on_demand", "tracing"},
     "diff": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "features", "tracing", "graph"}

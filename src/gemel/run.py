@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Described = tuple[tuple[str, str], ...]
 """The names and DuckDB types of columns: `(("revenue", "DECIMAL(38,2)"),)`."""
 
+Describe = Callable[[Compiled], Described]
+"""SQL to the names and types of its columns, as the engine sees them. Raises WarehouseError."""
+
 
 class Runner:
     """A warehouse, queried on behalf of a principal. The first query opens it."""

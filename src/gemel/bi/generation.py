@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from sqlglot import exp
+
 from gemel.bi.consumers import Consumer, exposure
 from gemel.bi.declared import Declared, read_declared
 from gemel.bi.models import BiModel, check_columns, compile_model, properties, write_model
 from gemel.bi.saved import saved_models
 from gemel.bi.wide import wide_model
-from gemel.bi.zones import Describe, Zones
 from gemel.compiler.compiled import Compiled
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.sql.dialects import naming
@@ -19,11 +20,16 @@ from gemel.engines.engine import Engine
 from gemel.engines.types import engine_type
 from gemel.errors import BiError, GemelError, Problems, WarehouseError
 from gemel.files import add_header, models_folder, read_yaml, to_yaml
+from gemel.run import Describe
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Relation
 from gemel.spec.project import DbtProject, call
+from gemel.zoned_columns import ZONED, ZonedColumns
 
 Types = Mapping[str, Mapping[str, str]]
+
+_CUTS = (exp.TimestampTrunc, exp.TsOrDsToDate, exp.Extract, exp.Cast)
+"""Expressions that truncate a time, if its zone is not converted first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +207,7 @@ def _types(
     engine, describe = destination.engine, destination.describe
     recorded = _recorded(read_yaml(root / models_folder(root, "bi") / "_bi.yml"))
     types: dict[str, Mapping[str, str]] = {}
-    zones = Zones(describe, destination.catalogs, engine.dialect) if describe else None
+    zoned = ZonedColumns(describe, destination.catalogs, engine) if describe else None
     for model in models:
         types[model.name] = recorded.get(model.name, {})
         if describe is None:
@@ -215,10 +221,22 @@ def _types(
         for rounding in destination.roundings(named):
             rounding.about = model.about
             problems.append(rounding)
-        cut = zones.cut(model, rows[model.name].relations, described) if zones else None
+        cut = _cut_time(model, rows[model.name].relations, described, zoned) if zoned else None
         if cut is not None and not (destination.is_utc and model.export.kind == "table"):
             problems.append(_zone_error(model, cut, engine))
     return types
+
+
+def _cut_time(
+    model: BiModel, relations: Iterable[Relation], types: Mapping[str, str], zoned: ZonedColumns
+) -> str | None:
+    """A time with a zone that the model truncates to a day, an hour or the like: `sales.sold_at`; None if there is
+    none."""
+    for read, name in zoned.read(model.plan, relations):
+        innermost = next((each for each in read.within if issubclass(each, (exp.AtTimeZone, *_CUTS))), exp.AtTimeZone)
+        if not issubclass(innermost, exp.AtTimeZone):
+            return name
+    return next((each.name for each in model.columns if each.cut and types.get(each.name) in ZONED), None)
 
 
 def _zone_error(model: BiModel, time: str, engine: Engine) -> GemelError:

@@ -6,8 +6,7 @@ from gemel.compiler.compiled import Compiled
 from gemel.engines.engine import Engine
 from gemel.engines.types import duckdb_type
 from gemel.errors import WarehouseError
-from gemel.features.columns import Describe
-from gemel.run import Described, open_empty
+from gemel.run import Describe, Described, open_empty
 
 UNKNOWN = "STRUCT(unknown INTEGER)"
 """The type of what can be no feature, and no key."""

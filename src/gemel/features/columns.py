@@ -20,10 +20,7 @@ from gemel.features.shapes import type_name
 from gemel.features.tables import Tables, Types
 from gemel.features.types import KEYS, LARGE, TYPES, from_engine
 from gemel.features.zones import check_zones
-from gemel.run import Described
-
-Describe = Callable[[Compiled], Described]
-"""SQL to the names and types of its columns, as the engine sees them. Raises WarehouseError."""
+from gemel.run import Describe
 
 
 @dataclass(frozen=True, slots=True)
