@@ -141,7 +141,7 @@ def unique_key(names: Sequence[str], engine: Engine) -> str:
     return str(exp.Concat(expressions=together, safe=False, coalesce=False).sql(dialect))
 
 
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # which of the two is decided here
     """libyaml's dumper, which takes a tenth of the time of PyYAML's own."""
 
     ignore_aliases = lambda self, data: True  # noqa: E731  # write repeated content in full

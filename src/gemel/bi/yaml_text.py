@@ -9,7 +9,7 @@ import yaml
 _SAFE: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-class _Dumper(_SAFE):  # type: ignore[misc]
+class _Dumper(_SAFE):  # type: ignore[misc]  # which of the two is decided here
     """That of libyaml, if it is installed."""
 
     def ignore_aliases(self, data: Any) -> bool:

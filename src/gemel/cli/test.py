@@ -14,7 +14,7 @@ from gemel.cli.options import items_option, say, takes_project
 from gemel.json_text import json_text
 
 if TYPE_CHECKING:
-    from gemel.expectations.outcomes import Failure, Outcome
+    from gemel.expectations.outcomes import Failure, Outcome, Status
     from gemel.project import Project
 
 SHOWN = 5
@@ -121,8 +121,8 @@ def verdict(outcomes: Sequence["Outcome"], metrics: Sequence[str] = ()) -> str:
             return f"{' and '.join(metrics)}: no metric test; `gemel test` without --metrics runs all of the project's"
         return "no metric has a test; docs/tests.md explains how to write one"
     count = Counter(outcome.status for outcome in outcomes)
-    words = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "could not be run"}
-    counts = ", ".join(f"{count[status]} {word}" for status, word in words.items() if count[status])  # type: ignore[index]
+    words: dict[Status, str] = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "could not be run"}
+    counts = ", ".join(f"{count[status]} {word}" for status, word in words.items() if count[status])
     return f"{format_count(len(outcomes), 'metric test')}: {counts}"
 
 

@@ -87,12 +87,8 @@ def _unknown(salt: str) -> "type[Undefined]":
     class Unknown(Undefined):
         """A name that only dbt knows, with the attributes and calls that follow it."""
 
-        __slots__ = ("_path",)
-
         def _extend(self, more: str = "") -> "Unknown":
-            longer = Unknown(name=f"{getattr(self, '_path', self._undefined_name)}{more}")
-            longer._path = longer._undefined_name  # type: ignore[attr-defined]
-            return longer
+            return Unknown(name=f"{self._undefined_name}{more}")
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_") or name in _OF_JINJA:

@@ -212,8 +212,8 @@ class Causes:
         return {name: (olds[name], each) for name, each in _definitions(after).items() if name in olds}
 
     def _derivations(self, was: str, is_: str) -> tuple[Derivation, Derivation]:
-        pair = self.old.graph.derivation(was), self.new.graph.derivation(is_)
-        return tuple(each or Derivation("") for each in pair)  # type: ignore[return-value]
+        before, after = self.old.graph.derivation(was), self.new.graph.derivation(is_)
+        return before or Derivation(""), after or Derivation("")
 
     def _moved(self, id: str) -> bool:
         return self.graphs.differ(id, id)

@@ -96,6 +96,6 @@ def arrow_schema(relation: Relation) -> "pyarrow.Schema":
 
 
 def aliased(tree: exp.Expr, name: str) -> exp.Expr:
-    copied: Any = tree.copy()
+    copied = tree.copy()
     copied.set("alias", exp.TableAlias(this=exp.to_identifier(name)))
-    return copied  # type: ignore[no-any-return]
+    return copied

@@ -49,7 +49,7 @@ class DuckDBSource(DataSource):
         super().__init__(name=name, **more)
 
     def __eq__(self, other: object) -> bool:
-        same = super().__eq__(other)  # type: ignore[no-untyped-call]
+        same = super().__eq__(other)  # type: ignore[no-untyped-call]  # Feast's own has no types
         return isinstance(other, DuckDBSource) and bool(same) and self._place() == other._place()
 
     def __hash__(self) -> int:

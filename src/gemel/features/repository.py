@@ -107,9 +107,9 @@ def _import(module: str, names: Iterable[str]) -> str:
 
 
 def _entity(graph: Graph, name: str, type_: str) -> str:
-    described = [e for model in graph.models.values() for e in model.entities if e.name == name and e.description]
-    keyed = [entity for entity in described if entity.type != "foreign"]
-    description = " ".join((keyed or described)[0].description.split()) if described else None  # type: ignore[union-attr]
+    entities = [entity for model in graph.models.values() for entity in model.entities if entity.name == name]
+    texts = [each.description for each in sorted(entities, key=lambda each: each.type == "foreign") if each.description]
+    description = " ".join(texts[0].split()) if texts else None
     return f"{name}_entity = " + call(
         "Entity",
         name=literal(name),

@@ -162,5 +162,5 @@ def operation(name: str, *arguments: Term, type: Type) -> Operation:
 
 def as_float(term: Typed) -> Typed:
     if isinstance(term, Constant):
-        return Constant(None if term.value is None else float(term.value), "float64")  # type: ignore[arg-type]
+        return Constant(None if term.value is None else float(term.value), "float64")  # type: ignore[arg-type]  # no time
     return operation("float", term, type="float64")

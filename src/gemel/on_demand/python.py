@@ -8,6 +8,7 @@ import keyword
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from typing import TypeGuard
 
 from gemel.on_demand import runtime
 from gemel.on_demand.operations import OPERATIONS
@@ -117,10 +118,10 @@ def _helpers() -> tuple[str, ...]:
 @cache
 def _calls(name: str) -> tuple[str, ...]:
     tree = ast.parse(inspect.getsource(getattr(runtime, name)))
-    return tuple(n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and _is_helper(n.func))  # type: ignore[attr-defined]
+    return tuple(n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and _is_helper(n.func))
 
 
-def _is_helper(called: ast.expr) -> bool:
+def _is_helper(called: ast.expr) -> TypeGuard[ast.Name]:
     return isinstance(called, ast.Name) and called.id in _helpers()
 
 

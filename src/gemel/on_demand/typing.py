@@ -26,7 +26,7 @@ from gemel.on_demand.coercion import (
 from gemel.on_demand.operations import PARTS, STEPS, as_float, operation
 from gemel.on_demand.terms import NULL, Constant, Parameter, Reference, Type, Typed
 
-WORDS = {
+WORDS: dict[str, Type] = {
     "bigint": "int64",
     "double": "float64",
     "varchar": "string",
@@ -245,7 +245,7 @@ class Typing:
         value, wanted = self.term(tree.this), WORDS[word]
         match value.type, wanted:
             case ("null", _):
-                return Constant(None, wanted)  # type: ignore[arg-type]
+                return Constant(None, wanted)
             case (same, other) if same == other:
                 return value
             case ("int64" | "bool", "float64"):

@@ -45,10 +45,10 @@ def facts_name(plan: Plan) -> str:
     """The table at the bottom of a result."""
     while True:
         match plan:
-            case Scan(source=Relation(), alias=alias):
-                return alias
-            case Scan(source=inner):
-                plan = inner  # type: ignore[assignment]
+            case Scan(source=source, alias=alias):
+                if isinstance(source, Relation):
+                    return alias
+                plan = source
             case Combine(inputs=inputs) | Stack(inputs=inputs):
                 plan = inputs[0]
             case Moments(facts=inner) | AsOf(facts=inner):
