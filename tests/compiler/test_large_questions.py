@@ -92,3 +92,36 @@ def test_a_long_filter_is_answered_or_refused(having):
         compile_query(GRAPH, question("orders", having=[having]))
     except GemelError as refused:
         assert refused.code in ("G308", "G341")
+
+
+def test_many_metrics_of_different_facts_are_combined_in_groups():
+    """Forty windows, and so forty results: the day of the order and the days after it show it."""
+    shop = Shop()
+    shop.order(1, "2024-01-01")
+    shop.order(1, "2024-01-09")
+    graph = with_metrics(over(ORDERS, "orders"))
+    windows = [f"orders[{days} days]" for days in range(1, 41)]
+    rows = shop.run(compile_query(graph, make_query(windows, ["metric_time__day"])).sql)
+    by_day = {int(day[8:10]): values for day, *values in rows if day.startswith("2024-01")}
+    assert by_day[1] == [1] * 40
+    assert by_day[3] == [None, None, *[1] * 38]
+    assert by_day[9] == [*[1] * 8, *[2] * 32]
+
+
+def test_the_sql_of_many_metrics_does_not_grow_with_their_square():
+    graph = with_metrics(over(ORDERS, "orders"))
+
+    def length(count):
+        windows = [f"orders[{days} days]" for days in range(1, count + 1)]
+        return len(compile_query(graph, make_query(windows, ["metric_time__day"])).sql)
+
+    assert length(160) < 2.8 * length(80)
+
+
+def test_thousands_of_filters_are_one_condition():
+    shop = Shop()
+    shop.order(1, "2024-01-01")
+    filters = [f"{{{{ Entity('customer') }}}} <> {number}" for number in range(2, 2_002)]
+    graph = with_metrics(over(ORDERS, "orders"))
+    assert shop.run(compile_query(graph, make_query(["orders"], where=filters)).sql) == [(1,)]
+    assert shop.run(compile_query(graph, make_query(["orders"], where=[*filters, "1 = 2"])).sql) == [(None,)]

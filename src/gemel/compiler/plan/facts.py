@@ -249,8 +249,12 @@ def expression(graph: Graph, text: str, alias: str, about: About) -> exp.Expr:
         ) from None
 
 
+MOST_FILTERS = 50
+"""Each filter is a step into which later stages descend. More filters than this are one step, their conjunction."""
+
+
 def filtered(rows: Plan, conditions: Sequence[exp.Expr]) -> Plan:
-    for condition in conditions:
+    for condition in conditions if len(conditions) <= MOST_FILTERS else [conjunction(conditions)]:
         rows = Filter(rows, condition)
     return rows
 

@@ -1,7 +1,7 @@
 """A plan to one sqlglot SELECT. A step gets a SELECT of its own only if it needs one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from sqlglot import exp
@@ -47,6 +47,9 @@ from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, seconds
 
 Tables = Callable[[Relation], exp.Table]
+
+MOST_BRANCHES = 12
+"""The number of results that are combined in one step; more are combined in groups."""
 
 
 def lower(plan: Plan, tables: Tables, *, ranges: bool = True) -> exp.Select:
@@ -218,6 +221,12 @@ class _Lowering:
         return name
 
     def _combine(self, plan: Combine) -> _Draft:
+        if plan.keys and len(plan.inputs) > MOST_BRANCHES:
+            # Each branch has the columns of all others: the text grows with the square of the branches.
+            size = -(-len(plan.inputs) // MOST_BRANCHES)
+            chunks = [plan.inputs[at : at + size] for at in range(0, len(plan.inputs), size)]
+            groups = (replace(plan, inputs=chunk) if len(chunk) > 1 else chunk[0] for chunk in chunks)
+            return self._combine(replace(plan, inputs=tuple(groups)))
         names = [self._cte(part, title_of(part)) for part in plan.inputs]
         if not plan.keys:
             draft = _Draft(exp.Table(this=identifier(names[0])))
