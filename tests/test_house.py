@@ -106,6 +106,10 @@ STAGES = {
         "spelling",
         "writing",
         "asked",
+        "keywords",
+        "verbatim",
+        "own",
+        "formulas",
         "expressions",
     ],
     "names": [
@@ -136,7 +140,7 @@ STAGES = {
         "rewrites",
     ],
     "features": ["whole_windows", "cells", "histories", "moments", "streams", "requests"],
-    "sql": ["calendars", "aggregates", "titles", "lowering", "dialects", "types", "fingerprints"],
+    "sql": ["calendars", "aggregates", "titles", "lowering", "translation", "dialects", "types", "fingerprints"],
 }
 ORDER = [(stage, module) for stage, modules in STAGES.items() for module in modules]
 

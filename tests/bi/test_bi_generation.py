@@ -179,7 +179,7 @@ def test_filters_orders_and_limits_are_compiled(tmp_path):
     )
     sql = ShopProject(tmp_path, queries=[query], saved_queries=[saved("top", export("top"))]).sql("top")
     assert "orders.status = 'done'" in sql
-    assert "DATE_TRUNC('DAY', orders.ordered_at) < CURRENT_DATE" in sql
+    assert "DATE_TRUNC('DAY', orders.ordered_at) < current_date" in sql
     assert sql.rstrip().endswith("ORDER BY\n  revenue DESC\nLIMIT 3")
     assert "Dimension" not in sql
 
@@ -190,7 +190,7 @@ def test_text_that_dbt_would_take_for_a_template_reaches_the_engine_as_it_is(tmp
     project = ShopProject(tmp_path, queries=[SavedQuery("odd", ("odd",))], saved_queries=[saved("odd", export("odd"))])
     project.graph = bind(Manifest(MODELS, (over(measure, "odd"),), project.graph.manifest.saved_queries, (SPINE,)))
     rendered = jinja2.Template(project.sql("odd")).render(ref=str, config=lambda **_: "")
-    assert f"WHEN orders.status = '{text}' THEN 1" in rendered
+    assert f"when orders.status = '{text}' then 1" in rendered
 
 
 def test_each_engine_gets_its_own_words(tmp_path):
@@ -516,7 +516,7 @@ def test_a_time_that_is_converted_where_it_is_read_has_no_zone_any_more(tmp_path
     orders = MODELS[0]
     converted = [replace(each, expr="ordered_at at time zone 'UTC'") for each in orders.dimensions[:1]]
     models = (replace(orders, dimensions=(*converted, *orders.dimensions[1:])), *MODELS[1:])
-    project.graph = bind(Manifest(models, METRICS, (BY_SEGMENT,), (SPINE,)))
+    project.graph = bind(Manifest(models, METRICS, (BY_SEGMENT,), (SPINE,)), "postgres")
     project.files(Destination(engine_for_adapter("postgres"), zoned_table))
 
 

@@ -10,12 +10,12 @@ from gemel.compiler.question.expressions import (
     column,
     copied,
     divide,
-    guarded,
     identifier,
     parse_expression,
     parse_filter,
     qualify,
 )
+from gemel.compiler.question.formulas import guarded
 from gemel.compiler.question.query import Item, MetricItem
 from gemel.errors import QueryError
 
@@ -111,7 +111,7 @@ def test_a_name_that_sql_could_misread_is_quoted(name):
 
 def test_a_filter_is_taken_apart_into_a_tree_and_its_references():
     template = parse_filter("{{ Dimension('order__status') }} = 'done' or {{ Metric('orders', ['customer']) }} > 2")
-    assert spelled(template.tree) == "__ref_0 = 'done' OR __ref_1 > 2"
+    assert spelled(template.tree) == "__ref_0 = 'done' or __ref_1 > 2"
     assert template.references == (
         Item(("order", "status"), kind="dimension"),
         MetricItem("orders", (Item(("customer",)),)),
@@ -145,7 +145,7 @@ def test_a_copied_tree_is_equal_and_has_nothing_in_common(text):
 
 def test_a_value_is_bracketed_where_its_surroundings_could_pull_it_apart():
     template = parse_filter("not {{ Dimension('order__is_large') }}")
-    assert spelled(bound(template, [parse_expression("amount > 10")])) == "NOT (amount > 10)"
+    assert spelled(bound(template, [parse_expression("amount > 10")])) == "not (amount > 10)"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def read_types(graph: Graph, warehouse: Runner) -> Tables:
 
 def keys_of(graph: Graph, entity: Entity) -> tuple[str, ...]:
     """The expression of an entity; of a composite one, each of its columns."""
-    return tuple(part.sql(graph.texts.dialect) for part in components(graph.texts, entity)) or (entity.expr,)
+    return graph.texts.own(entity.expr).parts if components(graph.texts, entity) else (entity.expr,)
 
 
 def spine_column(name: str) -> str:

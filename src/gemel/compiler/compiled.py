@@ -15,6 +15,7 @@ from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.plan.planning import plan as plan_query
 from gemel.compiler.plan.rewrites import tidy
 from gemel.compiler.question.query import Query
+from gemel.compiler.question.verbatim import Verbatim
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.lowering import Tables, lower
 from gemel.compiler.sql.types import settled_types
@@ -188,10 +189,10 @@ def reads(plan: Plan, dialect: str) -> Iterator[Read]:
 
 def _around(read: exp.Column) -> tuple[type[exp.Expr], ...]:
     ancestors: list[type[exp.Expr]] = []
-    node = read.parent
-    while node is not None and not isinstance(node, exp.Select):
-        ancestors.append(type(node))
-        node = node.parent
+    node: exp.Expr = read
+    while node.parent is not None and not isinstance(node.parent, exp.Select):
+        inner, node = node, node.parent
+        ancestors += node.around(inner.index or 0) if isinstance(node, Verbatim) else (type(node),)
     return tuple(ancestors)
 
 

@@ -262,7 +262,7 @@ def _written(side: Side, id: str) -> str:
 
 
 def _sql(graph: Graph, text: str) -> str:
-    """As SQL, with unquoted names in lower case, without brackets around all of it."""
+    """As SQL, with unquoted names in lower case, without outer brackets; functions as they are written."""
 
     def unquote(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Identifier):
@@ -270,7 +270,10 @@ def _sql(graph: Graph, text: str) -> str:
         return node
 
     try:
-        tree = graph.texts.scalar(text).transform(unquote).unnest()
+        own = graph.texts.own(text)
     except Refused:
         return " ".join(text.split())
+    if own.words is not None:
+        return " ".join(text.split())
+    tree = own.tree.transform(unquote).unnest()
     return str(tree.sql(DIALECT, comments=False, normalize_functions="upper"))

@@ -52,7 +52,14 @@ def inline_windows(select: exp.Query) -> None:
 BIGQUERY = Engine(
     name="bigquery",
     dialect="bigquery",
-    capabilities=frozenset({Capability.APPROXIMATE_PERCENTILES, Capability.ZONED_TIMES}),
+    capabilities=frozenset(
+        {
+            Capability.APPROXIMATE_PERCENTILES,
+            Capability.ZONED_TIMES,
+            Capability.ROUNDS_HALF_AWAY,
+            Capability.LENGTH_OF_ALL,
+        }
+    ),
     rewrites=(asof_to_join, day_to_moment, counted_interval, same_zone, filter_to_case, inline_windows),
     feast=FeastStore("BigQuerySource", FEAST, dotted, _store),
 )

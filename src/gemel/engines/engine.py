@@ -27,6 +27,12 @@ class Capability(Enum):
     UPPER_CASE_NAMES = "an unquoted name is stored in upper case, and Feast quotes names as they are written"
     LOOKBACK = "dbt deletes rows and inserts them again in one transaction, and our tests run it"
     ERROR = "error('text') ends a statement, but only where the condition before it holds"
+    GREATEST_OF_SOME = "GREATEST and LEAST ignore NULLs; elsewhere one NULL makes the result NULL"
+    ROUNDS_HALF_AWAY = "ROUND of a floating-point half is away from zero: 0.5 is 1, and 2.5 is 3"
+    CASTS_HALF_TO_EVEN = (
+        "a floating-point half that is cast to a whole number becomes the even one: 0.5 is 0, and 1.5 is 2"
+    )
+    LENGTH_OF_ALL = "LENGTH counts characters, also blanks at the end"
     WIDE_DESCRIBE = "one query describes many tables, at a fifth of the cost of a query per table"
     ROUNDS = "a time with nanoseconds is rounded to microseconds before it is truncated"
     COPIED = "Feast reads a Parquet copy of each feature table"
@@ -40,6 +46,7 @@ COMMON = frozenset(
         Capability.MONDAY_WEEKS,
         Capability.PERCENTILES,
         Capability.APPROXIMATE_PERCENTILES,
+        Capability.LENGTH_OF_ALL,
     }
 )
 """What most engines can do; assumed for an engine that has no value here."""

@@ -19,7 +19,7 @@ _LIKE_POSTGRES = (asof_to_join, unzoned_truncation, type_nulls)
 _SQLSERVER = Engine(
     "sqlserver",
     "tsql",
-    COMMON - {Capability.RANGES, Capability.MONDAY_WEEKS},
+    COMMON - {Capability.RANGES, Capability.MONDAY_WEEKS, Capability.LENGTH_OF_ALL},
     (asof_to_join, filter_to_case),
 )
 
@@ -27,12 +27,12 @@ OTHERS = (
     Engine(
         "mysql",
         "mysql",
-        COMMON - _PERCENTILES - {Capability.MONDAY_WEEKS},
+        COMMON - _PERCENTILES - {Capability.MONDAY_WEEKS, Capability.LENGTH_OF_ALL},
         (asof_to_join, filter_to_case),
     ),
     _SQLSERVER,
     replace(_SQLSERVER, name="synapse"),
-    Engine("fabric", "fabric", COMMON - {Capability.RANGES}),
+    Engine("fabric", "fabric", COMMON - {Capability.RANGES, Capability.LENGTH_OF_ALL}),
     Engine(
         "oracle",
         "oracle",

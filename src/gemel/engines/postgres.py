@@ -67,6 +67,8 @@ POSTGRES = Engine(
         Capability.ISODOW,
         Capability.SERIES,
         Capability.ROWS,
+        Capability.GREATEST_OF_SOME,
+        Capability.CASTS_HALF_TO_EVEN,
         Capability.LOOKBACK,
         Capability.ZONED_MOMENTS,
     },

@@ -22,7 +22,8 @@ def within_group(node: exp.Expr) -> exp.Expr:
 SPARK = Engine(
     name="spark",
     dialect="spark",
-    capabilities=COMMON | {Capability.SERIES, Capability.ZONED_TIMES},
+    capabilities=COMMON
+    | {Capability.SERIES, Capability.ZONED_TIMES, Capability.GREATEST_OF_SOME, Capability.ROUNDS_HALF_AWAY},
     rewrites=(asof_to_join, within_group),
     feast=FeastStore(
         "SparkSource",

@@ -11,7 +11,7 @@ from gemel.compiler.names.terms import Key, Metrics
 from gemel.compiler.plan.algebra import Aggregate, Combine, Derive, Join, Named, Plan, Scan, Summary
 from gemel.compiler.plan.planning import plan
 from gemel.compiler.question.bounds import is_relative
-from gemel.compiler.question.expressions import Refused, column, conjunction, free, guarded
+from gemel.compiler.question.expressions import Refused, column, conjunction, free
 from gemel.compiler.question.parsing import make_query, parse_item
 from gemel.compiler.question.query import Item, QueryMetric
 from gemel.errors import DefinitionError, did_you_mean
@@ -151,7 +151,7 @@ def expression(graph: Graph, comparison: Comparison) -> exp.Expr:
     if any(mark in bound for mark in ("{{", "{%", "{#")):
         raise DefinitionError("G773", f"{message}: it contains template code", hint="write the plain names of metrics")
     try:
-        tree = graph.texts.scalar(bound).copy()
+        tree = graph.texts.scalar(bound)
     except Refused as refused:
         raise DefinitionError("G773", f"{message}: {refused}", hint="write one expression over metrics") from None
     aggregates = tree.find(exp.AggFunc, exp.Window) is not None
@@ -159,7 +159,7 @@ def expression(graph: Graph, comparison: Comparison) -> exp.Expr:
         why = "it computes over many rows" if aggregates else "a metric has a plain name"
         hint = "describe totals of other groups under metrics:, with group_by or sum_over"
         raise DefinitionError("G773", f"{message}: {why}", hint=hint)
-    return guarded(tree)
+    return graph.texts.formula(bound, ()).copy()
 
 
 def number(value: int | float) -> exp.Expr:

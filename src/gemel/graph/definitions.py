@@ -9,8 +9,10 @@ from sqlglot import exp
 from gemel.compiler.names.entities import readings
 from gemel.compiler.names.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.question.expressions import Refused, references_of
+from gemel.compiler.question.own import words_of
 from gemel.compiler.question.parsing import parse_item, parse_order
 from gemel.compiler.question.query import Item, MetricItem
+from gemel.compiler.question.verbatim import as_read
 from gemel.errors import About, GemelError
 from gemel.graph.nodes import Definitions, Gap, Node
 from gemel.spec.manifest import Dimension, Entity, Relation, SavedQuery, SemanticModel, TimeSpine
@@ -160,7 +162,9 @@ class Defined:
             is_key = isinstance(expression.tree, exp.Tuple)  # a composite one
             why = "identity" if is_key else why if flag is expression.tree else bearing(leaf, flag)
             parts.append((why, field_of(self.column(model, column.name), fields)))
-        return Derivation("" if expression.text == PLACE else expression.text, tuple(parts))
+        words = self.graph.texts.own(text).words
+        written = expression.text if words is None else f"{flag is expression.tree} {PLACE.join(words)}"
+        return Derivation("" if expression.text == PLACE else written, tuple(parts))
 
     def spine(self, spine: TimeSpine, grain: str | None = None) -> Derivation:
         """The time spine; for a custom grain, with its column."""
@@ -235,7 +239,9 @@ class Defined:
 
         def exact() -> Derivation:
             try:
-                words = text_of(self.graph.texts.filter(text).tree.unnest())
+                condition = self.graph.texts.filter(text).tree
+                exact_words = words_of(condition)
+                words = text_of(as_read(condition).unnest()) if exact_words is None else PLACE.join(exact_words)
             except GemelError:
                 words = " ".join(text.split())
             return Derivation(words, tuple(parts))
@@ -324,7 +330,8 @@ def _settings(defined: Defined, definition: MetricDefinition) -> str:
     words = {each.name: value for each in fields(definition) if (value := getattr(definition, each.name)) not in inputs}
     if definition.expr is not None:
         try:
-            words["expr"] = read_expression(defined.graph.texts.scalar(definition.expr)).text
+            own = defined.graph.texts.own(definition.expr)
+            words["expr"] = read_expression(own.tree).text if own.words is None else PLACE.join(own.words)
         except Refused:
             words["expr"] = " ".join(definition.expr.split())
     return " ".join(f"{name} {value}" for name, value in words.items())

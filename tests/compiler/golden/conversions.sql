@@ -11,7 +11,7 @@ WITH flights_by_month AS (
   SELECT
     flights.tail_number AS plane,
     DATE_TRUNC('MINUTE', flights.departed_at_utc) AS happened_at,
-    CASE WHEN flights.is_late_departure THEN flights.flight_id END AS late_takeoffs_after
+    case when flights.is_late_departure then flights.flight_id end AS late_takeoffs_after
   FROM gemel.main.flights
   WHERE
     flights.tail_number IS NOT NULL AND DATE_TRUNC('MINUTE', flights.departed_at_utc) IS NOT NULL

@@ -4,8 +4,8 @@ WITH flights_by_step AS (
     DATE_TRUNC('HOUR', CAST(flights.outcome_known_at_utc AS TIMESTAMP)) + INTERVAL '1' HOUR AS event_timestamp,
     COUNT(flights.departed_at_utc) AS departures,
     MAX(flights.departure_delay) AS longest_departure_delay,
-    SUM(CASE WHEN NOT flights.is_cancelled THEN flights.seats END) AS seats_flown,
-    SUM(CASE WHEN flights.departed_at_utc IS NOT NULL THEN 1 ELSE 0 END) FILTER (WHERE NOT plane.seats IS NULL) AS departures_2
+    SUM(case when not flights.is_cancelled then flights.seats end) AS seats_flown,
+    SUM(CASE WHEN flights.departed_at_utc IS NOT NULL THEN 1 ELSE 0 END) FILTER (WHERE plane.seats is not null) AS departures_2
   FROM gemel.main.flights
   LEFT JOIN gemel.main.planes AS plane
     ON flights.tail_number = plane.tail_number

@@ -1,6 +1,6 @@
 SELECT
   plane__maker.country AS plane__maker__country,
-  SUM(CASE WHEN NOT flights.is_cancelled THEN flights.seats END) AS seats_flown
+  SUM(case when not flights.is_cancelled then flights.seats end) AS seats_flown
 FROM gemel.main.flights
 LEFT JOIN gemel.main.planes AS plane
   ON flights.tail_number = plane.tail_number

@@ -1,13 +1,10 @@
 SELECT
-  CASE
-    WHEN EXTRACT(HOUR FROM flights.scheduled_departure_at) < 6
-    THEN 'night'
-    WHEN EXTRACT(HOUR FROM flights.scheduled_departure_at) < 12
-    THEN 'morning'
-    WHEN EXTRACT(HOUR FROM flights.scheduled_departure_at) < 18
-    THEN 'afternoon'
-    ELSE 'evening'
-  END AS flight__time_of_day,
+  case
+    when extract(hour from flights.scheduled_departure_at) < 6 then 'night'
+    when extract(hour from flights.scheduled_departure_at) < 12 then 'morning'
+    when extract(hour from flights.scheduled_departure_at) < 18 then 'afternoon'
+    else 'evening'
+  end AS flight__time_of_day,
   AVG(flights.departure_delay) AS average_departure_delay
 FROM gemel.main.flights
 GROUP BY

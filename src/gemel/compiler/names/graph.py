@@ -1,6 +1,6 @@
 """A manifest with its names looked up: what each model has, and how one model's rows reach another's columns."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gemel.compiler.names.composites import composites
@@ -285,7 +285,7 @@ def bind(manifest: Manifest, dialect: str = DIALECT, *, timezone: str = UTC) -> 
 
     Raises Problems (G130, G131) for composite entities that do not fit.
     """
-    texts = Texts(dialect)
+    texts = Texts(dialect, columns=frozenset(_columns(manifest)))
     models = {model.name: model for model in manifest.models}
     entities = {model.name: {e.name: e for e in model.entities} for model in manifest.models}
     return Graph(
@@ -303,6 +303,13 @@ def bind(manifest: Manifest, dialect: str = DIALECT, *, timezone: str = UTC) -> 
         texts=texts,
         timezone=timezone,
     )
+
+
+def _columns(manifest: Manifest) -> Iterator[str]:
+    """The names of columns that definitions use by themselves."""
+    for model in manifest.models:
+        texts = [*(each.expr for each in model.entities), *(each.expr for each in model.dimensions)]
+        yield from (text.lower() for text in texts if text.isidentifier())
 
 
 def _tie(segments: tuple[str, ...], attributes: list[Attribute]) -> QueryError:

@@ -1,6 +1,6 @@
 """A query, resolved against a graph: every metric becomes leaves (one aggregate each) and formulas over them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -28,8 +28,10 @@ from gemel.compiler.names.terms import (
 from gemel.compiler.names.unknown import UNKNOWN, all_unknown, check_plain_names
 from gemel.compiler.names.unreachable import unreachable
 from gemel.compiler.names.values import resolve_values
-from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, column, divide, guarded
+from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, column, divide
+from gemel.compiler.question.own import comparable
 from gemel.compiler.question.query import Item, MetricItem, Over, Query
+from gemel.compiler.question.verbatim import Verbatim
 from gemel.errors import About, DefinitionError, GemelError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.manifest import Entity
 from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, PeriodAgg, Ratio, Simple
@@ -231,7 +233,7 @@ class Scope:
     def _derived(self, metric: Metric, expr: str, used: tuple[MetricInput, ...], filters: Filters) -> Formula:
         about = About("metric", metric.name)
         try:
-            tree = self.graph.texts.scalar(expr).copy()
+            tree = self.graph.texts.formula(expr, [item.handle for item in used], about).copy()
         except Refused as refused:
             message = f"the expr of metric {metric.name!r}: {refused}"
             raise DefinitionError("G105", message, hint=ONE_EXPRESSION, about=about) from None
@@ -245,9 +247,7 @@ class Scope:
                     about=about,
                 )
             node.set("this", exp.to_identifier(node.name.lower()))
-        return Formula(
-            guarded(tree), tuple((handle, self._input(metric, item, filters)) for handle, item in handles.items())
-        )
+        return Formula(tree, tuple((handle, self._input(metric, item, filters)) for handle, item in handles.items()))
 
     def _leaf(self, metric: Metric, simple: Simple, filters: Filters) -> Leaf:
         measure = simple.measure
@@ -256,7 +256,7 @@ class Scope:
             measure,
             time,
             tuple((key, self._operand_of_key(metric, measure, key)) for key in self.keys),
-            tuple(dict.fromkeys(self._predicate(metric, measure, filter_text) for filter_text in filters)),
+            _distinct([self._predicate(metric, measure, filter_text) for filter_text in filters]),
             span=self.span,
             fill=simple.fill_nulls_with,
         )
@@ -386,6 +386,8 @@ class Scope:
     def _predicate(self, metric: Metric, measure: Measure, filter_text: FilterText) -> Predicate:
         if filter_text.asked is None:
             template = self.graph.texts.filter(filter_text.text)
+            if isinstance(template.tree, Verbatim) and filter_text.text in metric.filters:
+                template.tree.meta["about"] = About("metric", metric.name)
         else:
             template = self.graph.texts.asked(filter_text.text, filter_text.asked)
             check_plain_names(self.graph, template, self.metrics)
@@ -401,6 +403,14 @@ class Scope:
 
     def _per_entity(self, metric: Metric, measure: Measure, reference: MetricItem) -> PerEntity:
         return per_entity(self, reference, lambda key: self._attribute(metric, measure, key))
+
+
+def _distinct(predicates: Iterable[Predicate]) -> tuple[Predicate, ...]:
+    """Each predicate once, also if it is both a definition's text and a question's tree."""
+    kept: dict[object, Predicate] = {}
+    for each in predicates:
+        kept.setdefault((comparable(each.template.tree), each.operands, each.keys, each.outer), each)
+    return tuple(kept.values())
 
 
 def per_entity(scope: Scope, reference: MetricItem, attribute_of: Callable[[Key], Attribute]) -> PerEntity:

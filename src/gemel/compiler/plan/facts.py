@@ -242,7 +242,7 @@ def _own(alias: str) -> str:
 def expression(graph: Graph, text: str, alias: str, about: About) -> exp.Expr:
     """The text of a definition as a tree over the columns of `alias`. Raises DefinitionError (G105)."""
     try:
-        return graph.texts.over(alias, text)
+        return graph.texts.over(alias, text, about)
     except Refused as refused:
         raise DefinitionError(
             "G105", f"the expr of {about.element!r}: {refused}", hint=ONE_EXPRESSION, about=about

@@ -44,6 +44,7 @@ from gemel.compiler.plan.shifts import plan_shifted_leaf, shift
 from gemel.compiler.plan.spines import buckets, looked_up, over_spine, spine_for, spine_rows, spine_value
 from gemel.compiler.plan.trailing import plan_trailing
 from gemel.compiler.question.expressions import bound, column, filled, free, substitute
+from gemel.compiler.question.verbatim import Verbatim, as_read
 
 
 def plan(graph: Graph, resolved: Resolved) -> Plan:
@@ -120,8 +121,11 @@ def is_nothing(term: Term) -> bool:
     """
     if not isinstance(term, Formula):
         return True
-    called = {node.name for node in term.expression.find_all(exp.Column)}
-    return all(isinstance(node, _STRICT) for node in term.expression.walk()) and any(
+    nodes = [*term.expression.walk()]
+    if any(isinstance(node, Verbatim) for node in nodes):
+        nodes = [*as_read(term.expression).walk()]
+    called = {node.name for node in nodes if isinstance(node, exp.Column)}
+    return all(isinstance(node, _STRICT) for node in nodes) and any(
         is_nothing(inner) and inner.fill is None for handle, inner in term.inputs if handle in called
     )
 

@@ -25,6 +25,7 @@ from gemel.compiler.plan.algebra import (
 )
 from gemel.compiler.plan.steps import share_steps
 from gemel.compiler.question.expressions import column, conjunction, free, substitute
+from gemel.compiler.question.verbatim import Verbatim, as_read
 from gemel.spec.manifest import Relation
 
 
@@ -131,7 +132,14 @@ def _likeness(part: Plan) -> object:
 
 def _makes_values_up(outputs: tuple[Named, ...]) -> bool:
     """Whether outputs have filled values, which would then appear in groups that only another aggregate has."""
-    return any(output.value.find(exp.Coalesce, exp.Case, exp.If) for output in outputs)
+    for output in outputs:
+        found = output.value.find(*_MAKERS, Verbatim)
+        if found is not None and (isinstance(found, _MAKERS) or as_read(output.value).find(*_MAKERS)):
+            return True
+    return False
+
+
+_MAKERS = (exp.Coalesce, exp.Case, exp.If)
 
 
 def _merge(parts: list[Plan]) -> list[Plan]:

@@ -9,34 +9,24 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp, parse_one
+from sqlglot import exp
 
+from gemel.compiler.question.formulas import nonzero, read_formula
+from gemel.compiler.question.keywords import RESERVED
+from gemel.compiler.question.own import FORBIDDEN, OwnText, forget_positions, parse, read_own
+from gemel.compiler.question.own import Refused as Refused
 from gemel.compiler.question.parsing import parse_reference
 from gemel.compiler.question.query import Item, MetricItem
 from gemel.compiler.question.references import HANDLE, TAG, restore, shorten, take_references
+from gemel.compiler.question.verbatim import Verbatim
 from gemel.engines.duckdb import DIALECT
-from gemel.errors import QueryError
+from gemel.errors import About, QueryError
 from gemel.spec.columns import ColumnName
 from gemel.spec.metrics import Measure
 from gemel.spec.time import Window
 
 if TYPE_CHECKING:
     from gemel.compiler.question.asked import Own
-
-# Words that an engine may refuse as a bare name. Quoting one too many does no harm.
-RESERVED = frozenset(
-    """all alter analyse analyze and anti any array as asc asof asymmetric at authorization between binary both by case
-    cast check collate collation column concurrently constraint create cross current_catalog current_date
-    current_role current_schema current_time current_timestamp current_user day default deferrable desc describe
-    distinct do drop else end except exists false fetch filter for force foreign freeze from full glob global
-    grant group having ilike in initially inner insert install intersect interval into is isnull join lambda
-    lateral leading left like limit localtime localtimestamp map month natural not notnull null offset on only
-    or order outer over overlaps partition pivot pivot_longer pivot_wider placing position positional primary
-    qualify range recursive references returning revoke right rollback row rows sample select semi session_user
-    show similar some summarize symmetric sysdate system_user table tablesample then time timestamp to trailing
-    true union unique unpack unpivot user using values variadic verbose when where window with year""".split()  # noqa: SIM905
-)
-
 
 _is_plain = re.compile(r"[a-z_][a-z0-9_]*").fullmatch
 
@@ -91,46 +81,11 @@ def copied(tree: exp.Expr) -> exp.Expr:
 ONE_EXPRESSION = "write one SQL expression, without SELECT and without a second one behind a semicolon"
 
 
-class Refused(ValueError):
-    """Why a text is not accepted as an expression. The caller adds where the text is."""
-
-
 def parse_expression(text: str, dialect: str = DIALECT) -> exp.Expr:
     """One scalar expression. Raises Refused."""
-    if len(text) > 100_000:
-        raise Refused(f"an expression of {len(text):,} characters is too long")
-    try:
-        tree = parse_one(f"({text}\n)", dialect=dialect)
-    except Exception as error:  # sqlglot raises many kinds for texts that are not SQL
-        raise Refused(f"{shorten(text)} is not an expression{_detail(error)}") from None
-    if not isinstance(tree, exp.Paren):
-        raise Refused(f"{shorten(text)} is not one expression")
-    inner: exp.Expr = tree.this
-    for node in inner.walk():
-        if isinstance(node, _FORBIDDEN):
-            raise Refused(
-                f"{shorten(text)} contains a {type(node).__name__.lower()}; only plain expressions are allowed here"
-            )
-        node.comments = None
-        node._meta = None  # positions in the text, which every copy would copy
-    inner.parent = None
-    return inner
-
-
-_FORBIDDEN = (
-    exp.Query,
-    exp.DML,
-    exp.DDL,
-    exp.Command,
-    exp.From,
-    exp.Table,
-    exp.Star,
-    exp.Placeholder,
-    exp.Parameter,
-    exp.Exists,
-    exp.Alias,
-    exp.PropertyEQ,
-)
+    tree = parse(text, dialect, (*FORBIDDEN, exp.PropertyEQ))
+    forget_positions(tree)
+    return tree
 
 
 def qualify(tree: exp.Expr, table: str) -> exp.Expr:
@@ -164,32 +119,6 @@ def parenthesized(tree: exp.Expr) -> exp.Expr:
     )
 
 
-def guarded(tree: exp.Expr) -> exp.Expr:
-    """A copy in which division by zero gives NULL: `a / b` becomes `a / NULLIF(b, 0)`."""
-
-    def guard(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Div):
-            return exp.Div(this=node.this, expression=nonzero(node.expression), typed=False, safe=False)
-        return node
-
-    # Inner divisions first: `transform` does not descend into a node that it replaced.
-    for node in list(tree.find_all(exp.Div))[::-1]:
-        if node is not tree:
-            node.set("expression", nonzero(node.expression))
-    return guard(tree) if isinstance(tree, exp.Div) else tree
-
-
-def nonzero(tree: exp.Expr) -> exp.Expr:
-    match tree:
-        case exp.Literal() if not tree.is_string and float(tree.this) != 0:
-            return tree
-        case exp.Nullif():
-            return tree
-        case _:
-            inner = tree.this if isinstance(tree, exp.Paren) else tree
-            return exp.Nullif(this=inner, expression=exp.Literal.number(0))
-
-
 def divide(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     """Floating-point division; NULL where `right` is zero."""
     return exp.Div(this=parenthesized(left), expression=nonzero(parenthesized(right)), typed=False, safe=False)
@@ -211,35 +140,55 @@ class Template:
 class Texts:
     """Texts of one dialect, each parsed once. The trees are shared: copy one before changing it."""
 
-    def __init__(self, dialect: str = DIALECT, functions: "Own | None" = None) -> None:
+    def __init__(self, dialect: str = DIALECT, functions: "Own | None" = None, columns: Collection[str] = ()) -> None:
         self.dialect = dialect
         self.functions: Own = functions or {}
         """The warehouse functions that the project adds to the table, by name."""
-        self._scalars: dict[str, exp.Expr] = {}
+        self.columns = columns
+        """Names of columns in the project's definitions, for texts that sqlglot cannot read."""
+        self._texts: dict[str, OwnText] = {}
+        self._formulas: dict[tuple[str, tuple[str, ...]], exp.Expr] = {}
         self._over: dict[tuple[str, str], exp.Expr] = {}
         self._filters: dict[str, Template] = {}
         self._asked: dict[tuple[str, str], Template] = {}
         self._results: dict[tuple[str, str, tuple[str, ...]], exp.Expr] = {}
 
-    def scalar(self, text: str) -> exp.Expr:
-        """Raises Refused."""
+    def own(self, text: str) -> OwnText:
+        """The SQL of a definition. Raises Refused."""
         if isinstance(text, ColumnName):
-            return column(text)
-        if text not in self._scalars:
-            self._scalars[text] = parse_expression(text, self.dialect)
-        return self._scalars[text]
+            tree = column(str(text))
+            return OwnText(tree, tree)
+        if text not in self._texts:
+            self._texts[text] = read_own(text, self.dialect, self.columns)
+        return self._texts[text]
+
+    def scalar(self, text: str) -> exp.Expr:
+        """The SQL of a definition as a tree to look at: what goes into SQL is `over`. Raises Refused."""
+        return self.own(text).tree
 
     def measured(self, measure: Measure) -> exp.Expr:
-        """What a measure aggregates. Raises Refused."""
+        """What a measure aggregates, as a tree to look at. Raises Refused."""
         value = self.scalar(measure.expr)
         return as_number(value.copy()) if measure.is_flag else value
 
-    def over(self, alias: str, text: str) -> exp.Expr:
-        """An expression whose columns belong to `alias`. Raises Refused."""
+    def formula(self, text: str, handles: Iterable[str], about: About | None = None) -> exp.Expr:
+        """A definition's formula over metrics, with its divisions guarded. Raises Refused."""
+        names = tuple(handles)
+        if (text, names) not in self._formulas:
+            self._formulas[text, names] = _of(read_formula(text, self.dialect, names), about)
+        return self._formulas[text, names]
+
+    def over(self, alias: str, text: str, about: About | None = None) -> exp.Expr:
+        """An expression whose columns belong to `alias`, in definition `about`. Raises Refused."""
         if isinstance(text, ColumnName):
-            return column(text, alias)
+            return column(str(text), alias)
         if (alias, text) not in self._over:
-            self._over[(alias, text)] = qualify(self.scalar(text), alias)
+            own = self.own(text)
+            if own.parts:
+                whole: exp.Expr = exp.Tuple(expressions=[self.over(alias, part).copy() for part in own.parts])
+            else:
+                whole = qualify(own.node, alias)
+            self._over[(alias, text)] = _of(whole, about)
         return self._over[(alias, text)]
 
     def filter(self, text: str) -> Template:
@@ -274,6 +223,13 @@ class Texts:
         return self.functions if dialect == self.dialect else {}
 
 
+def _of(tree: exp.Expr, about: About | None) -> exp.Expr:
+    """The tree, whose texts are those of a definition: for messages, and not for comparisons."""
+    for node in tree.find_all(Verbatim) if about is not None else ():
+        node.meta["about"] = about
+    return tree
+
+
 def _make_room(texts: dict[Any, Any]) -> None:
     """Texts of questions have no end: a server forgets them now and then."""
     if len(texts) >= 1_000:
@@ -284,13 +240,14 @@ def parse_filter(text: str, dialect: str = DIALECT) -> Template:
     """A filter in the warehouse's own words, which the project's owner writes. Raises QueryError (G307 to G309)."""
     plain, references = take_references(text)
     try:
-        tree = parse_expression(plain, dialect)
+        own = read_own(plain, dialect)
     except Refused as refused:
         raise QueryError(
             "G308",
             f"the filter {shorten(text)} cannot be used: {restore(str(refused), references)}",
             hint="a filter is one expression, such as {{ Dimension('entity__name') }} = 'value'",
         ) from None
+    tree = own.tree
     if tree.find(exp.AggFunc, exp.Window) is not None:
         raise QueryError(
             "G308",
@@ -321,7 +278,22 @@ def parse_filter(text: str, dialect: str = DIALECT) -> Template:
         raise QueryError(
             "G309", message, hint="a reference is a value, such as {{ Dimension('entity__name') }} = 'value'"
         )
-    return Template(tree, tuple(references), text)
+    if isinstance(own.node, Verbatim):
+        own.node.set("texts", _without_padding(own.node.texts))
+    return Template(own.node, tuple(references), text)
+
+
+def _without_padding(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The texts around handles without the blanks around the handles, unless two words would become one."""
+    last = len(texts) - 1
+    trimmed = []
+    for place, text in enumerate(texts):
+        if place > 0 and re.match(r" (?!\w)", text):
+            text = text[1:]
+        if place < last and re.search(r"(?<!\w) $|^ $", text):
+            text = text[:-1]
+        trimmed.append(text)
+    return tuple(trimmed)
 
 
 def references_of(text: str) -> tuple[Item | MetricItem, ...]:
@@ -369,11 +341,3 @@ def present(value: exp.Expr) -> exp.Expr:
 
 def interval(window: Window) -> exp.Interval:
     return exp.Interval(this=exp.Literal.string(str(window.count)), unit=exp.var(window.unit.upper()))
-
-
-def _detail(error: BaseException) -> str:
-    """sqlglot's message, if it is of use to a person: `: Expecting )`."""
-
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    first = text.splitlines()[0] if text else ""
-    return f": {first.split('. Line ')[0][:100]}" if first.startswith(("Expect", "Invalid", "Error tok")) else ""

@@ -7,6 +7,8 @@ from sqlglot import Dialect, exp
 from sqlglot.generator import Generator
 
 from gemel.compiler.question.expressions import identifier
+from gemel.compiler.question.verbatim import Verbatim
+from gemel.compiler.sql.translation import translate
 from gemel.engines.adaptation import adapt
 from gemel.engines.engine import Engine
 from gemel.engines.lookup import engine_for_dialect
@@ -57,17 +59,25 @@ def speak_apart(select: exp.Select, engine: Engine) -> tuple[Frame, tuple[exp.Ex
 
 def _ready(select: exp.Select, engine: Engine) -> Generator:
     """Adapt a SELECT to the engine and to how people write; returns the generator of its text, one clause a line."""
+    nodes = _special_nodes(select)
+    if any(isinstance(node, Verbatim) and node.reading.dialect != engine.dialect for node in nodes):
+        translate(select, engine.dialect)
+        nodes = []
     adapt(select, engine)
+    if engine.rewrites or not nodes:
+        nodes = _special_nodes(select)
     dialect = Dialect.get_or_raise(engine.dialect)
     plain = dialect.generator()
-    for node in _to_put_on_one_line(select):
-        _on_one_line(node, plain)
+    for node in nodes:
+        if not isinstance(node, Verbatim):
+            _on_one_line(node, plain)
     return dialect.generator(pretty=True, max_text_width=110, comments=False)
 
 
 def say(expression: exp.Expr, dialect: str) -> str:
     """The text of one output of a SELECT, on one line. Raises QueryError (G327) if the engine cannot express it."""
     select = exp.Select(expressions=[exp.alias_(expression.copy(), "output")])
+    translate(select, dialect)
     adapt(select, engine_for_dialect(dialect))
     return str(select.selects[0].this.sql(dialect))
 
@@ -77,13 +87,14 @@ def generator(dialect: str) -> Generator:
     return Dialect.get_or_raise(dialect).generator(comments=False)
 
 
-def _to_put_on_one_line(select: exp.Select) -> list[exp.Expr]:
-    """The nodes to write on one line, outer before inner. sqlglot's own walk enters names and is many times slower."""
+def _special_nodes(select: exp.Select) -> list[exp.Expr]:
+    """The nodes to write on one line and the project's own texts, outer before inner. sqlglot's own walk enters names
+    and is many times slower."""
     nodes: list[exp.Expr] = []
     waiting: list[exp.Expr] = [select]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, (exp.Filter, exp.Group)):
+        if isinstance(node, (exp.Filter, exp.Group, Verbatim)):
             nodes.append(node)
         for value in node.args.values():
             if type(value) is list:

@@ -11,6 +11,7 @@ from sqlglot.generator import Generator
 
 from gemel.compiler.plan.algebra import Aggregate, AsOf, Combine, Derive, Filter, Lookup, Moments, Plan, Scan, columns
 from gemel.compiler.question.expressions import copied
+from gemel.compiler.question.verbatim import respell
 from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
 from gemel.spec.manifest import Relation
@@ -91,7 +92,7 @@ class _Writer:
         if isinstance(value, exp.Expr):  # equal expressions often occur in several trees
             text = self.expressions.get(value)
             if text is None:
-                text = self.expressions[value] = self.generator.sql(copied(value))
+                text = self.expressions[value] = self.generator.sql(respell(copied(value)))
             return text
         if value is None or isinstance(value, str | int | float):
             return repr(value)

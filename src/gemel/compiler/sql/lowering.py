@@ -40,6 +40,7 @@ from gemel.compiler.question.expressions import (
     interval,
     substitute,
 )
+from gemel.compiler.question.own import comparable
 from gemel.compiler.sql.aggregates import aggregate, simplify
 from gemel.compiler.sql.calendars import spelled
 from gemel.compiler.sql.titles import facts_name, title_of
@@ -388,7 +389,12 @@ def _inline(tree: exp.Expr, outputs: Mapping[str, exp.Expr]) -> exp.Expr:
 
 
 def _conjuncts(predicates: list[exp.Expr]) -> list[exp.Expr]:
-    different = list(dict.fromkeys(predicates))
+    different = predicates
+    if len(predicates) > 1:
+        kept: dict[exp.Expr, exp.Expr] = {}
+        for predicate in predicates:
+            kept.setdefault(comparable(predicate), predicate)
+        different = list(kept.values())
     if len(different) == 1:
         return [copied(different[0])]
     return [exp.Paren(this=copied(p)) if isinstance(p, exp.Or) else copied(p) for p in different]

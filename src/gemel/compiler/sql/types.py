@@ -2,6 +2,7 @@
 
 from sqlglot import exp
 
+from gemel.compiler.question.verbatim import Verbatim, as_read
 from gemel.engines.duckdb import DIALECT
 
 WHOLE, TRUTH = "BIGINT", "BOOLEAN"
@@ -11,7 +12,8 @@ def settled_types(select: exp.Select) -> list[tuple[str, str | None]]:
     """Each output with its type in DuckDB's words: `BIGINT` for a count, None if only the engine can decide it."""
     types: list[tuple[str, str | None]] = []
     for output in select.selects:
-        match output.unalias():
+        value = output.unalias()
+        match as_read(value) if isinstance(value, Verbatim) else value:
             case exp.Count() | exp.Filter(this=exp.Count()):
                 type_: str | None = WHOLE
             case exp.Boolean() | exp.Predicate() | exp.Not() | exp.Connector():
