@@ -25,8 +25,9 @@ LAYERS = {
     "compiler": {"errors", "spec", "engines"},
     "rounding": {"errors", "spec", "engines", "compiler"},
     "run": {"errors", "spec", "dbt", "engines", "compiler", "rounding"},
-    "session": {"errors", "spec", "dbt", "engines", "compiler", "run"},
-    "answer": {"errors", "compiler", "engines", "session", "checks"},
+    "session": {"errors", "keeping", "spec", "dbt", "engines", "compiler", "run"},
+    "keeping": set(),
+    "answer": {"errors", "keeping", "compiler", "engines", "session", "checks"},
     "whole_files": {"errors"},
     "python_text": set(),
     "text_tables": set(),
@@ -38,7 +39,7 @@ LAYERS = {
     "on_demand": {"errors", "spec", "compiler", "engines", "python_text"},
     "zoned_columns": {"spec", "engines", "compiler", "run"},
     "features": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "on_demand", "python_text"}
-    | {"zoned_columns"},
+    | {"keeping", "zoned_columns"},
     "online": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"},
     "training": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
     | {"data_frames"},

@@ -1,7 +1,9 @@
 """A compiled query, which runs when its rows are requested."""
 
-from functools import cached_property
+from threading import RLock
 from typing import TYPE_CHECKING, Any
+
+from gemel.keeping import Keeper, kept
 
 if TYPE_CHECKING:
     import pyarrow
@@ -24,7 +26,7 @@ def answer(session: "Session", query: "Query", *, dialect: str | None = None, ch
         return Answer(compiled, session, query, checks_keys=check_keys)
 
 
-class Answer:
+class Answer(Keeper):
     """A compiled query. It runs once, when its rows, columns or a table are first requested.
 
     answer = project.query(["revenue"], ["customer__region"])
@@ -37,13 +39,14 @@ class Answer:
         self._session = session
         self._query = query
         self._checks_keys = checks_keys
+        self._lock = RLock()
 
     @property
     def sql(self) -> str:
         """The SQL text. Reading it does not run the query."""
         return self._compiled.sql
 
-    @cached_property
+    @kept
     def _result(self) -> "Result":
         with self._session.placing():
             if self._checks_keys:
@@ -53,7 +56,7 @@ class Answer:
                     raise duplicate
             return self._session.runner.rows(self._compiled)
 
-    @cached_property
+    @kept
     def warnings(self) -> "tuple[GemelError, ...]":
         """What the rows do not show: facts outside the time spine (G167), if the query uses one. Only then reading this
         queries the database. Raises as `rows`."""
@@ -84,7 +87,8 @@ class Answer:
         Raises WarehouseError (G4xx), QueryError (G342) if the SQL is in another dialect than the warehouse's, and, if
         keys are checked, DefinitionError (G166) for one that is not unique.
         """
-        return self._result.rows()
+        with self._lock:  # the other threads get the rows of the first
+            return self._result.rows()
 
     def arrow(self) -> "pyarrow.Table":
         """A pyarrow Table. Raises as `rows`."""

@@ -4,16 +4,16 @@ The command line, Python and every server hold a session. Everything derived fro
 the package that derives it; `once` keeps the result of such a function.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING
 
 from gemel.dbt.project_file import find_project, locate_definitions, read_project_name, read_timezone
 from gemel.dbt.running import Say, ensure_semantic_manifest, find_artifacts, find_user_cache
 from gemel.dbt.semantic.file import read_file
 from gemel.errors import About, GemelError, Place, Problems, ProjectError
+from gemel.keeping import Keeper, kept
 from gemel.spec.manifest import Manifest
 from gemel.spec.places import Places
 from gemel.spec.principal import OWNER, Principal
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from gemel.engines.engine import Engine
     from gemel.run import Runner
     from gemel.spec.project import DbtProject
-
-T = TypeVar("T")
 
 UNREACHABLE = frozenset({"G401", "G402", "G403", "G404", "G604", "G605"})
 """The codes that say nothing about a definition: the database or its profile cannot be reached."""
@@ -89,17 +87,6 @@ def open_session(
     )
 
 
-class Keeper:
-    """Keeps the results of functions of it."""
-
-    def once(self, make: Callable[[Self], T]) -> T:
-        """The result of a function of this object, computed when it is first requested."""
-        results: dict[Callable[[Self], T], T] = self.__dict__.setdefault("_results", {})
-        if make not in results:
-            results[make] = make(self)
-        return results[make]
-
-
 class Session(Keeper):
     """Definitions, and the database to query on behalf of `principal`. Nothing is opened before the first query.
 
@@ -150,7 +137,7 @@ class Session(Keeper):
         vars(other)["graph"] = self.graph  # names, and nothing of the folder
         return other
 
-    @cached_property
+    @kept
     def name(self) -> str:
         """dbt's name of the project; `project` for a manifest file outside a project."""
         return read_project_name(self.dir)
@@ -163,13 +150,13 @@ class Session(Keeper):
         """
         return self._manifests.read(self.artifacts)
 
-    @cached_property
+    @kept
     def _manifests(self) -> "ManifestReader":
         from gemel.dbt.manifest import ManifestReader
 
         return ManifestReader()
 
-    @cached_property
+    @kept
     def graph(self) -> "Graph":
         """The manifest with its names looked up."""
         from gemel.compiler.names.graph import bind
@@ -177,7 +164,7 @@ class Session(Keeper):
         with self.placing():
             return bind(self.manifest, self.dialect, timezone=self.timezone)
 
-    @cached_property
+    @kept
     def engine(self) -> "Engine":
         """The engine that the project builds in, according to its profile or dbt's manifest."""
         from gemel.engines.duckdb import DUCKDB
@@ -193,7 +180,7 @@ class Session(Keeper):
         """The SQL dialect of the warehouse, and of the definitions."""
         return self.engine.dialect
 
-    @cached_property
+    @kept
     def timezone(self) -> str:
         """The time zone of gemel's sessions: of bounds without an offset, and of the days of times that have a zone.
 
@@ -216,7 +203,7 @@ class Session(Keeper):
         except GemelError:
             return None
 
-    @cached_property
+    @kept
     def runner(self) -> "Runner":
         """Runs SQL in the engine. Raises ProjectError or WarehouseError if the profile names none."""
         from gemel.run import Runner

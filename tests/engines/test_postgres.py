@@ -1,8 +1,13 @@
 """A PostgreSQL database, queried and never written."""
 
 import datetime as dt
+import os
+import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 
 import psycopg
@@ -12,6 +17,7 @@ from gemel.dbt.profile import Target
 from gemel.engines.connections.opening import open_target
 from gemel.engines.connections.postgres import Server, Warehouse, read_server
 from gemel.errors import WarehouseError
+from gemel.spec.limits import Limits
 from worlds.postgres import own_name, own_schema
 
 SCHEMA = own_name("queried")
@@ -125,11 +131,115 @@ def test_a_server_that_cannot_be_reached_is_named_without_its_password():
     assert "hush" not in str(caught.value)
 
 
-def test_a_terminated_session_is_reported_and_the_next_query_opens_another(shop, needs_postgres):
+def test_a_session_that_the_server_ended_while_it_was_idle_is_replaced(shop, needs_postgres):
     [(pid,)] = shop.run("SELECT pg_backend_pid()").rows()
     with psycopg.connect(needs_postgres, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", (pid,))
-    assert refused(shop, "SELECT 1").code == "G401"
+    [(next_pid,)] = shop.run("SELECT pg_backend_pid()").rows()
+    assert next_pid != pid
+
+
+def test_a_session_that_ends_while_it_runs_is_reported(shop, needs_postgres):
+    def end():
+        with psycopg.connect(needs_postgres, autocommit=True) as other:
+            named = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(31)%'"
+            other.execute(named)
+
+    threading.Timer(0.5, end).start()
+    assert refused(shop, "SELECT pg_sleep(31)::text").code == "G401"
+    assert shop.run("SELECT 1").rows() == [(1,)]
+
+
+def test_threads_ask_at_once_and_wait_for_their_turn(server):
+    with Warehouse(server, limits=Limits(at_once=4)) as shop, ThreadPoolExecutor(16) as threads:
+        asked = [f"SELECT {n} AS n, pg_backend_pid() AS pid, pg_sleep(0.01)::text" for n in range(200)]
+        answers = list(threads.map(lambda sql: shop.run(sql).rows()[0], asked))
+    assert [n for n, *_ in answers] == list(range(200))
+    assert 1 < len({pid for _, pid, _ in answers}) <= 4
+
+
+def test_a_question_waits_no_longer_than_it_may(server):
+    with Warehouse(server, limits=Limits(at_once=1, wait=0.1)) as shop, ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(shop.rows, "SELECT pg_sleep(1)::text")
+        time.sleep(0.3)
+        with pytest.raises(WarehouseError, match=r"G403 1 other queries are still running after 0\.1 seconds"):
+            shop.rows("SELECT 1")
+        assert slow.result() == [("",)]
+        assert shop.rows("SELECT 1") == [(1,)]
+
+
+def test_a_thread_that_reads_batches_asks_another_question_meanwhile(server):
+    with Warehouse(server, limits=Limits(at_once=1, wait=1)) as shop:
+        sizes = [shop.rows(f"SELECT {len(batch)}") for batch in shop.batches("SELECT generate_series(1, 3)", size=2)]
+    assert sizes == [[(2,)], [(1,)]]
+
+
+def test_closing_waits_for_the_questions_of_other_threads_and_the_next_one_opens_again(server):
+    with Warehouse(server) as shop, ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(shop.rows, f"SELECT {n}, pg_sleep(0.02)::text") for n in range(100)]
+        while not all(each.done() for each in asked):
+            shop.close()
+        assert [each.result()[0][0] for each in asked] == list(range(100))
+
+
+READ_ONLY = "current_setting('transaction_read_only')"
+LOCKS = "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())"
+
+
+@pytest.mark.parametrize(
+    ("change", "setting"),
+    [
+        ("SELECT set_config('TimeZone', 'Asia/Tokyo', false)", "current_setting('TimeZone')"),
+        ("SELECT set_config('search_path', 'pg_catalog', false)", "current_setting('search_path')"),
+        ("SELECT set_config('role', 'pg_monitor', false)", "current_user"),
+        ("SELECT set_config('default_transaction_read_only', 'off', false)", READ_ONLY),
+        ("SELECT set_config('statement_timeout', '1', false)", "current_setting('statement_timeout')"),
+        ("SELECT pg_advisory_lock(7)", LOCKS),
+        ("SELECT 1; COMMIT; SET TimeZone = 'Asia/Tokyo'", "current_setting('TimeZone')"),
+        ("SELECT 1; COMMIT; PREPARE kept AS SELECT 1", "(SELECT count(*) FROM pg_prepared_statements)"),
+    ],
+)
+def test_no_question_changes_a_later_one(shop, change, setting):
+    asked = f"SELECT {setting}, pg_backend_pid()"
+    before = shop.rows(asked)
+    with suppress(WarehouseError):
+        shop.rows(change)
+    assert shop.rows(asked) == before  # of the same session
+
+
+def test_a_question_that_runs_too_long_is_stopped(shop):
+    started = time.monotonic()
+    with pytest.raises(WarehouseError, match=r"G409 the query was stopped after 0\.3 seconds"):
+        shop.run("SELECT pg_sleep(60)::text", limits=Limits(time=0.3)).rows()
+    assert time.monotonic() - started < 5
+    assert shop.rows("SELECT current_setting('statement_timeout')") == [("0",)]
+
+
+def test_a_result_has_no_more_rows_than_it_may(shop):
+    asked = "SELECT generate_series(1, 10) AS n"
+    assert len(shop.run(asked, limits=Limits(rows=10)).rows()) == 10
+    with pytest.raises(WarehouseError, match="G409 the result has more than 9 rows"):
+        shop.run(asked, limits=Limits(rows=9)).rows()
+
+
+def test_memory_and_disk_are_limited_where_the_role_may(server):
+    limits = Limits(memory=2**20, disk=2**20)
+    settings = "SELECT current_setting('work_mem'), current_setting('temp_file_limit')"
+    with Warehouse(server, limits=limits) as shop:
+        assert shop.rows(settings) == shop.rows(settings) == [("1MB", "1MB")]
+        with pytest.raises(WarehouseError, match="G409 temporary file size exceeds"):
+            shop.rows("SELECT count(*) FROM (SELECT g FROM generate_series(1, 2000000) g ORDER BY -g OFFSET 1) x")
+    with Warehouse(replace(server, role="pg_monitor", search_path=None), limits=limits) as shop:
+        assert shop.rows(settings) == shop.rows(settings) == [("1MB", "1MB")]  # set before the role is
+
+
+def test_ctrl_c_stops_the_query_and_leaves_the_session_usable(shop):
+    forever = shop.run("SELECT pg_sleep(60)::text")
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        forever.rows()
+    assert time.monotonic() - started < 5
     assert shop.run("SELECT 1").rows() == [(1,)]
 
 

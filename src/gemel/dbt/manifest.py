@@ -32,9 +32,10 @@ class ManifestReader:
         except OSError:
             return read_project(file)
         identity = (file, stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if self._cached is None or self._cached[0] != identity:
-            self._cached = (identity, read_project(file))
-        return self._cached[1]
+        cached = self._cached
+        if cached is None or cached[0] != identity:
+            self._cached = cached = (identity, read_project(file))
+        return cached[1]
 
 
 def read_project(file: Path) -> DbtProject:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,8 @@ from gemel.features.binding import bind_features
 from gemel.features.bound import Bound, BoundView
 from gemel.features.stamps import stamp
 from gemel.files import DATA, VIEWS
-from gemel.session import Keeper, Session
+from gemel.keeping import Keeper, kept
+from gemel.session import Session
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
 
 if TYPE_CHECKING:  # whoever only looks at features, as a lineage does, needs none of what writes their tables
@@ -50,9 +50,10 @@ class _Kept:
     def current(self) -> "Features":
         assert self._session.dir is not None
         seen = stamp(self._session.dir, self._session.artifacts or Path())
-        if self._kept is None or self._kept[0] != seen:
-            self._kept = seen, Features(self._session, self._session.dir)
-        return self._kept[1]
+        kept = self._kept
+        if kept is None or kept[0] != seen:
+            self._kept = kept = seen, Features(self._session, self._session.dir)
+        return kept[1]
 
 
 class Features(Keeper):
@@ -63,12 +64,12 @@ class Features(Keeper):
         self.root = root
         self.repo = root / VIEWS
 
-    @cached_property
+    @kept
     def spec(self) -> FeatureSpec:
         """As declared. Raises Problems (G5xx)."""
         return read_feature_views(self.repo, root=self.root)
 
-    @cached_property
+    @kept
     def bound(self) -> Bound:
         """Bound to the metrics. Raises Problems (G5xx)."""
         with self.session.placing():
@@ -90,7 +91,7 @@ class Features(Keeper):
                 )
         return [view for name, view in views.items() if not names or name in names]
 
-    @cached_property
+    @kept
     def engine(self) -> "Engine":
         """What the project builds in. Raises BridgeError (G580) for what Feast has no offline store for."""
         from gemel.features.sources import find_offline_store
@@ -112,7 +113,7 @@ class Features(Keeper):
 
         return decide_types(Tables(self.session.graph), self.bound, self.known())
 
-    @cached_property
+    @kept
     def kept_types(self) -> "Mapping[str, Types]":
         """The types, decided once for many reads: they stay what they are until the tables are built again."""
         try:
@@ -165,7 +166,7 @@ class Features(Keeper):
         """Where the Parquet copy of a view's table is."""
         return self.root / DATA / f"{view.name}.parquet"
 
-    @cached_property
+    @kept
     def origins(self) -> "Origins":
         """Of which target's tables the rows outside the warehouse must be."""
         from gemel.features.origins import Origins

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from gemel.graph.names import find
@@ -29,7 +30,8 @@ class MeaningGraph:
         for gap in definitions.gaps:
             self._gaps[gap.node].append(gap)
         self._meanings: dict[str, str] = {}
-        self._pending: set[str] = set()
+        self._pending: set[str] = set()  # of the thread that has the lock
+        self._lock = RLock()
         self._digests = Digests(self._meaning_of)
         self._own = Digests(str, by_name=True)
 
@@ -62,6 +64,10 @@ class MeaningGraph:
 
     def meaning(self, id: str) -> str:
         """A digest that changes if anything changes that the node is computed from, down to the sources."""
+        with self._lock:
+            return self._compute_meaning(id)
+
+    def _compute_meaning(self, id: str) -> str:
         waiting = [id]
         while waiting:  # not recursive: models and metrics can be nested hundreds deep
             each = waiting[-1]

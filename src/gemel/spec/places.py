@@ -128,9 +128,8 @@ class Places:
     def _files(self) -> dict[Path, str]:
         """Every YAML file's text in lower case, like names."""
         if self._texts is None:
-            self._texts = {}
-            for file in [*self._definitions(), *yaml_under(self.project_dir / "feature_views")]:
-                self._texts[file] = read_text(file).lower()
+            files = [*self._definitions(), *yaml_under(self.project_dir / "feature_views")]
+            self._texts = {file: read_text(file).lower() for file in files}
         return self._texts
 
     def _tree(self, file: Path) -> Any:

@@ -122,9 +122,11 @@ class Ways:
         far away."""
         if entity not in self._distances:
             if not self._before:
+                before: dict[str, set[str]] = {}
                 for left in self._models:
                     for hop in self.hops(left):
-                        self._before.setdefault(hop.model, set()).add(left)
+                        before.setdefault(hop.model, set()).add(left)
+                self._before = before  # complete, as other threads read it
             far = {model: 0 for model, entities in self._entities.items() if entity in entities}
             border = list(far)
             while border:

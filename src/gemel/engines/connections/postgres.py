@@ -1,30 +1,39 @@
-"""A PostgreSQL server, queried in read-only sessions. psycopg's errors become ours here and nowhere else.
+"""A PostgreSQL server, queried in read-only transactions. psycopg's errors become ours here and nowhere else.
 
-Times with a zone are shown in UTC, or in the project's own zone, whatever the server's zone is.
+Each query has a session of its own while it runs, in a transaction that is rolled back. Afterwards the session is as it
+was when it began, so that no query can change a later one, and the next query may have it. Times with a zone are shown
+in UTC, or in the project's own zone, whatever the server's zone is.
+
+psycopg_pool is not used: it connects in threads of its own, so that a query waits for a server that refuses to let it
+in, and never learns why.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gemel.data_frames import data_frame
 from gemel.dbt.profile import Target
 from gemel.engines.connections.arrow import arrow_array
 from gemel.engines.connections.duckdb import TYPE_MISMATCH, installed
+from gemel.engines.connections.exceeded import MORE_DISK, exceeded_time, within
+from gemel.engines.connections.turns import Turns
 from gemel.errors import Place, WarehouseError
+from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.spec.zones import UTC
 
 if TYPE_CHECKING:
     import psycopg
     import pyarrow
+    from psycopg.sql import Composed
 
     from gemel.engines.connections.borrowing import Borrower
     from gemel.engines.connections.duckdb import Scratch
 
-T = TypeVar("T")
+    Session = psycopg.Connection[tuple[Any, ...]]
 
 BATCH = 10_000  # rows
 
@@ -62,25 +71,43 @@ def read_server(target: Target) -> Server:
 
 
 class Warehouse:
-    """The tables of one database. Nothing is opened before the first query."""
+    """The tables of one database, for any number of threads. Nothing is opened before the first query."""
 
     dialect = "postgres"
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, limits: Limits = NO_LIMITS) -> None:
         self.server = server
         self.timezone = UTC
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._limits = limits
+        self._turns = Turns(limits.at_once, limits.wait)
+        self._idle: list[Session] = []
 
-    def run(self, sql: str) -> "Result":
+    def run(self, sql: str, *, limits: Limits = NO_LIMITS) -> "Result":
         """The result of `sql`, which is bound now and run when its rows are requested.
 
-        Raises WarehouseError: G401 for the server, G405-G407 for the SQL.
+        Raises WarehouseError: G401 for the server, G405-G407 for the SQL, G409 for the limits.
         """
-        return Result(self, sql, self._described(sql))
+        return Result(self, sql, self.describe(sql), limits)
 
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
-        """The names and DuckDB types of the columns of `sql`: `(("revenue", "DECIMAL(38,2)"),)`."""
-        return tuple((name, kind) for name, kind in self._described(sql))
+        """The names and DuckDB types of the columns of `sql`: `(("revenue", "DECIMAL(38,2)"),)`.
+
+        By the server's parser alone: the SQL is neither planned nor run.
+        """
+        with self._session(NO_LIMITS) as session:
+            import psycopg
+            from psycopg import pq
+
+            link = session.pgconn
+            described = link.prepare(b"", sql.encode())
+            if described.status == pq.ExecStatus.COMMAND_OK:
+                described = link.describe_prepared(b"")
+            if described.status != pq.ExecStatus.COMMAND_OK:
+                raise psycopg.errors.error_from_result(described)
+            return tuple(
+                ((described.fname(n) or b"").decode(), _type(session, described.ftype(n), described.fmod(n)))
+                for n in range(described.nfields)
+            )
 
     def catalogs(self) -> frozenset[str]:
         """The one database that SQL can name here."""
@@ -91,9 +118,10 @@ class Warehouse:
         return str(self.rows("SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'")[0][0])
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Close every session, after the queries of other threads have ended. The next query opens another."""
+        with self._turns.close():
+            while self._idle:
+                self._idle.pop().close()
 
     def __enter__(self) -> "Warehouse":
         return self
@@ -101,13 +129,17 @@ class Warehouse:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with translate_errors(self.server):
-            return self._open().execute(sql).fetchall()
+    def rows(self, sql: str, *, limits: Limits = NO_LIMITS) -> list[tuple[Any, ...]]:
+        """Every row. Raises WarehouseError (G409) if there are more than the limits allow."""
+        with self._session(limits) as session:
+            if limits.rows is None:
+                return session.execute(sql).fetchall()
+            with session.cursor("gemel") as cursor:  # the server sends no more than are requested
+                return within(limits.rows, cursor.execute(sql).fetchmany(limits.rows + 1))
 
     def batches(self, sql: str, *, size: int = BATCH) -> Iterator[list[tuple[Any, ...]]]:
         """The rows in batches, of a result that need not fit into memory."""
-        with translate_errors(self.server), self._open().transaction(), self._open().cursor("gemel") as cursor:
+        with self._session(NO_LIMITS) as session, session.cursor("gemel") as cursor:
             cursor.itersize = size
             cursor.execute(sql)
             while rows := cursor.fetchmany(size):
@@ -125,38 +157,76 @@ class Warehouse:
         with TemporaryDirectory(prefix="gemel-") as folder, self.scratch(Path(folder)) as first:
             yield lambda temp: first.beside()
 
-    def _described(self, sql: str) -> list[tuple[str, str]]:
-        """By the server's parser alone: the SQL is neither planned nor run."""
-        with translate_errors(self.server):
-            import psycopg
-            from psycopg import pq
+    @contextmanager
+    def _session(self, limits: Limits) -> "Iterator[Session]":
+        """A session in a read-only transaction, which nobody else has. It is reset afterwards."""
+        with translate_errors(self.server, limits), self._turns.take():
+            session = self._begin(limits)
+            try:
+                yield session
+            finally:
+                self._reset(session)
 
-            connection = self._open()
-            link = connection.pgconn
-            described = link.prepare(b"", sql.encode())
-            if described.status == pq.ExecStatus.COMMAND_OK:
-                described = link.describe_prepared(b"")
-            if described.status != pq.ExecStatus.COMMAND_OK:
-                raise psycopg.errors.error_from_result(described)
-            return [
-                ((described.fname(n) or b"").decode(), self._type(described.ftype(n), described.fmod(n)))
-                for n in range(described.nfields)
-            ]
+    def _begin(self, limits: Limits) -> "Session":
+        """Begin the transaction. An idle session that the server has ended meanwhile is replaced."""
+        import psycopg
 
-    def _type(self, oid: int, modifier: int) -> str:
-        info = self._open().adapters.types.get(oid)
-        if info is None:
-            kinds = self.rows(f"SELECT typtype FROM pg_type WHERE oid = {oid}")
-            return "VARCHAR" if kinds == [("e",)] else "UNKNOWN"
-        name = _TYPES.get(info.name, info.name.upper())
-        if info.name == "numeric" and modifier > 4:
-            name = f"DECIMAL({(modifier - 4) >> 16},{(modifier - 4) & 0xFFFF})"
-        return f"{name}[]" if oid == info.array_oid else name
+        begin = _beginning(limits)
+        while self._idle:
+            with suppress(IndexError):  # another thread took the last one
+                session = self._idle.pop()
+                try:
+                    session.execute(begin)
+                except psycopg.OperationalError:
+                    session.close()
+                else:
+                    return session
+        session = self._connect()
+        session.execute(begin)
+        return session
 
-    def _open(self) -> "psycopg.Connection[tuple[Any, ...]]":
-        if self._connection is None or self._connection.closed:
-            self._connection = _connect(self.server, self.timezone)
-        return self._connection
+    def _connect(self) -> "Session":
+        import psycopg
+
+        session = _connect(self.server)
+        try:
+            try:
+                session.execute(self._setting())
+            except psycopg.errors.InsufficientPrivilege:
+                self._limits = replace(self._limits, disk=None)  # few roles may limit it
+                session.execute(self._setting())
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _setting(self) -> "Composed":
+        """The statements after which a session is as every session begins."""
+        from psycopg import sql
+
+        settings = {"default_transaction_read_only": "on", "TimeZone": self.timezone, "DateStyle": "ISO"}
+        if self.server.search_path:
+            settings["search_path"] = self.server.search_path
+        if self._limits.memory is not None:
+            settings["work_mem"] = f"{max(64, self._limits.memory // 1024)}kB"
+        if self._limits.disk is not None:
+            settings["temp_file_limit"] = f"{self._limits.disk // 1024}kB"
+        set_one = sql.SQL("SELECT set_config({}, {}, false)")
+        statements = [set_one.format(sql.Literal(name), sql.Literal(value)) for name, value in settings.items()]
+        if self.server.role:
+            statements.append(sql.SQL("SET ROLE {}").format(sql.Identifier(self.server.role)))
+        return sql.SQL("; ").join(statements)
+
+    def _reset(self, session: "Session") -> None:
+        """Undo whatever a query can change in its session, and keep the session for the next one."""
+        import psycopg
+
+        try:
+            session.execute(_UNDOING + self._setting().as_string(session))
+        except psycopg.Error:
+            session.close()
+        else:
+            self._idle.append(session)
 
 
 _TYPES = {
@@ -182,9 +252,10 @@ _TYPES = {
 class Result:
     """The result of one SQL text, which is run when its rows are first requested."""
 
-    def __init__(self, warehouse: Warehouse, sql: str, described: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, warehouse: Warehouse, sql: str, described: Sequence[tuple[str, str]], limits: Limits) -> None:
         self._warehouse = warehouse
         self._sql = sql
+        self._limits = limits
         self.columns: tuple[str, ...] = tuple(name for name, _ in described)
         self.types: tuple[str, ...] = tuple(kind for _, kind in described)
         self._rows: list[tuple[Any, ...]] | None = None
@@ -192,7 +263,7 @@ class Result:
     def rows(self) -> list[tuple[Any, ...]]:
         """Plain Python values, a tuple a row."""
         if self._rows is None:
-            self._rows = self._warehouse.rows(self._sql)
+            self._rows = self._warehouse.rows(self._sql, limits=self._limits)
         return self._rows
 
     def arrow(self) -> "pyarrow.Table":
@@ -213,13 +284,25 @@ class Result:
         return installed("polars").from_arrow(self.arrow())
 
 
-def _connect(server: Server, timezone: str) -> "psycopg.Connection[tuple[Any, ...]]":
+def _type(session: "Session", oid: int, modifier: int) -> str:
+    info = session.adapters.types.get(oid)
+    if info is None:
+        kinds = session.execute(f"SELECT typtype FROM pg_type WHERE oid = {oid}").fetchall()
+        return "VARCHAR" if kinds == [("e",)] else "UNKNOWN"
+    name = _TYPES.get(info.name, info.name.upper())
+    if info.name == "numeric" and modifier > 4:
+        name = f"DECIMAL({(modifier - 4) >> 16},{(modifier - 4) & 0xFFFF})"
+    return f"{name}[]" if oid == info.array_oid else name
+
+
+def _connect(server: Server) -> "Session":
     installed("psycopg", "install gemel's extra `postgres`: pip install dbt-postgres 'feast[postgres]'")
     import psycopg
 
     options = {**server.options, "dbname": server.database, "application_name": "gemel"}
     try:
-        connection: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(**options, autocommit=True)
+        # What is prepared on the server would outlive the reset of its session.
+        return psycopg.connect(**options, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         first = str(error).strip().splitlines()[-1]
         raise WarehouseError(
@@ -227,28 +310,37 @@ def _connect(server: Server, timezone: str) -> "psycopg.Connection[tuple[Any, ..
             f"{server} cannot be reached: {first}",
             hint="is the server up, and is the target in profiles.yml right?",
         ) from None
-    settings = {"default_transaction_read_only": "on", "TimeZone": timezone, "DateStyle": "ISO"}
-    if server.search_path:
-        settings["search_path"] = server.search_path
-    with translate_errors(server):
-        for name, value in settings.items():
-            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-        if server.role:
-            connection.execute(psycopg.sql.SQL("SET ROLE {}").format(psycopg.sql.Identifier(server.role)))
-    return connection
+
+
+def _beginning(limits: Limits) -> "Composed":
+    from psycopg import sql
+
+    statements = [sql.SQL("BEGIN READ ONLY").format()]
+    if limits.time is not None:
+        milliseconds = max(1, round(limits.time * 1000))  # zero would be no limit
+        statements.append(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(milliseconds)))
+    return sql.SQL("; ").join(statements)
+
+
+_UNDOING = (
+    "ROLLBACK; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; DEALLOCATE ALL; "
+    "SELECT pg_advisory_unlock_all(); "
+)
+"""As DISCARD ALL, which cannot be sent together with other statements."""
 
 
 @contextmanager
-def translate_errors(server: Server) -> Iterator[None]:
+def translate_errors(server: Server, limits: Limits = NO_LIMITS) -> Iterator[None]:
+    installed("psycopg", "install gemel's extra `postgres`: pip install dbt-postgres 'feast[postgres]'")
     import psycopg
 
     try:
         yield
     except psycopg.Error as error:
-        raise _error(error, server) from None
+        raise _error(error, server, limits) from None
 
 
-def _error(error: "psycopg.Error", server: Server) -> WarehouseError:
+def _error(error: "psycopg.Error", server: Server, limits: Limits) -> WarehouseError:
     message = getattr(error.diag, "message_primary", None) or str(error).strip()
     first = message.splitlines()[0] if message else type(error).__name__
     hint = error.diag.message_hint
@@ -264,6 +356,10 @@ def _error(error: "psycopg.Error", server: Server) -> WarehouseError:
                 first,
                 hint=hint or "check the filters and the definitions (--explain prints the SQL), and run `dbt build`",
             )
+        case "57014" if limits.time is not None and "statement timeout" in first:
+            return exceeded_time(limits.time)
+        case "53400":
+            return WarehouseError("G409", first, hint=MORE_DISK)
         case _ if code.startswith("22"):
             return WarehouseError("G407", first, hint=TYPE_MISMATCH)
         case "" | "57P01" | "57P02" | "57P03" | "08006" | "08003":
