@@ -114,6 +114,7 @@ STAGES = {
         "expressions",
     ],
     "names": [
+        "instants",
         "composites",
         "joins",
         "graph",

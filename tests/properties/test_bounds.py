@@ -148,6 +148,55 @@ def test_postgres_reads_bounds_in_the_same_way(postgres, question, zone, moments
         assert_same(question, zone, moments, warehouse, in_schema(MANIFEST, postgres.name))
 
 
+# --- filters ---------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def filters(draw):
+    """A filter on the time of one of the tables: by an instant as a user may write it, in a comparison."""
+    instant, offset = draw(instants), draw(offsets)
+    text = draw(st.sampled_from([lambda at: at.isoformat(), str, lambda at: at.isoformat().replace("+00:00", "Z")]))
+    shape = draw(st.sampled_from(["{ref} >= {at}", "{at} <= {ref}", "({ref}) between {at} and '2025-01-01'"]))
+    return draw(st.sampled_from(["zoned", "local"])), instant, text(instant.astimezone(offset)), shape
+
+
+def assert_filtered(question, zone, moments, warehouse, manifest=MANIFEST):
+    table, instant, written, shape = question
+    reference = "{{ TimeDimension('metric_time', 'minute') }}"
+    where = shape.format(ref=reference, at=f"'{written}'")
+    warehouse.timezone = zone
+    graph = bind(manifest, warehouse.dialect, timezone=zone)
+    query = make_query([f"{table}_count"], where=[where])
+    compiled = compile_query(graph, query, Context.naming(warehouse.dialect))
+    [(found,)] = Runner(warehouse).rows(compiled).rows()
+    assert (found or 0) == sum(shown(moment, zone) >= shown(instant, zone) for moment in moments)
+
+
+@given(question=filters(), zone=st.sampled_from(ZONES), moments=st.lists(instants, min_size=1, max_size=12))
+def test_a_time_with_an_offset_in_a_filter_is_that_instant(question, zone, moments):
+    LENT.execute(tables(zone, moments))
+    assert_filtered(question, zone, moments, duck.Warehouse(Profile("", "", path=":memory:", database="memory"), LENT))
+
+
+@given(question=filters(), zone=st.sampled_from(ZONES), moments=st.lists(instants, min_size=1, max_size=12))
+def test_so_it_is_in_postgres(postgres, question, zone, moments):
+    postgres.connection.execute(tables(zone, moments))
+    with closing(Postgres(Server(postgres.connection.info.dbname, postgres.options))) as warehouse:
+        assert_filtered(question, zone, moments, warehouse, in_schema(MANIFEST, postgres.name))
+
+
+def test_a_text_that_is_compared_with_a_text_stays_as_it_is():
+    dimensions = (Dimension("seen_at", "seen_at", grain="minute"), Dimension("note", "note"))
+    model = SemanticModel("local", Table("local"), "local", (), dimensions, "seen_at")
+    graph = bind(Manifest((model,), (MANIFEST.metrics[1],)), timezone="Asia/Kolkata")
+    query = make_query(["local_count"], where=["{{ Dimension('local__note') }} = '2024-03-31T01:00+02:00'"])
+    assert "'2024-03-31T01:00+02:00'" in compile_query(graph, query, Context.naming("duckdb")).sql
+    query = make_query(
+        group_by=["local__seen_at"], where=["{{ Dimension('local__seen_at') }} = '2024-03-31T01:00+02:00'"]
+    )
+    assert "'2024-03-31 04:30:00'" in compile_query(graph, query, Context.naming("duckdb")).sql
+
+
 # --- one question from start to end ---------------------------------------------------------------------------
 
 

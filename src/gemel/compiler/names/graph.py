@@ -36,6 +36,11 @@ class Attribute:
     def model(self) -> str:
         return self.hops[-1].model if self.hops else self.home
 
+    @property
+    def is_moment(self) -> bool:
+        """Whether its values are times, and not parts of times."""
+        return isinstance(self.element, Dimension) and self.element.is_time and self.part is None
+
 
 @dataclass(frozen=True, slots=True)
 class GraphMiss:

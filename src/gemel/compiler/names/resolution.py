@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from gemel.compiler.names.entities import readings
 from gemel.compiler.names.graph import Attribute, Graph
+from gemel.compiler.names.instants import has_instants, on_clocks
 from gemel.compiler.names.keys import apply_key, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.names.terms import (
     TOTAL,
@@ -392,6 +393,9 @@ class Scope:
             template = self.graph.texts.asked(filter_text.text, filter_text.asked)
             check_plain_names(self.graph, template, self.metrics)
         operands = tuple(self._operand(metric, measure, ref) for ref in template.references)
+        if filter_text.asked is not None and has_instants(template):
+            times = [number for number, each in enumerate(operands) if isinstance(each, Attribute) and each.is_moment]
+            template = on_clocks(template, times, self.graph.timezone)
         items = [ref for ref in template.references if isinstance(ref, Item)]
         keys = tuple(make_key(self.graph, item, self.metrics) for item in items)
         return Predicate(template, operands, keys, filter_text.outer)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 
 from gemel.compiler.names.entities import readings
 from gemel.compiler.names.graph import Attribute, Graph
+from gemel.compiler.names.instants import has_instants, on_clocks
 from gemel.compiler.names.keys import apply_key, make_key, make_keys, make_orders, make_span, no_twins
 from gemel.compiler.names.terms import Condition, Key, PerEntity, Values
 from gemel.compiler.names.unknown import check_plain_names
 from gemel.compiler.names.unreachable import far_path, spelling, too_far_away
+from gemel.compiler.question.expressions import Template
 from gemel.compiler.question.query import Item, MetricItem, Query
 from gemel.errors import QueryError, UnknownNameError
 from gemel.spec.manifest import Entity, SemanticModel
@@ -60,15 +62,29 @@ def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf, dialect:
             return per_entity(reference, entity)
         return find(make_key(graph, reference, ()))
 
+    def condition(template: Template) -> Condition:
+        operands = tuple(map(operand, template.references))
+        if any(template is each for each in asked) and has_instants(template):
+            times = [number for number, each in enumerate(operands) if _is_moment(each)]
+            template = on_clocks(template, times, graph.timezone)
+        return Condition(template, operands)
+
     return Values(
         home,
         tuple(find(key) for key in keys),
-        tuple(Condition(template, tuple(map(operand, template.references))) for template in templates),
+        tuple(map(condition, templates)),
         span=span,
         min_max_only=query.min_max_only,
         order=make_orders(graph, query.order_by, keys, [], ()),
         limit=query.limit,
     )
+
+
+def _is_moment(operand: tuple[Key, Attribute | None] | PerEntity) -> bool:
+    if isinstance(operand, PerEntity):
+        return False
+    key, attribute = operand
+    return attribute.is_moment if attribute else key.is_metric_time and key.part is None
 
 
 Names = tuple[tuple[str, ...], ...]

@@ -12,9 +12,9 @@ PERIODS = {r"\d{4}": "year", r"\d{4}-\d\d": "month", r"\d{4}-?W\d\d": "week"}
 FROM_TODAY = ("day", "week", "month", "quarter", "year")
 
 
-def first_moment(value: str | dt.date | None, *, timezone: str = UTC) -> dt.datetime | None:
-    """The first moment of a start time, on the clocks of `timezone`. Raises QueryError (G302)."""
-    return None if value is None else _moments(value, "start", timezone)[0]
+def first_moment(value: str | dt.date | None, *, name: str = "start", timezone: str = UTC) -> dt.datetime | None:
+    """The first moment of a start time, on the clocks of `timezone`. Raises QueryError (G302), which has the `name`."""
+    return None if value is None else _moments(value, name, timezone)[0]
 
 
 def last_moment(value: str | dt.date | None, *, timezone: str = UTC) -> dt.datetime | None:
