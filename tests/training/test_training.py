@@ -250,6 +250,34 @@ def test_a_key_of_digits_in_a_csv_is_a_text_where_the_feature_has_texts(place, t
     assert (result["customer"].to_pylist(), result["orders_all"].to_pylist()) == (["007"], [1])
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("customer,event_timestamp\na,2024-01-05\na\n", "G550 s.csv cannot be read as csv: its first line must have"),
+        (
+            "customer,event_timestamp\na,2024-01-05\na,2024-01-05,7\n",
+            "G550 s.csv cannot be read as csv: its first line",
+        ),
+        ("customer,event_timestamp\n" + "a,2024-01-05\n" * 30_000 + "a\n", "G550 s.csv cannot be read as csv: .*30002"),
+        ("", "G550 s.csv cannot be read as csv: its first line"),
+        ("customer,event_timestamp\na,01/02/2024\n", "G554 the spine's 'event_timestamp' must be a timestamp"),
+        ("customer,event_timestamp\na,01-02-03\n", "G554 the spine's 'event_timestamp' must be a timestamp"),
+        ("customer,event_timestamp\na,01/02/2024 10:00:00\n", "G554 the spine's 'event_timestamp' must be a timestamp"),
+    ],
+)
+def test_a_csv_in_which_rows_or_dates_would_be_guessed_is_refused(shared, tmp_path, text, message):
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(GemelError, match=message):
+        shared.make("buying.orders_all", tmp_path / "s.csv")
+
+
+def test_dates_of_other_columns_in_a_csv_come_out_as_they_are_written(shared, tmp_path):
+    (tmp_path / "s.csv").write_text("# May\nleft_on,customer,event_timestamp\n01/02/2024,a,2024-01-05\n,b,2024/01/06\n")
+    result = shared.make("buying.orders_all", tmp_path / "s.csv").arrow()
+    assert result["left_on"].to_pylist() == ["01/02/2024", None]
+    assert [moment.day for moment in result["event_timestamp"].to_pylist()] == [5, 6]
+
+
 @pytest.mark.parametrize("accuracy", ["served", "exact"])
 @pytest.mark.parametrize("ending", ["parquet", "arrow"])
 def test_made_again_it_is_the_same_file_and_its_manifest_says_of_what(shared, tmp_path, accuracy, ending):

@@ -71,7 +71,14 @@ def _of_file(path: Path, scratch: ScratchRunner, temp: Path, texts: Sequence[str
         raise BridgeError("G550", f"{path.name} is not of a file type that a spine can have", hint=f"one of {_KINDS}")
     sha256 = file_hash(path)
     if kind == "csv":
-        return _of_rows(_csv(path, scratch, texts), scratch, temp, str(path), sha256)
+        try:
+            return _of_rows(_csv(path, scratch, texts), scratch, temp, str(path), sha256)
+        except WarehouseError as error:
+            if not re.search("CSV|sniffing", error.message):  # such as a lack of memory
+                raise
+            hint = "each line needs the columns of the first one; other programs can read them with other rules"
+            message = f"{path.name} cannot be read as csv: {error.message}"
+            raise BridgeError("G550", message, hint=hint) from None
     import pyarrow
 
     try:
@@ -115,10 +122,24 @@ def _of_select(sql: str, scratch: ScratchRunner, temp: Path) -> Spine:
 
 
 def _csv(path: Path, scratch: ScratchRunner, texts: Sequence[str]) -> str:
+    """The SELECT of a CSV file's rows, without what DuckDB would guess: it skips lines of another length, and
+    reads `01/02/2024` as the first of February. Raises BridgeError (G550) for the first; the second stays a text."""
     file = exp.Literal.string(str(path)).sql(DIALECT)
-    columns = {name for name, _ in scratch.describe(keep_text(f"SELECT * FROM read_csv({file})", scratch.dialect))}
-    types = ", ".join(f"{exp.Literal.string(name).sql(DIALECT)}: 'VARCHAR'" for name in texts if name in columns)
-    return f"SELECT * FROM read_csv({file}{f', types = {{{types}}}' if types else ''})"
+    what = "Columns, HasHeader, DateFormat, TimestampFormat"
+    [(columns, has_header, *formats)] = scratch.rows(
+        keep_text(f"SELECT {what} FROM sniff_csv({file})", scratch.dialect)
+    )
+    types = {column["name"]: column["type"] for column in columns}
+    if not has_header or (len(types) == 1 and re.search(r"[,;\t]", next(iter(types)))):
+        raise BridgeError(
+            "G550",
+            f"{path.name} cannot be read as csv: its first line must have the names of the columns of every line",
+            hint="quote values that contain the delimiter",
+        )
+    guessed = dict(zip(("DATE", "TIMESTAMP"), formats, strict=True))
+    as_texts = [name for name, type_ in types.items() if name in texts or (guessed.get(type_) or "%Y")[:2] != "%Y"]
+    read_as = ", ".join(f"{exp.Literal.string(name).sql(DIALECT)}: 'VARCHAR'" for name in as_texts)
+    return f"SELECT * FROM read_csv({file}{f', types = {{{read_as}}}' if read_as else ''})"
 
 
 def _of_rows(sql: str, scratch: ScratchRunner, temp: Path, name: str, sha256: str | None) -> Spine:
@@ -221,7 +242,8 @@ def check_columns(
         raise BridgeError(
             "G554",
             f"the spine's {time_column!r} must be a timestamp, and is {time}",
-            hint="make it a timestamp: pandas.to_datetime(...), or CAST(... AS TIMESTAMP); without a zone it is UTC",
+            hint="write 2024-01-31T09:15:00Z in a CSV file, CAST(... AS TIMESTAMP) in SQL, pandas.to_datetime(...) in "
+            "Python; without a zone it is UTC",
         )
 
 

@@ -276,7 +276,7 @@ def _batches(
             batch = _interruptible(connection, reader.read_next_batch)
         except StopIteration:
             return
-        except pyarrow.ArrowException as error:
+        except (pyarrow.ArrowException, OSError) as error:  # an OSError is how pyarrow reports some of DuckDB's
             raise WarehouseError("G407", str(error).splitlines()[0]) from None
         yield batch
 
