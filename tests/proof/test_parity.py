@@ -1,5 +1,6 @@
 """`verify`: what it calls equal, and that one wrong value is reported as exactly that one."""
 
+import copy
 import dataclasses
 import datetime as dt
 
@@ -7,7 +8,9 @@ import pytest
 
 from gemel.cli.verify import write_report
 from gemel.compiler.compiled import compile_query
+from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Scratch
 from gemel.features.selection import choose
 from gemel.features.tables import DATA, Tables
@@ -20,7 +23,7 @@ from gemel.run import ScratchRunner
 from gemel.spec.project import DbtProject
 from gemel.training import training_set
 from gemel.training.source import Source
-from worlds.feature_shop import render
+from worlds.feature_shop import MANIFEST, render, simple, where
 
 VIEW = """
     feature_views:
@@ -138,6 +141,39 @@ def test_a_right_table_is_equal_in_every_feature_at_every_moment(built):
     assert all(count.compared == count.equal > 0 for count in report.counts.values())
     assert len(report.moments["buying"]) > 5
     assert report.verdict().endswith("all equal")
+
+
+def test_a_metric_over_a_history_is_equal_however_late_its_facts_become_known(shop, tmp_path):
+    manifest = copy.deepcopy(MANIFEST)
+    tin = where("{{ Dimension('customer__rank') }} = 'tin'")
+    manifest["metrics"] += [
+        simple("tin_orders", "sale_count", filter=tin),
+        simple("tin_returns", "returned", filter=tin, input={"fill_nulls_with": 0}),
+    ]
+    shop.graph = bind(read_manifest(manifest))
+    shop.sell("a", "2024-01-02 10:00", settled="2024-01-08 10:00", returned=True)  # sold to a tin customer
+    shop.sell("a", "2024-01-09 10:00", settled="2024-01-10 10:00")
+    shop.sell("b", "2024-01-03 10:00")
+    versions = "('a', 'tin', '2024-01-01', '2024-01-05'), ('a', 'gold', '2024-01-05', null)"
+    shop.con.execute(f"insert into ranks values {versions}, ('b', 'gold', '2024-01-01', null)")
+    view = """
+    feature_views:
+      - name: buying
+        entity: customer
+        schedule: day
+        known_at: sale__settled_at
+        features:
+          - {metric: tin_orders, windows: [3 days, all]}
+          - {metric: tin_returns, windows: [3 days]}
+          - {metric: orders, windows: [all]}
+    """
+    built = Built(shop, tmp_path, view)
+    report = built.verify(moments=12)
+    assert differences(report) == [] and not report.failed()
+    rows = built.rows(
+        "select tin_orders_3d, tin_returns_3d, orders_all from buying where event_timestamp = '2024-01-09'"
+    )
+    assert rows == [(1, 1, 1)]
 
 
 def test_a_conversion_is_compared_with_what_bi_knew_at_the_moment(shop, tmp_path):
