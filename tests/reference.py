@@ -121,11 +121,17 @@ def order_and_cut(query: Query, names: list[str], rows: list[Key]) -> tuple[list
     """Sorted by the last key first, NULLs last either way; rows that tie are in no order."""
     for order in reversed(query.order_by):
         name = str(order.key)
-        at = next(i for i, column in enumerate(names) if column == name or column.startswith(name + "__"))
+        at = place_of(name, names)
         nulls = [row for row in rows if row[at] is None]
         values = [row for row in rows if row[at] is not None]
         rows = sorted(values, key=lambda row: row[at], reverse=order.descending) + nulls
     return names, rows[: query.limit]
+
+
+def place_of(name: str, names: Sequence[str]) -> int:
+    """The column that an order names: `metric_time` is `metric_time__day`, unless a column is called just that."""
+    begun = (place for place, column in enumerate(names) if column.startswith(f"{name}__"))
+    return names.index(name) if name in names else next(begun)
 
 
 # --- Metrics ------------------------------------------------------------------------------------------------
@@ -212,15 +218,16 @@ def on_the_spine(world: World, metric: Metric, rows: dict[Key, Any], ask: Ask) -
     """Every period of the spine has a row, if need be one with no dimensions and no value; no other period has.
 
     Only where a time is asked for. Moments are cut by the constraint and by those filters (the query's and the
-    metric's own) that speak of nothing but the metric's time. The query's other filters are asked again of the
-    rows, as far as they speak of asked items only: a made-up row has no status, so `status = 'done'` drops it if
-    status is asked for, and keeps it if not.
+    metric's own) that speak of nothing but the metric's time; of a metric moved in time only by the query's, as its
+    own have chosen what moves. The query's other filters are asked again of the rows, as far as they speak of asked
+    items only: a made-up row has no status, so `status = 'done'` drops it if status is asked for, and keeps it if
+    not.
     """
     measure = metric.definition.measure
     times = world.moment_items(measure, ask.items)
     if not times:
         return rows
-    filters = (*world.filters(metric), *ask.filters)
+    filters = (*(() if ask.shift else world.filters(metric)), *ask.filters)
     inside = bounds(world, measure, filters, ask)
     moments = filter(inside, world.spine(world.spine_grain(times_spoken_of(world, measure, times, filters))))
     by_period: dict[Key, dict[Key, Any]] = {tuple(world.at(moment, item) for item in times): {} for moment in moments}

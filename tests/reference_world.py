@@ -164,7 +164,9 @@ class World:
         """The one row that a fact leads to, or none."""
         way = [fact]
         for hop in hops:
-            step = (*hop, fact.time, *partitions(way, self.models[hop[1]]).items())
+            step: tuple[Any, ...] = (*hop, fact.time)
+            if step not in way[-1].known:  # as it is for a row that no fact leads to
+                step = (*step, *partitions(way, self.models[hop[1]]).items())
             if step not in way[-1].known:
                 rows = (row for row in self.rows(hop[1]) if meets(way, row, hop[0], fact.time))
                 way[-1].known[step] = next(rows, None)
@@ -329,6 +331,8 @@ class World:
         """All moments of the spine for a grain: the coarsest spine that is fine enough."""
         if ("spine", grain) not in self.known:
             fine = [spine for spine in self.manifest.time_spines if rank(spine.grain) <= rank(self.standard(grain))]
+            if not fine:
+                raise Undefined("a time spine that is not fine enough")
             table = max(fine, key=lambda spine: rank(spine.grain)) if is_standard(grain) else self.custom[grain][0]
             rows = self.tables[table.relation.name]
             self.known["spine", grain] = sorted(truncate(row[table.column], table.grain) for row in rows)

@@ -15,7 +15,7 @@ from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import bind
 from gemel.errors import QueryError
 from gemel.spec.metrics import MetricDefinition
-from reference import evaluate
+from reference import evaluate, place_of
 from reference_world import Undefined
 from worlds import drawn
 from worlds.questions import Asker, Question
@@ -95,7 +95,7 @@ def assert_same(question: Question, tables: drawn.Tables, place: Place = SHOP) -
         assert len(rows) == len(expected)
         assert counted(rows) <= counted(unlimited)
     for name in question.order_by[:1]:
-        at = next(i for i, column in enumerate(names) if f"{column}__".startswith(name.lstrip("-") + "__"))
+        at = place_of(name.lstrip("-"), names)
         assert [plain(row[at]) for row in rows] == [plain(row[at]) for row in expected]
 
 

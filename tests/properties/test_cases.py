@@ -106,6 +106,21 @@ def test_a_filter_on_days_lays_months_on_a_spine_that_has_days():
     assert rows(by_month, tables) == [("2024-02-01T00", 0), ("2024-03-01T00", 1)]
 
 
+def test_own_filters_on_time_choose_what_moves_and_not_the_days_of_the_spine_that_are_shown():
+    tables = world(sales=[sale("2024-02-29 09:00"), sale("2024-03-01 09:00")])
+    days = Question(("march_both_before",), ("metric_time__day",), start="2024-02-28", end="2024-03-05")
+    found = rows(days, tables)
+    assert found[0][0] == "2024-02-28T00"
+    assert [row for row in found if row[1]] == [("2024-03-04T00", 1)]
+    by_week_and_month = ("metric_time__week", "metric_time__month")
+    found = rows(Question(("march_both_before",), by_week_and_month, start="2024-02-28", end="2024-03-05"), tables)
+    assert found == [
+        ("2024-02-26T00", "2024-02-01T00", 0),
+        ("2024-02-26T00", "2024-03-01T00", 0),
+        ("2024-03-04T00", "2024-03-01T00", 1),
+    ]
+
+
 def test_the_first_custom_period_has_no_period_before_it_and_is_there_all_the_same_on_the_spine():
     found = rows(Question(("both_sprint_before",), ("metric_time__day",)), world(sales=[sale("2024-02-20 09:00")]))
     assert len(found) == len(drawn.DAYS) and [row for row in found if row[1]] == [("2024-03-01T00", 1)]

@@ -167,6 +167,14 @@ METRICS = (
         Derived("sales - before", (used("sales"), used("sales", "before", offset_window=Window(7, "day")))),
     ),
     Metric("last_month", Derived("before", (used("sales", "before", offset_window=Window(1, "month")),))),
+    simple(
+        SALES,
+        "march_both",
+        "{{ TimeDimension('metric_time', 'day') }} >= '2024-03-01'",
+        fill_nulls_with=0,
+        join_to_timespine=True,
+    ),
+    Metric("march_both_before", Derived("before", (used("march_both", "before", offset_window=Window(3, "day")),))),
     Metric("buyers_last_month", Derived("before", (used("buyers", "before", offset_window=Window(1, "month")),))),
     Metric(
         "median_last_month", Derived("before", (used("amount_median", "before", offset_window=Window(1, "month")),))

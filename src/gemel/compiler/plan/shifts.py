@@ -84,7 +84,9 @@ def _shift_facts(facts: Facts, shifted: Shifted, leaf: Leaf, name: str) -> Plan:
         result = Filter(result, bound(predicate.template, [column(key.name) for key in predicate.keys]))
     if not leaf.spine:
         return result
-    shown = replace(leaf, span=shifted.span, filters=(*leaf.filters, *shifted.bounds))
+    # The metric's own filters on time select the facts that move, not the times that are shown.
+    lasting = (predicate for predicate in leaf.filters if not leaf.is_only_time(predicate))
+    shown = replace(leaf, span=shifted.span, filters=(*lasting, *shifted.bounds))
     return over_spine(graph, shown, name, result)
 
 
