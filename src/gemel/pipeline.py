@@ -110,7 +110,7 @@ def backfill(session: Session, views: Sequence[str], *, start: datetime, end: da
 
     A view without `lookback` is rebuilt as a whole. Raises UnknownNameError (G204).
     """
-    chosen = open_features(session).named(views)
+    chosen = open_features(session).select_views(views)
     variables = {"gemel_from": start.isoformat(sep=" "), **({"gemel_to": end.isoformat(sep=" ")} if end else {})}
     run_dbt(session, "build", "--select", *(view.name for view in chosen), "--vars", json.dumps(variables))
     return chosen
@@ -164,7 +164,7 @@ def _files(features: Features) -> dict[str, str | None]:
             files |= generation.generate(
                 session.graph,
                 features.bound,
-                features.known(),
+                features.type_sources(),
                 root=features.root,
                 project=session.name,
                 dbt=session.dbt,

@@ -11,7 +11,7 @@ from gemel.engines.connections.duckdb import Warehouse
 from gemel.engines.connections.files import Profile
 from gemel.errors import Problems, WarehouseError
 from gemel.features.binding import bind_features
-from gemel.features.columns import Known, decide_types, read_recorded
+from gemel.features.columns import TypeSources, decide_types, read_recorded
 from gemel.features.infinities import find_infinite_facts, find_infinite_rows
 from gemel.features.tables import Tables
 from gemel.run import Runner
@@ -173,11 +173,11 @@ def test_types_come_from_the_view_then_the_definition_then_the_engine(shop):
 def test_without_a_database_types_are_those_of_the_last_time_and_else_asked_for(shop):
     bound = shop.bound(more("{metric: revenue, windows: [1 day]}"))
     with pytest.raises(Problems) as caught:
-        decide_types(Tables(shop.graph), bound, Known())
+        decide_types(Tables(shop.graph), bound, TypeSources())
     assert [error.code for error in caught.value.errors] == ["G523", "G523"]
     columns = [{"name": "customer", "data_type": "BIGINT"}, {"name": "revenue_1d", "data_type": "DOUBLE"}]
     recorded = read_recorded({"models": [{"name": "buying", "columns": columns}]})
-    assert decide_types(Tables(shop.graph), bound, Known(recorded=recorded))["buying"] == {
+    assert decide_types(Tables(shop.graph), bound, TypeSources(recorded=recorded))["buying"] == {
         "customer": "int64",
         "orders_7d": "int64",
         "revenue_1d": "float64",
@@ -194,9 +194,9 @@ def test_a_table_that_is_not_built_yet_tells_no_type_and_another_fault_is_told(s
         return describe
 
     with pytest.raises(Problems):
-        decide_types(Tables(shop.graph), bound, Known(failing("G405")))
+        decide_types(Tables(shop.graph), bound, TypeSources(failing("G405")))
     with pytest.raises(WarehouseError):
-        decide_types(Tables(shop.graph), bound, Known(failing("G406")))
+        decide_types(Tables(shop.graph), bound, TypeSources(failing("G406")))
 
 
 def test_a_key_that_no_store_can_find_is_refused():
@@ -210,7 +210,7 @@ def test_a_key_that_no_store_can_find_is_refused():
     graph = bind(read_manifest(changed))
     bound = bind_features(graph, parse_feature_views([("a.yml", dedent(LONE))]))
     with pytest.raises(Problems) as caught:
-        decide_types(Tables(graph), bound, Known(lambda sql: (("customer", "DOUBLE"), ("orders_7d", "BIGINT"))))
+        decide_types(Tables(graph), bound, TypeSources(lambda sql: (("customer", "DOUBLE"), ("orders_7d", "BIGINT"))))
     assert "G524 entity 'customer' is DOUBLE, which cannot be a key in Feast's stores" in str(caught.value)
 
 

@@ -12,7 +12,7 @@ from gemel.engines.duckdb import DUCKDB
 from gemel.engines.stores import TargetSettings
 from gemel.errors import Problems
 from gemel.features import generation
-from gemel.features.columns import Known
+from gemel.features.columns import TypeSources
 from gemel.features.repository import store_yaml
 from gemel.files import escape_description
 from gemel.spec.project import DbtProject
@@ -66,7 +66,7 @@ VIEWS = """
 
 def files(shop, root, text=VIEWS):
     (root / "dbt_project.yml").write_text("model-paths: [models]\n")
-    known = Known(shop.describe, recorded=generation.recorded_types(root))
+    known = TypeSources(shop.describe, recorded=generation.recorded_types(root))
     return generation.generate(shop.graph, shop.bound(text), known, root=root, project="shop", dbt=DbtProject())
 
 
@@ -141,7 +141,7 @@ def test_the_store_is_written_once_and_then_the_users(shop, tmp_path):
 def test_without_a_database_the_same_files_are_written(shop, tmp_path):
     first = files(shop, tmp_path)
     generation.write(tmp_path, first, store=store)
-    known = Known(recorded=generation.recorded_types(tmp_path))
+    known = TypeSources(recorded=generation.recorded_types(tmp_path))
     assert (
         generation.generate(shop.graph, shop.bound(VIEWS), known, root=tmp_path, project="shop", dbt=DbtProject())
         == first

@@ -14,7 +14,7 @@ from gemel.engines.stores import TargetSettings
 from gemel.errors import BridgeError, Problems
 from gemel.features import generation
 from gemel.features.catalog import describer
-from gemel.features.columns import Known, decide_types
+from gemel.features.columns import TypeSources, decide_types
 from gemel.features.repository import store_yaml
 from gemel.features.sources import check_store, find_offline_store, table
 from gemel.features.tables import Tables
@@ -66,9 +66,9 @@ def dbt_of(adapter, relation):
 def files(shop, tmp_path, adapter, text=VIEWS, relation=None):
     """What is generated for a warehouse of a kind, the types being those that were known last time."""
     bound = shop.bound(text)
-    types = decide_types(Tables(shop.graph), bound, Known(shop.describe))
+    types = decide_types(Tables(shop.graph), bound, TypeSources(shop.describe))
     (tmp_path / "dbt_project.yml").write_text("model-paths: [models]\n")
-    known = Known(recorded=types, engine=engine_for_adapter(adapter))
+    known = TypeSources(recorded=types, engine=engine_for_adapter(adapter))
     dbt = dbt_of(adapter, relation or RELATIONS[adapter])
     return generation.generate(shop.graph, bound, known, root=tmp_path, project="shop", dbt=dbt)
 
@@ -292,12 +292,12 @@ def test_types_of_a_warehouse_that_cannot_be_asked_are_those_that_dbt_has_writte
     customers = Node(id, "model", "customers", "customers", Relation("customers", "main"), columns={"born": None})
     dbt = DbtProject("shop", nodes={id: customers})
     text = VIEWS.replace(", dtype: float64", "").replace("{dimension: customer__nick", "{dimension: customer__born")
-    known = Known(
+    known = TypeSources(
         describer(read_types(tmp_path, dbt), engine_for_adapter("snowflake")),
         frozenset(),
         {},
         engine_for_adapter("snowflake"),
-        is_asked=False,
+        is_live=False,
     )
     types = decide_types(Tables(shop.graph), shop.bound(text), known)["buying"]
     assert (types["customer"], types["orders_7d"], types["born"]) == ("string", "int64", "timestamp")
@@ -308,7 +308,7 @@ def test_types_of_a_warehouse_that_cannot_be_asked_are_those_that_dbt_has_writte
         decide_types(
             Tables(shop.graph),
             shop.bound(text),
-            known := Known(describer(read_types(tmp_path, dbt), engine_for_adapter("snowflake")), is_asked=False),
+            known := TypeSources(describer(read_types(tmp_path, dbt), engine_for_adapter("snowflake")), is_live=False),
         )
     assert "dbt docs generate" in str(caught.value) and known.describe
 

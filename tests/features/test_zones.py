@@ -15,7 +15,7 @@ from gemel.engines.connections.postgres import Server, Warehouse
 from gemel.engines.postgres import POSTGRES
 from gemel.errors import Problems
 from gemel.features.binding import bind_features
-from gemel.features.columns import Known, decide_types
+from gemel.features.columns import TypeSources, decide_types
 from gemel.features.opened import open_features
 from gemel.features.tables import Tables
 from gemel.run import Runner
@@ -42,7 +42,7 @@ def of_zoned(shop, column):
 
 def codes(shop, text, **known):
     try:
-        decide_types(Tables(shop.graph), shop.bound(text), Known(shop.describe, **known))
+        decide_types(Tables(shop.graph), shop.bound(text), TypeSources(shop.describe, **known))
     except Problems as problems:
         return [(error.code, error.message.split(",")[0], error.place.line) for error in problems.errors]
     return []
@@ -139,7 +139,7 @@ def test_so_it_is_in_postgresql(needs_postgres, expr):
         columns = COLUMNS.replace("settled_at timestamp", "settled_at timestamptz")
         own.connection.execute(f"CREATE TABLE {schema}.sales ({columns})")
         with Warehouse(Server(own.connection.info.dbname, own.options)) as server:
-            known = Known(Runner(server).describe, server.catalogs(), engine=POSTGRES)
+            known = TypeSources(Runner(server).describe, server.catalogs(), engine=POSTGRES)
             if "AT TIME ZONE" in expr:
                 assert decide_types(Tables(graph), bound, known)["buying"]["orders_7d"] == "int64"
                 return

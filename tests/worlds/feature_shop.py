@@ -10,7 +10,7 @@ import jinja2
 from gemel.compiler.names.graph import bind
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.features.binding import bind_features
-from gemel.features.columns import Known, decide_types
+from gemel.features.columns import TypeSources, decide_types
 from gemel.features.tables import Tables
 from gemel.spec.feature_views import parse_feature_views
 from gemel.spec.project import DbtProject
@@ -189,7 +189,7 @@ class Shop:
         return tuple((name, kind) for name, kind, *_ in self.con.execute(f"DESCRIBE {table.sql}").fetchall())
 
     def types(self, bound):
-        return decide_types(Tables(self.graph), bound, Known(self.describe))
+        return decide_types(Tables(self.graph), bound, TypeSources(self.describe))
 
     def model(self, text):
         """The one view in `text`, and its dbt model."""

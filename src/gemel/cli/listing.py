@@ -137,7 +137,7 @@ def feature_services(session: "Session", *, search: str | None, **output: Any) -
             bound.name,
             ", ".join(
                 view.name if names is None else f"{view.name}.{name}"
-                for view, names in bound.taken
+                for view, names in bound.selected
                 for name in names or ("",)
             ),
             bound.owner,

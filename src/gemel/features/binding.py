@@ -1,4 +1,4 @@
-"""Bind feature views to the metrics of a project: resolve every column of a feature table, or say what is wrong."""
+"""Bind feature views to the metrics of a project: every column of a feature table is resolved, or an error."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ from gemel.spec.feature_views import (
 
 
 def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
-    """Resolve the names of every view and service. Raises Problems with all that is wrong or not yet supported."""
+    """Resolve the names of every view and service. Raises Problems with all errors."""
     problems: list[GemelError] = []
     warnings: list[GemelError] = []
     views: dict[str, BoundView] = {}

@@ -12,9 +12,8 @@ from gemel.spec.feature_views import FeatureService, FeatureView
 class BoundView(FeatureView):
     """A feature view whose `features` are the columns of its table besides keys and times.
 
-    A ratio has three: itself, `__numerator` and `__denominator`. Their `dtype` is what the view says or the definition
-    makes certain; None is for the engine to say. `plan` computes the table up to `UNTIL`, with every column of the type
-    that comes out.
+    A ratio has three columns: itself, `__numerator` and `__denominator`. Their `dtype` comes from the view or from the
+    definition; None is decided by the engine. `plan` computes the table up to `UNTIL`, without casts.
     """
 
     plan: Plan = field(compare=False, repr=False)
@@ -22,16 +21,16 @@ class BoundView(FeatureView):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundService(FeatureService):
-    """A feature service and its columns from each view, on-demand views last; None is all columns."""
+    """A feature service. `selected` are its columns from each view, on-demand views last; None is all columns."""
 
-    taken: tuple[tuple[BoundView | BoundOnDemand, tuple[str, ...] | None], ...]
+    selected: tuple[tuple[BoundView | BoundOnDemand, tuple[str, ...] | None], ...]
 
     def tables(self) -> list[str]:
-        """The feature views whose tables it needs."""
+        """The names of the feature views that it reads tables of."""
         return list(
             dict.fromkeys(
                 name
-                for view, _ in self.taken
+                for view, _ in self.selected
                 for name in ([view.name] if isinstance(view, BoundView) else [source for source, _ in view.sources])
             )
         )

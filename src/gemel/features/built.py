@@ -15,7 +15,7 @@ def check_built(features: Features) -> None:
     for name, types in features.types().items():
         with features.reading_tables():
             built = dict(runner.describe(compile_table(relations[name], features.engine.dialect)))
-            [view] = features.named([name])
+            [view] = features.select_views([name])
             problems.extend(find_infinite_rows(view, built, relations[name], runner))
         for column, type_ in types.items():
             if built.get(column) != TYPES[type_].sql:
@@ -33,9 +33,9 @@ def check_built(features: Features) -> None:
 
 
 def check_types(features: Features) -> tuple[GemelError, ...]:
-    """Types that no feature or key can have (G524), and what on-demand features compute with the wrong ones (G592).
+    """Types that a feature or key cannot have (G524), and on-demand features over values of the wrong type (G592).
 
-    Types that nobody knows before the models are built are no mistake.
+    A type that is not known before the models are built is not an error.
     """
     try:
         types = features.types()
@@ -49,9 +49,9 @@ def check_types(features: Features) -> tuple[GemelError, ...]:
 
 
 def check_infinities(features: Features) -> tuple[GemelError, ...]:
-    """Facts that are known at no time that a table can have (G537): their rows are read."""
+    """Facts that become known at a time that a table cannot have (G537). Reads the rows of the facts."""
     try:
         with features.reading_tables():
             return tuple(find_infinite_facts(features.session.graph, features.views, features.session.runner))
     except WarehouseError:
-        return ()  # a table that is not there, or SQL that does not bind, has an error of its own
+        return ()  # another check reports missing tables and SQL that does not bind

@@ -1,4 +1,4 @@
-"""The types of tables in a warehouse that cannot be asked: what dbt has written of them, put to an empty DuckDB."""
+"""The types of tables in a warehouse that gemel cannot query: from dbt's catalog, by way of an empty DuckDB."""
 
 from collections.abc import Mapping
 
@@ -9,11 +9,11 @@ from gemel.errors import WarehouseError
 from gemel.run import Describe, Described, open_empty
 
 UNKNOWN = "STRUCT(unknown INTEGER)"
-"""The type of what can be no feature, and no key."""
+"""A type that neither a feature nor a key can have."""
 
 
 def describer(tables: Mapping[tuple[str, str], Mapping[str, str]], engine: Engine) -> Describe:
-    """Describes SELECTs, in DuckDB's dialect, over tables by schema and name, whose columns' types dbt has written."""
+    """A function that describes SELECTs in DuckDB's dialect over `tables`, which are by schema and name."""
 
     def describe(table: Compiled) -> Described:
         with open_empty() as empty:
@@ -23,7 +23,7 @@ def describer(tables: Mapping[tuple[str, str], Mapping[str, str]], engine: Engin
             try:
                 return empty.describe(table)
             except WarehouseError as error:
-                # Whatever DuckDB does not know of the warehouse's own functions: the view can say the type.
+                # DuckDB does not have all functions of the warehouse: the view can declare the type.
                 raise WarehouseError("G405", error.message) from None
 
     return describe

@@ -1,8 +1,8 @@
-"""Which type each column of each feature table has, decided once for SQL, dbt and Feast alike.
+"""The type of each column of each feature table, decided once for SQL, dbt and Feast.
 
-In this order: what the view declares (`dtype:`), what the definition makes certain (a count is an integer), what
-the engine says of the query (DESCRIBE), what was generated last time. So a clone without a database generates the
-same files as the machine that committed them, and a type that no one knows is asked for, never guessed.
+A type comes, in this order, from the view (`dtype:`), from the definition (a count is an integer), from the engine
+(DESCRIBE), from the properties that were generated last time. So a clone without a database generates the same files
+as the machine that committed them. A type that is not known is an error, and never a guess.
 """
 
 import sys
@@ -24,31 +24,31 @@ from gemel.run import Describe
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """Where types can be asked: the database, and the properties that were generated last time.
+class TypeSources:
+    """The sources of types: the warehouse, and the properties that were generated last time.
 
-    `is_asked` says that it is the warehouse itself that describes, in its dialect; else what dbt wrote down of it.
-    `is_utc` says that dbt's sessions there are surely in UTC. `roundings` are the times that it would round.
+    `is_live` means that the warehouse itself describes SQL, in its dialect; otherwise dbt's catalog does, in DuckDB's.
+    `is_utc` means that dbt's sessions are certainly in UTC. `roundings` are the times that the warehouse would round.
     """
 
     describe: Describe | None = None
     catalogs: frozenset[str] | None = None
     recorded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     engine: Engine = DUCKDB
-    is_asked: bool = True
+    is_live: bool = True
     is_utc: bool = False
     roundings: Callable[[Compiled], Iterable[GemelError]] = lambda _: ()
 
 
-def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]:
+def decide_types(tables: Tables, bound: Bound, sources: TypeSources) -> dict[str, Types]:
     """By view, the type of each entity and feature. Raises Problems (G523, G524, G526)."""
     problems: list[GemelError] = []
-    described = _described(tables, bound, known, problems)
-    if known.describe is not None and known.is_asked and not known.is_utc:
+    described = _describe_views(tables, bound, sources, problems)
+    if sources.describe is not None and sources.is_live and not sources.is_utc:
         there = [view for view in bound.views if described.get(view.name)]
-        problems.extend(check_zones(tables, there, known.describe, known.catalogs, known.engine))
+        problems.extend(check_zones(tables, there, sources.describe, sources.catalogs, sources.engine))
     types: dict[str, Types] = {
-        view.name: _view_types(view, described.get(view.name, {}), known, problems) for view in bound.views
+        view.name: _view_types(view, described.get(view.name, {}), sources, problems) for view in bound.views
     }
     keys: dict[str, tuple[str, str]] = {}
     for view in bound.views:
@@ -70,14 +70,14 @@ def decide_types(tables: Tables, bound: Bound, known: Known) -> dict[str, Types]
 
 
 def unknown_only(error: Problems) -> bool:
-    """Whether all that is wrong is that nothing tells a type yet, which building the models would put right."""
+    """Whether all problems are types that are not known yet, which building the models would solve."""
     return all(each.code == "G523" for each in error.errors)
 
 
 def _view_types(
-    view: BoundView, described: Mapping[str, str], known: Known, problems: list[GemelError]
+    view: BoundView, described: Mapping[str, str], sources: TypeSources, problems: list[GemelError]
 ) -> dict[str, str]:
-    recorded = known.recorded.get(view.name, {})
+    recorded = sources.recorded.get(view.name, {})
     types: dict[str, str] = {}
     for entity in view.entities:
         type_ = from_engine(described[entity]) if entity in described else recorded.get(entity)
@@ -106,7 +106,7 @@ def _view_types(
                 BridgeError(
                     "G523",
                     f"the type of entity {entity!r} in feature view {view.name!r} is not known yet",
-                    hint=_build(known),
+                    hint=_how_to_build(sources),
                     place=view.place,
                 )
             )
@@ -129,28 +129,30 @@ def _view_types(
                 BridgeError(
                     "G523",
                     f"the type of {name!r} in feature view {view.name!r} is not known yet",
-                    hint=f"{_build(known)}, or set its `dtype:`",
+                    hint=f"{_how_to_build(sources)}, or set its `dtype:`",
                     place=feature.place,
                 )
             )
     return types
 
 
-def _build(known: Known) -> str:
-    if known.is_asked:
+def _how_to_build(sources: TypeSources) -> str:
+    if sources.is_live:
         return "build the models that it reads (`gemel build` does it in order)"
     return "build the models that it reads and run `dbt docs generate`, or give their columns a `data_type:`"
 
 
-def _described(tables: Tables, bound: Bound, known: Known, problems: list[GemelError]) -> dict[str, dict[str, str]]:
-    """The engine's types, by view. It describes one view while the next one is compiled."""
-    if known.describe is None:
+def _describe_views(
+    tables: Tables, bound: Bound, sources: TypeSources, problems: list[GemelError]
+) -> dict[str, dict[str, str]]:
+    """The types from the engine, by view. It describes one view while the next one is compiled."""
+    if sources.describe is None:
         return {}
-    engine = known.engine if known.is_asked else DUCKDB
-    with _taking_turns(), ThreadPoolExecutor(max_workers=1) as thread:
+    engine = sources.engine if sources.is_live else DUCKDB
+    with _switch_threads_often(), ThreadPoolExecutor(max_workers=1) as thread:
         results = {
             view.name: thread.submit(
-                _described_one, known, view, tables.natural(view, known.catalogs, engine), problems
+                _describe_view, sources, view, tables.uncast(view, sources.catalogs, engine), problems
             )
             for view in bound.views
         }
@@ -158,8 +160,8 @@ def _described(tables: Tables, bound: Bound, known: Known, problems: list[GemelE
 
 
 @contextmanager
-def _taking_turns() -> Iterator[None]:
-    """The engine's thread waits for ours to pause; by Python's own setting that is longer than its step."""
+def _switch_threads_often() -> Iterator[None]:
+    """Switch threads more often than by default, so that the engine's thread does not wait for ours."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(0.0002)
     try:
@@ -168,25 +170,27 @@ def _taking_turns() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _described_one(known: Known, view: BoundView, table: Compiled, problems: list[GemelError]) -> dict[str, str]:
+def _describe_view(
+    sources: TypeSources, view: BoundView, table: Compiled, problems: list[GemelError]
+) -> dict[str, str]:
     """The types of a view; none if there is no database, or if it has no such tables."""
-    assert known.describe is not None
+    assert sources.describe is not None
     try:
-        types = dict(known.describe(table))
-        for refusal in known.roundings(table):
+        types = dict(sources.describe(table))
+        for refusal in sources.roundings(table):
             refusal.place = view.place
             problems.append(refusal)
         return types
     except WarehouseError as error:
         nothing_yet = error.code in ("G401", "G405")  # no file, or no such table in it
-        if nothing_yet or (error.code in ("G403", "G404") and view.name in known.recorded):
+        if nothing_yet or (error.code in ("G403", "G404") and view.name in sources.recorded):
             return {}
         raise
 
 
 def read_recorded(content: object, engine: Engine = DUCKDB) -> dict[str, dict[str, str]]:
     """The types in properties that were generated before: `{"carrier_punctuality": {"carrier": "string"}}`."""
-    # Where two types have one name there, the wider one is meant.
+    # If two types have the same name in SQL, the wider one counts.
     by_sql = {type_name(name, engine): name for name in TYPES}
     models = content.get("models") if isinstance(content, dict) else None
     return {

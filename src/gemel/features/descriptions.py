@@ -1,4 +1,4 @@
-"""What people read of a feature, where its view says nothing."""
+"""Descriptions of features for people, if the view has none."""
 
 from gemel.compiler.features.moments import side, sight
 from gemel.compiler.names.graph import Graph
@@ -9,7 +9,7 @@ from gemel.spec.time import Window
 
 
 def describe(graph: Graph, feature: Feature) -> str | None:
-    """What the view says of it, or what the metric or dimension says, with the window."""
+    """The description in the view, or that of the metric or dimension, with the window."""
     match feature:
         case MetricFeature(part=None):
             metric = graph.metric(feature.metric)

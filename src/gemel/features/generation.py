@@ -1,4 +1,4 @@
-"""All that `gemel generate` writes of the feature views, as texts by path, and Feast's store beside it."""
+"""The files that `gemel generate` writes for the feature views, as texts by path, and feature_store.yaml."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from gemel.engines.stores import Table
 from gemel.errors import GemelError, Problems
 from gemel.features import repository
 from gemel.features.bound import Bound
-from gemel.features.columns import Known, decide_types, read_recorded
+from gemel.features.columns import TypeSources, decide_types, read_recorded
 from gemel.features.sources import table
 from gemel.features.tables import Tables, exposures, properties
 from gemel.files import DATA, VIEWS, Change, Files, add_header, models_folder, read_yaml
@@ -23,15 +23,15 @@ STORE = f"{VIEWS}/feature_store.yaml"
 
 
 def generate(
-    graph: Graph, bound: Bound, known: Known, *, root: Path, project: str, dbt: DbtProject
+    graph: Graph, bound: Bound, sources: TypeSources, *, root: Path, project: str, dbt: DbtProject
 ) -> dict[str, str | None]:
-    """Every generated file's text by its path below `root`; None for one that waits for dbt to say where tables are.
+    """The text of each generated file by its path below `root`; None for a file that needs places of tables from dbt.
 
-    Raises Problems where a type is not known, or where the warehouse cannot say a view.
+    Raises Problems if a type is not known, or if the warehouse does not support a view.
     """
-    engine = known.engine
+    engine = sources.engine
     tables = Tables(graph)
-    types = decide_types(tables, bound, known)
+    types = decide_types(tables, bound, sources)
     problems: list[GemelError] = []
     folder = models_folder(root, "features")
     files: dict[str, str | None] = {}
@@ -64,7 +64,7 @@ def generate(
 
 
 def places_of(bound: Bound, dbt: DbtProject, engine: Engine) -> dict[str, Table]:
-    """Where the tables of the views are, of those that dbt knows of; a copied one is where we put it."""
+    """The places of the views' tables that are in dbt's manifest, or of their copies."""
     if engine.has(Capability.COPIED):
         return {view.name: Table("", "", view.name, view.name) for view in bound.views}
     named = {view.name: dbt.relation_name(view.name) for view in bound.views}
@@ -72,7 +72,7 @@ def places_of(bound: Bound, dbt: DbtProject, engine: Engine) -> dict[str, Table]
 
 
 def compare(root: Path, files: Files) -> list[Change]:
-    """What differs between the files on disk and those that there should be."""
+    """The differences between the files on disk and `files`."""
     changes = compare_files(root, files)
     if f"{VIEWS}/definitions.py" in files and not (root / STORE).exists():
         changes.append(Change(STORE, "missing"))
@@ -80,16 +80,16 @@ def compare(root: Path, files: Files) -> list[Change]:
 
 
 def write(root: Path, files: Files, *, store: Callable[[], str]) -> list[Change]:
-    """Make the files on disk be `files`; what was changed. `store` makes feature_store.yaml, where there is none.
+    """Write `files` to disk, and return the changes. `store` gives the text of feature_store.yaml, if it is missing.
 
-    Raises Problems (G525) before anything is written where a file that is not ours is in the way.
+    Raises Problems (G525) before anything is written if a file that gemel did not write is in the way.
     """
     changes = compare(root, files)
-    # The store is the user's to change, so it is written once and never looked at again.
+    # feature_store.yaml is the user's to change, so it is written only once.
     write_files(root, files, changes, once={STORE: store})
     return changes
 
 
 def recorded_types(root: Path, engine: Engine = DUCKDB) -> dict[str, dict[str, str]]:
-    """The types of the feature tables as they were generated last."""
+    """The types of the feature tables in the generated properties."""
     return read_recorded(read_yaml(root / models_folder(root, "features") / "_feature_views.yml"), engine)

@@ -1,7 +1,7 @@
-"""Times that are no times: `'-infinity'` and `'infinity'`, which engines keep, and Feast and Python cannot read.
+"""Infinite times, `'-infinity'` and `'infinity'`, which engines store, and which Feast and Python cannot read.
 
-A fact at `'-infinity'` would have a row there. One at `'infinity'` is never known, so it has none; as the end of a
-version it is fine, and as a feature's value it is not.
+A fact at `'-infinity'` would have a row there. A fact at `'infinity'` is never known, so it has no row. `'infinity'` is
+allowed as the end of a version, but not as the value of a feature.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ _HINT = "make it NULL in the dbt model"
 
 
 def find_infinite_facts(graph: Graph, views: Iterable[BoundView], warehouse: Runner) -> Iterator[GemelError]:
-    """G537 for each view whose facts are known at `'-infinity'`. Their tables have to be there."""
+    """G537 for each view with facts that become known at `'-infinity'`. Their tables must exist."""
     named = dialects.named(warehouse.catalogs())
     counted: dict[tuple[Relation, str], int] = {}
     for view in views:
@@ -44,7 +44,7 @@ def find_infinite_facts(graph: Graph, views: Iterable[BoundView], warehouse: Run
 def find_infinite_rows(
     view: BoundView, built: Mapping[str, str], relation: str, warehouse: Runner
 ) -> Iterator[BridgeError]:
-    """G537 for each time of a feature table that no reader of it can read. `built` are its columns' types."""
+    """G537 for each column of a feature table with infinite times. `built` are the types of its columns."""
     table = exp.maybe_parse(relation, into=exp.Table, dialect=warehouse.dialect)
     for name in (MOMENT, *view.feature_names):
         if not built.get(name, "").startswith("TIMESTAMP"):

@@ -1,4 +1,4 @@
-"""Warnings about features that may see more of the past than was known at the time."""
+"""Warnings about features that may use values that were not known at their moment."""
 
 from collections.abc import Iterator
 
@@ -37,7 +37,7 @@ def find_leaks(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
 
 
 def _other_times(graph: Graph, view: FeatureView, metric: Metric) -> Iterator[tuple[str, str]]:
-    """The metric and its inputs whose facts are known at another time than the view's, with that time."""
+    """The metric and those of its inputs with another `known_at` than the view, with that time."""
     known_at = metric.meta.get("known_at")
     if isinstance(known_at, str):
         segments = parse_item(known_at).segments

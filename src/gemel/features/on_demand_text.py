@@ -1,4 +1,4 @@
-"""An on-demand view as its declaration in Feast: the inputs of a request, and the function that computes."""
+"""The declaration of an on-demand view in Feast: the inputs of a request, and the function that computes it."""
 
 from collections.abc import Iterator, Mapping
 
@@ -19,7 +19,7 @@ def request_source(computed: Computed) -> str:
 
 
 def on_demand_view(computed: Computed, sources: Mapping[str, str]) -> str:
-    """`sources` are the digests of the features that it takes.
+    """`sources` are the digests of the features that it uses.
 
     Python mode, for all rows at once: in pandas mode integers beside NULLs lose digits, and as a singleton Feast
     cannot run it offline.
@@ -36,7 +36,9 @@ def on_demand_view(computed: Computed, sources: Mapping[str, str]) -> str:
         ),
         mode=literal("python"),
         description=literal(_flat(view.description)) if view.description else None,
-        tags=tags({**dict(view.tags), "definition": computed.digest(sources), **dict(_told(computed, sources))}),
+        tags=tags(
+            {**dict(view.tags), "definition": computed.digest(sources), **dict(_feature_tags(computed, sources))}
+        ),
         owner=literal(view.owner) if view.owner else None,
     )
     declared = (
@@ -46,7 +48,7 @@ def on_demand_view(computed: Computed, sources: Mapping[str, str]) -> str:
     return f"\n@{decorator}\n{computed.python(f'{view.name}_view')}\n\n\n{declared}"
 
 
-def _told(computed: Computed, sources: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+def _feature_tags(computed: Computed, sources: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
     for feature in computed.view.features:
         yield f"{feature.name}.expr", _flat(feature.expr)
         yield f"{feature.name}.description", _flat(feature.description) if feature.description else None

@@ -1,4 +1,4 @@
-"""The features of an open project: what is declared and bound, with its tables' names and types."""
+"""The features of an open project: as declared and as bound, with the names and types of their tables."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +16,9 @@ from gemel.keeping import Keeper, kept
 from gemel.session import Session
 from gemel.spec.feature_views import FeatureSpec, read_feature_views
 
-if TYPE_CHECKING:  # whoever only looks at features, as a lineage does, needs none of what writes their tables
+if TYPE_CHECKING:  # a lineage reads features without writing their tables
     from gemel.engines.engine import Engine
-    from gemel.features.columns import Known
+    from gemel.features.columns import TypeSources
     from gemel.features.origins import Origins
     from gemel.features.tables import Types
 
@@ -32,28 +32,28 @@ def bound_features(session: Session) -> Bound:
 
 
 def open_features(session: Session) -> "Features":
-    """Kept until something is built or declared anew. Raises ProjectError (G601) where there is no dbt project."""
+    """The features, cached until dbt runs or a file changes. Raises ProjectError (G601) without a dbt project."""
     if session.dir is None:
         raise ProjectError(
             "G601",
             "features need a dbt project, not only a manifest file",
             hint="run gemel in a dbt project, or use --project-dir",
         )
-    return session.once(_Kept).current()
+    return session.once(_Cache).current()
 
 
-class _Kept:
+class _Cache:
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._kept: tuple[object, Features] | None = None
+        self._entry: tuple[object, Features] | None = None
 
     def current(self) -> "Features":
         assert self._session.dir is not None
-        seen = stamp(self._session.dir, self._session.artifacts or Path())
-        kept = self._kept
-        if kept is None or kept[0] != seen:
-            self._kept = kept = seen, Features(self._session, self._session.dir)
-        return kept[1]
+        now = stamp(self._session.dir, self._session.artifacts or Path())
+        entry = self._entry
+        if entry is None or entry[0] != now:
+            self._entry = entry = now, Features(self._session, self._session.dir)
+        return entry[1]
 
 
 class Features(Keeper):
@@ -79,8 +79,8 @@ class Features(Keeper):
     def views(self) -> tuple[BoundView, ...]:
         return self.bound.views
 
-    def named(self, names: Sequence[str]) -> list[BoundView]:
-        """The feature views of these names; all, if none is named. Raises UnknownNameError (G204)."""
+    def select_views(self, names: Sequence[str]) -> list[BoundView]:
+        """The feature views of these names, or all without names. Raises UnknownNameError (G204)."""
         views = {view.name: view for view in self.views}
         for name in names:
             if name not in views:
@@ -93,7 +93,7 @@ class Features(Keeper):
 
     @kept
     def engine(self) -> "Engine":
-        """What the project builds in. Raises BridgeError (G580) for what Feast has no offline store for."""
+        """The engine of the project's target. Raises BridgeError (G580) if Feast has no offline store for it."""
         from gemel.features.sources import find_offline_store
 
         find_offline_store(self.session.engine)
@@ -107,25 +107,25 @@ class Features(Keeper):
         return self.engine.has(Capability.COPIED)
 
     def types(self) -> "dict[str, Types]":
-        """By view, the type of each column. Raises Problems (G523) where nothing tells a type yet."""
+        """By view, the type of each column. Raises Problems (G523) if a type is not known yet."""
         from gemel.features.columns import decide_types
         from gemel.features.tables import Tables
 
-        return decide_types(Tables(self.session.graph), self.bound, self.known())
+        return decide_types(Tables(self.session.graph), self.bound, self.type_sources())
 
     @kept
-    def kept_types(self) -> "Mapping[str, Types]":
-        """The types, decided once for many reads: they stay what they are until the tables are built again."""
+    def cached_types(self) -> "Mapping[str, Types]":
+        """The types, decided once for many reads: they change only when the tables are built again."""
         try:
             return self.types()
         finally:
             self.release()
 
-    def known(self) -> "Known":
-        """Where types can be asked."""
+    def type_sources(self) -> "TypeSources":
+        """The sources of types: the warehouse or dbt's catalog, and the properties that were generated last time."""
         from gemel.dbt.catalog import read_types
         from gemel.features.catalog import describer
-        from gemel.features.columns import Known
+        from gemel.features.columns import TypeSources
         from gemel.features.generation import recorded_types
 
         session, recorded = self.session, recorded_types(self.root, self.engine)
@@ -135,40 +135,42 @@ class Features(Keeper):
             if self.is_copied and not recorded:
                 raise
             if self.is_copied:
-                return Known(recorded=recorded)  # no profile here, as on a machine that only checks
+                return TypeSources(recorded=recorded)  # no profile, as on a machine that only checks
             described = describer(read_types(session.artifacts or Path(), session.dbt), self.engine)
-            return Known(described, frozenset(), recorded, self.engine, is_asked=False)
+            return TypeSources(described, frozenset(), recorded, self.engine, is_live=False)
         utc = runner.is_utc(session.profile_target())
-        return Known(runner.describe, runner.catalogs(), recorded, self.engine, is_utc=utc, roundings=runner.roundings)
+        return TypeSources(
+            runner.describe, runner.catalogs(), recorded, self.engine, is_utc=utc, roundings=runner.roundings
+        )
 
     def relations(self) -> dict[str, str]:
-        """Each feature table's name in the database, as dbt knows it. Raises BridgeError (G534)."""
+        """The name of each feature table in the database, from dbt's manifest. Raises BridgeError (G534)."""
         self.check_parsed("`gemel build` runs dbt")
         dbt = self.session.dbt
-        found = {view.name: name for view in self.views if (name := dbt.relation_name(view.name))}
+        names = {view.name: name for view in self.views if (name := dbt.relation_name(view.name))}
         for view in self.views:
-            if view.name not in found:
+            if view.name not in names:
                 raise BridgeError(
                     "G534",
                     f"dbt does not know the table of feature view {view.name!r}",
                     hint="run `gemel generate`, then `dbt build`; `gemel build` does both",
                     place=view.place,
                 )
-        return found
+        return names
 
     def check_parsed(self, hint: str) -> None:
-        """Raises BridgeError (G534) without dbt's manifest.json: only that tells what `ref()` calls a table."""
+        """Raises BridgeError (G534) without dbt's manifest.json, which has the names of tables."""
         if not self.session.dbt.is_parsed:
             file = (self.session.artifacts or Path()) / MANIFEST
             raise BridgeError("G534", f"there is no {file}, which dbt writes", hint=hint)
 
     def copy_of(self, view: BoundView) -> Path:
-        """Where the Parquet copy of a view's table is."""
+        """The file of the Parquet copy of a view's table."""
         return self.root / DATA / f"{view.name}.parquet"
 
     @kept
     def origins(self) -> "Origins":
-        """Of which target's tables the rows outside the warehouse must be."""
+        """The target and tables that rows outside the warehouse must belong to."""
         from gemel.features.origins import Origins
 
         try:
@@ -183,7 +185,7 @@ class Features(Keeper):
 
     @contextmanager
     def reading_tables(self) -> Iterator[None]:
-        """A table that is missing is mostly a feature table that is not built, not another one misspelt."""
+        """Explain a missing table: it is mostly a feature table that is not built, and seldom a misspelt name."""
         try:
             yield
         except WarehouseError as error:
@@ -194,11 +196,11 @@ class Features(Keeper):
                 error.hint = (
                     f"build the table of feature view {view.name!r}: `gemel build`, or `dbt build --select {view.name}`"
                 )
-            elif error.hint and "--explain" in error.hint:  # which only questions have
+            elif error.hint and "--explain" in error.hint:  # a hint for queries
                 error.hint = "`gemel validate` shows the definition that does not fit the tables. Was `dbt build` run?"
             raise
 
     def release(self) -> None:
-        """Let go of the database, so that dbt can write to it."""
+        """Close the database, so that dbt can write to it."""
         with suppress(GemelError):
             self.session.close()

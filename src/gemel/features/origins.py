@@ -1,6 +1,6 @@
-"""Of which dbt target the rows are that lie outside the warehouse: in a table's Parquet copy, and online.
+"""The dbt target of rows outside the warehouse: in the Parquet copy of a table, and online.
 
-Targets share both places, and rows of two of them side by side would be a mixture that nobody asked for.
+Targets share both places, and rows of two targets must not be mixed.
 """
 
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ from gemel.features.bound import BoundView
 from gemel.run import open_empty
 
 NOTE = "gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}'"
-"""What dbt writes into a Parquet copy, as DuckDB's KV_METADATA."""
+"""The metadata that dbt writes into a Parquet copy, as DuckDB's KV_METADATA."""
 
 _WHERE = ("type", "path", "host", "port", "dbname", "database", "account", "project", "catalog")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A dbt target by its name, and the table that it builds, as dbt writes it: `"shop"."main"."buying"`."""
+    """The name of a dbt target, and the table that it builds, as dbt writes it: `"shop"."main"."buying"`."""
 
     target: str
     relation: str
@@ -46,32 +46,32 @@ class Origin:
 
 
 def read_origin(file: Path) -> Origin | None:
-    """Of a Parquet copy; None where it does not say."""
+    """The origin of a Parquet copy; None if the file does not have it."""
     metadata = exp.Anonymous(this="parquet_kv_metadata", expressions=[exp.Literal.string(str(file))])
     query = exp.select("key", "value").from_(exp.Table(this=metadata))
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     with suppress(WarehouseError), open_empty() as empty:
         rows = empty.rows(compile_select(query, empty.dialect))
-        found = {bytes(key).decode(): bytes(value).decode() for key, value in rows}
-    return Origin.parse({"target": found.get("gemel_target"), "relation": found.get("gemel_relation")})
+        values = {bytes(key).decode(): bytes(value).decode() for key, value in rows}
+    return Origin.parse({"target": values.get("gemel_target"), "relation": values.get("gemel_relation")})
 
 
 class Origins:
-    """What rows are to be of: our target of the profile, and the tables of its views by name, as far as known."""
+    """The origin that rows must have: the current target, and the tables of its views by name, as far as known."""
 
     def __init__(self, target: Target | None, relations: Mapping[str, str]) -> None:
         self._target = target
         self._relations = relations
 
     def of(self, view: BoundView) -> Origin | None:
-        """None where no profile says the target, or dbt not the table."""
+        """None without a profile, or if dbt's manifest does not have the table."""
         relation = self._relations.get(view.name)
         return Origin(self._target.name, relation) if self._target and relation else None
 
     def check_copy(self, view: BoundView, file: Path) -> None:
         """Raises BridgeError (G536) for a Parquet copy that dbt wrote for another target."""
         ours, theirs = self.of(view), read_origin(file)
-        if not self._may_be(ours, theirs):
+        if not self._may_be_same(ours, theirs):
             raise BridgeError(
                 "G536",
                 f"the Parquet copy of {view.name!r} was written for {theirs}, not for {ours}",
@@ -81,9 +81,9 @@ class Origins:
             )
 
     def check_online(self, view: BoundView, theirs: Origin | None) -> None:
-        """Raises BridgeError (G565) for a view whose rows online are `theirs`, of another target."""
+        """Raises BridgeError (G565) if `theirs`, the origin of a view's online rows, is another target."""
         ours = self.of(view)
-        if not self._may_be(ours, theirs):
+        if not self._may_be_same(ours, theirs):
             raise BridgeError(
                 "G565",
                 f"the online rows of {view.name!r} were written for {theirs}, not for {ours}",
@@ -92,8 +92,8 @@ class Origins:
                 place=view.place,
             )
 
-    def _may_be(self, ours: Origin | None, theirs: Origin | None) -> bool:
-        """Whether both are one table: two names of one target may say so. Of what does not say, nobody knows."""
+    def _may_be_same(self, ours: Origin | None, theirs: Origin | None) -> bool:
+        """Whether both can be one table. Two targets can have the same settings, and an unknown origin can be any."""
         if ours is None or theirs is None or self._target is None or ours == theirs:
             return True
         named = [each for each in self._target.others if each.name == theirs.target]

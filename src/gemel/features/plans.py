@@ -1,4 +1,4 @@
-"""The plan of a feature view's table, and which of its features are to blame where there is none."""
+"""The plan of a feature view's table, or the features that make it impossible."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +15,7 @@ from gemel.spec.time import finer
 
 
 def plan_table(graph: Graph, view: FeatureView, within: Within | None = None) -> Plan:
-    """What computes the table up to `UNTIL`. Raises BridgeError (G51x, G522) for what has no meaning."""
+    """The plan of the table up to `UNTIL`. Raises BridgeError (G51x, G522) for a feature without a meaning."""
     plan = plan_features(graph, view, until=timestamp(UNTIL), within=within)
     for name in dict.fromkeys(feature.metric for feature in _metrics(view)):
         _check_grain(graph, view, graph.metric(name))
@@ -23,20 +23,20 @@ def plan_table(graph: Graph, view: FeatureView, within: Within | None = None) ->
 
 
 def find_refusals(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
-    """What is wrong with the features, each tried by itself so that each error knows its place."""
-    nowhere = _known_nowhere(graph, view)
-    if nowhere is not None:  # reported once, not at each metric
-        yield nowhere
+    """The errors of the features, each tried alone so that each error has its place."""
+    unknown_time = _check_known_at(graph, view)
+    if unknown_time is not None:  # reported once, not at each metric
+        yield unknown_time
         view = replace(view, known_at=None)
     healthy: MetricFeature | None = None
     seen: set[str] = set()
     for feature in _metrics(view):
         error = _refusal(graph, view, (feature,))
-        if error is not None and error.code == "G522" and nowhere is not None:
-            error = None  # of another time than the one that is meant
+        if error is not None and error.code == "G522" and unknown_time is not None:
+            error = None  # it is about another time than the intended one
         if error is None:
             healthy = feature
-        elif str(error) not in seen:  # the windows of one metric share its place, and mostly its fault
+        elif str(error) not in seen:  # the windows of one metric share its place, and mostly its error
             seen.add(str(error))
             yield error
     for each in view.features:
@@ -46,8 +46,8 @@ def find_refusals(graph: Graph, view: FeatureView) -> Iterator[GemelError]:
                 yield error
 
 
-def _known_nowhere(graph: Graph, view: FeatureView) -> GemelError | None:
-    """A `known_at` that the facts of none of the metrics have."""
+def _check_known_at(graph: Graph, view: FeatureView) -> GemelError | None:
+    """An error if no metric has the `known_at` of the view."""
     if view.known_at is None:
         return None
     names = sorted({feature.metric for feature in _metrics(view) if feature.metric in graph.metrics})
@@ -75,13 +75,13 @@ def _refusal(graph: Graph, view: FeatureView, features: tuple[Feature, ...]) -> 
 
 
 def place_at(error: GemelError, place: Place | None) -> GemelError:
-    """The error at the line of `feature_views/` that asked for it, which is where a user starts."""
+    """The error with the place of the feature in `feature_views/`, where a user starts."""
     error.place = place or error.place
     return error
 
 
 def _check_grain(graph: Graph, view: FeatureView, metric: Metric) -> None:
-    """A day counted at its first hour would be known before it has happened."""
+    """Raises BridgeError (G522): the facts of a day would be known at its first hour, before they happen."""
     for measure in graph.measures(metric):
         attribute = known_at(graph, view, measure)
         grain = attribute.element.grain if attribute and isinstance(attribute.element, Dimension) else None

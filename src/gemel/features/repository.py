@@ -1,4 +1,4 @@
-"""The Feast repository as text: entities, sources, views and services in Python that a person can review.
+"""The Feast repository as text: entities, sources, views and services as readable Python.
 
 Nothing here imports Feast, which would cost 7 to 10 seconds. Python is written as `ruff format` would.
 """
@@ -58,7 +58,7 @@ def definitions(
 ) -> str:
     """`definitions.py`, without the header. `project` is dbt's name of the project, for its unique ids.
 
-    `places` says where each view's table is, in `engine`.
+    `places` are the places of the views' tables in `engine`.
     """
     keys = {entity: types[view.name][entity] for view in bound.views for entity in view.entities}
     blocks = ["\n".join(_imports(bound, types, computed, engine))]
@@ -196,7 +196,7 @@ def _field(graph: Graph, feature: Feature, type_: str, project: str, definition:
 
 
 def _service(service: BoundService, project: str) -> str:
-    features = [f"{view.name}_view{_selection(names) if names else ''}" for view, names in service.taken]
+    features = [f"{view.name}_view{_selection(names) if names else ''}" for view, names in service.selected]
     return f"{service.name}_service = " + call(
         "FeatureService",
         name=literal(service.name),

@@ -68,7 +68,7 @@ def choose(bound: Bound, names: Sequence[str]) -> Choice:
             raise BridgeError("G555", f"a name must be a string, not {name!r}", hint=_NAMES)
         view, _, feature = name.partition(".")
         if name in services:
-            for owner, columns in services[name].taken:
+            for owner, columns in services[name].selected:
                 selected.setdefault(owner.name, {}).update(dict.fromkeys(columns or owner.feature_names))
         elif view in every and (not feature or feature in every[view]):
             selected.setdefault(view, {}).update(dict.fromkeys((feature,) if feature else every[view]))

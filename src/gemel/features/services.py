@@ -1,4 +1,4 @@
-"""Feature services against the views that they take from."""
+"""Bind feature services to the views that they use."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def bind_service(
     chosen: dict[str, list[str] | None] = {}
     for reference in service.features:
         if reference.view not in columns:
-            continue  # it has problems of its own
+            continue  # its own problems are reported
         if reference.feature is None:
             chosen[reference.view] = None
         elif reference.feature not in columns[reference.view]:
@@ -36,13 +36,13 @@ def bind_service(
             if single is not None:
                 single.append(reference.feature)
     problems.extend(_twins(service, chosen, columns, views, on_demand))
-    taken = (
+    selected = (
         (owners[name], None if names is None else tuple(names))
         for owners in (views, on_demand)
         for name, names in chosen.items()
         if name in owners
     )
-    return BoundService(**values_of(service), taken=tuple(taken))
+    return BoundService(**values_of(service), selected=tuple(selected))
 
 
 def _twins(
@@ -52,7 +52,7 @@ def _twins(
     views: dict[str, BoundView],
     on_demand: dict[str, BoundOnDemand],
 ) -> Iterator[GemelError]:
-    """Names that two columns of a training set, or of an answer of Feast's, would have."""
+    """Errors for names that two columns of a training set, or of Feast's answer, would have."""
     computed = [on_demand[name] for name in chosen if name in on_demand]
     sources = {source for view in computed for source, _ in view.sources}
     owners = dict.fromkeys((e for name in {*chosen, *sources} & views.keys() for e in views[name].entities), "")

@@ -1,4 +1,4 @@
-"""What a feature table has to be in one kind of warehouse besides its dialect, so that Feast finds it as it is told."""
+"""The names and types that a feature table must have in one kind of warehouse, so that Feast can read it."""
 
 from sqlglot import exp
 
@@ -13,7 +13,7 @@ CREATED = "created_timestamp"
 
 
 def refuse_unkept(view: BoundView, engine: Engine) -> None:
-    """Raises BridgeError (G581, G582) for what the warehouse would not keep."""
+    """Raises BridgeError (G581, G582) for a lookback or a name that the warehouse does not support."""
     if view.lookback is not None and not engine.has(Capability.LOOKBACK):
         raise BridgeError(
             "G581",
@@ -34,7 +34,7 @@ def refuse_unkept(view: BoundView, engine: Engine) -> None:
 
 
 def shape_for_feast(select: exp.Select, engine: Engine) -> exp.Select:
-    """A feature table's SELECT with its columns named and typed as Feast looks for them."""
+    """Change the names and types of a feature table's columns to those that Feast expects."""
     is_moment_zoned, is_zoned = engine.has(Capability.ZONED_MOMENTS), engine.has(Capability.ZONED_TIMES)
     is_upper = engine.has(Capability.UPPER_CASE_NAMES)
     for output in select.selects:
@@ -56,10 +56,10 @@ def moment_sql(engine: Engine) -> str:
 
 
 def moment_type(engine: Engine) -> str:
-    """What the warehouse calls the type of a row's moment."""
+    """The warehouse's name for the type of a row's moment."""
     return "TIMESTAMPTZ" if engine.has(Capability.ZONED_MOMENTS) else type_name("timestamp", engine)
 
 
 def type_name(type_: str, engine: Engine) -> str:
-    """What the engine calls a feature's type."""
+    """The engine's name for a feature's type."""
     return engine_type(TYPES[type_].sql, engine)

@@ -1,4 +1,4 @@
-"""Where Feast finds a feature table: its source, by the engine that dbt builds it in, and the store that reads it."""
+"""Feast's source and offline store for a feature table, by the engine that dbt builds it in."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from gemel.errors import BridgeError, Place, did_you_mean
 
 
 def find_offline_store(engine: Engine) -> FeastStore:
-    """Raises BridgeError (G580) for an engine that Feast has no offline store for."""
+    """Raises BridgeError (G580) for an engine without an offline store in Feast."""
     if engine.feast is None:
         names = [each.name for each in all_engines() if each.feast]
         raise BridgeError(
@@ -26,7 +26,7 @@ def find_offline_store(engine: Engine) -> FeastStore:
 
 
 def table(relation_name: str, engine: Engine) -> Table:
-    """`"shop"."main"."buying"`, as dbt names it in SQL, as the engine has it."""
+    """dbt's name of a table in SQL, `"shop"."main"."buying"`, as the parts that the engine has."""
     parsed = exp.to_table(relation_name, dialect=engine.dialect)
     folded = str.upper if engine.has(Capability.UPPER_CASE_NAMES) else str
 
@@ -41,24 +41,24 @@ def table(relation_name: str, engine: Engine) -> Table:
 
 
 def check_store(repo: Path, engine: Engine) -> None:
-    """Raises BridgeError (G583) where feature_store.yaml, which is the user's, reads another kind of warehouse."""
+    """Raises BridgeError (G583) if the user's feature_store.yaml reads another kind of warehouse."""
     file = repo / "feature_store.yaml"
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return  # its user reports it
+        return  # reading it for use reports the error
     offline = content.get("offline_store") if isinstance(content, dict) else None
-    found = offline.get("type") if isinstance(offline, dict) else offline
+    store = offline.get("type") if isinstance(offline, dict) else offline
     types = {_type(each): each for each in all_engines() if each.feast}
-    if str(found) in types and str(found) != _type(engine):
+    if str(store) in types and str(store) != _type(engine):
         raise BridgeError(
             "G583",
-            f"the offline store is {found}, but dbt builds the feature tables in {engine.name}",
+            f"the offline store is {store}, but dbt builds the feature tables in {engine.name}",
             hint="remove feature_store.yaml and run `gemel generate`, which writes a new one; or use another --target",
             place=Place(str(file)),
         )
 
 
 def _type(engine: Engine) -> str:
-    """What feature_store.yaml calls the offline store."""
+    """The type of the offline store in feature_store.yaml."""
     return str(find_offline_store(engine).settings(TargetSettings(None, engine.name))["type"])

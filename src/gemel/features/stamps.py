@@ -1,4 +1,4 @@
-"""Whether features were built or declared anew: the times of the files that dbt and people write then."""
+"""A stamp that changes when features are built or declared: the times of the files that are written then."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,11 +11,11 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 def stamp(root: Path, artifacts: Path) -> Stamp:
-    """For the project at `root`; `artifacts` is where each run of dbt leaves its manifest.json."""
-    return tuple(_stamped((artifacts / MANIFEST, *sorted((root / VIEWS).glob("*.y*ml")))))
+    """The stamp of the project at `root`; `artifacts` is the folder of dbt's manifest.json."""
+    return tuple(_read_times((artifacts / MANIFEST, *sorted((root / VIEWS).glob("*.y*ml")))))
 
 
-def _stamped(files: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
+def _read_times(files: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
     for file in files:
         try:
             status = file.stat()

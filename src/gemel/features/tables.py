@@ -33,7 +33,7 @@ from gemel.spec.project import DbtProject, call
 from gemel.spec.time import Window
 
 DEFINITION = "definition"
-"""Of a table that is built bit by bit: the hash of the definition that made a row."""
+"""The column of an incremental table with the hash of the definition that a row was built from."""
 
 Types = Mapping[str, str]
 """The type of each column of one view by name, entities included: `{"carrier": "string"}`."""
@@ -70,79 +70,82 @@ class Tables:
     def model(self, view: BoundView, types: Types, *, dbt: DbtProject, engine: Engine = DUCKDB) -> str:
         """The body of `models/features/<view>.sql`, without the header, for `engine`.
 
-        `dbt` knows what `ref()` takes. Raises QueryError (G327) and BridgeError (G58x) for what cannot be said there.
+        `dbt` has the names for `ref()`. Raises QueryError (G327) and BridgeError (G58x) for what the engine does not
+        support.
         """
-        made, lookback = self.digest(view), view.lookback
+        digest, lookback = self.digest(view), view.lookback
         with _at(view):
             refuse_unkept(view, engine)
             if lookback is None and engine.dialect == DUCKDB.dialect:
                 frame, _ = self._duckdb(view)
                 outputs = shape_for_feast(
-                    _typed(exp.Select(expressions=[*frame.outputs]), types, self._casts), engine
+                    _cast_columns(exp.Select(expressions=[*frame.outputs]), types, self._casts), engine
                 ).selects
                 typed = frame.filled(outputs)
             else:
 
                 def finish(select: exp.Select) -> exp.Select:
-                    select = _typed(_stamped(select), types, self._casts)
+                    select = _cast_columns(_with_created(select), types, self._casts)
                     if lookback is not None:
-                        select = select.select(exp.alias_(exp.Literal.string(made), DEFINITION), copy=False)
+                        select = select.select(exp.alias_(exp.Literal.string(digest), DEFINITION), copy=False)
                     return shape_for_feast(select, engine)
 
                 typed = compiled(self._plan(view), Context.marking(engine.dialect, finish))
             text = typed.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
             if lookback is not None:
                 text = text.replace("WITH ", f"WITH {_build_range(engine)}, ", 1)
-            return f"{_config(view, made, engine)}\n\n{text}\n"
+            return f"{_config(view, digest, engine)}\n\n{text}\n"
 
-    def natural(self, view: BoundView, catalogs: frozenset[str] | None, engine: Engine = DUCKDB) -> Compiled:
-        """The same table with no column cast, over the relations themselves: for the engine to say their types."""
+    def uncast(self, view: BoundView, catalogs: frozenset[str] | None, engine: Engine = DUCKDB) -> Compiled:
+        """The same table without casts, over the relations themselves, for the engine to describe its types."""
         if engine.dialect == DUCKDB.dialect:
-            _, found = self._duckdb(view)
+            _, table = self._duckdb(view)
         else:
-            found = compiled(view.plan, Context.marking(engine.dialect, _stamped))
-        found = found.with_names(dialects.naming(catalogs, engine.dialect))
+            table = compiled(view.plan, Context.marking(engine.dialect, _with_created))
+        table = table.with_names(dialects.naming(catalogs, engine.dialect))
         # An engine may read the times before dbt fills them in.
-        return found.with_values({UNTIL: "2000-01-01", _STARTED: "2000-01-01"})
+        return table.with_values({UNTIL: "2000-01-01", _STARTED: "2000-01-01"})
 
-    def reads(self, view: BoundView) -> tuple[Relation, ...]:
-        """The relations that the table is made of."""
+    def relations(self, view: BoundView) -> tuple[Relation, ...]:
+        """The relations that the table reads."""
         return self._duckdb(view)[1].relations
 
     def digest(self, view: BoundView) -> str:
-        """Twelve hex digits that change when what is computed does.
+        """Twelve hex digits that change with the computation of the table.
 
-        Feast does not see a changed formula under an unchanged name; this, among the tags, shows it.
+        Feast does not notice a changed formula under an unchanged name; this digest among its tags shows it.
         """
         if view.name not in self._digests:
-            found = self._duckdb(view)[1].with_names(lambda relation: relation.name)
-            self._digests[view.name] = _hash(found.sql)
+            table = self._duckdb(view)[1].with_names(lambda relation: relation.name)
+            self._digests[view.name] = _hash(table.sql)
         return self._digests[view.name]
 
     def digests(self, view: BoundView) -> dict[str, str]:
-        """The same of each column, whatever stands beside it."""
+        """The digest of each column, independent of the other columns."""
         if view.name not in self._column_digests:
             self._column_digests[view.name] = {name: _hash(text) for name, text in fingerprints(view.plan).items()}
         return self._column_digests[view.name]
 
-    def digests_of(self, views: Mapping[str, BoundView], taken: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
-        """Of some columns of some views, by `view.column`."""
+    def digests_of(
+        self, views: Mapping[str, BoundView], columns: Iterable[tuple[str, Sequence[str]]]
+    ) -> dict[str, str]:
+        """The digests of some columns of some views, by `view.column`."""
         return {
             f"{name}.{column}": digest
-            for name, columns in taken
+            for name, own in columns
             for column, digest in self.digests(views[name]).items()
-            if column in columns
+            if column in own
         }
 
     def _duckdb(self, view: BoundView) -> tuple[Framed, Compiled]:
-        """The table in DuckDB's words: apart, for its columns to be cast, and whole with no column cast."""
+        """The table in DuckDB's SQL: as a frame, whose columns can still be cast, and as a whole without casts."""
         if view.name not in self._framed:
-            frame = framed(view.plan, Context.marking(DIALECT, _stamped))
+            frame = framed(view.plan, Context.marking(DIALECT, _with_created))
             self._framed[view.name] = frame, frame.filled(frame.outputs)
         return self._framed[view.name]
 
     def _plan(self, view: BoundView) -> Plan:
-        """What dbt is to compute: with a lookback, the rows that a build asks for."""
+        """The plan that dbt computes: with a lookback, only the rows of the build's range."""
         if view.lookback is None:
             return view.plan
         within = (_bound("first_moment"), _bound("end_moment"))
@@ -170,12 +173,12 @@ def _bound(name: str) -> exp.Expr:
     return exp.Subquery(this=exp.select(name).from_("build_range"))
 
 
-def _stamped(select: exp.Select) -> exp.Select:
-    """With the time at which dbt makes the row."""
+def _with_created(select: exp.Select) -> exp.Select:
+    """Add the column with the time at which dbt makes the row."""
     return select.select(exp.alias_(timestamp(_STARTED), CREATED), copy=False)
 
 
-def _typed(select: exp.Select, types: Types, casts: Mapping[str, exp.DataType]) -> exp.Select:
+def _cast_columns(select: exp.Select, types: Types, casts: Mapping[str, exp.DataType]) -> exp.Select:
     """Cast each column to its type in Feast; `casts` are the types by name."""
     outputs = [
         exp.Alias(this=exp.Cast(this=output.unalias(), to=copied(casts[types[name]])), alias=identifier(name))
@@ -191,7 +194,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _config(view: BoundView, made: str, engine: Engine) -> str:
+def _config(view: BoundView, digest: str, engine: Engine) -> str:
     """dbt's settings of the model, Python between its double braces."""
     settings = {"materialized": '"table"'}
     if view.lookback is not None:
@@ -199,7 +202,7 @@ def _config(view: BoundView, made: str, engine: Engine) -> str:
             "materialized": '"incremental"',
             "incremental_strategy": '"append"',
             "on_schema_change": '"sync_all_columns"',
-            "pre_hook": json.dumps(_forgets(view, made, view.lookback, engine)),
+            "pre_hook": json.dumps(_delete_rows(view, digest, view.lookback, engine)),
         }
     settings |= dict(engine.model_config)
     if engine.has(Capability.COPIED):
@@ -212,11 +215,11 @@ def _config(view: BoundView, made: str, engine: Engine) -> str:
     return f"{{{{ config(\n{lines}\n) }}}}"
 
 
-def _forgets(view: BoundView, made: str, lookback: Window, engine: Engine) -> str:
-    """What takes the rows away that the build makes again, in one transaction with it.
+def _delete_rows(view: BoundView, digest: str, lookback: Window, engine: Engine) -> str:
+    """The statement that deletes the rows that the build makes again, in one transaction with it.
 
-    Of another definition those are all, which a backfill of some of the time must not leave half done. A table that was
-    built before its view had a `lookback` has no definition in its rows: it is of another one.
+    If the definition changed, these are all rows, so a backfill of a part is refused. A table that was built before its
+    view had a `lookback` has no definition in its rows; it counts as built from another one.
     """
     moment = moment_sql(engine)
     part = f"{moment} >= '{_FROM}' AND {moment} < '{_TO}'"
@@ -224,36 +227,36 @@ def _forgets(view: BoundView, made: str, lookback: Window, engine: Engine) -> st
     message = (
         f"{view.name} was built from another definition: rebuild the whole table, without gemel_from, before a part"
     )
-    unlike = f"CASE WHEN {DEFINITION} <> '{made}' THEN error('{message}') ELSE true END"
+    unlike = f"CASE WHEN {DEFINITION} <> '{digest}' THEN error('{message}') ELSE true END"
     if not engine.has(Capability.ERROR):
-        # PostgreSQL has no error() of its own: a text that is no boolean ends the statement, and tells the text. It
-        # looks at conditions in whatever order, so that all rows are looked at in a SELECT of their own.
-        error = f"CASE WHEN {DEFINITION} <> '{made}' THEN CAST('{message}' || LEFT({DEFINITION}, 0) AS BOOLEAN) END"
+        # PostgreSQL has no error(): casting a text that is not a boolean fails, with the text in the message. It
+        # evaluates conditions in any order, so all rows are checked in a SELECT of their own.
+        error = f"CASE WHEN {DEFINITION} <> '{digest}' THEN CAST('{message}' || LEFT({DEFINITION}, 0) AS BOOLEAN) END"
         unlike = f"(SELECT COUNT({error}) FROM {{{{ this }}}}) = 0"
     names = "adapter.get_columns_in_relation(this) | map(attribute='name') | map('lower')"
     return (
         "{% if is_incremental() %}"
         f"{{% if '{DEFINITION}' in ({names} | list) %}}DELETE FROM {{{{ this }}}} WHERE "
         f"{{% if var('gemel_from', none) %}}{unlike} AND {part}"
-        f"{{% else %}}{DEFINITION} <> '{made}' OR {tail}{{% endif %}}"
+        f"{{% else %}}{DEFINITION} <> '{digest}' OR {tail}{{% endif %}}"
         f"{{% elif var('gemel_from', none) %}}{{{{ exceptions.raise_compiler_error('{message}') }}}}"
         "{% else %}DELETE FROM {{ this }}{% endif %}{% endif %}"
     )
 
 
 def _keys(view: BoundView) -> str:
-    """What a row is told apart by, as SQL: `carrier, event_timestamp`; `"order"` where the word is SQL's own."""
+    """The key columns of a row, as SQL: `carrier, event_timestamp`, with quotes around keywords such as `"order"`."""
     writer = dialects.generator(DIALECT)
     return ", ".join(writer.generate(identifier(name), copy=False) for name in (*view.entities, MOMENT))
 
 
 def properties(tables: Tables, bound: Bound, types: Mapping[str, Types], engine: Engine = DUCKDB) -> str:
-    """`_feature_views.yml`: what dbt and its readers should know of each table, and the tests that guard it."""
+    """`_feature_views.yml`: descriptions and types of each table for dbt, and its tests."""
     return to_yaml({"models": [_model(tables, view, types[view.name], engine) for view in bound.views]})
 
 
 def exposures(bound: Bound) -> str:
-    """`_feature_services.yml`: dbt's lineage ends at the models that learn from the features."""
+    """`_feature_services.yml`: an exposure for each service, so that dbt's lineage ends at the models that use it."""
     return to_yaml({"exposures": [_exposure(service) for service in bound.services]})
 
 
@@ -299,7 +302,7 @@ _TESTED = {"data_tests": ["not_null"]}
 
 
 def _freshness(view: BoundView, engine: Engine) -> list[dict[str, Any]]:
-    """That the newest row is new enough, in words of the tests that dbt has: 1 is the value of `MAX(...) >= ...`."""
+    """A test that the newest row is fresh, by one of dbt's own tests: `MAX(...) >= ...` must have the value 1."""
     allowed = view.freshness
     if allowed is None:
         return []
@@ -320,13 +323,13 @@ def _lag(view: BoundView) -> str:
 
 
 def _entity_text(graph: Graph, name: str) -> str:
-    found = [entity for model in graph.ways.keyed(name) if (entity := graph.entity(model, name))]
-    found += [entity for model in graph.models.values() for entity in model.entities if entity.name == name]
-    return next((e.description for e in found if e.description), f"The {name}.")
+    entities = [entity for model in graph.ways.keyed(name) if (entity := graph.entity(model, name))]
+    entities += [entity for model in graph.models.values() for entity in model.entities if entity.name == name]
+    return next((e.description for e in entities if e.description), f"The {name}.")
 
 
 def _exposure(service: BoundService) -> dict[str, Any]:
-    features = [f"{view.name}.{name}" for view, names in service.taken for name in names or view.feature_names]
+    features = [f"{view.name}.{name}" for view, names in service.selected for name in names or view.feature_names]
     owner = {"email": service.owner} if "@" in service.owner else {"name": service.owner}
     return {
         "name": service.name,

@@ -1,4 +1,4 @@
-"""The times of a feature view: up to when its table goes, and when its facts become known."""
+"""The times of a feature view: the end of its table, and the times at which its facts become known."""
 
 from sqlglot import exp
 
@@ -9,7 +9,7 @@ from gemel.spec.feature_views import FeatureView, MetricFeature
 from gemel.spec.manifest import Relation
 
 UNTIL = '{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}'
-"""What dbt fills in when it runs: facts after `gemel_until` are not known yet; by default that is now."""
+"""A template that dbt fills in when it runs: facts after `gemel_until` (default: now) are not known yet."""
 
 
 def timestamp(text: str) -> exp.Expr:

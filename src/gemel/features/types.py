@@ -1,4 +1,4 @@
-"""The types that a feature can have: what Feast calls them, what SQL casts to, and what the engine says."""
+"""The types that a feature can have, with their names in Feast and in SQL."""
 
 import re
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ TYPES = {
     )
 }
 KEYS = ("int32", "int64", "string")
-"""What an entity's key can be: Feast's online stores compare keys byte by byte."""
+"""The types that an entity's key can have: Feast's online stores compare keys byte by byte."""
 LARGE = ("UBIGINT", "HUGEINT", "UHUGEINT")
-"""Integers that need not fit into an int64: a key of these, such as a hash, ends `dbt build` where it does not."""
+"""Integers that may not fit into an int64: with such a key, for example a hash, `dbt build` can fail."""
 
 # What the engine's DESCRIBE says, to the narrowest type that Feast keeps without loss. Integers are one width,
 # so that a table that grows does not change its features' type.
@@ -49,7 +49,7 @@ _FROM_ENGINE = {
 
 
 def from_engine(described: str) -> str | None:
-    """`DECIMAL(38,2)` -> `float64`; None for what no feature can be, such as a list."""
+    """`DECIMAL(38,2)` -> `float64`; None for a type that no feature can have, such as a list."""
     for pattern, name in _FROM_ENGINE.items():
         if re.fullmatch(pattern, described.upper()):
             return name
@@ -57,7 +57,7 @@ def from_engine(described: str) -> str | None:
 
 
 def certain(graph: Graph, metric: Metric) -> str | None:
-    """The type that a metric has by its definition alone, whatever the columns are; None where they decide."""
+    """The type that follows from a metric's definition alone; None if it depends on columns."""
     definition = metric.definition
     if definition.dtype is not None:
         return definition.dtype
@@ -70,7 +70,7 @@ def certain(graph: Graph, metric: Metric) -> str | None:
 
 
 def _is_integer(graph: Graph, expr: str) -> bool:
-    """`CASE WHEN late THEN 1 ELSE 0 END` is one without any column being looked at."""
+    """Whether an expression is an integer whatever its columns are, such as `CASE WHEN late THEN 1 ELSE 0 END`."""
     if expr.isidentifier():
         return False
     try:

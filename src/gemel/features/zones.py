@@ -1,7 +1,7 @@
-"""Times with a zone in a feature table: the zone of dbt's session decides in which hour and day they are.
+"""Times with a zone in a feature table: their hour and day depend on the time zone of dbt's session.
 
 In New York a fact of 10:00 UTC would count from 05:00 on, hours before it happened. So a view that reads such a time
-is refused, unless dbt's session is known to be in UTC or the time is converted where it is read.
+is refused, unless dbt's session is certainly in UTC or the time is converted where it is read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,14 +26,14 @@ def check_zones(
     tables: Tables, views: Sequence[BoundView], describe: Describe, catalogs: frozenset[str] | None, engine: Engine
 ) -> Iterator[GemelError]:
     """G526 for each time that views, whose relations are all there, read with its zone."""
-    read = {view.name: tables.reads(view) for view in views}
+    read = {view.name: tables.relations(view) for view in views}
     zoned = ZonedColumns(describe, catalogs, engine)
     zoned.look_up(relation for each in read.values() for relation in each)
     types: dict[tuple[Relation, str], str] = {}
     named = dialects.named(catalogs)
 
     def type_of(relation: Relation, value: exp.Expr) -> str:
-        """Of something that is computed, asked once."""
+        """The type of an expression, described once."""
         key = (relation, value.sql(DIALECT))
         if key not in types:
             table = exp.alias_(named(relation), exp.to_identifier(relation.name, quoted=True), table=True)
@@ -43,11 +43,11 @@ def check_zones(
 
     for view in views:
         times = zoned.read(view.plan, read[view.name])
-        found = dict.fromkeys(name for place, name in times if place.within[:1] != (exp.AtTimeZone,))
+        facts = dict.fromkeys(name for place, name in times if place.within[:1] != (exp.AtTimeZone,))
         for relation, name, value in _computed(tables.graph, view):
             if type_of(relation, value) in ZONED:
-                found[f"{relation.name}.{name}"] = None
-        for fact in found:
+                facts[f"{relation.name}.{name}"] = None
+        for fact in facts:
             column = fact.rpartition(".")[2]
             yield BridgeError(
                 "G526",
@@ -60,7 +60,7 @@ def check_zones(
 
 
 def _computed(graph: Graph, view: BoundView) -> Iterator[tuple[Relation, str, exp.Expr]]:
-    """The times of facts that are no columns, and may get a zone where they are computed: `to_timestamp(seconds)`."""
+    """The times of facts that are expressions, which can have a zone of their own: `to_timestamp(seconds)`."""
     for (relation, name), value in known_times(graph, view).items():
         if not isinstance(value, exp.Column):
             yield relation, name, value

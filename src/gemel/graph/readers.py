@@ -50,7 +50,7 @@ def _on_demand(defined: Defined, view: BoundOnDemand) -> None:
 
 
 def _service(defined: Defined, service: BoundService) -> None:
-    columns = [(view, names or view.feature_names) for view, names in service.taken]
+    columns = [(view, names or view.feature_names) for view, names in service.selected]
     names = [f"{view.name}.{name}" for view, names in columns for name in names]
     _add_whole(defined, "feature_service", service, "feature service", names)
 

@@ -38,7 +38,7 @@ def materialize(
     gemel writes to SQLite and Redis itself, to other stores through Feast. Raises UnknownNameError (G204), BridgeError
     (G56x).
     """
-    requested = features.named(views)
+    requested = features.select_views(views)
     for each in requested if views else ():
         if not each.online:
             raise BridgeError("G564", f"view {each.name!r} is not online", hint="remove `online: false` from the view")
@@ -70,7 +70,7 @@ def read_online(features: Features, name: str, rows: Sequence[Mapping[str, Any]]
     Raises UnknownNameError (G204), BridgeError (G535, G56x) and Problems (G592).
     """
     choice = choose(features.bound, [name])
-    types = features.kept_types
+    types = features.cached_types
     with _finding(features, types) as look:
         return answer(name, choice, types, rows, look)
 
