@@ -402,7 +402,7 @@ plane_history_source = FileSource(
     description="A copy of dbt's table plane_history, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_history",
-        "definition": "78d40b616e8a",
+        "definition": "9ca874135d1c",
     },
     owner="ml@example.com",
 )
@@ -465,7 +465,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_arrival_rate",
                 "metric": "late_arrival_rate",
                 "window": "28 days",
-                "definition": "affa4b37220f",
+                "definition": "9479d5ef5e3c",
             },
         ),
         Field(
@@ -489,7 +489,7 @@ plane_history_view = FeatureView(
                 "metric": "late_arrival_rate",
                 "window": "28 days",
                 "part": "denominator",
-                "definition": "bb54d7cb6173",
+                "definition": "763ed3d3a898",
             },
         ),
         Field(
@@ -500,7 +500,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.miles_flown",
                 "metric": "miles_flown",
                 "window": "28 days",
-                "definition": "5e2001918f59",
+                "definition": "2616acc2fb9b",
             },
         ),
         Field(
@@ -511,7 +511,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.miles_flown",
                 "metric": "miles_flown",
                 "window": "all time",
-                "definition": "c86d2b52fd18",
+                "definition": "95594fd4f658",
             },
         ),
         Field(
@@ -552,7 +552,7 @@ plane_history_view = FeatureView(
         "dbt": "model.gemel_flights.plane_history",
         "schedule": "day",
         "known_at": "flight__landed_at",
-        "definition": "78d40b616e8a",
+        "definition": "9ca874135d1c",
     },
     owner="ml@example.com",
 )
@@ -585,7 +585,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.planes_in_use",
                 "metric": "planes_in_use",
                 "window": "1 day",
-                "definition": "61df474e4967",
+                "definition": "3d5eed60a1f8",
             },
         ),
         Field(
@@ -596,7 +596,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.planes_in_use",
                 "metric": "planes_in_use",
                 "window": "7 days",
-                "definition": "5887039e7422",
+                "definition": "b7731f798d5a",
             },
         ),
         Field(
@@ -607,7 +607,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.median_departure_delay",
                 "metric": "median_departure_delay",
                 "window": "7 days",
-                "definition": "b31046a9986c",
+                "definition": "e73727fe21d6",
             },
         ),
         Field(
@@ -653,7 +653,7 @@ plane_knock_on_source = FileSource(
     description="A copy of dbt's table plane_knock_on, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_knock_on",
-        "definition": "fab4ee207d38",
+        "definition": "63612fc5aad7",
     },
     owner="ml@example.com",
 )
@@ -672,7 +672,7 @@ plane_knock_on_view = FeatureView(
                 "dbt": "metric.gemel_flights.knock_on_departures",
                 "metric": "knock_on_departures",
                 "window": "28 days",
-                "definition": "7c81f6550d4a",
+                "definition": "b34ccc453666",
             },
         ),
         Field(
@@ -683,7 +683,7 @@ plane_knock_on_view = FeatureView(
                 "dbt": "metric.gemel_flights.knock_on_rate",
                 "metric": "knock_on_rate",
                 "window": "28 days",
-                "definition": "e5dada9fe878",
+                "definition": "60ce0b03e71c",
             },
         ),
     ],
@@ -693,7 +693,7 @@ plane_knock_on_view = FeatureView(
     tags={
         "dbt": "model.gemel_flights.plane_knock_on",
         "schedule": "day",
-        "definition": "fab4ee207d38",
+        "definition": "63612fc5aad7",
     },
     owner="ml@example.com",
 )
@@ -706,7 +706,7 @@ maker_reliability_source = FileSource(
     description="A copy of dbt's table maker_reliability, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.maker_reliability",
-        "definition": "a3cbaae5251b",
+        "definition": "8e289913fb32",
     },
     owner="ml@example.com",
 )
@@ -736,7 +736,7 @@ maker_reliability_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_arrival_rate",
                 "metric": "late_arrival_rate",
                 "window": "4 weeks",
-                "definition": "6234c82c4fb8",
+                "definition": "1e28cbe2003c",
             },
         ),
         Field(
@@ -760,7 +760,7 @@ maker_reliability_view = FeatureView(
                 "metric": "late_arrival_rate",
                 "window": "4 weeks",
                 "part": "denominator",
-                "definition": "8278cd113961",
+                "definition": "a992562e3943",
             },
         ),
         Field(
@@ -771,7 +771,7 @@ maker_reliability_view = FeatureView(
                 "dbt": "metric.gemel_flights.p95_arrival_delay",
                 "metric": "p95_arrival_delay",
                 "window": "4 weeks",
-                "definition": "1a2dcb867ea3",
+                "definition": "536d1d4bcae9",
             },
         ),
         Field(
@@ -792,7 +792,7 @@ maker_reliability_view = FeatureView(
         "dbt": "model.gemel_flights.maker_reliability",
         "schedule": "week",
         "known_at": "flight__landed_at",
-        "definition": "a3cbaae5251b",
+        "definition": "8e289913fb32",
     },
     owner="ml@example.com",
 )
@@ -828,10 +828,10 @@ departure_context_request = RequestSource(
     mode="python",
     description="The flight that is asked about, beside what its plane has been flying.",
     tags={
-        "definition": "ceea1dba0bbb",
+        "definition": "893dcb1bfb88",
         "distance_against_usual.expr": "distance * plane_history.arrivals_28d / plane_history.miles_flown_28d",
         "distance_against_usual.description": "Miles of this flight for each mile of the plane's flights of the last 28 days.",
-        "distance_against_usual.definition": "9cc4d4f6dd4a",
+        "distance_against_usual.definition": "383d88cf0d95",
         "scheduled_hour.expr": "extract(hour from scheduled_departure)",
         "scheduled_hour.description": "Hour of the scheduled departure, in UTC.",
         "scheduled_hour.definition": "dd25bffa9035",

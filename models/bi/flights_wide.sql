@@ -16,16 +16,13 @@ SELECT
   flights.flight_number AS flight__flight_number,
   flights.route AS flight__route,
   flights.distance AS flight__distance,
-  CASE WHEN flights.distance < 500 THEN 'short' WHEN flights.distance < 1500 THEN 'medium' ELSE 'long' END AS flight__haul,
-  CASE
-    WHEN EXTRACT(HOUR FROM flights.scheduled_departure_at) < 6
-    THEN 'night'
-    WHEN EXTRACT(HOUR FROM flights.scheduled_departure_at) < 12
-    THEN 'morning'
-    WHEN EXTRACT(HOUR FROM flights.scheduled_departure_at) < 18
-    THEN 'afternoon'
-    ELSE 'evening'
-  END AS flight__time_of_day,
+  case when flights.distance < 500 then 'short' when flights.distance < 1500 then 'medium' else 'long' end AS flight__haul,
+  case
+    when extract(hour from flights.scheduled_departure_at) < 6 then 'night'
+    when extract(hour from flights.scheduled_departure_at) < 12 then 'morning'
+    when extract(hour from flights.scheduled_departure_at) < 18 then 'afternoon'
+    else 'evening'
+  end AS flight__time_of_day,
   flights.is_cancelled AS flight__is_cancelled,
   flights.is_diverted AS flight__is_diverted,
   flights.is_late_departure AS flight__is_late_departure,
@@ -71,7 +68,7 @@ SELECT
   departure_weather__origin.airport AS departure_weather__origin__destination,
   1 AS flights_by_hour,
   CASE WHEN flights.flight_id IS NOT NULL THEN 1 ELSE 0 END AS landings,
-  CASE WHEN CASE WHEN flights.is_late_departure THEN flights.flight_id END IS NOT NULL THEN 1 ELSE 0 END AS late_takeoffs,
+  CASE WHEN case when flights.is_late_departure then flights.flight_id end IS NOT NULL THEN 1 ELSE 0 END AS late_takeoffs,
   CASE WHEN flights.landed_at_utc IS NOT NULL THEN 1 ELSE 0 END AS arrivals,
   flights.arrival_delay AS average_arrival_delay,
   flights.departure_delay AS average_departure_delay,
@@ -84,16 +81,16 @@ SELECT
   CASE WHEN flights.is_late_departure THEN 1 ELSE 0 END AS late_departures,
   flights.departure_delay AS longest_departure_delay,
   flights.departure_delay AS median_departure_delay,
-  CASE WHEN NOT flights.is_cancelled THEN flights.distance END AS miles_flown,
+  case when not flights.is_cancelled then flights.distance end AS miles_flown,
   flights.departure_delay AS p90_departure_delay,
   flights.arrival_delay AS p95_arrival_delay,
   flights.tail_number AS planes_in_use,
-  CASE WHEN NOT flights.is_cancelled THEN flights.seats END AS seats_flown,
+  case when not flights.is_cancelled then flights.seats end AS seats_flown,
   CASE WHEN flights.distance >= 1500 THEN 1 END AS long_haul_flights,
   CASE WHEN destination.time_zone = 'America/Los_Angeles' THEN 1 END AS pacific_time_flights,
-  CASE WHEN NOT flights.is_diverted THEN CASE WHEN flights.landed_at_utc IS NOT NULL THEN 1 ELSE 0 END END AS late_arrival_rate__denominator,
-  CASE WHEN NOT plane.seats IS NULL THEN CASE WHEN flights.departed_at_utc IS NOT NULL THEN 1 ELSE 0 END END AS seats_per_departure__denominator,
-  CASE WHEN NOT flights.is_diverted THEN flights.departure_delay END AS time_made_up__departure_delay
+  CASE WHEN not flights.is_diverted THEN CASE WHEN flights.landed_at_utc IS NOT NULL THEN 1 ELSE 0 END END AS late_arrival_rate__denominator,
+  CASE WHEN plane.seats is not null THEN CASE WHEN flights.departed_at_utc IS NOT NULL THEN 1 ELSE 0 END END AS seats_per_departure__denominator,
+  CASE WHEN not flights.is_diverted THEN flights.departure_delay END AS time_made_up__departure_delay
 FROM {{ ref('flights') }} AS flights
 LEFT JOIN {{ ref('airlines') }} AS carrier
   ON flights.carrier = carrier.carrier

@@ -10,7 +10,7 @@ WITH flights_by_step AS (
     DATE_TRUNC('WEEK', CAST(flights.landed_at_utc AS TIMESTAMP)) + INTERVAL '1' WEEK AS event_timestamp,
     COUNT(flights.landed_at_utc) AS arrivals,
     SUM(CASE WHEN flights.is_late_arrival THEN 1 ELSE 0 END) AS late_arrivals,
-    SUM(CASE WHEN flights.landed_at_utc IS NOT NULL THEN 1 ELSE 0 END) FILTER (WHERE NOT flights.is_diverted) AS arrivals_2,
+    SUM(CASE WHEN flights.landed_at_utc IS NOT NULL THEN 1 ELSE 0 END) FILTER (WHERE not flights.is_diverted) AS arrivals_2,
     COUNT(*) AS p95_arrival_delay_facts
   FROM {{ ref('flights') }} AS flights
   LEFT JOIN {{ ref('planes') }} AS plane

@@ -12,8 +12,8 @@ WITH flights_by_step AS (
     SUM(flights.arrival_delay) AS average_arrival_delay_sum,
     COUNT(flights.arrival_delay) AS average_arrival_delay_count,
     SUM(CASE WHEN flights.is_late_arrival THEN 1 ELSE 0 END) AS late_arrivals,
-    SUM(CASE WHEN flights.landed_at_utc IS NOT NULL THEN 1 ELSE 0 END) FILTER (WHERE NOT flights.is_diverted) AS arrivals_2,
-    SUM(CASE WHEN NOT flights.is_cancelled THEN flights.distance END) AS miles_flown
+    SUM(CASE WHEN flights.landed_at_utc IS NOT NULL THEN 1 ELSE 0 END) FILTER (WHERE not flights.is_diverted) AS arrivals_2,
+    SUM(case when not flights.is_cancelled then flights.distance end) AS miles_flown
   FROM {{ ref('flights') }} AS flights
   WHERE
     flights.tail_number IS NOT NULL

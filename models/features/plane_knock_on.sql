@@ -21,7 +21,7 @@ WITH flights_by_plane_event_timestamp AS (
   SELECT
     flights.tail_number AS plane_0,
     DATE_TRUNC('MINUTE', flights.departed_at_utc) AS happened_at,
-    CASE WHEN flights.is_late_departure THEN flights.flight_id END AS late_takeoffs_after
+    case when flights.is_late_departure then flights.flight_id end AS late_takeoffs_after
   FROM {{ ref('flights') }} AS flights
   WHERE
     flights.departed_at_utc < DATE_TRUNC('DAY', CAST('{{ var("gemel_until", run_started_at.strftime("%Y-%m-%d %H:%M:%S")) }}' AS TIMESTAMP))

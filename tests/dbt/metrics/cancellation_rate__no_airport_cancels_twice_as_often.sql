@@ -30,16 +30,16 @@ WITH grouped AS (
     tested.origin,
     tested.metric_time__month,
     tested.cancellation_rate,
-    GREATEST(2 * tested.everywhere, 0.01) AS expected,
+    greatest(2 * tested.everywhere, 0.01) AS expected,
     CASE
       WHEN tested.cancellation_rate IS NULL
       THEN 'null'
       WHEN CAST(tested.cancellation_rate AS DOUBLE) = CAST('NaN' AS DOUBLE)
       THEN 'not a number'
-      WHEN GREATEST(2 * tested.everywhere, 0.01) IS NULL
+      WHEN greatest(2 * tested.everywhere, 0.01) IS NULL
       THEN 'nothing to compare with'
       WHEN NOT (
-        tested.cancellation_rate <= GREATEST(2 * tested.everywhere, 0.01)
+        tested.cancellation_rate <= greatest(2 * tested.everywhere, 0.01)
       )
       THEN 'above'
     END AS problem
