@@ -86,7 +86,7 @@ class Project:
         min_max_only: bool = False,
         dialect: str | None = None,
         check_keys: bool = False,
-        trusted: bool = False,
+        trusted_where: str | Sequence[str] = (),
     ) -> Answer:
         """Metrics by group-by items: compiled at once, run when the answer's rows are requested.
 
@@ -95,7 +95,7 @@ class Project:
         "alias": "n"}`, `{"name": "metric_time", "grain": "month"}`, `{"metric": "flights", "descending": True}`.
         `start_time` and `end_time` are inclusive. `where` filters rows, `having` the result. `totals` adds one row over
         all groups, marked in the column `is_total`. `where` and `having` are in a closed language (docs/functions.md);
-        with `trusted`, `where` is in the warehouse's own words, and must come from the project's owner. An item of
+        `trusted_where` filters rows in the warehouse's own words, and must never come from somebody else. An item of
         `order_by` that starts with a minus is descending. The other arguments are added to a `saved_query`.
         `min_max_only` returns the least and greatest value of one item without metrics, as `<item>__min` and
         `<item>__max`. With a `dialect` other than the warehouse's the answer has SQL only. `check_keys` reads whether
@@ -121,8 +121,8 @@ class Project:
             query = make_query(
                 metrics,
                 group_by,
-                where=() if trusted else where,
-                trusted=where if trusted else (),
+                where=where,
+                trusted=trusted_where,
                 having=having,
                 start=start_time,
                 end=end_time,

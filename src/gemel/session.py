@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gemel.dbt.project_file import find_project, locate_definitions, read_project_name, read_timezone
+from gemel.dbt.project_file import find_project, locate_definitions, read_functions, read_project_name, read_timezone
 from gemel.dbt.running import Say, ensure_semantic_manifest, find_artifacts, find_user_cache
 from gemel.dbt.semantic.file import read_file
 from gemel.errors import About, GemelError, Place, Problems, ProjectError
@@ -162,7 +162,8 @@ class Session(Keeper):
         from gemel.compiler.names.graph import bind
 
         with self.placing():
-            return bind(self.manifest, self.dialect, timezone=self.timezone)
+            functions = read_functions(self.dir) if self.dir is not None else ()
+            return bind(self.manifest, self.dialect, timezone=self.timezone, functions=functions)
 
     @kept
     def engine(self) -> "Engine":

@@ -1,6 +1,8 @@
 """Asked text comes from whoever asks: what it may call, and that each function means the same on every engine."""
 
+import os
 import re
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -18,6 +20,7 @@ from gemel.compiler.question.writing import Writer
 from gemel.errors import QueryError
 from trials import examples
 
+ROOT = Path(__file__).parents[2]
 ENGINES = ("duckdb", "postgres")
 
 
@@ -82,6 +85,38 @@ def test_a_function_has_the_same_value_on_each_engine(engines, row, data):
         results[engine] = [value for (value,) in engines[engine](sql)]
     pairs = list(zip(*results.values(), strict=True))
     assert all(alike(left, right) for left, right in pairs), (text, columns, pairs)
+
+
+# The page.
+
+
+def described():
+    """The table, as docs/functions.md shows it."""
+    for group in dict.fromkeys(row.group for row in FUNCTIONS):
+        yield f"## Functions: {group}\n"
+        yield "| function | other names | meaning |\n|---|---|---|"
+        for row in FUNCTIONS:
+            if row.group == group:
+                mark = " \u00b9" if row.elsewhere else ""
+                others = ", ".join(f"`{name}`" for name in row.names[1:])
+                example = " ".join(f"`{text}`" for text in row.examples).replace("|", "\\|")
+                meaning = row.meaning.replace("|", "\\|")
+                yield f"| `{row.signature}`{mark} | {others} | {meaning} {example} |"
+        yield ""
+    yield "## What arguments must be\n"
+    yield "| type | takes |\n|---|---|"
+    for kind, meaning in KINDS.items():
+        yield f"| `{kind}` | {meaning.replace('|', chr(92) + '|')} |"
+
+
+def test_the_page_of_functions_shows_the_table():
+    """GEMEL_WRITE_GOLDEN=1 writes it."""
+    page = ROOT / "docs" / "functions.md"
+    intro, _, _ = page.read_text(encoding="utf-8").partition("## Functions: ")
+    whole = intro + "\n".join(described()) + "\n"
+    if os.environ.get("GEMEL_WRITE_GOLDEN"):
+        page.write_text(whole, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == whole
 
 
 # The language.
@@ -193,13 +228,24 @@ def test_nested_calls_that_are_written_several_times_do_not_grow_without_bound()
     assert refused.value.code == "G341"
 
 
-@pytest.mark.parametrize("dialect", ["snowflake", "bigquery", "redshift", "spark", "trino", "clickhouse", "databricks"])
+@pytest.mark.parametrize("dialect", ["snowflake", "bigquery", "redshift", "spark", "trino", "athena", "databricks"])
 def test_another_engine_has_only_the_functions_that_it_spells_the_same(dialect):
-    sql = ask_result_filter("lower(a) = 'x' and coalesce(b, 0) > 1", ["a", "b"], dialect, {}).sql(dialect)
-    assert "LOWER(a)" in sql and "COALESCE(b, 0)" in sql
+    text = "lower(a) = 'x' and coalesce(b, 0) > 1 and year(c) = 2024 and b % 2 = 1 and a ilike 'x%' and a = b::text"
+    sql = ask_result_filter(text, ["a", "b", "c"], dialect, {}).sql(dialect)
+    assert "LOWER(a)" in sql and "COALESCE(b, 0)" in sql and "YEAR" in sql
     with pytest.raises(QueryError) as refused:
         ask_result_filter("split_part(a, ',', 1) = 'x'", ["a"], dialect, {})
     assert refused.value.code == "G327" and "split_part" in str(refused.value)
+
+
+def test_an_engine_whose_functions_mean_other_things_has_only_operators():
+    assert ask_result_filter("a = 'x' and b > 1", ["a", "b"], "clickhouse", {})
+    with pytest.raises(QueryError) as refused:  # lower() of ClickHouse knows only ASCII
+        ask_result_filter("lower(a) = 'x'", ["a"], "clickhouse", {})
+    assert refused.value.code == "G327"
+    with pytest.raises(QueryError) as refused:  # a cast of BigQuery's keeps all decimals
+        ask_result_filter("cast(a as decimal(10, 2)) = 1", ["a"], "bigquery", {})
+    assert refused.value.code == "G327"
 
 
 # Every function that an engine has.

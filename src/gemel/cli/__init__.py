@@ -19,6 +19,7 @@ COMMANDS = {
     "query": ("query", "Query metrics by dimensions."),
     # Not `list`: importing a module of that name would hide the builtin in this one.
     "list": ("listing", "List metrics, dimensions, values, saved queries, feature views …"),
+    "functions": ("functions", "List the functions that filters may call."),
     "validate": ("validate", "Check every definition, and its SQL in the database."),
     "test": ("test", "Run the tests of metrics."),
     "generate": ("generate", "Write dbt models of BI views and features, metric tests, the Feast repo and exposures."),

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     help="Dimensions and entities, such as `metric_time__month,customer__region`, or in dbt's call syntax.",
 )
 @click.option("--where", "-w", multiple=True, help="A filter on rows, with `{{ Dimension(...) }}`. Repeat it for AND.")
+@click.option(
+    "--trusted-where",
+    multiple=True,
+    metavar="SQL",
+    help="A filter on rows in the warehouse's own words, which you trust.",
+)
 @click.option("--having", multiple=True, help="A filter on the result, such as `revenue > 100`.")
 @click.option(
     "--start-time",
@@ -42,6 +48,7 @@ def command(
     metrics: tuple[str, ...],
     group_by: tuple[str, ...],
     where: tuple[str, ...],
+    trusted_where: tuple[str, ...],
     having: tuple[str, ...],
     start_time: str | None,
     end_time: str | None,
@@ -75,6 +82,7 @@ def command(
         min_max_only=min_max_only,
         saved_query=saved_query,
         having=having,
+        trusted_where=trusted_where,
         dialect=dialect,
         check_keys=check_keys,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from gemel.errors import Place, ProjectError, reason_of
 from gemel.spec.fields import object_or_empty
+from gemel.spec.functions import WarehouseFunction
 from gemel.spec.places import Places, yaml_under
 from gemel.spec.zones import find_zone
 
@@ -50,6 +51,25 @@ def read_timezone(project_dir: Path) -> str | None:
         return named
     message = f"`vars: gemel: timezone` must be the name of a time zone, not {named!r}"
     raise ProjectError("G604", message, hint="such as Europe/Berlin", place=_line_of(project_dir, "timezone"))
+
+
+def read_functions(project_dir: Path) -> tuple[WarehouseFunction, ...]:
+    """`vars: gemel: functions` of dbt_project.yml: signatures, or objects with `signature`, `calls` and `description`.
+
+    Raises ProjectError (G604).
+    """
+    named = object_or_empty(object_or_empty(_try_to_read(project_dir) or {}, "vars"), "gemel").get("functions") or []
+    place = _line_of(project_dir, "functions") if named else None
+    functions = []
+    for each in named if isinstance(named, list) else [named]:
+        keys = {"signature": each} if isinstance(each, str) else each
+        if not isinstance(keys, dict) or not {"signature"} <= keys.keys() <= {"signature", "calls", "description"}:
+            message = f"`vars: gemel: functions` must be a list of signatures, not {str(each)[:80]!r}"
+            hint = "such as `initials(value text) -> text`, or an object with signature, calls and description"
+            raise ProjectError("G604", message, hint=hint, place=place)
+        parts = {key: str(value) for key, value in keys.items() if value is not None}
+        functions.append(WarehouseFunction(**parts, place=place))
+    return tuple(functions)
 
 
 def _line_of(project_dir: Path, key: str) -> Place:

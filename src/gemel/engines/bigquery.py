@@ -54,6 +54,7 @@ BIGQUERY = Engine(
     dialect="bigquery",
     capabilities=frozenset(
         {
+            Capability.FUNCTIONS,
             Capability.APPROXIMATE_PERCENTILES,
             Capability.ZONED_TIMES,
             Capability.ROUNDS_HALF_AWAY,

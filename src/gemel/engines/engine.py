@@ -23,6 +23,7 @@ class Capability(Enum):
     SERIES = "a series of times can be generated, for a feature at every step"
     PERCENTILES = "exact percentiles are aggregates"
     APPROXIMATE_PERCENTILES = "approximate percentiles are aggregates"
+    FUNCTIONS = "questions may call the functions that engines spell alike; elsewhere their texts are bytes, say"
     ROWS = "several columns can form one value: (a, b)"
     UPPER_CASE_NAMES = "an unquoted name is stored in upper case, and Feast quotes names as they are written"
     LOOKBACK = "dbt deletes rows and inserts them again in one transaction, and our tests run it"

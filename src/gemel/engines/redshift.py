@@ -31,7 +31,7 @@ def _store(settings: TargetSettings) -> Settings:
 REDSHIFT = Engine(
     name="redshift",
     dialect="redshift",
-    capabilities=COMMON - {Capability.RANGES} | {Capability.ISODOW},
+    capabilities=COMMON - {Capability.RANGES} | {Capability.FUNCTIONS, Capability.ISODOW},
     rewrites=(asof_to_join, filter_to_case, type_nulls),
     longest_name=127,
     address=("host", "port"),

@@ -39,7 +39,7 @@ def floating_division(node: exp.Expr) -> exp.Expr:
 SNOWFLAKE = Engine(
     name="snowflake",
     dialect="snowflake",
-    capabilities=COMMON | {Capability.UPPER_CASE_NAMES, Capability.ROUNDS_HALF_AWAY},
+    capabilities=COMMON | {Capability.FUNCTIONS, Capability.UPPER_CASE_NAMES, Capability.ROUNDS_HALF_AWAY},
     rewrites=(asof_to_join, is_true_to_coalesce, floating_division, filter_to_case),
     unscaled_types=frozenset({"NUMBER", "DECIMAL", "NUMERIC"}),
     address=("account",),

@@ -23,7 +23,13 @@ SPARK = Engine(
     name="spark",
     dialect="spark",
     capabilities=COMMON
-    | {Capability.SERIES, Capability.ZONED_TIMES, Capability.GREATEST_OF_SOME, Capability.ROUNDS_HALF_AWAY},
+    | {
+        Capability.FUNCTIONS,
+        Capability.SERIES,
+        Capability.ZONED_TIMES,
+        Capability.GREATEST_OF_SOME,
+        Capability.ROUNDS_HALF_AWAY,
+    },
     rewrites=(asof_to_join, within_group),
     feast=FeastStore(
         "SparkSource",

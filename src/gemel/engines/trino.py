@@ -31,7 +31,7 @@ def weeks_in_days(node: exp.Expr) -> exp.Expr:
 TRINO = Engine(
     name="trino",
     dialect="trino",
-    capabilities=COMMON - {Capability.PERCENTILES} | {Capability.ROUNDS_HALF_AWAY},
+    capabilities=COMMON - {Capability.PERCENTILES} | {Capability.FUNCTIONS, Capability.ROUNDS_HALF_AWAY},
     rewrites=(asof_to_join, is_true_to_coalesce, weeks_in_days),
     address=("host", "port"),
     feast=FeastStore("TrinoSource", f"{CONTRIB}.trino_offline_store.trino_source", in_sql, _store),

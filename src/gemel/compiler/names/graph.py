@@ -1,6 +1,6 @@
 """A manifest with its names looked up: what each model has, and how one model's rows reach another's columns."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gemel.compiler.names.composites import composites
@@ -8,6 +8,7 @@ from gemel.compiler.names.joins import FARTHEST_HOPS, Hop, Ways
 from gemel.compiler.question.expressions import Texts
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
+from gemel.spec.functions import WarehouseFunction
 from gemel.spec.manifest import Dimension, Entity, Manifest, SavedQuery, SemanticModel, TimeSpine
 from gemel.spec.metrics import Measure, Metric, MetricInput
 from gemel.spec.time import GRAINS, finer
@@ -284,13 +285,15 @@ class Graph:
         }
 
 
-def bind(manifest: Manifest, dialect: str = DIALECT, *, timezone: str = UTC) -> Graph:
+def bind(
+    manifest: Manifest, dialect: str = DIALECT, *, timezone: str = UTC, functions: Sequence[WarehouseFunction] = ()
+) -> Graph:
     """Look up the manifest's names. `dialect` is that of its expressions: the dialect of the warehouse. `timezone` is
-    that of its sessions, in which bounds without an offset are.
+    that of its sessions, in which bounds without an offset are. Questions may call the warehouse's `functions`.
 
     Raises Problems (G130, G131) for composite entities that do not fit.
     """
-    texts = Texts(dialect, columns=frozenset(_columns(manifest)))
+    texts = Texts(dialect, functions, columns=frozenset(_columns(manifest)))
     models = {model.name: model for model in manifest.models}
     entities = {model.name: {e.name: e for e in model.entities} for model in manifest.models}
     return Graph(

@@ -1,6 +1,7 @@
 """Names of a question that mean nothing: plain names in filters, and all unknown names at once."""
 
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
 from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.compiler.names.keys import make_key
@@ -9,7 +10,7 @@ from gemel.compiler.names.unreachable import spelling, unreachable
 from gemel.compiler.question.expressions import Template
 from gemel.compiler.question.query import Item, MetricItem, Query
 from gemel.compiler.question.references import shorten
-from gemel.errors import GemelError, Problems, QueryError, UnknownNameError, did_you_mean
+from gemel.errors import GemelError, Problems, QueryError, UnknownNameError
 from gemel.spec.metrics import Metric
 
 
@@ -45,7 +46,7 @@ def _meant(graph: Graph, name: str, metrics: Sequence[Metric]) -> str:
     listed = list_items(graph, [metric.name for metric in metrics])
     names = {each.name: "Dimension" if each.is_dimension else "Entity" for each in listed}
     ends = sorted(full for full in names if full.rpartition("__")[2] == name)
-    near = ends[:3] or [full for full in names if did_you_mean(name, [full])][:3]
+    near = ends[:3] or get_close_matches(name[:200], names, n=3)
     if near:
         return f"did you mean {' or '.join(f'{{{{ {names[full]}({full!r}) }}}}' for full in near)}?"
     return (

@@ -5,22 +5,19 @@ Operators, CASE, IN, BETWEEN, LIKE, IS, casts to plain types, literals, referenc
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from gemel.compiler.question.closed import Unreadable, hold, read_text
+from gemel.compiler.question.functions import Own
 from gemel.compiler.question.parsing import parse_item
 from gemel.compiler.question.query import Item, MetricItem
 from gemel.compiler.question.references import HANDLE, restore, shorten, take_references
-from gemel.compiler.question.signatures import Function
 from gemel.compiler.question.spelling import Written
 from gemel.compiler.question.writing import Writer
 from gemel.errors import QueryError, did_you_mean
-
-Own = Mapping[str, tuple[Function, ...]]
-"""The functions that a project adds to the table, by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ from gemel.spec.metrics import Measure
 from gemel.spec.time import Window
 
 if TYPE_CHECKING:
-    from gemel.compiler.question.asked import Own
+    from gemel.compiler.question.functions import Own
+    from gemel.spec.functions import WarehouseFunction
 
 _is_plain = re.compile(r"[a-z_][a-z0-9_]*").fullmatch
 
@@ -140,10 +141,11 @@ class Template:
 class Texts:
     """Texts of one dialect, each parsed once. The trees are shared: copy one before changing it."""
 
-    def __init__(self, dialect: str = DIALECT, functions: "Own | None" = None, columns: Collection[str] = ()) -> None:
+    def __init__(
+        self, dialect: str = DIALECT, functions: "Sequence[WarehouseFunction]" = (), columns: Collection[str] = ()
+    ) -> None:
         self.dialect = dialect
-        self.functions: Own = functions or {}
-        """The warehouse functions that the project adds to the table, by name."""
+        self._functions = tuple(functions)
         self.columns = columns
         """Names of columns in the project's definitions, for texts that sqlglot cannot read."""
         self._texts: dict[str, OwnText] = {}
@@ -219,8 +221,12 @@ class Texts:
         return copied(self._results[place])
 
     def _own(self, dialect: str) -> "Own":
-        """The project's functions, which only its own warehouse has."""
-        return self.functions if dialect == self.dialect else {}
+        """The project's functions, which only its own warehouse has. Raises ProjectError (G604)."""
+        if not self._functions or dialect != self.dialect:
+            return {}
+        from gemel.compiler.question.functions import by_name, own_functions
+
+        return by_name(own_functions(self._functions))
 
 
 def _of(tree: exp.Expr, about: About | None) -> exp.Expr:

@@ -3,7 +3,6 @@
 import datetime as dt
 import re
 from collections.abc import Callable
-from zoneinfo import ZoneInfo
 
 from sqlglot import exp
 
@@ -62,17 +61,6 @@ def _whole(least: int, most: int) -> Callable[[exp.Expr, str], exp.Expr]:
         return exp.Literal.number(int(written))
 
     return read
-
-
-def _zone(node: exp.Expr, _: str) -> exp.Expr:
-    zone = _text(node)
-    try:
-        if not re.fullmatch(r"UTC|[A-Z][A-Za-z_]+(/[A-Z][A-Za-z_-]+){1,2}", zone):
-            raise ValueError
-        ZoneInfo(zone)
-    except (ValueError, OSError, LookupError):
-        raise Unfit(f"{zone[:40]!r} is not a time zone such as 'Europe/Berlin'") from None
-    return node.copy()
 
 
 _STEP = re.compile(r"""\.([A-Za-z_]\w*)|\.?\["([^"\\]+)"\]|\.?\['([^'\\]+)'\]|\[(\d{1,6})\]|\."([^"\\]+)\"""", re.ASCII)
@@ -232,7 +220,6 @@ _READERS: dict[str, Callable[[exp.Expr, str], exp.Expr]] = {
     "picture": _picture,
     "path": _path,
     "pattern": _pattern,
-    "zone": _zone,
 }
 
 _CASTS: dict[str, tuple[str, str]] = {

@@ -91,7 +91,7 @@ KINDS: dict[str, str] = {
     "number": "a number",
     "whole": "a whole number",
     "boolean": "true or false",
-    "time": "a date or a timestamp, read as a timestamp without a zone",
+    "time": "a date or a timestamp; one with a zone is read on the clocks of the project's time zone",
     "interval": "an interval, such as interval '3 days'",
     "json": "a text or a column with a JSON document",
     "unit": "a unit in quotes, such as 'month'",
@@ -105,7 +105,6 @@ KINDS: dict[str, str] = {
     "picture": "a format in quotes, of YYYY MM DD HH24 MI SS DDD YY Mon and separators",
     "path": "a path in quotes, such as '$.address.city' or '$.items[0]'",
     "pattern": "a regular expression in quotes: literals . [] * + ? {} | () ^ $ \\d \\w \\s",
-    "zone": "the name of a time zone in quotes, such as 'Europe/Berlin'",
 }
 """What a parameter takes. The literals among them are checked and rewritten before the engine sees them."""
 

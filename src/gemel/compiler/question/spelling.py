@@ -8,6 +8,8 @@ from sqlglot import exp, parse_one
 from gemel.compiler.question.closed import called_names, generate, read_spelling
 from gemel.compiler.question.signatures import Function
 from gemel.engines.duckdb import DIALECT
+from gemel.engines.engine import Capability
+from gemel.engines.lookup import engine_for_dialect
 from gemel.engines.postgres import DIALECT as POSTGRES
 
 EXACT = (DIALECT, POSTGRES)
@@ -92,7 +94,8 @@ def find_spelling(row: Function, unit: str | None, dialect: str) -> Spelled | No
     if row.own is not None:
         call = exp.Anonymous(this=row.own, expressions=[exp.column(each.name) for each in row.parameters])
         return Spelled(call, frozenset((row.own.upper(), row.own.rpartition(".")[2].upper())))
-    spelling = {DIALECT: row.duckdb, POSTGRES: row.postgres}.get(dialect, row.elsewhere)
+    elsewhere = row.elsewhere if engine_for_dialect(dialect).has(Capability.FUNCTIONS) else None
+    spelling = {DIALECT: row.duckdb, POSTGRES: row.postgres}.get(dialect, elsewhere)
     if isinstance(spelling, Mapping):
         spelling = spelling.get(unit or "")
     if not spelling:

@@ -1,4 +1,5 @@
-"""The functions of asked text on dates and times. A time with a zone is read in the session's zone, which is UTC."""
+"""The functions of asked text on dates and times. A time with a zone is on the clocks of the session, whose zone is the
+project's."""
 
 from gemel.compiler.question.signatures import UNITS, Function
 from gemel.compiler.question.values import row
@@ -46,12 +47,12 @@ _PARTS |= {"doy": "CAST(DATE_PART('doy', value) AS BIGINT)", "epoch": "CAST(DATE
 _EXTRACTED = {name: f"EXTRACT({name.upper()} FROM value)" for name in ("year", "quarter", "month", "day")}
 
 _MICROSECONDS = "CAST(ROUND(CAST(seconds AS DECIMAL(20, 6)) * 1000000, 0) AS BIGINT)"
-_NOW = "CAST(NOW() AT TIME ZONE 'UTC' AS {})"
+_NOW = "CAST(NOW() AS {})"
 
 TIME: tuple[Function, ...] = (
     row(
         "current_date() -> date",
-        "Today, in UTC. Also without parentheses.",
+        "Today in the project's time zone. Also without parentheses.",
         _NOW.format("DATE"),
         group=TIMES,
         also="today curdate",
@@ -59,7 +60,7 @@ TIME: tuple[Function, ...] = (
     ),
     row(
         "current_timestamp() -> timestamp",
-        "Now, in UTC, without a zone. Also without parentheses.",
+        "Now on the clocks of the project's time zone, without a zone. Also without parentheses.",
         _NOW.format("TIMESTAMP"),
         group=TIMES,
         also="now getdate localtimestamp current_datetime sysdate",
@@ -70,7 +71,7 @@ TIME: tuple[Function, ...] = (
         "The start of the year, quarter, month, week (Monday), day, hour, minute or second.",
         "DATE_TRUNC(unit, value)",
         group=TIMES,
-        elsewhere="DATE_TRUNC(unit, value)",
+        elsewhere={unit: f"DATE_TRUNC('{unit}', value)" for unit in UNITS},
         examples=("date_trunc('week', timestamp '2024-01-07 12:00') = timestamp '2024-01-01'",),
     ),
     row(
@@ -138,7 +139,7 @@ TIME: tuple[Function, ...] = (
     ),
     row(
         "epoch(value time) -> number",
-        "The seconds since 1970 in UTC, with their fraction.",
+        "The seconds since 1970 on the same clocks, with their fraction.",
         _PARTS["epoch"],
         group=TIMES,
         also="unix_timestamp unix_seconds",
@@ -146,7 +147,7 @@ TIME: tuple[Function, ...] = (
     ),
     row(
         "from_unixtime(seconds number) -> timestamp",
-        "The time so many seconds after 1970, in UTC, without a zone, to the microsecond.",
+        "The time so many seconds after 1970, without a zone, to the microsecond.",
         f"MAKE_TIMESTAMP({_MICROSECONDS})",
         f"CAST('1970-01-01' AS TIMESTAMP) + {_MICROSECONDS} * CAST('1 microsecond' AS INTERVAL)",
         group=TIMES,
@@ -256,12 +257,5 @@ TIME: tuple[Function, ...] = (
         "TO_CHAR(value, format)",
         group=TIMES,
         examples=("to_char(date '2024-01-07', 'YYYY-MM') = '2024-01'",),
-    ),
-    row(
-        "from_utc_timestamp(value time, zone zone) -> timestamp",
-        "A time in UTC as the clock of a zone shows it, without a zone.",
-        "(value AT TIME ZONE 'UTC') AT TIME ZONE zone",
-        group=TIMES,
-        examples=("from_utc_timestamp(timestamp '2024-07-01', 'Europe/Berlin') = timestamp '2024-07-01 02:00'",),
     ),
 )

@@ -82,7 +82,7 @@ TEXTS: tuple[Function, ...] = (
         "BTRIM(value, ' ')",
         group=TEXT,
         also="btrim",
-        elsewhere="TRIM(value)",
+        elsewhere="TRIM(value, ' ')",
         examples=("trim('  a b ') = 'a b'",),
     ),
     row(
@@ -99,7 +99,6 @@ TEXTS: tuple[Function, ...] = (
         "Without the blanks at the start.",
         "LTRIM(value, ' ')",
         group=TEXT,
-        elsewhere="LTRIM(value)",
         examples=("ltrim(' a ') = 'a '",),
     ),
     row(
@@ -114,7 +113,6 @@ TEXTS: tuple[Function, ...] = (
         "Without the blanks at the end.",
         "RTRIM(value, ' ')",
         group=TEXT,
-        elsewhere="RTRIM(value)",
         examples=("rtrim(' a ') = ' a'",),
     ),
     row(
@@ -163,7 +161,6 @@ TEXTS: tuple[Function, ...] = (
         "Each `old` replaced by `new`; nothing where `old` is empty.",
         "REPLACE(value, old, new)",
         group=TEXT,
-        elsewhere="REPLACE(value, old, new)",
         examples=("replace('aba', 'a', 'xy') = 'xybxy'", "replace('a', '', 'x') = 'a'"),
     ),
     row(
@@ -203,7 +200,6 @@ TEXTS: tuple[Function, ...] = (
         "STARTS_WITH(value, part)",
         group=TEXT,
         also="startswith prefix",
-        elsewhere="STARTS_WITH(value, part)",
         examples=("starts_with('abc', 'ab')", "not starts_with('abc', 'b')"),
     ),
     row(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from gemel.compiler.question.closed import FOREIGN
+from gemel.compiler.question.closed import FOREIGN, called_names, generate
 from gemel.compiler.question.functions import BY_NAME, LISTED, hint_for
 from gemel.compiler.question.literals import (
     Unfit,
@@ -156,6 +156,7 @@ class Writer:
         if type_ is None and {left.type, right.type} <= {"whole", "number"}:
             same = left.type == right.type == "whole" and not isinstance(node, exp.Div)
             type_ = "whole" if same else "number"
+        self.called.add("MOD")  # as some engines spell %
         extra = {"typed": False, "safe": False} if isinstance(node, exp.Div) else {}
         tree = type(node)(this=trees[0], expression=trees[1], **extra)
         return Written(tree, type_, level, size, max(left.growth, right.growth))
@@ -214,6 +215,7 @@ class Writer:
             tree = exp.Escape(this=tree, expression=exp.Literal.string(""))
         if self.dialect not in EXACT and not plain:
             raise self._inexpressible("LIKE with a computed pattern or a backslash")
+        self.called.add("LOWER")  # as some engines spell ILIKE
         return tree, value.size + pattern.size + 2
 
     def _case(self, node: exp.Case) -> Written:
@@ -245,7 +247,12 @@ class Writer:
                 check_time(w.tree.name, type_)
         except Unfit as unfit:
             raise self._refuse(f"{self._text(node)}: {unfit}", None, "G308") from None
-        return Written(cast(w.tree, spelling), type_, size=w.size + 2, growth=w.growth)
+        tree = cast(w.tree, spelling)
+        spoken = generate(cast(exp.null(), spelling), self.dialect)
+        if "(" in spelling and spelling.partition("(")[2] not in spoken:
+            raise self._inexpressible(f"a cast to {spelling.lower()}")
+        self.called.update(called_names(spoken, self.dialect))
+        return Written(tree, type_, size=w.size + 2, growth=w.growth)
 
     def _interval(self, node: exp.Interval) -> Written:
         try:
@@ -277,10 +284,10 @@ class Writer:
         return node.this.lower(), list(node.expressions)
 
     def _call(self, name: str, arguments: Sequence[exp.Expr]) -> Written:
-        known = {**BY_NAME, **self.own}
-        rows = known.get(name, ())
+        rows = BY_NAME.get(name) or self.own.get(name, ())
         if not rows:
-            raise self._refuse(f"there is no function {self.restore(name)[:60]} here", hint_for(name, known))
+            hint = hint_for(name, (*BY_NAME, *self.own))
+            raise self._refuse(f"there is no function {self.restore(name)[:60]} here", hint)
         fitting = [row for row in rows if row.takes(len(arguments))]
         if not fitting:
             shapes = " or ".join(row.signature for row in rows)
