@@ -22,7 +22,8 @@ LAYERS = {
     "spec": {"errors"},
     "dbt": {"errors", "spec", "whole_files"},
     "engines": {"errors", "spec", "dbt", "data_frames"},
-    "compiler": {"errors", "spec", "engines"},
+    "arguments": {"errors"},
+    "compiler": {"errors", "spec", "engines", "arguments"},
     "rounding": {"errors", "spec", "engines", "compiler"},
     "run": {"errors", "spec", "dbt", "engines", "compiler", "rounding"},
     "session": {"errors", "keeping", "spec", "dbt", "engines", "compiler", "run"},
@@ -53,7 +54,19 @@ LAYERS = {
     "validation": {"errors", "spec", "run", "session", "checks", "expectations", "features", "bi"},
     "pipeline": {"errors", "spec", "dbt", "engines", "session", "files", "expectations", "features", "online", "proof"}
     | {"bi"},
-    "project": {"errors", "spec", "dbt", "compiler", "session", "answer", "files", "expectations", "features", "online"}
+    "project": {
+        "errors",
+        "arguments",
+        "spec",
+        "dbt",
+        "compiler",
+        "session",
+        "answer",
+        "files",
+        "expectations",
+        "features",
+        "online",
+    }
     | {"training", "proof", "bi", "graph", "diff", "validation", "pipeline"},
     "catalogue": {
         "errors",

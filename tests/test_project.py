@@ -1,5 +1,6 @@
 """A project in Python: opened, kept up to date, queried, and its errors with their places."""
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -213,6 +214,35 @@ def test_validate_tells_what_cannot_be_read_with_all_else_that_is_wrong(project)
     assert [error.code for error in caught.value.errors] == ["G101"]
     found = validate(open_session(project), skip_dw=True)
     assert sorted(error.code for error in found) == ["G101", "G202"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda shop: shop.lineage(None), "name must be a text, not None"),
+        (lambda shop: shop.diff(5), "base must be a text, not int: 5"),
+        (lambda shop: shop.export([]), r"format must be a text, not list: \[\]"),
+        (lambda shop: shop.export("cube", [5]), "metrics must be a text, not int: 5"),
+        (lambda shop: shop.dimensions(None), "metrics must be a list of texts, not None"),
+        (lambda shop: shop.test(select={"a": 1}), "select must be a list of texts, not dict"),
+        (lambda shop: shop.verify(at=["2024-01-01"]), "at must be a datetime, not str: '2024-01-01'"),
+        (lambda shop: shop.verify(at=dt.datetime(2024, 1, 1)), "at must be a list of datetimes, not datetime"),
+        (lambda shop: shop.verify(moments=0), "moments must be a whole number from 1, not int: 0"),
+        (lambda shop: shop.build(moments=True), "moments must be a whole number from 1, not bool: True"),
+        (lambda shop: shop.materialize(end="2024"), "end must be a datetime, not str: '2024'"),
+        (lambda shop: shop.query("revenue", dialect=5), "dialect must be a text, not int: 5"),
+        (lambda shop: shop.query(saved_query=5), "saved_query must be a text, not int: 5"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_its_name(project, ask, message):
+    with pytest.raises(QueryError, match=f"^G343 {message}"):
+        ask(gemel.load(project))
+
+
+def test_an_empty_base_is_not_the_project_itself(project):
+    """`gemel diff "$BASE"` in CI, where BASE is not set, compared the project with itself."""
+    with pytest.raises(ProjectError, match="G760 BASE is empty"):
+        gemel.load(project).diff("")
 
 
 # --- fresh or stale -------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gemel.answer import Answer, answer
+from gemel.arguments import require_count, require_text, require_texts, require_time, require_times
 from gemel.dbt.running import Say
-from gemel.errors import BridgeError, Problems, QueryError
+from gemel.errors import Problems, QueryError
 from gemel.session import Session, open_session
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Project:
                         f"saved query {saved_query!r} has its own metrics and group-by items",
                         hint="omit --metrics and --group-by; --where, --order and --limit can be added",
                     )
-                saved = self.session.graph.saved_query(saved_query)
+                saved = self.session.graph.saved_query(require_text(saved_query, "saved_query"))
                 metrics, group_by = saved.metrics, saved.group_by
                 own = saved.where
                 order_by = order_by or saved.order_by
@@ -133,6 +134,7 @@ class Project:
                 timezone=self.session.graph.timezone,
             )
             query = replace(query, trusted=(*own, *query.trusted))
+            dialect = None if dialect is None else require_text(dialect, "dialect")
             return answer(self.session, query, dialect=dialect, check_keys=check_keys)
 
     def metrics(self) -> "tuple[Metric, ...]":
@@ -160,7 +162,7 @@ class Project:
         Raises QueryError (G332) for a key of several columns.
         """
         result = self.query(metrics, [name], start_time=start_time, end_time=end_time, order_by=[name])
-        parts = result.columns[: len(result.columns) - len(_texts(metrics))]
+        parts = result.columns[: len(result.columns) - len(require_texts(metrics, "metrics"))]
         if len(parts) > 1:
             message = f"{name!r} is a key of {len(parts)} columns, and one value is needed"
             raise QueryError("G332", message, hint=f"write {' or '.join(parts)}")
@@ -187,7 +189,7 @@ class Project:
         """
         from gemel.expectations.suite import run_tests
 
-        return run_tests(self.session, _texts(metrics), _texts(select))
+        return run_tests(self.session, require_texts(metrics, "metrics"), require_texts(select, "select"))
 
     def generate(self) -> "list[Change]":
         """Write the files of `gemel generate`: dbt models of BI views and feature tables, metric tests, the Feast
@@ -207,7 +209,7 @@ class Project:
         """
         from gemel.pipeline import build
 
-        return build(self.session, moments=moments, say=say)
+        return build(self.session, moments=require_count(moments, "moments"), say=say)
 
     def training_set(
         self,
@@ -232,15 +234,12 @@ class Project:
         from gemel.training.project import make_training_set
 
         with self.session.placing():
-            if not isinstance(service, str | Sequence):
-                message = f"features must be a string or a list of strings, not {service!r}"
-                raise BridgeError("G555", message, hint="name a service, a view or `view.feature`")
             return make_training_set(
                 open_features(self.session),
-                _texts(service),
+                require_texts(service, "service"),
                 spine,
                 accuracy=accuracy,
-                time_column=time_column,
+                time_column=require_text(time_column, "time_column"),
                 out=Path(out) if out is not None else None,
                 format=format,
             )
@@ -256,7 +255,8 @@ class Project:
         from gemel.online.project import materialize
 
         with self.session.placing():
-            return materialize(open_features(self.session), views=_texts(views), end=end)
+            end = None if end is None else require_time(end, "end")
+            return materialize(open_features(self.session), views=require_texts(views, "views"), end=end)
 
     def online(self, name: str, rows: Sequence[Mapping[str, Any]]) -> "list[OnlineRow | None]":
         """The online features of each entity row, `[{"carrier": "UA"}]`; None for a row that the store does not have.
@@ -280,6 +280,7 @@ class Project:
         from gemel.proof.project import verify
 
         with self.session.placing():
+            at, moments = require_times(at, "at"), require_count(moments, "moments")
             return verify(open_features(self.session), at=at, moments=moments, say=say)
 
     def diff(self, base: str, *, say: Say = lambda line: None) -> "Comparison":
@@ -290,7 +291,7 @@ class Project:
         """
         from gemel.diff.comparison import read_comparison
 
-        return read_comparison(self.session, base, say=say)
+        return read_comparison(self.session, require_text(base, "base"), say=say)
 
     def lineage(self, name: str) -> "Lineage":
         """Where a metric, column, feature or anything else with a name comes from, and where it goes; `print` shows it.
@@ -299,7 +300,7 @@ class Project:
         """
         from gemel.graph.lineage import read_lineage
 
-        return read_lineage(self.session, name)
+        return read_lineage(self.session, require_text(name, "name"))
 
     def export(self, format: str, metrics: str | Sequence[str] = (), *, uri: str | None = None) -> "Exported":
         """The definitions in another tool's format (`osi`, `osi-0.2`, `superset`, `lookml`, `cube`, `snowflake`,
@@ -311,7 +312,7 @@ class Project:
         """
         from gemel.bi.exports.export import export
 
-        return export(self.session, format, _texts(metrics), uri=uri)
+        return export(self.session, require_text(format, "format"), require_texts(metrics, "metrics"), uri=uri)
 
     def close(self) -> None:
         """Close the database: while a DuckDB file is open, no other process can write to it. The next query opens it
@@ -331,9 +332,4 @@ class Project:
         from gemel.compiler.names.listing import list_items
 
         with self.session.placing():
-            return list_items(self.session.graph, _texts(metrics))
-
-
-def _texts(items: str | Sequence[str]) -> tuple[str, ...]:
-    """A single string is a list of one: `metrics="revenue"` would otherwise be seven metrics of one letter."""
-    return (items,) if isinstance(items, str) else tuple(items)
+            return list_items(self.session.graph, require_texts(metrics, "metrics"))

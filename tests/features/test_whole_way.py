@@ -131,7 +131,7 @@ def test_python_is_told_what_rows_and_names_are(project, gemel):
     for names in (None, 7, [7]):
         with pytest.raises(library.GemelError) as caught:
             shop.training_set(names, "select 'a' as customer", accuracy="served")
-        assert caught.value.code == "G555"
+        assert caught.value.code == "G343"
 
 
 def test_a_feature_table_that_is_not_there_is_to_be_built(project, gemel):

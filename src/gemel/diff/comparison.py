@@ -7,7 +7,7 @@ from gemel.dbt.running import Say
 from gemel.diff import report
 from gemel.diff.meaning import Change, compare
 from gemel.diff.states import State, base_state, current_state, given_state
-from gemel.errors import UnknownNameError
+from gemel.errors import ProjectError, UnknownNameError
 from gemel.session import Session
 from gemel.text_tables import table
 
@@ -20,6 +20,9 @@ def read_comparison(
     `base` is a git revision, a directory with a dbt project, or a saved semantic_manifest.json. Raises ProjectError:
     G760 outside of git, G761 for a revision that git does not know, G762 for a state that dbt or gemel cannot read.
     """
+    if not base.strip():  # an unset variable in CI; as a path it would be the project itself
+        hint = "name a git revision, a directory, or a saved semantic_manifest.json"
+        raise ProjectError("G760", "BASE is empty", hint=hint)
     after = given_state(session, manifest) if manifest else current_state(session, say=say)
     before = base_state(after.session, base, say=say)
     return Comparison(before, after, compare(before, after))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gemel.arguments import require_items, require_text
 from gemel.compiler.question.bounds import first_moment, last_moment
 from gemel.compiler.question.query import Item, ItemKind, MetricItem, Order, Over, Query, QueryMetric
 from gemel.errors import QueryError, did_you_mean
@@ -52,9 +53,9 @@ def make_query(
     return Query(
         metrics=tuple(m if isinstance(m, QueryMetric) else parse_metric(m) for m in _several(metrics, "metrics")),
         group_by=tuple(g if isinstance(g, Item) else parse_item(g) for g in _several(group_by, "group_by")),
-        where=tuple(_require_text(text, "where") for text in _several(where, "where")),
-        trusted=tuple(_require_text(text, "where") for text in _several(trusted, "where")),
-        having=tuple(_require_text(text, "having") for text in _several(having, "having")),
+        where=tuple(require_text(text, "where") for text in _several(where, "where")),
+        trusted=tuple(require_text(text, "where") for text in _several(trusted, "where")),
+        having=tuple(require_text(text, "having") for text in _several(having, "having")),
         start=first,
         end=last,
         order_by=tuple(o if isinstance(o, Order) else parse_order(o) for o in _several(order_by, "order_by")),
@@ -73,19 +74,7 @@ def _several(value: object, what: str) -> Iterable[Any]:
     """A single item counts as a list of one: `metrics="revenue"` would otherwise be seven metrics of one letter."""
     if isinstance(value, str | Mapping | QueryMetric | Item | Order):
         return (value,)
-    if isinstance(value, bytes) or not isinstance(value, Iterable):
-        raise QueryError("G343", f"{what} must be a list of texts, not {_kind(value)}")
-    return value
-
-
-def _require_text(value: object, what: str) -> str:
-    if not isinstance(value, str):
-        raise QueryError("G343", f"{what} must be a text, not {_kind(value)}: {value!r}"[:200])
-    return value
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else type(value).__name__
+    return require_items(value, what)
 
 
 def _parts(mapping: Mapping[str, Any], what: str, names: Sequence[str]) -> dict[str, Any]:
@@ -104,9 +93,9 @@ def parse_metric(spelling: Spelling) -> QueryMetric:
     """
     if isinstance(spelling, Mapping):
         parts = _parts(spelling, "a metric", ("name", "alias"))
-        metric = parse_metric(_require_text(parts.get("name"), "the name of a metric"))
+        metric = parse_metric(require_text(parts.get("name"), "the name of a metric"))
         return replace(metric, alias=_alias(parts)) if "alias" in parts else metric
-    text = _require_text(spelling, "a metric")
+    text = require_text(spelling, "a metric")
     name, bracket, inside = text.strip().lower().partition("[")
     if not bracket:
         return QueryMetric(name)
@@ -135,13 +124,13 @@ def parse_item(spelling: Spelling) -> Item:
     """
     if isinstance(spelling, Mapping):
         parts = _parts(spelling, "a group-by item", ("name", "grain", "date_part", "alias"))
-        item = parse_item(_require_text(parts.get("name"), "the name of a group-by item"))
+        item = parse_item(require_text(parts.get("name"), "the name of a group-by item"))
         if "grain" in parts:
-            item = replace(item, grain=_require_text(parts["grain"], "a grain").strip().lower(), kind="time")
+            item = replace(item, grain=require_text(parts["grain"], "a grain").strip().lower(), kind="time")
         if "date_part" in parts:
-            item = replace(item, part=_date_part(_require_text(parts["date_part"], "a date part")), kind="time")
+            item = replace(item, part=_date_part(require_text(parts["date_part"], "a date part")), kind="time")
         return replace(item, alias=_alias(parts)) if "alias" in parts else item
-    parsed = _parse(_require_text(spelling, "a group-by item"))
+    parsed = _parse(require_text(spelling, "a group-by item"))
     if isinstance(parsed, Item):
         return parsed
     entities = tuple(segment for item in parsed.group_by for segment in item.segments)
@@ -163,7 +152,7 @@ def parse_order(spelling: Spelling) -> Order:
             case _:
                 raise QueryError("G343", "an order must name either a metric or a group_by")
         return Order(key, descending=parts.get("descending") is True)
-    stripped = _require_text(spelling, "an order").strip()
+    stripped = require_text(spelling, "an order").strip()
     if stripped.startswith("-"):
         return Order(_order_key(stripped[1:]), descending=True)
     match = stripped.replace(" ", "").lower()
@@ -180,7 +169,7 @@ def parse_reference(text: str) -> Item | MetricItem:
 
 
 def _alias(parts: dict[str, Any]) -> str:
-    alias = _require_text(parts["alias"], "an alias").strip()
+    alias = require_text(parts["alias"], "an alias").strip()
     if not alias:
         raise QueryError("G343", "an alias cannot be empty")
     return alias
