@@ -9,7 +9,7 @@ from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.expressions import Refused, Texts, qualify
 from gemel.compiler.question.own import read_own
-from gemel.compiler.question.query import Query, QueryMetric
+from gemel.compiler.question.query import Item, Query, QueryMetric
 from gemel.compiler.question.verbatim import Verbatim
 from gemel.dbt.semantic.reading import read_manifest
 from worlds.postgres import own_name, own_schema
@@ -117,6 +117,52 @@ def test_on_duckdb_text_is_placed_as_it_was_written(text, duck):
 @pytest.mark.parametrize("text", texts(BOTH) + texts(POSTGRES))
 def test_on_postgresql_text_is_placed_as_it_was_written(text, postgres):
     is_same(text, "postgres", postgres)
+
+
+def asked_by(text, dialect, run):
+    """The number of rows by a dimension, from our SQL and from a person's; both None where nothing can be grouped."""
+    model = {
+        "name": "facts",
+        "defaults": {"agg_time_dimension": "day"},
+        "node_relation": {"alias": "facts", "schema_name": None, "database": None, "relation_name": ""},
+        "primary_entity": "fact",
+        "entities": [],
+        "dimensions": [
+            {"name": "day", "type": "time", "type_params": {"time_granularity": "day"}},
+            {"name": "value", "type": "categorical", "expr": text},
+        ],
+        "measures": [
+            {"name": "rows_there", "agg": "sum", "expr": "1"},
+            {"name": "values_there", "agg": "count", "expr": text},
+        ],
+    }
+    names = ("rows_there", "values_there")
+    metrics = [{"name": name, "type": "simple", "type_params": {"measure": {"name": name}}} for name in names]
+    graph = bind(read_manifest({"semantic_models": [model], "metrics": metrics}), dialect)
+    query = Query(metrics=tuple(map(QueryMetric, names)), group_by=(Item(("fact", "value")),))
+    ours = compile_query(graph, query, Context.naming(dialect)).sql
+    by_hand = f"SELECT {text}\n, COUNT(*), COUNT({text}\n) FROM facts GROUP BY 1"
+    try:
+        expected = sorted(map(str, run(by_hand)))
+    except Exception:  # an XML has no equality
+        return None, None
+    return sorted(map(str, run(ours))), expected
+
+
+@pytest.mark.parametrize("text", [text for text in texts(BOTH) + texts(DUCKDB) if "random" not in text])
+def test_groups_and_counts_on_duckdb_are_those_of_the_sql_by_hand(text, duck):
+    ours, by_hand = asked_by(text, "duckdb", duck)
+    if by_hand is None:
+        pytest.skip("values without equality")
+    assert ours == by_hand
+
+
+@pytest.mark.parametrize("text", [text for text in texts(BOTH) + texts(POSTGRES) if "random" not in text])
+def test_groups_and_counts_on_postgresql_are_those_of_the_sql_by_hand(text, postgres):
+    ours, by_hand = asked_by(text, "postgres", postgres)
+    if by_hand is None:
+        pytest.skip("values without equality")
+    assert ours == by_hand
 
 
 def written(text, dialect="duckdb"):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gemel.bi.exports.texts import ANSI, qualified, write_expression
 from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.query import Item, Query, QueryMetric
@@ -126,3 +127,12 @@ def test_a_translation_keeps_the_brackets_that_its_place_needs():
         "trino", graph, "some", ()
     )
     assert "WHERE (sales.flag or sales.n > 1) and (sales.flag or sales.n > 1) = true" in on("duckdb", graph, "some", ())
+
+
+def test_standard_sql_has_no_words_of_the_projects_engine():
+    graph = graph_of("sold_at::date", "postgres")
+    value = graph.texts.over("sales", "sold_at::date")
+    assert write_expression(value, "postgres", qualified("postgres")) == "sales.sold_at::date"
+    assert write_expression(value, ANSI, qualified(ANSI)) == "CAST(sales.sold_at AS DATE)"
+    with pytest.raises(QueryError, match="G327"):
+        write_expression(graph.texts.over("sales", "to_char(sold_at, 'YYYY')"), ANSI, qualified(ANSI))

@@ -171,6 +171,32 @@ def test_a_definition_that_is_written_otherwise_is_the_same(state, old, new):
     assert compare(state(), state(changed(SHOP, old, new))) == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "same", "other"),
+    [
+        ("to_char(sold_at, 'YYYY')", "TO_CHAR( Sold_at, 'YYYY' ) -- a year", "to_char(sold_at, 'MM')"),
+        ("levenshtein(channel, 'a', 1, 2, 3)", "levenshtein(channel,'a',1,2,3)", "levenshtein(channel, 'a', 1, 2, 4)"),
+        (
+            "regexp_replace(channel, 'a', 'b', 'g')",
+            "Regexp_Replace(channel, 'a', 'b', 'g')",
+            "regexp_replace(channel, 'a', 'b')",
+        ),
+        ("f(channel passing by amount)", "F(channel PASSING BY amount)", "f(amount passing by channel)"),
+    ],
+)
+def test_a_function_is_compared_by_all_that_is_written(state, before, same, other):
+    expr, condition = '"expr": "amount > 100"', "{{ Dimension('sale__channel') }} = 'web'"
+
+    def of(text):
+        dimension = "{{ Dimension('sale__channel') }}"
+        in_filter = text.lower().replace("channel", dimension, 1).replace("amount", "1").replace("sold_at", dimension)
+        return state(changed(changed(SHOP, expr, f'"expr": "{text}"'), condition, f"'1' = {in_filter}"))
+
+    assert compare(of(before), of(same)) == ()
+    assert names(of(before), of(other), "dimension") == {("changed", "sales.is_big")}
+    assert ("changed", "big_orders") in names(of(before), of(other), "metric")
+
+
 def test_the_order_of_definitions_keys_and_filters_is_none(state):
     other = copy.deepcopy(SHOP)
     other["metrics"] = [dict(reversed(metric.items())) for metric in reversed(other["metrics"])]

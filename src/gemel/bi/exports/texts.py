@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from gemel.compiler.sql.translation import translate
+from gemel.compiler.sql.translation import standardize, translate
 from gemel.engines.adaptation import adapt
 from gemel.engines.lookup import engine_for_dialect
 
@@ -25,7 +25,10 @@ def write_expression(tree: exp.Expr, dialect: str, naming: Naming) -> str:
     """The text of an expression, on one line. Raises QueryError (G327) for what the engine does not support."""
     engine = STANDARD if dialect == ANSI else dialect
     select = exp.Select(expressions=[exp.alias_(tree.copy(), "value")])
-    translate(select, engine)
+    if dialect == ANSI:
+        standardize(select, engine)
+    else:
+        translate(select, engine)
     adapt(select, engine_for_dialect(engine))
     adapted = select.selects[0].this
 

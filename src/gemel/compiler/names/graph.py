@@ -293,7 +293,7 @@ def bind(
 
     Raises Problems (G130, G131) for composite entities that do not fit.
     """
-    texts = Texts(dialect, functions, columns=frozenset(_columns(manifest)))
+    texts = Texts(dialect, functions, columns=_Columns(manifest))
     models = {model.name: model for model in manifest.models}
     entities = {model.name: {e.name: e for e in model.entities} for model in manifest.models}
     return Graph(
@@ -313,11 +313,16 @@ def bind(
     )
 
 
-def _columns(manifest: Manifest) -> Iterator[str]:
-    """The names of columns that definitions use by themselves."""
-    for model in manifest.models:
-        texts = [*(each.expr for each in model.entities), *(each.expr for each in model.dimensions)]
-        yield from (text.lower() for text in texts if text.isidentifier())
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The names of columns that definitions use by themselves, gathered when somebody asks for them."""
+
+    manifest: Manifest
+
+    def __iter__(self) -> Iterator[str]:
+        for model in self.manifest.models:
+            texts = [*(each.expr for each in model.entities), *(each.expr for each in model.dimensions)]
+            yield from (text.lower() for text in texts if text.isidentifier())
 
 
 def _tie(segments: tuple[str, ...], attributes: list[Attribute]) -> QueryError:

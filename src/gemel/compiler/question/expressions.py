@@ -142,12 +142,12 @@ class Texts:
     """Texts of one dialect, each parsed once. The trees are shared: copy one before changing it."""
 
     def __init__(
-        self, dialect: str = DIALECT, functions: "Sequence[WarehouseFunction]" = (), columns: Collection[str] = ()
+        self, dialect: str = DIALECT, functions: "Sequence[WarehouseFunction]" = (), columns: Iterable[str] = ()
     ) -> None:
         self.dialect = dialect
         self._functions = tuple(functions)
         self.columns = columns
-        """Names of columns in the project's definitions, for texts that sqlglot cannot read."""
+        """Names of columns in the project's definitions, read only for a text that sqlglot cannot read."""
         self._texts: dict[str, OwnText] = {}
         self._formulas: dict[tuple[str, tuple[str, ...]], exp.Expr] = {}
         self._over: dict[tuple[str, str], exp.Expr] = {}

@@ -4,7 +4,7 @@ A text is never written again from its tree (`verbatim.py` says why): its refere
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlglot import Dialect, exp, parse_one
@@ -87,7 +87,7 @@ def comparable(node: exp.Expr) -> exp.Expr:
     return as_read(node) if isinstance(node, Verbatim) and words_of(node) is None else node
 
 
-def read_own(text: str, dialect: str, columns: Collection[str] = ()) -> OwnText:
+def read_own(text: str, dialect: str, columns: Iterable[str] = ()) -> OwnText:
     """One scalar expression. `columns` are names of columns, for a text that sqlglot cannot read. Raises Refused."""
     tokens = tokenize(text, dialect)
     try:
@@ -215,10 +215,13 @@ def _cut(text: str, tokens: Sequence[Token], names: Sequence[Token], dialect: st
 
 def _blank(gap: str) -> str:
     """What stands between two words: blanks, and lines without the comments that they end with."""
-    if not gap.strip():
+    if not gap.strip() or _comments(gap) is None:
         return gap
     _, line, indentation = gap.rpartition("\n")
     return line + (indentation if not indentation.strip() else " ") if line else " "
+
+
+_comments = re.compile(r"(\s|--[^\n]*(\n|$)|#[^\n]*(\n|$)|//[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL).fullmatch
 
 
 def _is_quoted(token: Token) -> bool:
@@ -304,7 +307,7 @@ def split(text: str, tokens: Sequence[Token]) -> Iterator[str]:
         yield text[tokens[start].start : tokens[-1].end + 1]
 
 
-def _guess_references(tokens: Sequence[Token], columns: Collection[str], refused: Refused) -> list[Token]:
+def _guess_references(tokens: Sequence[Token], columns: Iterable[str], refused: Refused) -> list[Token]:
     """The columns in a text that sqlglot cannot read: its words that are no keywords, names of functions or fields.
 
     Raises Refused for a keyword that is also a column of the project, and for a text that is not SQL in any engine.
@@ -312,7 +315,7 @@ def _guess_references(tokens: Sequence[Token], columns: Collection[str], refused
     depths = [depth for _, depth in _with_depths(tokens)]
     if isinstance(refused, Forbidden) or not tokens or depths[-1] != 0 or min(depths) < 0:
         raise refused
-    names: list[Token] = []
+    names, known = [], frozenset(columns)
     is_special = False
     for place, token in enumerate(tokens):
         before = tokens[place - 1].token_type if place else None
@@ -325,7 +328,7 @@ def _guess_references(tokens: Sequence[Token], columns: Collection[str], refused
             continue
         word = token.text.lower()
         if token.token_type != TokenType.IDENTIFIER and word in KEYWORDS:
-            if word in columns:
+            if word in known:
                 raise Refused(f"it is not clear whether {token.text!r} is a column or a keyword; quote it if it is one")
             is_special = is_special or (depths[place] > 0 and before not in (None, TokenType.COMMA))
             continue

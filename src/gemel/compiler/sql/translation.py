@@ -15,8 +15,17 @@ from gemel.errors import QueryError
 
 def translate(tree: exp.Expr, dialect: str) -> exp.Expr:
     """The tree with every text that is written for another engine translated. Raises QueryError (G327)."""
+    return _translate(tree, dialect, lambda node: node.reading.dialect != dialect)
+
+
+def standardize(tree: exp.Expr, dialect: str) -> exp.Expr:
+    """The tree with every text translated, as a dialect that stands for standard SQL is no reason to keep a text."""
+    return _translate(tree, dialect, lambda node: True)
+
+
+def _translate(tree: exp.Expr, dialect: str, is_foreign: Callable[[Verbatim], bool]) -> exp.Expr:
     for node in [*tree.find_all(Verbatim)]:
-        if node.reading.dialect == dialect or _is_inside(node, tree):
+        if not is_foreign(node) or _is_inside(node, tree):
             continue
         for inner in [*node.find_all(Verbatim)]:
             _check(inner, dialect)
@@ -44,8 +53,6 @@ def _needs_brackets(node: exp.Expr, read: exp.Expr) -> bool:
 def _check(node: Verbatim, dialect: str) -> None:
     """Raises QueryError (G327) unless the table has each part of a text for both engines."""
     reading = node.reading
-    if reading.dialect == dialect:
-        return
     if reading.tree is None:
         raise _refused(node, dialect, "sqlglot cannot read it")
     engines = engine_for_dialect(reading.dialect), engine_for_dialect(dialect)
