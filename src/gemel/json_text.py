@@ -13,10 +13,10 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
     `indent` puts each item on a line of its own, like `json.dumps`. Dates and bytes are the texts that CSV has.
     """
-    return _written(value, "" if indent is None else " " * indent, "\n" if indent is not None else "")
+    return _write(value, "" if indent is None else " " * indent, "\n" if indent is not None else "")
 
 
-def _written(value: Any, step: str, line: str) -> str:
+def _write(value: Any, step: str, line: str) -> str:
     match value:
         case Decimal() if value.is_finite():
             digits = format(value, "f")
@@ -26,10 +26,10 @@ def _written(value: Any, step: str, line: str) -> str:
         case None | bool() | int() | float() | str():
             return json.dumps(value, ensure_ascii=False)
         case list() | tuple():
-            return _bracketed("[]", [_written(each, step, line + step) for each in value], step, line)
+            return _bracketed("[]", [_write(each, step, line + step) for each in value], step, line)
         case dict():
             items = [
-                f"{json.dumps(str(key), ensure_ascii=False)}: {_written(each, step, line + step)}"
+                f"{json.dumps(str(key), ensure_ascii=False)}: {_write(each, step, line + step)}"
                 for key, each in value.items()
             ]
             return _bracketed("{}", items, step, line)

@@ -9,7 +9,7 @@ from gemel.errors import BridgeError, GemelError, Problems
 from gemel.features.selection import choose
 from gemel.on_demand.computing import compute, compute_all
 from gemel.online import answers
-from gemel.online.store import Found
+from gemel.online.store import StoredRow
 from training.test_training import Place
 
 VIEWS = """
@@ -263,8 +263,8 @@ def test_online_a_feature_is_as_old_and_as_stale_as_what_it_is_computed_of(shop)
     bound = shop.bound(VIEWS)
     old, new = dt.datetime(2024, 1, 4, tzinfo=dt.UTC), dt.datetime.now(dt.UTC)
     stored = {
-        ("buying", "a"): Found(old, {"orders_all": 2}),
-        ("selling", 1): Found(new, {"revenue_all": 3.0}),
+        ("buying", "a"): StoredRow(old, {"orders_all": 2}),
+        ("selling", 1): StoredRow(new, {"revenue_all": 3.0}),
     }
 
     def find(chosen, keys):

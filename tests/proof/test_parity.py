@@ -14,7 +14,7 @@ from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Scratch
 from gemel.features.selection import choose
 from gemel.features.tables import DATA, Tables
-from gemel.online.store import Found
+from gemel.online.store import StoredRow
 from gemel.proof import parity
 from gemel.proof.places import Places
 from gemel.proof.report import Report
@@ -98,7 +98,7 @@ class Built:
 
     def served(self, customer):
         row = self.online.get(customer)
-        return Found(self.pushed.get(customer, row["event_timestamp"]), row) if row else None
+        return StoredRow(self.pushed.get(customer, row["event_timestamp"]), row) if row else None
 
     def train(self, names, spine, accuracy):
         relations = {"buying": "memory.main.buying"}

@@ -35,7 +35,7 @@ def check_queries(graph: Graph, findings: Iterable[GemelError], use: Use) -> Ite
 def _refusals(graph: Graph, wrong: set[About], use: Use) -> Iterator[GemelError]:
     valid = _valid_metrics(graph, wrong)
     doubtful: set[str] = set()
-    for metrics in _together(graph, [metric for metric in valid if not metric.private]):
+    for metrics in _group(graph, [metric for metric in valid if not metric.private]):
         if _refusal(use, partial(_by_time, metrics)):
             doubtful.update(metric.name for metric in metrics)
     # Metrics that build on an invalid one raise its error too. Only the first is reported.
@@ -77,7 +77,7 @@ def _valid_metrics(graph: Graph, wrong: set[About]) -> list[Metric]:
     return order
 
 
-def _together(graph: Graph, metrics: Iterable[Metric]) -> Iterator[list[Metric]]:
+def _group(graph: Graph, metrics: Iterable[Metric]) -> Iterator[list[Metric]]:
     groups: dict[object, list[Metric]] = {}
     for metric in metrics:
         models = frozenset(measure.model for measure in graph.measures(metric))

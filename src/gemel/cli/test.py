@@ -138,9 +138,9 @@ def as_json(outcome: "Outcome") -> dict[str, Any]:
         "groups": outcome.groups,
         "failures": [
             {
-                "group": {name: _plain(value) for name, value in failure.group},
-                "value": _plain(failure.value),
-                "expected": _plain(failure.expected),
+                "group": {name: _readable(value) for name, value in failure.group},
+                "value": _readable(failure.value),
+                "expected": _readable(failure.expected),
                 "problem": failure.problem,
             }
             for failure in outcome.failures
@@ -175,9 +175,9 @@ def _printable(text: str) -> str:
 
 
 def _cells(failure: "Failure", places: int) -> tuple[Any, ...]:
-    values = [_plain(each) for each in (failure.value, failure.expected)]
+    values = [_readable(each) for each in (failure.value, failure.expected)]
     rounded = (round(each, places) if isinstance(each, float) else each for each in values)
-    return (*(_plain(value) for _, value in failure.group), *rounded, failure.problem)
+    return (*(_readable(value) for _, value in failure.group), *rounded, failure.problem)
 
 
 def _places(failures: Sequence["Failure"]) -> int:
@@ -189,7 +189,7 @@ def _places(failures: Sequence["Failure"]) -> int:
     )
 
 
-def _plain(value: Any) -> Any:
+def _readable(value: Any) -> Any:
     """A value as people write it: midnight as a date, a whole number without a fraction, NaN as text."""
     match value:
         case dt.datetime() if value.time() == dt.time.min:

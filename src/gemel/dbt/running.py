@@ -67,12 +67,12 @@ def ensure_semantic_manifest(
         raise Problems(duplicates)
     shared = find_target_dir(project_dir) / SEMANTIC_MANIFEST
     if folder.parent.parent == shared.parent and not target and shared.exists():
-        say(f"{_shown(shared, project_dir)} may not be for target {folder.name!r}: running dbt parse for it")
+        say(f"{_relative(shared, project_dir)} may not be for target {folder.name!r}: running dbt parse for it")
     else:
-        say(f"{_shown(manifest, project_dir)} {reason}: running dbt parse")
+        say(f"{_relative(manifest, project_dir)} {reason}: running dbt parse")
     run_dbt_into(folder, ["parse"], project_dir, target=target, profiles_dir=profiles_dir)
     if not manifest.exists():
-        raise ProjectError("G603", f"dbt parse succeeded, but did not write {_shown(manifest, project_dir)}")
+        raise ProjectError("G603", f"dbt parse succeeded, but did not write {_relative(manifest, project_dir)}")
     return manifest
 
 
@@ -239,10 +239,10 @@ def _find_place(message: str, project_dir: Path) -> Place | None:
             yaml.compose(text, Loader=loader)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
-            return Place(_shown(file, project_dir), *((mark.line + 1, mark.column + 1) if mark else ()))
+            return Place(_relative(file, project_dir), *((mark.line + 1, mark.column + 1) if mark else ()))
     for word in re.findall(r"[`']([\w.]+)[`']", message):
         places = [
-            Place(_shown(file, project_dir), number, match.start() + 1)
+            Place(_relative(file, project_dir), number, match.start() + 1)
             for file, text in texts.items()
             for number, line in enumerate(text.splitlines(), 1)
             if not line.lstrip().startswith("#") and (match := re.search(rf"\b{re.escape(word)}\b", line))
@@ -252,7 +252,7 @@ def _find_place(message: str, project_dir: Path) -> Place | None:
     return None
 
 
-def _shown(path: Path, project_dir: Path) -> str:
+def _relative(path: Path, project_dir: Path) -> str:
     return path.relative_to(project_dir).as_posix() if path.is_relative_to(project_dir) else str(path)
 
 

@@ -32,7 +32,7 @@ def is_written_for(folder: Path, target: Target) -> bool:
     """
     try:
         record = json.loads((folder / _RECORD).read_bytes())
-        if record["written"] == _written(folder):
+        if record["written"] == _write_time(folder):
             return bool((record["target"], record["place"]) == (target.name, target.place))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no record, or no valid one
@@ -44,12 +44,12 @@ def is_written_for(folder: Path, target: Target) -> bool:
 def record_target(folder: Path, target: Target) -> None:
     """Record that the artifacts in `folder` have just been written for `target`."""
     with suppress(OSError, GemelError):
-        record = {"target": target.name, "place": target.place, "written": _written(folder)}
+        record = {"target": target.name, "place": target.place, "written": _write_time(folder)}
         (folder / _RECORD).parent.mkdir(parents=True, exist_ok=True)
         (folder / _RECORD).write_text(json.dumps(record), encoding="utf-8")
 
 
-def _written(folder: Path) -> int:
+def _write_time(folder: Path) -> int:
     return (folder / SEMANTIC_MANIFEST).stat().st_mtime_ns
 
 

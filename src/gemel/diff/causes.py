@@ -108,7 +108,7 @@ class Causes:
         if self.old.graph.derivation(was) is None or not self.graphs.differ(was, id):
             return
         if self.graphs.own_differ(was, id):
-            texts = _arrow(_written(self.old, was), _written(self.new, id))
+            texts = _arrow(_definition_text(self.old, was), _definition_text(self.new, id))
             yield (f"{' '.join(subject) if subject else id.replace(':', ' ')}{texts}",)
         yield from self._below(was, id)
 
@@ -241,7 +241,7 @@ def _arrow(was: str, is_: str) -> str:
     return f": {was} -> {is_}" if was != is_ and len(was) + len(is_) <= 100 else ""
 
 
-def _written(side: Side, id: str) -> str:
+def _definition_text(side: Side, id: str) -> str:
     """`amount > 100`, `primary customer_id`, `sum amount`: the text of a measure, dimension or entity."""
     graph = side.state.session.graph
     kind, _, name = id.partition(":")

@@ -65,9 +65,7 @@ def point_in_time(view: View, rows: Mapping[str, str], *, known_then: bool = Fal
     values = [_young(view, n).as_(f"feature_{n}") for n in range(len(view.features))]
     joined = exp.select(_column(ROW, "e"), *values).from_(left.subquery("e")).join(join)
     return (
-        exp.select(
-            *(_typed(view, feature, n).as_(feature.name, quoted=True) for n, feature in enumerate(view.features))
-        )
+        exp.select(*(_cast(view, feature, n).as_(feature.name, quoted=True) for n, feature in enumerate(view.features)))
         .from_(joined.subquery("joined"))
         .order_by(_column(ROW))
     )
@@ -128,7 +126,7 @@ def _young(view: View, n: int) -> exp.Expr:
     return exp.Case().when(_column("moment", "f") >= _column("moment", "e") - _number(ttl), value)
 
 
-def _typed(view: View, feature: Feature, n: int) -> exp.Expr:
+def _cast(view: View, feature: Feature, n: int) -> exp.Expr:
     """The feature in the type of its Feast definition.
 
     Pandas writes integers as fractions if a value is missing: for an integer type, only whole numbers are accepted.

@@ -9,7 +9,7 @@ from gemel.features.bound import Bound, BoundView
 from gemel.features.leaks import find_leaks
 from gemel.features.plans import find_refusals, place_at, plan_table
 from gemel.features.services import bind_service
-from gemel.features.types import certain
+from gemel.features.types import certain_type
 from gemel.on_demand.binding import bind_on_demand
 from gemel.spec.feature_views import (
     RESERVED,
@@ -111,9 +111,9 @@ def _columns(graph: Graph, feature: Feature) -> Iterator[Feature]:
     match feature:
         case MetricFeature():
             metric = graph.metric(feature.metric)
-            yield replace(feature, dtype=feature.dtype or certain(graph, metric))
+            yield replace(feature, dtype=feature.dtype or certain_type(graph, metric))
             for part, used in metric.definition.sides.items():
                 one = replace(feature, name=f"{feature.name}__{part}", part=part, description=None)
-                yield replace(one, dtype=certain(graph, graph.metrics[used.name]))
+                yield replace(one, dtype=certain_type(graph, graph.metrics[used.name]))
         case DimensionFeature():
             yield feature

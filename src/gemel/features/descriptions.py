@@ -1,6 +1,6 @@
 """Descriptions of features for people, if the view has none."""
 
-from gemel.compiler.features.moments import side, sight
+from gemel.compiler.features.moments import find_ratio_input, find_window
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.plan.distinct import Back
 from gemel.spec.feature_views import DimensionFeature, Feature, MetricFeature
@@ -13,14 +13,15 @@ def describe(graph: Graph, feature: Feature) -> str | None:
     match feature:
         case MetricFeature(part=None):
             metric = graph.metric(feature.metric)
-            return feature.description or f"{_sentence(metric)} Taken over {over(sight(graph, feature))}."
+            window = describe_window(find_window(graph, feature))
+            return feature.description or f"{_sentence(metric)} Taken over {window}."
         case MetricFeature(part=part):
-            return f"The {part} of {feature.name.removesuffix(f'__{part}')}: {side(graph, feature).name}."
+            return f"The {part} of {feature.name.removesuffix(f'__{part}')}: {find_ratio_input(graph, feature).name}."
         case DimensionFeature():
             return feature.description or _dimension_text(graph, feature)
 
 
-def over(back: Back) -> str:
+def describe_window(back: Back) -> str:
     """`the last 7 days`"""
     match back:
         case Window():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import yaml
 
 from gemel.compiler.features.cells import MOMENT
-from gemel.compiler.features.moments import sight
+from gemel.compiler.features.moments import find_window
 from gemel.compiler.names.graph import Graph
 from gemel.engines.engine import Capability, Engine
 from gemel.engines.stores import FEAST, Table, TargetSettings
@@ -175,7 +175,7 @@ def _view(tables: Tables, view: BoundView, types: Types, project: str) -> str:
 
 def _field(graph: Graph, feature: Feature, type_: str, project: str, definition: str) -> str:
     if isinstance(feature, MetricFeature):
-        back = sight(graph, feature)
+        back = find_window(graph, feature)
         window = f"{back} to date" if isinstance(back, str) else str(back or "all time")
         properties: dict[str, str | None] = {
             "dbt": f"metric.{project}.{feature.metric}",

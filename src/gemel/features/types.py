@@ -56,7 +56,7 @@ def from_engine(described: str) -> str | None:
     return None
 
 
-def certain(graph: Graph, metric: Metric) -> str | None:
+def certain_type(graph: Graph, metric: Metric) -> str | None:
     """The type that follows from a metric's definition alone; None if it depends on columns."""
     definition = metric.definition
     if definition.dtype is not None:
@@ -65,7 +65,7 @@ def certain(graph: Graph, metric: Metric) -> str | None:
         keeps = definition.measure.agg in ("sum", "min", "max")
         integer = definition.measure.is_flag or _is_integer(graph, definition.measure.expr)
         return "int64" if keeps and integer else None
-    types = {certain(graph, graph.input_metric(used, by=metric.name)) for used in definition.inputs}
+    types = {certain_type(graph, graph.input_metric(used, by=metric.name)) for used in definition.inputs}
     return types.pop() if len(types) == 1 else None
 
 

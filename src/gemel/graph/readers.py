@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from gemel.compiler.features.histories import own_row
-from gemel.compiler.features.moments import known_at, side, sight
+from gemel.compiler.features.moments import find_ratio_input, find_window, known_at
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute
 from gemel.errors import About, GemelError
@@ -96,7 +96,7 @@ def _feature_node(view: BoundView | BoundOnDemand, feature: Feature | OnDemandFe
 def _feature_text(defined: Defined, feature: Feature) -> str:
     match feature:
         case MetricFeature():
-            return f"feature {sight(defined.graph, feature)} {feature.part} {feature.dtype}"
+            return f"feature {find_window(defined.graph, feature)} {feature.part} {feature.dtype}"
         case DimensionFeature(current=current, dtype=dtype):
             return f"feature {current} {dtype}"
 
@@ -106,7 +106,7 @@ def _feature(defined: Defined, view: BoundView, feature: Feature, id: str) -> It
     match feature:
         case MetricFeature():
             metric = graph.metrics[feature.metric]
-            part = side(graph, feature) if feature.part else None
+            part = find_ratio_input(graph, feature) if feature.part else None
             yield "aggregation", defined.metric(part.name if part else metric.name)
             if part:
                 yield from defined.filters((*metric.filters, *part.filters), defined.homes([part.name]), id)

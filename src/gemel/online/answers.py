@@ -9,10 +9,10 @@ from gemel.errors import BridgeError
 from gemel.features.selection import Choice, Chosen
 from gemel.on_demand.computing import Computed, compute
 from gemel.online.reading import OnlineRow, combine, parse_integer
-from gemel.online.store import Found
+from gemel.online.store import StoredRow
 from gemel.spec.time import duration
 
-Find = Callable[[Chosen, Sequence[Mapping[str, Any]]], Sequence[Found | None]]
+Find = Callable[[Chosen, Sequence[Mapping[str, Any]]], Sequence[StoredRow | None]]
 """Looks up the features of a view that are online for each entity."""
 
 

@@ -33,7 +33,7 @@ def materialize(
     reached: list[dt.datetime] = []
     with locked(folder, say):
         for view in views:
-            before = store.state(view.name).seen_from(view.origin).until
+            before = store.state(view.name).for_origin(view.origin).until
             until = max(end, decode_time(before)) if before is not None else end
             with newest(view, until, sort=store.sort) as rows:
                 total = f"{rows.entities:,}"

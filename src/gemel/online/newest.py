@@ -100,8 +100,8 @@ def _batches(view: OnlineView, empty: ScratchRunner, rows: exp.Select) -> Iterat
 
 
 def _rows(view: OnlineView, until: dt.datetime, sort: bool) -> exp.Select:
-    keys = [_typed(name, type_) for name, type_ in view.entities.items()]
-    features = [_typed(name, type_) for name, type_ in view.features.items()]
+    keys = [_cast(name, type_) for name, type_ in view.entities.items()]
+    features = [_cast(name, type_) for name, type_ in view.features.items()]
     query = _source(view, until).select(*keys, _micros(MOMENT), _micros(CREATED), *features)
     rank = exp.Window(
         this=exp.RowNumber(),
@@ -131,7 +131,7 @@ def _source(view: OnlineView, until: dt.datetime) -> exp.Select:
     return exp.select().from_(exp.Table(this=copy)).where(exp.LTE(this=column(MOMENT), expression=moment), *has_keys)
 
 
-def _typed(name: str, type_: str) -> exp.Expr:
+def _cast(name: str, type_: str) -> exp.Expr:
     if type_ == "timestamp":
         return _micros(name)
     return exp.cast(column(name), exp.DataType.build(TYPES[type_].sql, dialect=DIALECT))

@@ -19,7 +19,7 @@ from gemel.online.loader import materialize as load
 from gemel.online.newest import OnlineView
 from gemel.online.opening import open_store
 from gemel.online.reading import OnlineRow, find, key
-from gemel.online.store import Found
+from gemel.online.store import StoredRow
 from gemel.spec.time import seconds
 
 Say = Callable[[str], None]
@@ -77,7 +77,7 @@ def read_online(features: Features, name: str, rows: Sequence[Mapping[str, Any]]
 
 def stored(
     features: Features, types: Mapping[str, Types], view: BoundView, keys: Sequence[Mapping[str, Any]]
-) -> Sequence[Found | None]:
+) -> Sequence[StoredRow | None]:
     """The stored values of a view, written by us or by Feast."""
     with _finding(features, types) as look:
         return look(Chosen(view, view.feature_names), keys)
@@ -142,12 +142,12 @@ def _online_view(features: Features, view: BoundView, types: Types) -> OnlineVie
 def _finding(features: Features, types: Mapping[str, Types]) -> Iterator[Find]:
     """A function that looks up rows of a view online, while the store is open."""
 
-    def ask_feast(chosen: Chosen, keys: Sequence[Mapping[str, Any]]) -> list[Found | None]:
+    def ask_feast(chosen: Chosen, keys: Sequence[Mapping[str, Any]]) -> list[StoredRow | None]:
         view = types[chosen.view.name]
         typed = [{name: key(value, view[name], name) for name, value in row.items()} for row in keys]
         references = [f"{chosen.view.name}:{name}" for name in chosen.columns]
         answers = feast.read_online(features.repo, references, typed)
-        return [Found(None, values) if values else None for values in answers]
+        return [StoredRow(None, values) if values else None for values in answers]
 
     config = features.once(_read_config)
     if isinstance(config, OtherStore):
@@ -155,7 +155,7 @@ def _finding(features: Features, types: Mapping[str, Types]) -> Iterator[Find]:
         return
     store = open_store(config)
 
-    def look(chosen: Chosen, keys: Sequence[Mapping[str, Any]]) -> Sequence[Found | None]:
+    def look(chosen: Chosen, keys: Sequence[Mapping[str, Any]]) -> Sequence[StoredRow | None]:
         features.origins.check_online(chosen.view, store.state(chosen.view.name).origin)
         return find(store, _online_view(features, chosen.view, types[chosen.view.name]), chosen.columns, keys)
 

@@ -12,7 +12,7 @@ from typing import Any
 from gemel.errors import BridgeError
 from gemel.online.encoding import encode_keys
 from gemel.online.newest import OnlineView
-from gemel.online.store import Found, OnlineStore
+from gemel.online.store import OnlineStore, StoredRow
 
 Part = tuple[OnlineView, Sequence[str]]
 """A view, and the requested features of it."""
@@ -34,23 +34,23 @@ def read(
     store: OnlineStore, parts: Sequence[Part], rows: Sequence[Mapping[str, Any]], *, now: dt.datetime | None = None
 ) -> list[OnlineRow | None]:
     """The features of each entity row, None if none of them is online. Raises BridgeError (G535, G56x)."""
-    found = [find(store, view, features, rows) for view, features in parts]
-    answers = combine([(view.ttl, names) for view, names in parts], found, len(rows), now=now)
+    stored = [find(store, view, features, rows) for view, features in parts]
+    answers = combine([(view.ttl, names) for view, names in parts], stored, len(rows), now=now)
     return [answer if answer.moments else None for answer in answers]
 
 
 def combine(
     requested: Sequence[tuple[dt.timedelta | None, Sequence[str]]],
-    found: Sequence[Sequence[Found | None]],
+    stored: Sequence[Sequence[StoredRow | None]],
     count: int,
     *,
     now: dt.datetime | None = None,
 ) -> list[OnlineRow]:
-    """Combine the values found in each view into one answer for each of `count` rows. `requested` has the ttl and the
+    """Combine the stored values of each view into one answer for each of `count` rows. `requested` has the ttl and the
     features of each view."""
     moment = now or dt.datetime.now(dt.UTC)
     answers = [OnlineRow() for _ in range(count)]
-    for (ttl, features), rows in zip(requested, found, strict=True):
+    for (ttl, features), rows in zip(requested, stored, strict=True):
         for answer, each in zip(answers, rows, strict=True):
             _add(answer, ttl, features, each, moment)
     return answers
@@ -58,21 +58,21 @@ def combine(
 
 def find(
     store: OnlineStore, view: OnlineView, features: Sequence[str], rows: Sequence[Mapping[str, Any]]
-) -> list[Found | None]:
+) -> list[StoredRow | None]:
     """The stored features of one view for each entity row."""
     columns = [[key(row.get(entity), type_, entity) for row in rows] for entity, type_ in view.entities.items()]
     return store.read(view.name, features, encode_keys(view.entities, columns))
 
 
 def _add(
-    answer: OnlineRow, ttl: dt.timedelta | None, features: Sequence[str], found: Found | None, now: dt.datetime
+    answer: OnlineRow, ttl: dt.timedelta | None, features: Sequence[str], stored: StoredRow | None, now: dt.datetime
 ) -> None:
     for name in features:
-        answer.values[name] = found.values[name] if found else None
-    if found is None or found.moment is None:
+        answer.values[name] = stored.values[name] if stored else None
+    if stored is None or stored.moment is None:
         return
-    answer.moments |= dict.fromkeys(features, found.moment)
-    if ttl and now - found.moment > ttl:
+    answer.moments |= dict.fromkeys(features, stored.moment)
+    if ttl and now - stored.moment > ttl:
         answer.stale += features
 
 

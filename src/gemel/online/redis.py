@@ -22,7 +22,7 @@ from gemel.online.encoding import (
     split_key,
 )
 from gemel.online.newest import Batch, Newest, OnlineView
-from gemel.online.store import Found, Progress, State
+from gemel.online.store import Progress, State, StoredRow
 
 SCANNED = 5_000  # keys per answer
 RECEIVED = 1 << 18  # bytes
@@ -44,8 +44,8 @@ class Redis:
         return State.parse(self._ask([(b"HGET", self._states, view.encode())])[0])
 
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None:
-        before = self.state(view.name).seen_from(view.origin)
-        begun = before.begun(rows, view.origin)
+        before = self.state(view.name).for_origin(view.origin)
+        begun = before.begin(rows, view.origin)
         # Saved before anything is written: after a kill, the next run then knows which rows are ours.
         self._keep(view.name, begun)
         wanted: set[bytes] = set()
@@ -68,17 +68,17 @@ class Redis:
             self._receive(waiting)
         if self.store.scan:
             self._remove(view, wanted, begun.last)
-        self._keep(view.name, before.done(rows, view.origin, until))
+        self._keep(view.name, before.finish(rows, view.origin, until))
 
-    def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[Found | None]:
+    def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[StoredRow | None]:
         fields = (*(field_name(view, name) for name in features), _time_field(view))
-        rows: list[Found | None] = []
+        rows: list[StoredRow | None] = []
         for *values, moment in self._ask([(b"HMGET", key + self._project, *fields) for key in keys]):
             if moment is None and not any(values):
                 rows.append(None)
                 continue
             decoded = {name: decode_value(value or b"") for name, value in zip(features, values, strict=True)}
-            rows.append(Found(None if moment is None else decode_time(decode_moment(moment)), decoded))
+            rows.append(StoredRow(None if moment is None else decode_time(decode_moment(moment)), decoded))
         return rows
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class Redis:
     def _ask_moments(self, view: str, keys: Sequence[bytes]) -> None:
         """Send an HGET of the view's time for each key. Their common parts are packed once."""
         word = b"\r\n" + _bulk(_time_field(view))
-        pieces = zip(repeat(b"*3\r\n$4\r\nHGET\r\n"), *_headed(keys), repeat(word), strict=False)
+        pieces = zip(repeat(b"*3\r\n$4\r\nHGET\r\n"), *_with_lengths(keys), repeat(word), strict=False)
         self._send(chain.from_iterable(pieces))
 
     def _newer(self, count: int, last: int | None, waiting: int) -> set[int]:
@@ -238,7 +238,7 @@ def _writes(view: OnlineView, batch: Batch, keys: Sequence[bytes], ttl: int | No
     The bytes that all rows share are packed once: the end of a word, the next field, and the head of its value.
     """
     head = b"*%d\r\n$4\r\nHSET\r\n" % (2 * len(view.features) + 4)
-    pieces: list[Iterable[bytes]] = [repeat(head), *_headed(keys)]
+    pieces: list[Iterable[bytes]] = [repeat(head), *_with_lengths(keys)]
     pieces.append(encode_moments(batch.moments, _before(_time_field(view.name))))
     for name, type_ in view.features.items():
         pieces.append(encode_values(type_, batch.columns[name], _before(field_name(view.name, name))))
@@ -254,7 +254,7 @@ def _before(field: bytes) -> Before:
     return lambda size: b"%b$%d\r\n" % (field, size)
 
 
-def _headed(values: Sequence[bytes]) -> tuple[Iterable[bytes], Sequence[bytes]]:
+def _with_lengths(values: Sequence[bytes]) -> tuple[Iterable[bytes], Sequence[bytes]]:
     """The length of each value, as Redis's protocol has it before the value; and the values."""
     return map(_HEADS.__getitem__, map(len, values)), values
 

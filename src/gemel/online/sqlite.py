@@ -13,7 +13,7 @@ from gemel.errors import BridgeError
 from gemel.online.config import SqliteStore
 from gemel.online.encoding import EPOCH, decode_value, encode_values, value_texts
 from gemel.online.newest import Batch, Newest, OnlineView
-from gemel.online.store import Found, Progress, State
+from gemel.online.store import Progress, State, StoredRow
 
 STATES = "gemel_materialized"
 LOOKED_UP = 500  # keys per query
@@ -40,8 +40,8 @@ class Sqlite:
 
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None:
         table = self._table(view.name)
-        before = self.state(view.name).seen_from(view.origin)
-        begun = before.begun(rows, view.origin)
+        before = self.state(view.name).for_origin(view.origin)
+        begun = before.begin(rows, view.origin)
         with self._writing() as con:
             empty = _prepare(con, table)
             # Saved before anything is written: after a kill, the next run then knows which rows are ours.
@@ -63,10 +63,10 @@ class Sqlite:
             if not empty:
                 _remove(con, table, view, bound)
             con.execute(f"CREATE INDEX IF NOT EXISTS {_quoted(table + '_ek')} ON {_quoted(table)} (entity_key)")
-            _keep(con, table, before.done(rows, view.origin, until))
+            _keep(con, table, before.finish(rows, view.origin, until))
             con.commit()
 
-    def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[Found | None]:
+    def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[StoredRow | None]:
         table = self._table(view)
         rows: dict[bytes, dict[str, bytes]] = {}
         moments: dict[bytes, int] = {}
@@ -83,7 +83,7 @@ class Sqlite:
                     rows.setdefault(key, {})[name] = value
                     moments[key] = moment
         return [
-            Found(_moment(moments[key]), {name: decode_value(rows[key].get(name, b"")) for name in features})
+            StoredRow(_moment(moments[key]), {name: decode_value(rows[key].get(name, b"")) for name in features})
             if key in rows
             else None
             for key in keys

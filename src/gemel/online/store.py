@@ -46,24 +46,24 @@ class State:
         except (ValueError, AttributeError):
             return State()
 
-    def seen_from(self, origin: Origin | None) -> "State":
+    def for_origin(self, origin: Origin | None) -> "State":
         """The state for a writer of the rows of `origin`: rows of another target must go, whatever their times."""
         if origin is None or self.origin in (None, origin):
             return self
         return State(EVER, origin=self.origin)
 
-    def begun(self, rows: Newest, origin: Origin | None) -> "State":
+    def begin(self, rows: Newest, origin: Origin | None) -> "State":
         """The state before rows are written."""
         return State(latest(self.last, rows.last), self.until, self.at, origin or self.origin)
 
-    def done(self, rows: Newest, origin: Origin | None, until: int) -> "State":
+    def finish(self, rows: Newest, origin: Origin | None, until: int) -> "State":
         """The state after rows are written."""
         last = rows.last if self.last == EVER else latest(self.last, rows.last)
         return State(last, until, time.time_ns() // 1000, origin or self.origin)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredRow:
     """The stored features of one view for one entity. `moment` is the time of the row."""
 
     moment: dt.datetime | None
@@ -77,7 +77,7 @@ class OnlineStore(Protocol):
 
     def state(self, view: str) -> State: ...
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None: ...
-    def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[Found | None]: ...
+    def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[StoredRow | None]: ...
     def close(self) -> None: ...
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gemel.compiler.features.histories import own_row
-from gemel.compiler.features.moments import side, sight
+from gemel.compiler.features.moments import find_ratio_input, find_window
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.compiler.plan.distinct import Back
@@ -29,7 +29,7 @@ def bi_values(
     `reach` replaces a feature's own window.
     """
     spec = table.view
-    reach = reach or (lambda feature: sight(graph, feature))
+    reach = reach or (lambda feature: find_window(graph, feature))
     questions: dict[tuple[dt.datetime | None, tuple[str, ...], tuple[str, ...]], list[tuple[Feature, str]]] = {}
     for feature in spec.features:
         if isinstance(feature, MetricFeature):
@@ -113,7 +113,7 @@ def _plain_metric(graph: Graph, feature: MetricFeature) -> tuple[str, tuple[str,
     metric = graph.metric(feature.metric)
     used = metric.definition.accumulated if feature.own else None
     if feature.part is not None:
-        used = side(graph, feature)
+        used = find_ratio_input(graph, feature)
     if used is None:
         return metric.name, ()
     return used.name, (*metric.filters, *used.filters)

@@ -16,7 +16,7 @@ from gemel.engines.duckdb import DUCKDB
 from gemel.engines.engine import Engine
 from gemel.features.bound import BoundView
 from gemel.online.export import newest_rows
-from gemel.online.store import Found
+from gemel.online.store import StoredRow
 from gemel.proof.rehearsal import Train
 from gemel.spec.time import duration, floor
 
@@ -35,7 +35,7 @@ class Answer(Protocol):
 Ask = Callable[[Sequence[str], Sequence[str | Mapping[str, str]], Sequence[str]], Answer]
 """From metrics, group-by items and filters to an answer: the ordinary query."""
 
-Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], Sequence[Found | None]]
+Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], Sequence[StoredRow | None]]
 """From a view and keys to the online row of each."""
 
 

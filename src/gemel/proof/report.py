@@ -28,7 +28,7 @@ class Difference:
 
     def __str__(self) -> str:
         key = ", ".join(f"{name}={value}" for name, value in self.entity.items())
-        values = "  ".join(f"{place}={_shown(value)}" for place, value in self.values.items())
+        values = "  ".join(f"{place}={_format(value)}" for place, value in self.values.items())
         return f"{self.kind:10}{self.view}.{self.feature}  {key}  {self.moment:%Y-%m-%d %H:%M}  {values}"
 
 
@@ -150,16 +150,16 @@ class Report:
             "moments": {view: [moment.isoformat() for moment in moments] for view, moments in self.moments.items()},
             "features": [asdict(count) for count in self.counts.values()],
             "differences": [
-                asdict(each) | {"moment": each.moment.isoformat()} | {"values": _plain(each.values)}
+                asdict(each) | {"moment": each.moment.isoformat()} | {"values": _json_values(each.values)}
                 for each in self.differences
             ],
         }
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
     kept = (str, int, float, bool, type(None))
     return {place: value if isinstance(value, kept) else str(value) for place, value in values.items()}
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     return "nothing" if value is None else str(value)

@@ -36,8 +36,8 @@ def compute_exact(
         facts = Relation(f"facts_{name}", schema="main", database="temp")
         kept, drifting = None, frozenset[str]()
         if summed := plan_parts(source.graph, plain):
-            scratch.into(facts.name, _compiled(source, summed))
-            kept, drifting = _kept(scratch, facts)
+            scratch.into(facts.name, _compile(source, summed))
+            kept, drifting = _read_stored(scratch, facts)
         streams = min(scratch.threads(), STREAMS)
         plan = plan_requests(
             source.graph,
@@ -49,7 +49,7 @@ def compute_exact(
             whole=each.view,
         )
         types = {feature: TYPES[source.types[name][feature]].sql for feature in each.columns}
-        rows = scratch.into(f"exact_{name}", _compiled(source, cast_features(plan, types)))
+        rows = scratch.into(f"exact_{name}", _compile(source, cast_features(plan, types)))
         if kept:
             scratch.drop(facts.name)
         if rows != requests:
@@ -76,7 +76,7 @@ def _aliased(table: str, alias: str) -> exp.Expr:
     return exp.alias_(relation, identifier(alias), table=True)
 
 
-def _kept(scratch: ScratchRunner, facts: Relation) -> tuple[StoredParts, frozenset[str]]:
+def _read_stored(scratch: ScratchRunner, facts: Relation) -> tuple[StoredParts, frozenset[str]]:
     """The columns without NULLs of a table of facts, and its columns of fractions."""
     table = dialects.named(frozenset({"temp"}))(facts)
     described = scratch.describe(compile_select(exp.select("*").from_(table), scratch.dialect))
@@ -86,5 +86,5 @@ def _kept(scratch: ScratchRunner, facts: Relation) -> tuple[StoredParts, frozens
     return StoredParts(facts, full), frozenset(name for name, type_ in described if type_ in ("DOUBLE", "FLOAT"))
 
 
-def _compiled(source: Source, plan: Plan) -> Compiled:
+def _compile(source: Source, plan: Plan) -> Compiled:
     return compiled(plan, Context.naming(ScratchRunner.dialect, source.catalogs | {"temp"}))

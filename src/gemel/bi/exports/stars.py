@@ -229,8 +229,10 @@ def _star(graph: Graph, model: str, formulas: Sequence[Formula]) -> Star:
         assert isinstance(facts.rows, Lookup) and isinstance(facts.rows.right, Scan)
         name = facts.rows.right.alias
         fields += [replace(each, table=name) for each in here]
-        tables.append(_joined(graph, facts.rows, name, hops[-1]))
-    metrics = tuple(StarMetric(each.metric, _counted(_over_tables(facts, each)), each.time.name) for each in formulas)
+        tables.append(_join(graph, facts.rows, name, hops[-1]))
+    metrics = tuple(
+        StarMetric(each.metric, _write_counts(_over_tables(facts, each)), each.time.name) for each in formulas
+    )
     return Star(tuple(tables), tuple(fields), metrics, tuple(lost))
 
 
@@ -269,7 +271,7 @@ def _fields(graph: Graph, facts: Facts, table: str, model: str, hops: tuple[Hop,
             yield Field(table, name, raw, stepped(raw.copy(), grain) if grain else raw, element)
 
 
-def _joined(graph: Graph, rows: Lookup, name: str, hop: Hop) -> Table:
+def _join(graph: Graph, rows: Lookup, name: str, hop: Hop) -> Table:
     right = rows.right
     assert isinstance(right, Scan) and isinstance(right.source, Relation)
     conditions = list(rows.on.flatten()) if isinstance(rows.on, exp.And) else [rows.on]
@@ -312,7 +314,7 @@ def _over_tables(facts: Facts, formula: Formula) -> exp.Expr:
     return substitute(formula.expression, {each.name: aggregated(facts, each) for each in formula.inputs})
 
 
-def _counted(tree: exp.Expr) -> exp.Expr:
+def _write_counts(tree: exp.Expr) -> exp.Expr:
     """`SUM(1)` as people write it: `NULLIF(COUNT(*), 0)`. Both are NULL over no rows."""
 
     def count(node: exp.Expr) -> exp.Expr:

@@ -84,7 +84,7 @@ def _wide(source: Source, star: Star, formulas: Sequence[Formula]) -> Wide:
     return replace(wide, formulas=replace(wide.formulas, inputs=inputs))
 
 
-def _compiled(source: Source, wide: Wide) -> Compiled:
+def _compile(source: Source, wide: Wide) -> Compiled:
     tables = named(frozenset()) if source.dialect == "duckdb" else named()
     return compiled(plan_wide(source.graph, wide), Context(engine_of(source.dialect), tables))
 
@@ -92,7 +92,7 @@ def _compiled(source: Source, wide: Wide) -> Compiled:
 def _dataset(source: Source, star: Star) -> dict[str, Any]:
     formulas = _formulas(source, star)
     wide = _wide(source, star, formulas)
-    select = _compiled(source, wide)
+    select = _compile(source, wide)
     types = source.types(select)
     built = source.views.get(star.facts.model.name)
     name = built.relation.name if built else f"{star.facts.model.name}_metrics"

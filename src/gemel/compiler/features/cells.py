@@ -12,7 +12,7 @@ from gemel.compiler.plan.algebra import Aggregate, Derive, Distinct, Filter, Nam
 from gemel.compiler.plan.distinct import Back
 from gemel.compiler.plan.events import follow
 from gemel.compiler.plan.facts import Facts, filtered, truncated
-from gemel.compiler.plan.parts import gather, is_of_rows, of_one, parts, summary, whole
+from gemel.compiler.plan.parts import combine_parts, gather, is_of_rows, of_one, parts, summary
 from gemel.compiler.plan.planning import facts_of
 from gemel.compiler.question.expressions import column, copied, filled, interval, present
 from gemel.errors import About, BridgeError
@@ -88,7 +88,7 @@ class Counted:
         if self.summary is not None:
             value: exp.Expr = column(self.summary.name, windowed_name(self.name, back))
         elif not self._is_distinct:
-            value = whole(self.parts, lambda part: column(windowed_name(part, back), "features"))
+            value = combine_parts(self.parts, lambda part: column(windowed_name(part, back), "features"))
         else:
             some = exp.GT(
                 this=column(windowed_name(self.parts[0].name, back), "features"), expression=exp.Literal.number(0)
@@ -164,11 +164,11 @@ Cell = Counted | Turned
 def cell_of(graph: Graph, source: Leaf | Converted, name: str, step: Window, bounds: Bounds) -> Cell:
     """Raises BridgeError (G517) for a measure that cannot be a feature, or not yet."""
     if isinstance(source, Leaf):
-        return _counted(graph, source, name, step, bounds)
-    return _turned(graph, source, name, step, bounds)
+        return _make_counted(graph, source, name, step, bounds)
+    return _make_turned(graph, source, name, step, bounds)
 
 
-def _counted(graph: Graph, leaf: Leaf, name: str, step: Window, bounds: Bounds) -> Counted:
+def _make_counted(graph: Graph, leaf: Leaf, name: str, step: Window, bounds: Bounds) -> Counted:
     measure = leaf.measure
     if measure.non_additive is not None:
         raise BridgeError(
@@ -202,7 +202,7 @@ def facts_of_entities(facts: Facts, leaf: Leaf, bounds: Bounds) -> tuple[tuple[N
     return keys, known_from, [*conditions, *bounds.conditions(known_from)]
 
 
-def _turned(graph: Graph, converted: Converted, name: str, step: Window, bounds: Bounds) -> Turned:
+def _make_turned(graph: Graph, converted: Converted, name: str, step: Window, bounds: Bounds) -> Turned:
     measure = converted.conversion.measure
     base, conversion = facts_of(graph, converted.base), facts_of(graph, converted.conversion)
     followed = follow(base, conversion, converted, name, bounds.conditions)

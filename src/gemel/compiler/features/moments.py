@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from gemel.compiler.features.cells import MOMENT, Bounds, Cell, Counted, cell_of, windowed_name
 from gemel.compiler.features.histories import from_first_facts, has_history, own_row
-from gemel.compiler.features.whole_windows import met, plan_gathered
+from gemel.compiler.features.whole_windows import equal_columns, plan_gathered
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.keys import make_key
@@ -57,7 +57,7 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
         raise BridgeError("G511", "a feature view needs at least one metric, as its rows come from the metric's facts")
     step = _step(view.schedule)
     terms = _terms(graph, view, metrics)
-    backs = {feature: sight(graph, feature) for feature in metrics}
+    backs = {feature: find_window(graph, feature) for feature in metrics}
     latest = _floor(view, until)
     bounds = Bounds(_needed_since(graph, view, within, backs.values()), latest)
     cells = cells_by_source(terms.values(), lambda source, name: cell_of(graph, source, name, step, bounds))
@@ -65,7 +65,7 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
     looks = {(cell.name, back): (cell, back) for cell, back in pairs}.values()
     steps = [plan for cell in cells.values() for plan in cell.steps()]
     keys = view.entities
-    facts = _together(steps, keys)
+    facts = _combine(steps, keys)
     changed = [plan for cell, back in looks if (plan := cell.changes(back, step)) is not None]
     windows = tuple(dict.fromkeys(back for back in backs.values() if back is not None))
     moments = Moments(facts, keys, MOMENT, windows, latest, step, view.every_step)
@@ -74,12 +74,12 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
     if not view.every_step:
         moments = replace(moments, turns=(*moments.turns, *(plan for cell in cells.values() for plan in cell.turns())))
     values = dict.fromkeys(value for cell, back in looks for value in cell.looks(back))
-    together = _together([*steps, *changed], keys) if changed else facts
+    together = _combine([*steps, *changed], keys) if changed else facts
     features_in_time = AsOf(moments, together, step, tuple(values))
     rows: Plan = Scan(features_in_time, "features")
     for cell, back in looks:
         if isinstance(cell, Counted) and cell.summary is not None:
-            rows = _gathered(cell, cell.summary, moments, back, rows)
+            rows = _join_summary(cell, cell.summary, moments, back, rows)
     outputs = [Named(key, column(key, "features")) for key in keys]
     moment: exp.Expr = column(MOMENT, "features")
     if view.delay:
@@ -106,18 +106,18 @@ def cast_features(plan: Derive, types: Mapping[str, str]) -> Derive:
     return replace(plan, outputs=tuple(outputs))
 
 
-def _together(results: Sequence[Plan], keys: tuple[str, ...]) -> Plan:
+def _combine(results: Sequence[Plan], keys: tuple[str, ...]) -> Plan:
     return results[0] if len(results) == 1 else Combine(tuple(results), (*keys, MOMENT))
 
 
-def _gathered(cell: Counted, summary: Summary, moments: Moments, back: Back, rows: Plan) -> Plan:
+def _join_summary(cell: Counted, summary: Summary, moments: Moments, back: Back, rows: Plan) -> Plan:
     """The rows joined to a summary of all the facts in each window."""
     alias = windowed_name(cell.name, back)
     gathered = Scan(plan_gathered(cell.events, moments, back, summary), alias)
-    return Lookup(rows, gathered, conjunction(met(moments.columns, "features", alias)))
+    return Lookup(rows, gathered, conjunction(equal_columns(moments.columns, "features", alias)))
 
 
-def sight(graph: Graph, feature: MetricFeature) -> Back:
+def find_window(graph: Graph, feature: MetricFeature) -> Back:
     """How far back a feature looks: over its window, over all time, or as its cumulative metric says."""
     if not feature.own:
         return feature.window
@@ -125,7 +125,7 @@ def sight(graph: Graph, feature: MetricFeature) -> Back:
     return definition.back if definition.accumulated else None
 
 
-def side(graph: Graph, feature: MetricFeature) -> MetricInput:
+def find_ratio_input(graph: Graph, feature: MetricFeature) -> MetricInput:
     """The input of a ratio that a feature uses: its numerator or denominator. Raises BridgeError (G513)."""
     metric = graph.metric(feature.metric)
     used = metric.definition.sides.get(feature.part or "")
@@ -188,7 +188,7 @@ def _accumulated(graph: Graph, metric: Metric) -> tuple[Metric, Filters]:
 
 
 def _check_window(graph: Graph, view: FeatureView, feature: MetricFeature) -> None:
-    window = sight(graph, feature)
+    window = find_window(graph, feature)
     if window is None:
         return
     if isinstance(window, str):
@@ -293,23 +293,23 @@ def cells_by_source(
 def _require_known_at(graph: Graph, view: FeatureView, leaf: Leaf) -> Attribute:
     if view.known_at is None:
         return leaf.time
-    found = known_at(graph, view, leaf.measure)
-    if found is None:
+    time = known_at(graph, view, leaf.measure)
+    if time is None:
         times = time_names(graph, leaf.measure)
         raise BridgeError(
             "G516",
             f"known_at {view.known_at!r} is not a time dimension that measure {leaf.measure.name!r} has",
             hint=did_you_mean(view.known_at, times) or f"one of {', '.join(times)}",
         )
-    return found
+    return time
 
 
 def known_at(graph: Graph, view: FeatureView, measure: Measure) -> Attribute | None:
     """The time dimension at which a measure's facts become known to a view; None if the model does not have it."""
     if view.known_at is None:
         return Attribute(measure.model, (), graph.time_dimension(measure))
-    found = graph.attribute(measure.model, parse_item(view.known_at).segments)
-    return found if found and isinstance(found.element, Dimension) and found.element.is_time else None
+    attribute = graph.attribute(measure.model, parse_item(view.known_at).segments)
+    return attribute if attribute and isinstance(attribute.element, Dimension) and attribute.element.is_time else None
 
 
 def time_names(graph: Graph, measure: Measure) -> list[str]:

@@ -18,13 +18,13 @@ from gemel.compiler.features.histories import FIRST, first_moments, has_history
 from gemel.compiler.features.moments import (
     cells_by_source,
     feature_term,
+    find_window,
     over_window,
-    sight,
     sources_of,
     with_dimension,
 )
 from gemel.compiler.features.streams import ROW, FactRows, difference, moment_of, over, plan_sums
-from gemel.compiler.features.whole_windows import met
+from gemel.compiler.features.whole_windows import equal_columns
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.terms import Converted, Leaf, Term
 from gemel.compiler.plan.algebra import (
@@ -76,14 +76,14 @@ def plan_requests(
     number of threads for running sums. A `ttl` has no effect. A row has no features before the first fact of its entity
     in the `whole` view, of which `view` may be a part. Raises BridgeError (G51x).
     """
-    terms, cells = _resolved(graph, view)
+    terms, cells = _resolve(graph, view)
     keys = view.entities
     filled = [feature for feature, term in terms.items() if not is_nothing(term) or term.fill is not None]
     looks = dict.fromkeys(
         look
         for feature, term in terms.items()
         for source in sources_of(term)
-        for look in cells[source].looks(sight(graph, feature))
+        for look in cells[source].looks(find_window(graph, feature))
     )
     running = [look for look in looks if look.function == "sum" and look.value not in drifting]
     framed = [look for look in looks if look not in running]
@@ -105,12 +105,14 @@ def plan_requests(
     rows = Scan(Derive(rows, tuple(values)), "features")
     if filled:
         rows = Lookup(
-            rows, Scan(_first_moments(graph, whole or view), "since"), conjunction(met(keys, "features", "since"))
+            rows,
+            Scan(_first_moments(graph, whole or view), "since"),
+            conjunction(equal_columns(keys, "features", "since")),
         )
     outputs = [Named(ROW, column(ROW, "features"))]
     for feature in view.features:
         if isinstance(feature, MetricFeature):
-            value = over_window(terms[feature], cells, sight(graph, feature))
+            value = over_window(terms[feature], cells, find_window(graph, feature))
             if feature in filled:
                 is_known = exp.LTE(this=column(FIRST, "since"), expression=column(MOMENT, "features"))
                 value = exp.case().when(is_known, value)
@@ -122,18 +124,18 @@ def plan_requests(
 
 def plan_parts(graph: Graph, view: FeatureView) -> Plan | None:
     """The partial aggregates of the facts, whose types an engine can describe; None for a view of dimensions alone."""
-    cells = _resolved(graph, view)[1]
+    cells = _resolve(graph, view)[1]
     return _facts(cells, view.entities) if cells else None
 
 
-def _resolved(graph: Graph, view: FeatureView) -> tuple[dict[MetricFeature, Term], Cells]:
+def _resolve(graph: Graph, view: FeatureView) -> tuple[dict[MetricFeature, Term], Cells]:
     metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
     terms = {feature: feature_term(graph, view, feature) for feature in metrics}
     cells = cells_by_source(
         terms.values(), lambda source, name: cell_of(graph, source, name, _grain(graph, source), Bounds())
     )
     for feature, term in terms.items():
-        to_date = isinstance(sight(graph, feature), str)
+        to_date = isinstance(find_window(graph, feature), str)
         if to_date or not all(cells[source].adds_up for source in sources_of(term)):
             raise BridgeError(
                 "G556",

@@ -61,13 +61,13 @@ def _ends(events: Events, spans: Scan, at: str, names: Names, lag: exp.Expr | No
 def plan_gathered(events: Events, moments: Moments, back: Back, summary: Summary) -> Aggregate:
     """The `summary` of all values in the window, by key and moment; a moment that sees no fact has no row."""
     each = Scan(Derive(events.rows, (*events.keys, events.moment, Named("value", events.value))), "events")
-    on = met([key.name for key in events.keys], "events", "moments")
+    on = equal_columns([key.name for key in events.keys], "events", "moments")
     fact, moment = (column(events.moment.name, side) for side in ("events", "moments"))
     rows = Join(Scan(moments, "moments"), each, conjunction([*on, in_sight(fact, moment, back)]), "inner")
     keys = tuple(Named(name, column(name, "moments")) for name in moments.columns)
     return Aggregate(rows, keys, (replace(summary, value=column("value", "events")),))
 
 
-def met(names: Sequence[str], left: str, right: str) -> list[exp.Expr]:
+def equal_columns(names: Sequence[str], left: str, right: str) -> list[exp.Expr]:
     """`left.carrier = right.carrier`, for each name."""
     return [equal(column(name, left), column(name, right)) for name in names]

@@ -37,14 +37,14 @@ def list_items(graph: Graph, metrics: Sequence[str]) -> list[Listed]:
         common = graph.common_attributes(measure.model for measure in measures)
     else:
         common = {key: value for home in graph.models for key, value in graph.attributes(home, 0).items()}
-    items = [_listed("__".join(segments), attribute.element) for segments, attribute in common.items()]
+    items = [_describe("__".join(segments), attribute.element) for segments, attribute in common.items()]
     grains = [graph.time_dimension(measure).grain or "day" for measure in measures]
     grain = max(grains, key=GRAINS.index) if grains else "day"
     items.append(Listed("metric_time", "time", grain=grain, description="each metric's own time"))
     return sorted(items, key=lambda each: each.name)
 
 
-def _listed(name: str, element: Dimension | Entity) -> Listed:
+def _describe(name: str, element: Dimension | Entity) -> Listed:
     match element:
         case Dimension():
             kind = "time" if element.is_time else "categorical"

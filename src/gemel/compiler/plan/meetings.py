@@ -17,7 +17,7 @@ from gemel.compiler.plan.algebra import (
     Summary,
 )
 from gemel.compiler.plan.facts import Facts, filtered, stepped, truncated
-from gemel.compiler.plan.parts import gather, parts, summary, whole
+from gemel.compiler.plan.parts import combine_parts, gather, parts, summary
 from gemel.compiler.question.expressions import bound, column
 
 Condition = Callable[[exp.Expr], exp.Expr]
@@ -56,7 +56,7 @@ def meet_spine(
         return Aggregate(met, (*shown, *keys), (summary(leaf, name, facts.measured(leaf)),))
     keys = [Named(key.name, column(key.name, "facts")) for key, _ in others]
     met = Join(Scan(by_step, "facts"), spine, meets(column(day.name, "facts")), "inner")
-    return put_together(Aggregate(met, (*shown, *keys), gathered(by_step, leaf, name)), by_step, leaf, name)
+    return derive_value(Aggregate(met, (*shown, *keys), summarize_parts(by_step, leaf, name)), by_step, leaf, name)
 
 
 def sum_by_step(
@@ -71,7 +71,7 @@ def sum_by_step(
     return Aggregate(facts.where(leaf.filters, leaf.span), (moment, *keys), kept)
 
 
-def gathered(by_step: Aggregate, leaf: Leaf, name: str) -> tuple[Summary, ...]:
+def summarize_parts(by_step: Aggregate, leaf: Leaf, name: str) -> tuple[Summary, ...]:
     """The summaries that combine the parts of a leaf by step, named after `name`."""
     plain = leaf.measure.name
     return tuple(
@@ -80,11 +80,11 @@ def gathered(by_step: Aggregate, leaf: Leaf, name: str) -> tuple[Summary, ...]:
     )
 
 
-def put_together(gathered: AsOf | Aggregate, by_step: Aggregate, leaf: Leaf, name: str) -> Derive:
-    """A leaf's value from its combined parts."""
-    names = [key for key in gathered.columns if key not in {part.name for part in gathered.values}]
-    value = whole(by_step.values, lambda part: column(name + part.removeprefix(leaf.measure.name)))
-    return Derive(gathered, (*(Named(key, column(key)) for key in names), Named(name, value)))
+def derive_value(rows: AsOf | Aggregate, by_step: Aggregate, leaf: Leaf, name: str) -> Derive:
+    """The value of a leaf from its combined parts in `rows`."""
+    names = [key for key in rows.columns if key not in {part.name for part in rows.values}]
+    value = combine_parts(by_step.values, lambda part: column(name + part.removeprefix(leaf.measure.name)))
+    return Derive(rows, (*(Named(key, column(key)) for key in names), Named(name, value)))
 
 
 def _mixed(facts: Facts, leaf: Leaf, predicate: Predicate, day: Key) -> exp.Expr:

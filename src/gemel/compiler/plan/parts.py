@@ -36,7 +36,7 @@ def gather(part: Summary) -> Aggregation:
     return "sum" if part.function == "count" else part.function
 
 
-def whole(kept: tuple[Summary, ...], value: Callable[[str], exp.Expr] = column) -> exp.Expr:
+def combine_parts(kept: tuple[Summary, ...], value: Callable[[str], exp.Expr] = column) -> exp.Expr:
     """The aggregate from its combined parts; `value` gives the column of a part by its name."""
     columns = [value(part.name) for part in kept]
     return divide(*columns) if len(columns) == 2 else columns[0]

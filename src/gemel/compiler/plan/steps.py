@@ -139,10 +139,10 @@ def _derive_from_steps(part: Aggregate, steps: Aggregate) -> Plan:
         return steps if plain and len(outputs) == len(steps.columns) else Derive(rows, outputs)
     gathered = Aggregate(rows, tuple(keys), tuple(Summary(v.name, gather(v), held_column) for v, held_column in held))
     outputs = tuple(Named(key.name, column(key.name)) for key in keys)
-    return Derive(gathered, (*outputs, *(Named(value.name, _counted(value)) for value in part.values)))
+    return Derive(gathered, (*outputs, *(Named(value.name, _cast_count(value)) for value in part.values)))
 
 
-def _counted(value: Summary) -> exp.Expr:
+def _cast_count(value: Summary) -> exp.Expr:
     """A sum of counts, cast to the type of a count."""
 
     whole = column(value.name)

@@ -22,7 +22,7 @@ from gemel.compiler.plan.algebra import (
 )
 from gemel.compiler.plan.distinct import is_sighted, plan_sightings
 from gemel.compiler.plan.facts import Facts
-from gemel.compiler.plan.meetings import BASE, gathered, meet_spine, own_step, put_together, sum_by_step
+from gemel.compiler.plan.meetings import BASE, derive_value, meet_spine, own_step, sum_by_step, summarize_parts
 from gemel.compiler.plan.parts import in_sight
 from gemel.compiler.plan.shifts import refuse_weeks, shift
 from gemel.compiler.plan.spines import buckets, filter_again, over_spine, spine_for, spine_step
@@ -62,8 +62,8 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     else:
         if day not in leaf.times and others and not shifted and not leaf.spine:
             calendar = replace(calendar, edge=_edge(trailing.period_agg))
-        values = tuple(Windowed(v.name, v.function, v.value.name, back) for v in gathered(by_step, inner, name))
-        steps = put_together(AsOf(calendar, by_step, Window(1, base), values), by_step, inner, name)
+        values = tuple(Windowed(v.name, v.function, v.value.name, back) for v in summarize_parts(by_step, inner, name))
+        steps = derive_value(AsOf(calendar, by_step, Window(1, base), values), by_step, inner, name)
     keys = (*shown, *(key for key, _ in others))
     if shifted:
         refuse_weeks(graph, shifted)

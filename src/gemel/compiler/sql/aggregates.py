@@ -17,22 +17,22 @@ def aggregate(summary: Summary, *, grouped: bool) -> exp.Expr:
             constant = isinstance(value, exp.Literal)
             if always_rows or constant:
                 counted: exp.Expr = exp.Count(this=exp.Star() if constant else value, big_int=True)
-                counted = _filtered(counted, where)
+                counted = _add_filter(counted, where)
                 # A count of no rows is NULL, as a sum is.
                 return counted if always_rows else exp.Nullif(this=counted, expression=exp.Literal.number(0))
-            return _filtered(exp.Sum(this=_flag(parenthesized(value))), where)
+            return _add_filter(exp.Sum(this=_flag(parenthesized(value))), where)
         case "count_distinct":
-            distinct = _filtered(exp.Count(this=exp.Distinct(expressions=[value]), big_int=True), where)
+            distinct = _add_filter(exp.Count(this=exp.Distinct(expressions=[value]), big_int=True), where)
             if where is None or not grouped:
                 return distinct
             some = exp.GT(
-                this=_filtered(exp.Count(this=exp.Star(), big_int=True), where), expression=exp.Literal.number(0)
+                this=_add_filter(exp.Count(this=exp.Star(), big_int=True), where), expression=exp.Literal.number(0)
             )
             return exp.case().when(some, distinct)
         case "sum" | "min" | "max" | "average":
-            return _filtered(_OF_ONE_VALUE[summary.function](this=value), where)
+            return _add_filter(_OF_ONE_VALUE[summary.function](this=value), where)
         case "percentile":
-            return _filtered(_percentile(summary), where)
+            return _add_filter(_percentile(summary), where)
         case _:
             assert_never(summary.function)
 
@@ -55,7 +55,7 @@ def _flag(value: exp.Expr) -> exp.Case:
     return as_number(present(value.copy()))
 
 
-def _filtered(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:
+def _add_filter(function: exp.Expr, where: exp.Expr | None) -> exp.Expr:
     return function if where is None else exp.Filter(this=function, expression=exp.Where(this=copied(where)))
 
 

@@ -62,8 +62,8 @@ def _params(item: Json) -> Json:
 def _model(item: Json, dbt: DbtProject) -> Json:
     relation = read_relation(item.get("node_relation") or {}, of="a semantic model")
     rest = {key: value for key, value in item.items() if key not in ("node_relation", "name", "description")}
-    head: Json = _plain({"name": item["name"], "description": item.get("description")})
-    return {**head, "model": dbt.ref(relation), **_plain(rest)}
+    head: Json = _clean({"name": item["name"], "description": item.get("description")})
+    return {**head, "model": dbt.ref(relation), **_clean(rest)}
 
 
 def _metric(item: Json, items: Mapping[str, Json]) -> Json:
@@ -85,7 +85,7 @@ def _metric(item: Json, items: Mapping[str, Json]) -> Json:
                 nested[f"{side}_measure"] = _measure_input(metric, items)
         params["conversion_type_params"] = nested
     rest = {key: value for key, value in item.items() if key != "type_params"}
-    written: Json = _plain({**rest, "type_params": params})
+    written: Json = _clean({**rest, "type_params": params})
     return written
 
 
@@ -105,7 +105,7 @@ def _measure_input(metric: Json | None, items: Mapping[str, Json]) -> Json | Non
 
 def _measure_of(item: Json, aggregation: Json) -> Json:
     rest = {key: value for key, value in aggregation.items() if key != "semantic_model"}
-    measure: Json = _plain({"name": item["name"], "expr": _params(item).get("expr"), **rest})
+    measure: Json = _clean({"name": item["name"], "expr": _params(item).get("expr"), **rest})
     return measure
 
 
@@ -115,13 +115,13 @@ def _saved_query(item: Json) -> Json:
         config = dict(each.get("config") or {})
         config["schema"] = config.pop("schema_name", None)
         exports.append({**each, "config": config})
-    query: Json = _plain({**item, "exports": exports})
+    query: Json = _clean({**item, "exports": exports})
     if tags := query.pop("tags", None):
         query["config"] = {**query.get("config", {}), "tags": tags}
     return query
 
 
-def _plain(value: Any, key: str = "") -> Any:
+def _clean(value: Any, key: str = "") -> Any:
     """A value without what dbt adds to it, and with the parts of windows and filters joined as in YAML."""
     match value:
         case _ if key == "meta":  # the user's own, unchanged
@@ -131,11 +131,11 @@ def _plain(value: Any, key: str = "") -> Any:
         case {"count": count, "granularity": unit, **rest} if not rest:
             return f"{count} {unit}"
         case dict():
-            plain = {name: _plain(inner, name) for name, inner in value.items() if name not in _ADDED}
+            plain = {name: _clean(inner, name) for name, inner in value.items() if name not in _ADDED}
             written = {name: inner for name, inner in plain.items() if inner not in (None, [], {}, "")}
             return {name: inner for name, inner in written.items() if inner is not False or name not in _DEFAULTS}
         case list():
-            return [_plain(inner) for inner in value]
+            return [_clean(inner) for inner in value]
         case _:
             return value
 
