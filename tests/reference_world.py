@@ -235,13 +235,13 @@ class World:
     def metric_value(self, ref: Ref, fact: Fact) -> Any:
         """`Metric('orders', ['customer'])`: the whole metric by that entity; NULL where there is none.
 
-        The metric's facts have the entity by its whole path, `view__listing` of views. The fact here may have it by
-        that path too, or by the path without its first names: `listing` of bookings.
+        The metric's facts have the entity by its whole path, `view__listing` of views. The fact here has the entity
+        alone, `listing` of bookings; if not, as much of the path as it needs.
         """
         if ref not in self.known:
             self.known[ref] = self.by_entity(self, ref)
         entity = ref.entities[0]
-        paths = [entity.links[start:] for start in range(len(entity.links) + 1)]
+        paths = [entity.links[start:] for start in range(len(entity.links), -1, -1)]
         ours = next((links for links in paths if self.way(fact.model, links, entity.name)), entity.links)
         parts = self.single(replace(entity, links=ours))
         return self.known[ref].get(tuple(self.value(part, fact, fact.time) for part in parts))

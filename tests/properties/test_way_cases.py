@@ -152,6 +152,22 @@ def test_a_metric_is_computed_for_an_entity_that_its_facts_reach_over_two_hops()
     assert by_sql(Question((), ("seller__title",), often), world, WAYS)[1] == [("clerk",)]
 
 
+def test_the_rows_that_are_filtered_are_matched_by_their_own_entity_before_the_path():
+    """The second employee is in the department of the first, and no seller has its department's orders."""
+    staff = [employee(1, None, "chief"), employee(2, 1, "clerk")]
+    lines = [line(1, 1), line(2, 1)]
+    tables = {
+        "employees": staff,
+        "departments": [row("departments", 1, 1, "sales")],
+        "orders": [order(1, 1, 2, seller=2), order(2, 2, 2, seller=2)],
+        "order_lines": lines,
+    }
+    hired = by("hires", "employee__title", where=("{{ Metric('lines', ['order__seller']) }} = 2",))
+    assert rows(hired, **tables) == [("clerk", 1)]
+    billed = by("orders", "order", where=("{{ Metric('lines', ['line__order__billing_address']) }} = 1",))
+    assert rows(billed, **tables) == [(1, 1), (2, 1)]
+
+
 def test_a_metric_of_an_entity_that_the_facts_do_not_have_is_refused_by_its_whole_name():
     with pytest.raises(QueryError, match=r"G3.. .*'line__order__seller'"):
         by_sql(by("shipments", where=("{{ Metric('hires', ['line__order__seller']) }} = 1",)), {}, WAYS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gemel.compiler.question.parsing import make_query
 from gemel.compiler.question.query import Query
-from gemel.spec.manifest import Dimension, Manifest, SemanticModel
+from gemel.spec.manifest import Dimension, Entity, Manifest, SemanticModel
 from gemel.spec.metrics import Measure, Metric, Simple
 
 JOINABLE = {"primary": ("primary", "unique", "natural"), "natural": ("primary", "unique")}
@@ -242,12 +242,22 @@ class Asker:
         whole = [name for name in self.public if not self.needs_time([name])]
         whole = [name for name in whole if isinstance(self.metrics[name].definition, Simple)] * 3 + whole
         metric = chance.choice(whole)
-        known = self.shared([metric])
-        names = [name for name in items if "__" not in name and name in known]
+        known = {name for name, found in self.shared([metric]).items() if isinstance(found[1], Entity)}
+        known |= {self.prefixed(metric, name) for name in known if "__" not in name}
+        names = [name for name in sorted(known) if name.split("__")[-1] in items]
         if not names:
             return None
         item = f"Metric('{metric}', ['{chance.choice(names)}'])"
         return f"{{{{ {item} }}}} {chance.choice(['>', '<='])} {chance.randint(0, 5)}"
+
+    def prefixed(self, metric: str, name: str) -> str:
+        """An entity with the key of the metric's model, if it has one: `view__listing`."""
+        keys = {
+            next((e.name for e in self.models[measure.model].entities if e.type == "primary"), None)
+            for measure in self.asked_measures(metric)
+        }
+        key = keys.pop() if len(keys) == 1 else None
+        return f"{key}__{name}" if key and key != name else name
 
     def span(self, chance: random.Random) -> tuple[str | None, str | None]:
         if chance.random() < 0.7:

@@ -23,17 +23,17 @@ def entity_item(graph: Graph, entity: str, metric: Metric) -> Item:
 
 
 def readings(graph: Graph, metric: Metric, segments: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The names by which other rows may have an entity that a metric is computed for, the best first: its whole path,
-    and then the path without its first names.
+    """The names by which other rows may have an entity that a metric is computed for, the best first: the entity alone,
+    then with more and more of the path by which the metric's facts reach it.
 
     `view__listing` of views is the `listing` of bookings, `account__customer__region` the `region` of a shop.
     """
-    yield segments
     for measure in graph.measures(metric)[:1]:
         found = graph.plain_attribute(measure.model, segments)
         if found is not None and isinstance(found.element, Entity):
             least = 1 if found.component is None else 2
-            yield from (segments[start:] for start in range(1, len(segments) - least + 1))
+            yield from (segments[start:] for start in range(len(segments) - least, 0, -1))
+    yield segments
 
 
 def _path(graph: Graph, entity: str, home: str, metric: Metric) -> tuple[str, ...]:

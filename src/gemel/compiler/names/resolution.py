@@ -434,16 +434,14 @@ def per_entity(scope: Scope, reference: MetricItem, attribute_of: Callable[[Key]
 def _in_rows(graph: Graph, inner: Metric, key: Key, attribute_of: Callable[[Key], Attribute]) -> Attribute:
     """The attribute of an entity in the rows that look up a metric of it. Raises the error about its whole path if the
     rows have it under no name."""
-    whole: GemelError | None = None
-    for segments in readings(graph, inner, key.segments):
+    *shortened, whole = readings(graph, inner, key.segments)
+    for segments in shortened:
         try:
             return attribute_of(replace(key, segments=segments))
         except (QueryError, UnknownNameError) as error:
-            if error.code not in ("G202", "G305", "G333"):
+            if error.code not in ("G202", "G305", "G306", "G333", "G334"):
                 raise
-            whole = whole or error
-    assert whole is not None
-    raise whole
+    return attribute_of(replace(key, segments=whole))
 
 
 def _too_large(metric: Metric, why: str) -> QueryError:
