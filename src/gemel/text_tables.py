@@ -127,11 +127,13 @@ def _fit(widths: list[int], numeric: list[bool], width: int | None) -> tuple[lis
 
 
 def _padded(text: str, width: int, right: bool) -> str:
-    if _width(text) > width:
-        while _width(text) > width - 1:
+    own = _width(text)
+    if own > width:
+        while own > width - 1:
             text = text[:-1]
-        text += "…"
-    space = " " * (width - _width(text))
+            own = _width(text)
+        text, own = f"{text}…", own + 1
+    space = " " * (width - own)
     return space + text if right else text + space
 
 

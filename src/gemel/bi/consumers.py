@@ -31,7 +31,7 @@ class Consumer:
 
 def read_consumers(keys: Keys) -> Iterator[Consumer]:
     """The consumers under `consumers:`. Notes those that dbt would not accept (G707)."""
-    node = keys.nodes.get("consumers")
+    node = keys.get("consumers")
     if node is not None and node.value is not None:
         node = replace(node, notes=replace(node.notes, code="G707"))
         yield from read_each(node.items("consumers"), _consumer)

@@ -64,7 +64,7 @@ def _view(declaration: Declaration, problems: list[GemelError]) -> DeclaredView 
     model = declaration.name
     keys = _ours(declaration, "semantic_model", ("wide_view", "consumers"), problems)
     consumers = tuple(read_consumers(keys))
-    node = keys.nodes.get("wide_view")
+    node = keys.get("wide_view")
     if node is not None and node.value is not None and node.value is not False:
         return next(read_each([node], partial(_wide_view, declaration, consumers)), None)
     if consumers:

@@ -165,13 +165,10 @@ def _write_formulas(wide: Wide, dialect: str) -> tuple[dict[str, Any], dict[str,
 
 
 def _entry(wide: Wide, formula: Formula, text: str) -> dict[str, Any]:
-    time = next((each.name for each in wide.columns if _is_own(each, formula.time)), None)
+    own = ((each.name, each.attribute) for each in wide.columns if not each.attribute.hops)
+    time = next((name for name, attribute in own if attribute.element == formula.time), None)
     label = {"label": formula.metric.label} if formula.metric.label else {}
     return {**label, "type": formula.metric.type, "formula": text, **({"time": time} if time else {})}
-
-
-def _is_own(column: GroupColumn, time: Dimension) -> bool:
-    return not column.attribute.hops and column.attribute.element == time
 
 
 def _is_of(column: GroupColumn, entity: str) -> bool:

@@ -83,11 +83,12 @@ class Defined:
         )
 
     def add(self, node: Node, derivation: Derivation, *names: str) -> str:
-        self.nodes[node.id] = node
-        self.derivations[node.id] = derivation
+        id = node.id
+        self.nodes[id] = node
+        self.derivations[id] = derivation
         for name in (node.name, *names):
-            self.names[name][node.id] = None
-        return node.id
+            self.names[name][id] = None
+        return id
 
     def add_unlisted(self, node: Node, text: str) -> None:
         self.unlisted[node.id] = node

@@ -154,7 +154,7 @@ def _tests(metric: str, meta: Any, problems: list[GemelError]) -> Iterator[Metri
     """The tests of one metric, from the `gemel:` key of its meta."""
     node = Node(meta, About("metric", metric, path=_HOME), Notes(DefinitionError, "G770", problems))
     try:
-        items = node.keys("gemel", ("tests",)).items("tests")
+        items = node.keys("gemel", ("tests",)).nodes("tests")
     except Refused:
         return
     names: set[str] = set()
@@ -251,7 +251,7 @@ def _rows(metric: str, node: Node) -> tuple[Row, ...]:
         node.refuse("expect needs rows", f"write `rows: [{{{metric}: 1}}]`, with a row for each group")
     rows: list[Row] = []
     for item in items:
-        values = item.keys("a row").nodes
+        values = item.keys("a row")
         if metric not in values:
             near = did_you_mean(metric, values)
             item.refuse(f"a row has no value for {metric!r}", f"rename {near[13:-1]} to {metric}" if near else None)
@@ -280,7 +280,7 @@ def _bound(node: Node, word: str) -> int | float | str:
 
 def _inputs(metric: str, test: Keys) -> Iterator[Input]:
     handles = {metric}
-    for item in test.items("metrics"):
+    for item in test.nodes("metrics"):
         keys = item.keys("a metric of a test", _INPUT_KEYS, required=("name",))
         name = keys["name"].text("name").lower()
         handle = (keys.text("alias") or name).lower()

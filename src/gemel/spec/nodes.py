@@ -37,25 +37,25 @@ class Pairs(tuple[tuple[str, "Node", "Node"], ...]):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One part of a document: `content` is a PyYAML node `at` a place in a file, or JSON `at` the end of a path inside
-    a definition.
+    """One part of a document: `content` is a PyYAML node of the file `at`, or JSON `at` the end of a path inside a
+    definition.
     """
 
     content: Any
-    at: Place | About
+    at: str | About
     notes: Notes
 
     @property
     def value(self) -> Any:
         """A text, a number, a boolean, a date or None; the nodes of a list; the `Pairs` of a mapping."""
         match self.content:
+            case content if isinstance(self.at, str):
+                return _convert(content, self.at, self.notes)
             case dict() as keys:
                 pairs = ((str(key), each) for key, each in keys.items())
                 return Pairs((key, self._below(key, key), self._below(key, each)) for key, each in pairs)
             case list() as items:
                 return [self._below(number, each) for number, each in enumerate(items)]
-            case content if isinstance(self.at, Place):
-                return _convert(content, self.at.file, self.notes)
             case content:
                 return content
 
@@ -65,7 +65,10 @@ class Node:
 
     @property
     def place(self) -> Place | None:
-        return self.at if isinstance(self.at, Place) else None
+        if isinstance(self.at, About):
+            return None
+        mark = self.content.start_mark
+        return Place(self.at, mark.line + 1, mark.column + 1)
 
     @property
     def about(self) -> About | None:
@@ -140,8 +143,7 @@ class Node:
 
     def note(self, message: str, hint: str | None = None, *, code: str | None = None) -> None:
         """Add a problem, unless it has been added already."""
-        place, about = (self.at, None) if isinstance(self.at, Place) else (None, self.at)
-        error = self.notes.error(code or self.notes.code, message, hint=hint, place=place, about=about)
+        error = self.notes.error(code or self.notes.code, message, hint=hint, place=self.place, about=self.about)
         if not any((str(error), error.about) == (str(each), each.about) for each in self.notes.problems):
             self.notes.problems.append(error)
 
@@ -165,39 +167,32 @@ class Node:
                 return str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """A mapping's nodes and values by key; None, or the `default`, for a missing key."""
+class Keys(dict[str, Node]):
+    """A mapping's nodes by key, and their values: None, or the `default`, for a missing key."""
 
-    node: Node
-    nodes: Mapping[str, Node]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.nodes
-
-    def __getitem__(self, key: str) -> Node:
-        return self.nodes[key]
+    def __init__(self, node: Node, nodes: Mapping[str, Node]) -> None:
+        super().__init__(nodes)
+        self.node = node
 
     def text(self, key: str) -> str | None:
-        return None if self._is_missing(key) else self.nodes[key].text(key)
+        return None if self._is_missing(key) else self[key].text(key)
 
     def texts(self, key: str) -> tuple[str, ...]:
-        return self.nodes[key].texts(key) if key in self.nodes else ()
+        return self[key].texts(key) if key in self else ()
 
     def choice(self, key: str, choices: tuple[str, ...]) -> str | None:
-        return None if self._is_missing(key) else self.nodes[key].choice(key, choices)
+        return None if self._is_missing(key) else self[key].choice(key, choices)
 
     def flag(self, key: str, *, default: bool) -> bool:
-        value = self.nodes[key].flag(key) if key in self.nodes else default
+        value = self[key].flag(key) if key in self else default
         return default if value is None else value
 
-    def items(self, key: str, *, least: int = 0) -> list[Node]:
-        return self.nodes[key].items(key, least=least) if key in self.nodes else []
+    def nodes(self, key: str, *, least: int = 0) -> list[Node]:
+        return self[key].items(key, least=least) if key in self else []
 
     def _is_missing(self, key: str) -> bool:
         """Whether a key is missing. In dbt's JSON, missing keys may be null; in a file, a null is the user's."""
-        node = self.nodes.get(key)
-        return node is None or (node.value is None and isinstance(node.at, About))
+        return key not in self or self[key].content is None
 
 
 def read_each(nodes: Iterable[Node], read: Callable[[Node], T]) -> Iterator[T]:
@@ -217,14 +212,11 @@ def _convert(node: Any, file: str, notes: Notes) -> Any:
     """The value of a PyYAML node; the node itself if its tag is unknown."""
     import yaml
 
-    def below(inner: yaml.Node) -> Node:
-        return Node(inner, Place(file, inner.start_mark.line + 1, inner.start_mark.column + 1), notes)
-
     match node:
         case yaml.MappingNode(value=pairs):
-            return Pairs((str(key.value), below(key), below(value)) for key, value in pairs)
+            return Pairs((str(key.value), Node(key, file, notes), Node(value, file, notes)) for key, value in pairs)
         case yaml.SequenceNode(value=items):
-            return [below(item) for item in items]
+            return [Node(item, file, notes) for item in items]
         case yaml.ScalarNode(tag="tag:yaml.org,2002:str", value=text):  # the most frequent case
             return text
     try:

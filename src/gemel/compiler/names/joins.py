@@ -31,6 +31,8 @@ class Ways:
     def __init__(self, models: Mapping[str, SemanticModel], entities: Mapping[str, Mapping[str, Entity]]) -> None:
         self._models = models
         self._entities = entities
+        self._histories = {name for name, model in models.items() if any(each.validity for each in model.dimensions)}
+        self._hops: dict[str, tuple[Hop, ...]] = {}
         self._keyed: dict[str, list[str]] = {}
         for model, by_name in entities.items():
             for entity in by_name.values():
@@ -53,25 +55,32 @@ class Ways:
             fixed = len(walked) - (length - len(path))
             if path and fixed <= 0 and self._far_from(path[0]).get(model, length) > -fixed:
                 return
-            for hop in self.hops(model, validity=any(self.has_validity(h.model) for h in walked)):
+            passed_history = any(hop.model in self._histories for hop in walked)
+            for hop in self.hops(model):
                 if fixed >= 0 and hop.entity != path[fixed]:
+                    continue
+                if passed_history and hop.model in self._histories:
                     continue
                 if all(hop.entity != other.entity for other in walked):
                     yield from step(hop.model, (*walked, hop))
 
         return step(home, ())
 
-    def hops(self, model: str, *, validity: bool = False) -> Iterator[Hop]:
-        """The many-to-one steps out of a model. With `validity`, not into another model that has a history."""
+    def hops(self, model: str) -> tuple[Hop, ...]:
+        """The many-to-one steps out of a model."""
+        if model not in self._hops:
+            self._hops[model] = tuple(self._find_hops(model))
+        return self._hops[model]
+
+    def _find_hops(self, model: str) -> Iterator[Hop]:
         for entity in self._entities[model].values():
-            for right in self.keyed(entity.name):
+            for right in self._keyed.get(entity.name, ()):
                 key = self._entities[right].get(entity.name)
-                history = self.has_validity(right)
                 if right == model or key is None or key.type not in JOINS[entity.type]:
                     continue
-                if history and (validity or self.has_validity(model)):
+                if right in self._histories and model in self._histories:
                     continue
-                if key.type == "natural" and not history:
+                if key.type == "natural" and right not in self._histories:
                     continue
                 yield Hop(entity.name, right)
 
@@ -97,7 +106,8 @@ class Ways:
         return tuple(dict.fromkeys(chain((primary,) if primary else (), keys)))
 
     def has_validity(self, model: str) -> bool:
-        return any(dimension.validity for dimension in self._models[model].dimensions)
+        """Whether a model has a history: rows that are valid for a time."""
+        return model in self._histories
 
     def entity_to(self, model: str, home: str) -> str | None:
         """The nearest key of `home` to which each row of a model leads."""

@@ -168,13 +168,19 @@ class Scope:
     def term(self, metric: Metric, filters: Filters) -> Term:
         """A metric with the filters of everything above it. A term is made once, however often it is used."""
         place = (metric.name, filters, self.keys, self.span, tuple(each.name for each in self.metrics))
-        if place not in self.terms:
-            self.graph.measures(metric)  # refuses a circle
-            if sum(term is None for term in self.terms.values()) >= DEEPEST:
-                raise _too_large(metric, f"uses metrics more than {DEEPEST} levels deep")
-            self.terms[place] = None
-            self.terms[place] = self._light(metric, self._make_term(metric, filters))
-        term = self.terms[place]
+        if place in self.terms:
+            return self._finished(metric, self.terms[place])
+        self.graph.measures(metric)  # refuses a circle
+        if sum(term is None for term in self.terms.values()) >= DEEPEST:
+            raise _too_large(metric, f"uses metrics more than {DEEPEST} levels deep")
+        self.terms[place] = None
+        term = self._make_term(metric, filters)
+        if self._weight(term) > LARGEST:  # too large for the stages after this
+            raise _too_large(metric, f"consists of more than {LARGEST:,} aggregates and formulas")
+        self.terms[place] = term
+        return term
+
+    def _finished(self, metric: Metric, term: Term | None) -> Term:
         if term is None:
             raise DefinitionError(
                 "G102",
@@ -182,12 +188,6 @@ class Scope:
                 hint="the metric of a Metric(...) filter must not use this one",
                 about=About("metric", metric.name),
             )
-        return term
-
-    def _light(self, metric: Metric, term: Term) -> Term:
-        """The term itself, unless it is too large for the stages after this."""
-        if self._weight(term) > LARGEST:
-            raise _too_large(metric, f"consists of more than {LARGEST:,} aggregates and formulas")
         return term
 
     def _weight(self, term: Term) -> int:

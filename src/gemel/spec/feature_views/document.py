@@ -38,7 +38,7 @@ def read_sections(
     if root is None or root.tag == "tag:yaml.org,2002:null":
         return
     try:
-        top = Node(root, Place(file, 1, 1), Notes(BridgeError, "G501", problems)).keys("the file", ("version", *names))
+        top = Node(root, file, Notes(BridgeError, "G501", problems)).keys("the file", ("version", *names))
     except Refused:
         return
     yield from ((section, top[section]) for section in names if section in top)
@@ -83,7 +83,7 @@ def read_tags(keys: Keys) -> tuple[tuple[str, str], ...]:
     if "tags" not in keys:
         return ()
     written = keys["tags"].keys("tags")
-    return tuple((key, node.text(f"tag {key!r}")) for key, node in written.nodes.items())
+    return tuple((key, node.text(f"tag {key!r}")) for key, node in written.items())
 
 
 def _explain_invalid(name: str) -> str | None:

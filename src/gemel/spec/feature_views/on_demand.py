@@ -68,7 +68,7 @@ def read_on_demand_view(node: Node) -> OnDemandView:
 
 def _inputs(node: Node) -> tuple[tuple[str, str], ...]:
     inputs = []
-    for name, value in node.keys("inputs").nodes.items():
+    for name, value in node.keys("inputs").items():
         check_name(node, "an input", name)
         inputs.append((name, value.choice(f"input {name!r}", INPUT_TYPES)))
     if not inputs:
@@ -77,7 +77,7 @@ def _inputs(node: Node) -> tuple[tuple[str, str], ...]:
 
 
 def _features(view: Keys) -> Iterator[OnDemandFeature]:
-    for item in view.items("features", least=1):
+    for item in view.nodes("features", least=1):
         try:
             keys = item.keys("an on-demand feature", EXPRESSION_KEYS, required=("name", "expr"))
         except Refused:

@@ -39,7 +39,7 @@ def read_service(node: Node) -> FeatureService:
     """Raises Refused."""
     keys = node.keys("a feature service", SERVICE_KEYS, required=("name", "features", "owner"))
     references: list[ServiceFeature] = []
-    for item in keys.items("features", least=1):
+    for item in keys.nodes("features", least=1):
         text = item.text("a feature of a service")
         if not text:
             continue
