@@ -72,26 +72,30 @@ def parse_project(data: Json) -> DbtProject:
 def _nodes(data: Json, own: str | None) -> dict[str, Node]:
     """The nodes sorted by id: after a partial parse, dbt writes the changed ones last."""
     items = [
-        (id, item)
+        (id, item, _versioned(item))
         for id, item in sorted((*_items(data, "nodes"), *_items(data, "sources")), key=lambda each: each[0])
         if item.get("resource_type") in _KINDS and text_or_none(item, "name")
     ]
     owners = {str(group.get("name")): _owner(group.get("owner")) for _, group in _items(data, "groups")}
-    shared = Counter(_versioned(item) for _, item in items)
-    return {id: _node(id, item, owners, own=own, shared=shared) for id, item in items}
+    shared = Counter(full_name for *_, full_name in items)
+    return {
+        id: _node(id, item, owners, full_name=full_name, is_shared=shared[full_name] > 1, own=own)
+        for id, item, full_name in items
+    }
 
 
-def _node(id: str, item: Json, owners: Mapping[str, str | None], *, own: str | None, shared: Mapping[str, int]) -> Node:
+def _node(
+    id: str, item: Json, owners: Mapping[str, str | None], *, full_name: str, is_shared: bool, own: str | None
+) -> Node:
     config, texts, meta = object_or_empty(item, "config"), _texts(item), _meta(item)
-    package = texts.get("package_name")
-    version, full_name = item.get("version"), _versioned(item)
+    package, version = texts.get("package_name"), item.get("version")
     group = texts.get("group") or text_or_none(config, "group")
     is_foreign = package != own and item["resource_type"] != "source"
     return Node(
         id=id,
         kind=_KINDS[item["resource_type"]],
         name=_name(item),
-        unique_name=f"{package}.{full_name}" if shared[full_name] > 1 and is_foreign else full_name,
+        unique_name=f"{package}.{full_name}" if is_shared and is_foreign else full_name,
         relation=Relation(
             texts.get("alias") or texts.get("identifier") or str(item["name"]),
             schema=texts.get("schema"),

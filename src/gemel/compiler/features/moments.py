@@ -34,7 +34,6 @@ from gemel.compiler.plan.distinct import Back
 from gemel.compiler.plan.facts import truncated
 from gemel.compiler.plan.planning import cell_names, cells_of
 from gemel.compiler.question.expressions import column, conjunction, equal, interval, substitute
-from gemel.compiler.question.parsing import parse_item
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, BridgeError, did_you_mean
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
@@ -308,7 +307,7 @@ def known_at(graph: Graph, view: FeatureView, measure: Measure) -> Attribute | N
     """The time dimension at which a measure's facts become known to a view; None if the model does not have it."""
     if view.known_at is None:
         return Attribute(measure.model, (), graph.time_dimension(measure))
-    attribute = graph.attribute(measure.model, parse_item(view.known_at).segments)
+    attribute = graph.attribute(measure.model, graph.texts.item(view.known_at).segments)
     return attribute if attribute and isinstance(attribute.element, Dimension) and attribute.element.is_time else None
 
 

@@ -15,7 +15,7 @@ from gemel.compiler.question.formulas import nonzero, read_formula
 from gemel.compiler.question.keywords import RESERVED
 from gemel.compiler.question.own import FORBIDDEN, OwnText, forget_positions, parse, read_own
 from gemel.compiler.question.own import Refused as Refused
-from gemel.compiler.question.parsing import parse_reference
+from gemel.compiler.question.parsing import parse_item, parse_reference
 from gemel.compiler.question.query import Item, MetricItem
 from gemel.compiler.question.references import HANDLE, TAG, restore, shorten, take_references
 from gemel.compiler.question.verbatim import Verbatim
@@ -151,6 +151,7 @@ class Texts:
         self._texts: dict[str, OwnText] = {}
         self._formulas: dict[tuple[str, tuple[str, ...]], exp.Expr] = {}
         self._over: dict[tuple[str, str], exp.Expr] = {}
+        self._items: dict[str, Item] = {}
         self._filters: dict[str, Template] = {}
         self._asked: dict[tuple[str, str], Template] = {}
         self._results: dict[tuple[str, str, tuple[str, ...]], exp.Expr] = {}
@@ -192,6 +193,12 @@ class Texts:
                 whole = qualify(own.node, alias)
             self._over[(alias, text)] = _of(whole, about)
         return self._over[(alias, text)]
+
+    def item(self, text: str) -> Item:
+        """A name of a dimension or entity in a definition, such as `flight__landed_at`. Raises QueryError."""
+        if text not in self._items:
+            self._items[text] = parse_item(text)
+        return self._items[text]
 
     def filter(self, text: str) -> Template:
         """A filter in the project's own words. Raises QueryError."""
