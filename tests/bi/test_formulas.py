@@ -177,7 +177,7 @@ def test_a_filter_by_a_metric_has_no_formula():
 
 def test_a_value_for_groups_without_facts_has_no_formula():
     graph = with_metrics(Metric("padded", Derived("coalesce(done, 0)", (of("done_orders", "done"),))))
-    assert "no column tells which groups those are" in formula_text("padded", graph)
+    assert "no column shows which groups those are" in formula_text("padded", graph)
 
 
 def test_facts_under_two_times_have_no_formula():

@@ -50,7 +50,7 @@ def test_what_is_known_by_month_has_no_day_of_the_week():
     monthly = Attribute("revenues", (), Dimension("month_start", "month_start", grain="month"))
     by = Key("", ("metric_time",))
     assert apply_key(GRAPH, monthly, replace(by, part="quarter")).part == "quarter"
-    with pytest.raises(QueryError, match="G313 'metric_time' is known by month, so it has no date part 'dow'"):
+    with pytest.raises(QueryError, match="G313 'metric_time' has the grain month, so it has no date part 'dow'"):
         apply_key(GRAPH, monthly, replace(by, part="dow"))
 
 

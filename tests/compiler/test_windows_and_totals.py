@@ -126,5 +126,5 @@ def test_a_metric_that_needs_a_time_has_no_total(week):
 
 @pytest.mark.parametrize("window", ["3 hours", "hour to date"])
 def test_what_is_known_by_day_has_no_last_hours(week, window):
-    with pytest.raises(QueryError, match="G313 metric 'orders' is known by day"):
+    with pytest.raises(QueryError, match="G313 metric 'orders' has the grain day"):
         ask(week, [f"orders[{window}]"], "metric_time")

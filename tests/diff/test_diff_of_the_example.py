@@ -278,7 +278,7 @@ def test_what_git_says_of_a_repository_that_it_does_not_read_is_told(diff, monke
     config.write_text("[core\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     ran = diff("HEAD~1")
-    assert ran.err.startswith("G760 there is no file or directory 'HEAD~1', and git cannot be asked: bad config line 1")
+    assert ran.err.startswith("G760 there is no file or directory 'HEAD~1', and git fails: bad config line 1")
 
 
 def test_in_python_a_comparison_prints_what_the_shell_shows(diff, project):

@@ -55,9 +55,9 @@ def refusals(shop, old, new):
             "pieces + buying.orders_all",
             "piecs + buying.orders_al",
             [
-                "feature_views/shop.yml:22:15: G591 feature 'with_orders' uses 'piecs', which is no input of 'offering'"
-                "\n  hint: did you mean pieces?",
-                "feature_views/shop.yml:22:15: G591 feature 'with_orders' uses 'buying.orders_al', which is no "
+                "feature_views/shop.yml:22:15: G591 feature 'with_orders' uses 'piecs', which is not an input "
+                "of 'offering'\n  hint: did you mean pieces?",
+                "feature_views/shop.yml:22:15: G591 feature 'with_orders' uses 'buying.orders_al', which is not a "
                 "feature of a view\n  hint: did you mean buying.orders_all or buying.orders_1d?",
             ],
         ),
@@ -65,7 +65,7 @@ def refusals(shop, old, new):
             "pieces + buying.orders_all",
             "pieces + orders_all",
             [
-                "feature_views/shop.yml:22:15: G591 feature 'with_orders' uses 'orders_all', which is no input "
+                "feature_views/shop.yml:22:15: G591 feature 'with_orders' uses 'orders_all', which is not an input "
                 "of 'offering'\n  hint: did you mean buying.orders_all?"
             ],
         ),

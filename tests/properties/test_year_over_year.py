@@ -168,7 +168,7 @@ def test_facts_by_day_have_no_value_five_hours_earlier():
     ago = MetricOf("ago", Derived("ago", (used("visits", "ago", offset_window=Window(5, "hour")),)))
     graph = bind(Manifest(MANIFEST.models, (*MANIFEST.metrics, ago), time_spines=MANIFEST.time_spines))
     with pytest.raises(
-        QueryError, match="G313 measure 'visits' is known by day, so it has no value of 5 hours earlier"
+        QueryError, match="G313 measure 'visits' has the grain day, so it has no value of 5 hours earlier"
     ):
         compile_query(graph, Question(("ago",), ("metric_time__day",)).for_gemel())
 

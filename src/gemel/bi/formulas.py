@@ -206,7 +206,7 @@ def _not_in_rows(term: Term) -> str | None:
         case terms.Formula(inputs=used):
             # If one input has no filter, every group of the view is a group of the metric too.
             if not is_nothing(term) and all(leaf.filters for leaf in leaves(term)):
-                return "its expression gives groups without facts a value, and no column tells which groups those are"
+                return "its expression gives groups without facts a value, and no column shows which groups those are"
             return next((reason for _, inner in used if (reason := _not_in_rows(inner))), None)
         case _:
             raise AssertionError(f"no aggregate of rows: {term}")

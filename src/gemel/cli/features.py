@@ -62,7 +62,7 @@ def materialize_(session: "Session", *, end: dt.datetime | None, views: tuple[st
 
 @command.command("backfill")
 @click.option("--start", type=MOMENT, required=True, metavar="MOMENT", help="The first moment (UTC) to rebuild.")
-@click.option("--end", type=MOMENT, metavar="MOMENT", help="The first moment to keep as it is. Default: none.")
+@click.option("--end", type=MOMENT, metavar="MOMENT", help="The end of the range, exclusive (UTC). Default: none.")
 @click.argument("views", nargs=-1, metavar="[VIEW]...")
 @takes_session
 def backfill_(session: "Session", *, start: dt.datetime, end: dt.datetime | None, views: tuple[str, ...]) -> None:

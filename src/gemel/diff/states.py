@@ -218,7 +218,7 @@ def _commit(folder: Path, revision: str) -> str:
     inside = _git(folder, "rev-parse", "--is-inside-work-tree")
     if inside.returncode and "not a git repository" not in inside.stderr:
         reason, *advice = inside.stderr.strip().splitlines() or [f"git ended with {inside.returncode}"]
-        message = f"{_describe_missing(revision)}, and git cannot be asked: {reason.removeprefix('fatal: ')}"
+        message = f"{_describe_missing(revision)}, and git fails: {reason.removeprefix('fatal: ')}"
         raise ProjectError("G760", message, hint=advice[-1].strip() if advice else None)
     if inside.stdout.strip() != "true":
         message = f"{_describe_missing(revision)}, and {folder} is not in a git repository"

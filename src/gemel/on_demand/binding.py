@@ -71,10 +71,10 @@ def _unknown(
             continue
         homes = [each for each in features if each.endswith(f".{name}")]
         near = f"did you mean {' or '.join(homes)}?" if homes else did_you_mean(name, [*inputs, *features])
-        what = "feature of a view" if source != name else f"input of {view.name!r}"
+        what = "a feature of a view" if source != name else f"an input of {view.name!r}"
         yield BridgeError(
             "G591",
-            f"feature {feature.name!r} uses {name!r}, which is no {what}",
+            f"feature {feature.name!r} uses {name!r}, which is not {what}",
             hint=near or f"the inputs of {view.name!r} are {', '.join(inputs)}; a feature is written view.feature",
             place=feature.place,
         )

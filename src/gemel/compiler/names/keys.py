@@ -100,7 +100,7 @@ def apply_key(graph: Graph, attribute: Attribute, key: Key) -> Attribute:
         if finer(DATE_PARTS[part], element.grain):
             raise QueryError(
                 "G313",
-                f"{full_name!r} is known by {element.grain}, so it has no date part {part!r}",
+                f"{full_name!r} has the grain {element.grain}, so it has no date part {part!r}",
                 hint=f"ask for {full_name}__{element.grain} or coarser",
             )
         return replace(attribute, part=part)
@@ -108,7 +108,7 @@ def apply_key(graph: Graph, attribute: Attribute, key: Key) -> Attribute:
     if finer(graph.grain_of(grain), element.grain):
         raise QueryError(
             "G313",
-            f"{full_name!r} is known by {element.grain}, so it cannot be asked for by {grain}",
+            f"{full_name!r} has the grain {element.grain}, so it cannot be queried by {grain}",
             hint=f"ask for {full_name}__{element.grain} or coarser",
         )
     return replace(attribute, grain=grain)

@@ -160,9 +160,9 @@ class Scope:
         if unit is not None and finer(unit, own):
             raise QueryError(
                 "G313",
-                f"metric {metric.name!r} is known by {own}, so it cannot be asked over "
+                f"metric {metric.name!r} has the grain {own}, so it cannot be computed over "
                 f"{over.window or f'the {over.grain_to_date} to date'}",
-                hint=f"ask over whole {own}s, as {metric.name}[1 {own}]",
+                hint=f"use whole {own}s, as {metric.name}[1 {own}]",
             )
 
     def term(self, metric: Metric, filters: Filters) -> Term:

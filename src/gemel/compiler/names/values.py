@@ -21,7 +21,7 @@ PerEntityOf = Callable[[MetricItem, Callable[[Key], Attribute]], PerEntity]
 def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf, dialect: str) -> Values:
     """The distinct values of dimensions, read from the model that reaches all of them over the fewest hops."""
     if not query.group_by:
-        raise QueryError("G317", "nothing is asked for", hint="name at least one metric or one group-by item")
+        raise QueryError("G317", "the query is empty", hint="name at least one metric or one group-by item")
     if query.having:
         raise QueryError("G316", "a result filter needs a metric", hint="use --where to filter by dimensions")
     keys = make_keys(graph, query.group_by, ())

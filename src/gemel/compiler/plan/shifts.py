@@ -99,7 +99,7 @@ def _step_of_shift(graph: Graph, shifted: Shifted, leaf: Leaf) -> str:
         if shifted.window and not lands(shifted.window, own) and not (own == "week" and shifted.unit in MONTHS):
             raise QueryError(
                 "G313",
-                f"measure {leaf.measure.name!r} is known by {own}, so it has no value of {shifted.window} earlier",
+                f"measure {leaf.measure.name!r} has the grain {own}, so it has no value of {shifted.window} earlier",
                 hint=f"offset it by whole {own}s",
             )
         if shifted.to_grain and not _aligned(own, shifted.to_grain):
