@@ -1,6 +1,9 @@
 """The SQL of definitions reaches the project's own warehouse as it was written, and has the numbers of the SQL that a
 person would write."""
 
+import datetime as dt
+from decimal import Decimal
+
 import duckdb
 import pytest
 from sqlglot import exp
@@ -11,7 +14,9 @@ from gemel.compiler.question.expressions import Refused, Texts, qualify
 from gemel.compiler.question.own import read_own
 from gemel.compiler.question.query import Item, Query, QueryMetric
 from gemel.compiler.question.verbatim import Verbatim
+from gemel.compiler.sql.translation import translate
 from gemel.dbt.semantic.reading import read_manifest
+from gemel.errors import QueryError
 from worlds.postgres import own_name, own_schema
 
 ROWS = """
@@ -163,6 +168,46 @@ def test_groups_and_counts_on_postgresql_are_those_of_the_sql_by_hand(text, post
     if by_hand is None:
         pytest.skip("values without equality")
     assert ours == by_hand
+
+
+def plain(value):
+    """A value as both engines have it."""
+    match value:
+        case bool() | None:
+            return value
+        case int() | float() | Decimal():
+            return round(float(value), 6)
+        case dt.datetime():
+            return value.replace(tzinfo=None)
+        case dt.date():
+            return dt.datetime.combine(value, dt.time.min)
+        case _:
+            return value
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "listed", "least"),
+    [
+        ("duckdb", "postgres", [*texts(BOTH), *texts(DUCKDB)], 60),
+        ("postgres", "duckdb", [*texts(BOTH), *texts(POSTGRES)], 50),
+    ],
+)
+def test_what_is_translated_has_the_same_values_on_the_other_engine(own, other, listed, least, duck, postgres):
+    runs = {"duckdb": duck, "postgres": postgres}
+    wrong, count = {}, 0
+    for text in listed:
+        value = exp.select(exp.alias_(Texts(own).over("t", text).copy(), "value"), exp.column("id", "t"))
+        try:
+            there = translate(value, other).sql(other)
+        except QueryError:
+            continue
+        count += 1
+        here = runs[own](f"SELECT * FROM (SELECT {text}\n, id FROM facts) AS s ORDER BY id")
+        answers = runs[other](f"SELECT * FROM ({there} FROM facts AS t) AS s ORDER BY id")
+        if [plain(row[0]) for row in here] != [plain(row[0]) for row in answers]:
+            wrong[text] = there
+    assert wrong == {}
+    assert count > least
 
 
 def written(text, dialect="duckdb"):

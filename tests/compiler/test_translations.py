@@ -72,12 +72,11 @@ def test_what_has_one_meaning_everywhere_is_translated(text, dialect):
         "date_diff('week', sold_at, today())",
         "len(string_split(word, '-'))",
         "try_cast(word as int)",
-        "strftime(sold_at, '%Y')",
+        "strptime(word, '%Y')",
         "list_filter([n], lambda x: x > 1)",
         "regexp_replace(word, 'a', 'b', 'g')",
         "my_function(n)",
         "substring(word, n)",
-        "left(word, -1)",
         "word like pattern",
         "n // 2",
         "info['a']",
@@ -107,6 +106,12 @@ def test_a_function_is_refused_where_it_differs_and_translated_where_it_does_not
     assert translated("greatest(n, 5)") == ["duckdb", "postgres", "spark"]  # elsewhere NULL if one is NULL
     assert translated("round(amount, 1)") == ["duckdb", "snowflake", "bigquery", "spark", "trino"]
     assert translated("round(amount, 1)", "postgres") == ["postgres"]  # 2.5 is 2 there
+    assert translated("lpad(word, 5, '*')") == ["duckdb", "postgres"]  # by the functions of filters
+    assert translated("strftime(sold_at, '%Y-%m') = '2024-01'") == ["duckdb", "postgres"]
+    assert translated("left(word, -1)") == ["duckdb", "postgres"]
+    assert translated("md5(word)", "postgres") == ["duckdb", "postgres"]
+    assert translated("sqrt(n)") == ["duckdb"]  # of a negative number it is NaN, NULL or an error
+    assert translated("replace(word, '', 'x')") == ["duckdb", "postgres"]
     assert translated("amount::int") == ["duckdb", "postgres"]
     assert translated("n / 2", "postgres") == ["postgres", "trino", "redshift"]  # elsewhere with a fraction
     assert translated("n / 2.0", "postgres") == ["duckdb", *ENGINES]

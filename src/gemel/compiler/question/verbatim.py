@@ -3,6 +3,7 @@
 sqlglot does not write such a text again, as reading and writing change it: `to_char(t, 'MM')` would lose its format.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,15 +89,19 @@ def as_read(tree: exp.Expr) -> exp.Expr:
 def _reading_of(node: Verbatim) -> exp.Expr:
     if node.reading.tree is None:  # a call of something, as far as anybody can tell
         return exp.Anonymous(this="".join(node.reading.words), expressions=[each.copy() for each in node.expressions])
-    tree = node.reading.tree.copy()
+    return fill(node.reading.tree, node.expressions)
+
+
+def fill(reading: exp.Expr, references: Sequence[exp.Expr]) -> exp.Expr:
+    """A copy of a reading with the references in place of the columns `__ref_0`, `__ref_1` …"""
+    tree = reading.copy()
     for column in [*tree.find_all(exp.Column)]:
         place = column.name.removeprefix("__ref_")
         if column.name != place and not column.table:
-            value = node.expressions[int(place)].copy()
-            value = value if isinstance(value, _CLOSED) or column is tree else exp.Paren(this=value)
+            value = references[int(place)].copy()
             if column is tree:
                 return value
-            column.replace(value)
+            column.replace(value if _is_closed(value) else exp.Paren(this=value))
     return tree
 
 
@@ -123,11 +128,14 @@ def _write(writer: Generator, node: Any) -> str:
     parts = [_laid_out(first, writer)]
     for reference, before, text in zip(node.expressions, node.texts, others, strict=False):
         written = writer.sql(reference)
-        closed = isinstance(reference, _CLOSED) and not isinstance(reference, exp.Binary)
         alone = before.rstrip().endswith(("(", ",")) and text.lstrip().startswith((")", ","))
-        parts += [written if closed or alone else f"({written})", _laid_out(text, writer)]
+        parts += [written if alone or _is_closed(reference) else f"({written})", _laid_out(text, writer)]
     text = "".join(parts)
     return f"({text})" if _needs_brackets(node) else text
+
+
+def _is_closed(reference: exp.Expr) -> bool:
+    return isinstance(reference, _CLOSED) and not isinstance(reference, exp.Binary)
 
 
 def _laid_out(text: str, writer: Generator) -> str:

@@ -4,10 +4,16 @@ What is not in the table below is refused: two engines can have a function of on
 """
 
 from collections.abc import Callable, Mapping
+from itertools import chain, zip_longest
 
-from sqlglot import Dialect, ErrorLevel, exp
+from sqlglot import Dialect, exp
 
-from gemel.compiler.question.verbatim import Verbatim, as_read
+from gemel.compiler.question.closed import Unreadable, generate, read_text
+from gemel.compiler.question.functions import BY_NAME
+from gemel.compiler.question.references import HANDLE
+from gemel.compiler.question.spelling import EXACT, Written, find_spelling
+from gemel.compiler.question.verbatim import Verbatim, fill
+from gemel.compiler.question.writing import Writer
 from gemel.engines.engine import Capability, Engine
 from gemel.engines.lookup import engine_for_dialect
 from gemel.errors import QueryError
@@ -15,34 +21,24 @@ from gemel.errors import QueryError
 
 def translate(tree: exp.Expr, dialect: str) -> exp.Expr:
     """The tree with every text that is written for another engine translated. Raises QueryError (G327)."""
-    return _translate(tree, dialect, lambda node: node.reading.dialect != dialect)
+    return _translate(tree, lambda node: _translated(node, dialect) if node.reading.dialect != dialect else None)
 
 
 def standardize(tree: exp.Expr, dialect: str) -> exp.Expr:
-    """The tree with every text translated, as a dialect that stands for standard SQL is no reason to keep a text."""
-    return _translate(tree, dialect, lambda node: True)
+    """The tree with every text in standard SQL, for which `dialect` stands: also texts of that dialect, as far as they
+    are of the table."""
+    return _translate(tree, lambda node: _by_table(node, dialect))
 
 
-def _translate(tree: exp.Expr, dialect: str, is_foreign: Callable[[Verbatim], bool]) -> exp.Expr:
-    for node in [*tree.find_all(Verbatim)]:
-        if not is_foreign(node) or _is_inside(node, tree):
-            continue
-        for inner in [*node.find_all(Verbatim)]:
-            _check(inner, dialect)
-        read = as_read(node)
-        if node is tree:
-            return read
-        node.replace(exp.Paren(this=read) if _needs_brackets(node, read) else read)
+def _translate(tree: exp.Expr, read: Callable[[Verbatim], exp.Expr | None]) -> exp.Expr:
+    for node in [*tree.find_all(Verbatim)][::-1]:  # inner ones first
+        reading = read(node)
+        if reading is not None:
+            translated = fill(reading, node.expressions)
+            if node is tree:
+                return translated
+            node.replace(exp.Paren(this=translated) if _needs_brackets(node, translated) else translated)
     return tree
-
-
-def _is_inside(node: exp.Expr, tree: exp.Expr) -> bool:
-    """Whether a text was already translated, with the text around it."""
-    while node is not tree:
-        if node.parent is None:
-            return True
-        node = node.parent
-    return False
 
 
 def _needs_brackets(node: exp.Expr, read: exp.Expr) -> bool:
@@ -50,19 +46,79 @@ def _needs_brackets(node: exp.Expr, read: exp.Expr) -> bool:
     return around and isinstance(read, exp.Binary | exp.Unary | exp.In | exp.Between)
 
 
-def _check(node: Verbatim, dialect: str) -> None:
-    """Raises QueryError (G327) unless the table has each part of a text for both engines."""
-    reading = node.reading
-    if reading.tree is None:
-        raise _refused(node, dialect, "sqlglot cannot read it")
-    engines = engine_for_dialect(reading.dialect), engine_for_dialect(dialect)
-    for each in reading.tree.walk():
-        if not _is_translated(each, *engines):
-            raise _refused(node, dialect, f"{_shown(each, reading.dialect)} is not in the table of translations")
+def _translated(node: Verbatim, dialect: str) -> exp.Expr:
+    """The tree of a text for another engine, over its handles. Raises QueryError (G327)."""
     try:
-        reading.tree.sql(dialect, unsupported_level=ErrorLevel.RAISE)
-    except Exception as error:
-        raise _refused(node, dialect, str(error).splitlines()[0][:100] if str(error) else "") from None
+        return _by_table(node, dialect)
+    except QueryError:
+        written = _by_functions(node, dialect)
+        if written is None:
+            raise
+        return written
+
+
+def _by_table(node: Verbatim, dialect: str) -> exp.Expr:
+    tree = node.reading.tree
+    if tree is None:
+        raise _refused(node, dialect, "sqlglot cannot read it")
+    fault = _find_fault(tree, node.reading.dialect, dialect)
+    if fault is not None:
+        raise _refused(node, dialect, fault)
+    return tree
+
+
+def _find_fault(tree: exp.Expr, own: str, dialect: str) -> str | None:
+    """The part of a tree that the table does not have for both engines; None if it has all."""
+    engines = engine_for_dialect(own), engine_for_dialect(dialect)
+    for each in tree.walk():
+        if not _is_translated(each, *engines):
+            return f"{_shown(each, own)} is not in the table of translations"
+    try:
+        generate(tree, dialect)
+    except Unreadable as error:
+        return str(error)
+    return None
+
+
+def _by_functions(node: Verbatim, dialect: str) -> exp.Expr | None:
+    """By the functions of filters, whose spellings on two engines are proven equal; None if that is not possible.
+
+    The text is one of a filter too if its own engine spells each function just so.
+    """
+    own = node.reading.dialect
+    if own not in EXACT or dialect not in EXACT:
+        return None
+    handles = (f" __ref_{place} " for place in range(len(node.expressions)))
+    text = "".join(chain.from_iterable(zip_longest(node.texts, handles, fillvalue="")))
+    try:
+        tree = read_text(text)
+        if not all(_is_alike(each, own) for each in tree.walk()):
+            return None
+        return Writer(dialect, "it", lambda column: Written(exp.column(column.name)), str).write(tree).tree
+    except (Unreadable, QueryError):
+        return None
+
+
+def _is_alike(node: exp.Expr, own: str) -> bool:
+    if isinstance(node, exp.Column):
+        return HANDLE.fullmatch(node.name) is not None and not node.table
+    if not isinstance(node, exp.Anonymous):
+        return isinstance(node, _ALIKE) and "\\" not in node.text("this")
+    name = str(node.this).lower()
+    for row in BY_NAME.get(name, ()):
+        spelled = None if isinstance(row.duckdb, Mapping) else find_spelling(row, None, own)
+        call = f"{name}({', '.join(each.name for each in row.parameters)})"
+        if row.takes(len(node.expressions)) and spelled is not None and generate(spelled.tree, own).lower() == call:
+            return True
+    return False
+
+
+_ALIKE = (
+    *(exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul),
+    *(exp.Case, exp.If, exp.And, exp.Or, exp.Not, exp.Is, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.In),
+    *(exp.Between, exp.DPipe),
+)
+"""What means the same in a filter as in the words of DuckDB and PostgreSQL."""
 
 
 def _refused(node: Verbatim, dialect: str, why: str) -> QueryError:
@@ -141,6 +197,12 @@ def _is_from_one(node: exp.Expr, *_: Engine) -> bool:
     return _is_number(node.args.get("start"), least=1) and (length is None or _is_number(length, least=0))
 
 
+def _is_of_something(node: exp.Expr, *_: Engine) -> bool:
+    """Engines differ in what they do with an empty text."""
+    part = node.args.get("substr") or node.expression
+    return isinstance(part, exp.Literal) and part.is_string and part.this != ""
+
+
 def _is_counted(node: exp.Expr, *_: Engine) -> bool:
     return _is_number(node.expression, least=0)
 
@@ -203,14 +265,13 @@ _TABLE: Mapping[type[exp.Expr], tuple[str, Rule | None]] = {
     # Texts
     **dict.fromkeys((exp.Lower, exp.Upper, exp.Trim), ("this", None)),
     exp.Length: ("this", _both(Capability.LENGTH_OF_ALL)),
-    exp.Replace: ("this expression replacement", None),
+    exp.Replace: ("this expression replacement", _is_of_something),
     exp.Substring: ("this start length", _is_from_one),
     **dict.fromkeys((exp.Left, exp.Right), ("this expression", _is_counted)),
-    exp.StrPosition: ("this substr", None),
-    exp.StartsWith: ("this expression", None),
+    exp.StrPosition: ("this substr", _is_of_something),
+    exp.StartsWith: ("this expression", _is_of_something),
     # Numbers
-    **dict.fromkeys((exp.Abs, exp.Floor, exp.Ceil, exp.Sign, exp.Sqrt, exp.Ln, exp.Exp), ("this", None)),
-    exp.Pow: ("this expression", None),
+    **dict.fromkeys((exp.Abs, exp.Floor, exp.Ceil, exp.Sign), ("this", None)),
     exp.Round: ("this decimals", _is_rounded_alike),
     # Times
     exp.CurrentDate: ("", None),
