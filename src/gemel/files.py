@@ -4,7 +4,7 @@ A file is ours if its first line says so. No other file is overwritten or remove
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -106,7 +106,28 @@ def escape_description(text: str | None) -> str:
         return flat
     if "endraw" not in flat:
         return f"{{% raw %}}{flat}{{% endraw %}}"
-    return _TEMPLATE.sub(lambda start: f"{{{{ '{start[0]}' }}}}", flat)
+    return escape_templates(flat)
+
+
+def escape_templates(text: str, *, but: Collection[str] = ()) -> str:
+    """The text with its template marks escaped, for SQL and the properties that dbt renders. Templates of ours in it
+    (`but`) stay."""
+    parts = re.split(f"({'|'.join(map(re.escape, but))})", text) if but else [text]
+    escaped = (part if part in but else _TEMPLATE.sub(r"{{ '\g<0>' }}", part) for part in parts)
+    return "".join(escaped)
+
+
+def escape_all(content: Any) -> Any:
+    """The same for every text in nested objects and lists."""
+    match content:
+        case str():
+            return escape_templates(content)
+        case dict():
+            return {key: escape_all(value) for key, value in content.items()}
+        case list() | tuple():
+            return [escape_all(value) for value in content]
+        case _:
+            return content
 
 
 _TEMPLATE = re.compile(r"\{[{%#]")

@@ -5,6 +5,7 @@ import shutil
 import xml.etree.ElementTree as xml
 from textwrap import dedent
 
+import jinja2
 import pytest
 
 from gemel.cli import main
@@ -200,6 +201,15 @@ def test_tests_that_dbt_would_lose_are_refused(copy, capsys):
     for command in (["test"], ["generate"], ["validate", "--skip-dw"]):
         assert main(command) == 1
         assert "models/models.yml:13:64: G777 the tests of metric 'orders' are under meta" in capsys.readouterr().err
+
+
+def test_a_text_that_dbt_would_take_for_a_template_is_compared_as_it_is(copy):
+    odd = "{{ x }} {% if {#"
+    text = DEFINITIONS.replace("sale__region: south", f'sale__region: "{{% raw %}}{odd}{{% endraw %}}"')
+    write_project(copy, {"models/models.yml": text})
+    assert main(["generate"]) == 0
+    written = (copy / "tests/metrics/revenue__known.sql").read_text()
+    assert f"'{odd}'" in jinja2.Template(written).render(ref=str, config=lambda **_: "")
 
 
 def test_tests_are_chosen_by_metric_and_by_name(copy, capsys):

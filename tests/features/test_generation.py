@@ -1,6 +1,7 @@
 """What `gemel generate` writes, what it leaves alone, and what it says is stale."""
 
 import ast
+import copy
 import subprocess
 import sys
 
@@ -8,6 +9,8 @@ import jinja2
 import pytest
 import yaml
 
+from gemel.compiler.names.graph import bind
+from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.duckdb import DUCKDB
 from gemel.engines.stores import TargetSettings
 from gemel.errors import Problems
@@ -16,6 +19,7 @@ from gemel.features.columns import TypeSources
 from gemel.features.repository import store_yaml
 from gemel.files import escape_description
 from gemel.spec.project import DbtProject
+from worlds.feature_shop import MANIFEST, render
 
 VIEWS = """
     feature_views:
@@ -216,6 +220,18 @@ def test_the_definitions_hash_changes_with_the_meaning_and_not_with_the_words(sh
 )
 def test_dbt_renders_a_description_to_what_is_written(text):
     assert jinja2.Template(escape_description(text)).render() == text
+
+
+def test_texts_that_dbt_would_take_for_templates_reach_the_engine_and_the_exposure_as_they_are(shop, tmp_path):
+    odd = "{{ x }} {% if {#"
+    manifest = copy.deepcopy(MANIFEST)
+    [measure] = [each for each in manifest["semantic_models"][0]["measures"] if each["name"] == "amount"]
+    measure["expr"] = f"case when region = '{odd}' then amount end"
+    shop.graph = bind(read_manifest(manifest))
+    written = files(shop, tmp_path, VIEWS.replace("owner: Ada", f"owner: '{odd}'"))
+    assert f"when sales.region = '{odd}' then" in render(written["models/features/selling.sql"], "2024-03-01").lower()
+    tiny = yaml.safe_load(written["models/features/_feature_services.yml"])["exposures"][1]
+    assert jinja2.Template(tiny["owner"]["name"]).render() == odd
 
 
 def test_dbt_tests_guard_every_table_and_an_exposure_ends_its_lineage(shop, tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gemel.errors import About
-from gemel.files import escape_description
+from gemel.files import escape_all, escape_description, escape_templates
 from gemel.spec.nodes import Keys, Node, read_each
 
 TYPES = ("dashboard", "notebook", "analysis", "ml", "application")
@@ -61,10 +61,10 @@ def exposure(consumer: Consumer, refs: Iterable[str], metrics: Iterable[str], me
     optional = {"label": consumer.label, "url": consumer.url, "maturity": consumer.maturity}
     return {
         "name": consumer.name,
-        **{key: value for key, value in optional.items() if value},
+        **{key: escape_templates(value) for key, value in optional.items() if value},
         "type": consumer.type,
         "description": escape_description(consumer.description or f"Reads {' and '.join(_names(meta))}."),
-        "owner": dict(consumer.owner),
+        "owner": escape_all(dict(consumer.owner)),
         "depends_on": [*dict.fromkeys(refs), *dict.fromkeys(metrics)],
         "config": {"meta": {"gemel": meta}},
     }

@@ -1,7 +1,6 @@
 """A result as a dbt model: its SQL with `{{ ref(...) }}`, and its properties for dbt and for readers."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +10,7 @@ from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import identifier
 from gemel.engines.engine import Engine
 from gemel.errors import About, BiError, GemelError
-from gemel.files import add_header, escape_description, unique_key
+from gemel.files import add_header, escape_all, escape_description, escape_templates, unique_key
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Export
 from gemel.spec.project import DbtProject
@@ -54,7 +53,7 @@ def compile_model(model: BiModel, dialect: str) -> Compiled:
 
 def write_model(model: BiModel, rows: Compiled, dbt: DbtProject) -> str:
     """The text of `models/bi/<name>.sql`."""
-    escaped = replace(rows, sql=_escape_templates(rows.sql))
+    escaped = replace(rows, sql=escape_templates(rows.sql))
     sql = escaped.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
     return add_header(".sql", model.source, f"{_config(model)}\n\n{sql}\n")
 
@@ -71,7 +70,7 @@ def properties(model: BiModel, types: Mapping[str, str], engine: Engine) -> Json
     return {
         "name": model.name,
         "description": escape_description(model.description),
-        "config": {"meta": {"gemel": dict(model.meta)}},
+        "config": {"meta": {"gemel": escape_all(dict(model.meta))}},
         **({"data_tests": tests} if tests else {}),
         "columns": [_column(column, types.get(column.name)) for column in model.columns],
     }
@@ -101,11 +100,6 @@ def sentence(text: str) -> str:
     return flat if flat.endswith((".", "!", "?")) else f"{flat}."
 
 
-def _escape_templates(sql: str) -> str:
-    """Template marks in string literals of the SQL, escaped from dbt."""
-    return re.sub(r"\{[{%#]", lambda mark: f"{{{{ '{mark[0]}' }}}}", sql)
-
-
 def _config(model: BiModel) -> str:
     """dbt's config of the model, with the place of the table as far as the definition sets it."""
     export = model.export
@@ -125,5 +119,5 @@ def _column(column: Column, type_: str | None) -> Json:
         **({"description": escape_description(column.description)} if column.description else {}),
         **({"data_type": type_} if type_ else {}),
         **({"quote": True} if identifier(column.name).quoted else {}),
-        **({"config": {"meta": {"gemel": dict(column.meta)}}} if column.meta else {}),
+        **({"config": {"meta": {"gemel": escape_all(dict(column.meta))}}} if column.meta else {}),
     }

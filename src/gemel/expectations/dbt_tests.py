@@ -10,7 +10,7 @@ from gemel.compiler.names.graph import Graph
 from gemel.compiler.sql.dialects import engine_of
 from gemel.errors import GemelError, Problems
 from gemel.expectations.outcomes import compile_test
-from gemel.files import add_header, tests_folder
+from gemel.files import add_header, escape_templates, tests_folder
 from gemel.spec.manifest import Relation
 from gemel.spec.metric_tests import MetricTest
 from gemel.spec.places import Places
@@ -27,14 +27,16 @@ def generate(
     folder = tests_folder(root)
     files: dict[str, str] = {}
     problems: list[GemelError] = []
+    refs: set[str] = set()
 
     def table(relation: Relation) -> exp.Table:
-        return exp.Table(this=exp.Identifier(this=f"{{{{ {dbt.ref(relation)} }}}}", quoted=False))
+        refs.add(ref := f"{{{{ {dbt.ref(relation)} }}}}")
+        return exp.Table(this=exp.Identifier(this=ref, quoted=False))
 
     context = Context(engine_of(dialect), table)
     for test in tests if folder else ():
         try:
-            sql = compile_test(graph, test, context).sql
+            sql = escape_templates(compile_test(graph, test, context).sql, but=refs)
         except GemelError as error:
             error.about = error.about or test.about
             problems.append(error)

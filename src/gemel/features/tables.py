@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -27,7 +28,7 @@ from gemel.features.shapes import moment_sql, moment_type, refuse_unkept, shape_
 from gemel.features.times import UNTIL, timestamp
 from gemel.features.types import TYPES
 from gemel.files import DATA as DATA
-from gemel.files import escape_description, to_yaml, unique_key
+from gemel.files import escape_description, escape_templates, to_yaml, unique_key
 from gemel.spec.manifest import Relation
 from gemel.spec.project import DbtProject, call
 from gemel.spec.time import Window
@@ -91,7 +92,8 @@ class Tables:
                     return shape_for_feast(select, engine)
 
                 typed = compiled(self._plan(view), Context.marking(engine.dialect, finish))
-            text = typed.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
+            escaped = replace(typed, sql=escape_templates(typed.sql, but=(UNTIL, _STARTED)))
+            text = escaped.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
             if lookback is not None:
                 text = text.replace("WITH ", f"WITH {_build_range(engine)}, ", 1)
             return f"{_config(view, digest, engine)}\n\n{text}\n"
@@ -330,7 +332,7 @@ def _entity_text(graph: Graph, name: str) -> str:
 
 def _exposure(service: BoundService) -> dict[str, Any]:
     features = [f"{view.name}.{name}" for view, names in service.selected for name in names or view.feature_names]
-    owner = {"email": service.owner} if "@" in service.owner else {"name": service.owner}
+    owner = {"email" if "@" in service.owner else "name": escape_templates(service.owner)}
     return {
         "name": service.name,
         "type": "ml",
