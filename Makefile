@@ -21,7 +21,7 @@ LIKE_PIP = \
 	if [ -n "$$PIP_CERT" ]; then export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$PIP_CERT}"; fi
 
 .DEFAULT_GOAL := run
-.PHONY: run postgres test hunt lint format bench leak superset screenshots env clean help
+.PHONY: run postgres test hunt hostile lint format bench leak superset screenshots env clean help
 
 run: $(ENV) ## the worked example: build everything, then ask two questions (the default)
 	.venv/bin/gemel build
@@ -43,6 +43,9 @@ hunt: $(ENV) ## every property on thousands of new examples (hours); HUNT_ARGS=t
 	@echo "make hunt SEED=$(SEED) tries these examples again"
 	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder -m hypothesis --hypothesis-profile=hunt --hypothesis-seed=$(SEED) $(HUNT_ARGS)
 
+
+hostile: $(ENV) ## hostile filters over the whole language, run; ENGINE=postgres COUNT=100000 SEED=7
+	.venv/bin/python tests/hostile/many.py --engine $(or $(ENGINE),duckdb) --count $(or $(COUNT),100000) --seed $(SEED)
 
 lint: $(ENV) ## format, lint and types, as CI checks them
 	.venv/bin/ruff format --check .

@@ -3,11 +3,13 @@
 import math
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from hypothesis import given
 
 from gemel.errors import GemelError
+from hostile import many
 from hostile.attacks import STATEMENTS, TEMPLATES, filtered, questions
 from hostile.fortress import Fortress, changed
 from trials import examples
@@ -262,3 +264,22 @@ def test_a_name_of_10000_characters_is_not_repeated_at_length(fortress):
     fortress.attack({"metrics": ["a" * 10_000], "group_by": ["a" * 10_000], "order_by": ["a" * 10_000]})
     fortress.attack({"metrics": ["revenue"], "where": [f"{{{{ Dimension('{'a' * 10_000}') }}}} = 1"]})
     fortress.attack({"metrics": ["revenue"], "where": [f"{'a' * 10_000} = 1"]})
+
+
+# The language of filters.
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "postgres"])
+def test_a_filter_of_the_grammar_is_one_select_or_refused(tmp_path, engine, request):
+    """tests/hostile/many.py does the same a hundred thousand times."""
+    if engine == "duckdb":
+        opened = many.duckdb_project(tmp_path)
+    else:
+        opened = many.postgres_project(tmp_path, request.getfixturevalue("needs_postgres"))
+    with opened as (project, names, unharmed):
+        allowed = many.allowed_names(engine)
+        outcomes = Counter(
+            many.outcome(project, each, engine, allowed) for each in many.questions(seed=5, count=250, names=names)
+        )
+        assert unharmed()
+    assert outcomes["answer"] > 50 and outcomes["G340"] > 10
