@@ -32,5 +32,5 @@ def command(*, search: str | None, project_dir: str, **output: Any) -> None:
     folder = find_project(Path(project_dir))
     own = own_functions(read_functions(folder)) if folder is not None else ()
     rows = [(each.signature, ", ".join(each.names[1:]), each.group, each.meaning) for each in (*FUNCTIONS, *own)]
-    found = [row for row in rows if not search or any(search.lower() in cell.lower() for cell in row)]
-    write_rows(("function", "also", "group", "meaning"), found, **output)
+    shown = [row for row in rows if not search or any(search.lower() in cell.lower() for cell in row)]
+    write_rows(("function", "also", "group", "meaning"), shown, **output)

@@ -25,7 +25,7 @@ def check_plain_names(graph: Graph, template: Template, metrics: Sequence[Metric
             raise QueryError(
                 "G309",
                 f"{who} names {name[:80]!r}, which is not a reference",
-                hint=_filter_by_result(name) if is_metric else _meant(graph, name, metrics),
+                hint=_filter_by_result(name) if is_metric else _suggest(graph, name, metrics),
             )
         if is_metric:
             hint = f"write {{{{ Dimension('{name}') }}}} for the item; {_filter_by_result(name)}"
@@ -41,7 +41,7 @@ def _filter_by_result(name: str) -> str:
     return f"filter a metric's result with --having, or by {{{{ Metric('{name}', ['entity']) }}}}"
 
 
-def _meant(graph: Graph, name: str, metrics: Sequence[Metric]) -> str:
+def _suggest(graph: Graph, name: str, metrics: Sequence[Metric]) -> str:
     """The references that a plain name was probably meant to be."""
     listed = list_items(graph, [metric.name for metric in metrics])
     names = {each.name: "Dimension" if each.is_dimension else "Entity" for each in listed}
@@ -61,11 +61,11 @@ UNKNOWN = frozenset(("G201", "G202", "G304", "G305", "G309"))
 
 def all_unknown(graph: Graph, query: Query, dialect: str) -> Problems | None:
     """Every unknown name of a question: metrics, group-by items, then filters. None if there is at most one."""
-    found: dict[str, GemelError] = {}
+    errors: dict[str, GemelError] = {}
     for error in _unknown(graph, query, dialect):
         if error.code in UNKNOWN:
-            found.setdefault(error.message, error)
-    return Problems(found.values()) if len(found) > 1 else None
+            errors.setdefault(error.message, error)
+    return Problems(errors.values()) if len(errors) > 1 else None
 
 
 def _unknown(graph: Graph, query: Query, dialect: str) -> Iterator[GemelError]:

@@ -138,3 +138,34 @@ def called_names(text: str, dialect: str) -> Iterator[str]:
         previous = "(" if token.token_type == TokenType.L_PAREN else token.text.upper()
         if token.token_type == TokenType.SEMICOLON:
             raise Unreadable("it is more than one expression once it is written")
+
+
+def extra_parts(node: exp.Expr) -> list[str]:
+    """The parts of a node that nobody would write again, or that would come through unseen."""
+    allowed = _PARTS_OF.get(type(node), _TWO)
+    return [name for name, value in node.args.items() if value not in (None, False, []) and name not in allowed]
+
+
+_TWO = frozenset(("this", "expression"))
+_PARTS_OF: dict[type[exp.Expr], frozenset[str]] = {
+    exp.Literal: frozenset(("this", "is_string")),
+    exp.Column: frozenset(("this", "table")),
+    exp.Case: frozenset(("this", "ifs", "default")),
+    exp.If: frozenset(("this", "true")),
+    exp.Cast: frozenset(("this", "to")),
+    exp.Interval: frozenset(("this", "unit")),
+    exp.Anonymous: frozenset(("this", "expressions")),
+    exp.CurrentDate: frozenset(),
+    exp.CurrentTimestamp: frozenset(),
+    exp.Substring: frozenset(("this", "start", "length")),
+    exp.Trim: frozenset(("this", "expression", "position")),
+    exp.StrPosition: frozenset(("this", "substr")),
+    exp.Is: frozenset(("this", "expression", "negate")),
+    exp.In: frozenset(("this", "expressions", "negate")),
+    exp.Between: frozenset(("this", "low", "high", "negate")),
+    exp.Like: frozenset(("this", "expression", "negate")),
+    exp.ILike: frozenset(("this", "expression", "negate")),
+    exp.DPipe: frozenset(("this", "expression", "safe")),
+    exp.Div: frozenset(("this", "expression", "typed", "safe")),
+}
+"""The parts that a node may have besides `this` and `expression`. Anything else would get lost or come through."""

@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
 
+from gemel.compiler.question.number_functions import CONDITIONAL, NUMBER
 from gemel.compiler.question.signatures import CASTS, Function, read_signature
-from gemel.compiler.question.times import TIME
-from gemel.compiler.question.values import VALUES
+from gemel.compiler.question.text_functions import JSONS, TEXTS
+from gemel.compiler.question.time_functions import TIME
 from gemel.errors import ProjectError
 from gemel.spec.functions import WarehouseFunction
 
-FUNCTIONS: tuple[Function, ...] = (*VALUES, *TIME)
+FUNCTIONS: tuple[Function, ...] = (*TEXTS, *NUMBER, *CONDITIONAL, *JSONS, *TIME)
 """Every row, in the order in which `gemel functions` lists them."""
 
 
@@ -49,13 +50,13 @@ _INSTEAD: dict[str, str] = {
 LISTED = "`gemel functions` lists the functions that can be called"
 
 
-def hint_for(name: str, known: Collection[str]) -> str:
+def hint_for(name: str, names: Collection[str]) -> str:
     """What to write in place of a function that is not in the table."""
     if name in _INSTEAD:
         return _INSTEAD[name]
     plain = re.sub(r"[^a-z0-9]", "", name)
-    near = get_close_matches(name[:60], known, n=3, cutoff=0.75)
-    near += [each for each in known if each.replace("_", "") == plain and each not in near]
+    near = get_close_matches(name[:60], names, n=3, cutoff=0.75)
+    near += [each for each in names if each.replace("_", "") == plain and each not in near]
     return f"did you mean {' or '.join(near)}? {LISTED}" if near else LISTED
 
 

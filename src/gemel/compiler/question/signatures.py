@@ -71,13 +71,46 @@ def read_signature(text: str) -> tuple[str, tuple[Parameter, ...], str]:
         raise ValueError(f"{text!r} is not a signature such as left(value text, count whole) -> text")
     parameters = []
     for part in re.split(r", (?!…)", match["inside"]) if match["inside"] else ():
-        found = _PARAMETER.fullmatch(part)
-        if found is None or found["kind"] not in KINDS:
+        matched = _PARAMETER.fullmatch(part)
+        if matched is None or matched["kind"] not in KINDS:
             raise ValueError(f"{part!r} in {text!r} is not a name and one of {', '.join(KINDS)}")
-        parameters.append(Parameter(found["name"], found["kind"], bool(found["more"])))
+        parameters.append(Parameter(matched["name"], matched["kind"], bool(matched["more"])))
     if match["result"] not in RESULTS:
         raise ValueError(f"the result of {text!r} must be one of {', '.join(RESULTS)}")
     return match["name"], tuple(parameters), match["result"]
+
+
+def row(
+    signature: str,
+    meaning: str,
+    duckdb: Spelling,
+    postgres: Spelling | None = None,
+    *,
+    group: str,
+    also: str = "",
+    elsewhere: Spelling | None = None,
+    examples: tuple[str, ...] = (),
+) -> Function:
+    """A row of the table. PostgreSQL has DuckDB's spelling unless it is given. `also` are more names."""
+    name, parameters, result = read_signature(signature)
+    return Function(
+        (name, *also.split()),
+        parameters,
+        result,
+        meaning,
+        group,
+        duckdb,
+        duckdb if postgres is None else postgres,
+        elsewhere,
+        examples,
+    )
+
+
+def everywhere(
+    signature: str, meaning: str, spelling: str, *, group: str, also: str = "", examples: tuple[str, ...] = ()
+) -> Function:
+    """A function that every engine spells in the same way."""
+    return row(signature, meaning, spelling, group=group, also=also, elsewhere=spelling, examples=examples)
 
 
 TYPES = ("text", "number", "whole", "boolean", "date", "timestamp", "interval")

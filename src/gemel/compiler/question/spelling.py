@@ -67,7 +67,7 @@ class Spelled:
     tree: exp.Expr
     names: frozenset[str]
 
-    def filled(self, row: Function, written: Mapping[str, list[Written]]) -> Written:
+    def fill(self, row: Function, written: Mapping[str, list[Written]]) -> Written:
         """The tree with arguments in the place of the parameters."""
         uses = [node for node in self.tree.find_all(exp.Column) if node.name in written]
         size = sum(each.size for node in uses for each in written[node.name]) + 5

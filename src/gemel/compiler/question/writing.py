@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from gemel.compiler.question.closed import FOREIGN, called_names, generate
+from gemel.compiler.question.closed import FOREIGN, called_names, extra_parts, generate
 from gemel.compiler.question.functions import BY_NAME, LISTED, hint_for
 from gemel.compiler.question.literals import (
     Unfit,
@@ -94,10 +94,7 @@ class Writer:
         raise self._foreign(node)
 
     def _check_parts(self, node: exp.Expr) -> None:
-        allowed = _PARTS_OF.get(type(node), frozenset(("this", "expression")))
-        if extra := [
-            name for name, value in node.args.items() if value not in (None, False, []) and name not in allowed
-        ]:
+        if extra := extra_parts(node):
             raise self._refuse(f"{self._text(node)} has a part that is not allowed ({', '.join(extra)})", LISTED)
 
     def _literal(self, node: exp.Literal) -> Written:
@@ -334,11 +331,11 @@ class Writer:
         return w
 
     def _spell(self, row: Function, written: Mapping[str, list[Written]], unit: str | None) -> Written:
-        found = find_spelling(row, unit, self.dialect)
-        if found is None:
+        spelled = find_spelling(row, unit, self.dialect)
+        if spelled is None:
             raise self._inexpressible(f"the function {row.name}" + (f" of {unit!r}" if unit else ""))
-        self.called |= found.names
-        return found.filled(row, written)
+        self.called |= spelled.names
+        return spelled.fill(row, written)
 
     def _inexpressible(self, what: str) -> QueryError:
         return QueryError(
@@ -362,30 +359,6 @@ class Writer:
         except Exception:  # of a node that sqlglot itself cannot write
             text = type(node).__name__.lower()
         return self.restore(text if len(text) <= 60 else f"{text[:57]}...")
-
-
-_PARTS_OF: dict[type[exp.Expr], frozenset[str]] = {
-    exp.Literal: frozenset(("this", "is_string")),
-    exp.Column: frozenset(("this", "table")),
-    exp.Case: frozenset(("this", "ifs", "default")),
-    exp.If: frozenset(("this", "true")),
-    exp.Cast: frozenset(("this", "to")),
-    exp.Interval: frozenset(("this", "unit")),
-    exp.Anonymous: frozenset(("this", "expressions")),
-    exp.CurrentDate: frozenset(),
-    exp.CurrentTimestamp: frozenset(),
-    exp.Substring: frozenset(("this", "start", "length")),
-    exp.Trim: frozenset(("this", "expression", "position")),
-    exp.StrPosition: frozenset(("this", "substr")),
-    exp.Is: frozenset(("this", "expression", "negate")),
-    exp.In: frozenset(("this", "expressions", "negate")),
-    exp.Between: frozenset(("this", "low", "high", "negate")),
-    exp.Like: frozenset(("this", "expression", "negate")),
-    exp.ILike: frozenset(("this", "expression", "negate")),
-    exp.DPipe: frozenset(("this", "expression", "safe")),
-    exp.Div: frozenset(("this", "expression", "typed", "safe")),
-}
-"""The parts that a node may have besides `this` and `expression`. Anything else would get lost or come through."""
 
 
 def _growth(parameter: Parameter, tree: exp.Expr) -> float:
