@@ -36,6 +36,12 @@ def test_a_thread_that_still_works_is_waited_for():
     assert (ran.returncode, ran.stdout) == (0, "text without a line end done, at exit\n")
 
 
+def test_a_query_that_cannot_be_stopped_is_not_waited_for():
+    left = "thread = threading.Thread(target=time.sleep, args=[60], daemon=True); thread.start();"
+    ran = run(1, f"{left} atexit.register(thread.join)")
+    assert (ran.returncode, ran.stdout) == (1, "text without a line end ")
+
+
 def test_what_is_in_memory_is_not_looked_through():
     """An object that no one refers to but itself would be found at the end, and say so."""
     circle = "each = type('Circle', (), {'__del__': lambda self: print('found')})(); each.self = each"

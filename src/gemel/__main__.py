@@ -17,9 +17,11 @@ def run() -> NoReturn:
     large `gemel generate`, only to free memory that the system frees anyway.
     """
     code = main()
-    if len(threading.enumerate()) > 1:  # Python waits for running threads
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    if not all(thread.daemon for thread in others):  # Python waits for running threads
         sys.exit(code)
-    atexit._run_exitfuncs()
+    if not others:  # a query that cannot be stopped is not waited for
+        atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # the reader has gone, or the stream is closed
             stream.flush()

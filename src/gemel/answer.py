@@ -1,5 +1,6 @@
 """A compiled query, which runs when its rows are requested."""
 
+from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,23 @@ if TYPE_CHECKING:
     from gemel.session import Session
 
 
-def answer(session: "Session", query: "Query", *, dialect: str | None = None, check_keys: bool = False) -> "Answer":
+def answer(
+    session: "Session",
+    query: "Query",
+    *,
+    dialect: str | None = None,
+    check_keys: bool = False,
+    timeout: float | None = None,
+) -> "Answer":
     """Compile a query for the warehouse or for another dialect. With `check_keys`, the answer first reads whether the
-    keys are unique by which the query joins. Raises UnknownNameError (G2xx), QueryError (G3xx) and
+    keys are unique by which the query joins. It runs for at most `timeout` seconds, or as the project's limits say.
+    Raises UnknownNameError (G2xx), QueryError (G3xx) and
     DefinitionError (G1xx)."""
     from gemel.compiler.compiled import compile_query
 
     with session.placing():
         compiled = compile_query(session.graph, query, session.context(dialect))
-        return Answer(compiled, session, query, checks_keys=check_keys)
+        return Answer(compiled, session, query, checks_keys=check_keys, timeout=timeout)
 
 
 class Answer(Keeper):
@@ -34,11 +43,20 @@ class Answer(Keeper):
     answer.df()
     """
 
-    def __init__(self, compiled: "Compiled", session: "Session", query: "Query", *, checks_keys: bool = False) -> None:
+    def __init__(
+        self,
+        compiled: "Compiled",
+        session: "Session",
+        query: "Query",
+        *,
+        checks_keys: bool = False,
+        timeout: float | None = None,
+    ) -> None:
         self._compiled = compiled
         self._session = session
         self._query = query
         self._checks_keys = checks_keys
+        self._timeout = timeout
         self._lock = RLock()
 
     @property
@@ -54,7 +72,10 @@ class Answer(Keeper):
 
                 for duplicate in check_keys(self._session.graph, self._query, self._session.runner):
                     raise duplicate
-            return self._session.runner.rows(self._compiled)
+            limits = self._session.limits
+            if self._timeout is not None:
+                limits = replace(limits, time=self._timeout)
+            return self._session.runner.rows(self._compiled, limits=limits)
 
     @kept
     def warnings(self) -> "tuple[GemelError, ...]":

@@ -12,6 +12,7 @@ from gemel.arguments import require_count, require_text, require_texts, require_
 from gemel.dbt.running import Say
 from gemel.errors import Problems, QueryError
 from gemel.session import Session, open_session
+from gemel.spec.limits import parse_seconds
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,6 +39,7 @@ def load(
     manifest: str | Path | None = None,
     target: str | None = None,
     profiles_dir: str | Path | None = None,
+    wait: float | None = None,
     say: Say = lambda line: None,
 ) -> "Project":
     """The dbt project at `path`, or the definitions of one semantic_manifest.json.
@@ -51,7 +53,7 @@ def load(
             shop.query(["revenue"], ["metric_time__month"]).df()
     """
     session = open_session(
-        path, database=database, manifest=manifest, target=target, profiles_dir=profiles_dir, say=say
+        path, database=database, manifest=manifest, target=target, profiles_dir=profiles_dir, wait=wait, say=say
     )
     if session.problems:
         with session.placing():
@@ -87,6 +89,7 @@ class Project:
         min_max_only: bool = False,
         dialect: str | None = None,
         check_keys: bool = False,
+        timeout: float | str | None = None,
         trusted_where: str | Sequence[str] = (),
     ) -> Answer:
         """Metrics by group-by items: compiled at once, run when the answer's rows are requested.
@@ -100,7 +103,8 @@ class Project:
         `order_by` that starts with a minus is descending. The other arguments are added to a `saved_query`.
         `min_max_only` returns the least and greatest value of one item without metrics, as `<item>__min` and
         `<item>__max`. With a `dialect` other than the warehouse's the answer has SQL only. `check_keys` reads whether
-        the keys by which the query joins are unique before it runs, and raises DefinitionError (G166) if not. Raises
+        the keys by which the query joins are unique before it runs, and raises DefinitionError (G166) if not. `timeout`
+        (seconds, or `"5m"`) stops the query with WarehouseError (G410), and replaces the project's limit. Raises
         UnknownNameError (G2xx), QueryError (G3xx), DefinitionError (G1xx), and Problems for several unknown names.
         """
         from gemel.compiler.question.parsing import make_query
@@ -135,7 +139,7 @@ class Project:
             )
             query = replace(query, trusted=(*own, *query.trusted))
             dialect = None if dialect is None else require_text(dialect, "dialect")
-            return answer(self.session, query, dialect=dialect, check_keys=check_keys)
+            return answer(self.session, query, dialect=dialect, check_keys=check_keys, timeout=_seconds(timeout))
 
     def metrics(self) -> "tuple[Metric, ...]":
         """Every metric that can be queried, sorted by name."""
@@ -333,3 +337,10 @@ class Project:
 
         with self.session.placing():
             return list_items(self.session.graph, require_texts(metrics, "metrics"))
+
+
+def _seconds(timeout: float | str | None) -> float | None:
+    try:
+        return None if timeout is None else parse_seconds(timeout)
+    except ValueError as error:
+        raise QueryError("G343", f"timeout {error}", hint='30, "30s" and "5m" are durations') from None

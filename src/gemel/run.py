@@ -15,7 +15,9 @@ from gemel.engines.engine import Capability
 from gemel.engines.lookup import engine_for_dialect
 from gemel.errors import QueryError, WarehouseError
 from gemel.rounding import Rounding
+from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.spec.principal import OWNER, Principal
+from gemel.values_in_errors import DiscreetResult, hide_values
 
 if TYPE_CHECKING:
     import pyarrow
@@ -48,21 +50,26 @@ class Runner:
         """The time zone of the warehouse's sessions."""
         return self._warehouse.timezone
 
-    def rows(self, compiled: Compiled) -> "Result":
+    def rows(self, compiled: Compiled, *, limits: Limits = NO_LIMITS) -> "Result":
         """The result: bound now, run when its rows are requested. Raises WarehouseError (G4xx), QueryError (G342)."""
-        return self._warehouse.run(self._checked(compiled))
+        with hide_values(self.principal):
+            result = self._warehouse.run(self._checked(compiled), limits=limits)
+        return result if self.principal == OWNER else DiscreetResult(result, self.principal)
 
     def batches(self, compiled: Compiled) -> Iterator[list[tuple[Any, ...]]]:
         """The rows in batches, of a result that need not fit into memory."""
-        return self._warehouse.batches(self._checked(compiled))
+        with hide_values(self.principal):
+            yield from self._warehouse.batches(self._checked(compiled))
 
     def describe(self, compiled: Compiled) -> Described:
         """The columns of the result. The SQL is bound, and not run."""
-        return self._warehouse.describe(_checked(compiled, self.dialect))
+        with hide_values(self.principal):
+            return self._warehouse.describe(_checked(compiled, self.dialect))
 
     def check_connection(self) -> None:
         """Raises WarehouseError if the warehouse cannot be queried at all."""
-        self._warehouse.describe("SELECT 1")
+        with hide_values(self.principal):
+            self._warehouse.describe("SELECT 1")
 
     def catalogs(self) -> frozenset[str]:
         """The database names that SQL can use here."""

@@ -6,14 +6,23 @@ the package that derives it; `once` keeps the result of such a function.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gemel.dbt.project_file import find_project, locate_definitions, read_functions, read_project_name, read_timezone
+from gemel.dbt.project_file import (
+    find_project,
+    locate_definitions,
+    read_functions,
+    read_limits,
+    read_project_name,
+    read_timezone,
+)
 from gemel.dbt.running import Say, ensure_semantic_manifest, find_artifacts, find_user_cache
 from gemel.dbt.semantic.file import read_file
 from gemel.errors import About, GemelError, Place, Problems, ProjectError
 from gemel.keeping import Keeper, kept
+from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.spec.manifest import Manifest
 from gemel.spec.places import Places
 from gemel.spec.principal import OWNER, Principal
@@ -42,10 +51,12 @@ def open_session(
     manifest: str | Path | None = None,
     target: str | None = None,
     profiles_dir: str | Path | None = None,
+    wait: float | None = None,
     say: Say = lambda line: None,
 ) -> "Session":
     """The dbt project at `path`, or the definitions of one semantic_manifest.json; see `gemel.load`.
 
+    `wait` (seconds) is how long a query or a build waits for its turn; None is `vars: gemel: limits: wait`.
     It lacks the definitions that are invalid; `problems` lists the reasons. Raises ProjectError (G6xx).
     """
     for argument, value in (("path", path), ("manifest", manifest or ".")):
@@ -84,6 +95,8 @@ def open_session(
         problems=problems,
         artifacts=artifacts,
         file=file,
+        wait=wait,
+        say=say,
     )
 
 
@@ -108,6 +121,8 @@ class Session(Keeper):
         artifacts: Path | None = None,
         file: Path | None = None,
         principal: Principal = OWNER,
+        wait: float | None = None,
+        say: Say = lambda line: None,
     ) -> None:
         self.manifest = manifest
         self.dir = dir
@@ -119,6 +134,8 @@ class Session(Keeper):
         self.artifacts = artifacts
         self.file = file
         self.principal = principal
+        self.wait = wait
+        self.say = say
 
     def elsewhere(self, dir: Path, *, artifacts: Path, profiles_dir: str | None) -> "Session":
         """The same definitions as they stand in another folder."""
@@ -133,6 +150,8 @@ class Session(Keeper):
             artifacts=artifacts,
             file=self.file,
             principal=self.principal,
+            wait=self.wait,
+            say=self.say,
         )
         vars(other)["graph"] = self.graph  # names, and nothing of the folder
         return other
@@ -182,6 +201,12 @@ class Session(Keeper):
         return self.engine.dialect
 
     @kept
+    def limits(self) -> Limits:
+        """`vars: gemel: limits:` in dbt_project.yml, with the session's own `wait`. Raises ProjectError (G604)."""
+        limits = read_limits(self.dir) if self.dir is not None else NO_LIMITS
+        return limits if self.wait is None else replace(limits, wait=self.wait)
+
+    @kept
     def timezone(self) -> str:
         """The time zone of gemel's sessions: of bounds without an offset, and of the days of times that have a zone.
 
@@ -212,6 +237,7 @@ class Session(Keeper):
         warehouse = self._warehouse()
         written = read_timezone(self.dir) if self.dir is not None else None
         warehouse.timezone = written or warehouse.timezone
+        warehouse.set_limits(self.limits, self.say)
         return Runner(warehouse, self.principal)
 
     def _warehouse(self) -> "Warehouse":

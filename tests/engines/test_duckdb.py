@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 
 import duckdb
@@ -15,6 +17,7 @@ import pytest
 from gemel.engines.connections.duckdb import Warehouse
 from gemel.engines.connections.files import Attachment, Profile
 from gemel.errors import WarehouseError
+from gemel.spec.limits import NO_LIMITS, Limits
 
 
 @pytest.fixture
@@ -28,8 +31,8 @@ def file(tmp_path):
     return path
 
 
-def warehouse(file, **changed):
-    return Warehouse(Profile("shop", "dev", path=str(file), database="shop", **changed))
+def warehouse(file, *, limits=NO_LIMITS, say=print, **changed):
+    return Warehouse(Profile("shop", "dev", path=str(file), database="shop", **changed), limits=limits, say=say)
 
 
 def refused(sql, file, **changed):
@@ -133,15 +136,32 @@ def test_a_database_in_memory_has_nothing_to_ask():
     assert refused("SELECT 1", ":memory:").code == "G401"
 
 
-def test_a_file_that_another_process_writes_to_is_reported_with_that_process(file):
+@contextmanager
+def writing(file):
+    """Another process that has the file open for writing."""
     holding = f"import duckdb; c = duckdb.connect({str(file)!r}); print('held', flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", holding], **pipes) as holder:
         assert holder.stdout.readline() == "held\n"
-        error = refused("SELECT 1", file)
-        holder.communicate("\n")
+        try:
+            yield holder
+        finally:
+            if holder.poll() is None:
+                holder.communicate("\n")
+
+
+def test_a_file_that_another_process_writes_to_is_reported_with_that_process(file):
+    with writing(file) as holder:
+        error = refused("SELECT 1", file, limits=Limits(wait=0.3))
     assert (error.code, f"process {holder.pid}" in error.message) == ("G403", True)
+
+
+def test_a_question_waits_for_the_process_that_writes_to_the_file(file):
+    lines = []
+    with writing(file) as holder, warehouse(file, say=lines.append) as shop:
+        threading.Timer(0.5, lambda: holder.communicate("\n")).start()
+        assert shop.run("SELECT region FROM sales").rows() == [("n",)]
+    assert lines == [f"process {holder.pid} is writing to {file}; waiting for it to end"]
 
 
 def test_a_file_that_this_process_writes_to_is_reported_as_locked(file):
@@ -156,7 +176,7 @@ def test_a_file_that_this_process_writes_to_is_reported_as_locked(file):
         ("SELECT amuont FROM sales", "G406", "amount"),
         ("SELEC 1", "G406", "dbt build"),
         ("SELECT region::INT FROM sales", "G407", "type"),
-        ("SELECT * FROM 'gone.parquet'", "G401", "its views read"),
+        ("SELECT * FROM 'gone.parquet'", "G401", "profiles.yml"),
     ],
 )
 def test_what_the_database_refuses_becomes_one_line_and_a_hint(file, sql, code, hint):
@@ -176,3 +196,134 @@ def test_ctrl_c_stops_the_query_and_leaves_the_connection_usable(file, form):
             getattr(forever, form)()
         assert time.monotonic() - start < 5
         assert shop.run("SELECT 1").rows() == [(1,)]
+
+
+@pytest.fixture
+def files(file, tmp_path):
+    """A database whose views read files, and a file that none reads."""
+    for folder in ("one", "many", "other"):
+        (tmp_path / folder).mkdir()
+    with duckdb.connect(str(file)) as con:
+        for name in ("one/a.csv", "many/a.parquet", "many/b.parquet", "other/secret.csv"):
+            con.execute(f"COPY (SELECT 7 AS n) TO '{tmp_path / name}'")
+        con.execute(f"CREATE VIEW one AS SELECT * FROM read_csv(['{tmp_path}/one/a.csv'], delim = ',')")
+        con.execute(
+            f"CREATE VIEW many AS SELECT n FROM '{tmp_path}/many/*.parquet' JOIN '{tmp_path}/one/a.csv' USING (n)"
+        )
+        con.execute(f"CREATE VIEW gone AS SELECT * FROM '{tmp_path}/one/a.csv'")
+    return tmp_path
+
+
+def test_the_files_that_views_read_can_be_read_and_no_other(file, files):
+    with warehouse(file) as shop:
+        assert shop.run("SELECT * FROM one").rows() == [(7,)]
+        assert shop.run("SELECT * FROM many").rows() == [(7,), (7,)]
+        assert shop.describe("SELECT * FROM many") == (("n", "INTEGER"),)
+        assert list(shop.batches("SELECT * FROM one")) == [[(7,)]]
+        for secret in (f"'{files}/other/secret.csv'", f"'{files}/one/../other/secret.csv'"):
+            with pytest.raises(WarehouseError, match=r"(G401 Cannot access file|G405 Table with name).*secret"):
+                shop.run(f"SELECT * FROM {secret}").rows()
+        for reading in ("read_text", "read_csv", "read_blob", "glob"):
+            with pytest.raises(WarehouseError, match=r"G401 .* no view names it as a text"):
+                shop.run(f"SELECT * FROM {reading}('{files}/other/secret.csv')").rows()
+
+
+def test_a_view_over_a_file_that_is_gone_says_so(file, files):
+    (files / "one/a.csv").unlink()
+    assert "one/a.csv" in refused("SELECT * FROM gone", file).message
+
+
+def test_no_file_is_written_and_no_setting_changed(file, files):
+    before = sorted(files.rglob("*"))
+    with warehouse(file) as shop:
+        shop.run("SELECT * FROM one").rows()
+        for sql in (
+            f"COPY (SELECT 1) TO '{files}/other/new.csv'",
+            f"ATTACH '{files}/other/new.duckdb' AS more",
+            "SET lock_configuration = false",
+            "SET allowed_directories = ['/']",
+            "SET enable_external_access = true",
+            "INSTALL httpfs",
+        ):
+            with pytest.raises(WarehouseError):
+                shop.run(sql).rows()
+    assert sorted(files.rglob("*")) == before
+
+
+def test_a_profile_can_open_the_file_system(file, files):
+    with warehouse(file, settings={"enable_external_access": "true"}) as shop:
+        assert shop.run(f"SELECT * FROM '{files}/other/secret.csv'").rows() == [(7,)]
+    with warehouse(file, settings={"allowed_directories": f"['{files}/other']"}) as shop:
+        assert shop.run(f"SELECT * FROM '{files}/other/secret.csv'").rows() == [(7,)]
+        assert shop.run("SELECT * FROM one").rows() == [(7,)]
+
+
+ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE a.range % 7 = b.range % 5"
+UNSTOPPABLE = "SELECT levenshtein(repeat('a', n), repeat('b', n)) FROM (VALUES (40000), (40001)) t(n)"
+
+
+@pytest.mark.parametrize("sql", [ENDLESS, UNSTOPPABLE])
+@pytest.mark.parametrize("form", ["rows", "arrow", "df"])
+def test_a_question_that_runs_too_long_is_stopped(file, sql, form):
+    import pandas  # noqa: F401  its import takes longer than the question may
+
+    with warehouse(file) as shop, ThreadPoolExecutor(1) as threads:
+        for ask in (lambda work: work(), lambda work: threads.submit(work).result()):
+            started = time.monotonic()
+            with pytest.raises(WarehouseError, match=r"G410 the query was stopped after 0\.2 seconds"):
+                ask(getattr(shop.run(sql, limits=Limits(time=0.2)), form))
+            assert time.monotonic() - started < 4
+            assert shop.run("SELECT 1").rows() == [(1,)]
+        shop.close()
+        assert shop.run("SELECT 1").rows() == [(1,)]
+        for thread in shop._left:
+            thread.join()
+
+
+@pytest.mark.parametrize("form", ["rows", "arrow", "df"])
+def test_a_result_has_no_more_rows_than_it_may(file, form):
+    with warehouse(file) as shop:
+        sql = "SELECT range AS n FROM range(10) ORDER BY n DESC"
+        assert len(getattr(shop.run(sql, limits=Limits(rows=10)), form)()) == 10
+        with pytest.raises(WarehouseError, match="G410 the result has more than 9 rows"):
+            getattr(shop.run(sql, limits=Limits(rows=9)), form)()
+
+
+def test_memory_and_disk_are_limited(file):
+    sorting = "SELECT count(*) FROM (SELECT DISTINCT range, hash(range), md5(range::TEXT) FROM range(3000000))"
+    with warehouse(file, limits=Limits(memory=50 * 2**20, disk=0)) as shop:
+        with pytest.raises(WarehouseError, match="G410 out of memory"):
+            shop.run(sorting).rows()
+        assert shop.run("SELECT 1").rows() == [(1,)]
+
+
+def test_threads_ask_at_once_and_closing_waits_for_them(file):
+    with warehouse(file) as shop, ThreadPoolExecutor(16) as threads:
+        asked = [threads.submit(lambda n=n: shop.run(f"SELECT {n}, count(*) FROM sales").rows()) for n in range(400)]
+        while not all(each.done() for each in asked):
+            shop.close()
+        assert [each.result() for each in asked] == [[(n, 1)] for n in range(400)]
+
+
+def test_an_answer_outlives_the_closing_of_the_file(file):
+    with warehouse(file) as shop:
+        result = shop.run("SELECT region FROM sales")
+        shop.close()
+        with duckdb.connect(str(file)) as con:
+            con.execute("UPDATE sales SET region = 's'")
+        assert result.rows() == [("s",)]
+
+
+def test_a_scratch_and_questions_do_not_hinder_each_other(file, tmp_path):
+    with warehouse(file) as shop, shop.scratch(tmp_path) as scratch:
+        assert scratch.make("mine", "SELECT * FROM sales") == 1
+        assert shop.run("SELECT region FROM sales").rows() == scratch.rows("SELECT region FROM mine")
+
+
+def test_threads_share_a_connection_that_the_caller_opened(file):
+    with duckdb.connect(str(file)) as con, ThreadPoolExecutor(8) as threads:
+        shop = Warehouse(Profile("", "", path=":memory:", database="memory"), con)
+        asked = [threads.submit(lambda n=n: shop.run(f"SELECT {n}, count(*) FROM sales").rows()) for n in range(200)]
+        assert [each.result() for each in asked] == [[(n, 1)] for n in range(200)]
+        shop.close()
+        assert con.execute("SELECT count(*) FROM sales").fetchall() == [(1,)]

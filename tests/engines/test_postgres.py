@@ -209,7 +209,7 @@ def test_no_question_changes_a_later_one(shop, change, setting):
 
 def test_a_question_that_runs_too_long_is_stopped(shop):
     started = time.monotonic()
-    with pytest.raises(WarehouseError, match=r"G409 the query was stopped after 0\.3 seconds"):
+    with pytest.raises(WarehouseError, match=r"G410 the query was stopped after 0\.3 seconds"):
         shop.run("SELECT pg_sleep(60)::text", limits=Limits(time=0.3)).rows()
     assert time.monotonic() - started < 5
     assert shop.rows("SELECT current_setting('statement_timeout')") == [("0",)]
@@ -218,7 +218,7 @@ def test_a_question_that_runs_too_long_is_stopped(shop):
 def test_a_result_has_no_more_rows_than_it_may(shop):
     asked = "SELECT generate_series(1, 10) AS n"
     assert len(shop.run(asked, limits=Limits(rows=10)).rows()) == 10
-    with pytest.raises(WarehouseError, match="G409 the result has more than 9 rows"):
+    with pytest.raises(WarehouseError, match="G410 the result has more than 9 rows"):
         shop.run(asked, limits=Limits(rows=9)).rows()
 
 
@@ -227,7 +227,7 @@ def test_memory_and_disk_are_limited_where_the_role_may(server):
     settings = "SELECT current_setting('work_mem'), current_setting('temp_file_limit')"
     with Warehouse(server, limits=limits) as shop:
         assert shop.rows(settings) == shop.rows(settings) == [("1MB", "1MB")]
-        with pytest.raises(WarehouseError, match="G409 temporary file size exceeds"):
+        with pytest.raises(WarehouseError, match="G410 temporary file size exceeds"):
             shop.rows("SELECT count(*) FROM (SELECT g FROM generate_series(1, 2000000) g ORDER BY -g OFFSET 1) x")
     with Warehouse(replace(server, role="pg_monitor", search_path=None), limits=limits) as shop:
         assert shop.rows(settings) == shop.rows(settings) == [("1MB", "1MB")]  # set before the role is

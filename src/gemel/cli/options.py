@@ -54,6 +54,7 @@ def _opening(open_project: Callable[..., "Project"], function: Callable[..., Any
         target: str | None,
         manifest: str | None,
         database: str | None,
+        wait: str | None,
         quiet: bool,
         **others: Any,
     ) -> Any:
@@ -63,6 +64,7 @@ def _opening(open_project: Callable[..., "Project"], function: Callable[..., Any
             manifest=manifest,
             target=target,
             profiles_dir=profiles_dir,
+            wait=_read_wait(wait),
             say=(lambda line: None) if quiet else say,
         )
         with project:
@@ -71,6 +73,15 @@ def _opening(open_project: Callable[..., "Project"], function: Callable[..., Any
     for option in reversed(_PROJECT):
         option(run)
     return run
+
+
+def _read_wait(wait: str | None) -> float | None:
+    from gemel.spec.limits import parse_seconds
+
+    try:
+        return None if wait is None else 0 if wait in ("0", "0s") else parse_seconds(wait)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}", param_hint="--wait") from None
 
 
 def say(line: str) -> None:
@@ -128,6 +139,9 @@ _PROJECT = (
     ),
     click.option(
         "--database", type=click.Path(dir_okay=False), help="A DuckDB file to query instead of the profile's."
+    ),
+    click.option(
+        "--wait", metavar="TIME", help="How long to wait for a database that is being written to. Default: 10 minutes."
     ),
     click.option("--quiet", "-q", is_flag=True, help="Print only data and errors."),
     debug_option,

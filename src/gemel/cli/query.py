@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--totals", is_flag=True, help="Add a row over all groups, marked in the column is_total.")
 @click.option("--min-max-only", is_flag=True, help="Only the least and greatest value of one item, without metrics.")
 @click.option("--saved-query", metavar="NAME", help="A saved query, instead of --metrics and --group-by.")
+@click.option("--timeout", metavar="TIME", help="Stop the query after this time, such as 30s or 5m.")
 @click.option("--explain", "--compile", "explain", is_flag=True, help="Print the SQL without running it.")
 @click.option("--dialect", metavar="NAME", help="Print the SQL for another engine, such as snowflake or bigquery.")
 @click.option("--check-keys", is_flag=True, help="First check that each key by which the query joins is unique.")
@@ -60,6 +61,7 @@ def command(
     explain: bool,
     dialect: str | None,
     check_keys: bool,
+    timeout: str | None,
     format: str,
     csv: str | None,
     decimals: int | None,
@@ -85,6 +87,7 @@ def command(
         trusted_where=trusted_where,
         dialect=dialect,
         check_keys=check_keys,
+        timeout=timeout,
     )
     if explain or dialect:
         click.echo(answer.sql)

@@ -8,6 +8,7 @@ from typing import Any
 from gemel.errors import Place, ProjectError, reason_of
 from gemel.spec.fields import object_or_empty
 from gemel.spec.functions import WarehouseFunction
+from gemel.spec.limits import Limits, parse_limits
 from gemel.spec.places import Places, yaml_under
 from gemel.spec.zones import find_zone
 
@@ -70,6 +71,18 @@ def read_functions(project_dir: Path) -> tuple[WarehouseFunction, ...]:
         parts = {key: str(value) for key, value in keys.items() if value is not None}
         functions.append(WarehouseFunction(**parts, place=place))
     return tuple(functions)
+
+
+def read_limits(project_dir: Path) -> Limits:
+    """`vars: gemel: limits:` of dbt_project.yml. Raises ProjectError (G604) for one that is not a limit."""
+    written = object_or_empty(object_or_empty(_try_to_read(project_dir) or {}, "vars"), "gemel").get("limits")
+    try:
+        if written is not None and not isinstance(written, dict):
+            raise ValueError(f"must be an object, not {written!r}")
+        return parse_limits(written or {})
+    except ValueError as error:
+        message = f"`vars: gemel: limits:` in dbt_project.yml: {error}"
+        raise ProjectError("G604", message, place=_line_of(project_dir, "limits")) from None
 
 
 def _line_of(project_dir: Path, key: str) -> Place:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from gemel.engines.connections.duckdb import translate_errors
+from gemel.engines.connections.duckdb_errors import translate_errors
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, WarehouseError, did_you_mean
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from feast.errors import EntityTimestampInferenceException, FeastEntityDFMissingColumnsError
 
-from gemel.engines.connections.duckdb import translate_errors
+from gemel.engines.connections.duckdb_errors import translate_errors
 from gemel.errors import BridgeError
 from gemel.feast.joins import MOMENT, NANOS, ROW
 from gemel.feast.relations import open_database

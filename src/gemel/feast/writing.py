@@ -11,7 +11,7 @@ from feast.infra.offline_stores.file_source import FileLoggingDestination, FileS
 from feast.repo_config import RepoConfig
 from sqlglot import exp
 
-from gemel.engines.connections.duckdb import translate_errors
+from gemel.engines.connections.duckdb_errors import translate_errors
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError
 from gemel.feast.relations import open_database

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gemel.dbt.profile import Target
 from gemel.engines.lookup import all_engines, engine_for_adapter
 from gemel.errors import GemelError, Place, WarehouseError
+from gemel.spec.limits import Limits
 from gemel.spec.zones import find_zone
 
 if TYPE_CHECKING:
@@ -49,7 +50,11 @@ class Warehouse(Protocol):
     dialect: str
     timezone: str
 
-    def run(self, sql: str) -> Result:
+    def set_limits(self, limits: Limits, say: Callable[[str], None]) -> None:
+        """What queries may need, and who learns that one waits. Before the first query."""
+        ...
+
+    def run(self, sql: str, *, limits: Limits = ...) -> Result:
         """The result of `sql`, which is bound now and run when its rows are requested. Raises WarehouseError (G4xx)."""
         ...
 

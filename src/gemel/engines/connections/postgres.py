@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from gemel.data_frames import data_frame
 from gemel.dbt.profile import Target
 from gemel.engines.connections.arrow import arrow_array
-from gemel.engines.connections.duckdb import TYPE_MISMATCH, installed
+from gemel.engines.connections.duckdb_errors import TYPE_MISMATCH, installed
 from gemel.engines.connections.exceeded import MORE_DISK, exceeded_time, within
 from gemel.engines.connections.turns import Turns
 from gemel.errors import Place, WarehouseError
@@ -78,14 +78,18 @@ class Warehouse:
     def __init__(self, server: Server, *, limits: Limits = NO_LIMITS) -> None:
         self.server = server
         self.timezone = UTC
+        self._idle: list[Session] = []
+        self.set_limits(limits)
+
+    def set_limits(self, limits: Limits, say: Callable[[str], None] = print) -> None:
+        """What queries may need. Before the first query."""
         self._limits = limits
         self._turns = Turns(limits.at_once, limits.wait)
-        self._idle: list[Session] = []
 
     def run(self, sql: str, *, limits: Limits = NO_LIMITS) -> "Result":
         """The result of `sql`, which is bound now and run when its rows are requested.
 
-        Raises WarehouseError: G401 for the server, G405-G407 for the SQL, G409 for the limits.
+        Raises WarehouseError: G401 for the server, G405-G407 for the SQL, G410 for the limits.
         """
         return Result(self, sql, self.describe(sql), limits)
 
@@ -130,7 +134,7 @@ class Warehouse:
         self.close()
 
     def rows(self, sql: str, *, limits: Limits = NO_LIMITS) -> list[tuple[Any, ...]]:
-        """Every row. Raises WarehouseError (G409) if there are more than the limits allow."""
+        """Every row. Raises WarehouseError (G410) if there are more than the limits allow."""
         with self._session(limits) as session:
             if limits.rows is None:
                 return session.execute(sql).fetchall()
@@ -359,7 +363,7 @@ def _error(error: "psycopg.Error", server: Server, limits: Limits) -> WarehouseE
         case "57014" if limits.time is not None and "statement timeout" in first:
             return exceeded_time(limits.time)
         case "53400":
-            return WarehouseError("G409", first, hint=MORE_DISK)
+            return WarehouseError("G410", first, hint=MORE_DISK)
         case _ if code.startswith("22"):
             return WarehouseError("G407", first, hint=TYPE_MISMATCH)
         case "" | "57P01" | "57P02" | "57P03" | "08006" | "08003":
