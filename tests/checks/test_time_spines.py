@@ -72,7 +72,7 @@ def test_a_query_is_silent_where_nothing_that_it_asks_for_is_outside(tmp_path, m
 def test_facts_outside_are_those_that_pass_the_filters(tmp_path):
     northern = {"where": ["{{ Dimension('sale__region') }} = 'n'"]}
     (finding,) = asked(tmp_path, ["weekly"], "metric_time__day", **northern)
-    assert finding.startswith("G167 1 fact of 'sales', from 2023-12-30 to 2023-12-30, is outside time spine 'days'")
+    assert finding.startswith("G167 1 fact of 'sales', on 2023-12-30, is outside time spine 'days'")
 
 
 def test_facts_of_a_month_that_the_spine_has_in_part_are_inside_by_month(tmp_path):

@@ -176,7 +176,7 @@ def _finding(spine: TimeSpine, outside: _Outside, model: SemanticModel, names: l
     last = outside.inside.end - dt.timedelta(microseconds=1)
     return DefinitionError(
         "G167",
-        f"{facts} of {model.name!r}, from {_day(outside.first)} to {_day(outside.last)}, "
+        f"{facts} of {model.name!r}, {_when(outside)}, "
         f"{'is' if outside.facts == 1 else 'are'} outside time spine {spine.relation.name!r}, which has "
         f"{_day(outside.inside.start)} to {_day(last)}: {', '.join(names)} has no values at those times",
         hint="extend the time spine's dbt model to these times, or correct the times of the facts",
@@ -187,6 +187,11 @@ def _finding(spine: TimeSpine, outside: _Outside, model: SemanticModel, names: l
 
 def _holds(inside: Span, start: dt.datetime, end: dt.datetime) -> bool:
     return inside.start is not None and inside.end is not None and inside.start <= start and end <= inside.end
+
+
+def _when(outside: _Outside) -> str:
+    first, last = _day(outside.first), _day(outside.last)
+    return f"on {first}" if first == last else f"from {first} to {last}"
 
 
 def _day(moment: dt.date) -> str:
