@@ -140,6 +140,7 @@ STAGES = {
         "unreachable",
         "unknown",
         "values",
+        "scopes",
         "resolution",
     ],
     "plan": [
@@ -191,7 +192,7 @@ DOORS = {
 DRIVERS = {"duckdb", "psycopg"}
 
 # Who may name a type of metric: where it is defined, read, and taken apart. Others ask `gemel.spec.metrics.Definition`.
-METRIC_TYPES = {"spec.metrics", "dbt.semantic.metrics", "compiler.names.resolution"}
+METRIC_TYPES = {"spec.metrics", "dbt.semantic.metrics", "compiler.names.scopes"}
 
 # What names an engine besides its own file, and why. Exports, in bi/exports, write a tool's own SQL.
 ENGINES_NAMED = {

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from gemel.compiler.names import terms
 from gemel.compiler.names.graph import Attribute, Graph
-from gemel.compiler.names.resolution import Scope
+from gemel.compiler.names.scopes import Scope
 from gemel.compiler.names.terms import Leaf, PerEntity, Term
 from gemel.compiler.plan.parts import summary
 from gemel.compiler.plan.planning import is_nothing

@@ -16,7 +16,7 @@ from gemel.compiler.features.whole_windows import equal_columns, plan_gathered
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.keys import make_key
-from gemel.compiler.names.resolution import Filters, FilterText, Scope
+from gemel.compiler.names.scopes import Filters, FilterText, Scope
 from gemel.compiler.names.terms import Converted, Formula, Leaf, PerEntity, Shifted, Term, Trailing
 from gemel.compiler.plan.algebra import (
     AsOf,

@@ -1,42 +1,18 @@
-"""A query, resolved against a graph: every metric becomes leaves (one aggregate each) and formulas over them."""
+"""A query, resolved against a graph: every metric as a term, over the times and totals that the query asks for."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
-from sqlglot import exp
-
-from gemel.compiler.names.entities import readings
-from gemel.compiler.names.graph import Attribute, Graph
-from gemel.compiler.names.instants import has_instants, on_clocks
-from gemel.compiler.names.keys import apply_key, make_key, make_keys, make_orders, make_span, no_twins
-from gemel.compiler.names.terms import (
-    TOTAL,
-    Converted,
-    Formula,
-    Key,
-    Leaf,
-    Metrics,
-    Output,
-    PerEntity,
-    Predicate,
-    Resolved,
-    Shifted,
-    Span,
-    Term,
-    Trailing,
-)
-from gemel.compiler.names.unknown import UNKNOWN, all_unknown, check_plain_names
-from gemel.compiler.names.unreachable import unreachable
+from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.keys import make_keys, make_orders, make_span, no_twins
+from gemel.compiler.names.scopes import Filters, FilterText, Scope, per_entity
+from gemel.compiler.names.terms import TOTAL, Formula, Leaf, Metrics, Output, Resolved, Term
+from gemel.compiler.names.unknown import UNKNOWN, all_unknown
 from gemel.compiler.names.values import resolve_values
-from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, column, divide
-from gemel.compiler.question.own import comparable
-from gemel.compiler.question.query import Item, MetricItem, Over, Query
-from gemel.compiler.question.verbatim import Verbatim
-from gemel.errors import About, DefinitionError, GemelError, QueryError, UnknownNameError, did_you_mean
-from gemel.spec.manifest import Entity
-from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, PeriodAgg, Ratio, Simple
-from gemel.spec.time import Window, coarsest, finer
+from gemel.compiler.question.query import Over, Query
+from gemel.errors import About, GemelError, QueryError
+from gemel.spec.metrics import Metric
+from gemel.spec.time import finer
 
 
 def resolve(graph: Graph, query: Query, dialect: str | None = None) -> Resolved:
@@ -76,8 +52,8 @@ def _resolve(graph: Graph, query: Query, dialect: str) -> Resolved:
     pairs = [(item, metric) for item, metric in zip(query.metrics, metrics, strict=True)]
     return Metrics(
         keys,
-        tuple(Output(item.column, scope.query_term(metric, item.over, filters)) for item, metric in pairs),
-        tuple(Output(item.column, over_all.total(metric, item.over, filters)) for item, metric in pairs)
+        tuple(Output(item.column, _query_term(scope, metric, item.over, filters)) for item, metric in pairs),
+        tuple(Output(item.column, _total(over_all, metric, item.over, filters)) for item, metric in pairs)
         if query.totals
         else (),
         having=tuple(graph.texts.result_filter(text, available, dialect) for text in query.having),
@@ -86,380 +62,47 @@ def _resolve(graph: Graph, query: Query, dialect: str) -> Resolved:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FilterText:
-    """The text of a filter, and whether it comes from outside the metric that it is applied to.
-
-    `asked` is the dialect to write it for if it is in the closed language; None if it is in the project's own words.
-    """
-
-    text: str
-    outer: bool
-    asked: str | None = None
+def _query_term(scope: Scope, metric: Metric, over: Over | None, filters: Filters) -> Term:
+    term = scope.term(metric, filters)
+    return _over(scope, metric, over, term) if over else term
 
 
-Filters = tuple[FilterText, ...]
+def _total(scope: Scope, metric: Metric, over: Over | None, filters: Filters) -> Term:
+    """The term over all groups and times at once. Raises QueryError (G319) if the metric needs a time."""
+    try:
+        return _query_term(scope, metric, over, filters)
+    except QueryError as error:
+        if error.code != "G319":
+            raise
+        message = f"metric {metric.name!r} has no total: it is computed for each time, and a total is over all times"
+        raise QueryError("G319", message, hint="omit --totals, or ask for this metric by itself") from None
 
-LARGEST = 1_000
-"""How many aggregates and formulas a metric may consist of, counting each as often as it is used."""
-DEEPEST = 60
-"""How many levels of metrics may use each other, as inputs or in filters."""
 
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What the terms of one query share: its keys, its span of time, its metrics.
-
-    `terms` are those made so far for this scope and for scopes derived from it; a value is None while its term is
-    being made. `weights` are the weights of terms by identity, each with its term, which keeps the identity in use.
-    """
-
-    graph: Graph
-    keys: tuple[Key, ...]
-    span: Span | None
-    metrics: Sequence[Metric]
-    terms: dict[object, Term | None] = field(default_factory=dict, compare=False, repr=False)
-    weights: dict[int, tuple[Term, int]] = field(default_factory=dict, compare=False, repr=False)
-
-    def query_term(self, metric: Metric, over: Over | None, filters: Filters) -> Term:
-        term = self.term(metric, filters)
-        return self._over(metric, over, term) if over else term
-
-    def total(self, metric: Metric, over: Over | None, filters: Filters) -> Term:
-        """The term over all groups and times at once. Raises QueryError (G319) if the metric needs a time."""
-        try:
-            return self.query_term(metric, over, filters)
-        except QueryError as error:
-            if error.code != "G319":
-                raise
-            message = (
-                f"metric {metric.name!r} has no total: it is computed for each time, and a total is over all times"
-            )
-            raise QueryError("G319", message, hint="omit --totals, or ask for this metric by itself") from None
-
-    def _over(self, metric: Metric, over: Over, term: Term) -> Term:
-        """A term over the time before each moment: first its aggregates over that time, then its formula."""
-        match term:
-            case Leaf():
-                self._refuse_finer(metric, over, term)
-                return self._trailing(metric, term, over.window, over.grain_to_date, "last")
-            case Formula(inputs=inputs):
-                return replace(term, inputs=tuple((handle, self._over(metric, over, t)) for handle, t in inputs))
-            case _:
-                raise QueryError(
-                    "G326",
-                    f"metric {metric.name!r} has a window by its own definition, so it cannot have another",
-                    hint="ask for the simple metrics that it is computed from",
-                    about=About("metric", metric.name),
-                )
-
-    def _refuse_finer(self, metric: Metric, over: Over, leaf: Leaf) -> None:
-        """Raises QueryError (G313): the last three hours of daily data would really be a whole day."""
-        own = self.graph.time_dimension(leaf.measure).grain or "day"
-        unit = over.grain_to_date or (over.window.unit if over.window else None)
-        if unit is not None and finer(unit, own):
+def _over(scope: Scope, metric: Metric, over: Over, term: Term) -> Term:
+    """A term over the time before each moment: first its aggregates over that time, then its formula."""
+    match term:
+        case Leaf():
+            _refuse_finer(scope.graph, metric, over, term)
+            return scope.trailing(metric, term, over.window, over.grain_to_date, "last")
+        case Formula(inputs=inputs):
+            return replace(term, inputs=tuple((handle, _over(scope, metric, over, t)) for handle, t in inputs))
+        case _:
             raise QueryError(
-                "G313",
-                f"metric {metric.name!r} has the grain {own}, so it cannot be computed over "
-                f"{over.window or f'the {over.grain_to_date} to date'}",
-                hint=f"use whole {own}s, as {metric.name}[1 {own}]",
-            )
-
-    def term(self, metric: Metric, filters: Filters) -> Term:
-        """A metric with the filters of everything above it. A term is made once, however often it is used."""
-        place = (metric.name, filters, self.keys, self.span, tuple(each.name for each in self.metrics))
-        if place in self.terms:
-            return self._finished(metric, self.terms[place])
-        self.graph.measures(metric)  # refuses a circle
-        if sum(term is None for term in self.terms.values()) >= DEEPEST:
-            raise _too_large(metric, f"uses metrics more than {DEEPEST} levels deep")
-        self.terms[place] = None
-        term = self._make_term(metric, filters)
-        if self._weight(term) > LARGEST:  # too large for the stages after this
-            raise _too_large(metric, f"consists of more than {LARGEST:,} aggregates and formulas")
-        self.terms[place] = term
-        return term
-
-    def _finished(self, metric: Metric, term: Term | None) -> Term:
-        if term is None:
-            raise DefinitionError(
-                "G102",
-                f"metric {metric.name!r} is filtered by itself",
-                hint="the metric of a Metric(...) filter must not use this one",
+                "G326",
+                f"metric {metric.name!r} has a window by its own definition, so it cannot have another",
+                hint="ask for the simple metrics that it is computed from",
                 about=About("metric", metric.name),
             )
-        return term
-
-    def _weight(self, term: Term) -> int:
-        """How many aggregates and formulas a term consists of, counting each as often as it is used."""
-        if id(term) not in self.weights:
-            self.weights[id(term)] = term, 1 + sum(times * self._weight(inner) for inner, times in term.inner)
-        return self.weights[id(term)][1]
-
-    def _make_term(self, metric: Metric, filters: Filters) -> Term:
-        match metric.definition:
-            case Simple() as simple:
-                return self._leaf(metric, simple, (*_own(metric.filters), *filters))
-            case Ratio(numerator, denominator):
-                above = (*_outer(metric.filters), *filters)
-                quotient = divide(column("numerator"), column("denominator"))
-                sides = (("numerator", numerator), ("denominator", denominator))
-                return Formula(quotient, tuple((side, self._input(metric, used, above)) for side, used in sides))
-            case Derived(expr, used):
-                return self._derived(metric, expr, used, (*_outer(metric.filters), *filters))
-            case Cumulative() as cumulative:
-                return self._cumulative(metric, cumulative, (*_outer(metric.filters), *filters))
-            case Conversion() as conversion:
-                return self._conversion(metric, conversion, (*_own(metric.filters), *filters))
-
-    def _input(self, metric: Metric, used: MetricInput, filters: Filters) -> Term:
-        inner = self.graph.input_metric(used, by=metric.name)
-        filters = (*_outer(used.filters), *filters)
-        if used.moved:
-            return self._shifted(metric, used, inner, filters)
-        return self.term(inner, filters)
-
-    def _simple(self, metric: Metric, used: MetricInput, does: str, hint: str) -> Metric:
-        """An input whose facts are counted, not its value."""
-        inner = self.graph.input_metric(used, by=metric.name)
-        if inner.definition.measure is None:
-            raise DefinitionError(
-                "G107",
-                f"{metric.type} metric {metric.name!r} {does} {inner.name!r}, which is {_a(inner.type)} metric",
-                hint=hint,
-                about=About("metric", metric.name),
-            )
-        return inner
-
-    def _derived(self, metric: Metric, expr: str, used: tuple[MetricInput, ...], filters: Filters) -> Formula:
-        about = About("metric", metric.name)
-        try:
-            tree = self.graph.texts.formula(expr, [item.handle for item in used], about).copy()
-        except Refused as refused:
-            message = f"the expr of metric {metric.name!r}: {refused}"
-            raise DefinitionError("G105", message, hint=ONE_EXPRESSION, about=about) from None
-        handles = {item.handle.lower(): item for item in used}
-        for node in tree.find_all(exp.Column):
-            if node.table or node.name.lower() not in handles:
-                raise DefinitionError(
-                    "G106",
-                    f"the expr of metric {metric.name!r} names {node.sql()!r}, which is not one of its input metrics",
-                    hint=did_you_mean(node.name, handles) or f"its inputs are {', '.join(handles)}",
-                    about=about,
-                )
-            node.set("this", exp.to_identifier(node.name.lower()))
-        return Formula(tree, tuple((handle, self._input(metric, item, filters)) for handle, item in handles.items()))
-
-    def _leaf(self, metric: Metric, simple: Simple, filters: Filters) -> Leaf:
-        measure = simple.measure
-        time = Attribute(measure.model, (), self.graph.time_dimension(measure))
-        leaf = Leaf(
-            measure,
-            time,
-            tuple((key, self._operand_of_key(metric, measure, key)) for key in self.keys),
-            _distinct([self._predicate(metric, measure, filter_text) for filter_text in filters]),
-            span=self.span,
-            fill=simple.fill_nulls_with,
-        )
-        return replace(leaf, spine=simple.join_to_timespine and bool(leaf.times))
-
-    def _cumulative(self, metric: Metric, cumulative: Cumulative, filters: Filters) -> Term:
-        hint = "accumulate a simple metric, and compute from the accumulated ones"
-        inner = self._simple(metric, cumulative.input, "accumulates", hint)
-        leaf = self.term(inner, (*_outer(cumulative.input.filters), *filters))
-        assert isinstance(leaf, Leaf)
-        return self._trailing(metric, leaf, cumulative.window, cumulative.grain_to_date, cumulative.period_agg)
-
-    def _trailing(
-        self, metric: Metric, leaf: Leaf, window: Window | None, grain_to_date: str | None, period_agg: PeriodAgg
-    ) -> Leaf | Trailing:
-        if leaf.times:
-            return Trailing(leaf, window, grain_to_date, period_agg)
-        if window or grain_to_date:
-            raise self._needs_time(metric, f"is accumulated over {window or f'the {grain_to_date} to date'}")
-        # Over all time up to the end of the span: a plain total.
-        end = self.span.end if self.span else None
-        return replace(leaf, span=Span(None, end) if end else None, spine=False)
-
-    def _shifted(self, metric: Metric, used: MetricInput, inner: Metric, filters: Filters) -> Shifted:
-        """The input as it was at another time. Filters on time apply to the time shown, others to the other time."""
-        measure = self.graph.measures(inner)[0]
-        time = self.graph.time_dimension(measure)
-        bounds: list[Predicate] = []
-        after: list[Predicate] = []
-        down: list[FilterText] = []
-        for filter_text in filters:
-            predicate = self._predicate(metric, measure, filter_text)
-            of_time = [isinstance(o, Attribute) and not o.hops and o.element == time for o in predicate.operands]
-            if not any(of_time):
-                down.append(filter_text)
-            elif all(of_time):
-                bounds.append(predicate)
-            else:
-                after.append(self._of_keys(metric, used, predicate))
-        unmoved = replace(self, span=None)
-        term = unmoved.term(inner, tuple(down))
-        times = term.times
-        if not times:
-            raise self._needs_time(metric, f"uses {used.name!r} at another time")
-        offset, to_grain = used.offset_window, used.offset_to_grain
-        return Shifted(term, self.keys, times, offset, to_grain, tuple(bounds), tuple(after), self.span)
-
-    def _of_keys(self, metric: Metric, used: MetricInput, predicate: Predicate) -> Predicate:
-        """A filter on time and other things, above a shift: it can only refer to group-by items."""
-        missing = [key.name for key in predicate.keys if key not in self.keys]
-        if missing or len(predicate.keys) < len(predicate.operands):
-            raise QueryError(
-                "G320",
-                f"metric {metric.name!r} uses {used.name!r} at another time, and the filter "
-                f"{predicate.template.text.strip()!r} applies after that, when only the group-by items are left",
-                hint=f"group by {', '.join(missing)} too, or split the filter" if missing else "split the filter",
-            )
-        return predicate
-
-    def _conversion(self, metric: Metric, conversion: Conversion, filters: Filters) -> Formula:
-        sides = (conversion.base, conversion.conversion)
-        first, second = (
-            self._simple(metric, used, "counts", "both sides of a conversion are simple metrics") for used in sides
-        )
-        base = self.term(first, (*_own(conversion.base.filters), *filters))
-        nowhere = replace(self, keys=(), span=None)
-        turned = nowhere.term(second, _outer(conversion.conversion.filters))
-        assert isinstance(base, Leaf) and isinstance(turned, Leaf)
-        pairs = [(conversion.entity, conversion.entity), *conversion.constant_properties]
-        converted = Converted(
-            replace(base, spine=False),
-            turned,
-            tuple(
-                same
-                for left, right in pairs
-                for same in zip(self._property(metric, base, left), self._property(metric, turned, right), strict=True)
-            ),
-            coarsest([self.graph.time_dimension(leaf.measure).grain or "day" for leaf in (base, turned)]),
-            conversion.window,
-        )
-        value: exp.Expr = column("conversion")
-        if conversion.calculation == "conversion_rate":
-            value = divide(value, column("base"))
-        return Formula(value, (("base", base), ("conversion", converted)))
-
-    def _property(self, metric: Metric, leaf: Leaf, name: str) -> tuple[Attribute, ...]:
-        """An entity or a local dimension of an event, by its bare name or with its entity in front. A composite
-        entity gives each of its components."""
-        model = leaf.measure.model
-        local = self.graph.entity(model, name) or self.graph.dimension(model, name)
-        if local is not None:
-            found: Attribute | None = Attribute(model, (), local, grain=getattr(local, "grain", None))
-        else:
-            found = self.graph.attribute(model, tuple(name.split("__")))
-        if found is None:
-            available = [e.name for e in self.graph.models[model].entities]
-            available += [d.name for d in self.graph.models[model].dimensions]
-            raise DefinitionError(
-                "G108",
-                f"{metric.type} metric {metric.name!r} needs {name!r}, which semantic model {model!r} does not have",
-                hint=did_you_mean(name, available),
-                about=About("metric", metric.name),
-            )
-        names = self.graph.composites.get(found.element.name, ()) if isinstance(found.element, Entity) else ()
-        return tuple(replace(found, component=place) for place in range(len(names))) or (found,)
-
-    def _needs_time(self, metric: Metric, why: str) -> QueryError:
-        return QueryError(
-            "G319",
-            f"metric {metric.name!r} {why}, so the query needs a time",
-            hint="group by metric_time",
-            about=About("metric", metric.name),
-        )
-
-    def _operand_of_key(self, metric: Metric, measure: Measure, key: Key) -> Attribute | PerEntity:
-        return self._per_entity(metric, measure, key.metric) if key.metric else self._attribute(metric, measure, key)
-
-    def _attribute(self, metric: Metric, measure: Measure, key: Key) -> Attribute:
-        if key.is_metric_time:
-            found: Attribute | None = Attribute(measure.model, (), self.graph.time_dimension(measure))
-        else:
-            found = self.graph.attribute(measure.model, key.segments)
-        if found is None:
-            raise unreachable(self.graph, metric, measure, key)
-        return apply_key(self.graph, found, key)
-
-    def _predicate(self, metric: Metric, measure: Measure, filter_text: FilterText) -> Predicate:
-        if filter_text.asked is None:
-            template = self.graph.texts.filter(filter_text.text)
-            if isinstance(template.tree, Verbatim) and filter_text.text in metric.filters:
-                template.tree.meta["about"] = About("metric", metric.name)
-        else:
-            template = self.graph.texts.asked(filter_text.text, filter_text.asked)
-            check_plain_names(self.graph, template, self.metrics)
-        operands = tuple(self._operand(metric, measure, ref) for ref in template.references)
-        if filter_text.asked is not None and has_instants(template):
-            times = [number for number, each in enumerate(operands) if isinstance(each, Attribute) and each.is_moment]
-            template = on_clocks(template, times, self.graph.timezone)
-        items = [ref for ref in template.references if isinstance(ref, Item)]
-        keys = tuple(make_key(self.graph, item, self.metrics) for item in items)
-        return Predicate(template, operands, keys, filter_text.outer)
-
-    def _operand(self, metric: Metric, measure: Measure, reference: Item | MetricItem) -> Attribute | PerEntity:
-        if isinstance(reference, MetricItem):
-            return self._per_entity(metric, measure, reference)
-        return self._attribute(metric, measure, make_key(self.graph, reference, self.metrics))
-
-    def _per_entity(self, metric: Metric, measure: Measure, reference: MetricItem) -> PerEntity:
-        return per_entity(self, reference, lambda key: self._attribute(metric, measure, key))
 
 
-def _distinct(predicates: Iterable[Predicate]) -> tuple[Predicate, ...]:
-    """Each predicate once, also if it is both a definition's text and a question's tree."""
-    kept: dict[object, Predicate] = {}
-    for each in predicates:
-        kept.setdefault((comparable(each.template.tree), each.operands, each.keys, each.outer), each)
-    return tuple(kept.values())
-
-
-def per_entity(scope: Scope, reference: MetricItem, attribute_of: Callable[[Key], Attribute]) -> PerEntity:
-    """A metric for each entity. `attribute_of` gives the attribute of an entity in the rows that look it up."""
-    inner = scope.graph.metric(reference.metric)
-    if not reference.group_by:
+def _refuse_finer(graph: Graph, metric: Metric, over: Over, leaf: Leaf) -> None:
+    """Raises QueryError (G313): the last three hours of daily data would really be a whole day."""
+    own = graph.time_dimension(leaf.measure).grain or "day"
+    unit = over.grain_to_date or (over.window.unit if over.window else None)
+    if unit is not None and finer(unit, own):
         raise QueryError(
-            "G311",
-            f"Metric({reference.metric!r}) needs the entities that it is computed for",
-            hint=f"write Metric({reference.metric!r}, group_by=['entity'])",
+            "G313",
+            f"metric {metric.name!r} has the grain {own}, so it cannot be computed over "
+            f"{over.window or f'the {over.grain_to_date} to date'}",
+            hint=f"use whole {own}s, as {metric.name}[1 {own}]",
         )
-    keys = make_keys(scope.graph, reference.group_by, [inner])
-    term = replace(scope, keys=keys, span=None, metrics=[inner]).term(inner, ())
-    return PerEntity(inner.name, term, keys, tuple(_in_rows(scope.graph, inner, key, attribute_of) for key in keys))
-
-
-def _in_rows(graph: Graph, inner: Metric, key: Key, attribute_of: Callable[[Key], Attribute]) -> Attribute:
-    """The attribute of an entity in the rows that look up a metric of it. Raises the error about its whole path if the
-    rows have it under no name."""
-    *shortened, whole = readings(graph, inner, key.segments)
-    for segments in shortened:
-        try:
-            return attribute_of(replace(key, segments=segments))
-        except (QueryError, UnknownNameError) as error:
-            if error.code not in ("G202", "G305", "G306", "G333", "G334"):
-                raise
-    return attribute_of(replace(key, segments=whole))
-
-
-def _too_large(metric: Metric, why: str) -> QueryError:
-    return QueryError(
-        "G341",
-        f"metric {metric.name!r} {why}",
-        hint="a metric that uses another one twice doubles at each level; use fewer levels",
-        about=About("metric", metric.name),
-    )
-
-
-def _outer(texts: tuple[str, ...]) -> Filters:
-    return tuple(FilterText(text, outer=True) for text in texts)
-
-
-def _own(texts: tuple[str, ...]) -> Filters:
-    return tuple(FilterText(text, outer=False) for text in texts)
-
-
-def _a(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
