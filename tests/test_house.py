@@ -158,7 +158,17 @@ STAGES = {
         "rewrites",
     ],
     "features": ["whole_windows", "cells", "histories", "moments", "streams", "requests"],
-    "sql": ["calendars", "aggregates", "titles", "lowering", "translation", "dialects", "types", "fingerprints"],
+    "sql": [
+        "averages",
+        "calendars",
+        "aggregates",
+        "titles",
+        "lowering",
+        "translation",
+        "dialects",
+        "types",
+        "fingerprints",
+    ],
 }
 ORDER = [(stage, module) for stage, modules in STAGES.items() for module in modules]
 

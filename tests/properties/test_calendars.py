@@ -30,7 +30,7 @@ facts = st.lists(
         st.sampled_from([*DAYS, None]),
         st.sampled_from(["a", "b", None]),
         st.sampled_from([1, 2, None]),
-        st.integers(0, 9),
+        st.one_of(st.none(), st.integers(0, 9)),
     ),
     max_size=8,
 )
@@ -52,7 +52,13 @@ def expected(days, rows, back, keys):
         for fact, *values, amount in rows:
             if fact is not None and sees(day, fact, back):
                 groups.setdefault((day, *values[: len(keys)]), []).append(amount)
-    return {(*group, sum(amounts), max(amounts)) for group, amounts in groups.items()}
+    return {(*group, *summed(amounts)) for group, amounts in groups.items()}
+
+
+def summed(amounts):
+    """The sum, the greatest and the number of the values, as SQL has them: NULL is none."""
+    values = [amount for amount in amounts if amount is not None]
+    return (sum(values) if values else None, max(values, default=None), len(values))
 
 
 @pytest.mark.parametrize(("back", "grain"), [*((back, "day") for back in BACKS), (None, "hour")], ids=str)
@@ -61,33 +67,47 @@ def expected(days, rows, back, keys):
 def test_a_day_shows_the_facts_that_it_can_see_whether_the_calendar_has_their_days_or_not(
     connection, back, grain, keys, days, rows
 ):
-    for table, values in (("days", [(day,) for day in days]), ("facts", rows)):
-        connection.execute(f"delete from {table}")
-        if values:
-            texts = ["(" + ", ".join(literal(value) for value in row) + ")" for row in values]
-            connection.execute(f"insert into {table} values {', '.join(texts)}")
+    fill(connection, days, rows)
     found = connection.execute(sql_of(grain, keys, back)).fetchall()
     assert len(found) == len(set(found))
     assert set(found) == expected(days, rows, back, keys)
 
 
 @pytest.mark.parametrize("back", BACKS, ids=str)
-@pytest.mark.parametrize("edge", ["first", "last"])
+@pytest.mark.parametrize("period_agg", ["first", "last"])
 @given(days=calendars, rows=facts)
-def test_each_key_has_the_first_or_last_day_of_each_period_that_can_see_a_fact(connection, back, edge, days, rows):
+def test_each_key_has_the_first_or_last_day_of_each_period_that_can_see_a_fact(
+    connection, back, period_agg, days, rows
+):
     """Periods need not be whole: the even days are a period, too."""
-    for table, values in (("days", [(day,) for day in days]), ("facts", rows)):
-        connection.execute(f"delete from {table}")
-        if values:
-            texts = ["(" + ", ".join(literal(value) for value in row) + ")" for row in values]
-            connection.execute(f"insert into {table} values {', '.join(texts)}")
-    answer = connection.execute(sql_of("day", ("k", "n"), back, edge)).fetchall()
+    fill(connection, days, rows)
+    answer = connection.execute(sql_of("day", ("k", "n"), back, period_agg)).fetchall()
     edges = {}
-    for day, *key, total, most in sorted(expected(days, rows, back, ("k", "n")), key=lambda row: row[0]):
+    for day, *key, total, most, number in sorted(expected(days, rows, back, ("k", "n")), key=lambda row: row[0]):
         group = (floor(day, "week"), day.day % 2, *key)
-        if edge == "last" or group not in edges:
-            edges[group] = (day, *group, total, most)
+        if period_agg == "last" or group not in edges:
+            edges[group] = (day, *group, total, most, number)
     assert sorted(answer, key=str) == sorted(edges.values(), key=str)
+
+
+@pytest.mark.parametrize("back", BACKS[:-1], ids=str)
+@given(days=calendars, rows=facts)
+def test_each_key_has_the_average_of_the_days_of_each_period_that_can_see_a_fact(connection, back, days, rows):
+    """A day with a fact, but without a value, gives the period a row. It does not count as one of its days."""
+    fill(connection, days, rows)
+    answer = connection.execute(sql_of("day", ("k", "n"), back, "average")).fetchall()
+    groups = {}
+    for day, *key, total, _, number in expected(days, rows, back, ("k", "n")):
+        totals, numbers = groups.setdefault((floor(day, "week"), day.day % 2, *key), ([], []))
+        totals.append(total)
+        numbers.append(number)
+    averages = [(*group, average(totals), average(numbers)) for group, (totals, numbers) in groups.items()]
+    assert sorted(answer, key=str) == sorted(averages, key=str)
+
+
+def average(values):
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if present else None
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -98,22 +118,33 @@ def connection():
         yield made
 
 
+def fill(connection, days, rows):
+    for table, values in (("days", [(day,) for day in days]), ("facts", rows)):
+        connection.execute(f"delete from {table}")
+        if values:
+            texts = ["(" + ", ".join(literal(value) for value in row) + ")" for row in values]
+            connection.execute(f"insert into {table} values {', '.join(texts)}")
+
+
 @cache
-def sql_of(grain, keys, back, edge=None):
-    return dialects.speak(lower(seen(grain, keys, back, edge), dialects.named()), DUCKDB)
+def sql_of(grain, keys, back, period_agg=None):
+    return dialects.speak(lower(seen(grain, keys, back, period_agg), dialects.named()), DUCKDB)
 
 
-def seen(grain, keys, back, edge):
+def seen(grain, keys, back, period_agg):
     time = Named("moment", truncated(column("day", "spine"), grain, None))
     of_month = exp.Extract(this=exp.var("DAY"), expression=column("day", "spine"))
     periods = (
         Named("week", truncated(column("day", "spine"), "week", None)),
         Named("odd", exp.Mod(this=of_month, expression=exp.Literal.number(2))),
     )
-    days = Derive(Scan(Relation("days"), "spine"), (time, *(periods if edge else ())))
-    calendar = Calendar(days, "moment", keys, edge)
+    days = Derive(Scan(Relation("days"), "spine"), (time, *(periods if period_agg else ())))
+    calendar = Calendar(days, "moment", keys, period_agg)
     named = (Named("moment", stepped(column("happened", "f"), grain)), *(Named(key, column(key, "f")) for key in keys))
-    parts = (Summary("x", "sum", column("x", "f")), Summary("y", "max", column("x", "f")))
+    parts = tuple(Summary(name, name, column("x", "f")) for name in ("sum", "max", "count"))
     by_step = Aggregate(Scan(Relation("facts"), "f"), named, parts)
-    values = (Windowed("total", "sum", "x", back), Windowed("most", "max", "y", back))
+    total, most, number = (
+        Windowed(f"{name}_x", "max" if name == "max" else "sum", name, back) for name in ("sum", "max", "count")
+    )
+    values = (total, number) if period_agg == "average" else (total, most, number)
     return AsOf(calendar, by_step, Window(1, grain), values)

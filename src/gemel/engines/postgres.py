@@ -59,6 +59,15 @@ def bare_series(node: exp.Expr) -> exp.Expr:
     return node.this if isinstance(node, exp.Explode) and isinstance(node.this, exp.GenerateSeries) else node
 
 
+@each_node
+def exact_mean(node: exp.Expr) -> exp.Expr:
+    """A total of products with a BIGINT is a numeric or a float, never a whole number: the division has fractions, and
+    the type of an average."""
+    if isinstance(node, exp.Div) and node.meta.get("mean"):
+        node.set("typed", True)
+    return node
+
+
 POSTGRES = Engine(
     name="postgres",
     dialect=DIALECT,
@@ -72,7 +81,7 @@ POSTGRES = Engine(
         Capability.LOOKBACK,
         Capability.ZONED_MOMENTS,
     },
-    rewrites=(asof_to_join, unzoned_truncation, whole_part, bare_series, type_nulls),
+    rewrites=(asof_to_join, unzoned_truncation, whole_part, bare_series, exact_mean, type_nulls),
     longest_name=63,  # longer names are cut off without a warning
     address=("host", "port"),
     feast=FeastStore("PostgreSQLSource", f"{CONTRIB}.postgres_offline_store.postgres_source", in_sql, _store),

@@ -10,7 +10,7 @@ from typing import Literal, assert_never
 from sqlglot import exp
 
 from gemel.spec.manifest import Relation
-from gemel.spec.metrics import Aggregation, Percentile
+from gemel.spec.metrics import Aggregation, Percentile, PeriodAgg
 from gemel.spec.time import Window
 
 
@@ -169,8 +169,9 @@ class Calendar:
 
         days (Jan 1), (Jan 2), (Jan 3)   fact (AA, Jan 2), all time  ->  (Jan 2, AA), (Jan 3, AA)
 
-    With an `edge`, each key has only the first or last of these rows in each period. The columns of `days` other than
-    `moment` are the period.
+    With a `period_agg`, each key has only the first or last of these rows in each period, or the average of their sums.
+    The columns of `days` other than `moment` are the period. An average has no moment. Over all time, the days of a
+    period must follow one another.
 
         days (Jan 1, Jan), (Jan 2, Jan), (Jan 3, Jan)   fact (AA, Jan 2), last  ->  (Jan 3, Jan, AA)
     """
@@ -178,11 +179,12 @@ class Calendar:
     days: "Plan"
     moment: str
     keys: tuple[str, ...]
-    edge: Literal["first", "last"] | None = None
+    period_agg: PeriodAgg | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (*columns(self.days), *self.keys)
+        hidden = self.moment if self.period_agg == "average" else None
+        return (*(name for name in columns(self.days) if name != hidden), *self.keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,9 +119,9 @@ def _likeness(part: Plan) -> object:
         ):
             # A row of the spine alone is there once for all results, unless there are other keys, of the facts.
             return ("shown", join.input, right.alias, join.on, join.how, tuple(keys), _likeness(facts))
-        case AsOf(spine=Calendar(edge=str()) as calendar, facts=Aggregate() as facts, values=values):
-            # The edge of a period is where the facts end: results of other rows have another edge.
-            return ("edges", calendar, values[0].back, facts.input, facts.keys)
+        case AsOf(spine=Calendar(period_agg=str()) as calendar, facts=Aggregate() as facts, values=values):
+            # The facts determine the first and last day of a period, and which days count: other rows, other days.
+            return ("periods", calendar, values[0].back, facts.input, facts.keys)
         case AsOf(spine=Calendar() as calendar, facts=Aggregate() as facts, values=values):
             return ("seen", calendar, values[0].back, _likeness(facts))
         case Derive(input=(Aggregate() | AsOf()) as inner, outputs=outputs) if not _makes_values_up(outputs):

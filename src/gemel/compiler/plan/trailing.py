@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from sqlglot import exp
 
@@ -19,11 +18,12 @@ from gemel.compiler.plan.algebra import (
     Scan,
     Summary,
     Windowed,
+    columns,
 )
 from gemel.compiler.plan.distinct import is_sighted, plan_sightings
 from gemel.compiler.plan.facts import Facts
 from gemel.compiler.plan.meetings import BASE, derive_value, meet_spine, own_step, sum_by_step, summarize_parts
-from gemel.compiler.plan.parts import in_sight
+from gemel.compiler.plan.parts import gather, in_sight
 from gemel.compiler.plan.shifts import refuse_weeks, shift
 from gemel.compiler.plan.spines import buckets, filter_again, over_spine, spine_for, spine_step
 from gemel.compiler.question.expressions import column, filled
@@ -61,10 +61,10 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
         steps = meet_spine(facts, inner, name, others, Scan(source, "spine"), sees, shown, day, mixed)
     else:
         if day not in leaf.times and others and not shifted and not leaf.spine:
-            calendar = replace(calendar, edge=_edge(trailing.period_agg))
+            calendar = replace(calendar, period_agg=_at_once(trailing, by_step))
         values = tuple(Windowed(v.name, v.function, v.value.name, back) for v in summarize_parts(by_step, inner, name))
         steps = derive_value(AsOf(calendar, by_step, Window(1, base), values), by_step, inner, name)
-    keys = (*shown, *(key for key, _ in others))
+    keys = tuple(key for key in (*shown, *(key for key, _ in others)) if key.name in columns(steps))
     if shifted:
         refuse_weeks(graph, shifted)
         steps = shift(graph, replace(shifted, keys=keys, times=shown), steps, name, keep=leaf.spine)
@@ -76,7 +76,7 @@ def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted 
     value = filled(column(name), leaf.fill)
     result = Derive(steps, (*(Named(key.name, column(key.name)) for key in keys), Named(name, value)))
     names = [key.name for key, _ in leaf.keys]
-    if day in leaf.times or calendar.edge:
+    if day in leaf.times or calendar.period_agg:
         return Derive(result, (*(Named(key, column(key)) for key in names), Named(name, column(name))))
     return _one_per_period(result, names, name, trailing.period_agg)
 
@@ -101,8 +101,12 @@ def _reach(trailing: Trailing, span: Span | None) -> Span | None:
     return Span(step(span.start, window.unit, -window.count), span.end)
 
 
-def _edge(period_agg: PeriodAgg) -> Literal["first", "last"] | None:
-    return None if period_agg == "average" else period_agg
+def _at_once(trailing: Trailing, by_step: Aggregate) -> PeriodAgg | None:
+    """How each period is computed without a row for each of its days; None if it cannot be."""
+    if trailing.period_agg != "average":
+        return trailing.period_agg
+    is_sum = [gather(part) for part in by_step.values] == ["sum"] and trailing.leaf.fill is None
+    return "average" if is_sum and (trailing.window or trailing.grain_to_date) else None
 
 
 def _one_per_period(result: Plan, keys: Sequence[str], name: str, period_agg: PeriodAgg) -> Plan:

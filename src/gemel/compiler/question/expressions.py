@@ -125,6 +125,14 @@ def divide(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     return exp.Div(this=parenthesized(left), expression=nonzero(parenthesized(right)), typed=False, safe=False)
 
 
+def mean(total: exp.Expr, count: exp.Expr) -> exp.Div:
+    """The total of some numbers over their count, which is not zero. Its type is that of an average where the engine
+    can divide without a loss (`engines.postgres.exact_mean`)."""
+    quotient = exp.Div(this=parenthesized(total), expression=parenthesized(count), typed=False, safe=False)
+    quotient.meta["mean"] = True
+    return quotient
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A parsed filter: a tree in which the columns `__ref_0`, `__ref_1` … stand for `references`.

@@ -22,6 +22,7 @@ from gemel.compiler.plan.algebra import (
 )
 from gemel.compiler.plan.parts import in_sight
 from gemel.compiler.question.expressions import column, equal, free, present
+from gemel.compiler.sql.averages import average_in_windows
 from gemel.spec.time import Window, finer
 
 
@@ -33,13 +34,15 @@ def spelled(plan: AsOf, calendar: Calendar) -> Plan:
     """
     many = calendar.keys or finer(plan.step.unit, "day")
     match plan.values[0].back:
-        case None if calendar.edge == "last":
+        case _ if calendar.period_agg == "average":
+            return average_in_windows(plan, calendar)
+        case None if calendar.period_agg == "last":
             return _running_at_last_days(plan, calendar)
-        case None if calendar.edge == "first":
+        case None if calendar.period_agg == "first":
             return _running_at_first_days(plan, calendar)
         case None if many:
             return _running(plan, calendar)
-        case _ if calendar.edge:
+        case _ if calendar.period_agg:
             return _at_edges(plan, calendar)
         case Window() if calendar.keys:
             return _by_windows(plan, calendar)
@@ -82,7 +85,7 @@ def _at_edges(plan: AsOf, calendar: Calendar) -> Aggregate:
         *(Named(k, column(k, "facts")) for k in keys),
     ]
     edge = exp.Window(
-        this=_EDGES[calendar.edge or "first"](this=column(moment, "windows")),
+        this=_EDGES[calendar.period_agg or "first"](this=column(moment, "windows")),
         partition_by=[key.value.copy() for key in groups],
     )
     met = Join(
@@ -110,7 +113,7 @@ def _edges(calendar: Calendar, facts: Plan, on: exp.Expr) -> tuple[Aggregate, st
     periods = [name for name in columns(calendar.days) if name != moment]
     seen = free("seen", columns(calendar.days))
     keys = (*(Named(name, column(name, "spine")) for name in periods), Named(seen, column(moment, "seen")))
-    edge = Summary(moment, "min" if calendar.edge == "first" else "max", column(moment, "spine"))
+    edge = Summary(moment, "min" if calendar.period_agg == "first" else "max", column(moment, "spine"))
     return Aggregate(Join(Scan(facts, "seen"), Scan(calendar.days, "spine"), on, "inner"), keys, (edge,)), seen
 
 
