@@ -2,6 +2,8 @@
 
 Each is asked as a question and run. Nothing but one SELECT over the question's own tables may come of it, which calls
 nothing but the functions of the table; or an error with a code. Afterwards nothing on the server has changed.
+
+`--engine both` compares the rows of DuckDB and PostgreSQL instead.
 """
 
 import argparse
@@ -11,7 +13,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -21,6 +24,7 @@ import duckdb
 from sqlglot import exp, parse
 
 import gemel
+from compiler.asked_values import alike
 from gemel.compiler.question.closed import called_names
 from gemel.compiler.question.functions import FUNCTIONS
 from gemel.compiler.question.spelling import find_spelling
@@ -77,6 +81,28 @@ def outcome(project, question, engine, names):
         result = error.code
     assert time.monotonic() - begun < SLOWEST, (question, time.monotonic() - begun)
     return result
+
+
+def comparison(project, other, question):
+    """What two engines make of a question: `same rows`, or the errors of both; AssertionError for other rows."""
+    results = []
+    for each in (project, other):
+        try:
+            answer = each.query(**question)
+        except GemelError as error:
+            results.append((error.code, None))
+            continue
+        try:
+            results.append(("answer", sorted(answer.rows(), key=repr)))
+        except GemelError:
+            results.append(("error", None))
+    (one, rows), (two, others) = results
+    if one == two == "answer":
+        pairs = [pair for each in zip(rows, others, strict=True) for pair in zip(*each, strict=True)]
+        assert all(alike(left, right) for left, right in pairs), (rows, others)
+        return "same rows"
+    assert one == two or "error" in (one, two), results
+    return f"both {one}" if one == two else f"{one} / {two}"
 
 
 def questions(seed, count, names):
@@ -136,25 +162,29 @@ def postgres_project(directory, url):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=("duckdb", "postgres"), default="duckdb")
+    parser.add_argument("--engine", choices=("duckdb", "postgres", "both"), default="duckdb")
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--url", default="postgresql://postgres@127.0.0.1:5432/postgres")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        opened = (
-            duckdb_project(Path(folder)) if options.engine == "duckdb" else postgres_project(Path(folder), options.url)
-        )
-        begun, outcomes, wrong = time.monotonic(), Counter(), 0
-        with opened as (project, names, unharmed):
+    begun, outcomes, wrong = time.monotonic(), Counter(), 0
+    with ExitStack() as stack:
+        first, second = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
+        opened = duckdb_project(first) if options.engine == "duckdb" else postgres_project(first, options.url)
+        project, names, unharmed = stack.enter_context(opened)
+        if options.engine == "both":
+            other, _, _ = stack.enter_context(duckdb_project(second))
+            ask = partial(comparison, project, other)
+        else:
             allowed = allowed_names(options.engine)
-            for question in questions(options.seed, options.count, names):
-                try:
-                    outcomes[outcome(project, question, options.engine, allowed)] += 1
-                except Exception as error:
-                    wrong += 1
-                    print(f"WRONG {question}\n  {type(error).__name__}: {str(error)[:1000]}", flush=True)
-            assert unharmed(), "something changed"
+            ask = partial(outcome, project, engine=options.engine, names=allowed)
+        for question in questions(options.seed, options.count, names if options.engine != "both" else ()):
+            try:
+                outcomes[ask(question)] += 1
+            except Exception as error:
+                wrong += 1
+                print(f"WRONG {question}\n  {type(error).__name__}: {str(error)[:1000]}", flush=True)
+        assert unharmed(), "something changed"
     print(f"{options.count:,} questions on {options.engine}, seed {options.seed}, {time.monotonic() - begun:.0f} s")
     print(", ".join(f"{code} {number:,}" for code, number in outcomes.most_common()))
     print(f"{wrong} wrong")

@@ -45,7 +45,8 @@ def ask_filter(text: str, dialect: str, own: Own) -> AskedFilter:
         used.add(number)
         return Written(exp.column(f"__ref_{number}"))
 
-    tree = _write(plain, Writer(dialect, who, column, lambda text: restore(text, references), own))
+    hint = "a filter is one expression, such as {{ Dimension('entity__name') }} = 'value'"
+    tree = _write(plain, Writer(dialect, who, column, lambda text: restore(text, references), own), hint)
     if lost := [each for number, each in enumerate(references) if number not in used]:
         raise QueryError(
             "G309",
@@ -89,10 +90,11 @@ def ask_result_filter(text: str, available: Sequence[str], dialect: str, own: Ow
             )
         return Written(exp.Column(this=exp.to_identifier(name)))
 
-    return _write(text, Writer(dialect, who, column, lambda text: text, own))
+    hint = "a result filter is one expression over the result's columns, such as flights > 100"
+    return _write(text, Writer(dialect, who, column, lambda text: text, own), hint)
 
 
-def _write(text: str, writer: Writer) -> exp.Expr:
+def _write(text: str, writer: Writer, hint: str) -> exp.Expr:
     """The condition that a text is, checked once more as the engine will read it."""
     try:
         written = writer.write(read_text(text))
@@ -103,6 +105,6 @@ def _write(text: str, writer: Writer) -> exp.Expr:
         raise QueryError(
             "G308",
             f"{writer.who} cannot be used: {writer.restore(str(unreadable))}",
-            hint="a filter is one expression, such as {{ Dimension('entity__name') }} = 'value'",
+            hint=hint,
         ) from None
     return written.tree

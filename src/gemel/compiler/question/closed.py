@@ -31,6 +31,9 @@ class _ClosedParser(Parser):
     }
     NO_PAREN_FUNCTION_PARSERS = {"CASE": Parser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
     STATEMENT_PARSERS = {}  # noqa: RUF012
+    COLUMN_OPERATORS = {  # noqa: RUF012
+        token: Parser.COLUMN_OPERATORS[token] for token in (TokenType.DOT, TokenType.DCOLON)
+    }
     FACTOR = {token: kind for token, kind in Parser.FACTOR.items() if token != TokenType.DIV}  # noqa: RUF012
     FUNC_TOKENS = {*Parser.FUNC_TOKENS, TokenType.DIV}  # noqa: RUF012
 

@@ -137,18 +137,15 @@ def _formatted(parts: list[str], dialect: str) -> exp.Expr:
     """A format of %Y and plain texts, as the engine writes it."""
     if sum(map(len, parts)) > 200:
         raise Unfit("the format must have at most 200 characters")
+    if any(mark in part for part in parts for mark in '"\\'):
+        raise Unfit("a format cannot contain double quotes or backslashes")
     if dialect != POSTGRES:
         return exp.Literal.string("".join(parts))
-    written = []
-    for part in parts:
-        if part.startswith("%") and part != "%%":
-            written.append(_FORMATS[part[1]])
-        elif '"' in part or "\\" in part:
-            raise Unfit("a format cannot contain double quotes or backslashes")
-        else:
-            written.append(f'"{part.replace("%%", "%")}"')
+    words = [
+        _FORMATS[part[1]] if part.startswith("%") and part != "%%" else f'"{part.replace("%%", "%")}"' for part in parts
+    ]
     # An empty text between two parts keeps DD and DD from being read as DDD and D.
-    return exp.Literal.string('""'.join(written))
+    return exp.Literal.string('""'.join(words))
 
 
 _PATTERN = re.compile(

@@ -70,7 +70,8 @@ NUMBER: tuple[Function, ...] = (
         "div(value whole, divisor whole) -> whole",
         "Division without the fraction, towards zero; NULL where the divisor is 0.",
         "DIVIDE(CAST(value AS BIGINT), NULLIF(CAST(divisor AS BIGINT), 0))",
-        "CAST(DIV(CAST(value AS NUMERIC), NULLIF(CAST(divisor AS NUMERIC), 0)) AS BIGINT)",
+        "CAST(DIV(CAST(CAST(value AS BIGINT) AS NUMERIC), CAST(NULLIF(CAST(divisor AS BIGINT), 0) AS NUMERIC)) "
+        "AS BIGINT)",
         group=NUMBERS,
         examples=("div(-7, 2) = -3", "div(1, 0) is null"),
     ),

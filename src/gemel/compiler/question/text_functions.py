@@ -107,7 +107,7 @@ TEXTS: tuple[Function, ...] = (
     row(
         "left(value text, size whole) -> text",
         "The first characters; with a negative size, all but the last.",
-        "LEFT(value, size)",
+        "LEFT(value, CAST(size AS BIGINT))",
         "LEFT(value, CAST(size AS INT))",
         group=TEXT,
         examples=("left('abc', 2) = 'ab'", "left('abc', -1) = 'ab'", "left('abc', 0) = ''"),
@@ -115,7 +115,7 @@ TEXTS: tuple[Function, ...] = (
     row(
         "right(value text, size whole) -> text",
         "The last characters; with a negative size, all but the first.",
-        "RIGHT(value, size)",
+        "RIGHT(value, CAST(size AS BIGINT))",
         "RIGHT(value, CAST(size AS INT))",
         group=TEXT,
         examples=("right('abc', 2) = 'bc'", "right('abc', -1) = 'bc'"),
