@@ -59,7 +59,7 @@ class Causes:
         was, is_ = self.old.ids[subject], self.new.ids[subject]
         if self.graphs.own_differ(was, is_):
             return True
-        sources = self._sources(was, is_)
+        sources = self._sources(*self._derivations(was, is_))
         if subject[0] != "metric" or any(id.startswith("metric:") for id in sources):
             return False
         return any(self._is_own(id) for id in sources if id.startswith("measure:"))
@@ -83,16 +83,16 @@ class Causes:
 
     def _below(self, was: str, is_: str) -> Iterator[tuple[str, ...]]:
         """The paths through those inputs of a definition that it has in both states and that differ."""
-        for name, (first, second) in self._shared_definitions(was, is_).items():
+        before, after = self._derivations(was, is_)
+        for name, (first, second) in _shared_definitions(before, after).items():
             if " " not in name and self.old.graph.own_of(first) != self.new.graph.own_of(second):
                 kind, _, of = name.partition(":")
                 texts = _arrow(first.text, second.text) if kind == "semantic_model" else ""
                 yield (f"{kind.replace('_', ' ')} {of}{texts}",)
-        before, _ = self._derivations(was, is_)
         yield from (
             (" ".join(self._gone[id]), "removed") for id in {id: None for id, _ in before.uses} if id in self._gone
         )
-        for id in sorted(self._sources(was, is_)):
+        for id in sorted(self._sources(before, after)):
             kind, _, name = id.partition(":")
             match kind:
                 case "column" | "rows":
@@ -129,7 +129,7 @@ class Causes:
         if self.graphs.own_differ(was, is_):
             yield (self._model(subject),)
             return
-        owners = dict.fromkeys(map(self._owner, self._sources(was, is_)))
+        owners = dict.fromkeys(map(self._owner, self._sources(*self._derivations(was, is_))))
         for owner in owners:
             if owner is not None and owner != subject:
                 yield from self._definition(owner)
@@ -153,7 +153,7 @@ class Causes:
         seen, waiting = {id}, [id]
         while waiting:
             each = waiting.pop()
-            for source in self._sources(each, each):
+            for source in self._sources(*self._derivations(each, each)):
                 if source in seen or not self._moved(source):
                     continue
                 seen.add(source)
@@ -192,24 +192,15 @@ class Causes:
 
     # --- derivations ------------------------------------------------------------------------------------------
 
-    def _sources(self, was: str, is_: str) -> list[str]:
+    def _sources(self, before: Derivation, after: Derivation) -> list[str]:
         """The inputs of a node in both states, and those inputs that are new in the newer state."""
-        before, after = ([id for id, _ in each.uses] for each in self._derivations(was, is_))
-        earlier, sources = {*before}, []
-        for id in dict.fromkeys(after):
+        earlier, sources = {id for id, _ in before.uses}, []
+        for id in {id: None for id, _ in after.uses}:
             subject = self._subjects.get(id)
             old = self.old.ids.get(subject) if subject is not None else id
             if old is None or old in earlier:
                 sources.append(id)
         return sources
-
-    def _shared_definitions(self, was: str, is_: str) -> dict[str, tuple[Derivation, Derivation]]:
-        """The named derivations that a node uses in both states."""
-        before, after = self._derivations(was, is_)
-        if before is after:
-            return {}
-        olds = _definitions(before)
-        return {name: (olds[name], each) for name, each in _definitions(after).items() if name in olds}
 
     def _derivations(self, was: str, is_: str) -> tuple[Derivation, Derivation]:
         before, after = self.old.graph.derivation(was), self.new.graph.derivation(is_)
@@ -220,6 +211,14 @@ class Causes:
 
     def _is_own(self, id: str) -> bool:
         return self.graphs.own_differ(id, id)
+
+
+def _shared_definitions(before: Derivation, after: Derivation) -> dict[str, tuple[Derivation, Derivation]]:
+    """The named derivations that a node uses in both states."""
+    if before is after:
+        return {}
+    olds = _definitions(before)
+    return {name: (olds[name], each) for name, each in _definitions(after).items() if name in olds}
 
 
 def _definitions(derivation: Derivation) -> dict[str, Derivation]:

@@ -61,6 +61,8 @@ class Defined:
     unlisted: dict[str, Node] = field(default_factory=dict)
     _dimensions: dict[tuple[str, str], str] = field(default_factory=dict)
     _tables: dict[Relation, str] = field(default_factory=dict)
+    _rows: dict[tuple[str, Why], Derivation] = field(default_factory=dict)
+    _attributes: dict[tuple[Attribute, Why], Derivation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         used: set[str] = set()
@@ -131,8 +133,11 @@ class Defined:
 
     def rows(self, model: SemanticModel, why: Why = "rows") -> Derivation:
         """The rows of a semantic model's table."""
-        rows = f"rows:{self.table(model.relation)}"
-        return Derivation(self.place(model.relation), ((why, rows),), name=f"semantic_model:{model.name}")
+        if (model.name, why) not in self._rows:
+            parts = ((why, f"rows:{self.table(model.relation)}"),)
+            name = f"semantic_model:{model.name}"
+            self._rows[model.name, why] = Derivation(self.place(model.relation), parts, name=name)
+        return self._rows[model.name, why]
 
     def column(self, model: SemanticModel, name: str) -> Derivation:
         """A column of a semantic model's table."""
@@ -177,6 +182,11 @@ class Defined:
 
     def attribute(self, attribute: Attribute, why: Why) -> Derivation:
         """A dimension or entity joined to facts, with the keys and the rows of the joins."""
+        if (attribute, why) not in self._attributes:
+            self._attributes[attribute, why] = self._join(attribute, why)
+        return self._attributes[attribute, why]
+
+    def _join(self, attribute: Attribute, why: Why) -> Derivation:
         parts: list[Part] = []
         match attribute.element:
             case Dimension(name=name):
@@ -279,11 +289,12 @@ def _model(defined: Defined, model: SemanticModel) -> None:
         about = About("semantic_model", model.name, entity.name)
         name = f"{model.name}.{entity.name}"
         node = Node("entity", name, entity.description, words=_words(entity), about=about)
-        expression = defined.expression(entity.expr, model, node.id)
-        defined.nodes[node.id] = node
-        defined.derivations[node.id] = Derivation(f"entity {entity.type}", (("identity", expression),))
-        defined.names[entity.name][node.id] = None
-        defined.weak[node.name][node.id] = None
+        id = node.id
+        expression = defined.expression(entity.expr, model, id)
+        defined.nodes[id] = node
+        defined.derivations[id] = Derivation(f"entity {entity.type}", (("identity", expression),))
+        defined.names[entity.name][id] = None
+        defined.weak[node.name][id] = None
 
 
 def _measure(defined: Defined, measure: Measure) -> None:
@@ -300,8 +311,8 @@ def _measure(defined: Defined, measure: Measure) -> None:
             elif defined.graph.entity(model.name, name) is not None:
                 parts.append(("window", f"entity:{model.name}.{name}"))
     choice = measure.non_additive.choice if measure.non_additive else None
-    defined.add(node, Derivation(f"measure {measure.agg} {measure.percentile} {choice}", tuple(parts)))
-    defined.weak[f"{model.name}.{measure.name}"][node.id] = None
+    id = defined.add(node, Derivation(f"measure {measure.agg} {measure.percentile} {choice}", tuple(parts)))
+    defined.weak[f"{model.name}.{measure.name}"][id] = None
 
 
 def _metric(defined: Defined, metric: Metric) -> None:

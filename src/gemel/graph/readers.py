@@ -110,12 +110,12 @@ def _feature(defined: Defined, view: BoundView, feature: Feature, id: str) -> It
             yield "aggregation", defined.metric(part.name if part else metric.name)
             if part:
                 yield from defined.filters((*metric.filters, *part.filters), defined.homes([part.name]), id)
+            paths = [entity_item(graph, entity, metric).segments for entity in view.entities]
             for measure in graph.measures(graph.metrics[part.name] if part else metric):
                 time = known_at(graph, view, measure)
                 if time is not None:
                     yield "identity", defined.attribute(time, "window")
-                for entity in view.entities:
-                    segments = entity_item(graph, entity, metric).segments
+                for segments in paths:
                     attribute: Attribute | None = graph.plain_attribute(measure.model, segments)
                     if attribute is not None:
                         yield "identity", defined.attribute(attribute, "group_by")
@@ -138,8 +138,9 @@ def _ours(defined: Defined, table: dbt.Node) -> Node | None:
         return None
     about = About("model", table.unique_name)
     node = Node("bi_view", table.unique_name, table.description, table.owner, table.file, generated=True, about=about)
+    id = node.id
     for column in table.columns:
-        defined.weak[f"{table.unique_name}.{column}"][node.id] = None
+        defined.weak[f"{table.unique_name}.{column}"][id] = None
     if query in defined.nodes:
         defined.add(node, Derivation(f"view {table.materialized}", (("identity", query),)))
     else:
