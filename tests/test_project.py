@@ -106,6 +106,12 @@ def test_keys_are_checked_before_the_query_runs(project):
 # --- asking ---------------------------------------------------------------------------------------------------
 
 
+def test_a_metric_that_sums_whole_numbers_is_a_bigint(project):
+    answer = gemel.load(project).query("revenue", "sale__region")
+    assert answer.types == ("VARCHAR", "BIGINT")
+    assert answer.df()["revenue"].tolist() == [10]
+
+
 def test_a_question_is_answered_in_the_forms_that_its_reader_wants(project):
     answer = gemel.load(project).query(["revenue"], group_by=["sale__region"])
     assert answer.sql.startswith("SELECT")

@@ -53,7 +53,7 @@ class Runner:
     def rows(self, compiled: Compiled, *, limits: Limits = NO_LIMITS) -> "Result":
         """The result: bound now, run when its rows are requested. Raises WarehouseError (G4xx), QueryError (G342)."""
         with hide_values(self.principal):
-            result = self._warehouse.run(self._checked(compiled), limits=limits)
+            result = self._warehouse.run(self._checked(compiled), numbers=compiled.metrics, limits=limits)
         return result if self.principal == OWNER else DiscreetResult(result, self.principal)
 
     def batches(self, compiled: Compiled) -> Iterator[list[tuple[Any, ...]]]:

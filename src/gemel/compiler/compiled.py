@@ -71,12 +71,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """SQL for an engine, with the columns of its result and the relations that it reads."""
+    """SQL for an engine, with the columns of its result and the relations that it reads. `metrics` are the columns that
+    are values of metrics."""
 
     sql: str
     dialect: str
     columns: tuple[Column, ...] = ()
     relations: tuple[Relation, ...] = ()
+    metrics: tuple[str, ...] = ()
 
     def with_names(self, name: Callable[[Relation], str]) -> "Compiled":
         """The same with names in place of the marks for relations, such as `{{ ref('flights') }}`."""
@@ -114,13 +116,14 @@ def compile_query(graph: Graph, query: Query, context: Context | None = None) ->
     """The SQL that answers a query. Raises UnknownNameError, QueryError or DefinitionError."""
     try:
         context = context or Context.naming()
-        return compiled(plan_query(graph, resolve(graph, query, context.engine.dialect)), context)
+        answer = compiled(plan_query(graph, resolve(graph, query, context.engine.dialect)), context)
     except RecursionError:
         raise QueryError(
             "G341",
             "the question is nested too deeply",
             hint="use fewer levels in its filters, expressions and metrics",
         ) from None
+    return replace(answer, metrics=tuple(metric.column for metric in query.metrics))
 
 
 def compile_select(select: exp.Select, dialect: str) -> Compiled:

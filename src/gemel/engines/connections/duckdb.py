@@ -9,7 +9,7 @@ configuration is locked. The compiler guarantees that no user's text reaches a F
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock, Thread
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
 from gemel.dbt.profile import Target
-from gemel.engines.connections.duckdb_errors import UnlistedFileError, installed, translate_errors
+from gemel.engines.connections.duckdb_errors import UnlistedFileError, fitting, installed, translate_errors
 from gemel.engines.connections.duckdb_opening import (
     SAFE,
     Files,
@@ -78,8 +78,9 @@ class Warehouse:
         self._say = say
         self._turns = Turns(limits.at_once, limits.wait)
 
-    def run(self, sql: str, *, limits: Limits = NO_LIMITS) -> "Result":
-        """The result of `sql`, which is bound now and run when its rows are requested.
+    def run(self, sql: str, *, numbers: Sequence[str] = (), limits: Limits = NO_LIMITS) -> "Result":
+        """The result of `sql`, which is bound now and run when its rows are requested. `numbers` are the columns of
+        metrics: a sum of whole numbers, which DuckDB makes a HUGEINT, is a BIGINT among them.
 
         Raises WarehouseError: G401-G403 for the file, G405-G407 for the SQL, G410 for the limits.
         """
@@ -88,7 +89,9 @@ class Warehouse:
             relation = cursor.sql(sql)
             return tuple(relation.columns), tuple(str(kind) for kind in relation.types)
 
-        return Result(self, sql, self._bind(bind), limits)
+        columns, types = self._bind(bind)
+        sums = frozenset(name for name, kind in zip(columns, types, strict=True) if kind == HUGE and name in numbers)
+        return Result(self, sql, columns, types=types, sums=sums, limits=limits)
 
     def batches(self, sql: str, *, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
         """The rows in batches, of a result that need not fit into memory."""
@@ -116,12 +119,19 @@ class Warehouse:
         settings = target.render().get("settings") if target else None
         return zone_of(settings) if isinstance(settings, dict) else ""
 
-    def fetch(self, sql: str, take: "Callable[[duckdb.DuckDBPyRelation], T]", limits: Limits) -> T:
-        """Run `sql`, and take its rows from DuckDB's relation: no more than one above the limit."""
-        with self._cursor() as cursor:
+    def fetch(
+        self, sql: str, take: "Callable[[duckdb.DuckDBPyRelation], T]", *, sums: Collection[str], limits: Limits
+    ) -> T:
+        """Run `sql`, and take its rows from DuckDB's relation: no more than one above the limit. `sums` are the columns
+        to cast to BIGINT. Raises WarehouseError (G407) if one does not fit."""
+        with fitting(sums), self._cursor() as cursor:
 
             def work() -> T:
                 relation = cursor.sql(sql)
+                if sums:
+                    relation = relation.project(
+                        ", ".join(_whole(name) if name in sums else quoted(name) for name in relation.columns)
+                    )
                 return take(relation if limits.rows is None else relation.limit(limits.rows + 1))
 
             return run_interruptible(cursor, work, seconds=limits.time, left=self._left)
@@ -223,12 +233,21 @@ class Result:
     """The result of one SQL text. It is run when rows are first requested, and again for each further form."""
 
     def __init__(
-        self, warehouse: Warehouse, sql: str, bound: tuple[tuple[str, ...], tuple[str, ...]], limits: Limits
+        self,
+        warehouse: Warehouse,
+        sql: str,
+        columns: tuple[str, ...],
+        *,
+        types: tuple[str, ...],
+        sums: frozenset[str],
+        limits: Limits,
     ) -> None:
         self._warehouse = warehouse
         self._sql = sql
+        self._sums = sums
         self._limits = limits
-        self.columns, self.types = bound
+        self.columns = columns
+        self.types = tuple(BIG if name in sums else kind for name, kind in zip(columns, types, strict=True))
         self._rows: list[tuple[Any, ...]] | None = None
 
     def rows(self) -> list[tuple[Any, ...]]:
@@ -251,9 +270,16 @@ class Result:
         return installed("polars").from_arrow(self.arrow())
 
     def _fetch(self, take: "Callable[[duckdb.DuckDBPyRelation], T]") -> T:
-        taken = self._warehouse.fetch(self._sql, take, self._limits)
+        taken = self._warehouse.fetch(self._sql, take, sums=self._sums, limits=self._limits)
         check_number(self._limits.rows, len(taken))  # type: ignore[arg-type]
         return taken
+
+
+HUGE, BIG = "HUGEINT", "BIGINT"
+
+
+def _whole(name: str) -> str:
+    return f"CAST({quoted(name)} AS {BIG}) AS {quoted(name)}"
 
 
 def open_empty(temp: Path | None, memory: str | None) -> "Scratch":

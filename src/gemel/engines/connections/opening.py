@@ -54,7 +54,7 @@ class Warehouse(Protocol):
         """What queries may need, and who learns that one waits. Before the first query."""
         ...
 
-    def run(self, sql: str, *, limits: Limits = ...) -> Result:
+    def run(self, sql: str, *, numbers: Sequence[str] = (), limits: Limits = ...) -> Result:
         """The result of `sql`, which is bound now and run when its rows are requested. Raises WarehouseError (G4xx)."""
         ...
 

@@ -86,7 +86,7 @@ class Warehouse:
         self._limits = limits
         self._turns = Turns(limits.at_once, limits.wait)
 
-    def run(self, sql: str, *, limits: Limits = NO_LIMITS) -> "Result":
+    def run(self, sql: str, *, numbers: Sequence[str] = (), limits: Limits = NO_LIMITS) -> "Result":
         """The result of `sql`, which is bound now and run when its rows are requested.
 
         Raises WarehouseError: G401 for the server, G405-G407 for the SQL, G410 for the limits.
