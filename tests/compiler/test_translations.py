@@ -108,7 +108,6 @@ def test_a_function_is_refused_where_it_differs_and_translated_where_it_does_not
     assert translated("round(amount, 1)", "postgres") == ["postgres"]  # 2.5 is 2 there
     assert translated("lpad(word, 5, '*')") == ["duckdb", "postgres"]  # by the functions of filters
     assert translated("strftime(sold_at, '%Y-%m') = '2024-01'") == ["duckdb", "postgres"]
-    assert translated("left(word, -1)") == ["duckdb", "postgres"]
     assert translated("md5(word)", "postgres") == ["duckdb", "postgres"]
     assert translated("sqrt(n)") == ["duckdb"]  # of a negative number it is NaN, NULL or an error
     assert translated("replace(word, '', 'x')") == ["duckdb", "postgres"]

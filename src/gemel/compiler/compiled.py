@@ -15,7 +15,7 @@ from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.plan.planning import plan as plan_query
 from gemel.compiler.plan.rewrites import tidy
 from gemel.compiler.question.query import Query
-from gemel.compiler.question.verbatim import Verbatim
+from gemel.compiler.question.verbatim import Verbatim, respell
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.lowering import Tables, lower
 from gemel.compiler.sql.types import settled_types
@@ -145,9 +145,10 @@ def keep_text(sql: str, dialect: str) -> Compiled:
 @dataclass(frozen=True, slots=True)
 class Framed:
     """A plan's SQL with a placeholder for its outputs, which can be filled with and without casts without compiling
-    twice. Each of `outputs` has its value as finished text."""
+    twice. Each of `outputs` has its value as finished text. `has_own_text` is whether it has texts of definitions."""
 
     outputs: tuple[exp.Expr, ...]
+    has_own_text: bool
     _frame: dialects.Frame
     _whole: Compiled
 
@@ -160,8 +161,18 @@ def framed(plan: Plan, context: Context) -> Framed:
     """As `compiled`, but with the outputs apart from the rest of the SQL."""
     select, relations = _lowered(plan, context)
     columns = tuple(starmap(Column, settled_types(select)))
+    has_own_text = bool(dialects.own_texts(select))
     frame, outputs = dialects.speak_apart(select, context.engine)
-    return Framed(outputs, frame, Compiled("", context.engine.dialect, columns, relations))
+    return Framed(outputs, has_own_text, frame, Compiled("", context.engine.dialect, columns, relations))
+
+
+def definition_of(plan: Plan, context: Context) -> Compiled:
+    """The SQL of a plan for a hash: the texts of definitions are in one spelling, and in no engine's words but their
+    own. No engine gets it."""
+    select, relations = _lowered(plan, context)
+    for node in dialects.own_texts(select):
+        respell(node, context.engine.dialect)
+    return Compiled(dialects.speak(select, context.engine), context.engine.dialect, (), relations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from gemel.compiler.compiled import Compiled, Context, Framed, compiled, framed
+from gemel.compiler.compiled import Compiled, Context, Framed, compiled, definition_of, framed
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.plan.algebra import Plan
@@ -64,6 +64,7 @@ class Tables:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._framed: dict[str, tuple[Framed, Compiled]] = {}
+        self._definitions: dict[str, Compiled] = {}
         self._digests: dict[str, str] = {}
         self._column_digests: dict[str, dict[str, str]] = {}
         self._casts = {each.name: exp.DataType.build(each.sql, dialect=DIALECT) for each in TYPES.values()}
@@ -110,7 +111,7 @@ class Tables:
 
     def relations(self, view: BoundView) -> tuple[Relation, ...]:
         """The relations that the table reads."""
-        return self._duckdb(view)[1].relations
+        return self._definition(view).relations
 
     def digest(self, view: BoundView) -> str:
         """Twelve hex digits that change with the computation of the table.
@@ -118,7 +119,7 @@ class Tables:
         Feast does not notice a changed formula under an unchanged name; this digest among its tags shows it.
         """
         if view.name not in self._digests:
-            table = self._duckdb(view)[1].with_names(lambda relation: relation.name)
+            table = self._definition(view).with_names(lambda relation: relation.name)
             self._digests[view.name] = _hash(table.sql)
         return self._digests[view.name]
 
@@ -145,6 +146,15 @@ class Tables:
             frame = framed(view.plan, Context.marking(DIALECT, _with_created))
             self._framed[view.name] = frame, frame.filled(frame.outputs)
         return self._framed[view.name]
+
+    def _definition(self, view: BoundView) -> Compiled:
+        """The table's SQL for hashes: DuckDB's, whatever the engine."""
+        if view.name not in self._definitions:
+            if self.graph.texts.dialect == DIALECT and not self._duckdb(view)[0].has_own_text:
+                self._definitions[view.name] = self._duckdb(view)[1]
+            else:
+                self._definitions[view.name] = definition_of(view.plan, Context.marking(DIALECT, _with_created))
+        return self._definitions[view.name]
 
     def _plan(self, view: BoundView) -> Plan:
         """The plan that dbt computes: with a lookback, only the rows of the build's range."""

@@ -4,8 +4,9 @@ A text is never written again from its tree (`verbatim.py` says why): its refere
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlglot import Dialect, exp, parse_one
 from sqlglot.errors import SqlglotError
@@ -92,11 +93,12 @@ def read_own(text: str, dialect: str, columns: Iterable[str] = ()) -> OwnText:
     tokens = tokenize(text, dialect)
     try:
         tree = parse(text, dialect)
+        spans = _columns(tree)
+        _refuse_called_columns(text, spans, tokens)
     except Refused as refused:
         guessed = _guess_references(tokens, columns, refused)
         node = _cut(text, tokens, guessed, dialect, None)
         return OwnText(exp.Anonymous(this="?".join(node.reading.words), expressions=[*node.expressions]), node)
-    spans = _columns(tree)
     forget_positions(tree)
     if isinstance(tree, exp.Column | exp.Boolean) or (isinstance(tree, exp.Literal) and _is_number(text)):
         return OwnText(tree, tree)
@@ -171,6 +173,13 @@ def _columns(tree: exp.Expr) -> dict[int, list[exp.Expr]]:
         start = column.this.meta_get("start")
         found.setdefault(-1 if start is None else start - 1, []).append(column)
     return dict(sorted(found.items()))
+
+
+def _refuse_called_columns(text: str, spans: Mapping[int, object], tokens: Sequence[Token]) -> None:
+    """Raises Refused for a name before a bracket that sqlglot reads as a column and not as a function."""
+    for token, following in pairwise(tokens):
+        if token.start in spans and following.token_type == TokenType.L_PAREN:
+            raise Unknown(f"{shorten(text)} has a call that cannot be read")
 
 
 def _is_loop_variable(column: exp.Expr) -> bool:

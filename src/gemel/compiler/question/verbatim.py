@@ -4,7 +4,7 @@ sqlglot does not write such a text again, as reading and writing change it: `to_
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlglot import exp, generator
@@ -105,11 +105,11 @@ def fill(reading: exp.Expr, references: Sequence[exp.Expr]) -> exp.Expr:
     return tree
 
 
-def respell(tree: exp.Expr) -> exp.Expr:
-    """The tree, changed in place: texts that differ only in blanks, comments and upper or lower case become equal."""
-    for node in tree.find_all(Verbatim):
-        node.set("texts", node.reading.words)
-    return tree
+def respell(node: Verbatim, dialect: str) -> None:
+    """Change a text in place into the one spelling of all texts that differ only in blanks, comments and upper or lower
+    case. `dialect` is of the SQL around it, for which it is not translated."""
+    node.set("texts", node.reading.words)
+    node.set("reading", replace(node.reading, dialect=dialect))
 
 
 _CLOSED = (exp.Column, exp.Func, exp.Paren, exp.Literal, exp.Case, exp.Null, exp.Boolean, exp.Var, exp.Tuple, Verbatim)

@@ -74,6 +74,11 @@ def _ready(select: exp.Select, engine: Engine) -> Generator:
     return dialect.generator(pretty=True, max_text_width=110, comments=False)
 
 
+def own_texts(select: exp.Select) -> list[Verbatim]:
+    """The texts of the project's definitions in a SELECT."""
+    return [node for node in _special_nodes(select) if isinstance(node, Verbatim)]
+
+
 def say(expression: exp.Expr, dialect: str) -> str:
     """The text of one output of a SELECT, on one line. Raises QueryError (G327) if the engine cannot express it."""
     select = exp.Select(expressions=[exp.alias_(expression.copy(), "output")])

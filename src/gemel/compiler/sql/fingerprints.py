@@ -11,7 +11,7 @@ from sqlglot.generator import Generator
 
 from gemel.compiler.plan.algebra import Aggregate, AsOf, Combine, Derive, Filter, Lookup, Moments, Plan, Scan, columns
 from gemel.compiler.question.expressions import copied
-from gemel.compiler.question.verbatim import respell
+from gemel.compiler.question.verbatim import Verbatim, respell
 from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
 from gemel.spec.manifest import Relation
@@ -30,6 +30,13 @@ def fingerprints(plan: Plan) -> dict[str, str]:
     assert isinstance(rows.source, AsOf)
     writer = _Writer(rows.source, tables, dialects.generator(DIALECT))
     return {output.name: writer.output(output.value) for output in plan.outputs}
+
+
+def _respelled(value: exp.Expr) -> exp.Expr:
+    copy = copied(value)
+    for node in copy.find_all(Verbatim):
+        respell(node, DIALECT)
+    return copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class _Writer:
         if isinstance(value, exp.Expr):  # equal expressions often occur in several trees
             text = self.expressions.get(value)
             if text is None:
-                text = self.expressions[value] = self.generator.sql(respell(copied(value)))
+                text = self.expressions[value] = self.generator.sql(_respelled(value))
             return text
         if value is None or isinstance(value, str | int | float):
             return repr(value)
