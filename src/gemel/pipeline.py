@@ -10,7 +10,7 @@ from gemel.bi.project_models import model_files
 from gemel.dbt.project_file import PROJECT_FILE
 from gemel.dbt.running import run_dbt_into
 from gemel.engines.stores import TargetSettings
-from gemel.errors import GemelError, Place, Problems, ProjectError
+from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, UnknownNameError
 from gemel.expectations.suite import metric_tests, test_files
 from gemel.features import generation, repository
 from gemel.features.bound import BoundView
@@ -108,9 +108,20 @@ def build(
 def backfill(session: Session, views: Sequence[str], *, start: datetime, end: datetime | None) -> list[BoundView]:
     """Rebuild the rows of a time range of these views, by default of all, through dbt. Returns the views.
 
-    A view without `lookback` is rebuilt as a whole. Raises UnknownNameError (G204).
+    A view without `lookback` is rebuilt as a whole. Raises UnknownNameError (G204), and BridgeError (G534) if a view
+    has changed since its model was generated.
     """
-    chosen = open_features(session).select_views(views)
+    features = open_features(session)
+    chosen = features.select_views(views)
+    if not chosen:
+        raise UnknownNameError(
+            "G204", "the project has no feature view", hint="docs/features.md explains feature views"
+        )
+    stale = {change.path for change in stale_files(session)}
+    for view in chosen:
+        if f"{models_folder(features.root, 'features')}/{view.name}.sql" in stale:
+            message = f"the dbt model of feature view {view.name!r} is not up to date"
+            raise BridgeError("G534", message, hint="run `gemel generate`", place=view.place)
     variables = {"gemel_from": start.isoformat(sep=" "), **({"gemel_to": end.isoformat(sep=" ")} if end else {})}
     run_dbt(session, "build", "--select", *(view.name for view in chosen), "--vars", json.dumps(variables))
     return chosen

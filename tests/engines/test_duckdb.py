@@ -127,9 +127,11 @@ def test_a_directory_is_not_a_database(tmp_path):
     assert "is a directory" in refused("SELECT 1", tmp_path).message
 
 
-def test_a_file_of_another_kind_is_reported_as_no_database(tmp_path):
-    (tmp_path / "x.duckdb").write_text("region,amount\n" * 1000)
-    assert refused("SELECT 1", tmp_path / "x.duckdb").code == "G402"
+@pytest.mark.parametrize("name", ["x.duckdb", "x.csv"])
+def test_a_file_of_another_kind_is_reported_as_no_database(tmp_path, name):
+    """DuckDB 2 would attach a CSV file as a database of one table."""
+    (tmp_path / name).write_text("region,amount\n" * 1000)
+    assert refused("SELECT 1", tmp_path / name).code == "G402"
 
 
 def test_a_database_in_memory_has_nothing_to_ask():

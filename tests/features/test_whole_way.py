@@ -13,6 +13,8 @@ import pytest
 
 from gemel.cli import main
 from gemel.dbt.running import run_dbt
+from worlds.projects import write_project
+from worlds.sales_project import FILES
 
 # What foreign libraries warn of, now and when their objects are collected, is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -153,6 +155,27 @@ def test_what_a_backfill_did_is_told(gemel):
     assert (code, err) == (0, "rebuilt whole, for lack of `lookback:`: visiting\n")
     code, _, err = gemel("features", "backfill", "--start", "2024-01-01", "xyz")
     assert (code, err) == (1, "G204 no feature view named 'xyz'\n  hint: there are buying, visiting\n")
+
+
+def test_without_a_feature_view_there_is_nothing_to_backfill(tmp_path, gemel):
+    write_project(tmp_path, {name: text for name, text in FILES.items() if not name.startswith("feature_views/")})
+    code, _, err = gemel("features", "backfill", "--start", "2024-01-01", "--project-dir", str(tmp_path))
+    assert (code, "G204 the project has no feature view" in err) == (1, True), err
+
+
+def test_a_view_that_was_not_generated_again_is_not_rebuilt(project, gemel):
+    definitions = project / "feature_views/shop.yml"
+    before = definitions.read_text()
+    try:
+        definitions.write_text(before.replace("- name: visiting\n", "- name: visiting\n    lookback: 3 days\n"))
+        assert definitions.read_text() != before
+        code, _, err = gemel("features", "backfill", "--start", "2024-01-01", "visiting")
+        assert (code, err.split(": ", 1)[1]) == (
+            1,
+            "G534 the dbt model of feature view 'visiting' is not up to date\n  hint: run `gemel generate`\n",
+        )
+    finally:
+        definitions.write_text(before)
 
 
 def test_stock_feast_makes_a_training_set_of_what_was_known_at_each_moment(project, gemel):

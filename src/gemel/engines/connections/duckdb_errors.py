@@ -51,9 +51,8 @@ def _error(error: "duckdb.Error", profile: Profile | None, limits: Limits) -> Wa
         return WarehouseError("G402", first, hint=hint)
     match error:
         case duckdb.CatalogException():
-            return WarehouseError(
-                "G405", first, hint=hint or "`dbt build` creates the tables; was it run since the models changed?"
-            )
+            build = "`dbt build` creates the tables; was it run since the models changed?"
+            return WarehouseError("G405", first, hint=f"{hint} {build}" if hint else build)
         case duckdb.BinderException() | duckdb.ParserException():
             return WarehouseError(
                 "G406",

@@ -99,7 +99,7 @@ def _attach(
     said = False
     while True:
         try:
-            connection.execute(f"ATTACH {literal(path)} AS {quoted(name)} (READ_ONLY)")
+            connection.execute(f"ATTACH {literal(path)} AS {quoted(name)} (READ_ONLY, TYPE duckdb)")
             return
         except duckdb.IOException as error:
             holder = re.search(r"lock on file.*?PID (\d+)", str(error), re.DOTALL)
