@@ -88,6 +88,7 @@ class Built:
             ask_graph=ask_graph,
             train=self.train,
             run=self.run,
+            run_with_files=lambda compiled: self.run(compiled).rows(),
             relations={"buying": "memory.main.buying"},
             root=self.root,
             online=lambda view, keys: [self.served(key["customer"]) for key in keys],

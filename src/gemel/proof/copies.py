@@ -34,7 +34,7 @@ def compare_copy(table: FeatureTable, report: Report) -> None:
         .where(exp.or_(*differ))
         .limit(MOST_ROWS)
     )
-    rows = table.places.run(compile_select(query, table.places.engine.dialect)).rows()
+    rows = table.places.run_with_files(compile_select(query, table.places.engine.dialect))
     for row in rows:
         left, right = row[: len(row) // 2], row[len(row) // 2 :]
         present = left if left[len(table.keys)] is not None else right
@@ -55,6 +55,6 @@ def _report_duplicates(table: FeatureTable, relation: exp.Expr, name: str, repor
     rows = exp.Count(this=exp.Star())
     query = exp.select(*keys, rows).from_(relation.copy()).group_by(*keys)
     query = query.having(exp.GT(this=rows.copy(), expression=exp.Literal.number(1))).limit(1)
-    for *entity, moment, count in table.places.run(compile_select(query, table.places.engine.dialect)).rows():
+    for *entity, moment, count in table.places.run_with_files(compile_select(query, table.places.engine.dialect)):
         who = ", ".join(f"{key}={value}" for key, value in zip(table.keys, entity, strict=True))
         report.reasons.append(f"{name} has {count} rows for {who} at {moment:%Y-%m-%d %H:%M}")

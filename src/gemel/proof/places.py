@@ -41,7 +41,8 @@ Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], Sequence[StoredRow |
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the numbers are. `run` executes SQL in the warehouse; `relations` are the tables' names.
+    """Where the numbers are. `run` executes SQL in the warehouse, `run_with_files` SQL that also reads the Parquet
+    copies, which a query of the warehouse may not. `relations` are the tables' names.
 
     `ask_graph` queries a graph with other definitions, and `train` makes a training set. `until` is the moment up to
     which each view is online; a view without one is not compared online. No table has facts from `facts_until` on; None
@@ -51,6 +52,7 @@ class Places:
     ask: Ask
     ask_graph: Callable[[Graph], Ask]
     run: Callable[[Compiled], Answer]
+    run_with_files: Callable[[Compiled], list[Row]]
     relations: Mapping[str, str]
     root: Path
     train: Train

@@ -1,12 +1,14 @@
 """The proof over a project: where each number is looked up, for every feature view."""
 
 import datetime as dt
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gemel.answer import answer
-from gemel.compiler.compiled import compile_query
+from gemel.compiler.compiled import Compiled, compile_query
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.parsing import make_query
 from gemel.dbt.project_file import read_variables
@@ -14,7 +16,7 @@ from gemel.features.opened import Features
 from gemel.features.selection import choose
 from gemel.online.project import online_until, stored
 from gemel.proof import parity
-from gemel.proof.places import Answer, Ask, Places
+from gemel.proof.places import Answer, Ask, Places, Row
 from gemel.proof.report import Report
 from gemel.run import OpenScratch
 from gemel.training.project import source_of
@@ -44,6 +46,7 @@ def verify(
                 ask=partial(_ask, features),
                 ask_graph=partial(_ask_graph, features),
                 run=session.runner.rows,
+                run_with_files=partial(_run_with_files, open_scratch),
                 relations=source.relations,
                 root=features.root,
                 train=partial(_train, features, source, open_scratch),
@@ -83,6 +86,11 @@ def _train(
     accuracy: Accuracy,
 ) -> "pyarrow.Table":
     return make(source, choose(features.bound, names), spine, open_scratch, accuracy=accuracy).arrow()
+
+
+def _run_with_files(open_scratch: OpenScratch, compiled: Compiled) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="gemel-") as folder, open_scratch(Path(folder)) as scratch:
+        return scratch.rows(compiled)
 
 
 def _facts_until(features: Features) -> dt.datetime | None:
