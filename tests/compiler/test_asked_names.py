@@ -58,11 +58,14 @@ def test_another_plain_name_is_refused_with_what_was_probably_meant(where, meant
 
 def test_all_unknown_names_of_a_question_are_reported_at_once():
     error = refusal(
-        "orders", "revenu", "ordrs", group_by=["customer__nam", "metric_time"], where=["segment = 'x'", "planet = 1"]
+        *("orders", "revenu", "ordrs"),
+        group_by=["customer__nam", "metric_time"],
+        where=["segment = 'x' or planet = 1", "{{ Dimension('customer__moon') }} = 2"],
+        having=["orders > 1 and metric_time__day > current_date", "orbit > 1"],
     )
     assert isinstance(error, Problems)
-    assert [each.code for each in error.errors] == ["G201", "G201", "G309", "G309", "G202"]
-    for name in ("revenu", "ordrs", "customer__nam", "segment", "planet"):
+    assert [each.code for each in error.errors] == ["G201", "G201", "G309", "G309", "G202", "G202", "G316"]
+    for name in ("revenu", "ordrs", "customer__nam", "customer__moon", "segment", "planet", "orbit"):
         assert repr(name) in str(error)
 
 

@@ -283,3 +283,14 @@ def test_a_filter_of_the_grammar_is_one_select_or_refused(tmp_path, engine, requ
         )
         assert unharmed()
     assert outcomes["answer"] > 50 and outcomes["G340"] > 10
+
+
+def test_both_engines_have_the_same_rows_for_a_filter_of_the_grammar(tmp_path, needs_postgres):
+    for name in ("duckdb", "postgres"):
+        (tmp_path / name).mkdir()
+    with (
+        many.duckdb_project(tmp_path / "duckdb") as (one, _, _),
+        many.postgres_project(tmp_path / "postgres", needs_postgres) as (other, _, _),
+    ):
+        outcomes = Counter(many.comparison(one, other, each) for each in many.questions(seed=6, count=200, names=()))
+    assert outcomes["same rows"] > 50

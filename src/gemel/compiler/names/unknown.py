@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from gemel.compiler.names.graph import METRIC_TIME, Graph
-from gemel.compiler.names.keys import make_key
+from gemel.compiler.names.keys import make_key, make_keys
 from gemel.compiler.names.listing import list_items
 from gemel.compiler.names.unreachable import spelling, unreachable
 from gemel.compiler.question.expressions import Template
@@ -16,20 +16,22 @@ from gemel.spec.metrics import Metric
 
 def check_plain_names(graph: Graph, template: Template, metrics: Sequence[Metric]) -> None:
     """Raises QueryError (G309) for a plain name in a filter that is no group-by item, or a metric as well."""
-    for number in template.bare:
+    for error in _wrong_names(graph, template, metrics):
+        raise error
+
+
+def _wrong_names(graph: Graph, template: Template, metrics: Sequence[Metric]) -> Iterator[QueryError]:
+    for number in sorted(template.bare):
         item = template.references[number]
         assert isinstance(item, Item)
         name, who = str(item), f"the filter {shorten(template.text)}"
         is_metric = name in graph.metrics and not graph.metrics[name].private
         if not _exists(graph, item):
-            raise QueryError(
-                "G309",
-                f"{who} names {name[:80]!r}, which is not a reference",
-                hint=_filter_by_result(name) if is_metric else _suggest(graph, name, metrics),
-            )
-        if is_metric:
+            hint = _filter_by_result(name) if is_metric else _suggest(graph, name, metrics)
+            yield QueryError("G309", f"{who} names {name[:80]!r}, which is not a reference", hint=hint)
+        elif is_metric:
             hint = f"write {{{{ Dimension('{name}') }}}} for the item; {_filter_by_result(name)}"
-            raise QueryError("G309", f"{who} names {name!r}, which is a group-by item and a metric", hint=hint)
+            yield QueryError("G309", f"{who} names {name!r}, which is a group-by item and a metric", hint=hint)
 
 
 def _exists(graph: Graph, item: Item) -> bool:
@@ -55,7 +57,7 @@ def _suggest(graph: Graph, name: str, metrics: Sequence[Metric]) -> str:
     )
 
 
-UNKNOWN = frozenset(("G201", "G202", "G304", "G305", "G309"))
+UNKNOWN = frozenset(("G201", "G202", "G304", "G305", "G309", "G316"))
 """The codes of names that mean nothing, or nothing here."""
 
 
@@ -79,13 +81,22 @@ def _unknown(graph: Graph, query: Query, dialect: str) -> Iterator[GemelError]:
     for text in query.where:
         try:
             template = graph.texts.asked(text, dialect)
-            check_plain_names(graph, template, metrics)
-            items += template.references
+            yield from _wrong_names(graph, template, metrics)
+            items += [each for number, each in enumerate(template.references) if number not in template.bare]
         except GemelError as error:
             yield error
+    names = [each.column for each in query.metrics]
     for item in items:
         try:
             yield from _unknown_item(graph, item, metrics)
+            if item in query.group_by and isinstance(item, Item):
+                names += [key.name for key in make_keys(graph, [item], metrics)]
+        except GemelError as error:
+            yield error
+            names.append(str(item))
+    for text in query.having if query.metrics else ():
+        try:
+            graph.texts.result_filter(text, names, dialect)
         except GemelError as error:
             yield error
 
