@@ -55,11 +55,10 @@ formats = st.lists(
     min_size=1,
     max_size=5,
 ).map("".join)
-pictures = st.lists(
-    st.sampled_from(["YYYY", "MM", "DD", "HH24", "MI", "SS", "DDD", "YY", "Mon", "Dy", "-", "/", ": "]),
-    min_size=1,
-    max_size=5,
-).map("".join)
+_picture = st.sampled_from(["YYYY", "MM", "DD", "HH24", "MI", "SS", "DDD", "YY", "Mon", "Dy"])
+pictures = st.lists(st.tuples(_picture, st.sampled_from(["-", "/", ": "])), min_size=1, max_size=4).map(
+    lambda parts: "".join(word + separator for word, separator in parts)
+)
 _atoms = st.sampled_from(["a", "b", "0", " ", ".", "[ab]", "[^a]", "[a-c0]", r"\d", r"\w", r"\s", r"\.", "é", r"[\d-]"])
 patterns = st.recursive(
     _atoms,

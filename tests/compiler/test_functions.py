@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
 from compiler.asked_values import alike, calls, table
 from gemel.compiler.question.asked import ask_filter, ask_result_filter
@@ -258,6 +258,16 @@ def test_another_engine_has_only_the_functions_that_it_spells_the_same(dialect):
     with pytest.raises(QueryError) as refused:
         ask_result_filter("split_part(a, ',', 1) = 'x'", ["a"], dialect, {})
     assert refused.value.code == "G327" and "split_part" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "dialect", ["duckdb", "postgres", "bigquery", "snowflake", "spark", "redshift", "clickhouse", "trino"]
+)
+@pytest.mark.parametrize("value", ["x\\", "\\' or 1 = 1 --", "it's", "{", "%s", "a\nb"])
+def test_a_text_stays_one_text_in_every_dialect(dialect, value):
+    quoted = value.replace("'", "''")
+    sql = ask_result_filter(f"a = '{quoted}'", ["a"], dialect, {}).sql(dialect)
+    assert parse_one(sql, dialect=dialect).expression.name == value
 
 
 def test_an_engine_whose_functions_mean_other_things_has_only_operators():
