@@ -482,7 +482,7 @@ def test_another_engines_sql_is_text_and_has_no_rows_here(project):
         answer.rows()
 
 
-def test_a_feature_view_that_cannot_be_read_is_told_among_the_others(project):
+def test_a_feature_view_that_cannot_be_read_is_reported_among_the_others(project):
     (project / "feature_views" / "views.yml").mkdir(parents=True)
     found = gemel.load(project).validate()
     assert [(each.code, each.message) for each in found] == [
@@ -514,7 +514,7 @@ def test_a_database_is_a_file_or_a_connection(project):
         gemel.load(project, database=5).query(["revenue"]).rows()
 
 
-def test_a_form_whose_package_is_missing_is_told(project, monkeypatch):
+def test_a_form_whose_package_is_missing_is_reported(project, monkeypatch):
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(WarehouseError, match="G408 polars is not installed"):
         gemel.load(project).query(["revenue"]).pl()

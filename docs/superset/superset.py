@@ -58,15 +58,15 @@ def main() -> None:
         with superset(options.superset, Path(folder) / "superset") as session:
             session.upload("/api/v1/dataset/import/", archive)
             datasets = session.datasets()
-            found = [each for dataset in datasets for each in compare(project, session, dataset)]
+            results = [each for dataset in datasets for each in compare(project, session, dataset)]
             if options.write:
                 [charted] = [each for each in datasets if CHART in metrics_of(each)]
                 session.picture(session.chart(charted), HERE / f"{CHART}.png")
-    print(table(found), end="")
+    print(table(results), end="")
     if options.write:
         page = EXAMPLE / "docs" / "superset.md"
-        page.write_text(re.sub(r"(?m)(^\|.*\n)+", lambda _: table(found), page.read_text(), count=1))
-    if any(each.different for each in found):
+        page.write_text(re.sub(r"(?m)(^\|.*\n)+", lambda _: table(results), page.read_text(), count=1))
+    if any(each.different for each in results):
         sys.exit("Superset's numbers are not gemel's")
 
 
@@ -99,14 +99,14 @@ def compare(project: gemel.Project, session: "Session", dataset: dict[str, Any])
     compared = []
     for metric in sorted(metrics_of(dataset)):
         say(f"asking both for {metric}")
-        told = session.by_month(dataset, metric)
+        theirs = session.by_month(dataset, metric)
         ours = {
             month: value if value is None else float(value)
             for month, value in zip(*project.query([metric], [*MONTHS]).arrow().to_pydict().values(), strict=True)
         }
-        different = sum(not same(told.get(month), ours.get(month)) for month in told.keys() | ours.keys())
+        different = sum(not same(theirs.get(month), ours.get(month)) for month in theirs.keys() | ours.keys())
         some = max(ours)
-        compared.append(Compared(metric, len(ours), different, told.get(some), ours[some]))
+        compared.append(Compared(metric, len(ours), different, theirs.get(some), ours[some]))
     return compared
 
 
@@ -171,12 +171,12 @@ class Session:
         self._http.headers["Authorization"] = f"Bearer {token}"
 
     def post(self, path: str, **what: Any) -> Any:
-        return self._told(self._http.post(self.address + path, timeout=120, **what))
+        return self._read(self._http.post(self.address + path, timeout=120, **what))
 
     def get(self, path: str) -> Any:
-        return self._told(self._http.get(self.address + path, timeout=120))
+        return self._read(self._http.get(self.address + path, timeout=120))
 
-    def _told(self, response: requests.Response) -> Any:
+    def _read(self, response: requests.Response) -> Any:
         if not response.ok:
             raise requests.HTTPError(f"{response.request.url}: {response.status_code} {response.text[:1000]}")
         return response.json()
@@ -186,8 +186,8 @@ class Session:
             self.post(path, files={"formData": (archive.name, file, "application/zip")}, data={"overwrite": "true"})
 
     def datasets(self) -> list[dict[str, Any]]:
-        found = self.get("/api/v1/dataset/")["result"]
-        return [self.get(f"/api/v1/dataset/{each['id']}")["result"] for each in found]
+        results = self.get("/api/v1/dataset/")["result"]
+        return [self.get(f"/api/v1/dataset/{each['id']}")["result"] for each in results]
 
     def by_month(self, dataset: dict[str, Any], metric: str) -> dict[dt.datetime, float | None]:
         """The metric by month of the dataset's main time, as a line chart asks for it."""
@@ -198,13 +198,13 @@ class Session:
             "sqlExpression": dataset["main_dttm_col"],
             "label": "month",
         }
-        asked = {
+        payload = {
             "datasource": {"id": dataset["id"], "type": "table"},
             "queries": [{"columns": [axis], "metrics": [metric], "row_limit": 10_000}],
             "result_format": "json",
             "result_type": "full",
         }
-        rows = self.post("/api/v1/chart/data", json=asked)["result"][0]["data"]
+        rows = self.post("/api/v1/chart/data", json=payload)["result"][0]["data"]
         return {as_month(row["month"]): row[metric] for row in rows}
 
     def chart(self, dataset: dict[str, Any]) -> int:
@@ -251,16 +251,16 @@ class Session:
             page.screenshot(path=file)
 
 
-def as_month(told: float | None) -> dt.datetime | None:
+def as_month(milliseconds: float | None) -> dt.datetime | None:
     """Superset tells times as milliseconds since 1970."""
-    if told is None:
+    if milliseconds is None:
         return None
-    return dt.datetime.fromtimestamp(told / 1000, dt.UTC).replace(tzinfo=None)
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).replace(tzinfo=None)
 
 
-def table(found: list[Compared]) -> str:
+def table(results: list[Compared]) -> str:
     lines = ["| metric | months | different | the last month in Superset | in `gemel query` |", "|---|--:|--:|--:|--:|"]
-    for each in found:
+    for each in results:
         lines.append(f"| {each.metric} | {each.months} | {each.different} | {each.superset} | {each.gemel} |")
     return "".join(f"{line}\n" for line in lines)
 
@@ -272,9 +272,9 @@ def say(line: str) -> None:
 def run(folder: Path, command: str, *arguments: str, **variables: str) -> None:
     program = Path(sys.executable).parent / command
     environment = os.environ | variables
-    ran = subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
-    if ran.returncode:
-        sys.exit(f"{command} {' '.join(arguments)} failed:\n{ran.stdout}{ran.stderr}")
+    completed = subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    if completed.returncode:
+        sys.exit(f"{command} {' '.join(arguments)} failed:\n{completed.stdout}{completed.stderr}")
 
 
 if __name__ == "__main__":

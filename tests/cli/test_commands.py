@@ -201,7 +201,7 @@ def test_a_project_that_cannot_be_opened_is_json_too(gemel, files):
     assert gemel("validate").out == ""
 
 
-def test_a_warning_fails_only_when_it_is_told_to(gemel, files):
+def test_a_warning_fails_only_with_strict(gemel, files):
     manifest = json.loads(files.manifest.read_text())
     manifest["metrics"].append({**manifest["metrics"][0], "name": "sale"})
     files.manifest.write_text(json.dumps(manifest))
@@ -255,7 +255,7 @@ def test_a_call_that_cannot_be_read_is_exit_code_2(gemel, arguments, says):
     assert says in ran.err
 
 
-def test_outside_a_project_the_way_in_is_told(gemel):
+def test_outside_a_project_the_way_in_is_reported(gemel):
     ran = gemel("query", "--metrics", "revenue", shop=False)
     assert (ran.code, ran.err.split()[0]) == (1, "G601")
     assert "--project-dir" in ran.err

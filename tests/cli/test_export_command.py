@@ -105,6 +105,6 @@ def test_what_dbt_cannot_mean_of_a_foreign_file_is_refused_or_left_out(gemel, tm
     assert yaml.safe_load(ran.out)["semantic_models"][0]["model"] == "ref('t')"
 
 
-def test_a_file_that_cannot_be_written_is_told(gemel, tmp_path):
+def test_a_file_that_cannot_be_written_is_reported(gemel, tmp_path):
     ran = gemel("export", "osi", "--out", str(tmp_path / "no" / "such.yaml"))
     assert (ran.code, "Traceback" in ran.err, "cannot write" in ran.err) == (1, False, True)

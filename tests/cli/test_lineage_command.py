@@ -34,7 +34,7 @@ not known by columns:
 UNKNOWN = TREE.splitlines()[-3:]
 
 
-def test_impact_is_told_by_kind(gemel):
+def test_impact_is_reported_by_kind(gemel):
     ran = gemel("lineage", "sales.region", "--impact")
     assert ran.out.splitlines() == [
         "dimensions (1)",

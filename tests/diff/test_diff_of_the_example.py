@@ -46,9 +46,9 @@ def project(parsed_example, tmp_path_factory):
     git(repository, "tag", "fifteen")
     run_dbt(project, "run", "--select", "+flights", "+airlines", "+weather")
     flights = project / "models/marts/flights.sql"
-    told = flights.read_text()
-    assert told.count("departure_delay > 15") == 1
-    flights.write_text(told.replace("departure_delay > 15", "departure_delay > 30"))
+    content = flights.read_text()
+    assert content.count("departure_delay > 15") == 1
+    flights.write_text(content.replace("departure_delay > 15", "departure_delay > 30"))
     commit(repository, "late is 30 minutes")
     return project
 
@@ -67,13 +67,13 @@ def diff(project, monkeypatch, capsys):
 
 
 def test_everything_that_late_touches_is_named(diff):
-    ran = diff("HEAD~1", "--format", "json")
-    assert ran.code == 0, ran.err
-    told = json.loads(ran.out)
-    found: dict[str, set[str]] = {}
-    for each in told["changes"]:
-        found.setdefault(f"{each['change']} {each['kind']}", set()).add(each["name"])
-    assert found == {
+    result = diff("HEAD~1", "--format", "json")
+    assert result.code == 0, result.err
+    content = json.loads(result.out)
+    seen: dict[str, set[str]] = {}
+    for each in content["changes"]:
+        seen.setdefault(f"{each['change']} {each['kind']}", set()).add(each["name"])
+    assert seen == {
         "changed model": {"flights"},
         "touched dimension": {"flights.is_late_departure"},
         "touched metric": {
@@ -92,17 +92,17 @@ def test_everything_that_late_touches_is_named(diff):
         "touched view": {"carrier_scorecard", "flights_wide", "late_routes"},
         "touched exposure": {"departure_delay_v1", "departure_delay_v2", "punctuality"},
     }
-    ways = {each["name"]: each["causes"] for each in told["changes"] if each["kind"] == "metric"}
+    ways = {each["name"]: each["causes"] for each in content["changes"] if each["kind"] == "metric"}
     assert ways["late_rate"] == [["metric late_departures", "model flights (is_late_departure)"]]
 
 
 def test_the_late_rate_of_each_carrier_moves_as_counted_by_hand(diff, project):
     database = project / "gemel.duckdb"
     held = hashlib.sha256(database.read_bytes()).hexdigest()
-    ran = diff("HEAD~1", "--metrics", "late_rate", "--group-by", "carrier__name", "--format", "json")
-    assert ran.code == 0, ran.err
-    assert "dbt compile" not in ran.err
-    [moved] = json.loads(ran.out)["numbers"]
+    result = diff("HEAD~1", "--metrics", "late_rate", "--group-by", "carrier__name", "--format", "json")
+    assert result.code == 0, result.err
+    assert "dbt compile" not in result.err
+    [moved] = json.loads(result.out)["numbers"]
     with duckdb.connect(str(database), read_only=True) as connection:
         rows = connection.sql("""
             select name, avg((departure_delay > 15)::int) as before, avg((departure_delay > 30)::int) as after
@@ -116,22 +116,22 @@ def test_the_late_rate_of_each_carrier_moves_as_counted_by_hand(diff, project):
     assert moved["examples"][0]["before"] == pytest.approx(before) and moved["largest"] == pytest.approx(before - after)
     assert moved["mean"] == pytest.approx(sum(after - before for _, before, after in rows) / 16)
 
-    ran = diff("HEAD~1", "--metrics", "late_rate", "--group-by", "carrier__name")
-    lines = [line.rsplit(maxsplit=4) for line in ran.out.splitlines()]
+    result = diff("HEAD~1", "--metrics", "late_rate", "--group-by", "carrier__name")
+    lines = [line.rsplit(maxsplit=4) for line in result.out.splitlines()]
     shown = {
         line[0]: (float(line[1]), float(line[2])) for line in lines if line and line[0] in {row[0] for row in rows}
     }
     assert shown == {name: (pytest.approx(b, abs=1e-4), pytest.approx(a, abs=1e-4)) for name, b, a in rows}
-    assert "late_rate: 16 of 16 groups moved" in ran.out and "how the differences are spread" in ran.out
+    assert "late_rate: 16 of 16 groups moved" in result.out and "how the differences are spread" in result.out
     assert hashlib.sha256(database.read_bytes()).hexdigest() == held, "the user's tables are as they were"
 
 
 def test_features_move_as_counted_by_hand_too(diff, project):
-    ran = diff(
+    result = diff(
         "HEAD~1", "--numbers", "--start-time", "2013-10-17T21:00", "--end-time", "2013-10-17T22:00", "--format", "json"
     )
-    assert ran.code == 0, ran.err
-    numbers = {each["name"]: each for each in json.loads(ran.out)["numbers"]}
+    assert result.code == 0, result.err
+    numbers = {each["name"]: each for each in json.loads(result.out)["numbers"]}
     with duckdb.connect(str(project / "gemel.duckdb"), read_only=True) as connection:
         [(before, after)] = connection.sql("""
             select count(*) filter (departure_delay > 15), count(*) filter (departure_delay > 30) from flights
@@ -154,9 +154,9 @@ def test_a_candidate_of_another_name_runs_in_the_shadow_of_a_metric(diff, capsys
     whole = ["-g", "metric_time__year", "--format", "json"]
     rates = {}
     for candidate in ("late_arrival_rate", "cancellation_rate"):
-        ran = diff("HEAD", "-m", "late_rate", "--candidate", candidate, *whole)
-        assert ran.code == 0, ran.err
-        [moved] = json.loads(ran.out)["numbers"]
+        result = diff("HEAD", "-m", "late_rate", "--candidate", candidate, *whole)
+        assert result.code == 0, result.err
+        [moved] = json.loads(result.out)["numbers"]
         assert (moved["name"], moved["groups"]) == ("late_rate", 1)
         rates[candidate] = moved["examples"][0]
     assert rates["late_arrival_rate"]["before"] == rates["cancellation_rate"]["before"]
@@ -164,49 +164,51 @@ def test_a_candidate_of_another_name_runs_in_the_shadow_of_a_metric(diff, capsys
     [asked] = json.loads(capsys.readouterr().out)
     assert {name: example["after"] for name, example in rates.items()} == pytest.approx(asked)
     assert diff("HEAD", "--candidate", "late_rate").code == 2
-    ran = diff("HEAD", "-m", "late_rate", "--candidate", "late_arival_rate")
-    assert (ran.code, "did you mean late_arrival_rate" in ran.err) == (1, True)
+    result = diff("HEAD", "-m", "late_rate", "--candidate", "late_arival_rate")
+    assert (result.code, "did you mean late_arrival_rate" in result.err) == (1, True)
 
 
 @pytest.mark.parametrize(("allowed", "code"), [("50%", 0), ("1%", 1)])
-def test_ci_can_be_told_how_far_numbers_may_move(diff, allowed, code):
-    ran = diff("fifteen", "-m", "late_rate", "-g", "metric_time__year", "--max-change", allowed, "-q")
-    assert ran.code == code
-    assert ("metric late_rate moves by up to" in ran.err) == bool(code)
+def test_ci_can_limit_how_far_numbers_move(diff, allowed, code):
+    result = diff("fifteen", "-m", "late_rate", "-g", "metric_time__year", "--max-change", allowed, "-q")
+    assert result.code == code
+    assert ("metric late_rate moves by up to" in result.err) == bool(code)
 
 
-def test_ci_can_be_told_what_may_not_happen(diff):
+def test_ci_can_forbid_kinds_of_changes(diff):
     assert diff("HEAD~1", "--fail-on", "removed").code == 0
-    ran = diff("HEAD~1", "--fail-on", "removed,changed", "-q")
-    assert (ran.code, ran.err) == (1, "model flights is changed\n")
+    result = diff("HEAD~1", "--fail-on", "removed,changed", "-q")
+    assert (result.code, result.err) == (1, "model flights is changed\n")
     assert diff("HEAD~1", "--fail-on", "deleted").code == 2
     assert diff("HEAD~1", "--max-change", "0.1").code == 2
 
 
 def test_markdown_is_for_a_pull_request_and_has_the_sql(diff):
-    ran = diff("HEAD~1", "--format", "markdown", "--sql")
-    assert ran.out.startswith("### gemel diff: HEAD~1 (")
-    assert "| touched | metric | `late_rate` | metric late_departures ← model flights (is_late_departure) |" in ran.out
-    assert "-        coalesce(landed.departure_delay > 15, false) as is_late_departure," in ran.out
-    assert ran.out.count("```") == 2
+    result = diff("HEAD~1", "--format", "markdown", "--sql")
+    assert result.out.startswith("### gemel diff: HEAD~1 (")
+    assert (
+        "| touched | metric | `late_rate` | metric late_departures ← model flights (is_late_departure) |" in result.out
+    )
+    assert "-        coalesce(landed.departure_delay > 15, false) as is_late_departure," in result.out
+    assert result.out.count("```") == 2
 
 
 def test_what_is_not_committed_is_compared_and_said(diff, project):
     views = project / "feature_views" / "departure_delay.yml"
-    told = views.read_text()
+    content = views.read_text()
     try:
-        later = told.replace("delay: 2 hours", "delay: 3 hours")
+        later = content.replace("delay: 2 hours", "delay: 3 hours")
         views.write_text(later.replace("[1 day, 7 days, 28 days]", "[7 days, 28 days]"))
-        ran = diff("HEAD", "--format", "json")
+        result = diff("HEAD", "--format", "json")
     finally:
-        views.write_text(told)
-    found = {(each["change"], each["kind"], each["name"]) for each in json.loads(ran.out)["changes"]}
-    assert "the files as they are (1 not committed)" in ran.err
-    assert ("changed", "feature view", "carrier_punctuality") in found
-    assert ("removed", "feature", "carrier_punctuality.flights_1d") in found
-    assert ("touched", "feature", "carrier_punctuality.flights_7d") in found
-    assert ("touched", "feature service", "departure_delay_v1") in found
-    assert not {kind for _, kind, _ in found} & {"metric", "model"}
+        views.write_text(content)
+    seen = {(each["change"], each["kind"], each["name"]) for each in json.loads(result.out)["changes"]}
+    assert "the files as they are (1 not committed)" in result.err
+    assert ("changed", "feature view", "carrier_punctuality") in seen
+    assert ("removed", "feature", "carrier_punctuality.flights_1d") in seen
+    assert ("touched", "feature", "carrier_punctuality.flights_7d") in seen
+    assert ("touched", "feature service", "departure_delay_v1") in seen
+    assert not {kind for _, kind, _ in seen} & {"metric", "model"}
     again = diff("HEAD")
     assert (again.code, again.out) == (0, "")
     assert again.err.endswith("no definition changed\n")
@@ -214,14 +216,14 @@ def test_what_is_not_committed_is_compared_and_said(diff, project):
 
 def test_a_dimension_alone_of_a_view_is_compared_at_every_step_of_its_facts(diff, project):
     airlines = project / "models/marts/airlines.sql"
-    told = airlines.read_text()
+    content = airlines.read_text()
     try:
-        airlines.write_text(told.replace("    name\n", "    replace(name, 'United', 'Untied') as name\n"))
-        ran = diff("HEAD", "--numbers", "--start-time", "2013-10-17", "--end-time", "2013-10-18", "--format", "json")
+        airlines.write_text(content.replace("    name\n", "    replace(name, 'United', 'Untied') as name\n"))
+        result = diff("HEAD", "--numbers", "--start-time", "2013-10-17", "--end-time", "2013-10-18", "--format", "json")
     finally:
-        airlines.write_text(told)
-    assert ran.code == 0, ran.err
-    numbers = {(each["kind"], each["name"]): each for each in json.loads(ran.out)["numbers"]}
+        airlines.write_text(content)
+    assert result.code == 0, result.err
+    numbers = {(each["kind"], each["name"]): each for each in json.loads(result.out)["numbers"]}
     moved = numbers["feature", "carrier_punctuality.name"]
     assert moved["group_by"] == ["carrier", "event_timestamp"]
     assert (moved["groups"], moved["moved"]) == (2 * 16, 2)
@@ -231,54 +233,56 @@ def test_a_dimension_alone_of_a_view_is_compared_at_every_step_of_its_facts(diff
 
 
 def test_a_base_that_does_not_parse_says_dbt_s_own_words(diff):
-    ran = diff("HEAD~2")
-    assert ran.code == 1
-    assert "G762 HEAD~2 (" in ran.err and "cannot be read: " in ran.err and "G603 dbt parse failed" in ran.err
+    result = diff("HEAD~2")
+    assert result.code == 1
+    assert "G762 HEAD~2 (" in result.err and "cannot be read: " in result.err and "G603 dbt parse failed" in result.err
 
 
 def test_a_revision_that_git_does_not_know(diff):
-    ran = diff("fiften")
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("G761 there is no file or directory 'fiften', and no such git revision")
-    assert "did you mean fifteen?" in ran.err
-    ran = diff("models")
-    assert ran.err.startswith("G761 the directory 'models' has neither a dbt_project.yml nor a semantic_manifest.json")
+    result = diff("fiften")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("G761 there is no file or directory 'fiften', and no such git revision")
+    assert "did you mean fifteen?" in result.err
+    result = diff("models")
+    assert result.err.startswith(
+        "G761 the directory 'models' has neither a dbt_project.yml nor a semantic_manifest.json"
+    )
 
 
-def test_a_revision_before_the_project_was_there_is_told_as_such(diff, project):
+def test_a_revision_before_the_project_was_there_is_reported_as_such(diff, project):
     tree = subprocess.run(["git", "mktree"], cwd=project, input="", capture_output=True, text=True, check=True)
     who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
     made = ["git", *who, "commit-tree", tree.stdout.strip(), "-m", "nothing yet"]
     empty = subprocess.run(made, cwd=project, capture_output=True, text=True, check=True).stdout.strip()
     git(project, "tag", "before", empty)
-    ran = diff("before")
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("G762 before (")
-    assert "has no dbt_project.yml in this folder" in ran.err
+    result = diff("before")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("G762 before (")
+    assert "has no dbt_project.yml in this folder" in result.err
 
 
 def test_outside_of_git_a_directory_or_a_saved_manifest_is_needed(diff, project, tmp_path, monkeypatch):
     copied = tmp_path / "copy"
     shutil.copytree(project, copied)
     monkeypatch.chdir(copied)
-    ran = diff("HEAD~1")
-    assert (ran.code, ran.err.split()[0]) == (1, "G760")
+    result = diff("HEAD~1")
+    assert (result.code, result.err.split()[0]) == (1, "G760")
     saved = tmp_path / "saved.json"
     shutil.copy(project / "target" / "semantic_manifest.json", saved)
-    ran = diff(str(saved))
-    assert (ran.code, ran.out) == (0, "")
-    assert "dbt models are not compared: there is no manifest.json beside" in ran.err
-    ran = diff("HEAD~1", "--manifest", str(saved), "--database", "none.duckdb")
-    assert (ran.code, ran.err.split()[0]) == (1, "G760")
+    result = diff(str(saved))
+    assert (result.code, result.out) == (0, "")
+    assert "dbt models are not compared: there is no manifest.json beside" in result.err
+    result = diff("HEAD~1", "--manifest", str(saved), "--database", "none.duckdb")
+    assert (result.code, result.err.split()[0]) == (1, "G760")
 
 
-def test_what_git_says_of_a_repository_that_it_does_not_read_is_told(diff, monkeypatch, tmp_path):
+def test_what_git_says_of_a_repository_that_it_does_not_read_is_reported(diff, monkeypatch, tmp_path):
     """As of another user's folder, which CI mounts: git then asks for `safe.directory`."""
     config = tmp_path / "gitconfig"
     config.write_text("[core\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
-    ran = diff("HEAD~1")
-    assert ran.err.startswith("G760 there is no file or directory 'HEAD~1', and git fails: bad config line 1")
+    result = diff("HEAD~1")
+    assert result.err.startswith("G760 there is no file or directory 'HEAD~1', and git fails: bad config line 1")
 
 
 def test_in_python_a_comparison_prints_what_the_shell_shows(diff, project):

@@ -140,12 +140,12 @@ def state(tmp_path):
 
 def changed(text, old, new):
     """A copy in which one text is another."""
-    told = json.dumps(text)
-    assert told.count(old) == 1, told.count(old)
-    return json.loads(told.replace(old, new))
+    explain = json.dumps(text)
+    assert explain.count(old) == 1, explain.count(old)
+    return json.loads(explain.replace(old, new))
 
 
-def told(before, after):
+def explain(before, after):
     return {(each.how, each.kind, each.name): why(each) for each in compare(before, after)}
 
 
@@ -206,18 +206,18 @@ def test_the_order_of_definitions_keys_and_filters_is_none(state):
     assert compare(state(), state(other)) == ()
 
 
-def test_words_alone_are_told_apart(state):
-    assert told(state(), state(changed(SHOP, '"label": "Revenue"', '"label": "Net revenue"'))) == {
+def test_a_changed_description_alone_is_reported_as_such(state):
+    assert explain(state(), state(changed(SHOP, '"label": "Revenue"', '"label": "Net revenue"'))) == {
         ("description", "metric", "revenue"): ""
     }
 
 
 def test_a_renamed_metric_is_gone_and_there_is_one_that_means_the_same(state):
     other = json.loads(json.dumps(SHOP).replace('"late_rate"', '"share_late"'))
-    found = told(state(), state(other))
-    assert found["removed", "metric", "late_rate"] == "same meaning as added share_late"
-    assert found["added", "metric", "share_late"] == "same meaning as removed late_rate"
-    assert ("changed", "saved query", "lateness") in found
+    causes = explain(state(), state(other))
+    assert causes["removed", "metric", "late_rate"] == "same meaning as added share_late"
+    assert causes["added", "metric", "share_late"] == "same meaning as removed late_rate"
+    assert ("changed", "saved query", "lateness") in causes
 
 
 def test_a_renamed_measure_is_no_change(state):
@@ -226,41 +226,41 @@ def test_a_renamed_measure_is_no_change(state):
 
 
 def test_a_measure_is_its_metric_s_own_and_touches_what_is_made_of_it(state):
-    found = told(state(), state(changed(SHOP, '"expr": "is_late"', '"expr": "is_very_late"')))
-    assert found.keys() == {
+    causes = explain(state(), state(changed(SHOP, '"expr": "is_late"', '"expr": "is_very_late"')))
+    assert causes.keys() == {
         ("changed", "metric", "late_orders"),
         ("touched", "metric", "late_rate"),
         ("touched", "saved query", "lateness"),
     }
-    assert found["changed", "metric", "late_orders"].startswith("measure late_count: ")
-    assert found["touched", "metric", "late_rate"].startswith("metric late_orders <- measure late_count")
-    assert found["touched", "saved query", "lateness"].startswith("metric late_rate <- metric late_orders <- measure")
+    assert causes["changed", "metric", "late_orders"].startswith("measure late_count: ")
+    assert causes["touched", "metric", "late_rate"].startswith("metric late_orders <- measure late_count")
+    assert causes["touched", "saved query", "lateness"].startswith("metric late_rate <- metric late_orders <- measure")
 
 
 def test_a_dimension_in_a_filter_touches_the_metric(state):
-    found = told(state(), state(changed(SHOP, '"amount > 100"', '"amount > 200"')))
-    assert found == {
+    causes = explain(state(), state(changed(SHOP, '"amount > 100"', '"amount > 200"')))
+    assert causes == {
         ("changed", "dimension", "sales.is_big"): "its own definition",
         ("touched", "metric", "big_orders"): "dimension sales.is_big: amount > 100 -> amount > 200",
     }
 
 
 def test_a_filter_of_its_own_changes_the_metric(state):
-    found = told(state(), state(changed(SHOP, "= 'web'", "= 'shop'")))
-    assert found == {("changed", "metric", "big_orders"): "its own definition"}
+    causes = explain(state(), state(changed(SHOP, "= 'web'", "= 'shop'")))
+    assert causes == {("changed", "metric", "big_orders"): "its own definition"}
 
 
 def test_a_join_touches_what_is_looked_up_over_it(state):
     old = '"name": "customers", "node_relation": {"alias": "customers"'
     for before, after in ((old, old.replace('"alias": "customers"', '"alias": "clients"')),):
-        found = told(state(), state(changed(SHOP, before, after)))
-        assert ("touched", "metric", "northern") in found
-        assert {name for _, kind, name in found if kind == "metric"} == {"northern"}
+        causes = explain(state(), state(changed(SHOP, before, after)))
+        assert ("touched", "metric", "northern") in causes
+        assert {name for _, kind, name in causes if kind == "metric"} == {"northern"}
     other = copy.deepcopy(SHOP)
     other["semantic_models"][1]["entities"][0]["expr"] = "old_id"
-    found = told(state(), state(other))
-    assert found["touched", "metric", "northern"].startswith("entity customers.customer: primary customer_id -> ")
-    assert {name for _, kind, name in found if kind == "metric"} == {"northern"}
+    causes = explain(state(), state(other))
+    assert causes["touched", "metric", "northern"].startswith("entity customers.customer: primary customer_id -> ")
+    assert {name for _, kind, name in causes if kind == "metric"} == {"northern"}
 
 
 def test_what_is_grouped_by_touches_a_saved_query(state):
@@ -269,15 +269,15 @@ def test_what_is_grouped_by_touches_a_saved_query(state):
         '{"name": "channel", "type": "categorical"}',
         '{"name": "channel", "type": "categorical", "expr": "upper(channel)"}',
     )
-    found = told(state(), state(other))
-    assert ("touched", "saved query", "lateness") in found
-    assert ("touched", "metric", "big_orders") in found  # which is filtered by it
-    assert ("touched", "metric", "late_rate") not in found
+    causes = explain(state(), state(other))
+    assert ("touched", "saved query", "lateness") in causes
+    assert ("touched", "metric", "big_orders") in causes  # which is filtered by it
+    assert ("touched", "metric", "late_rate") not in causes
 
 
 def test_a_column_of_a_dbt_model_touches_what_reads_it_and_nothing_else(state):
-    found = told(state(), state(sql={**SQL, "sales": SQL["sales"].replace("> 15", "> 30")}))
-    assert found == {
+    causes = explain(state(), state(sql={**SQL, "sales": SQL["sales"].replace("> 15", "> 30")}))
+    assert causes == {
         ("changed", "model", "sales"): "is_late",
         ("touched", "metric", "late_orders"): "model sales (is_late)",
         ("touched", "metric", "late_rate"): "metric late_orders <- model sales (is_late)",
@@ -286,20 +286,20 @@ def test_a_column_of_a_dbt_model_touches_what_reads_it_and_nothing_else(state):
 
 
 def test_a_column_further_up_is_followed_through_the_models(state):
-    found = told(
+    causes = explain(
         state(), state(sql={**SQL, "stg_sales": SQL["stg_sales"].replace("delay from", "delay + 1 as delay from")})
     )
-    assert found["changed", "model", "stg_sales"] == "delay"
-    assert found["touched", "model", "sales"] == "model stg_sales (delay)"
+    assert causes["changed", "model", "stg_sales"] == "delay"
+    assert causes["touched", "model", "sales"] == "model stg_sales (delay)"
     assert (
-        found["touched", "metric", "late_rate"] == "metric late_orders <- is_late of sales <- model stg_sales (delay)"
+        causes["touched", "metric", "late_rate"] == "metric late_orders <- is_late of sales <- model stg_sales (delay)"
     )
-    assert ("touched", "metric", "revenue") not in found
+    assert ("touched", "metric", "revenue") not in causes
 
 
 def test_which_rows_there_are_touches_every_metric_of_a_model(state):
-    found = names(state(), state(sql={**SQL, "sales": SQL["sales"].replace("> 0", ">= 0")}), "metric")
-    assert found == {("touched", metric["name"]) for metric in SHOP["metrics"]}
+    causes = names(state(), state(sql={**SQL, "sales": SQL["sales"].replace("> 0", ">= 0")}), "metric")
+    assert causes == {("touched", metric["name"]) for metric in SHOP["metrics"]}
 
 
 def test_a_model_that_is_written_otherwise_is_the_same(state):
@@ -315,8 +315,10 @@ def test_a_model_that_is_written_otherwise_is_the_same(state):
 
 def test_a_variable_and_a_macro_change_the_models_that_use_them(state):
     by_var = {**SQL, "sales": SQL["sales"].replace("> 15", "> {{ var('late') }}")}
-    found = names(state(sql=by_var, variables={"late": 15}), state(sql=by_var, variables={"s": {"late": 30}}), "metric")
-    assert found == {("touched", "late_orders"), ("touched", "late_rate")}
+    causes = names(
+        state(sql=by_var, variables={"late": 15}), state(sql=by_var, variables={"s": {"late": 30}}), "metric"
+    )
+    assert causes == {("touched", "late_orders"), ("touched", "late_rate")}
     by_macro = {**SQL, "stg_sales": SQL["stg_sales"].replace("cents / 100.0", "{{ cents('cents') }}")}
     macro = {"unique_id": "macro.s.cents", "package_name": "s", "depends_on": {"macros": []}}
     one, other = (
@@ -324,9 +326,9 @@ def test_a_variable_and_a_macro_change_the_models_that_use_them(state):
         for by in ("100.0", "1000.0")
     )
     assert compare(state(), state(sql=by_macro, macros=one)) == ()
-    found = names(state(sql=by_macro, macros=one), state(sql=by_macro, macros=other), "metric")
-    assert {("touched", "revenue"), ("touched", "per_order")} <= found
-    assert ("touched", "late_rate") in found  # whose rows are those with an amount
+    causes = names(state(sql=by_macro, macros=one), state(sql=by_macro, macros=other), "metric")
+    assert {("touched", "revenue"), ("touched", "per_order")} <= causes
+    assert ("touched", "late_rate") in causes  # whose rows are those with an amount
 
 
 def test_sql_that_only_dbt_can_render_touches_rather_more_than_too_little(state):
@@ -355,8 +357,8 @@ def test_a_time_spine_touches_what_has_a_row_in_every_bucket_of_time(state):
     used = {"measure": {"name": "sale_count"}, "cumulative_type_params": window}
     shop["metrics"].append({"name": "lately", "type": "cumulative", "type_params": used})
     other = {**SQL, "customers": SQL["customers"] + " where day < '2024-01-01'"}
-    found = names(state(shop), state(shop, other), "metric")
-    assert found == {("touched", name) for name in ("revenue", "per_order", "lately", "northern")}
+    causes = names(state(shop), state(shop, other), "metric")
+    assert causes == {("touched", name) for name in ("revenue", "per_order", "lately", "northern")}
 
 
 def test_an_exposure_is_touched_by_the_models_and_metrics_that_it_depends_on(state):
@@ -369,10 +371,10 @@ def test_an_exposure_is_touched_by_the_models_and_metrics_that_it_depends_on(sta
         exposure("of_customers", "model.s.customers"),
     ]
     other = {**SQL, "sales": SQL["sales"].replace("> 15", "> 30")}
-    found = told(state(exposures=exposures), state(sql=other, exposures=exposures))
-    assert found["touched", "exposure", "by_model"] == "model sales (is_late)"
-    assert found["touched", "exposure", "by_metric"].startswith("metric late_rate <- metric late_orders")
-    assert ("touched", "exposure", "of_customers") not in found
+    causes = explain(state(exposures=exposures), state(sql=other, exposures=exposures))
+    assert causes["touched", "exposure", "by_model"] == "model sales (is_late)"
+    assert causes["touched", "exposure", "by_metric"].startswith("metric late_rate <- metric late_orders")
+    assert ("touched", "exposure", "of_customers") not in causes
 
 
 def test_hundreds_of_metrics_are_compared_in_seconds(state):
@@ -390,6 +392,6 @@ def test_hundreds_of_metrics_are_compared_in_seconds(state):
     ]
     before, after = state(many), state(many, {**SQL, "sales": SQL["sales"].replace("> 15", "> 30")})
     began = time.perf_counter()
-    found = compare(before, after)
-    assert len([each for each in found if each.kind == "metric"]) == 502
+    causes = compare(before, after)
+    assert len([each for each in causes if each.kind == "metric"]) == 502
     assert time.perf_counter() - began < 30

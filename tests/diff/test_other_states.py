@@ -77,10 +77,10 @@ def diff(projects, monkeypatch, capsys):
 
 
 def test_a_directory_is_a_base_and_an_exposure_is_touched_by_a_model(diff):
-    ran = diff("--format", "json")
-    assert ran.code == 0, ran.err
-    found = {(each["change"], each["kind"], each["name"]) for each in json.loads(ran.out)["changes"]}
-    assert found == {
+    result = diff("--format", "json")
+    assert result.code == 0, result.err
+    changes = {(each["change"], each["kind"], each["name"]) for each in json.loads(result.out)["changes"]}
+    assert changes == {
         ("changed", "model", "sales"),
         ("changed", "model", "log"),
         ("touched", "metric", "revenue"),
@@ -92,33 +92,33 @@ def test_a_directory_is_a_base_and_an_exposure_is_touched_by_a_model(diff):
 def test_what_only_dbt_can_render_is_compiled_and_nothing_is_written(diff, projects):
     database = projects[1] / "shop.duckdb"
     held = database.read_bytes()
-    ran = diff("-m", "revenue", "-g", "sale__region", "--format", "json")
-    assert ran.code == 0, ran.err
-    assert ran.err.count("running dbt compile of sales") == 2
-    [moved] = json.loads(ran.out)["numbers"]
+    result = diff("-m", "revenue", "-g", "sale__region", "--format", "json")
+    assert result.code == 0, result.err
+    assert result.err.count("running dbt compile of sales") == 2
+    [moved] = json.loads(result.out)["numbers"]
     assert (moved["groups"], moved["moved"], moved["appeared"], moved["gone"]) == (3, 1, 1, 0)
     assert moved["examples"] == [
         {"group": {"sale__region": None}, "before": None, "after": 5.0, "difference": None, "relative": None}
     ]
     assert database.read_bytes() == held
     assert not (projects[0] / "shop.duckdb").exists()
-    ran = diff("-m", "revenue", "-g", "sale__region", "--max-change", "99%", "-q")
-    assert (ran.code, "from or to no value in 1 group" in ran.err) == (1, True)
+    result = diff("-m", "revenue", "-g", "sale__region", "--max-change", "99%", "-q")
+    assert (result.code, "from or to no value in 1 group" in result.err) == (1, True)
 
 
 def test_an_incremental_model_is_refused_with_the_reason_and_a_way_out(diff, projects, tmp_path):
-    ran = diff("-m", "logged")
-    assert ran.code == 1
+    result = diff("-m", "logged")
+    assert result.code == 1
     assert (
         "G763 model 'log' differs between the states, and cannot be computed in a query: it is built incrementally"
-        in ran.err
+        in result.err
     )
-    assert "--base-database FILE" in ran.err
+    assert "--base-database FILE" in result.err
     built = tmp_path / "built.duckdb"
     shutil.copy(projects[1] / "shop.duckdb", built)
-    ran = diff("-m", "logged", "--base-database", str(built), "--format", "json")
-    assert ran.code == 0, ran.err
-    assert json.loads(ran.out)["numbers"][0]["moved"] == 0  # both were built by the same state
+    result = diff("-m", "logged", "--base-database", str(built), "--format", "json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["numbers"][0]["moved"] == 0  # both were built by the same state
 
 
 def test_a_saved_target_folder_has_models_and_says_what_it_lacks(diff, projects, tmp_path):
@@ -126,10 +126,10 @@ def test_a_saved_target_folder_has_models_and_says_what_it_lacks(diff, projects,
     saved.mkdir()
     for name in ("semantic_manifest.json", "manifest.json"):
         shutil.copy(projects[0] / "target" / name, saved / name)
-    ran = diff("--format", "json", base=str(saved))
-    assert ran.code == 0, ran.err
-    found = {(each["change"], each["kind"], each["name"]) for each in json.loads(ran.out)["changes"]}
-    assert ("changed", "model", "sales") in found and ("touched", "metric", "revenue") in found
-    ran = diff("-m", "revenue", base=str(saved))
-    assert (ran.code, ran.err.count("G763")) == (1, 1)
-    assert "has no compiled SQL of sales" in ran.err
+    result = diff("--format", "json", base=str(saved))
+    assert result.code == 0, result.err
+    changes = {(each["change"], each["kind"], each["name"]) for each in json.loads(result.out)["changes"]}
+    assert ("changed", "model", "sales") in changes and ("touched", "metric", "revenue") in changes
+    result = diff("-m", "revenue", base=str(saved))
+    assert (result.code, result.err.count("G763")) == (1, 1)
+    assert "has no compiled SQL of sales" in result.err

@@ -251,7 +251,7 @@ def test_features_have_the_declared_types(repo):
     assert answer["orders"].to_pylist() == [3, None]
 
 
-def test_an_integer_that_is_a_fraction_in_the_source_is_told(repo):
+def test_an_integer_that_is_a_fraction_in_the_source_is_reported(repo):
     repo.view(rows("1, timestamp '2024-01-01', 1.5"))
     with pytest.raises(WarehouseError, match="buying:orders is BIGINT in its view, and has a fraction"):
         repo.orders((1, "2024-01-02"))
@@ -289,7 +289,7 @@ def test_names_that_are_missing_or_taken_twice_are_refused(repo):
     assert caught.value.code == "G544"
 
 
-def test_a_source_that_lacks_the_time_or_the_file_is_told(repo):
+def test_a_source_that_lacks_the_time_or_the_file_is_reported(repo):
     from gemel.feast import DuckDBSource
 
     repo.view(BUYING, kind="table")

@@ -34,8 +34,8 @@ def start(root, *arguments):
 
 
 def finish(process):
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
+    _, output = process.communicate(timeout=300)
+    assert process.returncode == 0, output
 
 
 def kill_at(root, sign, process):
@@ -54,8 +54,8 @@ def state(root):
     with duckdb.connect(str(root / "shop.duckdb"), read_only=True) as con:
         for view in VIEWS:
             for place in (view, f"'{root / 'feature_views/data' / view}.parquet'"):
-                made = con.execute(f"select * exclude created_timestamp from {place} order by all").fetchall()
-                rows[place.rpartition("/")[2]] = made
+                content = con.execute(f"select * exclude created_timestamp from {place} order by all").fetchall()
+                rows[place.rpartition("/")[2]] = content
     store = sqlite3.connect(root / "feature_views/data/online_store.db")
     for view in VIEWS:
         names = "entity_key, feature_name, value, event_ts"

@@ -184,7 +184,7 @@ def test_without_a_database_types_are_those_of_the_last_time_and_else_asked_for(
     }
 
 
-def test_a_table_that_is_not_built_yet_tells_no_type_and_another_fault_is_told(shop):
+def test_a_table_that_is_not_built_yet_tells_no_type_and_another_fault_is_reported(shop):
     bound = shop.bound(more("{metric: revenue, windows: [1 day]}"))
 
     def failing(code):
@@ -236,7 +236,7 @@ def test_keys_that_need_not_fit_into_64_bits_are_refused(shop, kind):
     )
 
 
-def test_facts_known_before_all_time_are_told_and_those_never_known_are_not(shop):
+def test_facts_known_before_all_time_are_reported_and_those_never_known_are_not(shop):
     warehouse = Runner(Warehouse(Profile("", "", path=":memory:", database="memory"), shop.con))
     views = shop.bound(LONE).views
     shop.sell("a", "2024-01-02 10:00")
@@ -248,7 +248,7 @@ def test_facts_known_before_all_time_are_told_and_those_never_known_are_not(shop
     assert "has facts that become known at '-infinity' (sales.sold_at, 1 of them)" in error.message
 
 
-def test_an_infinite_time_in_a_feature_table_is_told_of_its_column(shop):
+def test_an_infinite_time_in_a_feature_table_is_reported_of_its_column(shop):
     warehouse = Runner(Warehouse(Profile("", "", path=":memory:", database="memory"), shop.con))
     [view] = shop.bound(LONE).views
     shop.con.execute("create table buying as select timestamp 'infinity' as event_timestamp, 1 as orders_7d")

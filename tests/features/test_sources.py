@@ -191,7 +191,7 @@ def test_while_dbt_has_not_seen_a_table_the_definitions_stay_as_they_are(shop, t
     assert old.exists() and (tmp_path / "models/features/shopping.sql").exists()
 
 
-def test_types_are_told_in_the_words_of_the_warehouse_and_read_again(shop, tmp_path):
+def test_types_are_written_in_the_words_of_the_warehouse_and_read_again(shop, tmp_path):
     for adapter in OTHERS:
         made = files(shop, tmp_path, adapter)
         generation.write(tmp_path, made, store=lambda: "project: shop\n")

@@ -140,7 +140,7 @@ def test_several_entities_make_one_key(shop):
     assert len(rows) == 6
 
 
-def test_every_column_has_exactly_the_type_that_feast_is_told(shop):
+def test_every_column_has_exactly_the_type_of_its_feast_definition(shop):
     shop.sell("a", "2024-01-02 10:00", Decimal("1.50"))
     shop.con.execute("insert into customers values ('a', 'Ada', 1815)")
     [row, *_] = shop.table(
@@ -170,7 +170,7 @@ SALES = st.lists(
 
 
 @pytest.mark.parametrize(("until", "fresh"), [("2024-01-12 12:00", 1), ("2024-01-13 00:00:01", 0)])
-def test_dbt_is_told_to_look_whether_the_newest_row_is_new_enough(shop, until, fresh):
+def test_a_dbt_test_checks_that_the_newest_row_is_fresh(shop, until, fresh):
     shop.sell("a", "2024-01-09 10:00")
     bound = shop.bound(with_keys("freshness: 3 days"))
     [model] = yaml.safe_load(tables.properties(tables.Tables(shop.graph), bound, shop.types(bound)))["models"]

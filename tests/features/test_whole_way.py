@@ -41,8 +41,8 @@ def gemel(project, monkeypatch, capsys):
 
     def run(*arguments):
         code = main(arguments)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 
@@ -78,8 +78,8 @@ def test_generating_imports_neither_feast_nor_dbt(gemel, project):
         "import sys; from gemel.cli import main; code = main(['generate', '--check']);"
         "print(code, sorted({'feast', 'dbt', 'pandas', 'pyarrow'} & set(sys.modules)))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines() == ["0 []"]
+    completed = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
+    assert completed.stdout.splitlines() == ["0 []"]
 
 
 def test_the_online_store_answers_with_the_newest_row(gemel):
@@ -117,12 +117,12 @@ def test_an_entity_that_is_not_there_or_not_given_is_said(gemel):
 
 def test_stock_feast_has_nothing_to_plan_after_the_build(project):
     feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()", "-c", "feature_views"]
-    said = subprocess.run([*feast, "plan"], cwd=project, capture_output=True, text=True)
-    assert said.returncode == 0, said.stderr
-    assert "No changes to registry" in said.stdout and "No changes to infrastructure" in said.stdout
+    completed = subprocess.run([*feast, "plan"], cwd=project, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    assert "No changes to registry" in completed.stdout and "No changes to infrastructure" in completed.stdout
 
 
-def test_python_is_told_what_rows_and_names_are(project, gemel):
+def test_python_gets_errors_for_wrong_rows_and_names(project, gemel):
     import gemel as library
 
     shop = library.load(project)
@@ -141,16 +141,16 @@ def test_a_feature_table_that_is_not_there_is_to_be_built(project, gemel):
         connection.execute("alter table buying rename to buyin")
     try:
         spine = ["--spine", "select 'a' as customer, now() as event_timestamp"]
-        told = [gemel("training-set", "buying", *spine, "--accuracy", "served", "--out", "none.parquet")]
-        told.append(gemel("verify"))
+        outcomes = [gemel("training-set", "buying", *spine, "--accuracy", "served", "--out", "none.parquet")]
+        outcomes.append(gemel("verify"))
     finally:
         with duckdb.connect(str(project / "shop.duckdb")) as connection:
             connection.execute("alter table buyin rename to buying")
-    for code, _, err in told:
+    for code, _, err in outcomes:
         assert (code, "G405" in err, "`dbt build --select buying`" in err) == (1, True, True), err
 
 
-def test_what_a_backfill_did_is_told(gemel):
+def test_what_a_backfill_did_is_reported(gemel):
     code, _, err = gemel("features", "backfill", "--start", "2024-01-01", "visiting")
     assert (code, err) == (0, "rebuilt whole, for lack of `lookback:`: visiting\n")
     code, _, err = gemel("features", "backfill", "--start", "2024-01-01", "xyz")
@@ -182,15 +182,15 @@ def test_stock_feast_makes_a_training_set_of_what_was_known_at_each_moment(proje
     import pandas
     from feast import FeatureStore
 
-    asked = ["2024-01-02 23:59:59", "2024-01-03 00:00:00", "2024-01-04 00:00:00", "2024-01-09 00:00:00"]
+    moments = ["2024-01-02 23:59:59", "2024-01-03 00:00:00", "2024-01-04 00:00:00", "2024-01-09 00:00:00"]
     labels = pandas.DataFrame(
-        {"customer": "a", "event_timestamp": pandas.to_datetime(asked, utc=True), "left": range(4)}
+        {"customer": "a", "event_timestamp": pandas.to_datetime(moments, utc=True), "left": range(4)}
     )
     store = FeatureStore(repo_path=str(project / "feature_views"))
-    found = store.get_historical_features(labels, features=["buying:orders_7d", "buying:nick"]).to_df()
-    found = found.sort_values("left")
-    assert found["orders_7d"].fillna(0).tolist() == [0, 1, 2, 2]  # the sale at midnight of Jan 3 is known on Jan 4
-    assert found["nick"].fillna("").tolist() == ["", "Ada", "Ada", "Ada"]
+    result = store.get_historical_features(labels, features=["buying:orders_7d", "buying:nick"]).to_df()
+    result = result.sort_values("left")
+    assert result["orders_7d"].fillna(0).tolist() == [0, 1, 2, 2]  # the sale at midnight of Jan 3 is known on Jan 4
+    assert result["nick"].fillna("").tolist() == ["", "Ada", "Ada", "Ada"]
 
 
 def test_a_training_set_is_made_by_command_and_in_python_of_a_file_or_a_select(project, gemel):
@@ -202,14 +202,14 @@ def test_a_training_set_is_made_by_command_and_in_python_of_a_file_or_a_select(p
         arguments = ["churn_v1", "--spine", select, "--accuracy", accuracy, "--out", out]
         code, _, err = gemel("training-set", *arguments)
         assert (code, err) == (0, f"3 rows with 8 features, as {accuracy}, written to {out}\n")
-        found = duckdb.sql(f"select orders_7d from '{project / out}'").fetchall()
-        assert found == [(count,) for count in orders]
+        result = duckdb.sql(f"select orders_7d from '{project / out}'").fetchall()
+        assert result == [(count,) for count in orders]
     manifest = json.loads((project / "exact.parquet.manifest.json").read_text())
     built = json.loads((project / "target/manifest.json").read_text())
     assert manifest["dbt"]["invocation_id"] == built["metadata"]["invocation_id"]
-    made = library.load(project).training_set("buying.orders_7d", select, accuracy="exact")
-    assert made.arrow()["orders_7d"].to_pylist() == [2, 2, 1]
-    assert made.manifest["definitions"]["buying"]["table"] == manifest["definitions"]["buying"]["table"]
+    training = library.load(project).training_set("buying.orders_7d", select, accuracy="exact")
+    assert training.arrow()["orders_7d"].to_pylist() == [2, 2, 1]
+    assert training.manifest["definitions"]["buying"]["table"] == manifest["definitions"]["buying"]["table"]
 
 
 OFFERS = {
@@ -232,8 +232,8 @@ def test_what_is_computed_on_demand_is_the_same_in_a_training_set_of_ours_and_of
 
     moments = pyarrow.array([dt.datetime(2024, 1, 9)] * 5, pyarrow.timestamp("us"))
     spine = pyarrow.table({**OFFERS, "event_timestamp": moments})
-    made = library.load(project).training_set("offer_v1", spine, accuracy="served")
-    ours = made.arrow().select(["orders_7d", *COMPUTED])
+    training = library.load(project).training_set("offer_v1", spine, accuracy="served")
+    ours = training.arrow().select(["orders_7d", *COMPUTED])
     assert ours.to_pydict() == {
         "orders_7d": [2, 2, None, None, None],
         "price_against_usual": [2.4, None, None, None, None],
@@ -242,9 +242,9 @@ def test_what_is_computed_on_demand_is_the_same_in_a_training_set_of_ours_and_of
         "hour_asked": [0, 5, 17, 23, 1],
         "big_gift": [True, None, True, None, None],
     }
-    assert made.manifest["features"] == ["buying.orders_7d", *(f"offering.{name}" for name in COMPUTED)]
-    assert made.manifest["inputs"]["asked_at"] == "timestamp"
-    assert made.manifest["definitions"]["offering"]["features"].keys() == {*COMPUTED}
+    assert training.manifest["features"] == ["buying.orders_7d", *(f"offering.{name}" for name in COMPUTED)]
+    assert training.manifest["inputs"]["asked_at"] == "timestamp"
+    assert training.manifest["definitions"]["offering"]["features"].keys() == {*COMPUTED}
     exact = library.load(project).training_set(["offering.pieces_and_orders"], spine, accuracy="exact").arrow()
     assert exact.column_names == [*spine.column_names, "pieces_and_orders"]
     assert exact["pieces_and_orders"].to_pylist() == [2**62 + 3, None, 11, 2**63 - 1, 1]
@@ -269,8 +269,8 @@ def test_what_is_computed_on_demand_is_the_same_online_by_us_and_by_feast(projec
     answer = store.get_online_features(features=store.get_feature_service("offer_v1"), entity_rows=rows).to_dict()
     assert ours == [{name: answer[name][place] for name in ("orders_7d", *COMPUTED)} for place in range(4)]
     assert [row["pieces_and_orders"] for row in ours] == [2**62 + 2, None, 12, 2**63 - 1]
-    [known, unknown] = library.load(project).online("offering.label", rows[2:])
-    assert (known.values, known.moments["label"].day, unknown.moments) == ({"label": None}, 10, {})
+    [first, unknown] = library.load(project).online("offering.label", rows[2:])
+    assert (first.values, first.moments["label"].day, unknown.moments) == ({"label": None}, 10, {})
 
 
 def test_types_are_decided_once_for_many_reads_and_again_after_a_build_or_another_declaration(project, monkeypatch):
@@ -290,7 +290,7 @@ def test_types_are_decided_once_for_many_reads_and_again_after_a_build_or_anothe
         assert len(decided) == number
 
 
-def test_inputs_of_a_request_are_given_by_command_and_told_if_they_are_not_as_declared(gemel):
+def test_inputs_of_a_request_are_given_by_command_and_reported_if_they_are_not_as_declared(gemel):
     given = ["price=4.5", "pieces=12", "coupon= new", "asked_at=2024-01-09T17:30", "gift="]
     code, out, err = gemel("features", "online", "offering", "customer=b", *given, "--format", "json")
     assert (code, json.loads(out)) == (
@@ -303,7 +303,7 @@ def test_inputs_of_a_request_are_given_by_command_and_told_if_they_are_not_as_de
             "big_gift": None,
         },
     ), err
-    for wrong, told in (
+    for wrong, message in (
         ("pieces=1.5", "input 'pieces' must be an integer, not '1.5'"),
         ("asked_at=soon", "input 'asked_at' must be a time such as 2024-01-31 12:00:00, not 'soon'"),
         ("gift=yes", "input 'gift' must be true or false, not 'yes'"),
@@ -311,7 +311,7 @@ def test_inputs_of_a_request_are_given_by_command_and_told_if_they_are_not_as_de
     ):
         others = [each for each in given if each.split("=")[0] != wrong.split("=")[0]]
         code, _, err = gemel("features", "online", "offering", "customer=b", *others, wrong)
-        assert (code, told in err) == (1, True), err
+        assert (code, message in err) == (1, True), err
 
 
 def test_on_demand_views_are_listed_and_validated_with_the_others(project, gemel):
@@ -342,7 +342,7 @@ def test_on_demand_views_are_listed_and_validated_with_the_others(project, gemel
     )
 
 
-def test_one_value_changed_online_is_told_as_that_one(project, gemel):
+def test_one_value_changed_online_is_reported_as_that_one(project, gemel):
     from feast.protos.feast.types.Value_pb2 import Value
 
     where = "feature_name = 'orders_7d' and hex(entity_key) like '%62'"
@@ -364,7 +364,7 @@ def test_one_value_changed_online_is_told_as_that_one(project, gemel):
     store.close()
 
 
-def test_one_value_changed_in_the_table_is_told_as_that_one(project, gemel):
+def test_one_value_changed_in_the_table_is_reported_as_that_one(project, gemel):
     change = "update buying set revenue_7d = revenue_7d + {} where customer = 'a' and event_timestamp = '2024-01-04'"
     with duckdb.connect(str(project / "shop.duckdb")) as con:
         con.execute(change.format(1))
@@ -440,12 +440,12 @@ def test_rows_of_another_target_are_not_taken_for_ones_own(copy, gemel):
     for command in (["features", "materialize"], ["verify"]):
         code, _, err = gemel(*command)
         assert (code, message in err) == (1, True), err
-    asked = ["features", "online", "buying.orders_7d", "customer=a"]
-    assert gemel(*asked)[0] == 0
+    request = ["features", "online", "buying.orders_7d", "customer=a"]
+    assert gemel(*request)[0] == 0
     assert gemel("features", "materialize", "buying", "--target", "prod")[0] == 0
-    code, _, err = gemel(*asked)
+    code, _, err = gemel(*request)
     assert (code, "G565 the online rows of 'buying' were written for target 'prod'" in err) == (1, True), err
-    assert gemel(*asked, "--target", "prod")[0] == 0
+    assert gemel(*request, "--target", "prod")[0] == 0
     assert gemel("features", "online", "visiting", "customer=a", "shop=10", "--target", "ci")[0] == 0  # dev's place
 
 

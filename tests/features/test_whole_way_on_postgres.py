@@ -134,8 +134,8 @@ def gemel(project, monkeypatch, capsys, schema):
 
     def run(*arguments):
         code = main(arguments)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 
@@ -199,14 +199,14 @@ def test_stock_feast_makes_a_training_set_of_what_was_known_at_each_moment(proje
     import pandas
     from feast import FeatureStore
 
-    asked = ["2024-01-02 23:59:59", "2024-01-03 00:00:00", "2024-01-04 00:00:00", "2024-01-09 00:00:00"]
+    moments = ["2024-01-02 23:59:59", "2024-01-03 00:00:00", "2024-01-04 00:00:00", "2024-01-09 00:00:00"]
     labels = pandas.DataFrame(
-        {"customer": "a", "event_timestamp": pandas.to_datetime(asked, utc=True), "left": range(4)}
+        {"customer": "a", "event_timestamp": pandas.to_datetime(moments, utc=True), "left": range(4)}
     )
     store = FeatureStore(repo_path=str(project / "feature_views"))
-    found = store.get_historical_features(labels, features=["buying:orders_7d", "buying:nick"]).to_df()
-    found = found.sort_values("left")
-    assert found["orders_7d"].fillna(0).tolist() == [0, 1, 2, 2]  # the sale at midnight of Jan 3 is known on Jan 4
+    result = store.get_historical_features(labels, features=["buying:orders_7d", "buying:nick"]).to_df()
+    result = result.sort_values("left")
+    assert result["orders_7d"].fillna(0).tolist() == [0, 1, 2, 2]  # the sale at midnight of Jan 3 is known on Jan 4
 
 
 def test_stock_feast_materializes_the_same(project, gemel):
@@ -228,7 +228,7 @@ def test_a_training_set_is_made_of_tables_that_are_on_the_server(project, gemel)
         assert made.arrow()["orders_7d"].to_pylist() == orders
 
 
-def test_one_value_changed_in_the_table_is_told_as_that_one(gemel, server):
+def test_one_value_changed_in_the_table_is_reported_as_that_one(gemel, server):
     where = "customer = 'a' and event_timestamp = '2024-01-04 00:00Z'"
     change = f"update {SCHEMA}.buying set revenue_7d = revenue_7d + %s where {where}"
     server.execute(change, (1,))

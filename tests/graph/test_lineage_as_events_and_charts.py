@@ -53,10 +53,10 @@ def test_a_metric_is_a_dataset_of_one_field_with_what_it_is_made_of(lineage):
         {"namespace": "market", "name": "metric.sales"},
         {"namespace": "duckdb://market.duckdb", "name": "market.main.orders"},
     ]
-    told = {each["field"]: each["transformations"] for each in fields_of(event)["return_rate"]["inputFields"]}
-    assert told["returned"] == [{"type": "DIRECT", "subtype": "TRANSFORMATION", "description": "", "masking": False}]
-    assert [each["subtype"] for each in told["is_paid"]] == ["FILTER"]
-    assert [each["type"] for each in told["is_paid"]] == ["INDIRECT"]
+    fields = {each["field"]: each["transformations"] for each in fields_of(event)["return_rate"]["inputFields"]}
+    assert fields["returned"] == [{"type": "DIRECT", "subtype": "TRANSFORMATION", "description": "", "masking": False}]
+    assert [each["subtype"] for each in fields["is_paid"]] == ["FILTER"]
+    assert [each["type"] for each in fields["is_paid"]] == ["INDIRECT"]
 
 
 def test_a_feature_table_has_its_features_as_fields_and_a_service_takes_them(lineage):

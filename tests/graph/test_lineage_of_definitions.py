@@ -213,7 +213,7 @@ def test_an_unknown_name_says_what_is_near(lineage, name, hint):
     assert (refused.value.code, refused.value.hint) == ("G751", hint)
 
 
-def test_a_reference_that_leads_nowhere_is_told_and_the_rest_is_not_lost():
+def test_a_reference_that_leads_nowhere_is_reported_and_the_rest_is_not_lost():
     metrics = [dict(each) for each in DEFINITIONS["metrics"]]
     metrics[4] = {**metrics[4], "filter": "{{ Dimension('customer__contry') }} = 'IS'"}
     lineage = market(DEFINITIONS | {"metrics": metrics}, features="")

@@ -29,30 +29,30 @@ def inside(example, monkeypatch):
 
 @pytest.fixture
 def run(inside, capsys):
-    def told(*arguments):
+    def call(*arguments):
         code = main(["lineage", *arguments])
-        said = capsys.readouterr()
-        assert (code, said.err) == (0, "")
-        return said.out
+        captured = capsys.readouterr()
+        assert (code, captured.err) == (0, "")
+        return captured.out
 
-    return told
+    return call
 
 
 def test_the_late_rate_comes_of_the_raw_delay_and_goes_to_the_services(run):
     page = (ROOT / "docs/lineage.md").read_text()
     shown = page.partition("<!-- late_rate -->\n")[2].partition("<!-- /late_rate -->")[0]
-    told = run("late_rate")
-    assert "column nycflights13.flights.dep_delay" in told
-    assert "feature service departure_delay_v1" in told
-    assert shown == f"```\n$ gemel lineage late_rate\n{told}```\n"
+    tree = run("late_rate")
+    assert "column nycflights13.flights.dep_delay" in tree
+    assert "feature service departure_delay_v1" in tree
+    assert shown == f"```\n$ gemel lineage late_rate\n{tree}```\n"
 
 
 def test_every_model_of_the_example_is_followed_by_columns(example):
     lineage = open_session(example).once(read_graph)
     nodes = [lineage.node(id) for id in lineage.tables.ids().values()]
-    told = lineage.upstream(*nodes)
-    assert told.gaps == ()
-    assert not [edge for edge in told.edges if edge.why == "table"]
+    upstream = lineage.upstream(*nodes)
+    assert upstream.gaps == ()
+    assert not [edge for edge in upstream.edges if edge.why == "table"]
 
 
 def test_a_raw_column_that_decides_only_by_rows_changes_no_value(example):
@@ -66,16 +66,16 @@ def test_a_raw_column_that_decides_only_by_rows_changes_no_value(example):
 
 
 def test_json_mermaid_and_openlineage_tell_of_the_same_nodes(run):
-    told = json.loads(run("late_rate", "--format", "json"))
+    content = json.loads(run("late_rate", "--format", "json"))
     chart = run("late_rate", "--format", "mermaid")
-    assert len(told["nodes"]) == sum('"' in line for line in chart.splitlines())
+    assert len(content["nodes"]) == sum('"' in line for line in chart.splitlines())
     events = [json.loads(line) for line in run("late_rate", "--up", "--format", "openlineage").splitlines()]
     made = {event["outputs"][0]["name"]: event["outputs"][0]["facets"] for event in events}
     fields = made["gemel.main.stg_flights"]["columnLineage"]["fields"]["departure_delay"]["inputFields"]
     assert [(each["name"], each["field"]) for each in fields] == [("gemel.nycflights13.flights", "dep_delay")]
 
 
-def test_a_run_is_told_as_it_begins_and_as_it_ends(inside, example, tmp_path, capsys, monkeypatch):
+def test_a_run_is_reported_as_it_begins_and_as_it_ends(inside, example, tmp_path, capsys, monkeypatch):
     file = tmp_path / "events.jsonl"
     assert main(["generate", "--openlineage", str(file)]) == 0
     begun, ended = map(json.loads, file.read_text().splitlines())
@@ -95,7 +95,7 @@ def test_a_run_is_told_as_it_begins_and_as_it_ends(inside, example, tmp_path, ca
     assert failed["run"]["facets"]["errorMessage"]["message"] == "generate ended with exit code 1"
 
 
-def test_what_goes_online_is_told_for_the_views_that_were_chosen(inside, example, tmp_path):
+def test_what_goes_online_is_reported_for_the_views_that_were_chosen(inside, example, tmp_path):
     file, asked = tmp_path / "events.jsonl", []
 
     @tells_openlineage("materialize")

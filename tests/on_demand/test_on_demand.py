@@ -149,7 +149,7 @@ def test_an_input_is_no_entity_and_no_feature_of_its_service(shop):
         choose(shop.bound(two.replace(", asking]", "]")), ["offering", "asking"])
 
 
-def test_types_that_do_not_fit_are_told_once_they_are_known(shop):
+def test_types_that_do_not_fit_are_reported_once_they_are_known(shop):
     text = VIEWS.replace("pieces + buying.orders_all", "pieces || buying.nick").replace("lower(coupon)", "coupon + 1")
     bound = shop.bound(text)
     with pytest.raises(Problems) as caught:

@@ -115,8 +115,8 @@ class Place:
         store = open_store(self.config)
         try:
             rows = [{"zone": zone, "area": area} for zone, area in keys]
-            found = read(store, [(self.view, ["n"])], rows, now=END)
-            return [row and row.values["n"] for row in found]
+            answers = read(store, [(self.view, ["n"])], rows, now=END)
+            return [row and row.values["n"] for row in answers]
         finally:
             store.close()
 
@@ -319,10 +319,10 @@ def test_feast_reads_what_we_wrote_and_we_read_what_feast_wrote(place):
     )
     store.apply([zone, area, view])
     entities = [{"zone": zone, "area": area} for zone, area in (A, B, C, ("gone", 1))]
-    found = store.get_online_features([f"buying:{name}" for name in "nfs"], entities).to_dict()
-    assert found["n"] == [30, 2**53 + 1, -7, None]
-    assert found["f"] == [7.5, (2**53 + 1) / 4, -1.75, None]
-    assert found["s"] == ["s30", f"s{2**53 + 1}", "s-7", None]
+    answers = store.get_online_features([f"buying:{name}" for name in "nfs"], entities).to_dict()
+    assert answers["n"] == [30, 2**53 + 1, -7, None]
+    assert answers["f"] == [7.5, (2**53 + 1) / 4, -1.75, None]
+    assert answers["s"] == ["s30", f"s{2**53 + 1}", "s-7", None]
 
     later = pandas.DataFrame([{"zone": "a", "area": 1, "event_timestamp": END, "n": 5, "f": 0.5, "s": "fünf"}])
     store.write_to_online_store("buying", later.assign(created_timestamp=END))
@@ -365,7 +365,7 @@ def test_a_feature_store_yaml_that_cannot_be_meant_is_refused(tmp_path, text):
     assert refused.value.code == "G560"
 
 
-def test_a_store_that_cannot_be_used_is_told(tmp_path):
+def test_a_store_that_cannot_be_used_is_reported(tmp_path):
     (tmp_path / "online.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(BridgeError) as refused:
         Place(tmp_path, SqliteStore("p", tmp_path / "online.db")).table((*A, 1, 1)).run()

@@ -204,7 +204,7 @@ def test_a_moment_can_be_named_and_one_after_the_last_row_is_the_last(built):
 
 
 @pytest.mark.parametrize("moments", [1, 12])
-def test_a_value_changed_in_the_table_is_told_once(built, moments):
+def test_a_value_changed_in_the_table_is_reported_once(built, moments):
     # Two rows further the same row is still the newest of customer b: still one wrong value.
     where = "customer = 'b' and event_timestamp = '2024-01-09 02:00'"
     assert built.rows(f"select count(*) from buying where {where}") == [(1,)]
@@ -216,7 +216,7 @@ def test_a_value_changed_in_the_table_is_told_once(built, moments):
     assert report.failed() and not report.failed(threshold=1)
 
 
-def test_a_value_changed_in_the_copy_that_feast_reads_is_told_once(built):
+def test_a_value_changed_in_the_copy_that_feast_reads_is_reported_once(built):
     copy = built.root / DATA / "buying.parquet"
     built.shop.con.execute(f"create table changed as from '{copy}'")
     built.shop.con.execute(
@@ -226,7 +226,7 @@ def test_a_value_changed_in_the_copy_that_feast_reads_is_told_once(built):
     assert differences(built.verify()) == ["different buying.nick  customer=a  2024-01-04 02:00  table=Ada  copy=Eve"]
 
 
-def test_a_value_changed_online_is_told_once(built):
+def test_a_value_changed_online_is_reported_once(built):
     built.online["a"] = built.online["a"] | {"orders_all": 4}
     assert differences(built.verify()) == [
         "different buying.orders_all  customer=a  2024-02-02 02:00  table=3  online=4"
@@ -241,7 +241,7 @@ def spoil(table, name, value):
 
 
 @pytest.mark.parametrize(("accuracy", "right"), [("served", "table=1"), ("exact", "BI=1")])
-def test_a_value_changed_in_a_training_set_is_told_once(built, accuracy, right):
+def test_a_value_changed_in_a_training_set_is_reported_once(built, accuracy, right):
     built.spoilt[accuracy] = lambda table: spoil(table, "orders_all", 9)
     assert differences(built.verify(at=[dt.datetime(2024, 1, 3, 5)])) == [
         f"different buying.orders_all  customer=a  2024-01-03 02:00  {right}  {accuracy}=9"
@@ -390,7 +390,7 @@ def test_a_table_without_rows_is_wrong_where_bi_has_numbers_of_whatever_age(shop
     ]
 
 
-def test_rows_in_the_copy_of_a_table_without_rows_are_told(built):
+def test_rows_in_the_copy_of_a_table_without_rows_are_reported(built):
     built.shop.con.execute("delete from sales")
     built.shop.con.execute("delete from buying")
     report = built.verify()

@@ -18,7 +18,7 @@ ORDERS = table("orders", RAW.id, compiled="select id, customer_id, amount, statu
 CUSTOMERS = table("customers", RAW.id, compiled="select id as customer_id, name, country from market.till.raw")
 
 
-def made(sql, *, dialect="duckdb", parents=(ORDERS, CUSTOMERS), **more):
+def trace_model(sql, *, dialect="duckdb", parents=(ORDERS, CUSTOMERS), **more):
     """What `sql` makes of orders (id, customer_id, amount, status, sold_at), customers (customer_id, name, country)."""
     more = {"compiled": sql} | more
     model = table("mart", *(each.id for each in parents), **more)
@@ -31,8 +31,8 @@ def tables_of(nodes, dialect="duckdb"):
     return DbtTables(Models(renderer, dialect, renderer.render_built), {}, {}, frozenset())
 
 
-def column(found, name):
-    return set(found.columns[name].uses)
+def column(traced, name):
+    return set(traced.columns[name].uses)
 
 
 def orders(*names, why="identity"):
@@ -40,23 +40,25 @@ def orders(*names, why="identity"):
 
 
 def test_a_column_that_is_handed_on_and_one_that_is_computed():
-    found = made("select id as sale, amount * 2 as double, upper(status) as state, 1 as one from market.main.orders")
-    assert column(found, "sale") == orders("id")
-    assert column(found, "double") == orders("amount", why="transformation")
-    assert column(found, "state") == orders("status", why="transformation")
-    assert column(found, "one") == set()
-    assert set(found.rows.uses) == {("rows:orders", "rows")}
+    traced = trace_model(
+        "select id as sale, amount * 2 as double, upper(status) as state, 1 as one from market.main.orders"
+    )
+    assert column(traced, "sale") == orders("id")
+    assert column(traced, "double") == orders("amount", why="transformation")
+    assert column(traced, "state") == orders("status", why="transformation")
+    assert column(traced, "one") == set()
+    assert set(traced.rows.uses) == {("rows:orders", "rows")}
 
 
 def test_what_decides_by_rows_is_no_part_of_a_value():
-    found = made(
+    traced = trace_model(
         "select c.country, sum(o.amount) as revenue from market.main.orders o "
         "join market.main.customers c on o.customer_id = c.customer_id where o.status = 'paid' "
         "group by 1 having count(o.id) > 1"
     )
-    assert column(found, "revenue") == orders("amount", why="aggregation")
-    assert column(found, "country") == {("column:customers.country", "identity")}
-    assert set(found.rows.uses) == {
+    assert column(traced, "revenue") == orders("amount", why="aggregation")
+    assert column(traced, "country") == {("column:customers.country", "identity")}
+    assert set(traced.rows.uses) == {
         ("rows:orders", "rows"),
         ("rows:customers", "rows"),
         ("column:orders.customer_id", "join"),
@@ -68,100 +70,106 @@ def test_what_decides_by_rows_is_no_part_of_a_value():
 
 
 def test_a_condition_and_the_order_of_a_window_bear_otherwise_than_the_value():
-    found = made(
+    traced = trace_model(
         "select case when status = 'paid' then amount else 0 end as paid, "
         "sum(amount) over (partition by customer_id order by sold_at) as running, "
         "sum(amount) filter (where status = 'x') over () as some from market.main.orders"
     )
-    assert column(found, "paid") == orders("status", why="conditional") | orders("amount", why="transformation")
-    assert column(found, "running") == (
+    assert column(traced, "paid") == orders("status", why="conditional") | orders("amount", why="transformation")
+    assert column(traced, "running") == (
         orders("customer_id", "sold_at", why="window") | orders("amount", why="transformation")
     )
-    assert column(found, "some") >= orders("status", why="conditional")
+    assert column(traced, "some") >= orders("status", why="conditional")
 
 
 def test_through_ctes_and_stars_of_known_columns():
-    found = made(
+    traced = trace_model(
         "with o as (select * from market.main.orders), "
         "both as (select o.*, c.country from o join market.main.customers c using (customer_id)) select * from both"
     )
-    assert list(found.columns) == ["id", "customer_id", "amount", "status", "sold_at", "country"]
-    assert column(found, "amount") == orders("amount")
-    assert {("column:orders.customer_id", "join"), ("column:customers.customer_id", "join")} <= set(found.rows.uses)
+    assert list(traced.columns) == ["id", "customer_id", "amount", "status", "sold_at", "country"]
+    assert column(traced, "amount") == orders("amount")
+    assert {("column:orders.customer_id", "join"), ("column:customers.customer_id", "join")} <= set(traced.rows.uses)
 
 
 def test_a_star_without_some_columns_and_with_another_in_place():
-    found = made("select * exclude (status) replace (amount / 100 as amount) from market.main.orders")
-    assert list(found.columns) == ["id", "customer_id", "amount", "sold_at"]
-    assert column(found, "amount") == orders("amount", why="transformation")
+    traced = trace_model("select * exclude (status) replace (amount / 100 as amount) from market.main.orders")
+    assert list(traced.columns) == ["id", "customer_id", "amount", "sold_at"]
+    assert column(traced, "amount") == orders("amount", why="transformation")
 
 
 def test_a_star_over_a_source_of_unknown_columns_hands_on_whatever_is_asked_for():
-    found = made("with s as (select * from market.till.raw) select *, a + b as c from s", parents=(RAW,))
-    assert column(found, "c") == {("column:till.raw.a", "transformation"), ("column:till.raw.b", "transformation")}
-    assert set(found.rest("anything").uses) == {("column:till.raw.anything", "identity")}
-    assert column(found, "documented") == {("column:till.raw.documented", "identity")}
+    traced = trace_model("with s as (select * from market.till.raw) select *, a + b as c from s", parents=(RAW,))
+    assert column(traced, "c") == {("column:till.raw.a", "transformation"), ("column:till.raw.b", "transformation")}
+    assert set(traced.rest("anything").uses) == {("column:till.raw.anything", "identity")}
+    assert column(traced, "documented") == {("column:till.raw.documented", "identity")}
 
 
 def test_a_bare_column_of_one_of_two_unknown_tables_is_said_to_be_lost():
     other = table("till.other", kind="source")
-    found = made("select a from market.till.raw join market.till.other on true", parents=(RAW, other))
-    assert column(found, "a") == {("source:till.raw", "table"), ("source:till.other", "table")}
-    assert found.gaps == {"a": "a is of raw or other, whose columns are not known"}
+    traced = trace_model("select a from market.till.raw join market.till.other on true", parents=(RAW, other))
+    assert column(traced, "a") == {("source:till.raw", "table"), ("source:till.other", "table")}
+    assert traced.gaps == {"a": "a is of raw or other, whose columns are not known"}
 
 
 def test_a_union_is_stacked_by_place_and_a_distinct_one_decides_by_every_column():
-    found = made("select id, amount from market.main.orders union all select customer_id, 0 from market.main.customers")
-    assert column(found, "id") == orders("id") | {("column:customers.customer_id", "identity")}
-    assert column(found, "amount") == orders("amount")
-    found = made("select id from market.main.orders union select customer_id from market.main.customers")
-    assert ("column:orders.id", "group_by") in found.rows.uses
-    found = made("select id from market.main.orders except select customer_id from market.main.customers")
-    assert column(found, "id") == orders("id")
-    assert ("column:customers.customer_id", "filter") in found.rows.uses
+    traced = trace_model(
+        "select id, amount from market.main.orders union all select customer_id, 0 from market.main.customers"
+    )
+    assert column(traced, "id") == orders("id") | {("column:customers.customer_id", "identity")}
+    assert column(traced, "amount") == orders("amount")
+    traced = trace_model("select id from market.main.orders union select customer_id from market.main.customers")
+    assert ("column:orders.id", "group_by") in traced.rows.uses
+    traced = trace_model("select id from market.main.orders except select customer_id from market.main.customers")
+    assert column(traced, "id") == orders("id")
+    assert ("column:customers.customer_id", "filter") in traced.rows.uses
 
 
 def test_selects_inside_expressions_and_filters():
-    found = made(
+    traced = trace_model(
         "select id, (select max(name) from market.main.customers c where c.customer_id = o.customer_id) as who "
         "from market.main.orders o where customer_id in (select customer_id from market.main.customers)"
     )
-    assert ("column:customers.name", "aggregation") in column(found, "who")
-    assert ("column:orders.customer_id", "filter") in column(found, "who")
-    assert ("column:customers.customer_id", "filter") in found.rows.uses
+    assert ("column:customers.name", "aggregation") in column(traced, "who")
+    assert ("column:orders.customer_id", "filter") in column(traced, "who")
+    assert ("column:customers.customer_id", "filter") in traced.rows.uses
 
 
 def test_a_recursive_cte_comes_back_to_what_it_began_with():
-    found = made(
+    traced = trace_model(
         "with recursive up (n, boss) as (select id, customer_id from market.main.orders union all "
         "select o.id, up.boss from market.main.orders o join up on o.customer_id = up.n) select n, boss from up"
     )
-    assert column(found, "n") == orders("id")
-    assert column(found, "boss") == orders("customer_id")
+    assert column(traced, "n") == orders("id")
+    assert column(traced, "boss") == orders("customer_id")
 
 
 def test_an_alias_used_again_and_groups_by_place_or_by_all():
-    found = made("select amount * 2 as twice, twice + 1 as more from market.main.orders")
-    assert column(found, "more") == orders("amount", why="transformation")
-    found = made("select status, sum(amount) as total from market.main.orders group by all")
-    assert ("column:orders.status", "group_by") in found.rows.uses
+    traced = trace_model("select amount * 2 as twice, twice + 1 as more from market.main.orders")
+    assert column(traced, "more") == orders("amount", why="transformation")
+    traced = trace_model("select status, sum(amount) as total from market.main.orders group by all")
+    assert ("column:orders.status", "group_by") in traced.rows.uses
 
 
 def test_functions_and_values_in_from_have_columns_of_what_they_take():
-    found = made("select u.tag, v.x from market.main.orders o, unnest(o.status) as u(tag), (values (1)) as v(x)")
-    assert column(found, "tag") == orders("status", why="transformation")
-    assert column(found, "x") == set()
+    traced = trace_model(
+        "select u.tag, v.x from market.main.orders o, unnest(o.status) as u(tag), (values (1)) as v(x)"
+    )
+    assert column(traced, "tag") == orders("status", why="transformation")
+    assert column(traced, "x") == set()
 
 
 def test_the_order_of_rows_counts_where_there_is_a_limit():
-    assert ("column:orders.sold_at", "sort") not in made("select id from market.main.orders order by sold_at").rows.uses
-    assert ("column:orders.sold_at", "sort") in made(
+    assert ("column:orders.sold_at", "sort") not in trace_model(
+        "select id from market.main.orders order by sold_at"
+    ).rows.uses
+    assert ("column:orders.sold_at", "sort") in trace_model(
         "select id from market.main.orders order by sold_at limit 1"
     ).rows.uses
     ranked = "select id from market.main.orders qualify row_number() over (order by sold_at) = 1"
-    assert ("column:orders.sold_at", "filter") in made(ranked).rows.uses
+    assert ("column:orders.sold_at", "filter") in trace_model(ranked).rows.uses
     first = "select distinct on (customer_id) amount from market.main.orders order by customer_id, sold_at"
-    assert set(made(first).rows.uses) == {
+    assert set(trace_model(first).rows.uses) == {
         ("rows:orders", "rows"),
         ("column:orders.customer_id", "group_by"),
         ("column:orders.customer_id", "sort"),
@@ -170,45 +178,45 @@ def test_the_order_of_rows_counts_where_there_is_a_limit():
 
 
 def test_a_window_by_name_is_what_its_name_stands_for():
-    found = made("select sum(amount) over w as s from market.main.orders window w as (order by sold_at)")
-    assert column(found, "s") == orders("amount", why="transformation") | orders("sold_at", why="window")
-    found = made(
+    traced = trace_model("select sum(amount) over w as s from market.main.orders window w as (order by sold_at)")
+    assert column(traced, "s") == orders("amount", why="transformation") | orders("sold_at", why="window")
+    traced = trace_model(
         "select sum(amount) over b as s from market.main.orders "
         "window a as (partition by status), b as (a order by sold_at) qualify rank() over b = 1"
     )
-    assert orders("status", "sold_at", why="window") <= column(found, "s")
-    assert orders("status", "sold_at", why="filter") <= set(found.rows.uses)
+    assert orders("status", "sold_at", why="window") <= column(traced, "s")
+    assert orders("status", "sold_at", why="filter") <= set(traced.rows.uses)
 
 
 def test_joins_that_name_no_columns_or_give_none():
-    found = made("select amount, name from market.main.orders natural join market.main.customers")
+    traced = trace_model("select amount, name from market.main.orders natural join market.main.customers")
     keys = {("column:orders.customer_id", "join"), ("column:customers.customer_id", "join")}
-    assert set(found.rows.uses) == {("rows:orders", "rows"), ("rows:customers", "rows")} | keys
+    assert set(traced.rows.uses) == {("rows:orders", "rows"), ("rows:customers", "rows")} | keys
     for join in (
         "semi join market.main.customers c on c.customer_id = o.customer_id and c.country = 'FR'",
         "anti join market.main.customers c using (customer_id)",
     ):
-        found = made(f"select * from market.main.orders o {join}")
-        assert {("rows:customers", "rows")} | keys <= set(found.rows.uses)
-        assert [*found.columns] == ["id", "customer_id", "amount", "status", "sold_at"]
-    assert ("column:customers.country", "join") in made(
+        traced = trace_model(f"select * from market.main.orders o {join}")
+        assert {("rows:customers", "rows")} | keys <= set(traced.rows.uses)
+        assert [*traced.columns] == ["id", "customer_id", "amount", "status", "sold_at"]
+    assert ("column:customers.country", "join") in trace_model(
         "select o.id from market.main.orders o semi join market.main.customers on country = 'FR'"
     ).rows.uses
 
 
 def test_a_natural_join_of_unknown_columns_is_said_to_be_lost():
     other = table("till.other", kind="source")
-    found = made("select id from market.main.orders natural join market.till.other", parents=(ORDERS, other))
-    assert ("source:till.other", "table") in found.rows.uses
-    assert found.gaps == {"": "a NATURAL JOIN is by the columns that its tables share, and not all are known"}
+    traced = trace_model("select id from market.main.orders natural join market.till.other", parents=(ORDERS, other))
+    assert ("source:till.other", "table") in traced.rows.uses
+    assert traced.gaps == {"": "a NATURAL JOIN is by the columns that its tables share, and not all are known"}
 
 
 def test_a_whole_row_as_a_value_is_made_of_all_its_columns():
-    found = made("select c as customer from market.main.customers c")
-    assert column(found, "customer") >= {(f"column:customers.{name}", "identity") for name in ("name", "country")}
-    found = made("select r as row from market.till.raw r", parents=(RAW,))
-    assert ("column:till.raw.documented", "identity") in found.columns["row"].uses
-    assert ("column:till.raw.r", "identity") not in found.columns["row"].uses
+    traced = trace_model("select c as customer from market.main.customers c")
+    assert column(traced, "customer") >= {(f"column:customers.{name}", "identity") for name in ("name", "country")}
+    traced = trace_model("select r as row from market.till.raw r", parents=(RAW,))
+    assert ("column:till.raw.documented", "identity") in traced.columns["row"].uses
+    assert ("column:till.raw.r", "identity") not in traced.columns["row"].uses
 
 
 @pytest.mark.parametrize(
@@ -221,15 +229,15 @@ def test_a_whole_row_as_a_value_is_made_of_all_its_columns():
     ],
 )
 def test_names_are_found_as_each_dialect_writes_them(dialect, sql):
-    assert column(made(sql, dialect=dialect), "sale") == orders("id")
+    assert column(trace_model(sql, dialect=dialect), "sale") == orders("id")
 
 
 def test_a_source_that_is_a_file_or_a_function_is_known_by_what_dbt_writes():
     for relation in ("'data/raw.parquet'", "read_csv('data/raw.csv', header = true)"):
         raw = table("till.files", kind="source")
         raw = replace(raw, relation_name=relation)
-        found = made(f"select a from {relation}", parents=(raw,))
-        assert column(found, "a") == {("column:till.files.a", "identity")}
+        traced = trace_model(f"select a from {relation}", parents=(raw,))
+        assert column(traced, "a") == {("column:till.files.a", "identity")}
 
 
 def test_an_ephemeral_model_is_a_model_although_dbt_writes_it_into_its_readers():
@@ -238,7 +246,7 @@ def test_an_ephemeral_model_is_a_model_although_dbt_writes_it_into_its_readers()
     sql = (
         "with __dbt__cte__half as (select amount / 2 as half from market.main.orders) select half from __dbt__cte__half"
     )
-    assert column(made(sql, parents=(half,)), "half") == {("column:half.half", "identity")}
+    assert column(trace_model(sql, parents=(half,)), "half") == {("column:half.half", "identity")}
 
 
 def test_what_dbt_has_not_compiled_is_read_where_only_refs_stand_in_it():
@@ -246,10 +254,10 @@ def test_what_dbt_has_not_compiled_is_read_where_only_refs_stand_in_it():
         "{{ config(materialized='table', meta={'a': 1}) }} {# why #} "
         "select id from {{ ref('orders') }} where orders.amount > 0"
     )
-    found = made(None, raw=raw)
-    assert column(found, "id") == orders("id")
-    assert ("column:orders.amount", "filter") in found.rows.uses
-    source = made(None, raw="select a from {{ source('till', 'raw') }}", parents=(RAW,))
+    traced = trace_model(None, raw=raw)
+    assert column(traced, "id") == orders("id")
+    assert ("column:orders.amount", "filter") in traced.rows.uses
+    source = trace_model(None, raw="select a from {{ source('till', 'raw') }}", parents=(RAW,))
     assert column(source, "a") == {("column:till.raw.a", "identity")}
 
 
@@ -273,24 +281,28 @@ def test_what_dbt_has_not_compiled_is_read_where_only_refs_stand_in_it():
     ],
 )
 def test_what_cannot_be_followed_says_why(more, reason):
-    found = made(None, **more)
-    assert found.missed is not None
-    assert found.missed.startswith(reason)
+    traced = trace_model(None, **more)
+    assert traced.missed is not None
+    assert traced.missed.startswith(reason)
 
 
 def test_what_only_dbt_can_render_may_be_anything_and_the_rest_is_followed():
-    found = made(None, raw="select id, {{ cents('amount') }} as money from {{ ref('orders') }} where status = 'paid'")
-    assert column(found, "id") == orders("id")
-    assert ("model:orders", "table") in column(found, "money")
-    assert ("column:orders.status", "filter") in found.rows.uses
-    assert found.gaps == {"": "it is not compiled, and only dbt can render it: run `dbt compile`"}
+    traced = trace_model(
+        None, raw="select id, {{ cents('amount') }} as money from {{ ref('orders') }} where status = 'paid'"
+    )
+    assert column(traced, "id") == orders("id")
+    assert ("model:orders", "table") in column(traced, "money")
+    assert ("column:orders.status", "filter") in traced.rows.uses
+    assert traced.gaps == {"": "it is not compiled, and only dbt can render it: run `dbt compile`"}
 
 
-def test_a_table_that_dbt_does_not_know_is_told():
-    assert made("select a from elsewhere.secret").gaps == {"": "it reads elsewhere.secret, which dbt does not know of"}
+def test_a_table_that_dbt_does_not_know_is_reported():
+    assert trace_model("select a from elsewhere.secret").gaps == {
+        "": "it reads elsewhere.secret, which dbt does not know of"
+    }
 
 
-def test_a_column_that_the_sql_does_not_make_is_told():
+def test_a_column_that_the_sql_does_not_make_is_reported():
     tables = tables_of({ORDERS.id: ORDERS, RAW.id: RAW})
     assert [gap.reason for gap in tables.gaps("column:orders.gone")] == [
         "the SQL of its table has no column of that name"

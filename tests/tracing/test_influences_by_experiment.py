@@ -152,12 +152,12 @@ def experiment(connection, sql):
     return by_rows, by_column
 
 
-def traced(sql, *, known):
+def trace_query(sql, *, declared):
     def relation(node: exp.Table):
         if node.name not in COLUMNS:
             return None
-        names = COLUMNS[node.name] if known else ()
-        return of_table(node.name, f"rows:{node.name}", lambda name: f"{node.name}.{name}", names, closed=known)
+        names = COLUMNS[node.name] if declared else ()
+        return of_table(node.name, f"rows:{node.name}", lambda name: f"{node.name}.{name}", names, closed=declared)
 
     return trace(parse_one(sql, dialect="duckdb"), relation)
 
@@ -176,16 +176,16 @@ def meaning(derivation, changed):
 
 
 @pytest.mark.parametrize(
-    ("sql", "known"),
+    ("sql", "declared"),
     [
-        *((sql, known) for sql in QUERIES + NOT_FOLLOWED for known in (True, False)),
+        *((sql, declared) for sql in QUERIES + NOT_FOLLOWED for declared in (True, False)),
         *((s, True) for s in OF_KNOWN_COLUMNS),
     ],
 )
-def test_whatever_moves_an_answer_is_in_its_lineage(moved, sql, known):
+def test_whatever_moves_an_answer_is_in_its_lineage(moved, sql, declared):
     by_rows, by_column = moved(sql)
     assert by_rows | set().union(*by_column.values()), "the experiment shows nothing"
-    relation = traced(sql, known=known)
+    relation = trace_query(sql, declared=declared)
     rows = claimed(relation.rows)
     assert by_rows <= rows
     for place, (name, found) in enumerate(by_column.items()):
@@ -197,7 +197,7 @@ def test_whatever_moves_an_answer_is_in_its_lineage(moved, sql, known):
 @pytest.mark.parametrize("sql", QUERIES + OF_KNOWN_COLUMNS)
 def test_whatever_is_in_the_lineage_of_an_answer_moves_it(moved, sql):
     by_rows, by_column = moved(sql)
-    relation = traced(sql, known=True)
+    relation = trace_query(sql, declared=True)
     for name, column, found in zip(by_column, relation.columns.values(), by_column.values(), strict=True):
         assert claimed(column) <= found, name
     assert claimed(relation.rows) <= by_rows.union(*by_column.values())
@@ -205,7 +205,7 @@ def test_whatever_is_in_the_lineage_of_an_answer_moves_it(moved, sql):
 
 @pytest.mark.parametrize("sql", QUERIES)
 def test_a_change_of_what_it_comes_of_and_of_nothing_else_is_a_change_of_it(sql):
-    relation = traced(sql, known=True)
+    relation = trace_query(sql, declared=True)
     for derivation in (relation.rows, *relation.columns.values()):
         changes = {
             f"{table}.{column}"

@@ -30,13 +30,13 @@ class Traced:
         return None if found is None else self.digests(found)
 
 
-def traced(sql, changed="", *, known=True):
+def trace_query(sql, changed="", *, declared=True):
     def opened(table: exp.Table):
         if table.name not in COLUMNS:
             return None
-        names = COLUMNS[table.name] if known else ()
+        names = COLUMNS[table.name] if declared else ()
         id = f"{table.name} {' '.join(COLUMNS[table.name])}"
-        return of_table(id, f"rows_of_{table.name}", lambda name: f"{table.name} {name}", names, closed=known)
+        return of_table(id, f"rows_of_{table.name}", lambda name: f"{table.name} {name}", names, closed=declared)
 
     return Traced(trace(parse_one(sql, dialect="duckdb"), opened), changed)
 
@@ -61,9 +61,9 @@ SAME = [
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_names_of_aliases_blanks_and_comments_mean_nothing(one, other):
-    assert traced(one).rows == traced(other).rows
-    assert [traced(one).column(name) for name in traced(one).names] == [
-        traced(other).column(name) for name in traced(other).names
+    assert trace_query(one).rows == trace_query(other).rows
+    assert [trace_query(one).column(name) for name in trace_query(one).names] == [
+        trace_query(other).column(name) for name in trace_query(other).names
     ]
     with duckdb.connect() as connection:  # the witness: they do say the same
         connection.execute(TABLES)
@@ -108,8 +108,8 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("one", "other", "differing"), OTHERS)
-def test_what_differs_is_told_by_column_and_by_rows(one, other, differing):
-    before, after = traced(one), traced(other)
+def test_what_differs_is_reported_by_column_and_by_rows(one, other, differing):
+    before, after = trace_query(one), trace_query(other)
     names = dict.fromkeys((*before.names, *after.names))
     found = ["rows"] if before.rows != after.rows else []
     found += [name for name in names if before.column(name) != after.column(name)]
@@ -121,7 +121,7 @@ def test_what_differs_is_told_by_column_and_by_rows(one, other, differing):
 
 def test_a_column_of_a_table_is_followed_to_whatever_uses_it():
     sql = "with a as (select id, n * 2 as twice, name from t) select id, twice + 1 as more, name from a where id > 0"
-    before, after = traced(sql), traced(sql, changed="n")
+    before, after = trace_query(sql), trace_query(sql, changed="n")
     assert [name for name in before.names if before.column(name) != after.column(name)] == ["more"]
     assert before.rows == after.rows
 
@@ -149,28 +149,28 @@ def test_a_column_of_a_table_is_followed_to_whatever_uses_it():
     ],
 )
 def test_rows_that_depend_on_a_column_change_with_it(sql):
-    assert traced(sql).rows != traced(sql, changed="n").rows
+    assert trace_query(sql).rows != trace_query(sql, changed="n").rows
 
 
 def test_a_natural_join_is_by_the_columns_that_both_have():
     sql = "select t.id from t natural join u"
-    assert traced(sql).rows == traced(sql, changed="n").rows
-    assert traced(sql).rows != traced(sql, changed="id").rows
-    assert traced(sql, known=False).rows != traced(sql, changed="n", known=False).rows
+    assert trace_query(sql).rows == trace_query(sql, changed="n").rows
+    assert trace_query(sql).rows != trace_query(sql, changed="id").rows
+    assert trace_query(sql, declared=False).rows != trace_query(sql, changed="n", declared=False).rows
 
 
 def test_a_union_that_drops_duplicates_is_another_whole_than_one_that_keeps_them():
     one, other = (
-        traced("select id from t union all select id from u"),
-        traced("select id from t union select id from u"),
+        trace_query("select id from t union all select id from u"),
+        trace_query("select id from t union select id from u"),
     )
     assert one.whole != other.whole
 
 
 def test_a_column_that_a_pattern_may_choose_changes_with_any_of_the_table():
     sql = "select columns('id|n') from t"
-    assert traced(sql).names == ()
-    assert traced(sql).column("n") != traced(sql, changed="n").column("n")
+    assert trace_query(sql).names == ()
+    assert trace_query(sql).column("n") != trace_query(sql, changed="n").column("n")
 
 
 def rendered(text, **more):

@@ -116,7 +116,7 @@ def test_dimensions_alone_need_no_facts(shared):
     assert shared.rows("buying.nick", *requests, accuracy="exact") == [("Ada",), (None,), (None,)]
 
 
-def test_what_cannot_be_exact_is_told_with_the_features_that_can(place):
+def test_what_cannot_be_exact_is_reported_with_the_features_that_can(place):
     view = VIEWS.replace("{metric: revenue, windows: [7 days]}", "{metric: regions, windows: [7 days]}")
     place.build(view.replace("metric: orders, windows: [3 days]", "metric: median_amount, windows: [3 days]"))
     with pytest.raises(GemelError) as refusal:
@@ -310,7 +310,7 @@ def test_what_fails_leaves_the_old_file(shared, tmp_path):
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_what_fails_while_it_is_written_is_told_and_leaves_the_old_file(shared, tmp_path, monkeypatch, at):
+def test_what_fails_while_it_is_written_is_reported_and_leaves_the_old_file(shared, tmp_path, monkeypatch, at):
     out = tmp_path / "train.parquet"
     out.write_bytes(b"old")
     write, done = pq.ParquetWriter.write_batch, []
