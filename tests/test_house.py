@@ -21,16 +21,18 @@ LAYERS = {
     "errors": set(),
     "spec": {"errors"},
     "dbt": {"errors", "spec", "whole_files"},
-    "engines": {"errors", "spec", "dbt", "data_frames"},
+    "engines": {"temporary", "errors", "spec", "dbt", "data_frames"},
     "arguments": {"errors"},
     "compiler": {"errors", "spec", "engines", "arguments"},
     "rounding": {"errors", "spec", "engines", "compiler"},
     "run": {"errors", "values_in_errors", "spec", "dbt", "engines", "compiler", "rounding"},
     "session": {"errors", "keeping", "spec", "dbt", "engines", "compiler", "run"},
     "keeping": set(),
+    "locking": set(),
+    "temporary": {"locking"},
     "values_in_errors": {"errors", "spec", "engines"},
     "answer": {"errors", "keeping", "compiler", "engines", "session", "checks"},
-    "whole_files": {"errors"},
+    "whole_files": {"locking", "errors"},
     "python_text": set(),
     "text_tables": set(),
     "data_frames": set(),
@@ -42,8 +44,9 @@ LAYERS = {
     "zoned_columns": {"spec", "engines", "compiler", "run"},
     "features": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "on_demand", "python_text"}
     | {"keeping", "zoned_columns"},
-    "online": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"},
-    "training": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
+    "online": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
+    | {"locking", "temporary"},
+    "training": {"temporary", "errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
     | {"data_frames"},
     "proof": {"errors", "spec", "dbt", "engines", "compiler", "run", "answer", "features", "online", "training"},
     "feast": {"errors", "engines", "whole_files", "data_frames"},  # loaded by Feast only
@@ -51,10 +54,12 @@ LAYERS = {
     "tracing": {"spec", "dbt"},
     "graph": {"errors", "spec", "dbt", "engines", "compiler", "session", "features", "on_demand", "tracing"},
     "diff": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "features", "tracing", "graph"}
-    | {"files", "text_tables"},
+    | {"files", "text_tables"}
+    | {"temporary"},
     "validation": {"errors", "spec", "run", "session", "checks", "expectations", "features", "bi"},
     "pipeline": {"errors", "spec", "dbt", "engines", "session", "files", "expectations", "features", "online", "proof"}
-    | {"bi"},
+    | {"bi"}
+    | {"locking"},
     "project": {
         "errors",
         "arguments",
@@ -84,7 +89,8 @@ LAYERS = {
     "server": {"errors", "spec", "compiler", "session", "project"},
     "cli": {"errors", "spec", "dbt", "engines", "compiler", "session", "answer", "expectations", "files", "features"}
     | {"online", "training", "proof", "bi", "graph", "diff", "pipeline", "project", "catalogue", "server", "__init__"}
-    | {"text_tables", "json_text"},
+    | {"text_tables", "json_text"}
+    | {"whole_files"},
     "__init__": {"errors", "spec", "compiler", "answer", "files", "expectations", "online", "training", "proof", "bi"}
     | {"graph", "diff", "project"},
     "__main__": {"cli"},

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,8 +10,11 @@ import duckdb
 import pytest
 
 import gemel
+from gemel import pipeline
 from gemel.compiler.compiled import keep_text
+from gemel.dbt.running import DatabaseInUseError
 from gemel.errors import ProjectError, QueryError, WarehouseError
+from gemel.locking import hold_lock
 from gemel.run import Runner
 from gemel.session import open_session
 from gemel.spec.principal import Principal
@@ -163,4 +167,47 @@ def test_only_the_owner_sees_the_database_s_own_message(project):
     with pytest.raises(WarehouseError, match="G407 the database cannot compute"):
         list(guest.batches(keep_text(sql, session.dialect)))
     assert guest.rows(keep_text("SELECT 1 AS n", session.dialect)).rows() == [(1,)]
+    session.close()
+
+
+def test_a_second_build_waits_for_the_first_and_says_so(make_shop):
+    lines = []
+    root = make_shop("{wait: 300ms}")
+    session = open_session(root, say=lines.append)
+    (root / "target/gemel").mkdir(exist_ok=True)
+    with hold_lock(root / "target/gemel/writing.lock", print, doing="testing"):
+        for work in (pipeline.generate, pipeline.build):
+            with pytest.raises(ProjectError, match=rf"G609 process {os.getpid()} has been building here for 0\.3 sec"):
+                work(session)
+    assert lines == [f"process {os.getpid()} is building here; waiting for it to end"] * 2
+
+
+def test_dbt_waits_for_a_process_that_has_the_file_open(make_shop, monkeypatch):
+    lines, attempts = [], []
+    session = open_session(make_shop("{wait: 5s}"), say=lines.append)
+
+    def run_dbt(arguments, project_dir):
+        attempts.append(arguments[0])
+        if len(attempts) < 3:
+            raise DatabaseInUseError("build", "Could not set lock on file: Conflicting lock is held (PID 7)")
+
+    monkeypatch.setattr(gemel.dbt.running, "run_dbt", run_dbt)
+    pipeline.run_dbt(session, "build")
+    assert attempts == ["build"] * 3
+    assert lines == ["process 7 holds the database; dbt waits for it to end"]
+
+
+def test_the_copies_of_feature_tables_can_be_read_in_the_warehouse(make_shop):
+    """`gemel verify` compares them there with the tables."""
+    root = make_shop()
+    (root / "feature_views/data").mkdir(parents=True)
+    with duckdb.connect() as con:
+        for name in ("feature_views/data/buying.parquet", "secret.parquet"):
+            con.execute(f"COPY (SELECT 7 AS n) TO '{root / name}'")
+    session = open_session(root)
+    read = "SELECT n FROM '{}'".format
+    copy = keep_text(read(root / "feature_views/data/buying.parquet"), session.dialect)
+    assert session.runner.rows(copy).rows() == [(7,)]
+    with pytest.raises(WarehouseError, match="secret"):
+        session.runner.rows(keep_text(read(root / "secret.parquet"), session.dialect)).rows()
     session.close()

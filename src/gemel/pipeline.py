@@ -2,13 +2,14 @@
 
 import gc
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import datetime
 
 from gemel.bi.project_models import model_files
 from gemel.dbt.project_file import PROJECT_FILE
-from gemel.dbt.running import run_dbt_into
+from gemel.dbt.running import DatabaseInUseError, find_target_dir, run_dbt_into
 from gemel.engines.stores import TargetSettings
 from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, UnknownNameError
 from gemel.expectations.suite import metric_tests, test_files
@@ -19,6 +20,7 @@ from gemel.features.columns import unknown_only
 from gemel.features.opened import Features, open_features
 from gemel.features.sources import check_store
 from gemel.files import Change, models_folder, tests_folder
+from gemel.locking import hold_lock
 from gemel.online import feast
 from gemel.online.project import materialize
 from gemel.proof.project import verify
@@ -36,6 +38,11 @@ def generate(session: Session) -> list[Change]:
     Raises Problems with everything that prevents files from being written, and BridgeError (G534) without dbt's
     manifest.
     """
+    with _writing(session):
+        return _generate(session)
+
+
+def _generate(session: Session) -> list[Change]:
     with _uncollected():
         changes = _write(session)
         if not _is_placed(open_features(session)):
@@ -72,8 +79,14 @@ def build(
 ) -> Report | None:
     """Run all steps, and stop at the first one that fails. Raises what the steps raise.
 
-    Returns the report of `verify`, which may have failed; None without feature views.
+    Returns the report of `verify`, which may have failed; None without feature views. Another build, or another
+    `generate`, of the same project waits until this one ends.
     """
+    with _writing(session):
+        return _build(session, moments=moments, say=say, step=step)
+
+
+def _build(session: Session, *, moments: int, say: Say, step: Step) -> Report | None:
     with step("generate") as done:
         done.append(_summary(_write_first(session, say)))
     with step("dbt build"):
@@ -123,7 +136,8 @@ def backfill(session: Session, views: Sequence[str], *, start: datetime, end: da
             message = f"the dbt model of feature view {view.name!r} is not up to date"
             raise BridgeError("G534", message, hint="run `gemel generate`", place=view.place)
     variables = {"gemel_from": start.isoformat(sep=" "), **({"gemel_to": end.isoformat(sep=" ")} if end else {})}
-    run_dbt(session, "build", "--select", *(view.name for view in chosen), "--vars", json.dumps(variables))
+    with _writing(session):
+        run_dbt(session, "build", "--select", *(view.name for view in chosen), "--vars", json.dumps(variables))
     return chosen
 
 
@@ -133,14 +147,51 @@ def run_dbt(session: Session, *arguments: str) -> None:
     # dbt writes to the file that we have been reading; DuckDB allows only one process then.
     with suppress(GemelError):
         session.close()
-    # The next command looks for the artifacts here, and for the same target.
-    run_dbt_into(session.artifacts, arguments, session.dir, target=session.target, profiles_dir=session.profiles_dir)
+    deadline, said = time.monotonic() + session.limits.wait, False
+    while True:
+        try:
+            # The next command looks for the artifacts here, and for the same target.
+            run_dbt_into(
+                session.artifacts, arguments, session.dir, target=session.target, profiles_dir=session.profiles_dir
+            )
+            return
+        except DatabaseInUseError as error:
+            if time.monotonic() > deadline:
+                raise
+            if not said:
+                session.say(f"{error.holder} holds the database; dbt waits for it to end")
+                said = True
+            time.sleep(0.5)
+
+
+@contextmanager
+def _writing(session: Session) -> Iterator[None]:
+    """One process at a time generates or builds in a project; the next one says so and waits.
+
+    Raises ProjectError (G609) if that takes longer than the limits allow.
+    """
+    assert session.dir is not None
+    folder = find_target_dir(session.dir) / "gemel"
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = hold_lock(folder / "writing.lock", session.say, doing="building", wait=session.limits.wait)
+            stack.enter_context(lock)
+        except TimeoutError as error:
+            raise ProjectError(
+                "G609",
+                f"process {error} has been building here for {session.limits.wait:g} seconds",
+                hint="wait for it to end, or wait longer: --wait, `vars: gemel: limits: wait`",
+            ) from None
+        except OSError:  # the files cannot be written either, and that is the error to report
+            pass
+        yield
 
 
 def _write_first(session: Session, say: Say) -> list[Change]:
     """Generate. If types are unknown, first build the models that the features read, and generate again."""
     try:
-        return generate(session)
+        return _generate(session)
     except Problems as problems:
         if not unknown_only(problems):
             raise
@@ -149,7 +200,7 @@ def _write_first(session: Session, say: Say) -> list[Change]:
     # Metric tests may have been generated for another warehouse.
     tests = [f"path:{folder}"] if (folder := tests_folder(root)) else []
     run_dbt(session, "build", "--exclude", f"path:{models_folder(root, 'features')}", *tests)
-    return generate(session)
+    return _generate(session)
 
 
 def _write(session: Session) -> list[Change]:

@@ -100,6 +100,10 @@ def open_session(
     )
 
 
+COPIES = Path("feature_views/data")
+"""The Parquet copies of feature tables, in the project: `verify` reads them in the warehouse."""
+
+
 class Session(Keeper):
     """Definitions, and the database to query on behalf of `principal`. Nothing is opened before the first query.
 
@@ -237,7 +241,8 @@ class Session(Keeper):
         warehouse = self._warehouse()
         written = read_timezone(self.dir) if self.dir is not None else None
         warehouse.timezone = written or warehouse.timezone
-        warehouse.set_limits(self.limits, self.say)
+        copies = [self.dir / COPIES] if self.dir is not None else []
+        warehouse.prepare(self.limits, say=self.say, folders=copies)
         return Runner(warehouse, self.principal)
 
     def _warehouse(self) -> "Warehouse":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gemel.errors import ProjectError
+from gemel.locking import try_to_lock
 
 if TYPE_CHECKING:
     import pyarrow
@@ -74,8 +75,7 @@ def replace_when_complete(out: Path) -> Iterator[str]:
     """The name of a file beside `out` that replaces it when it is complete: a process that is killed halfway leaves the
     old file. Raises ProjectError (G606) if the folder is not writable."""
     try:
-        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-        os.close(handle)
+        handle, name = _open_part(out)
     except OSError as error:
         raise _unwritable(out, error) from None
     try:
@@ -85,6 +85,28 @@ def replace_when_complete(out: Path) -> Iterator[str]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    finally:
+        os.close(handle)
+
+
+def _open_part(out: Path) -> tuple[int, str]:
+    """An empty file beside `out`, locked: always the same one, so that what a killed process left is used again. A file
+    of another name while another process or thread writes to that one."""
+    part = out.with_name(f".{out.name}.part")
+    handle = os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    if try_to_lock(handle) and _is_at(part, handle):
+        os.ftruncate(handle, 0)
+        return handle, str(part)
+    os.close(handle)
+    return tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    """Whether the open file still has that name: whoever wrote to it may have put it in its place meanwhile."""
+    try:
+        return path.stat().st_ino == os.fstat(handle).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _unwritable(path: Path, error: OSError) -> ProjectError:

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import duckdb
 import pytest
 
 import gemel.cli
@@ -337,3 +339,58 @@ def test_the_heavy_stay_out_of_a_query(files):
 )
 def test_commas_inside_brackets_and_quotes_do_not_split(text, items):
     assert split_items(text) == items
+
+
+def test_texts_that_a_spreadsheet_would_run_are_marked_when_asked(gemel, files):
+    with duckdb.connect(str(files.database)) as con:
+        con.execute("UPDATE sales SET region = '=cmd|x!A1' WHERE sale_id = 1")
+        con.execute("UPDATE sales SET region = '-5', amount = -7 WHERE sale_id = 2")
+    query = ("query", "-m", "revenue", "-g", "sale__region", "-o", "revenue")
+    marked = gemel(*query, "--format", "csv", "--csv-safe")
+    assert "'=cmd|x!A1," in marked.out and "\n'-5,-7" in marked.out
+    assert "\n=cmd|x!A1," in gemel(*query, "--format", "csv").out
+    assert gemel(*query, "--csv", "rows.csv", "--csv-safe").code == 0
+    assert Path("rows.csv").read_text() == marked.out
+    refused = gemel(*query, "--csv-safe")
+    assert refused.code == 2 and "--csv-safe is for CSV" in refused.err
+
+
+def test_csv_goes_to_a_file_as_a_whole_or_to_a_pipe(gemel):
+    query = ("query", "-m", "revenue", "-g", "sale__region")
+    before = sorted(Path().iterdir())
+    Path("link").symlink_to("linked.csv")
+    assert gemel(*query, "--csv", "link").code == 0
+    assert Path("link").is_symlink() and Path("linked.csv").read_text().startswith("sale__region,revenue\n")
+    Path("link").unlink()
+    Path("linked.csv").unlink()
+    os.mkfifo("pipe")
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_text()))
+    read = []
+    reader.start()
+    assert gemel(*query, "--csv", "pipe").code == 0
+    reader.join()
+    assert read[0].startswith("sale__region,revenue\n")
+    Path("pipe").unlink()
+    Path("rows.csv").write_text("old")
+    assert gemel(*query, "--csv", "rows.csv").code == 0
+    assert Path("rows.csv").read_text().startswith("sale__region,revenue\n")
+    assert sorted(Path().iterdir()) == sorted([*before, Path("rows.csv")])
+
+
+def test_a_query_is_stopped_after_its_time(gemel):
+    assert gemel("query", "-m", "revenue", "--timeout", "5m").code == 0
+    refused = gemel("query", "-m", "revenue", "--timeout", "soon")
+    assert refused.code == 1 and "G343 timeout must be a duration" in refused.err
+    assert gemel("query", "-m", "revenue", "--wait", "soon").code == 2
+
+
+def test_a_query_says_that_it_waits_for_a_writer_and_how_long(gemel, files):
+    holding = f"import duckdb; c = duckdb.connect({str(files.database)!r}); print('held', flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", holding], **pipes) as holder:
+        assert holder.stdout.readline() == "held\n"
+        waited = gemel("query", "-m", "revenue", "--wait", "500ms")
+        holder.communicate("\n")
+    assert waited.code == 1
+    assert waited.err.splitlines()[0] == f"process {holder.pid} is writing to {files.database}; waiting for it to end"
+    assert f"G403 process {holder.pid} is writing to the database" in waited.err

@@ -5,7 +5,7 @@ import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 from threading import Event, Thread
@@ -17,6 +17,7 @@ from gemel.errors import ProjectError, reason_of
 from gemel.json_text import json_text
 from gemel.spec.fields import format_count
 from gemel.text_tables import Rows, format_value, markdown, table
+from gemel.whole_files import replace_when_complete
 
 if TYPE_CHECKING:
     import pyarrow
@@ -28,12 +29,15 @@ BINARY = ("arrow", "parquet")
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--format, --csv and --decimals."""
+    """--format, --csv, --csv-safe and --decimals."""
     options = (
         click.option(
             "--format", type=click.Choice(FORMATS), default="table", show_default=True, help="The output format."
         ),
         click.option("--csv", type=click.Path(dir_okay=False), metavar="FILE", help="Write CSV to this file."),
+        click.option(
+            "--csv-safe", is_flag=True, help="In CSV, put ' before texts that a spreadsheet would run as a formula."
+        ),
         click.option("--decimals", type=click.IntRange(0, 15), help="Round fractions to this many places."),
     )
     for option in reversed(options):
@@ -41,7 +45,9 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def write_answer(answer: "Answer", *, format: str, csv: str | None = None, decimals: int | None = None) -> None:
+def write_answer(
+    answer: "Answer", *, format: str, csv: str | None = None, csv_safe: bool = False, decimals: int | None = None
+) -> None:
     """Run the answer and write it."""
     if format in BINARY and csv is None:
         _refuse_terminal(format)
@@ -51,13 +57,23 @@ def write_answer(answer: "Answer", *, format: str, csv: str | None = None, decim
         return
     with waiting("the database is answering"):
         rows = answer.rows()
-    write_rows(answer.columns, rows, format=format, csv=csv, decimals=decimals)
+    write_rows(answer.columns, rows, format=format, csv=csv, csv_safe=csv_safe, decimals=decimals)
 
 
 def write_rows(
-    columns: Sequence[str], rows: Rows, *, format: str, csv: str | None = None, decimals: int | None = None
+    columns: Sequence[str],
+    rows: Rows,
+    *,
+    format: str,
+    csv: str | None = None,
+    csv_safe: bool = False,
+    decimals: int | None = None,
 ) -> None:
-    """Write rows in one of FORMATS to stdout, or as CSV to a file."""
+    """Write rows in one of FORMATS to stdout, or as CSV to a file. `csv_safe` is for CSV only."""
+    if csv_safe:
+        if csv is None and format != "csv":
+            raise click.UsageError("--csv-safe is for CSV: add --format csv, or --csv FILE")
+        columns, *rows = [tuple(map(_without_formula, row)) for row in (columns, *rows)]
     if decimals is not None:
         rows = [tuple(_rounded(value, decimals) for value in row) for row in rows]
     if csv is not None:
@@ -120,12 +136,24 @@ def _write_table(columns: Sequence[str], rows: Rows, decimals: int | None) -> No
 
 
 def _write_file(file: Path, columns: Sequence[str], rows: Rows) -> None:
+    special = file.is_symlink() or (file.exists() and not file.is_file())  # /dev/stdout, or a pipe
     try:
-        with file.open("w", encoding="utf-8", newline="") as out:
+        with (
+            nullcontext(file) if special else replace_when_complete(file) as path,
+            Path(path).open("w", encoding="utf-8", newline="") as out,
+        ):
             _write_csv(out, columns, rows)
     except OSError as error:
         raise ProjectError("G606", f"cannot write {file}: {reason_of(error)}") from None
     click.echo(f"{format_count(len(rows), 'row')} written to {file}", err=True)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
+"""The beginnings of texts that Excel, LibreOffice or Google Sheets run as formulas."""
+
+
+def _without_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _write_csv(out: TextIO, columns: Sequence[str], rows: Rows) -> None:

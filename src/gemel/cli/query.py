@@ -64,6 +64,7 @@ def command(
     timeout: str | None,
     format: str,
     csv: str | None,
+    csv_safe: bool,
     decimals: int | None,
 ) -> None:
     """Query metrics by dimensions.
@@ -92,6 +93,6 @@ def command(
     if explain or dialect:
         click.echo(answer.sql)
         return
-    write_answer(answer, format=format, csv=csv, decimals=decimals)
+    write_answer(answer, format=format, csv=csv, csv_safe=csv_safe, decimals=decimals)
     for warning in answer.warnings:
         say(str(warning))

@@ -27,6 +27,20 @@ from gemel.dbt.targets import find_target, is_written_for, record_target
 from gemel.errors import Place, Problems, ProjectError, reason_of
 from gemel.spec.places import read_text
 
+
+class DatabaseInUseError(ProjectError):
+    """dbt cannot write, because another process (`holder`) has the database open. It has done nothing."""
+
+    def __init__(self, command: str, message: str) -> None:
+        pid = re.search(r"PID (\d+)", message)
+        self.holder = f"process {pid[1]}" if pid else "another process"
+        super().__init__(
+            "G603",
+            f"dbt {command} cannot write to the database, because another process holds it: {message}",
+            hint="end that process, or wait for it, and run this again",
+        )
+
+
 Say = Callable[[str], None]
 """Shows one line of progress to the user."""
 
@@ -168,11 +182,7 @@ def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
         command = arguments[0]
         message = dbt_message(done.stdout) or _last_line(done.stderr) or f"dbt ended with {done.returncode}"
         if "Could not set lock" in message:
-            raise ProjectError(
-                "G603",
-                f"dbt {command} cannot write to the database, because another process holds it: {message}",
-                hint="end that process, or wait for it, and run this again",
-            )
+            raise DatabaseInUseError(command, message)
         raise ProjectError(
             "G603",
             f"dbt {command} failed: {message}",

@@ -4,8 +4,6 @@ So it does not matter which state the tables were built from: everything that di
 tables that are equal in both states. Nothing is written.
 """
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from gemel.errors import GemelError, ProjectError
 from gemel.session import Session
 from gemel.spec.manifest import Relation
 from gemel.spec.project import Node
+from gemel.temporary import temporary_folder
 from gemel.tracing.models import Models
 from gemel.tracing.relations import Unreadable
 
@@ -279,10 +278,9 @@ def _profile(session: Session) -> Iterator[_Profile]:
     target = read_target(session.dir, target=session.target, profiles_dir=session.profiles_dir)
     file = session.database if isinstance(session.database, str | Path) else None
     written = read_only(target, session.dir, file)
-    folder = Path(tempfile.mkdtemp(prefix="gemel-profile-"))
-    try:
+    with temporary_folder() as folder:  # the profile may have a password
         outputs = {target.profile: {"target": target.name, "outputs": {target.name: written}}}
-        (folder / "profiles.yml").write_text(yaml.safe_dump(outputs), encoding="utf-8")
+        profile = folder / "profiles.yml"
+        profile.touch(0o600)
+        profile.write_text(yaml.safe_dump(outputs), encoding="utf-8")
         yield _Profile(str(folder), ("--profile", target.profile, "--target", target.name))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -5,7 +5,6 @@ If two rows have the same moment, the one that was created later counts.
 """
 
 import datetime as dt
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from gemel.features.tables import CREATED
 from gemel.features.types import TYPES
 from gemel.online.encoding import EPOCH, encode_keys
 from gemel.run import ScratchRunner, open_empty
+from gemel.temporary import temporary_folder
 
 BATCH = 5_000  # entities
 MEMORY = "600MB"
@@ -73,9 +73,9 @@ def newest(view: OnlineView, until: dt.datetime, *, sort: bool = False) -> Itera
         raise BridgeError(
             "G533", f"the table of {view.name!r} has no Parquet copy at {view.file}", hint="run `dbt build` to write it"
         )
-    with tempfile.TemporaryDirectory(prefix="gemel-") as folder:
+    with temporary_folder() as folder:
         try:
-            with open_empty(temp=Path(folder), memory=MEMORY) as empty:
+            with open_empty(temp=folder, memory=MEMORY) as empty:
                 [(entities, last)] = empty.rows(compile_select(_extent(view, until), empty.dialect))
                 yield Newest(entities, last, _batches(view, empty, _rows(view, until, sort)))
         except WarehouseError as error:

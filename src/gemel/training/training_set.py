@@ -5,7 +5,6 @@
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_never
@@ -25,6 +24,7 @@ from gemel.on_demand.computing import Computed, compute
 from gemel.on_demand.sql import normalize, sql_of
 from gemel.on_demand.terms import Reference
 from gemel.run import OpenScratch, ScratchRunner
+from gemel.temporary import temporary_folder
 from gemel.training.exact import compute_exact
 from gemel.training.manifests import describe_set
 from gemel.training.served import join_served
@@ -83,9 +83,9 @@ def make(
     computed = [compute(view, source.types) for view, _ in choice.on_demand]
     keys = {entity: source.types[each.view.name][entity] for each in chosen for entity in each.view.entities}
     owners = {name: view for view, name in choice.features()}
-    with tempfile.TemporaryDirectory(prefix="gemel-") as folder, open_scratch(Path(folder)) as scratch:
+    with temporary_folder() as folder, open_scratch(folder) as scratch:
         texts = [name for name, type_ in (keys | inputs).items() if type_ == "string"]
-        rows = read_spine(spine, scratch, temp=Path(folder), texts=texts)
+        rows = read_spine(spine, scratch, temp=folder, texts=texts)
         check_columns(rows, keys, inputs, owners, time_column=time_column)
         scratch.take(REQUESTS.name, requests_of(rows, keys, inputs, time_column=time_column))
         _check_times(scratch, time_column)

@@ -8,13 +8,12 @@ extension is downloaded, no other file can be read or written than those that th
 configuration is locked. The compiler guarantees that no user's text reaches a FROM clause.
 """
 
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from uuid import uuid4
 
 from gemel.dbt.profile import Target
 from gemel.engines.connections.duckdb_errors import UnlistedFileError, fitting, installed, translate_errors
@@ -35,6 +34,7 @@ from gemel.engines.connections.turns import Turns
 from gemel.errors import WarehouseError
 from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.spec.zones import UTC, find_zone
+from gemel.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     import duckdb
@@ -70,11 +70,14 @@ class Warehouse:
         self._opening = Lock()
         self._files: Files | None = None
         self._left: list[Thread] = []
-        self.set_limits(limits, say)
+        self._spills: list[TemporaryFolder] = []
+        self.prepare(limits, say=say)
 
-    def set_limits(self, limits: Limits, say: Callable[[str], None]) -> None:
-        """What queries may need, and who learns that one waits for a file. Before the first query."""
+    def prepare(self, limits: Limits, *, say: Callable[[str], None], folders: Sequence[Path] = ()) -> None:
+        """What queries may need, who learns that one waits for a file, and the folders of whose files SQL may read.
+        Before the first query."""
         self._limits = limits
+        self._folders = frozenset(f"{folder.resolve()}/" for folder in folders)
         self._say = say
         self._turns = Turns(limits.at_once, limits.wait)
 
@@ -145,6 +148,8 @@ class Warehouse:
                 if not any(thread.is_alive() for thread in self._left):
                     self._connection.close()
                 self._connection = None
+                while self._spills:
+                    self._spills.pop().close()
 
     def scratch(self, temp: Path) -> "Scratch":
         """A connection in which tables can be made; what does not fit into memory goes into the folder `temp`."""
@@ -207,9 +212,10 @@ class Warehouse:
             return cursor
 
     def _open(self, files: Files) -> "duckdb.DuckDBPyConnection":
-        temp = {"temp_directory": str(Path(tempfile.gettempdir()) / f"gemel-{uuid4()}")}
+        self._spills.append(TemporaryFolder())
+        temp = {"temp_directory": str(self._spills[-1].path)}
         connection = open_files(self.profile, temp, timezone=self.timezone, limits=self._limits, say=self._say)
-        confine(connection, self.profile, files)
+        confine(connection, self.profile, replace(files, folders=files.folders | self._folders))
         return connection
 
     def _set_timezone(self, cursor: "duckdb.DuckDBPyConnection") -> None:

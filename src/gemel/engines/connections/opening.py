@@ -50,8 +50,9 @@ class Warehouse(Protocol):
     dialect: str
     timezone: str
 
-    def set_limits(self, limits: Limits, say: Callable[[str], None]) -> None:
-        """What queries may need, and who learns that one waits. Before the first query."""
+    def prepare(self, limits: Limits, *, say: Callable[[str], None], folders: Sequence[Path] = ()) -> None:
+        """What queries may need, who learns that one waits, and the folders of whose files SQL may read. Before the
+        first query."""
         ...
 
     def run(self, sql: str, *, numbers: Sequence[str] = (), limits: Limits = ...) -> Result:

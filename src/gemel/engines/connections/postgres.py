@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from gemel.data_frames import data_frame
@@ -24,6 +23,7 @@ from gemel.engines.connections.turns import Turns
 from gemel.errors import Place, WarehouseError
 from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.spec.zones import UTC
+from gemel.temporary import temporary_folder
 
 if TYPE_CHECKING:
     import psycopg
@@ -79,9 +79,11 @@ class Warehouse:
         self.server = server
         self.timezone = UTC
         self._idle: list[Session] = []
-        self.set_limits(limits)
+        self.prepare(limits)
 
-    def set_limits(self, limits: Limits, say: Callable[[str], None] = print) -> None:
+    def prepare(
+        self, limits: Limits, *, say: Callable[[str], None] = lambda line: None, folders: Sequence[Path] = ()
+    ) -> None:
         """What queries may need. Before the first query."""
         self._limits = limits
         self._turns = Turns(limits.at_once, limits.wait)
@@ -158,7 +160,7 @@ class Warehouse:
     @contextmanager
     def scratches(self) -> "Iterator[Callable[[Path], Scratch]]":
         """Opens scratches that share the tables copied from the server, each as it was when it was copied."""
-        with TemporaryDirectory(prefix="gemel-") as folder, self.scratch(Path(folder)) as first:
+        with temporary_folder() as folder, self.scratch(folder) as first:
             yield lambda temp: first.beside()
 
     @contextmanager
