@@ -402,7 +402,7 @@ plane_history_source = FileSource(
     description="A copy of dbt's table plane_history, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_history",
-        "definition": "9ca874135d1c",
+        "definition": "b46011781fb7",
     },
     owner="ml@example.com",
 )
@@ -552,7 +552,7 @@ plane_history_view = FeatureView(
         "dbt": "model.gemel_flights.plane_history",
         "schedule": "day",
         "known_at": "flight__landed_at",
-        "definition": "9ca874135d1c",
+        "definition": "b46011781fb7",
     },
     owner="ml@example.com",
 )
@@ -653,7 +653,7 @@ plane_knock_on_source = FileSource(
     description="A copy of dbt's table plane_knock_on, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.plane_knock_on",
-        "definition": "63612fc5aad7",
+        "definition": "28439dff63e5",
     },
     owner="ml@example.com",
 )
@@ -693,7 +693,7 @@ plane_knock_on_view = FeatureView(
     tags={
         "dbt": "model.gemel_flights.plane_knock_on",
         "schedule": "day",
-        "definition": "63612fc5aad7",
+        "definition": "28439dff63e5",
     },
     owner="ml@example.com",
 )
@@ -706,7 +706,7 @@ maker_reliability_source = FileSource(
     description="A copy of dbt's table maker_reliability, written whenever dbt builds it.",
     tags={
         "dbt": "model.gemel_flights.maker_reliability",
-        "definition": "8e289913fb32",
+        "definition": "a3cbaae5251b",
     },
     owner="ml@example.com",
 )
@@ -792,7 +792,7 @@ maker_reliability_view = FeatureView(
         "dbt": "model.gemel_flights.maker_reliability",
         "schedule": "week",
         "known_at": "flight__landed_at",
-        "definition": "8e289913fb32",
+        "definition": "a3cbaae5251b",
     },
     owner="ml@example.com",
 )
