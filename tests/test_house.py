@@ -129,6 +129,7 @@ STAGES = {
         "writing",
         "asked",
         "keywords",
+        "tokens",
         "verbatim",
         "own",
         "formulas",

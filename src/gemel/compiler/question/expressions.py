@@ -14,10 +14,10 @@ from sqlglot import exp
 from gemel.compiler.question.formulas import nonzero, read_formula
 from gemel.compiler.question.keywords import RESERVED
 from gemel.compiler.question.own import FORBIDDEN, OwnText, forget_positions, parse, read_own
-from gemel.compiler.question.own import Refused as Refused
 from gemel.compiler.question.parsing import parse_item, parse_reference
 from gemel.compiler.question.query import Item, MetricItem
 from gemel.compiler.question.references import HANDLE, TAG, restore, shorten, take_references
+from gemel.compiler.question.tokens import Refused as Refused
 from gemel.compiler.question.verbatim import Verbatim
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, QueryError

@@ -9,7 +9,8 @@ from sqlglot import Dialect, exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from gemel.compiler.question.keywords import RESERVED
-from gemel.compiler.question.own import ARITHMETIC, Refused, forget_positions, is_word, parse, read_own, split, tokenize
+from gemel.compiler.question.own import ARITHMETIC, forget_positions, parse, read_own
+from gemel.compiler.question.tokens import CLOSING, OPENING, Refused, is_word, split, tokenize
 from gemel.compiler.question.verbatim import ATOM, Reading, Verbatim, verbatim
 
 
@@ -98,14 +99,10 @@ def _closing(tokens: Sequence[Token], opening: int) -> int:
     depth = 0
     for place in range(opening, len(tokens)):
         kind = tokens[place].token_type
-        depth += (kind in _OPENING) - (kind in _CLOSING)
+        depth += (kind in OPENING) - (kind in CLOSING)
         if depth == 0:
             return place
     return len(tokens) - 1
-
-
-_OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE})
-_CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END})
 
 
 def _read_call(text: str, tokens: Sequence[Token], dialect: str) -> exp.Expr:
@@ -162,7 +159,7 @@ def _operand(tokens: Sequence[Token], place: int) -> int:
     """The last token of the operand that begins at a token."""
     while place < len(tokens) - 1 and tokens[place].token_type in (TokenType.DASH, TokenType.PLUS):
         place += 1
-    last = _closing(tokens, place) if tokens[place].token_type in _OPENING else place
+    last = _closing(tokens, place) if tokens[place].token_type in OPENING else place
     while last < len(tokens) - 1:
         match tokens[last + 1].token_type:
             case TokenType.L_PAREN | TokenType.L_BRACKET:

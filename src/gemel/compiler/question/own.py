@@ -8,12 +8,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sqlglot import Dialect, exp, parse_one
+from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from gemel.compiler.question.keywords import KEYWORDS
 from gemel.compiler.question.references import shorten
+from gemel.compiler.question.tokens import (
+    LONGEST,
+    QUOTED,
+    Forbidden,
+    Refused,
+    Unknown,
+    describe_error,
+    guess_references,
+    is_atom,
+    split,
+    tokenize,
+    with_depths,
+)
 from gemel.compiler.question.verbatim import (
     ATOM,
     COMPARISON,
@@ -25,9 +37,6 @@ from gemel.compiler.question.verbatim import (
     as_read,
     verbatim,
 )
-
-LONGEST = 100_000
-
 
 ARITHMETIC = (
     *(exp.Column, exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Paren, exp.Neg, exp.Add, exp.Sub, exp.Mul),
@@ -50,10 +59,6 @@ FORBIDDEN = (
     exp.Exists,
     exp.Alias,
 )
-
-
-class Refused(ValueError):
-    """Why a text is not accepted as an expression. The caller adds where the text is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +101,12 @@ def read_own(text: str, dialect: str, columns: Iterable[str] = ()) -> OwnText:
         spans = _columns(tree)
         _refuse_called_columns(text, spans, tokens)
     except Refused as refused:
-        guessed = _guess_references(tokens, columns, refused)
+        guessed = guess_references(tokens, columns, refused)
         node = _cut(text, tokens, guessed, dialect, None)
-        return OwnText(exp.Anonymous(this="?".join(node.reading.words), expressions=[*node.expressions]), node)
+        return OwnText(
+            exp.Anonymous(this="?".join(node.reading.words), expressions=[each.copy() for each in node.expressions]),
+            node,
+        )
     forget_positions(tree)
     if isinstance(tree, exp.Column | exp.Boolean) or (isinstance(tree, exp.Literal) and _is_number(text)):
         return OwnText(tree, tree)
@@ -117,16 +125,6 @@ def read_own(text: str, dialect: str, columns: Iterable[str] = ()) -> OwnText:
     return OwnText(tree, _cut(text, tokens, names, dialect, template), parts)
 
 
-def tokenize(text: str, dialect: str) -> list[Token]:
-    """Raises Refused."""
-    if len(text) > LONGEST:
-        raise Refused(f"an expression of {len(text):,} characters is too long")
-    try:
-        return [*Dialect.get_or_raise(dialect).tokenize(text)]
-    except Exception as error:
-        raise Refused(f"{shorten(text)} is not an expression{_detail(error)}") from None
-
-
 def parse(text: str, dialect: str, forbidden: tuple[type[exp.Expr], ...] = FORBIDDEN) -> exp.Expr:
     """sqlglot's reading, whose names have their positions in the text, counted from 1. Raises Refused."""
     if len(text) > LONGEST:
@@ -135,7 +133,7 @@ def parse(text: str, dialect: str, forbidden: tuple[type[exp.Expr], ...] = FORBI
         tree = parse_one(f"({text}\n)", dialect=dialect)
     except (SqlglotError, RecursionError) as error:
         kind = Unknown if _is_about_a_call(error) else Refused
-        raise kind(f"{shorten(text)} is not an expression{_detail(error)}") from None
+        raise kind(f"{shorten(text)} is not an expression{describe_error(error)}") from None
     except Exception:  # sqlglot raises many kinds for calls of functions that it knows otherwise
         raise Unknown(f"{shorten(text)} has a call that cannot be read") from None
     if not isinstance(tree, exp.Paren):
@@ -148,14 +146,6 @@ def parse(text: str, dialect: str, forbidden: tuple[type[exp.Expr], ...] = FORBI
         node.comments = None
     inner.parent = None
     return inner
-
-
-class Unknown(Refused):
-    """A text with a call that sqlglot cannot read, though it may be one of the engine."""
-
-
-class Forbidden(Refused):
-    """A text that can be read, and is more than an expression."""
 
 
 def forget_positions(tree: exp.Expr) -> None:
@@ -233,18 +223,17 @@ def _blank(gap: str) -> str:
 _comments = re.compile(r"(\s|--[^\n]*(\n|$)|#[^\n]*(\n|$)|//[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL).fullmatch
 
 
-def _is_quoted(token: Token) -> bool:
-    return token.token_type not in _UNQUOTED and token.token_type in _QUOTED
-
-
-_QUOTED = frozenset(kind for kind in TokenType if kind.name.endswith("STRING") or kind == TokenType.IDENTIFIER)
 _UNQUOTED = frozenset({TokenType.HEX_STRING, TokenType.BIT_STRING})
 
 
+def _is_quoted(token: Token) -> bool:
+    return token.token_type not in _UNQUOTED and token.token_type in QUOTED
+
+
 def _binding(tree: exp.Expr | None, tokens: Sequence[Token]) -> int:
-    if _is_atom(tokens):
+    if is_atom(tokens):
         return ATOM
-    outside = {token.token_type for token, depth in _with_depths(tokens) if depth == 0}
+    outside = {token.token_type for token, depth in with_depths(tokens) if depth == 0}
     if TokenType.OR in outside or TokenType.XOR in outside:
         return LOOSE
     match tree:
@@ -261,102 +250,10 @@ def _is_infix_not(tokens: Sequence[Token]) -> bool:
     return tokens[0].token_type != TokenType.NOT
 
 
-def _is_atom(tokens: Sequence[Token]) -> bool:
-    """`x`, `f(x, y)`, `(x + y)`, `CASE ... END`: nothing around it can bind to a part of it."""
-    if len(tokens) == 1:
-        return True
-    depths = [depth for _, depth in _with_depths(tokens)]
-    first, second, last = tokens[0].token_type, tokens[1].token_type, tokens[-1].token_type
-    if first == TokenType.CASE:
-        return last == TokenType.END and all(depth > 0 for depth in depths[:-1])
-    if last != TokenType.R_PAREN:
-        return False
-    if first == TokenType.L_PAREN:
-        return all(depth > 0 for depth in depths[:-1])
-    is_call = second == TokenType.L_PAREN and is_word(tokens[0]) and tokens[0].text.lower() not in _NO_CALLS
-    return is_call and all(depth > 0 for depth in depths[1:-1])
-
-
-_NO_CALLS = frozenset({"not", "in", "and", "or", "between", "like", "ilike", "is", "case", "when", "then", "else"})
-
-
-def _with_depths(tokens: Sequence[Token]) -> Iterator[tuple[Token, int]]:
-    """Each token with the number of brackets and CASEs around it; a closing one is outside, an opening one inside."""
-    depth = 0
-    for token in tokens:
-        if token.token_type in _CLOSING:
-            depth -= 1
-        elif token.token_type in _OPENING:
-            depth += 1
-        yield token, depth
-
-
-_OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE})
-_CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END})
-
-
-def is_word(token: Token) -> bool:
-    return re.fullmatch(r"[^\W\d]\w*", token.text) is not None and token.token_type not in _QUOTED
-
-
 def _components(text: str, tokens: Sequence[Token]) -> Iterator[str]:
     """`order_id` and `line_no` of `(order_id, line_no)`"""
-    inner = tokens[1:-1] if _is_atom(tokens) else tokens
+    inner = tokens[1:-1] if is_atom(tokens) else tokens
     yield from split(text, inner)
-
-
-def split(text: str, tokens: Sequence[Token]) -> Iterator[str]:
-    """The texts between the commas that are in no brackets."""
-    start = 0
-    for place, (token, depth) in enumerate(_with_depths(tokens)):
-        if depth == 0 and token.token_type == TokenType.COMMA:
-            yield text[tokens[start].start : tokens[place - 1].end + 1]
-            start = place + 1
-    if start < len(tokens):
-        yield text[tokens[start].start : tokens[-1].end + 1]
-
-
-def _guess_references(tokens: Sequence[Token], columns: Iterable[str], refused: Refused) -> list[Token]:
-    """The columns in a text that sqlglot cannot read: its words that are no keywords, names of functions or fields.
-
-    Raises Refused for a keyword that is also a column of the project, and for a text that is not SQL in any engine.
-    """
-    depths = [depth for _, depth in _with_depths(tokens)]
-    if isinstance(refused, Forbidden) or not tokens or depths[-1] != 0 or min(depths) < 0:
-        raise refused
-    names, known = [], frozenset(columns)
-    is_special = False
-    for place, token in enumerate(tokens):
-        before = tokens[place - 1].token_type if place else None
-        after = tokens[place + 1].token_type if place + 1 < len(tokens) else None
-        if token.token_type in _STATEMENTS or (token.token_type == TokenType.COMMA and depths[place] == 0):
-            raise refused
-        if not is_word(token) and token.token_type != TokenType.IDENTIFIER:
-            continue
-        if before in (TokenType.DOT, TokenType.DCOLON) or after in (TokenType.L_PAREN, TokenType.DOT, TokenType.STRING):
-            continue
-        word = token.text.lower()
-        if token.token_type != TokenType.IDENTIFIER and word in KEYWORDS:
-            if word in known:
-                raise Refused(f"it is not clear whether {token.text!r} is a column or a keyword; quote it if it is one")
-            is_special = is_special or (depths[place] > 0 and before not in (None, TokenType.COMMA))
-            continue
-        names.append(token)
-    if not is_special and not isinstance(refused, Unknown):
-        raise refused
-    return names
-
-
-_STATEMENTS = frozenset(
-    {
-        TokenType.SELECT,
-        TokenType.SEMICOLON,
-        TokenType.PLACEHOLDER,
-        TokenType.PARAMETER,
-        TokenType.WITH,
-        TokenType.VALUES,
-    }
-)
 
 
 def _is_about_a_call(error: BaseException) -> bool:
@@ -366,10 +263,3 @@ def _is_about_a_call(error: BaseException) -> bool:
     lacking = re.search(r"Required keyword: '\w+' missing for <class 'sqlglot[\w.]*\.(\w+)'>", str(error))
     kind = getattr(exp, lacking[1], exp.Expr) if lacking else exp.Expr
     return issubclass(kind, exp.Func) and not issubclass(kind, exp.Binary | exp.Case | exp.If | exp.Cast)
-
-
-def _detail(error: BaseException) -> str:
-    """sqlglot's message, if it is of use to a person: `: Expecting )`."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    first = text.splitlines()[0] if text else ""
-    return f": {first.split('. Line ')[0][:100]}" if first.startswith(("Expect", "Invalid", "Error tok")) else ""
