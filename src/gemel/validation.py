@@ -22,7 +22,7 @@ def validate(session: Session, *, skip_dw: bool = False, data: bool = False) -> 
     # If a semantic model could not be read, everything that leads to it would seem to lead nowhere.
     if all(each.about and each.about.kind in ("metric", "saved_query") for each in session.problems):
         try:
-            for each in _checked(session, skip_dw=skip_dw, data=data):
+            for each in _find_problems(session, skip_dw=skip_dw, data=data):
                 findings.append(each)
         except Problems as problems:
             findings += problems.errors
@@ -40,8 +40,8 @@ def validate(session: Session, *, skip_dw: bool = False, data: bool = False) -> 
     return tuple(sorted(distinct.values(), key=_by_place))
 
 
-def _checked(session: Session, *, skip_dw: bool, data: bool) -> Iterator[GemelError]:
-    """Raises a GemelError that prevents all further checks."""
+def _find_problems(session: Session, *, skip_dw: bool, data: bool) -> Iterator[GemelError]:
+    """The findings of all checks. Raises a GemelError that makes further checks impossible."""
     warehouse: Runner | None = None
     if session.places is not None:
         yield from checks.check_yaml(session.graph, session.places)
