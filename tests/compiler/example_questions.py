@@ -84,6 +84,7 @@ QUESTIONS: dict[str, Question] = {
     "cumulative_by_month_and_carrier": ask("flights_7d", "metric_time__month carrier"),
     "cumulative_to_date_by_month_and_carrier": ask("flights_to_date", "metric_time__month carrier"),
     "cumulative_average_by_month_and_carrier": ask("average_flights_7d", "metric_time__month carrier"),
+    "cumulative_average_to_date_by_month_and_carrier": ask("average_miles_to_date", "metric_time__month carrier"),
     "cumulative_month_to_date": ask("flights_month_to_date", "metric_time__day"),
     "cumulative_distinct": ask("planes_in_use_28d", "metric_time__day"),
     "cumulative_ratio": ask("late_rate_7d", "metric_time__day"),
@@ -181,14 +182,22 @@ TYPES = {
 @cache
 def example() -> Graph:
     manifest = json.loads((HERE / "example_manifest.json").read_text())
-    trailing = {"window": {"count": 7, "granularity": "day"}, "period_agg": "average"}
-    manifest["metrics"].append(
-        {
-            "name": "average_flights_7d",
-            "type": "cumulative",
-            "type_params": {"measure": {"name": "flights"}, "cumulative_type_params": trailing, "input_measures": []},
-        }
-    )
+    for name, measure, window in (
+        ("average_flights_7d", "flights", {"window": {"count": 7, "granularity": "day"}}),
+        ("average_miles_to_date", "miles_flown", {}),
+    ):
+        trailing = {**window, "period_agg": "average"}
+        manifest["metrics"].append(
+            {
+                "name": name,
+                "type": "cumulative",
+                "type_params": {
+                    "measure": {"name": measure},
+                    "cumulative_type_params": trailing,
+                    "input_measures": [],
+                },
+            }
+        )
     return bind(read_manifest(manifest))
 
 

@@ -206,6 +206,7 @@ METRICS = (
     Metric("sales_wtd_last", Cumulative(used("sales"), grain_to_date="week", period_agg="last")),
     Metric("amount_7d_average", Cumulative(used("amount"), Window(7, "day"), period_agg="average")),
     Metric("sales_wtd_average", Cumulative(used("sales"), grain_to_date="week", period_agg="average")),
+    Metric("amount_ever_average", Cumulative(used("amount"), period_agg="average")),
     Metric("buyers_7d", Cumulative(used("buyers"), Window(7, "day"), period_agg="last")),
     Metric("buyers_ever", Cumulative(used("buyers"))),
     Metric("buyers_1m", Cumulative(used("buyers"), Window(1, "month"))),

@@ -28,7 +28,7 @@ from gemel.compiler.plan.shifts import refuse_weeks, shift
 from gemel.compiler.plan.spines import buckets, filter_again, over_spine, spine_for, spine_step
 from gemel.compiler.question.expressions import column, filled
 from gemel.spec.metrics import PeriodAgg
-from gemel.spec.time import Window, floor, step
+from gemel.spec.time import Window, floor, is_standard, step
 
 
 def plan_trailing(facts: Facts, trailing: Trailing, name: str, shifted: Shifted | None = None) -> Plan:
@@ -105,8 +105,10 @@ def _at_once(trailing: Trailing, by_step: Aggregate) -> PeriodAgg | None:
     """How each period is computed without a row for each of its days; None if it cannot be."""
     if trailing.period_agg != "average":
         return trailing.period_agg
+    # A standard grain's periods have no days of other periods between their own.
+    whole = all(key.grain and is_standard(key.grain) for key in trailing.leaf.times)
     is_sum = [gather(part) for part in by_step.values] == ["sum"] and trailing.leaf.fill is None
-    return "average" if is_sum and (trailing.window or trailing.grain_to_date) else None
+    return "average" if is_sum and (whole or trailing.window or trailing.grain_to_date) else None
 
 
 def _one_per_period(result: Plan, keys: Sequence[str], name: str, period_agg: PeriodAgg) -> Plan:

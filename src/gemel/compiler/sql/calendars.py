@@ -22,7 +22,7 @@ from gemel.compiler.plan.algebra import (
 )
 from gemel.compiler.plan.parts import in_sight
 from gemel.compiler.question.expressions import column, equal, free, present
-from gemel.compiler.sql.averages import average_in_windows
+from gemel.compiler.sql.averages import average_in_windows, average_to_date
 from gemel.spec.time import Window, finer
 
 
@@ -34,6 +34,8 @@ def spelled(plan: AsOf, calendar: Calendar) -> Plan:
     """
     many = calendar.keys or finer(plan.step.unit, "day")
     match plan.values[0].back:
+        case None if calendar.period_agg == "average":
+            return average_to_date(plan, calendar)
         case _ if calendar.period_agg == "average":
             return average_in_windows(plan, calendar)
         case None if calendar.period_agg == "last":
