@@ -1,11 +1,13 @@
 """`gemel build` killed at any of its steps and run again, and two materializations at once: always the same outcome."""
 
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -83,3 +85,15 @@ def test_a_build_that_is_killed_at_any_step_and_run_again_comes_to_the_same(buil
         store.unlink(missing_ok=True)
     finish(start(killed, "features", "materialize"))
     assert state(killed) == wanted
+
+
+@pytest.mark.parametrize("command", ["generate", "training-set"])
+def test_a_command_that_is_killed_at_a_random_moment_leaves_nothing_after_the_next_run(
+    built_sales, tmp_path, command, monkeypatch
+):
+    """`benchmarks/kill_trials.py` tries each command a hundred times."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    import kill_trials
+
+    dice = random.Random(7)
+    assert kill_trials.try_command(command, built_sales / "as_built", tmp_path, times=2, dice=dice) == 0

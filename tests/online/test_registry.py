@@ -2,7 +2,11 @@
 
 import shutil
 
+import pytest
+
+from gemel.errors import BridgeError
 from gemel.online.feast import drop_copied_registry
+from gemel.online.registry import check_registry, drop_broken_registry
 
 
 def write_repo(folder):
@@ -24,4 +28,32 @@ def test_a_registry_that_came_with_a_copy_is_forgotten_and_the_first_one_stays(t
     shutil.copytree(repo, copy)
     drop_copied_registry(copy)
     assert not (copy / "data/registry.db").exists()
+    assert (repo / "data/registry.db").exists()
+
+
+def field(number, content):
+    """A field of protobuf: its number, the length of the content, and the content."""
+    tag = number << 3 | 2
+    return bytes([tag] if tag < 128 else [tag & 0x7F | 0x80, tag >> 7]) + bytes([len(content)]) + content
+
+
+ENTITY, PROJECT = field(1, b"customer"), field(17, b"shop")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 50, ENTITY, (ENTITY + PROJECT)[:-1], b"\xff" * 20])
+def test_a_registry_that_is_none_is_noticed_and_written_again(tmp_path, content):
+    repo = write_repo(tmp_path / "feature_views")
+    (repo / "data/registry.db").write_bytes(content)
+    with pytest.raises(BridgeError, match=r"G530 feature_views/data/registry\.db is not a registry of Feast"):
+        check_registry(repo)
+    drop_broken_registry(repo)
+    assert not (repo / "data/registry.db").exists()
+    check_registry(repo)
+
+
+def test_a_registry_of_feast_is_not_broken(tmp_path):
+    repo = write_repo(tmp_path / "feature_views")
+    (repo / "data/registry.db").write_bytes(ENTITY + PROJECT)
+    check_registry(repo)
+    drop_broken_registry(repo)
     assert (repo / "data/registry.db").exists()

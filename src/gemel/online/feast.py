@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gemel.errors import BridgeError, GemelError
+from gemel.online.registry import drop_broken_registry
 
 Say = Callable[[str], None]
 """Receives one line for the user."""
@@ -25,6 +26,7 @@ BATCH = 1000  # entities per read
 def apply(repo: Path) -> list[str]:
     """`feast apply`: register the definitions in the files, and remove others. Returns Feast's messages."""
     drop_copied_registry(repo)
+    drop_broken_registry(repo)
     with _feast(repo, "apply") as output:
         from feast.repo_config import load_repo_config
         from feast.repo_operations import apply_total

@@ -19,6 +19,7 @@ from gemel.online.loader import materialize as load
 from gemel.online.newest import OnlineView
 from gemel.online.opening import open_store
 from gemel.online.reading import OnlineRow, find, key
+from gemel.online.registry import check_registry
 from gemel.online.store import StoredRow
 from gemel.spec.time import seconds
 
@@ -44,6 +45,7 @@ def materialize(
             raise BridgeError("G564", f"view {each.name!r} is not online", hint="remove `online: false` from the view")
     chosen = [view for view in requested if view.online]
     features.check_copies(chosen)
+    check_registry(features.repo)
     config = features.once(_read_config)
     reason = config.why if isinstance(config, OtherStore) else _why_not_read(features)
     if reason is not None or isinstance(config, OtherStore):
