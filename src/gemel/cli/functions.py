@@ -14,6 +14,7 @@ from gemel.cli.output import output_options, write_rows
 @click.option(
     "--project-dir",
     type=click.Path(exists=True),
+    envvar="DBT_PROJECT_DIR",
     default=".",
     help="A dbt project, whose own functions are listed too.",
 )

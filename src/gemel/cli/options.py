@@ -128,7 +128,8 @@ _PROJECT = (
     click.option(
         "--project-dir",
         type=click.Path(exists=True),
-        help="A directory in the dbt project. Default: the current directory.",
+        envvar="DBT_PROJECT_DIR",
+        help="A directory in the dbt project. Default: DBT_PROJECT_DIR, else the current directory.",
     ),
     click.option("--profiles-dir", type=click.Path(), help="The folder of profiles.yml. Default: dbt's default."),
     click.option("--target", help="The target in the profile. Default: the profile's default."),

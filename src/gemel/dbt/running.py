@@ -160,7 +160,7 @@ def run_dbt_into(
     if target:
         options += ["--target", target]
     if profiles_dir:
-        options += ["--profiles-dir", str(profiles_dir)]
+        options += ["--profiles-dir", str(Path(profiles_dir).absolute())]
     before = _changed(manifest)
     try:
         run_dbt([*arguments, *options], project_dir)
@@ -174,6 +174,10 @@ def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
     quiet = ["--log-format", "json", "--log-level", "error", "--log-level-file", "none", "--no-use-colors"]
     run = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments, *quiet]
     environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "PYTHONWARNINGS": "ignore"}
+    # dbt starts in the project. Its variables name a folder of our current directory, or perhaps another project.
+    environment["DBT_PROJECT_DIR"] = environment["DBT_ENGINE_PROJECT_DIR"] = str(project_dir.absolute())
+    if folder := environment.get("DBT_PROFILES_DIR"):
+        environment["DBT_PROFILES_DIR"] = str(Path(folder).absolute())
     try:
         done = subprocess.run(run, cwd=project_dir, env=environment, capture_output=True, text=True, check=False)
     except OSError as error:
