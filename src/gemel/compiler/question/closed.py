@@ -3,11 +3,11 @@
 The parser knows no function and no statement: each call arrives with the name that was written, for the table to find.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from sqlglot import Dialect, ErrorLevel, exp, parse_one
+from sqlglot import Dialect, ErrorLevel, exp
 from sqlglot.parser import Parser
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 LONGEST_TEXT = 100_000
 
@@ -94,12 +94,14 @@ def hold(tree: exp.Expr, dialect: str, allowed: Collection[str]) -> None:
 
     sqlglot can build other things than it was given, on writing. Raises Unreadable.
     """
-    text = generate(tree, dialect)
-    for name in called_names(text, dialect):
+    text = f"({generate(tree, dialect)}\n)"
+    engine = Dialect.get_or_raise(dialect)
+    tokens = engine.tokenize(text)
+    for name in _called(tokens):
         if name not in allowed and name not in _SYNTAX:
             raise Unreadable(f"it would call {name.lower()}, which is not allowed")
     try:
-        again = parse_one(f"({text}\n)", dialect=dialect)
+        [again] = engine.parser().parse(tokens, text)
     except RecursionError:
         raise
     except Exception:
@@ -134,8 +136,12 @@ _SYNTAX = frozenset(
 
 def called_names(text: str, dialect: str) -> Iterator[str]:
     """The words before each opening bracket, in upper case."""
+    return _called(Dialect.get_or_raise(dialect).tokenize(text))
+
+
+def _called(tokens: Iterable[Token]) -> Iterator[str]:
     previous = ""
-    for token in Dialect.get_or_raise(dialect).tokenize(text):
+    for token in tokens:
         if token.token_type == TokenType.L_PAREN and previous:
             yield previous
         previous = "(" if token.token_type == TokenType.L_PAREN else token.text.upper()
