@@ -58,6 +58,21 @@ def test_the_folder_of_a_killed_process_is_removed_by_the_next_and_that_of_a_liv
     assert list(temp.iterdir()) == []
 
 
+def test_a_process_that_closes_nothing_leaves_nothing_and_its_fork_takes_nothing_away(temp):
+    script = """
+import os, sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from gemel.temporary import TemporaryFolder
+folder = TemporaryFolder()
+if os.fork() == 0:
+    sys.exit()
+os.wait()
+assert folder.path.is_dir()
+"""
+    subprocess.run([sys.executable, "-c", script, str(temp)], check=True)
+    assert list(temp.iterdir()) == []
+
+
 def test_the_folders_of_others_are_left_alone(temp):
     for name in ("gemel-without-a-lock", "others"):
         (temp / name).mkdir()

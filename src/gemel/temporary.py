@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,19 +16,26 @@ _LOCK = ".lock"
 
 
 class TemporaryFolder:
-    """A folder for the user alone, until it is closed. It is locked, so that others know that its process lives."""
+    """A folder for the user alone, until it is closed, or at the latest when its process ends. It is locked, so that
+    others know that its process lives."""
 
     def __init__(self) -> None:
         _sweep()
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._handle = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try_to_lock(self._handle)
+        handle = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try_to_lock(handle)
+        self._remove = weakref.finalize(self, _remove, self.path, handle, os.getpid())
 
     def close(self) -> None:
         """Remove it, with everything in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        self._remove()
+
+
+def _remove(path: Path, handle: int, process: int) -> None:
+    if os.getpid() == process:  # and not a fork of it
+        shutil.rmtree(path, ignore_errors=True)
         with suppress(OSError):
-            os.close(self._handle)
+            os.close(handle)
 
 
 @contextmanager
