@@ -211,3 +211,26 @@ def test_the_copies_of_feature_tables_can_be_read_in_the_warehouse(make_shop):
     with pytest.raises(WarehouseError, match="secret"):
         session.runner.rows(keep_text(read(root / "secret.parquet"), session.dialect)).rows()
     session.close()
+
+
+class Forgetful(dict):
+    """What another thread clears after each look at it."""
+
+    def __contains__(self, key):
+        return bool(super().__contains__(key)) and not self.clear()
+
+    def get(self, key, default=None):
+        value = super().get(key, default)
+        self.clear()
+        return value
+
+
+def test_what_is_kept_may_be_forgotten_while_other_threads_use_it(make_shop):
+    """Filters of queries are kept up to a number, and columns of tables until the project is closed."""
+    with gemel.load(make_shop()) as shop:
+        session = shop.session
+        session.graph.texts._asked, session.graph.texts._results = Forgetful(), Forgetful()
+        session.runner._rounding._columns = Forgetful()
+        for _ in range(3):
+            answer = shop.query("revenue", where="{{ Dimension('sale__region') }} = 's'", having="revenue > 3")
+            assert answer.rows() == [(20,)]

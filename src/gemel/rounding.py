@@ -66,14 +66,16 @@ class Rounding:
         self._columns.clear()
 
     def _finer(self, relation: Relation) -> tuple[str, ...]:
-        if relation not in self._columns:
+        columns = self._columns.get(relation)
+        if columns is None:  # another thread may forget them meanwhile
             whole = exp.select("*").from_(self.tables(relation))
             try:
                 described = self.describe(compile_select(whole, DIALECT).sql)
             except WarehouseError:  # the query itself says what is wrong with the table
                 return ()
-            self._columns[relation] = tuple(name for name, kind in described if kind == _TYPE)
-        return self._columns[relation]
+            columns = tuple(name for name, kind in described if kind == _TYPE)
+            self._columns[relation] = columns
+        return columns
 
     def _is_rounded(self, relation: Relation, name: str, unit: str) -> bool:
         """Whether the end of a period is nearer to one of the times than the last microsecond before it."""

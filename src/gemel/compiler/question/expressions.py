@@ -216,24 +216,27 @@ class Texts:
 
     def asked(self, text: str, dialect: str) -> Template:
         """A filter in the closed language, written for a dialect. Raises QueryError."""
-        if (text, dialect) not in self._asked:
+        template = self._asked.get((text, dialect))
+        if template is None:
             from gemel.compiler.question.asked import ask_filter
 
             asked = ask_filter(text, dialect, self._own(dialect))
             _make_room(self._asked)
-            self._asked[text, dialect] = Template(asked.tree, asked.references, text, asked.bare)
-        return self._asked[text, dialect]
+            template = Template(asked.tree, asked.references, text, asked.bare)
+            self._asked[text, dialect] = template
+        return template
 
     def result_filter(self, text: str, available: Sequence[str], dialect: str) -> exp.Expr:
         """A filter on the result's columns in the closed language. Raises QueryError."""
         place = text, dialect, tuple(available)
-        if place not in self._results:
+        tree = self._results.get(place)
+        if tree is None:
             from gemel.compiler.question.asked import ask_result_filter
 
             tree = ask_result_filter(text, available, dialect, self._own(dialect))
             _make_room(self._results)
             self._results[place] = tree
-        return copied(self._results[place])
+        return copied(tree)
 
     def _own(self, dialect: str) -> "Own":
         """The project's functions, which only its own warehouse has. Raises ProjectError (G604)."""
@@ -252,7 +255,7 @@ def _of(tree: exp.Expr, about: About | None) -> exp.Expr:
 
 
 def _make_room(texts: dict[Any, Any]) -> None:
-    """Texts of questions have no end: a server forgets them now and then."""
+    """Texts of questions have no end: a server forgets them now and then, while other threads use them."""
     if len(texts) >= 1_000:
         texts.clear()
 
