@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from sqlglot import exp, parse_one
 
 from compiler.asked_values import alike, calls, table
-from gemel.compiler.question.asked import ask_filter, ask_result_filter
-from gemel.compiler.question.closed import hold, read_text
-from gemel.compiler.question.functions import BY_NAME, FUNCTIONS
-from gemel.compiler.question.signatures import KINDS, RESULTS, UNITS
-from gemel.compiler.question.spelling import Written
-from gemel.compiler.question.writing import Writer
+from gemel.compiler.question.language.asked import ask_filter, ask_result_filter
+from gemel.compiler.question.language.closed import hold, read_text
+from gemel.compiler.question.language.functions import BY_NAME, FUNCTIONS
+from gemel.compiler.question.language.signatures import KINDS, RESULTS, UNITS
+from gemel.compiler.question.language.spelling import Written
+from gemel.compiler.question.language.writing import Writer
 from gemel.errors import QueryError
 from trials import examples
 

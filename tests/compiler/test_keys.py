@@ -8,7 +8,7 @@ import pytest
 from gemel.compiler.names.graph import Attribute
 from gemel.compiler.names.keys import apply_key, make_keys, make_orders, make_span
 from gemel.compiler.names.terms import Key
-from gemel.compiler.question.asked import ask_result_filter
+from gemel.compiler.question.language.asked import ask_result_filter
 from gemel.compiler.question.parsing import parse_item, parse_order
 from gemel.errors import QueryError
 from gemel.spec.manifest import Dimension

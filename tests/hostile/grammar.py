@@ -2,7 +2,7 @@
 
 from random import Random
 
-from gemel.compiler.question.functions import FUNCTIONS
+from gemel.compiler.question.language.functions import FUNCTIONS
 from hostile.attacks import MARKS, STATEMENTS, TEMPLATES, WORDS
 
 REFERENCES = {

@@ -25,9 +25,9 @@ from sqlglot import exp, parse
 
 import gemel
 from compiler.asked_values import alike
-from gemel.compiler.question.closed import called_names
-from gemel.compiler.question.functions import FUNCTIONS
-from gemel.compiler.question.spelling import find_spelling
+from gemel.compiler.question.language.closed import called_names
+from gemel.compiler.question.language.functions import FUNCTIONS
+from gemel.compiler.question.language.spelling import find_spelling
 from gemel.errors import GemelError
 from hostile.fortress import DEFINITIONS, Fortress
 from hostile.grammar import COLUMNS, Grammar

@@ -27,7 +27,7 @@ def command(*, search: str | None, project_dir: str, **output: Any) -> None:
     gemel functions --search month
     gemel functions --format json
     """
-    from gemel.compiler.question.functions import FUNCTIONS, own_functions
+    from gemel.compiler.question.language.functions import FUNCTIONS, own_functions
     from gemel.dbt.project_file import find_project, read_functions
 
     folder = find_project(Path(project_dir))

@@ -26,7 +26,7 @@ from gemel.spec.metrics import Measure
 from gemel.spec.time import Window
 
 if TYPE_CHECKING:
-    from gemel.compiler.question.functions import Own
+    from gemel.compiler.question.language.functions import Own
     from gemel.spec.functions import WarehouseFunction
 
 _is_plain = re.compile(r"[a-z_][a-z0-9_]*").fullmatch
@@ -218,7 +218,7 @@ class Texts:
         """A filter in the closed language, written for a dialect. Raises QueryError."""
         template = self._asked.get((text, dialect))
         if template is None:
-            from gemel.compiler.question.asked import ask_filter
+            from gemel.compiler.question.language.asked import ask_filter
 
             asked = ask_filter(text, dialect, self._own(dialect))
             _make_room(self._asked)
@@ -231,7 +231,7 @@ class Texts:
         place = text, dialect, tuple(available)
         tree = self._results.get(place)
         if tree is None:
-            from gemel.compiler.question.asked import ask_result_filter
+            from gemel.compiler.question.language.asked import ask_result_filter
 
             tree = ask_result_filter(text, available, dialect, self._own(dialect))
             _make_room(self._results)
@@ -242,7 +242,7 @@ class Texts:
         """The project's functions, which only its own warehouse has. Raises ProjectError (G604)."""
         if not self._functions or dialect != self.dialect:
             return {}
-        from gemel.compiler.question.functions import by_name, own_functions
+        from gemel.compiler.question.language.functions import by_name, own_functions
 
         return by_name(own_functions(self._functions))
 

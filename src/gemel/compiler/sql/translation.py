@@ -8,12 +8,12 @@ from itertools import chain, zip_longest
 
 from sqlglot import Dialect, exp
 
-from gemel.compiler.question.closed import Unreadable, generate, read_text
-from gemel.compiler.question.functions import BY_NAME
+from gemel.compiler.question.language.closed import Unreadable, generate, read_text
+from gemel.compiler.question.language.functions import BY_NAME
+from gemel.compiler.question.language.spelling import EXACT, Written, find_spelling
+from gemel.compiler.question.language.writing import Writer
 from gemel.compiler.question.references import HANDLE
-from gemel.compiler.question.spelling import EXACT, Written, find_spelling
 from gemel.compiler.question.verbatim import Verbatim, fill
-from gemel.compiler.question.writing import Writer
 from gemel.engines.engine import Capability, Engine
 from gemel.engines.lookup import engine_for_dialect
 from gemel.errors import QueryError

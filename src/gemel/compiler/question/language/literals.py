@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from gemel.compiler.question.signatures import PARTS, UNITS
+from gemel.compiler.question.language.signatures import PARTS, UNITS
 from gemel.engines.postgres import DIALECT as POSTGRES
 
 LONGEST = 1_000

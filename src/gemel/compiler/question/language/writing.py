@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from gemel.compiler.question.closed import FOREIGN, called_names, extra_parts, generate
-from gemel.compiler.question.functions import BY_NAME, LISTED, hint_for
-from gemel.compiler.question.literals import (
+from gemel.compiler.question.language.closed import FOREIGN, called_names, extra_parts, generate
+from gemel.compiler.question.language.functions import BY_NAME, LISTED, hint_for
+from gemel.compiler.question.language.literals import (
     Unfit,
     check_time,
     is_interval,
@@ -17,8 +17,8 @@ from gemel.compiler.question.literals import (
     read_type,
     read_unit,
 )
-from gemel.compiler.question.signatures import CASTS, PARTS, Function, Parameter, accepts
-from gemel.compiler.question.spelling import (
+from gemel.compiler.question.language.signatures import CASTS, PARTS, Function, Parameter, accepts
+from gemel.compiler.question.language.spelling import (
     AND,
     BINARY,
     EXACT,

@@ -1,6 +1,6 @@
 """The functions of asked text on texts and JSON documents."""
 
-from gemel.compiler.question.signatures import Function, everywhere, row
+from gemel.compiler.question.language.signatures import Function, everywhere, row
 
 TEXT = "text"
 JSON = "JSON"

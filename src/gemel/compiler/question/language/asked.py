@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from gemel.compiler.question.closed import Unreadable, hold, read_text
-from gemel.compiler.question.functions import Own
+from gemel.compiler.question.language.closed import Unreadable, hold, read_text
+from gemel.compiler.question.language.functions import Own
+from gemel.compiler.question.language.spelling import Written
+from gemel.compiler.question.language.writing import Writer
 from gemel.compiler.question.parsing import parse_item
 from gemel.compiler.question.query import Item, MetricItem
 from gemel.compiler.question.references import HANDLE, restore, shorten, take_references
-from gemel.compiler.question.spelling import Written
-from gemel.compiler.question.writing import Writer
 from gemel.errors import QueryError, did_you_mean
 
 

@@ -1,7 +1,7 @@
 """The functions of asked text on dates and times. A time with a zone is on the clocks of the session, whose zone is the
 project's."""
 
-from gemel.compiler.question.signatures import UNITS, Function, row
+from gemel.compiler.question.language.signatures import UNITS, Function, row
 
 TIMES = "dates and times"
 

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from gemel.compiler.question.number_functions import CONDITIONAL, NUMBER
-from gemel.compiler.question.signatures import CASTS, Function, read_signature
-from gemel.compiler.question.text_functions import JSONS, TEXTS
-from gemel.compiler.question.time_functions import TIME
+from gemel.compiler.question.language.number_functions import CONDITIONAL, NUMBER
+from gemel.compiler.question.language.signatures import CASTS, Function, read_signature
+from gemel.compiler.question.language.text_functions import JSONS, TEXTS
+from gemel.compiler.question.language.time_functions import TIME
 from gemel.errors import ProjectError
 from gemel.spec.functions import WarehouseFunction
 

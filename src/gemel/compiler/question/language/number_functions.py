@@ -1,6 +1,6 @@
 """The functions of asked text on numbers, and on conditions and missing values."""
 
-from gemel.compiler.question.signatures import Function, everywhere, row
+from gemel.compiler.question.language.signatures import Function, everywhere, row
 
 NUMBERS = "numbers"
 CONDITIONS = "conditions"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sqlglot import exp, parse_one
 
-from gemel.compiler.question.closed import called_names, generate, read_spelling
-from gemel.compiler.question.signatures import Function
+from gemel.compiler.question.language.closed import called_names, generate, read_spelling
+from gemel.compiler.question.language.signatures import Function
 from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability
 from gemel.engines.lookup import engine_for_dialect
