@@ -73,6 +73,18 @@ assert folder.path.is_dir()
     assert list(temp.iterdir()) == []
 
 
+def test_folders_that_disappear_while_others_look_for_leftovers_do_no_harm(temp):
+    """Each looks at the folders of all others, which come and go meanwhile."""
+
+    def open_and_close(_):
+        for _ in range(50):
+            TemporaryFolder().close()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(open_and_close, range(8))) == [None] * 8
+    assert list(temp.iterdir()) == []
+
+
 def test_the_folders_of_others_are_left_alone(temp):
     for name in ("gemel-without-a-lock", "others"):
         (temp / name).mkdir()

@@ -59,6 +59,9 @@ def _sweep() -> None:
 def _is_left(folder: "os.DirEntry[str]") -> bool:
     try:
         status = folder.stat(follow_symlinks=False)
+    except OSError:  # gone meanwhile
+        return False
+    try:
         if status.st_uid != os.getuid():
             return False
         handle = os.open(Path(folder.path) / _LOCK, os.O_RDWR)

@@ -129,7 +129,7 @@ def test_a_page_has_its_landmarks_and_every_field_a_label(page):
     assert unnamed == 0
     page.get_by_label("Filter metrics").fill("rate")
     assert page.get_by_role("row").count() == 2  # the heading and return_rate
-    assert page.get_by_role("status").inner_text() == "1 of 5 shown"
+    assert page.get_by_role("status").inner_text() == "1 of 9 shown"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
