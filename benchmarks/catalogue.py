@@ -34,7 +34,7 @@ TYPED = """words => {
     const box = document.getElementById('search'), started = performance.now();
     box.value = words;
     box.dispatchEvent(new Event('input'));
-    document.getElementById('found').getBoundingClientRect();
+    document.getElementById('results').getBoundingClientRect();
     return performance.now() - started;
 }"""
 
@@ -44,7 +44,7 @@ def measure(options: Namespace) -> Report:
     from gemel.catalogue.pages import gather
     from gemel.catalogue.series import series
     from gemel.catalogue.site import write
-    from gemel.graph.building import read_lineage
+    from gemel.graph.building import read_graph
 
     metrics = 200 if options.quick else METRICS
     written = Table(["metrics", "pages", "lineage s", "pages s", "charts s", "files s", "MB"])
@@ -56,7 +56,7 @@ def measure(options: Namespace) -> Report:
             connection.execute(generated.tables(definitions))
             fill(connection, definitions)
         project = gemel.load(manifest, database=database)
-        lineage, _ = clocked(lambda: project.session.once(read_lineage))
+        lineage, _ = clocked(lambda: project.session.once(read_graph))
         charts, _ = clocked(lambda: series(project))
         pages, _ = clocked(lambda: gather(project, Numbers({}, {})))
         content = gather(project, Numbers(series(project), {}))

@@ -42,7 +42,7 @@ def row(metrics: int, file: Path, options: Namespace) -> list[object]:
         shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
         for seconds in (first, second):
             gc.collect()
-            seconds.append(clocked(lambda: gemel.load(file, database=":memory:").graph)[1])
+            seconds.append(clocked(lambda: gemel.load(file, database=":memory:").session.graph)[1])
         parts.append(parts_of(file))
     ours = median(first)
     theirs = metricflow_seconds(file)

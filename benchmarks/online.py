@@ -97,7 +97,7 @@ def emptied(kind: str, folder: Path) -> None:
 def ours(kind: str, folder: Path, file: Path):
     from gemel.online.config import RedisStore, SqliteStore
     from gemel.online.newest import OnlineView
-    from gemel.online.store import open_store
+    from gemel.online.opening import open_store
 
     config = SqliteStore(PROJECT, folder / "online.db") if kind == "sqlite" else RedisStore(PROJECT, server())
     return open_store(config), OnlineView("customers", {"customer": "int64"}, FEATURES, file)
