@@ -21,14 +21,15 @@ LAYERS = {
     "errors": set(),
     "spec": {"errors"},
     "dbt": {"errors", "spec", "whole_files"},
-    "engines": {"temporary", "errors", "spec", "dbt", "data_frames"},
+    "engines": {"temporary", "waits", "errors", "spec", "dbt", "data_frames"},
     "arguments": {"errors"},
     "compiler": {"errors", "spec", "engines", "arguments"},
     "rounding": {"errors", "spec", "engines", "compiler"},
     "run": {"errors", "values_in_errors", "spec", "dbt", "engines", "compiler", "rounding"},
     "session": {"errors", "keeping", "spec", "dbt", "engines", "compiler", "run"},
     "keeping": set(),
-    "locking": set(),
+    "waits": set(),
+    "locking": {"waits"},
     "temporary": {"locking"},
     "values_in_errors": {"errors", "spec", "engines"},
     "answer": {"errors", "keeping", "compiler", "engines", "session", "checks"},
@@ -59,7 +60,7 @@ LAYERS = {
     "validation": {"errors", "spec", "run", "session", "checks", "expectations", "features", "bi"},
     "pipeline": {"errors", "spec", "dbt", "engines", "session", "files", "expectations", "features", "online", "proof"}
     | {"bi"}
-    | {"locking"},
+    | {"locking", "waits"},
     "project": {
         "errors",
         "arguments",

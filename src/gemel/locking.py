@@ -1,10 +1,13 @@
 """Locks of files, which the system releases when the process ends, however it ends."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from gemel.waits import Wait
 
 
 def try_to_lock(handle: int) -> bool:
@@ -38,13 +41,9 @@ def hold_lock(file: Path, say: Callable[[str], None], *, doing: str, wait: float
 
 
 def _wait_for(handle: int, say: Callable[[str], None], doing: str, wait: float | None) -> None:
-    deadline = None if wait is None else time.monotonic() + wait
-    said = False
+    turn = Wait(say, deadline=math.inf if wait is None else time.monotonic() + wait, pause=0.1)
     while not try_to_lock(handle):
         holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
-        if deadline is not None and time.monotonic() > deadline:
+        if turn.is_over:
             raise TimeoutError(holder)
-        if not said:
-            say(f"process {holder} is {doing} here; waiting for it to end")
-            said = True
-        time.sleep(0.1)
+        turn.pause(f"process {holder} is {doing} here; waiting for it to end")

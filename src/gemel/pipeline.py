@@ -26,6 +26,7 @@ from gemel.online.project import materialize
 from gemel.proof.project import verify
 from gemel.proof.report import Report
 from gemel.session import Session
+from gemel.waits import Wait
 
 Say = Callable[[str], None]
 Step = Callable[[str], AbstractContextManager[list[str]]]
@@ -147,7 +148,7 @@ def run_dbt(session: Session, *arguments: str) -> None:
     # dbt writes to the file that we have been reading; DuckDB allows only one process then.
     with suppress(GemelError):
         session.close()
-    deadline, said = time.monotonic() + session.limits.wait, False
+    turn = Wait(session.say, deadline=time.monotonic() + session.limits.wait, pause=0.5)
     while True:
         try:
             # The next command looks for the artifacts here, and for the same target.
@@ -156,12 +157,9 @@ def run_dbt(session: Session, *arguments: str) -> None:
             )
             return
         except DatabaseInUseError as error:
-            if time.monotonic() > deadline:
+            if turn.is_over:
                 raise
-            if not said:
-                session.say(f"{error.holder} holds the database; dbt waits for it to end")
-                said = True
-            time.sleep(0.5)
+            turn.pause(f"{error.holder} holds the database; dbt waits for it to end")
 
 
 @contextmanager

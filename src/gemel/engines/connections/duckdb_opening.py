@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemel.engines.connections.files import Profile
-from gemel.engines.connections.turns import wait_until
 from gemel.engines.connections.view_files import find_files
 from gemel.errors import WarehouseError
 from gemel.spec.limits import NO_LIMITS, Limits
+from gemel.waits import Wait
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,19 +96,16 @@ def _attach(
 ) -> None:
     import duckdb
 
-    said = False
+    turn = Wait(say, deadline=deadline, pause=0.2)
     while True:
         try:
             connection.execute(f"ATTACH {literal(path)} AS {quoted(name)} (READ_ONLY, TYPE duckdb)")
             return
         except duckdb.IOException as error:
             holder = re.search(r"lock on file.*?PID (\d+)", str(error), re.DOTALL)
-            if holder is None or int(holder[1]) == os.getpid() or time.monotonic() > deadline:
+            if holder is None or int(holder[1]) == os.getpid() or turn.is_over:
                 raise
-            if not said:
-                say(f"process {holder[1]} is writing to {path}; waiting for it to end")
-                said = True
-        wait_until(deadline, 0.2)
+            turn.pause(f"process {holder[1]} is writing to {path}; waiting for it to end")
 
 
 def _load_remote(connection: "duckdb.DuckDBPyConnection") -> None:

@@ -1,6 +1,5 @@
 """Turns of threads at one warehouse: how many ask at once, and when it can be closed."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition, get_ident
@@ -61,10 +60,3 @@ class Turns:
         if thread in self._taken.values() or thread == self._closing:
             return True
         return self._closing is None and len(self._taken) < self._at_once
-
-
-def wait_until(deadline: float, pause: float) -> bool:
-    """Sleep for `pause` seconds, or less if the deadline (of `time.monotonic`) is nearer; False once it has passed."""
-    left = deadline - time.monotonic()
-    time.sleep(max(0.0, min(pause, left)))
-    return left > 0
