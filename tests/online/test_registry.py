@@ -1,12 +1,17 @@
 """A Feast registry knows full paths, so one that was copied speaks of the folder that it was copied from."""
 
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 
 import pytest
 
 from gemel.errors import BridgeError
 from gemel.online.feast import drop_copied_registry
 from gemel.online.registry import check_registry, drop_broken_registry
+from gemel.temporary import temporary_folder
 
 
 def write_repo(folder):
@@ -57,3 +62,35 @@ def test_a_registry_of_feast_is_not_broken(tmp_path):
     check_registry(repo)
     drop_broken_registry(repo)
     assert (repo / "data/registry.db").exists()
+
+
+IMPORTING = """
+import importlib.util, runpy, sys, time
+from pathlib import Path
+from gemel.online.feast import _feast
+with _feast(Path(sys.argv[1]), "apply"):
+    [package] = importlib.util.find_spec("feast").submodule_search_locations
+    metrics = runpy.run_path(package + "/metrics.py")  # what every import of Feast runs
+    metrics["Counter"]("applied", "...").inc()
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
+def test_feasts_folder_of_metrics_goes_with_ours_after_a_kill(tmp_path, monkeypatch):
+    repo, temporary = write_repo(tmp_path / "feature_views"), tmp_path / "temporary"
+    (repo / "feature_store.yaml").touch()
+    temporary.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PROMETHEUS")}
+    command = [sys.executable, "-c", IMPORTING, str(repo)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment | {"TMPDIR": str(temporary)}
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        [folder] = temporary.iterdir()
+        assert list(folder.glob("counter_*.db"))
+        process.kill()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with temporary_folder() as ours:
+        assert list(temporary.iterdir()) == [ours]

@@ -10,17 +10,22 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from gemel.errors import BridgeError, GemelError
 from gemel.online.registry import drop_broken_registry
+from gemel.temporary import TemporaryFolder
 
 Say = Callable[[str], None]
 """Receives one line for the user."""
 
 BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 BATCH = 1000  # entities per read
+
+_METRICS = "PROMETHEUS_MULTIPROCESS_DIR"
+"""Where Feast keeps its metrics. When it is imported without it, it makes a folder that stays after a kill."""
 
 
 def apply(repo: Path) -> list[str]:
@@ -125,6 +130,8 @@ def _feast(repo: Path, command: str) -> Iterator[io.StringIO]:
     output = io.StringIO()
     before, paths, modules = Path.cwd(), list(sys.path), set(sys.modules)
     os.environ.setdefault("FEAST_USAGE", "False")
+    if _METRICS not in os.environ:
+        os.environ[_METRICS] = str(_metrics_folder().path)
     try:
         with warnings.catch_warnings(), redirect_stdout(output), redirect_stderr(output):
             warnings.simplefilter("ignore")
@@ -142,6 +149,12 @@ def _feast(repo: Path, command: str) -> Iterator[io.StringIO]:
             file = getattr(sys.modules[name], "__file__", None)
             if file and Path(file).is_relative_to(repo):
                 del sys.modules[name]  # another project may have a module with the same name
+
+
+@cache
+def _metrics_folder() -> TemporaryFolder:
+    """A folder until the process ends; if it is killed, the next one removes it."""
+    return TemporaryFolder()
 
 
 def _bridge_error(error: BaseException, command: str, output: str) -> BridgeError:
