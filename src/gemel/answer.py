@@ -9,7 +9,7 @@ from gemel.keeping import Keeper, kept
 if TYPE_CHECKING:
     import pyarrow
 
-    from gemel.compiler.compiled import Compiled
+    from gemel.compiler.compiled import Column, Compiled
     from gemel.compiler.question.query import Query
     from gemel.engines.connections.opening import Result
     from gemel.errors import GemelError
@@ -63,6 +63,17 @@ class Answer(Keeper):
     def sql(self) -> str:
         """The SQL text. Reading it does not run the query."""
         return self._compiled.sql
+
+    @property
+    def described(self) -> "tuple[Column, ...]":
+        """The columns with what each is: a metric, an entity, a time with its grain, another dimension, or the mark of
+        a total. Reading it does not run the query."""
+        return self._compiled.columns
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the query, or its saved query, says an order."""
+        return bool(self._query.order_by)
 
     @kept
     def _result(self) -> "Result":

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import math
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,17 +15,25 @@ Rows = Sequence[tuple[Any, ...]]
 
 
 def table(
-    columns: Sequence[str], rows: Rows, *, decimals: int | None = None, width: int | None = None
+    columns: Sequence[str],
+    rows: Rows,
+    *,
+    decimals: int | None = None,
+    width: int | None = None,
+    uncut: Collection[int] = (),
 ) -> tuple[list[str], str | None]:
-    """The lines of a table no wider than `width`, and what was left out to get there (None: nothing)."""
+    """The lines of a table no wider than `width`, and what was left out to get there (None: nothing). Texts are cut,
+    but for those of the columns at the places `uncut`; times are not."""
     cells, numeric = _texts(columns, rows, decimals)
     widths = [max(_width(line[i]) for line in cells) for i in range(len(columns))]
-    shown, cut = _fit(widths, numeric, width)
+    fixed = [numeric[i] or i in uncut or _is_time(row[i] for row in rows) for i in range(len(columns))]
+    shown, cut = _fit(widths, fixed, width)
     lines = ["  ".join(_padded(line[i], w, numeric[i]) for i, w in enumerate(shown)).rstrip() for line in cells]
     lines.insert(1, "  ".join("-" * w for w in shown))
     left_out = []
     if len(shown) < len(columns):
-        left_out.append(f"{len(columns) - len(shown)} columns left out ({', '.join(columns[len(shown) :])})")
+        hidden = columns[len(shown) :]
+        left_out.append(f"{len(hidden)} {'column' if len(hidden) == 1 else 'columns'} left out ({', '.join(hidden)})")
     if cut:
         left_out.append("long texts cut")
     return lines, " and ".join(left_out) or None
@@ -83,6 +91,11 @@ def _is_numeric(values: Iterable[Any]) -> bool:
     )
 
 
+def _is_time(values: Iterable[Any]) -> bool:
+    present = [value for value in values if value is not None]
+    return bool(present) and all(isinstance(value, dt.date | dt.time) for value in present)
+
+
 def format_value(value: Any) -> Any:
     """A value as CSV and tables write it."""
     match value:
@@ -108,12 +121,12 @@ def _visible(text: str) -> str:
 # --- widths ---------------------------------------------------------------------------------------------------
 
 
-def _fit(widths: list[int], numeric: list[bool], width: int | None) -> tuple[list[int], bool]:
+def _fit(widths: list[int], fixed: list[bool], width: int | None) -> tuple[list[int], bool]:
     """Column widths for a terminal: the widest texts shrink first, then columns go, from the right."""
     shown = list(widths)
     cut = False
     while width is not None and sum(shown) + 2 * (len(shown) - 1) > width:
-        shrinkable = [i for i, w in enumerate(shown) if not numeric[i] and w > NARROWEST]
+        shrinkable = [i for i, w in enumerate(shown) if not fixed[i] and w > NARROWEST]
         if shrinkable:
             widest = max(shrinkable, key=lambda i: shown[i])
             excess = sum(shown) + 2 * (len(shown) - 1) - width

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from gemel.cli.presentation import MOST, arrange, count_line, uncut_places, with_days
 from gemel.errors import ProjectError, reason_of
 from gemel.json_text import json_text
 from gemel.spec.fields import format_count
@@ -46,9 +47,17 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def write_answer(
-    answer: "Answer", *, format: str, csv: str | None = None, csv_safe: bool = False, decimals: int | None = None
+    answer: "Answer",
+    *,
+    format: str,
+    csv: str | None = None,
+    csv_safe: bool = False,
+    decimals: int | None = None,
+    all_rows: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Run the answer and write it."""
+    """Run the answer and write it. On a terminal, its rows are arranged and at most MOST of them shown, unless
+    `all_rows`; `say` learns how many there are."""
     if format in BINARY and csv is None:
         _refuse_terminal(format)
         with waiting("the database is answering"):
@@ -56,8 +65,38 @@ def write_answer(
         _write_binary(table, format)
         return
     with waiting("the database is answering"):
-        rows = answer.rows()
+        rows: Rows = answer.rows()
+    if csv is None and format == "json":
+        rows = with_days(answer, rows)
+    if csv is None and format == "table" and sys.stdout.isatty():
+        _write_arranged(answer, rows, csv_safe=csv_safe, decimals=decimals, all_rows=all_rows, say=say)
+        return
     write_rows(answer.columns, rows, format=format, csv=csv, csv_safe=csv_safe, decimals=decimals)
+
+
+def _write_arranged(
+    answer: "Answer",
+    rows: Rows,
+    *,
+    csv_safe: bool,
+    decimals: int | None,
+    all_rows: bool,
+    say: Callable[[str], None],
+) -> None:
+    total = len(rows)
+    if not answer.is_ordered:
+        rows = arrange(answer.described, rows)
+    shown = rows if all_rows else rows[:MOST]
+    write_rows(
+        answer.columns,
+        shown,
+        format="table",
+        csv_safe=csv_safe,
+        decimals=decimals,
+        uncut=uncut_places(answer.described),
+    )
+    if total and any(column.role != "metric" for column in answer.described):
+        say(count_line(len(shown), total))
 
 
 def write_rows(
@@ -68,8 +107,10 @@ def write_rows(
     csv: str | None = None,
     csv_safe: bool = False,
     decimals: int | None = None,
+    uncut: frozenset[int] = frozenset(),
 ) -> None:
-    """Write rows in one of FORMATS to stdout, or as CSV to a file. `csv_safe` is for CSV only."""
+    """Write rows in one of FORMATS to stdout, or as CSV to a file. `csv_safe` is for CSV only. On a terminal, the
+    columns at the places `uncut` are never cut."""
     if csv_safe:
         if csv is None and format != "csv":
             raise click.UsageError("--csv-safe is for CSV: add --format csv, or --csv FILE")
@@ -88,7 +129,7 @@ def write_rows(
             for line in markdown(columns, rows, decimals=decimals):
                 click.echo(line)
         case "table":
-            _write_table(columns, rows, decimals)
+            _write_table(columns, rows, decimals, uncut)
         case _:
             import pyarrow
 
@@ -124,9 +165,9 @@ def waiting(what: str | Callable[[], str]) -> Iterator[None]:
         thread.join()
 
 
-def _write_table(columns: Sequence[str], rows: Rows, decimals: int | None) -> None:
+def _write_table(columns: Sequence[str], rows: Rows, decimals: int | None, uncut: frozenset[int]) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    lines, left_out = table(columns, rows, decimals=decimals, width=width)
+    lines, left_out = table(columns, rows, decimals=decimals, width=width, uncut=uncut)
     for line in lines:
         click.echo(line)
     if not rows:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--explain", "--compile", "explain", is_flag=True, help="Print the SQL without running it.")
 @click.option("--dialect", metavar="NAME", help="Print the SQL for another engine, such as snowflake or bigquery.")
 @click.option("--check-keys", is_flag=True, help="First check that each key by which the query joins is unique.")
+@click.option("--all", "all_rows", is_flag=True, help="Show all rows on a terminal, not only the first 1,000.")
 @output_options
 @takes_project
 def command(
@@ -62,6 +63,7 @@ def command(
     dialect: str | None,
     check_keys: bool,
     timeout: str | None,
+    all_rows: bool,
     format: str,
     csv: str | None,
     csv_safe: bool,
@@ -93,6 +95,8 @@ def command(
     if explain or dialect:
         click.echo(answer.sql)
         return
-    write_answer(answer, format=format, csv=csv, csv_safe=csv_safe, decimals=decimals)
+    write_answer(
+        answer, format=format, csv=csv, csv_safe=csv_safe, decimals=decimals, all_rows=all_rows, say=project.session.say
+    )
     for warning in answer.warnings:
         say(str(warning))

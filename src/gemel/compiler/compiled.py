@@ -3,14 +3,17 @@
 A rule that applies to every query, however it is asked, belongs between them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import starmap
+from typing import Literal
 
 from sqlglot import exp, parse_one
 
 from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.keys import is_entity
 from gemel.compiler.names.resolution import resolve
+from gemel.compiler.names.terms import Key, Metrics, Resolved
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.plan.planning import plan as plan_query
 from gemel.compiler.plan.rewrites import tidy
@@ -23,6 +26,7 @@ from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability, Engine
 from gemel.errors import QueryError
 from gemel.spec.manifest import Relation
+from gemel.spec.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,18 @@ _MARK = "\ufdd0{}\ufdd1"
 """Uses characters that Unicode excludes from texts. Not NUL, which BigQuery's SQL escapes."""
 
 
+Role = Literal["metric", "entity", "time", "dimension", "total"]
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of an answer. `type` is in DuckDB's words, or None if only the engine can decide it."""
+    """A column of an answer. `type` is in DuckDB's words, or None if only the engine can decide it. `role` is what a
+    query asked for there, None if the SQL is not a query's; a time has a `grain`, unless it is a part of a date."""
 
     name: str
     type: str | None = None
+    role: Role | None = None
+    grain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +126,34 @@ def compile_query(graph: Graph, query: Query, context: Context | None = None) ->
     """The SQL that answers a query. Raises UnknownNameError, QueryError or DefinitionError."""
     try:
         context = context or Context.naming()
-        answer = compiled(plan_query(graph, resolve(graph, query, context.engine.dialect)), context)
+        resolved = resolve(graph, query, context.engine.dialect)
+        answer = compiled(plan_query(graph, resolved), context)
     except RecursionError:
         raise QueryError(
             "G341",
             "the question is nested too deeply",
             hint="use fewer levels in its filters, expressions and metrics",
         ) from None
-    return replace(answer, metrics=tuple(metric.column for metric in query.metrics))
+    metrics = tuple(metric.column for metric in query.metrics)
+    return replace(answer, columns=_with_roles(graph, query, resolved, answer.columns), metrics=metrics)
+
+
+def _with_roles(graph: Graph, query: Query, resolved: Resolved, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Each column with what it is: the keys come first, then the metrics, then the mark of a total."""
+    keys = resolved.keys if isinstance(resolved, Metrics) else tuple(key for key, _ in resolved.keys)
+    if query.min_max_only:
+        keys *= 2
+    metrics = [graph.metric(metric.name) for metric in query.metrics]
+    roles: list[tuple[Role, str | None]] = [(_role(graph, key, metrics), key.grain) for key in keys]
+    roles += [("metric", None) for _ in metrics]
+    roles += [("total", None)] if query.totals else []
+    return tuple(replace(column, role=role, grain=grain) for column, (role, grain) in zip(columns, roles, strict=True))
+
+
+def _role(graph: Graph, key: Key, metrics: Sequence[Metric]) -> Role:
+    if key.grain or key.part:
+        return "time"
+    return "entity" if is_entity(graph, key, metrics) else "dimension"
 
 
 def compile_select(select: exp.Select, dialect: str) -> Compiled:

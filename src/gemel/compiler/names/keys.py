@@ -65,6 +65,13 @@ def _element(graph: Graph, segments: tuple[str, ...], metrics: Sequence[Metric])
     return None
 
 
+def is_entity(graph: Graph, key: Key, metrics: Sequence[Metric]) -> bool:
+    """Whether a key is an entity's, or a component of one."""
+    return key.component is not None or (
+        key.metric is None and isinstance(_element(graph, key.segments, metrics), Entity)
+    )
+
+
 def finest_spine(graph: Graph) -> str:
     return min((spine.grain for spine in graph.spines), key=GRAINS.index, default="day")
 
