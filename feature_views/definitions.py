@@ -72,7 +72,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
                 "window": "1 day",
-                "definition": "5e2e356fa606",
+                "definition": "6a9abff33eb1",
             },
         ),
         Field(
@@ -83,7 +83,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
                 "window": "7 days",
-                "definition": "931ae0533f9f",
+                "definition": "59613227673b",
             },
         ),
         Field(
@@ -94,7 +94,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.flights",
                 "metric": "flights",
                 "window": "28 days",
-                "definition": "aadb2250c3d4",
+                "definition": "4a3b308f328b",
             },
         ),
         Field(
@@ -105,7 +105,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
                 "window": "7 days",
-                "definition": "6c1a68486155",
+                "definition": "b505c0ac5bae",
             },
         ),
         Field(
@@ -117,7 +117,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "late_rate",
                 "window": "7 days",
                 "part": "numerator",
-                "definition": "9a6ed5f88fa3",
+                "definition": "991be1436e57",
             },
         ),
         Field(
@@ -129,7 +129,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "late_rate",
                 "window": "7 days",
                 "part": "denominator",
-                "definition": "fd0ac171457d",
+                "definition": "0b9de9a4e082",
             },
         ),
         Field(
@@ -140,7 +140,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
                 "window": "28 days",
-                "definition": "870cadd0aaee",
+                "definition": "e9c456eb222f",
             },
         ),
         Field(
@@ -152,7 +152,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "late_rate",
                 "window": "28 days",
                 "part": "numerator",
-                "definition": "15c49a407719",
+                "definition": "be481b0c108c",
             },
         ),
         Field(
@@ -164,7 +164,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "late_rate",
                 "window": "28 days",
                 "part": "denominator",
-                "definition": "5aeef53ecf2d",
+                "definition": "3d8254ca9a96",
             },
         ),
         Field(
@@ -175,7 +175,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.cancellation_rate",
                 "metric": "cancellation_rate",
                 "window": "7 days",
-                "definition": "473b1ecaa590",
+                "definition": "1f3bef6844ce",
             },
         ),
         Field(
@@ -187,7 +187,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "cancellation_rate",
                 "window": "7 days",
                 "part": "numerator",
-                "definition": "a5796e4790ec",
+                "definition": "a9792719f721",
             },
         ),
         Field(
@@ -199,7 +199,7 @@ carrier_punctuality_view = FeatureView(
                 "metric": "cancellation_rate",
                 "window": "7 days",
                 "part": "denominator",
-                "definition": "931ae0533f9f",
+                "definition": "59613227673b",
             },
         ),
         Field(
@@ -210,7 +210,7 @@ carrier_punctuality_view = FeatureView(
                 "dbt": "metric.gemel_flights.average_departure_delay",
                 "metric": "average_departure_delay",
                 "window": "7 days",
-                "definition": "d82ecae2bd23",
+                "definition": "e2d84fdf566a",
             },
         ),
         Field(
@@ -220,7 +220,7 @@ carrier_punctuality_view = FeatureView(
             tags={
                 "dimension": "carrier__name",
                 "as_of": "current",
-                "definition": "b2af0a3b04f5",
+                "definition": "31f11bfde1d7",
             },
         ),
     ],
@@ -264,7 +264,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.departures",
                 "metric": "departures",
                 "window": "1 hour",
-                "definition": "707dbe2b31e5",
+                "definition": "3e7ac7aedc12",
             },
         ),
         Field(
@@ -275,7 +275,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.departures",
                 "metric": "departures",
                 "window": "3 hours",
-                "definition": "ce19a9c0e771",
+                "definition": "5e498bd84832",
             },
         ),
         Field(
@@ -286,7 +286,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_departures",
                 "metric": "late_departures",
                 "window": "1 hour",
-                "definition": "76d729a9cb84",
+                "definition": "f05269e5be76",
             },
         ),
         Field(
@@ -297,7 +297,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_departures",
                 "metric": "late_departures",
                 "window": "3 hours",
-                "definition": "f6cd070ea126",
+                "definition": "cd83fbf9b9c2",
             },
         ),
         Field(
@@ -308,7 +308,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
                 "window": "3 hours",
-                "definition": "9eebceebb070",
+                "definition": "61fa3c942b06",
             },
         ),
         Field(
@@ -320,7 +320,7 @@ origin_congestion_view = FeatureView(
                 "metric": "late_rate",
                 "window": "3 hours",
                 "part": "numerator",
-                "definition": "f6cd070ea126",
+                "definition": "cd83fbf9b9c2",
             },
         ),
         Field(
@@ -332,7 +332,7 @@ origin_congestion_view = FeatureView(
                 "metric": "late_rate",
                 "window": "3 hours",
                 "part": "denominator",
-                "definition": "ce19a9c0e771",
+                "definition": "5e498bd84832",
             },
         ),
         Field(
@@ -343,7 +343,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_rate",
                 "metric": "late_rate",
                 "window": "1 day",
-                "definition": "b207731e986c",
+                "definition": "cc17fbe8a5b7",
             },
         ),
         Field(
@@ -355,7 +355,7 @@ origin_congestion_view = FeatureView(
                 "metric": "late_rate",
                 "window": "1 day",
                 "part": "numerator",
-                "definition": "b76cf4d5a906",
+                "definition": "aaf60a541164",
             },
         ),
         Field(
@@ -367,7 +367,7 @@ origin_congestion_view = FeatureView(
                 "metric": "late_rate",
                 "window": "1 day",
                 "part": "denominator",
-                "definition": "26e3358cf361",
+                "definition": "f19168f1c2d0",
             },
         ),
         Field(
@@ -378,7 +378,7 @@ origin_congestion_view = FeatureView(
                 "dbt": "metric.gemel_flights.cancelled_flights",
                 "metric": "cancelled_flights",
                 "window": "3 hours",
-                "definition": "ae6a46a66758",
+                "definition": "1eb2550f30e4",
             },
         ),
     ],
@@ -421,7 +421,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.arrivals",
                 "metric": "arrivals",
                 "window": "7 days",
-                "definition": "7da076a30f9e",
+                "definition": "3e68bc52a422",
             },
         ),
         Field(
@@ -432,7 +432,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.arrivals",
                 "metric": "arrivals",
                 "window": "28 days",
-                "definition": "2a9ba5708089",
+                "definition": "5a97c37c49db",
             },
         ),
         Field(
@@ -443,7 +443,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.average_arrival_delay",
                 "metric": "average_arrival_delay",
                 "window": "7 days",
-                "definition": "e4c5fcb7c10d",
+                "definition": "df6ac20d097f",
             },
         ),
         Field(
@@ -454,7 +454,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.average_arrival_delay",
                 "metric": "average_arrival_delay",
                 "window": "28 days",
-                "definition": "ebdd400bd9d5",
+                "definition": "30fa662bb7aa",
             },
         ),
         Field(
@@ -465,7 +465,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_arrival_rate",
                 "metric": "late_arrival_rate",
                 "window": "28 days",
-                "definition": "9479d5ef5e3c",
+                "definition": "1e65b75ba606",
             },
         ),
         Field(
@@ -477,7 +477,7 @@ plane_history_view = FeatureView(
                 "metric": "late_arrival_rate",
                 "window": "28 days",
                 "part": "numerator",
-                "definition": "4f2100c0da29",
+                "definition": "185e8472d9ed",
             },
         ),
         Field(
@@ -489,7 +489,7 @@ plane_history_view = FeatureView(
                 "metric": "late_arrival_rate",
                 "window": "28 days",
                 "part": "denominator",
-                "definition": "763ed3d3a898",
+                "definition": "f087a05fe396",
             },
         ),
         Field(
@@ -500,7 +500,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.miles_flown",
                 "metric": "miles_flown",
                 "window": "28 days",
-                "definition": "2616acc2fb9b",
+                "definition": "5445c5b2d622",
             },
         ),
         Field(
@@ -511,7 +511,7 @@ plane_history_view = FeatureView(
                 "dbt": "metric.gemel_flights.miles_flown",
                 "metric": "miles_flown",
                 "window": "all time",
-                "definition": "95594fd4f658",
+                "definition": "29144095c1bd",
             },
         ),
         Field(
@@ -521,7 +521,7 @@ plane_history_view = FeatureView(
             tags={
                 "dimension": "plane__manufacturer",
                 "as_of": "current",
-                "definition": "19bcab8f1d3a",
+                "definition": "577b32ea4fc7",
             },
         ),
         Field(
@@ -531,7 +531,7 @@ plane_history_view = FeatureView(
             tags={
                 "dimension": "plane__year_built",
                 "as_of": "current",
-                "definition": "9132a3f51d65",
+                "definition": "6bbc06bd9e5d",
             },
         ),
         Field(
@@ -541,7 +541,7 @@ plane_history_view = FeatureView(
             tags={
                 "dimension": "plane__seats",
                 "as_of": "current",
-                "definition": "2cb42c0347cb",
+                "definition": "28de769b9a05",
             },
         ),
     ],
@@ -585,7 +585,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.planes_in_use",
                 "metric": "planes_in_use",
                 "window": "1 day",
-                "definition": "3d5eed60a1f8",
+                "definition": "8c9906755577",
             },
         ),
         Field(
@@ -596,7 +596,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.planes_in_use",
                 "metric": "planes_in_use",
                 "window": "7 days",
-                "definition": "b7731f798d5a",
+                "definition": "e3b0a383369f",
             },
         ),
         Field(
@@ -607,7 +607,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.median_departure_delay",
                 "metric": "median_departure_delay",
                 "window": "7 days",
-                "definition": "e73727fe21d6",
+                "definition": "5279a3bdbc9a",
             },
         ),
         Field(
@@ -618,7 +618,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.longest_departure_delay",
                 "metric": "longest_departure_delay",
                 "window": "1 day",
-                "definition": "7ebce88cf316",
+                "definition": "0ea79d25b82d",
             },
         ),
         Field(
@@ -629,7 +629,7 @@ airline_at_airport_view = FeatureView(
                 "dbt": "metric.gemel_flights.flights_month_to_date",
                 "metric": "flights_month_to_date",
                 "window": "month to date",
-                "definition": "38650fc6636c",
+                "definition": "e546ded98271",
             },
         ),
     ],
@@ -672,7 +672,7 @@ plane_knock_on_view = FeatureView(
                 "dbt": "metric.gemel_flights.knock_on_departures",
                 "metric": "knock_on_departures",
                 "window": "28 days",
-                "definition": "b34ccc453666",
+                "definition": "a15f2e2e9d74",
             },
         ),
         Field(
@@ -683,7 +683,7 @@ plane_knock_on_view = FeatureView(
                 "dbt": "metric.gemel_flights.knock_on_rate",
                 "metric": "knock_on_rate",
                 "window": "28 days",
-                "definition": "60ce0b03e71c",
+                "definition": "225f2e3a64d8",
             },
         ),
     ],
@@ -725,7 +725,7 @@ maker_reliability_view = FeatureView(
                 "dbt": "metric.gemel_flights.arrivals",
                 "metric": "arrivals",
                 "window": "4 weeks",
-                "definition": "e56cf9823904",
+                "definition": "ab45b8ad5837",
             },
         ),
         Field(
@@ -736,7 +736,7 @@ maker_reliability_view = FeatureView(
                 "dbt": "metric.gemel_flights.late_arrival_rate",
                 "metric": "late_arrival_rate",
                 "window": "4 weeks",
-                "definition": "1e28cbe2003c",
+                "definition": "fb89dbd2d81a",
             },
         ),
         Field(
@@ -748,7 +748,7 @@ maker_reliability_view = FeatureView(
                 "metric": "late_arrival_rate",
                 "window": "4 weeks",
                 "part": "numerator",
-                "definition": "03b09d327194",
+                "definition": "6b5e1777ac88",
             },
         ),
         Field(
@@ -760,7 +760,7 @@ maker_reliability_view = FeatureView(
                 "metric": "late_arrival_rate",
                 "window": "4 weeks",
                 "part": "denominator",
-                "definition": "a992562e3943",
+                "definition": "232252ae16a3",
             },
         ),
         Field(
@@ -771,7 +771,7 @@ maker_reliability_view = FeatureView(
                 "dbt": "metric.gemel_flights.p95_arrival_delay",
                 "metric": "p95_arrival_delay",
                 "window": "4 weeks",
-                "definition": "536d1d4bcae9",
+                "definition": "af693e1dd0ad",
             },
         ),
         Field(
@@ -781,7 +781,7 @@ maker_reliability_view = FeatureView(
             tags={
                 "dimension": "maker__country",
                 "as_of": "current",
-                "definition": "5eb1c70c0841",
+                "definition": "86fb59e1d8bc",
             },
         ),
     ],
@@ -828,10 +828,10 @@ departure_context_request = RequestSource(
     mode="python",
     description="The flight that is asked about, beside what its plane has been flying.",
     tags={
-        "definition": "893dcb1bfb88",
+        "definition": "6512ce7d4753",
         "distance_against_usual.expr": "distance * plane_history.arrivals_28d / plane_history.miles_flown_28d",
         "distance_against_usual.description": "Miles of this flight for each mile of the plane's flights of the last 28 days.",
-        "distance_against_usual.definition": "383d88cf0d95",
+        "distance_against_usual.definition": "f8560513a34a",
         "scheduled_hour.expr": "extract(hour from scheduled_departure)",
         "scheduled_hour.description": "Hour of the scheduled departure, in UTC.",
         "scheduled_hour.definition": "dd25bffa9035",

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
@@ -338,8 +338,7 @@ def _metric(defined: Defined, metric: Metric) -> None:
 
 def _settings(defined: Defined, definition: MetricDefinition) -> str:
     """The settings of a metric, without its inputs."""
-    inputs = (definition.measure, definition.inputs, *definition.inputs)
-    words = {each.name: value for each in fields(definition) if (value := getattr(definition, each.name)) not in inputs}
+    words = dict(definition.settings)
     if definition.expr is not None:
         try:
             own = defined.graph.texts.own(definition.expr)
@@ -422,7 +421,8 @@ def _saved_query(defined: Defined, query: SavedQuery) -> None:
         parts += defined.items([each.key for each in by if str(each.key) not in columns], homes, node.id, "sort")
     except GemelError as error:
         defined.miss(node.id, error.message)
-    text = f"saved query {query.metrics} {keys} {orders} {query.limit} {query.exports}"
+    exports = [(each.name, each.kind, each.schema, each.alias, each.database) for each in query.exports]
+    text = f"saved query {query.metrics} {keys} {orders} {query.limit} {exports}"
     defined.add(node, Derivation(text, tuple(parts)))
 
 

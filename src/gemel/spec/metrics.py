@@ -18,6 +18,10 @@ class Percentile:
     discrete: bool = False
     approximate: bool = False
 
+    def __str__(self) -> str:
+        marks = ["discrete"] * self.discrete + ["approximate"] * self.approximate
+        return " ".join(["percentile", repr(self.fraction), *marks])
+
 
 @dataclass(frozen=True, slots=True)
 class NonAdditive:
@@ -133,6 +137,11 @@ class Definition:
         return None
 
     @property
+    def settings(self) -> dict[str, object]:
+        """What else its value depends on, beside its measure, inputs and `expr`. The names are part of hashes."""
+        return {}
+
+    @property
     def measure(self) -> Measure | None:
         """The measure of a simple metric."""
         return None
@@ -194,6 +203,10 @@ class Simple(Definition):
     @property
     def dtype(self) -> str | None:
         return self.measure.dtype
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return {"fill_nulls_with": self.fill_nulls_with, "join_to_timespine": self.join_to_timespine}
 
     @property
     def on_spine(self) -> str | None:
@@ -263,6 +276,10 @@ class Cumulative(Definition):
         return (self.input,)
 
     @property
+    def settings(self) -> dict[str, object]:
+        return {"window": self.window, "grain_to_date": self.grain_to_date, "period_agg": self.period_agg}
+
+    @property
     def is_formula(self) -> bool:
         return False
 
@@ -304,6 +321,15 @@ class Conversion(Definition):
     @property
     def inputs(self) -> tuple[MetricInput, ...]:
         return (self.base, self.conversion)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return {
+            "entity": self.entity,
+            "calculation": self.calculation,
+            "window": self.window,
+            "constant_properties": self.constant_properties,
+        }
 
     @property
     def is_formula(self) -> bool:

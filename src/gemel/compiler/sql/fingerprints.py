@@ -4,17 +4,40 @@ The SQL of a whole feature table cannot be used: another feature of the table ad
 filters. A fingerprint covers only what the feature itself uses, from its expression down to the facts.
 """
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import assert_never, cast
 
 from sqlglot import exp
 from sqlglot.generator import Generator
 
-from gemel.compiler.plan.algebra import Aggregate, AsOf, Combine, Derive, Filter, Lookup, Moments, Plan, Scan, columns
+from gemel.compiler.plan.algebra import (
+    Aggregate,
+    AsOf,
+    Calendar,
+    Combine,
+    Derive,
+    Distinct,
+    Filter,
+    Join,
+    Lookup,
+    Moments,
+    Named,
+    Plan,
+    Scan,
+    Stack,
+    Summary,
+    Top,
+    Windowed,
+    columns,
+)
 from gemel.compiler.question.expressions import copied
 from gemel.compiler.question.verbatim import Verbatim, respell
 from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
 from gemel.spec.manifest import Relation
+from gemel.spec.metrics import Percentile
+from gemel.spec.time import Window
 
 
 def fingerprints(plan: Plan) -> dict[str, str]:
@@ -50,7 +73,6 @@ class _Writer:
     texts: dict[int, tuple[object, str]] = field(default_factory=dict)
     expressions: dict[exp.Expr, str] = field(default_factory=dict)
     origins: dict[tuple[str, str], str] = field(default_factory=dict)
-    names: dict[type, tuple[str, ...]] = field(default_factory=dict)
 
     def output(self, value: exp.Expr) -> str:
         """The expression, then the origin of each of its columns in order of appearance. Names of columns are left
@@ -104,20 +126,67 @@ class _Writer:
         if value is None or isinstance(value, str | int | float):
             return repr(value)
         if id(value) not in self.texts:
-            kind = type(value)
-            match value:
-                case Relation():
-                    text = value.name
-                case Moments():
-                    text = f"moments by {value.schedule}"
-                case tuple():
-                    text = f"({', '.join(map(self.write, value))})"
-                case _ if is_dataclass(kind):
-                    if kind not in self.names:
-                        self.names[kind] = tuple(each.name for each in fields(kind))
-                    parts = (f"{name}={self.write(getattr(value, name))}" for name in self.names[kind])
-                    text = f"{kind.__name__}({', '.join(parts)})"
-                case _:
-                    text = repr(value)
-            self.texts[id(value)] = value, text
+            self.texts[id(value)] = value, self.write_value(value)
         return self.texts[id(value)][1]
+
+    def write_value(self, value: object) -> str:
+        match value:
+            case tuple():
+                return f"({', '.join(map(self.write, value))})"
+            case Relation():
+                return value.name
+            case Window() | Percentile():
+                return str(value)
+            case _:
+                word, parts, more = _form(cast("_Node", value))
+                written = [
+                    *map(self.write, parts),
+                    *(f"{name} {self.write(each)}" for name, each in more.items() if each is not None),
+                ]
+                return f"{word}({', '.join(written)})"
+
+
+_Node = Plan | Named | Summary | Calendar | Windowed
+
+
+def _form(node: _Node) -> tuple[str, tuple[object, ...], Mapping[str, object]]:
+    """The word for a node, its parts by position, and those that most nodes of its kind do not have, by name.
+
+    Only these words and positions are in a fingerprint, and no name in Python. A part that is added to a kind of node
+    goes to those by name, and is left out where it changes nothing: other fingerprints stay.
+    """
+    match node:
+        case Named():
+            return "named", (node.name, node.value), {}
+        case Scan():
+            return "scan", (node.source, node.alias), {}
+        case Lookup():
+            return "lookup", (node.input, node.right, node.on), {}
+        case Join():
+            return "join", (node.how, node.input, node.right, node.on), {}
+        case Filter():
+            return "filter", (node.input, node.predicate), {}
+        case Summary():
+            return "summary", (node.name, node.function, node.value), {"where": node.where, "at": node.percentile}
+        case Aggregate():
+            return "aggregate", (node.input, node.keys, node.values), {}
+        case Distinct():
+            return "distinct", (node.input, node.keys), {}
+        case Combine():
+            return "combine", (node.inputs, node.keys), {}
+        case Stack():
+            return "stack", (node.inputs, node.title), {}
+        case Moments():  # which moments there are depends on the other features of the table
+            return "moments", (node.schedule,), {}
+        case Calendar():
+            return "calendar", (node.days, node.moment, node.keys), {"of a period": node.period_agg}
+        case Windowed():
+            return "windowed", (node.name, node.function, node.value), {"back": node.back}
+        case AsOf():
+            return "as of", (node.spine, node.facts, node.step, node.values), {}
+        case Derive():
+            return "derive", (node.input, node.outputs), {}
+        case Top():
+            return "top", (node.input, node.order), {"limit": node.limit}
+        case _:
+            assert_never(node)
