@@ -2,29 +2,24 @@
 
 import dataclasses
 import datetime as dt
-import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-from urllib.parse import urlsplit
 
-import duckdb
 import pytest
 
 from gemel.errors import BridgeError
 from gemel.features.origins import Origin
 from gemel.online import encoding
 from gemel.online.config import OtherStore, RedisStore, SqliteStore, read_store
-from gemel.online.loader import materialize
-from gemel.online.newest import OnlineView
 from gemel.online.opening import open_store
 from gemel.online.reading import read
+from worlds.online_place import END, Place, open_place
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Feast, and when its objects are collected
 
-END = dt.datetime(2024, 2, 1, tzinfo=dt.UTC)
 HOSTILE = ["", "a", "ü🦆", "x" * 3000, "*?[a]\\", "a\x00b"]
 COLUMNS = {
     "int32": [0, 1, -1, 127, 128, 2**31 - 1, -(2**31), None],
@@ -80,67 +75,7 @@ def test_keys_and_moments_are_the_bytes_of_feast():
         assert encoding.decode_moment(stamp.SerializeToString()) == moment
 
 
-class Place:
-    """A feature table of two entities and a store for it."""
-
-    def __init__(self, folder, config):
-        self.folder, self.config = folder, config
-        self.file = folder / "buying.parquet"
-        self.view = OnlineView(
-            "buying", {"zone": "string", "area": "int64"}, {"n": "int64", "f": "float64", "s": "string"}, self.file
-        )
-
-    def table(self, *rows):
-        """(zone, area, day of January, n) with more for the day of `created`."""
-        values = ", ".join(
-            f"({_sql(zone)}, {area}::bigint, timestamp '2024-01-01' + interval {day - 1} day, {n}::bigint, "
-            f"{n} / 4, 's{n}', timestamp '2024-01-01' + interval {(created or [day])[0] - 1} day)"
-            for zone, area, day, n, *created in rows
-        )
-        names = "zone, area, event_timestamp, n, f, s, created_timestamp"
-        where = "" if rows else " where false"
-        values = values or "('', 0, timestamp '2024-01-01', 0, 0.0, '', timestamp '2024-01-01')"
-        duckdb.sql(f"copy (select * from (values {values}) t({names}){where}) to '{self.file}'")
-        return self
-
-    def run(self, end=END):
-        store = open_store(self.config)
-        try:
-            return materialize(store, [self.view], end=end, folder=self.folder)
-        finally:
-            store.close()
-
-    def online(self, *keys):
-        """The `n` of each (zone, area); None for what is not online."""
-        store = open_store(self.config)
-        try:
-            rows = [{"zone": zone, "area": area} for zone, area in keys]
-            answers = read(store, [(self.view, ["n"])], rows, now=END)
-            return [row and row.values["n"] for row in answers]
-        finally:
-            store.close()
-
-
-def _sql(text):
-    return "'" + text.replace("'", "''") + "'"
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def place(request, tmp_path):
-    if request.param == "sqlite":
-        yield Place(tmp_path, SqliteStore("shop", tmp_path / "online.db"))
-        return
-    import redis
-
-    url = urlsplit(request.getfixturevalue("needs_redis"))
-    project = f"gemel_test_{os.getpid()}_{tmp_path.name}"
-    options = {"host": url.hostname, "port": url.port, "db": int(url.path[1:] or 0)}
-    yield Place(tmp_path, RedisStore(project, options))
-    client = redis.Redis(**options)
-    for key in [*client.scan_iter(f"*{project}"), f"gemel:{project}:materialized"]:
-        client.delete(key)
-    client.close()
-
+place = pytest.fixture(open_place, params=["sqlite", "redis"])
 
 A, B, C = ("a", 1), ("ü*?[x]", -2), ("", 3)
 
@@ -216,7 +151,7 @@ def test_another_target_replaces_all_that_the_one_before_brought_online(place):
 
 def test_values_past_their_ttl_are_stale(place):
     place.table((*A, 1, 10), (*B, 31, 31)).run()
-    view = OnlineView(**{**{name: getattr(place.view, name) for name in place.view.__slots__}, "ttl": dt.timedelta(2)})
+    view = place.with_ttl(dt.timedelta(2))
     store = open_store(place.config)
     rows = read(store, [(view, ["n", "s"])], [dict(zip(view.entities, key, strict=True)) for key in (A, B)], now=END)
     store.close()
@@ -283,41 +218,10 @@ def test_two_at_once_take_turns(place):
 
 def test_feast_reads_what_we_wrote_and_we_read_what_feast_wrote(place):
     import pandas
-    from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
-    from feast.types import Float64, Int64, String
 
     rows = [(*A, 3, 30), (*B, 4, 2**53 + 1), (*C, 5, -7)]
     place.table(*rows).run()
-    if isinstance(place.config, SqliteStore):
-        online = {"type": "sqlite", "path": str(place.config.path)}
-    else:
-        options = place.config.options
-        address = f"{options['host']}:{options['port']},db={options['db']}"
-        online = {"type": "redis", "connection_string": address}
-    store = FeatureStore(
-        config=RepoConfig(
-            project=place.config.project,
-            provider="local",
-            registry=str(place.folder / "registry.db"),
-            online_store=online,
-            offline_store={"type": "duckdb"},
-            entity_key_serialization_version=3,
-        )
-    )
-    zone = Entity(name="zone", join_keys=["zone"], value_type=ValueType.STRING)
-    area = Entity(name="area", join_keys=["area"], value_type=ValueType.INT64)
-    view = FeatureView(
-        name="buying",
-        entities=[zone, area],
-        schema=[
-            *(Field(name="zone", dtype=String), Field(name="area", dtype=Int64)),
-            *(Field(name="n", dtype=Int64), Field(name="f", dtype=Float64), Field(name="s", dtype=String)),
-        ],
-        source=FileSource(
-            path=str(place.file), timestamp_field="event_timestamp", created_timestamp_column="created_timestamp"
-        ),
-    )
-    store.apply([zone, area, view])
+    store = place.feast()
     entities = [{"zone": zone, "area": area} for zone, area in (A, B, C, ("gone", 1))]
     answers = store.get_online_features([f"buying:{name}" for name in "nfs"], entities).to_dict()
     assert answers["n"] == [30, 2**53 + 1, -7, None]

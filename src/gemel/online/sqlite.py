@@ -2,24 +2,32 @@
 
 Each transaction writes some thousands of entities with all of their features: a reader never waits long, and never sees
 half an entity.
+
+Beside the times that Feast stores, each row of ours has its true time (`gemel_event_ts`, microseconds since 1970) and a
+checksum of Feast's two times, which shows whether Feast has written the row since.
 """
 
-import datetime as dt
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import replace
 
 from gemel.errors import BridgeError
 from gemel.online.config import SqliteStore
-from gemel.online.encoding import EPOCH, decode_value, encode_values, value_texts
+from gemel.online.encoding import decode_time, decode_value, encode_values, value_texts
+from gemel.online.local_times import Zone, from_local, last_local, to_local
 from gemel.online.newest import Batch, Newest, OnlineView
 from gemel.online.store import Progress, State, StoredRow
 
 STATES = "gemel_materialized"
+TIME, CHECK = "gemel_event_ts", "gemel_check"
 LOOKED_UP = 500  # keys per query
 COMMITTED = 20_000  # entities per transaction
 WAIT = 30.0  # seconds, for another writer
 CACHE = -128_000  # KiB
+
+_Times = tuple[int, int | None, int | None, int | None]
+"""Of a row: Feast's two times, and our time and checksum."""
 
 
 class Sqlite:
@@ -41,15 +49,15 @@ class Sqlite:
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None:
         table = self._table(view.name)
         before = self.state(view.name).for_origin(view.origin)
-        begun = before.begin(rows, view.origin)
+        begun = replace(before.begin(rows, view.origin), zone=Zone.of_process())
         with self._writing() as con:
             empty = _prepare(con, table)
             # Saved before anything is written: after a kill, the next run then knows which rows are ours.
             _keep(con, table, begun)
             con.commit()
             con.execute("CREATE TEMP TABLE wanted (entity_key BLOB PRIMARY KEY) WITHOUT ROWID")
-            bound = _seconds(begun.last) if begun.last is not None else None
-            put = _insert(table, sorted(view.features), None if empty else bound)
+            ours = _is_ours(begun.last)
+            put = _insert(table, sorted(view.features), None if empty else ours)
             clock = _Clock()
             done = 0
             for batch in rows.batches:
@@ -61,33 +69,72 @@ class Sqlite:
                     con.commit()
                 progress(done)
             if not empty:
-                _remove(con, table, view, bound)
+                _remove(con, table, view, ours)
             con.execute(f"CREATE INDEX IF NOT EXISTS {_quoted(table + '_ek')} ON {_quoted(table)} (entity_key)")
-            _keep(con, table, before.finish(rows, view.origin, until))
+            _keep(con, table, replace(before.finish(rows, view.origin, until), zone=begun.zone))
             con.commit()
 
     def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[StoredRow | None]:
         table = self._table(view)
         rows: dict[bytes, dict[str, bytes]] = {}
-        moments: dict[bytes, int] = {}
+        times: dict[bytes, _Times] = {}
         with self._reading() as con:
-            if con is None or not _has(con, table):
+            columns = _columns(con, table) if con is not None else set()
+            if con is None or not columns:
                 return [None] * len(keys)
+            ours = f"{TIME}, {CHECK}" if {TIME, CHECK} <= columns else "NULL, NULL"
             for start in range(0, len(keys), LOOKED_UP):
                 part = keys[start : start + LOOKED_UP]
                 query = (
-                    f"SELECT entity_key, feature_name, value, CAST(event_ts AS INTEGER) FROM {_quoted(table)} "
-                    f"WHERE entity_key IN ({','.join('?' * len(part))})"
+                    f"SELECT entity_key, feature_name, value, CAST(event_ts AS INTEGER), created_ts, {ours} "
+                    f"FROM {_quoted(table)} WHERE entity_key IN ({','.join('?' * len(part))})"
                 )
-                for key, name, value, moment in con.execute(query, part):
+                for key, name, value, *of_row in con.execute(query, part):
                     rows.setdefault(key, {})[name] = value
-                    moments[key] = moment
+                    times[key] = (of_row[0], of_row[1], of_row[2], of_row[3])
+        moments = self._moments(view, set(times.values()))
         return [
-            StoredRow(_moment(moments[key]), {name: decode_value(rows[key].get(name, b"")) for name in features})
+            StoredRow(
+                decode_time(moments[times[key]]),
+                {name: decode_value(rows[key].get(name, b"")) for name in features},
+            )
             if key in rows
             else None
             for key in keys
         ]
+
+    def _moments(self, view: str, stored: Set[_Times]) -> dict[_Times, int]:
+        """The moments of stored times. Raises BridgeError (G566) for Feast's from another time zone than ours."""
+        moments: dict[_Times, int] = {}
+        zone = None
+        for times in stored:
+            event, created, time, check = times
+            if check is not None and check == _check(event, created):
+                moments[times] = time or 0
+                continue
+            zone = zone or self._same_zone(view)
+            try:
+                moments[times] = from_local(event)
+            except (ValueError, OverflowError, OSError):
+                raise BridgeError(
+                    "G563",
+                    f"the online store has a time that gemel did not write: {event}",
+                    hint="run `gemel features materialize`, which rewrites the values",
+                ) from None
+        return moments
+
+    def _same_zone(self, view: str) -> Zone:
+        """The time zone of this process, if Feast can be expected to have written in it, too."""
+        here, loaders = Zone.of_process(), self.state(view).zone
+        if loaders is not None and not here.is_same(loaders):
+            raise BridgeError(
+                "G566",
+                f"rows of {view!r} in the online store were written by Feast, which stores local times without their "
+                f"zone: gemel wrote the others in {loaders.name}, and this process runs in {here.name}",
+                hint="run all that writes to the store or reads it with one TZ, such as TZ=UTC; then `gemel features "
+                "materialize` makes its times right",
+            )
+        return here
 
     def close(self) -> None:
         if self._connection is not None:
@@ -141,56 +188,60 @@ def _prepare(con: sqlite3.Connection, table: str) -> bool:
         "value_text TEXT, vector_value BLOB, event_ts timestamp, created_ts timestamp, "
         "PRIMARY KEY(entity_key, feature_name))"
     )
-    names = {row[1] for row in con.execute(f"PRAGMA table_info({_quoted(table)})")}
-    if "value_text" not in names:  # created by an older Feast
-        con.execute(f"ALTER TABLE {_quoted(table)} ADD COLUMN value_text TEXT")
+    existing = _columns(con, table)  # of Feast, or of an older one
+    for name, type_ in (("value_text", "TEXT"), (TIME, "INTEGER"), (CHECK, "INTEGER")):
+        if name not in existing:
+            con.execute(f"ALTER TABLE {_quoted(table)} ADD COLUMN {name} {type_}")
     empty = con.execute(f"SELECT 1 FROM {_quoted(table)} LIMIT 1").fetchone() is None
     if empty:
         con.execute(f"DROP INDEX IF EXISTS {_quoted(table + '_ek')}")
     return empty
 
 
-def _insert(table: str, features: Sequence[str], bound: int | None) -> str:
+def _insert(table: str, features: Sequence[str], ours: str | None) -> str:
     """One statement for a whole entity: executing statements, not writing, is what costs.
 
-    With a `bound`, existing rows are replaced, unless they are equal or newer than all of ours.
+    With the condition `ours`, existing rows for which it is true are replaced, unless they are equal.
     """
-    row = "(?1, ?2, ?3, {}, ?{}, ?{})"
-    rows = (row.format(_text(name), 4 + 2 * index, 5 + 2 * index) for index, name in enumerate(features))
-    insert = (
-        f"INSERT INTO {_quoted(table)} AS old (event_ts, created_ts, entity_key, feature_name, value, value_text) "
-        f"VALUES {', '.join(rows)}"
-    )
-    if bound is None:
+    row = "(?1, ?2, ?3, ?4, ?5, {}, ?{}, ?{})"
+    rows = (row.format(_text(name), 6 + 2 * index, 7 + 2 * index) for index, name in enumerate(features))
+    names = f"event_ts, created_ts, entity_key, {TIME}, {CHECK}, feature_name, value, value_text"
+    insert = f"INSERT INTO {_quoted(table)} AS old ({names}) VALUES {', '.join(rows)}"
+    if ours is None:
         return insert
-    return (
-        f"{insert} ON CONFLICT(entity_key, feature_name) DO UPDATE SET value = excluded.value, "
-        "value_text = excluded.value_text, event_ts = excluded.event_ts, created_ts = excluded.created_ts "
-        f"WHERE old.event_ts <= {bound} AND (old.value IS NOT excluded.value OR old.event_ts IS NOT excluded.event_ts "
-        "OR old.created_ts IS NOT excluded.created_ts)"
-    )
+    columns = ("value", "value_text", "event_ts", "created_ts", TIME, CHECK)
+    news = ", ".join(f"{name} = excluded.{name}" for name in columns)
+    differs = " OR ".join(f"old.{name} IS NOT excluded.{name}" for name in columns if name != "value_text")
+    return f"{insert} ON CONFLICT(entity_key, feature_name) DO UPDATE SET {news} WHERE {ours} AND ({differs})"
 
 
 def _rows(view: OnlineView, batch: Batch, clock: "_Clock") -> Iterator[tuple[object, ...]]:
-    """The parameters of each entity: time, creation time, key, then the value and the text of each feature by name."""
-    moments = map(clock.__getitem__, batch.moments)
-    created = (None if moment is None else clock[moment] for moment in batch.created)
+    """The parameters of each entity: Feast's times, the key, our time and checksum, then the value and the text of each
+    feature by name."""
+    events = [clock[moment] for moment in batch.moments]
+    created = [None if moment is None else clock[moment] for moment in batch.created]
+    checks = map(_check, events, created)
     columns: list[Sequence[object]] = []
     for name in sorted(view.features):
         columns.append(encode_values(view.features[name], batch.columns[name]))
         columns.append(value_texts(view.features[name], batch.columns[name]))
-    return zip(moments, created, batch.keys, *columns, strict=True)
+    return zip(events, created, batch.keys, batch.moments, checks, *columns, strict=True)
 
 
-def _remove(con: sqlite3.Connection, table: str, view: OnlineView, bound: int | None) -> None:
+def _remove(con: sqlite3.Connection, table: str, view: OnlineView, ours: str) -> None:
     """Remove entities that the feature table no longer has, and features that the view no longer has."""
     marks = ", ".join("?" * len(view.features))
     gone = f"entity_key NOT IN (SELECT entity_key FROM temp.wanted) OR feature_name NOT IN ({marks})"
-    con.execute(f"DELETE FROM {_quoted(table)} WHERE ({gone}) AND event_ts <= ?", [*view.features, bound])
+    con.execute(f"DELETE FROM {_quoted(table)} AS old WHERE ({gone}) AND {ours}", [*view.features])
 
 
 def _keep(con: sqlite3.Connection, table: str, state: State) -> None:
     con.execute(f"INSERT OR REPLACE INTO {STATES} VALUES (?, ?)", [table, state.text()])
+
+
+def _columns(con: sqlite3.Connection, table: str) -> set[str]:
+    """The columns of a table; none if there is no such table."""
+    return {row[1] for row in con.execute(f"PRAGMA table_info({_quoted(table)})")}
 
 
 def _has(con: sqlite3.Connection, table: str) -> bool:
@@ -198,20 +249,26 @@ def _has(con: sqlite3.Connection, table: str) -> bool:
 
 
 class _Clock(dict[int, int]):
-    """Microseconds since 1970 to the seconds that Feast stores, computed once per moment: many rows share a moment."""
+    """The time that Feast stores for a moment, computed once per moment: many rows share a moment."""
 
     def __missing__(self, moment: int) -> int:
-        seconds = self[moment] = _seconds(moment)
-        return seconds
+        stored = self[moment] = to_local(moment)
+        return stored
 
 
-def _seconds(moment: int) -> int:
-    """As Feast does, treat UTC as local time. Feast's reader, on a machine in the same zone, reverses it."""
-    return int((EPOCH + dt.timedelta(microseconds=moment)).replace(tzinfo=None).timestamp())
+def _check(event: int, created: int | None) -> int:
+    """A checksum of the two times that Feast stores. `_CHECK` is the same in SQL."""
+    return event << 20 | (created or 0) & 0xFFFFF
 
 
-def _moment(stored: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(stored).replace(tzinfo=dt.UTC)
+_CHECK = "((old.event_ts << 20) | (coalesce(old.created_ts, 0) & 0xFFFFF))"
+
+
+def _is_ours(last: int | None) -> str:
+    """The condition that row `old` is not newer than `last`, the latest of ours: what is newer, others wrote."""
+    if last is None:
+        return "FALSE"
+    return f"CASE WHEN old.{CHECK} IS {_CHECK} THEN old.{TIME} <= {last} ELSE old.event_ts <= {last_local(last)} END"
 
 
 def _text(text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gemel.features.origins import Origin
+from gemel.online.local_times import Zone
 from gemel.online.newest import Newest, OnlineView
 
 Progress = Callable[[int], None]
@@ -25,24 +26,26 @@ class State:
 
     `last` is the latest moment of the rows that we wrote or began to write: later rows were written by another program,
     and stay. `until` is the moment as of which the whole view was written, `at` the time of writing, and `origin` the
-    target of the table.
+    target of the table. `zone` is the loader's time zone, in a store that has local times.
     """
 
     last: int | None = None
     until: int | None = None
     at: int | None = None
     origin: Origin | None = None
+    zone: Zone | None = None
 
     def text(self) -> str:
-        origin = self.origin.json() if self.origin else None
-        return json.dumps({"last": self.last, "until": self.until, "at": self.at, "origin": origin})
+        origin, zone = (each.json() if each else None for each in (self.origin, self.zone))
+        return json.dumps({"last": self.last, "until": self.until, "at": self.at, "origin": origin, "zone": zone})
 
     @staticmethod
     def parse(text: str | bytes | None) -> "State":
         """Read a state. An empty one if there is none, or if it is not ours."""
         try:
             kept = json.loads(text or "{}")
-            return State(kept.get("last"), kept.get("until"), kept.get("at"), Origin.parse(kept.get("origin")))
+            last, until, at, origin, zone = map(kept.get, ("last", "until", "at", "origin", "zone"))
+            return State(last, until, at, Origin.parse(origin), Zone.parse(zone))
         except (ValueError, AttributeError):
             return State()
 
