@@ -145,6 +145,7 @@ STAGES = {
         "entities",
         "terms",
         "keys",
+        "misnamed",
         "unreachable",
         "unknown",
         "values",

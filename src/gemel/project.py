@@ -333,10 +333,11 @@ class Project:
         return sorted(["session", *(name for name in vars(type(self)) if not name.startswith("_"))])
 
     def _items(self, metrics: Sequence[str]) -> "list[Listed]":
-        from gemel.compiler.names.listing import list_items
+        from gemel.compiler.names.listing import list_items, with_metrics
 
         with self.session.placing():
-            return list_items(self.session.graph, require_texts(metrics, "metrics"))
+            graph = self.session.graph
+            return with_metrics(graph, list_items(graph, require_texts(metrics, "metrics")))
 
 
 def _seconds(timeout: float | str | None) -> float | None:

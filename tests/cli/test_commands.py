@@ -150,12 +150,13 @@ def test_metrics_are_listed_by_name_and_found_by_any_word(gemel):
 
 
 def test_dimensions_and_entities_are_those_that_metrics_share(gemel):
+    everyone = '"orders, per_order, revenue"'
     ran = gemel("list", "dimensions", "--metrics", "revenue,orders", "--format", "csv")
     assert ran.out == (
-        "dimension,type,grain,label,description\n"
-        "metric_time,time,day,,each metric's own time\n"
-        "sale__region,categorical,,Region,\n"
-        "sale__sold_at,time,day,,\n"
+        "dimension,type,grain,metrics,label,description\n"
+        f"metric_time,time,day,{everyone},,each metric's own time\n"
+        f"sale__region,categorical,,{everyone},Region,\n"
+        f"sale__sold_at,time,day,{everyone},,\n"
     )
     ran = gemel("list", "entities", "--metrics", "revenue", "--format", "json")
     assert [row["entity"] for row in json.loads(ran.out)] == ["customer", "sale"]
@@ -394,3 +395,27 @@ def test_a_query_says_that_it_waits_for_a_writer_and_how_long(gemel, files):
     assert waited.code == 1
     assert waited.err.splitlines()[0] == f"process {holder.pid} is writing to {files.database}; waiting for it to end"
     assert f"G403 process {holder.pid} is writing to the database" in waited.err
+
+
+def test_a_name_of_something_else_is_told_as_that(gemel):
+    asked = {
+        ("-m", "amount"): "amount is a measure of semantic model sales; ask for revenue, computed from it",
+        ("-m", "tax"): "tax is a measure of semantic model sales, and no metric is made of it",
+        ("-m", "sale__region"): "sale__region is a dimension: --group-by sale__region",
+        ("-m", "customer"): "customer is an entity: --group-by customer",
+        ("-m", "by_region"): "by_region is a saved query: --saved-query by_region",
+        ("-m", "revenue", "-g", "orders"): "orders is a metric: --metrics orders for its values",
+        ("-g", "orders"): "orders is a metric: --metrics orders for its values",
+    }
+    for words, told in asked.items():
+        result = gemel("query", *words)
+        assert result.code == 1 and told in result.err, result.err
+
+
+def test_a_listed_item_says_which_metrics_have_it(gemel):
+    (region,) = json.loads(gemel("list", "dimensions", "--search", "region", "--format", "json").out)
+    assert region["metrics"] == "orders, per_order, revenue"
+    assert "orders, per_order, revenue" in gemel("list", "entities").out
+    assert gemel("list", "dimension-values", "sale__region").out.split()[2:] == ["north", "south", "NULL"]
+    both = gemel("list", "dimension-values", "sale__region", "-d", "sale__region")
+    assert both.code == 2 and "name one dimension" in both.err

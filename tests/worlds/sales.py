@@ -14,7 +14,11 @@ DEFINITIONS = {
                 {"name": "sold_at", "type": "time", "type_params": {"time_granularity": "day"}},
                 {"name": "region", "type": "categorical", "label": "Region"},
             ],
-            "measures": [{"name": "amount", "agg": "sum"}, {"name": "sale_count", "agg": "count", "expr": "1"}],
+            "measures": [
+                {"name": "amount", "agg": "sum"},
+                {"name": "sale_count", "agg": "count", "expr": "1"},
+                {"name": "tax", "agg": "sum", "expr": "amount * 0.19"},
+            ],
         }
     ],
     "metrics": [

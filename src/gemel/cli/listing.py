@@ -39,8 +39,9 @@ def metrics(project: "Project", *, search: str | None, **output: Any) -> None:
 @takes_project
 def dimensions(project: "Project", *, metrics: tuple[str, ...], search: str | None, **output: Any) -> None:
     """List the dimensions that metrics can be grouped and filtered by."""
-    rows = [(d.name, d.type, d.grain, *_words(d)) for d in project.dimensions(metrics)]
-    _show(("dimension", "type", "grain", "label", "description"), rows, search, output)
+    listed = project.dimensions(metrics)
+    rows = [(d.name, d.type, d.grain, _who_has(project, d, output), *_words(d)) for d in listed]
+    _show(("dimension", "type", "grain", "metrics", "label", "description"), rows, search, output)
 
 
 @command.command()
@@ -50,12 +51,13 @@ def dimensions(project: "Project", *, metrics: tuple[str, ...], search: str | No
 @takes_project
 def entities(project: "Project", *, metrics: tuple[str, ...], search: str | None, **output: Any) -> None:
     """List the entities that metrics are about, and that models join by."""
-    rows = [(e.name, e.type, *_words(e)) for e in project.entities(metrics)]
-    _show(("entity", "type", "label", "description"), rows, search, output)
+    rows = [(e.name, e.type, _who_has(project, e, output), *_words(e)) for e in project.entities(metrics)]
+    _show(("entity", "type", "metrics", "label", "description"), rows, search, output)
 
 
 @command.command("dimension-values")
-@click.option("--dimension", "-d", required=True, help="The dimension, such as `customer__region`.")
+@click.argument("name", required=False)
+@click.option("--dimension", "-d", help="The dimension, such as `customer__region`, if it is not named first.")
 @_metrics
 @click.option("--start-time", metavar="TIME", help="Only values with rows from this time on, inclusive.")
 @click.option("--end-time", metavar="TIME", help="Only values with rows up to this time, inclusive.")
@@ -65,14 +67,22 @@ def entities(project: "Project", *, metrics: tuple[str, ...], search: str | None
 def dimension_values(
     project: "Project",
     *,
-    dimension: str,
+    name: str | None,
+    dimension: str | None,
     metrics: tuple[str, ...],
     start_time: str | None,
     end_time: str | None,
     search: str | None,
     **output: Any,
 ) -> None:
-    """List the distinct values of a dimension."""
+    """List the distinct values of a dimension.
+
+    \b
+    gemel list dimension-values customer__region
+    """
+    if (name is None) == (dimension is None):
+        raise click.UsageError("name one dimension, such as customer__region; see `gemel list dimensions`")
+    dimension = name or dimension or ""
     values = project.dimension_values(dimension, metrics, start_time=start_time, end_time=end_time)
     _show((dimension,), [(value,) for value in values], search, output)
 
@@ -146,6 +156,15 @@ def feature_services(session: "Session", *, search: str | None, **output: Any) -
         for bound in bound_features(session).services
     ]
     _show(("feature service", "features", "owner", "description"), rows, search, output)
+
+
+def _who_has(project: "Project", listed: "Listed", output: dict[str, Any]) -> str:
+    """The metrics that an item can be asked with; in a table, the first of many."""
+    names = listed.metrics
+    if output["format"] != "table" or output["csv"] or len(names) <= 3:
+        return ", ".join(names)
+    everything = len(names) == len(project.metrics())
+    return f"all {len(names)}" if everything else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def _words(listed: "Listed") -> tuple[str | None, str | None]:

@@ -103,6 +103,8 @@ class Manifest:
     metrics: Sequence[Metric]
     saved_queries: tuple[SavedQuery, ...] = ()
     time_spines: tuple[TimeSpine, ...] = ()
+    idle_measures: tuple[tuple[str, str], ...] = ()
+    """The names of the measures that no metric uses, each with its semantic model's."""
 
     @property
     def measures(self) -> tuple[Measure, ...]:

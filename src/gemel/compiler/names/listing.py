@@ -1,9 +1,9 @@
 """The items that metrics can be grouped by."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.spec.manifest import Dimension, Entity
 from gemel.spec.time import GRAINS
 
@@ -11,6 +11,7 @@ from gemel.spec.time import GRAINS
 @dataclass(frozen=True, slots=True)
 class Listed:
     """Something to group by. `type` is `categorical`, `time` or an entity's type; `grain` is a time's finest grain.
+    `metrics` are all that can be grouped by it, sorted.
 
     [each.name for each in project.dimensions(["revenue"])]
     """
@@ -20,6 +21,7 @@ class Listed:
     grain: str | None = None
     label: str | None = None
     description: str | None = None
+    metrics: tuple[str, ...] = ()
 
     @property
     def is_dimension(self) -> bool:
@@ -40,8 +42,31 @@ def list_items(graph: Graph, metrics: Sequence[str]) -> list[Listed]:
     items = [_describe("__".join(segments), attribute.element) for segments, attribute in common.items()]
     grains = [graph.time_dimension(measure).grain or "day" for measure in measures]
     grain = max(grains, key=GRAINS.index) if grains else "day"
-    items.append(Listed("metric_time", "time", grain=grain, description="each metric's own time"))
+    items.append(Listed(METRIC_TIME, "time", grain=grain, description="each metric's own time"))
     return sorted(items, key=lambda each: each.name)
+
+
+def with_metrics(graph: Graph, items: Sequence[Listed]) -> list[Listed]:
+    """The items, each with the metrics that it can be asked with."""
+    by_models: dict[frozenset[str], list[str]] = {}
+    for metric in graph.metrics.values():
+        if not metric.private:
+            by_models.setdefault(frozenset(each.model for each in graph.measures(metric)), []).append(metric.name)
+    reached = {models: {"__".join(each) for each in graph.common_attributes(models)} for models in by_models}
+    return [
+        replace(
+            item,
+            metrics=tuple(
+                sorted(
+                    name
+                    for models, names in by_models.items()
+                    if item.name in reached[models] or item.name == METRIC_TIME
+                    for name in names
+                )
+            ),
+        )
+        for item in items
+    ]
 
 
 def _describe(name: str, element: Dimension | Entity) -> Listed:

@@ -5,6 +5,7 @@ from functools import partial
 
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.keys import make_keys, make_orders, make_span, no_twins
+from gemel.compiler.names.misnamed import find_metric
 from gemel.compiler.names.scopes import Filters, FilterText, Scope, per_entity
 from gemel.compiler.names.terms import TOTAL, Formula, Leaf, Metrics, Output, Resolved, Term
 from gemel.compiler.names.unknown import UNKNOWN, all_unknown
@@ -36,7 +37,7 @@ def _resolve(graph: Graph, query: Query, dialect: str) -> Resolved:
     if query.min_max_only:
         hint = "omit the metrics, or order by the item"
         raise QueryError("G322", "the least and greatest values are those of an item, not of metrics", hint=hint)
-    metrics = [graph.metric(item.name) for item in query.metrics]
+    metrics = [find_metric(graph, item.name) for item in query.metrics]
     names = [item.column for item in query.metrics]
     keys = make_keys(graph, query.group_by, metrics)
     available = [*(key.name for key in keys), *names]

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.compiler.names.keys import make_key, make_keys
 from gemel.compiler.names.listing import list_items
+from gemel.compiler.names.misnamed import as_item, find_metric
 from gemel.compiler.names.unreachable import spelling, unreachable
 from gemel.compiler.question.expressions import Template
 from gemel.compiler.question.query import Item, MetricItem, Query
@@ -74,7 +75,7 @@ def _unknown(graph: Graph, query: Query, dialect: str) -> Iterator[GemelError]:
     metrics: list[Metric] = []
     for each in query.metrics:
         try:
-            metrics.append(graph.metric(each.name))
+            metrics.append(find_metric(graph, each.name))
         except GemelError as error:
             yield error
     items: list[Item | MetricItem] = list(query.group_by)
@@ -120,5 +121,5 @@ def _unknown_item(graph: Graph, item: Item | MetricItem, metrics: Sequence[Metri
     if not metrics and not _exists(graph, item):
         name = "__".join(key.segments)
         names = ["__".join(segments) for model in graph.models for segments in graph.attributes(model)]
-        hint = spelling(name, names) or "see `gemel list dimensions`"
+        hint = as_item(graph, name) or spelling(name, names) or "see `gemel list dimensions`"
         yield UnknownNameError("G202", f"no dimension or entity named {name[:80]!r}", hint=hint)

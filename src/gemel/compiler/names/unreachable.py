@@ -2,6 +2,7 @@
 
 from gemel.compiler.names.graph import METRIC_TIME, Attribute, Graph
 from gemel.compiler.names.joins import FARTHEST_HOPS, Hop
+from gemel.compiler.names.misnamed import as_item
 from gemel.compiler.names.terms import Key
 from gemel.errors import GemelError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.metrics import Measure, Metric
@@ -18,7 +19,7 @@ def unreachable(graph: Graph, metric: Metric, measure: Measure, key: Key) -> Gem
     attributes = [each for model in graph.models if (each := graph.plain_attribute(model, key.segments))]
     if not attributes:
         message = f"no dimension or entity named {name[:80]!r} for {subject}"
-        return UnknownNameError("G202", message, hint=spelling(name, names) or see)
+        return UnknownNameError("G202", message, hint=as_item(graph, name) or spelling(name, names) or see)
     nearest = min(attributes, key=lambda each: len(each.hops))
     message = f"{subject} cannot be grouped or filtered by {name!r}"
     if roles := _roles(nearest, reached):

@@ -6,6 +6,7 @@ from gemel.compiler.names.entities import readings
 from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.instants import has_instants, on_clocks
 from gemel.compiler.names.keys import apply_key, make_key, make_keys, make_orders, make_span, no_twins
+from gemel.compiler.names.misnamed import as_item
 from gemel.compiler.names.terms import Condition, Key, PerEntity, Values
 from gemel.compiler.names.unknown import check_plain_names
 from gemel.compiler.names.unreachable import far_path, spelling, too_far_away
@@ -120,7 +121,7 @@ def _home(graph: Graph, items: list[Names]) -> SemanticModel:
             raise UnknownNameError(
                 "G202",
                 f"no dimension or entity named {name[:80]!r}",
-                hint=spelling(name, all_names) or "see `gemel list dimensions`",
+                hint=as_item(graph, name) or spelling(name, all_names) or "see `gemel list dimensions`",
             )
     for home in graph.models:
         far = {segments: far_path(graph, home, segments) for segments, *_ in items}

@@ -78,14 +78,15 @@ def read_cache(file: Path, content: bytes) -> Manifest | None:
         head, _, body = file.read_bytes().partition(b"\n")
         if head.decode() == _header(content, body):
             rest, *lines = body.split(b"\n")
-            names, models, saved_queries, time_spines = json.loads(rest)
-            return Manifest(_decode(models), Metrics(names, lines), _decode(saved_queries), _decode(time_spines))
+            names, models, *others = json.loads(rest)
+            return Manifest(_decode(models), Metrics(names, lines), *map(_decode, others))
     return None
 
 
 def write_cache(file: Path, content: bytes, manifest: Manifest) -> None:
     """Write a manifest with the given content to a cache file, atomically. A folder that is not writable is ignored."""
-    others = [_encode(each) for each in (manifest.models, manifest.saved_queries, manifest.time_spines)]
+    parts = (manifest.models, manifest.saved_queries, manifest.time_spines, manifest.idle_measures)
+    others = [_encode(each) for each in parts]
     write = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
     lines = [write([[metric.name for metric in manifest.metrics], *others])]
     lines += [write(_encode(metric)) for metric in manifest.metrics]

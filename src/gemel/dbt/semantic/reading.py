@@ -7,6 +7,7 @@ and what it loses.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gemel.dbt.semantic.metrics import read_filters, read_metrics
 from gemel.dbt.semantic.models import parse_relation, read_models, read_relation
@@ -48,12 +49,15 @@ def read_valid(data: object) -> tuple[Manifest, tuple[GemelError, ...]]:
 def _manifest(data: Json, definitions: Definitions) -> Manifest:
     spines = tuple(_time_spines(data, definitions))
     definitions.grains = (*GRAINS, *(name for spine in spines for name, _ in spine.custom))
-    return Manifest(
+    manifest = Manifest(
         models=read_models(data, definitions),
         metrics=read_metrics(data, definitions),
         saved_queries=definitions.read_each(data, "saved_queries", "saved_query", _saved_query),
         time_spines=spines,
     )
+    used = {(measure.name, measure.model) for measure in manifest.measures}
+    written = {(measure.name, measure.model) for measure in definitions.measures.values() if measure is not None}
+    return replace(manifest, idle_measures=tuple(sorted(written - used)))
 
 
 def _saved_query(item: Json, definitions: Definitions) -> SavedQuery:
