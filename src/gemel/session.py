@@ -248,12 +248,13 @@ class Session(Keeper):
     def _warehouse(self) -> "Warehouse":
         from gemel.dbt.profile import read_target
         from gemel.engines.connections import duckdb
-        from gemel.engines.connections.files import Profile
+        from gemel.engines.connections.files import Profile, elsewhere
         from gemel.engines.connections.opening import open_target
 
         if isinstance(self.database, str | Path):
             file = str(self.database)
-            return duckdb.Warehouse(Profile("", "", path=file, database=self._catalog(file)))
+            folder = elsewhere(self.dir) if self.dir is not None else ""
+            return duckdb.Warehouse(Profile("", "", path=file, database=self._catalog(file), folder=folder))
         if self.database is not None:
             if not hasattr(self.database, "cursor"):
                 kind = type(self.database).__name__

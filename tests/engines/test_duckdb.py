@@ -260,6 +260,68 @@ def test_a_profile_can_open_the_file_system(file, files):
         assert shop.run("SELECT * FROM one").rows() == [(7,)]
 
 
+RELATIVE = {
+    "pattern": "read_parquet('raw/*.parquet')",
+    "parquet": "'raw/a.parquet'",
+    "csv": "read_csv('./raw/a.csv', delim = ',')",
+    "list": "read_csv(['raw/a.csv'])",
+}
+
+
+@pytest.fixture
+def relative(file, tmp_path, monkeypatch):
+    """Folders `project` and `other`: views of the database read relative files of the project."""
+    for folder in ("project/raw", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project")
+    with duckdb.connect(str(file)) as con:
+        for name in ("a.csv", "a.parquet"):
+            con.execute(f"COPY (SELECT 7 AS n) TO 'raw/{name}'")
+        for name, source in RELATIVE.items():
+            con.execute(f"CREATE VIEW {name} AS SELECT n FROM {source}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("settings", [{}, {"enable_external_access": "true"}])
+@pytest.mark.parametrize("view", RELATIVE)
+def test_relative_files_of_views_are_found_from_another_folder(file, relative, monkeypatch, view, settings):
+    def rows():
+        with warehouse(file, folder=str(relative / "project"), settings=settings) as shop:
+            assert shop.run(f"SELECT * FROM {view}").rows() == [(7,)]
+            with shop.scratch(relative) as scratch:
+                return scratch.rows(f"SELECT * FROM {view}")
+
+    monkeypatch.chdir(relative / "other")
+    assert rows() == [(7,)]
+    (relative / "project/raw").rename(relative / "other/raw")  # dbt was run here
+    assert rows() == [(7,)]
+    (relative / "other/raw").rename(relative / "gone")
+    assert "relative paths start at" in refused(f"SELECT * FROM {view}", file, folder=str(relative / "project")).hint
+
+
+@pytest.mark.parametrize("settings", [{}, {"enable_external_access": "true"}])
+def test_relative_files_that_are_in_both_folders_are_not_guessed(file, relative, monkeypatch, settings):
+    monkeypatch.chdir(relative / "other")
+    (relative / "other/raw").mkdir()
+    duckdb.sql("COPY (SELECT 99 AS n) TO 'raw/b.parquet'")
+    places = {"folder": str(relative / "project"), "settings": settings}
+    error = refused("SELECT * FROM pattern", file, **places)
+    assert (error.code, "'raw/*.parquet'" in error.message) == ("G401", True)
+    assert "the folder in which dbt was run" in error.hint
+    with warehouse(file, **places) as shop, pytest.raises(WarehouseError, match="G401"):
+        shop.scratch(relative)
+    if not settings:
+        with warehouse(file, **places) as shop:  # a table needs no file
+            assert shop.run("SELECT count(*) FROM sales").rows() == [(1,)]
+
+
+def test_a_link_to_the_same_files_is_no_other_folder(file, relative, monkeypatch):
+    monkeypatch.chdir(relative / "other")
+    (relative / "other/raw").symlink_to(relative / "project/raw")
+    with warehouse(file, folder=str(relative / "project")) as shop:
+        assert shop.run("SELECT * FROM csv").rows() == [(7,)]
+
+
 ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE a.range % 7 = b.range % 5"
 UNSTOPPABLE = "SELECT levenshtein(repeat('a', n), repeat('b', n)) FROM (VALUES (40000), (40001)) t(n)"
 

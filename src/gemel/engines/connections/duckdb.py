@@ -19,18 +19,20 @@ from gemel.dbt.profile import Target
 from gemel.engines.connections.duckdb_errors import UnlistedFileError, fitting, installed, translate_errors
 from gemel.engines.connections.duckdb_opening import (
     SAFE,
-    Files,
     confine,
     literal,
     open_files,
+    opens_files,
     quoted,
     read_view_files,
+    start_paths,
     zone_of,
 )
 from gemel.engines.connections.exceeded import check_number
 from gemel.engines.connections.files import Profile
 from gemel.engines.connections.interrupting import run as run_interruptible
 from gemel.engines.connections.turns import Turns
+from gemel.engines.connections.view_files import Files
 from gemel.errors import WarehouseError
 from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.spec.zones import UTC, find_zone
@@ -157,6 +159,8 @@ class Warehouse:
             if self._lent:
                 return Scratch(self._new_cursor())
             connection = open_files(self.profile, {"temp_directory": str(temp)}, limits=self._limits, say=self._say)
+            if self.profile.folder:
+                start_paths(connection, read_view_files(connection, self.profile))
             connection.execute("SET GLOBAL lock_configuration = true")
             if self.profile.path != ":memory:":
                 connection.execute(f"USE {quoted(self.profile.database)}")
@@ -182,7 +186,7 @@ class Warehouse:
                 raise
             with self._cursor() as cursor, self._opening:
                 if self._files is None:
-                    self._files = read_view_files(cursor)
+                    self._files = read_view_files(cursor, self.profile)
                     self._connection = self._open(self._files)  # running queries keep the other one
             with self._cursor() as cursor:
                 return work(cursor)
@@ -215,6 +219,8 @@ class Warehouse:
         self._spills.append(TemporaryFolder())
         temp = {"temp_directory": str(self._spills[-1].path)}
         connection = open_files(self.profile, temp, timezone=self.timezone, limits=self._limits, say=self._say)
+        if opens_files(self.profile) and self.profile.folder:
+            files = read_view_files(connection, self.profile)
         confine(connection, self.profile, replace(files, folders=files.folders | self._folders))
         return connection
 

@@ -78,7 +78,10 @@ def _error(error: "duckdb.Error", profile: Profile | None, limits: Limits) -> Wa
         case duckdb.InterruptException():
             return WarehouseError("G407", "the query was interrupted")
         case duckdb.IOException():
-            return WarehouseError("G401", first, hint="check the files that the database and its views read")
+            hint = "check the files that the database and its views read"
+            if profile is not None and profile.folder:
+                hint += f"; relative paths start at the current directory, or at the project {profile.folder}"
+            return WarehouseError("G401", first, hint=hint)
         case _:
             return WarehouseError("G407", first)
 

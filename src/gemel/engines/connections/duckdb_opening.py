@@ -5,12 +5,11 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemel.engines.connections.files import Profile
-from gemel.engines.connections.view_files import find_files
+from gemel.engines.connections.view_files import Files, find_files
 from gemel.errors import WarehouseError
 from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.waits import Wait
@@ -21,18 +20,18 @@ if TYPE_CHECKING:
 SAFE: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
-    """What may be read besides the databases. Both are DuckDB's settings of files that are always allowed."""
-
-    paths: frozenset[str] = frozenset()
-    folders: frozenset[str] = frozenset()
-
-
-def read_view_files(cursor: "duckdb.DuckDBPyConnection") -> Files:
-    """The files that the views of all attached databases read."""
+def read_view_files(cursor: "duckdb.DuckDBPyConnection", profile: Profile) -> Files:
+    """The files that the views of all attached databases read. Raises WarehouseError (G401)."""
     views = cursor.execute("SELECT sql FROM duckdb_views() WHERE NOT internal").fetchall()
-    return Files(*find_files(str(sql) for (sql,) in views))
+    return find_files((str(sql) for (sql,) in views), profile.folder)
+
+
+def start_paths(connection: "duckdb.DuckDBPyConnection", files: Files) -> None:
+    """Let relative paths start where the files are."""
+    if files.start:
+        [(others,)] = connection.execute("SELECT current_setting('file_search_path')").fetchall()
+        folders = ",".join(filter(None, (files.start, others)))
+        connection.execute(f"SET GLOBAL file_search_path = {literal(folders)}")
 
 
 def open_files(
@@ -71,8 +70,8 @@ def open_files(
 
 def confine(connection: "duckdb.DuckDBPyConnection", profile: Profile, files: Files) -> None:
     """Close the file system except for `files`, unless the profile opens it, and lock the configuration."""
-    opened = next((value for name, value in profile.settings.items() if name.lower() == _EXTERNAL), "false")
-    if opened.lower() not in ("true", "1", "on"):
+    start_paths(connection, files)
+    if not opens_files(profile):
         if any("://" in each for each in files.paths | files.folders):
             _load_remote(connection)
         for setting, added in (("allowed_paths", files.paths), ("allowed_directories", files.folders)):
@@ -84,6 +83,12 @@ def confine(connection: "duckdb.DuckDBPyConnection", profile: Profile, files: Fi
 
 
 _EXTERNAL = "enable_external_access"
+
+
+def opens_files(profile: Profile) -> bool:
+    """Whether SQL may read every file."""
+    opened = next((value for name, value in profile.settings.items() if name.lower() == _EXTERNAL), "false")
+    return opened.lower() in ("true", "1", "on")
 
 
 def zone_of(settings: Mapping[str, Any]) -> str:

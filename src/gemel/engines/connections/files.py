@@ -1,5 +1,6 @@
 """The DuckDB files that a target of dbt-duckdb names."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,8 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One target of one profile. `database` is the name of the file in SQL: `gemel` for gemel.duckdb."""
+    """One target of one profile. `database` is the name of the file in SQL: `gemel` for gemel.duckdb. `folder` is that
+    of the project, if it is not the current directory."""
 
     name: str
     target: str
@@ -31,6 +33,7 @@ class Profile:
     settings: Mapping[str, str] = field(default_factory=dict)
     profiles_dir: str | None = None
     is_default_target: bool = True
+    folder: str = ""
 
     @property
     def catalogs(self) -> frozenset[str]:
@@ -63,6 +66,7 @@ def read_files(target: Target, project_dir: Path) -> Profile:
         settings={str(key): str(value) for key, value in settings.items()} if isinstance(settings, dict) else {},
         profiles_dir=str(file.parent),
         is_default_target=target.is_default,
+        folder=elsewhere(project_dir),
     )
 
 
@@ -75,6 +79,12 @@ def read_only(target: Target, project_dir: Path, file: str | Path | None) -> dic
     own = {"path": str(Path(path).resolve()), "alias": profile.database, "read_only": True}
     others = [{**each, "read_only": True} for each in target.settings.get("attach") or () if isinstance(each, dict)]
     return {**target.settings, "path": ":memory:", "database": profile.database, "attach": [own, *others]}
+
+
+def elsewhere(project_dir: Path) -> str:
+    """The project's folder, or "" if it is the current directory."""
+    folder = os.path.realpath(project_dir)
+    return "" if folder == os.path.realpath(".") else folder
 
 
 def resolve_path(path: str, project_dir: Path) -> str:
