@@ -32,7 +32,7 @@ LAYERS = {
     "locking": {"waits"},
     "temporary": {"locking"},
     "values_in_errors": {"errors", "spec", "engines"},
-    "answer": {"errors", "keeping", "compiler", "engines", "session", "checks"},
+    "answer": {"errors", "keeping", "text_tables", "compiler", "engines", "session", "checks"},
     "whole_files": {"locking", "errors"},
     "python_text": set(),
     "text_tables": set(),

@@ -542,3 +542,22 @@ def test_a_connection_that_was_given_stays_open(project):
         with gemel.load(project, database=connection) as shop:
             assert shop.query(["revenue"]).rows() == [(10,)]
         assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_notebook_shows_the_answer_and_says_what_the_project_is(project):
+    with gemel.load(project) as shop:
+        assert repr(shop) == "<Project shop: 1 metric, 1 semantic model, 0 saved queries>"
+        answer = shop.query(["revenue"], ["sale__region"])
+        assert repr(answer) == "<Answer: revenue by sale__region>"
+        page = answer._repr_html_()
+    assert '<td style="text-align: left">n</td><td style="text-align: right">10</td>' in page
+    assert page.endswith("<p>1 row</p>")
+
+
+def test_a_value_is_text_in_a_notebook_and_not_html(project):
+    with duckdb.connect(str(project / "shop.duckdb")) as connection:
+        connection.execute("INSERT INTO sales SELECT range, '<b>' || range, 1, DATE '2024-01-01' FROM range(200)")
+    with gemel.load(project) as shop:
+        page = shop.query(["revenue"], ["sale__region"])._repr_html_()
+    assert "&lt;b&gt;" in page and "<b>" not in page
+    assert page.count("<tr>") == 101 and page.endswith("<p>100 of 201 rows</p>")

@@ -5,6 +5,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from gemel.keeping import Keeper, kept
+from gemel.text_tables import html
 
 if TYPE_CHECKING:
     import pyarrow
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from gemel.engines.connections.opening import Result
     from gemel.errors import GemelError
     from gemel.session import Session
+
+NOTEBOOK_ROWS = 100
+"""How many rows an answer shows in a notebook."""
 
 
 def answer(
@@ -58,6 +62,18 @@ class Answer(Keeper):
         self._checks_keys = checks_keys
         self._timeout = timeout
         self._lock = RLock()
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(metric.column for metric in self._query.metrics)
+        items = ", ".join(map(str, self._query.group_by))
+        return f"<Answer: {' by '.join(part for part in (metrics, items) if part)}>"
+
+    def _repr_html_(self) -> str:
+        """The first rows as a table: what a notebook shows. The query runs, as for `rows`."""
+        rows = self.rows()
+        shown = rows[:NOTEBOOK_ROWS]
+        count = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
+        return html(self.columns, shown, note=count if len(shown) == len(rows) else f"{len(shown)} of {count}")
 
     @property
     def sql(self) -> str:

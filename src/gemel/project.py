@@ -12,6 +12,7 @@ from gemel.arguments import require_count, require_text, require_texts, require_
 from gemel.dbt.running import Say
 from gemel.errors import Problems, QueryError
 from gemel.session import Session, open_session
+from gemel.spec.fields import format_count
 from gemel.spec.limits import parse_seconds
 
 if TYPE_CHECKING:
@@ -72,6 +73,16 @@ class Project:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+
+    def __repr__(self) -> str:
+        manifest = self.session.manifest
+        parts = (
+            format_count(len(self.metrics()), "metric"),
+            format_count(len(manifest.models), "semantic model"),
+            format_count(len(manifest.saved_queries), "saved query"),
+        )
+        name = self.session.name if self.session.dir else "of a manifest file"
+        return f"<Project {name}: {', '.join(parts)}>"
 
     def query(
         self,

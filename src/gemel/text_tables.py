@@ -1,4 +1,4 @@
-"""Rows as lines of text: a table for a terminal, aware of wide characters, or a Markdown table."""
+"""Rows as lines of text: a table for a terminal, aware of wide characters, a Markdown or an HTML table."""
 
 import datetime as dt
 import json
@@ -6,6 +6,7 @@ import math
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
+from html import escape
 from typing import Any
 
 DECIMALS = 4  # the default number of decimals in a table
@@ -46,6 +47,23 @@ def markdown(columns: Sequence[str], rows: Rows, *, decimals: int | None = None)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
         if number == 0:
             yield "| " + " | ".join("--:" if right else "---" for right in numeric) + " |"
+
+
+def html(columns: Sequence[str], rows: Rows, *, note: str = "") -> str:
+    """An HTML table, numbers to the right, with a note below it."""
+    cells, numeric = _texts(columns, rows, None)
+    aligned = ['style="text-align: right"' if right else 'style="text-align: left"' for right in numeric]
+
+    def line(values: list[str], tag: str) -> str:
+        marked = (f"<{tag} {style}>{escape(value)}</{tag}>" for value, style in zip(values, aligned, strict=True))
+        return f"<tr>{''.join(marked)}</tr>"
+
+    head, *body = cells
+    table_rows = "\n".join(line(values, "td") for values in body)
+    return (
+        f"<table>\n<thead>{line(head, 'th')}</thead>\n<tbody>\n{table_rows}\n</tbody>\n</table>"
+        f"{f'<p>{escape(note)}</p>' if note else ''}"
+    )
 
 
 # --- cells ----------------------------------------------------------------------------------------------------

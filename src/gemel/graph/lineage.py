@@ -1,7 +1,7 @@
 """The lineage of one thing in a project: where it comes from, and where it goes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ def read_lineage(session: Session, name: str) -> "Lineage":
         return Lineage(graph, graph.find(name))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lineage:
     """Where something comes from, down to source columns, and where it goes. `print` shows both as trees.
 
@@ -36,7 +36,7 @@ class Lineage:
     `nodes` are the nodes of the name: several for an entity, one for each of its models.
     """
 
-    graph: MeaningGraph = field(repr=False)
+    graph: MeaningGraph
     nodes: tuple[Node, ...]
 
     @cached_property
@@ -53,6 +53,11 @@ class Lineage:
     def impact(self) -> Impact:
         """Everything that changes if it changes, by kind."""
         return self.graph.impact(*self.nodes)
+
+    def __repr__(self) -> str:
+        of = " and ".join(f"{node.kind.replace('_', ' ')} {node.name}" for node in self.nodes)
+        up, down = (len(side.nodes) - len(self.nodes) for side in (self.upstream, self.downstream))
+        return f"<Lineage of {of}: comes from {up}, goes to {down}; print() shows them>"
 
     def __str__(self) -> str:
         return "\n".join(self.lines("up", "down"))
