@@ -115,6 +115,26 @@ def test_an_entity_that_is_not_there_or_not_given_is_said(gemel):
     assert "G204" in gemel("features", "online", "buyin", "customer=a")[2]
 
 
+def test_a_null_key_in_a_batch_is_a_row_of_nothing(project, gemel):
+    import gemel as library
+
+    shop = library.load(project)
+    batch = [{"customer": "a", "shop": 10}, {"customer": None, "shop": 10}, {"customer": "b", "shop": None}]
+    first, unknown, half = shop.online("churn_v1", batch)
+    assert (first.values["orders_7d"], "orders_24h" in first.moments) == (1, True)
+    assert unknown is None
+    # What is stored for the customer is answered, and nothing for the pair.
+    assert (half.values["nick"], half.values["orders_7d"], half.values["orders_24h"]) == (None, 1, None)
+    assert set(half.moments) == set(shop.online("buying", [{"customer": "b"}])[0].values)
+    assert shop.online("visiting", batch[1:]) == [None, None]
+    offer = {"price": 4.5, "pieces": 12, "coupon": "new", "asked_at": None, "gift": None}
+    computed = shop.online("offering", [{"customer": key} | offer for key in ("b", None)])
+    assert [row.values["pieces_and_orders"] for row in computed] == [13, 12]
+    assert gemel("features", "online", "visiting", "customer=a", "shop=")[::2] == (
+        *(1, "nothing is online for customer=a shop=\n"),
+    )
+
+
 def test_stock_feast_has_nothing_to_plan_after_the_build(project):
     feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()", "-c", "feature_views"]
     completed = subprocess.run([*feast, "plan"], cwd=project, capture_output=True, text=True)

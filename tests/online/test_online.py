@@ -149,6 +149,20 @@ def test_another_target_replaces_all_that_the_one_before_brought_online(place):
     assert place.online(A, B) == [99, 3]
 
 
+def test_a_row_with_a_null_key_is_none_and_the_others_are_answered(place):
+    import numpy
+    import pandas
+
+    place.table((*A, 1, 10), (*B, 5, 50), (*C, 6, 60)).run()
+    keys = [A, (None, 1), ("a", None), B, (None, None), ("a", pandas.NA), ("a", float("nan")), ("a", ""), ("", "3")]
+    assert place.online(*keys) == [10, None, None, 50, None, None, None, None, 60]
+    assert place.online((None, 1), ("a", None)) == [None, None]
+    assert place.online(("a", numpy.int64(1)), (pandas.NaT, 1)) == [10, None]
+    for wrong in (1.0, True, b"1", "x"):
+        with pytest.raises(BridgeError, match="must be an integer"):
+            place.online(A, ("a", wrong))
+
+
 def test_values_past_their_ttl_are_stale(place):
     place.table((*A, 1, 10), (*B, 31, 31)).run()
     view = place.with_ttl(dt.timedelta(2))

@@ -8,7 +8,7 @@ from typing import Any
 from gemel.errors import BridgeError
 from gemel.features.selection import Choice, Chosen
 from gemel.on_demand.computing import Computed, compute
-from gemel.online.reading import OnlineRow, combine, parse_integer
+from gemel.online.reading import OnlineRow, combine, is_null, parse_integer
 from gemel.online.store import StoredRow
 from gemel.spec.time import duration
 
@@ -94,7 +94,7 @@ def read_input(value: Any, type_: str, name: str) -> Any:
     """An input as a value of its type. Other types may be strings too, and NULL an empty string. Raises G535."""
     if isinstance(value, str) and type_ == "int64" and value:
         return parse_integer(value, 64, f"input {name!r}")
-    if value is None or (value == "" and type_ != "string"):
+    if is_null(value) or (value == "" and type_ != "string"):
         return None
     try:
         match type_, value:

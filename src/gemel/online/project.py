@@ -148,8 +148,10 @@ def _finding(features: Features, types: Mapping[str, Types]) -> Iterator[Find]:
         view = types[chosen.view.name]
         typed = [{name: key(value, view[name], name) for name, value in row.items()} for row in keys]
         references = [f"{chosen.view.name}:{name}" for name in chosen.columns]
-        answers = feast.read_online(features.repo, references, typed)
-        return [StoredRow(None, values) if values else None for values in answers]
+        whole = [row for row in typed if None not in row.values()]
+        answers = iter(feast.read_online(features.repo, references, whole))
+        found = [None if None in row.values() else next(answers) for row in typed]
+        return [StoredRow(None, values) if values else None for values in found]
 
     config = features.once(_read_config)
     if isinstance(config, OtherStore):

@@ -7,6 +7,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 from gemel.errors import BridgeError
@@ -59,9 +60,12 @@ def combine(
 def find(
     store: OnlineStore, view: OnlineView, features: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> list[StoredRow | None]:
-    """The stored features of one view for each entity row."""
-    columns = [[key(row.get(entity), type_, entity) for row in rows] for entity, type_ in view.entities.items()]
-    return store.read(view.name, features, encode_keys(view.entities, columns))
+    """The stored features of one view for each entity row; None for a row with a NULL key, which no table has."""
+    keys = [tuple(key(row.get(entity), type_, entity) for entity, type_ in view.entities.items()) for row in rows]
+    whole = [each for each in keys if None not in each]
+    columns = [list(column) for column in zip(*whole, strict=True)]
+    found = iter(store.read(view.name, features, encode_keys(view.entities, columns)) if whole else ())
+    return [None if None in each else next(found) for each in keys]
 
 
 def _add(
@@ -76,14 +80,24 @@ def _add(
         answer.stale += features
 
 
-def key(value: Any, type_: str, entity: str) -> str | int:
-    """An entity's key as a value of its type; a number may be a string."""
+def key(value: Any, type_: str, entity: str) -> str | int | None:
+    """An entity's key as a value of its type. A number may be a string, and a NULL of it an empty one."""
     if type_ == "string" and isinstance(value, str):
         return value
-    if type_ != "string" and isinstance(value, str | int) and not isinstance(value, bool):
+    if is_null(value) or (value == "" and type_ != "string"):
+        return None
+    if type_ != "string" and isinstance(value, str | Integral) and not isinstance(value, bool):
+        value = value if isinstance(value, str) else int(value)  # of NumPy, say
         return parse_integer(value, 32 if type_ == "int32" else 64, f"entity {entity!r}")
     kind = "a string" if type_ == "string" else "an integer"
     raise BridgeError("G535", f"entity {entity!r} must be {kind}, not {value!r}")
+
+
+def is_null(value: Any) -> bool:
+    """Whether a value is NULL, in Python's words or those of a DataFrame's row."""
+    return (
+        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    )
 
 
 def parse_integer(value: str | int, bits: int, what: str) -> int:
