@@ -13,6 +13,9 @@ import pytest
 import gemel
 import gemel.dbt.running
 from gemel.cli import main
+from gemel.dbt.environment import Reads
+from gemel.dbt.parsed import record_parsed
+from gemel.dbt.targets import find_target
 from gemel.errors import DefinitionError, Problems, ProjectError, QueryError, UnknownNameError, WarehouseError
 from gemel.session import open_session
 from gemel.validation import validate
@@ -349,7 +352,7 @@ def test_a_parse_of_ours_notes_its_target(project, parses, monkeypatch):
     (project / "target/semantic_manifest.json").unlink()
     gemel.load(project)
     write_manifest(project, REVENUE, model=ELSEWHERE)
-    gemel.dbt.running.record_target(project / "target", gemel.dbt.running.find_target(project, None, None))
+    record_parsed(project / "target", find_target(project, None, None), {}, Reads())
     assert gemel.load(project).session.artifacts == project / "target"
     assert len(parses) == 1
     file = project / "profiles.yml"
@@ -404,14 +407,14 @@ def test_the_words_of_dbt_come_without_its_banner():
             json.dumps({"data": {"stack_trace": "Traceback"}, "info": {"level": "error", "msg": "Traceback"}}),
         ]
     )
-    assert gemel.dbt.running.dbt_message(log) == "Parsing Error\n  bad"
+    assert gemel.dbt.failures.dbt_message(log) == "Parsing Error\n  bad"
 
 
 def test_the_words_of_dbt_come_without_the_lines_of_its_code():
     trace = 'Traceback:\n    File "dbt.py", line 1\n      a = b\n\n'
     message = f"cannot parse `a`:\nError Message:\n    bad name\n{trace}cannot parse `b`"
     log = json.dumps({"data": {"exc": message}, "info": {"level": "error", "msg": "m"}})
-    assert gemel.dbt.running.dbt_message(log) == "cannot parse `a`:\nError Message:\n    bad name\ncannot parse `b`"
+    assert gemel.dbt.failures.dbt_message(log) == "cannot parse `a`:\nError Message:\n    bad name\ncannot parse `b`"
 
 
 @pytest.mark.parametrize(

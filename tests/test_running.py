@@ -12,7 +12,7 @@ import pytest
 import gemel
 from gemel import pipeline
 from gemel.compiler.compiled import keep_text
-from gemel.dbt.running import DatabaseInUseError
+from gemel.dbt.failures import DatabaseInUseError
 from gemel.errors import ProjectError, QueryError, WarehouseError
 from gemel.locking import hold_lock
 from gemel.run import Runner

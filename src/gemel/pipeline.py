@@ -1,15 +1,16 @@
 """All steps: generate, dbt build, feast apply, materialize, verify. Each step can be repeated, and so can the whole."""
 
 import gc
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import datetime
 
 from gemel.bi.project_models import model_files
+from gemel.dbt.failures import DatabaseInUseError
 from gemel.dbt.project_file import PROJECT_FILE
-from gemel.dbt.running import DatabaseInUseError, find_target_dir, run_dbt_into
+from gemel.dbt.running import find_target_dir, run_dbt_into
+from gemel.dbt.variables import Vars
 from gemel.engines.stores import TargetSettings
 from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, UnknownNameError
 from gemel.expectations.suite import metric_tests, test_files
@@ -138,12 +139,12 @@ def backfill(session: Session, views: Sequence[str], *, start: datetime, end: da
             raise BridgeError("G534", message, hint="run `gemel generate`", place=view.place)
     variables = {"gemel_from": start.isoformat(sep=" "), **({"gemel_to": end.isoformat(sep=" ")} if end else {})}
     with _writing(session):
-        run_dbt(session, "build", "--select", *(view.name for view in chosen), "--vars", json.dumps(variables))
+        run_dbt(session, "build", "--select", *(view.name for view in chosen), once=variables)
     return chosen
 
 
-def run_dbt(session: Session, *arguments: str) -> None:
-    """Run dbt on the project with its target, after closing the database."""
+def run_dbt(session: Session, *arguments: str, once: Vars | None = None) -> None:
+    """Run dbt on the project with its target and variables, and those of this run, after closing the database."""
     assert session.dir is not None and session.artifacts is not None
     # dbt writes to the file that we have been reading; DuckDB allows only one process then.
     with suppress(GemelError):
@@ -153,7 +154,13 @@ def run_dbt(session: Session, *arguments: str) -> None:
         try:
             # The next command looks for the artifacts here, and for the same target.
             run_dbt_into(
-                session.artifacts, arguments, session.dir, target=session.target, profiles_dir=session.profiles_dir
+                session.artifacts,
+                arguments,
+                session.dir,
+                target=session.target,
+                profiles_dir=session.profiles_dir,
+                vars=session.given_vars,
+                once=once,
             )
             return
         except DatabaseInUseError as error:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gemel.bi.exports.exported import Exported
     from gemel.compiler.names.listing import Listed
     from gemel.compiler.question.parsing import Spelling
+    from gemel.dbt.variables import Vars
     from gemel.diff.comparison import Comparison
     from gemel.errors import GemelError
     from gemel.expectations.outcomes import Outcome
@@ -38,8 +39,10 @@ def load(
     *,
     database: "str | Path | duckdb.DuckDBPyConnection | None" = None,
     manifest: str | Path | None = None,
+    artifacts: str | Path | None = None,
     target: str | None = None,
     profiles_dir: str | Path | None = None,
+    vars: "Vars | str | None" = None,
     wait: float | None = None,
     say: Say = lambda line: None,
 ) -> "Project":
@@ -47,14 +50,24 @@ def load(
 
     `path` is a directory in a dbt project, or a manifest file. `database` is a DuckDB file to query instead of the one
     in profiles.yml, or an open connection. `manifest` is a file to read instead of the project's own manifest, which
-    is otherwise rewritten when it is older than the YAML (`say` receives a line about it). Raises ProjectError (G6xx),
-    and Problems if definitions are invalid.
+    is otherwise rewritten when it is older than the YAML (`say` receives a line about it). `artifacts` is a folder with
+    dbt's manifest.json and semantic_manifest.json, to read as they are. `vars` are dbt's variables, `{"region":
+    "north"}`; by default those of dbt's last run in target/. Raises ProjectError (G6xx), and Problems if definitions
+    are invalid.
 
         with gemel.load(".") as shop:
             shop.query(["revenue"], ["metric_time__month"]).df()
     """
     session = open_session(
-        path, database=database, manifest=manifest, target=target, profiles_dir=profiles_dir, wait=wait, say=say
+        path,
+        database=database,
+        manifest=manifest,
+        artifacts=artifacts,
+        target=target,
+        profiles_dir=profiles_dir,
+        vars=vars,
+        wait=wait,
+        say=say,
     )
     if session.problems:
         with session.placing():

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gemel.dbt.parsed import find_vars
 from gemel.dbt.project_file import (
     find_project,
     locate_definitions,
@@ -17,9 +18,11 @@ from gemel.dbt.project_file import (
     read_limits,
     read_project_name,
     read_timezone,
+    read_variables,
 )
-from gemel.dbt.running import Say, ensure_semantic_manifest, find_artifacts, find_user_cache
+from gemel.dbt.running import Say, check_artifacts, ensure_semantic_manifest, find_artifacts, find_user_cache
 from gemel.dbt.semantic.file import read_file
+from gemel.dbt.variables import Variables, Vars, parse_vars
 from gemel.errors import About, GemelError, Place, Problems, ProjectError
 from gemel.keeping import Keeper, kept
 from gemel.spec.limits import NO_LIMITS, Limits
@@ -49,17 +52,20 @@ def open_session(
     *,
     database: "str | Path | duckdb.DuckDBPyConnection | None" = None,
     manifest: str | Path | None = None,
+    artifacts: str | Path | None = None,
     target: str | None = None,
     profiles_dir: str | Path | None = None,
+    vars: Vars | str | None = None,
     wait: float | None = None,
     say: Say = lambda line: None,
 ) -> "Session":
     """The dbt project at `path`, or the definitions of one semantic_manifest.json; see `gemel.load`.
 
+    `artifacts` is a folder of dbt's artifacts to read as they are, and `vars` are dbt's variables.
     `wait` (seconds) is how long a query or a build waits for its turn; None is `vars: gemel: limits: wait`.
     It lacks the definitions that are invalid; `problems` lists the reasons. Raises ProjectError (G6xx).
     """
-    for argument, value in (("path", path), ("manifest", manifest or ".")):
+    for argument, value in (("path", path), ("manifest", manifest or "."), ("artifacts", artifacts or ".")):
         if not isinstance(value, str | Path):
             message = f"{argument} must be a string or a Path, not {type(value).__name__}"
             raise ProjectError("G601", message, hint="name a dbt project's directory, or its semantic_manifest.json")
@@ -70,19 +76,26 @@ def open_session(
         start, manifest = start.parent, manifest or start
     folder = find_project(start)
     profiles = str(profiles_dir) if profiles_dir else None
-    if manifest is not None:
+    given = parse_vars(vars)
+    beside: Path | None
+    if artifacts is not None:
+        beside = Path(artifacts).expanduser().absolute()
+        file = check_artifacts(beside) if manifest is None else Path(manifest).expanduser()
+        cache = find_user_cache(file.resolve())
+    elif manifest is not None:
         file = Path(manifest).expanduser()
         cache = find_user_cache(file.resolve())
-        artifacts = find_artifacts(folder, target, profiles) if folder else None
+        beside = find_artifacts(folder, target, profiles, given) if folder else None
     elif folder is not None:
-        file = ensure_semantic_manifest(folder, target=target, profiles_dir=profiles, say=say)
-        artifacts = file.parent
-        cache = artifacts / "gemel"
+        file = ensure_semantic_manifest(folder, target=target, profiles_dir=profiles, vars=given, say=say)
+        beside = file.parent
+        cache = beside / "gemel"
     else:
         raise ProjectError(
             "G601",
             f"{start.resolve()} is not in a dbt project: there is no dbt_project.yml",
-            hint="run gemel in a dbt project, or use --project-dir, or --manifest FILE with --database FILE",
+            hint="run gemel in a dbt project, or use --project-dir, --artifacts DIR, or --manifest FILE with "
+            "--database FILE",
         )
     definitions, problems = read_file(file, cache)
     return Session(
@@ -93,8 +106,10 @@ def open_session(
         profiles_dir=profiles,
         places=locate_definitions(folder) if folder else None,
         problems=problems,
-        artifacts=artifacts,
+        artifacts=beside,
         file=file,
+        vars=given,
+        is_given=artifacts is not None,
         wait=wait,
         say=say,
     )
@@ -109,7 +124,8 @@ class Session(Keeper):
 
     `dir` is the dbt project's directory, None for a manifest file outside a project; `artifacts` is where dbt writes
     its artifacts; `file` is the semantic manifest that was read. `database` replaces the one in profiles.yml.
-    `problems` are those of the definitions that could not be read.
+    `problems` are those of the definitions that could not be read. `vars` are those of `--vars`; None are those
+    of dbt's last run. `is_given` says that the artifacts are read as they are, and never written.
     """
 
     def __init__(
@@ -124,6 +140,8 @@ class Session(Keeper):
         problems: tuple[GemelError, ...] = (),
         artifacts: Path | None = None,
         file: Path | None = None,
+        vars: Vars | None = None,
+        is_given: bool = False,
         principal: Principal = OWNER,
         wait: float | None = None,
         say: Say = lambda line: None,
@@ -137,6 +155,8 @@ class Session(Keeper):
         self.problems = problems
         self.artifacts = artifacts
         self.file = file
+        self.vars = vars
+        self.is_given = is_given
         self.principal = principal
         self.wait = wait
         self.say = say
@@ -153,12 +173,25 @@ class Session(Keeper):
             problems=self.problems,
             artifacts=artifacts,
             file=self.file,
+            vars=self.given_vars,
             principal=self.principal,
             wait=self.wait,
             say=self.say,
         )
         vars(other)["graph"] = self.graph  # names, and nothing of the folder
         return other
+
+    @kept
+    def given_vars(self) -> Vars:
+        """The variables of `--vars`, or of the run of dbt that wrote the artifacts."""
+        if self.vars is not None or self.artifacts is None:
+            return self.vars or {}
+        return find_vars(self.artifacts) or {}
+
+    @property
+    def variables(self) -> Variables:
+        """dbt's variables: those of dbt_project.yml, and those that are given. Raises ProjectError."""
+        return read_variables(self.dir, self.given_vars) if self.dir is not None else Variables({}, self.given_vars)
 
     @kept
     def name(self) -> str:
@@ -185,7 +218,7 @@ class Session(Keeper):
         from gemel.compiler.names.graph import bind
 
         with self.placing():
-            functions = read_functions(self.dir) if self.dir is not None else ()
+            functions = read_functions(self.dir, self.given_vars) if self.dir is not None else ()
             return bind(self.manifest, self.dialect, timezone=self.timezone, functions=functions)
 
     @kept
@@ -194,7 +227,11 @@ class Session(Keeper):
         from gemel.engines.duckdb import DUCKDB
         from gemel.engines.lookup import engine_for_adapter
 
-        if self.database is not None or self.dir is None:
+        if self.database is not None:
+            return DUCKDB
+        if self.is_given and self.dbt.adapter:  # the definitions are in its SQL
+            return engine_for_adapter(self.dbt.adapter)
+        if self.dir is None:
             return DUCKDB
         target = self.profile_target()
         return engine_for_adapter(target.kind if target is not None else self.dbt.adapter or DUCKDB.name)
@@ -207,7 +244,7 @@ class Session(Keeper):
     @kept
     def limits(self) -> Limits:
         """`vars: gemel: limits:` in dbt_project.yml, with the session's own `wait`. Raises ProjectError (G604)."""
-        limits = read_limits(self.dir) if self.dir is not None else NO_LIMITS
+        limits = read_limits(self.dir, self.given_vars) if self.dir is not None else NO_LIMITS
         return limits if self.wait is None else replace(limits, wait=self.wait)
 
     @kept
@@ -216,7 +253,7 @@ class Session(Keeper):
 
         `vars: gemel: timezone` in dbt_project.yml, or what the profile sets, or UTC. Raises ProjectError (G604).
         """
-        written = read_timezone(self.dir) if self.dir is not None else None
+        written = read_timezone(self.dir, self.given_vars) if self.dir is not None else None
         if written is None:
             with suppress(GemelError):  # without a readable profile it sets none
                 return self.runner.timezone
@@ -224,12 +261,10 @@ class Session(Keeper):
 
     def profile_target(self) -> "Target | None":
         """The project's target in profiles.yml; None without a profile that can be read."""
-        from gemel.dbt.profile import read_target
-
         if self.dir is None:
             return None
         try:
-            return read_target(self.dir, target=self.target, profiles_dir=self.profiles_dir)
+            return self._read_target(self.dir)
         except GemelError:
             return None
 
@@ -239,14 +274,13 @@ class Session(Keeper):
         from gemel.run import Runner
 
         warehouse = self._warehouse()
-        written = read_timezone(self.dir) if self.dir is not None else None
+        written = read_timezone(self.dir, self.given_vars) if self.dir is not None else None
         warehouse.timezone = written or warehouse.timezone
         copies = [self.dir / COPIES] if self.dir is not None else []
         warehouse.prepare(self.limits, say=self.say, folders=copies)
         return Runner(warehouse, self.principal)
 
     def _warehouse(self) -> "Warehouse":
-        from gemel.dbt.profile import read_target
         from gemel.engines.connections import duckdb
         from gemel.engines.connections.files import Profile, elsewhere
         from gemel.engines.connections.opening import open_target
@@ -262,7 +296,16 @@ class Session(Keeper):
             return duckdb.Warehouse(Profile("", "", path=":memory:", database="memory"), self.database)
         if self.dir is None:
             raise ProjectError("G605", "no database is named", hint="name a DuckDB file with --database")
-        return open_target(read_target(self.dir, target=self.target, profiles_dir=self.profiles_dir), self.dir)
+        target = self._read_target(self.dir)
+        if self.is_given and self.dbt.adapter not in (None, target.kind):
+            message = f"the artifacts are of {self.dbt.adapter}, and target {target.name!r} is of {target.kind}"
+            raise ProjectError("G605", message, hint="name the target that they were written for with --target")
+        return open_target(target, self.dir)
+
+    def _read_target(self, dir: Path) -> "Target":
+        from gemel.dbt.profile import read_target
+
+        return read_target(dir, target=self.target, profiles_dir=self.profiles_dir, vars=self.given_vars)
 
     def _catalog(self, file: str) -> str:
         """The database name under which a file is opened: the one that most of the definitions use."""

@@ -52,7 +52,9 @@ def _opening(open_project: Callable[..., "Project"], function: Callable[..., Any
         project_dir: str | None,
         profiles_dir: str | None,
         target: str | None,
+        vars: str | None,
         manifest: str | None,
+        artifacts: str | None,
         database: str | None,
         wait: str | None,
         quiet: bool,
@@ -62,8 +64,10 @@ def _opening(open_project: Callable[..., "Project"], function: Callable[..., Any
             path=project_dir or ".",
             database=database,
             manifest=manifest,
+            artifacts=artifacts,
             target=target,
             profiles_dir=profiles_dir,
+            vars=vars,
             wait=_read_wait(wait),
             say=(lambda line: None) if quiet else say,
         )
@@ -133,6 +137,16 @@ _PROJECT = (
     ),
     click.option("--profiles-dir", type=click.Path(), help="The folder of profiles.yml. Default: dbt's default."),
     click.option("--target", help="The target in the profile. Default: the profile's default."),
+    click.option(
+        "--vars",
+        metavar="YAML",
+        help="dbt's variables, an object in YAML or JSON. Default: those of dbt's last run in target/.",
+    ),
+    click.option(
+        "--artifacts",
+        type=click.Path(exists=True, file_okay=False),
+        help="A folder with dbt's manifest.json and semantic_manifest.json, to read as they are, without dbt.",
+    ),
     click.option(
         "--manifest",
         type=click.Path(exists=True, dir_okay=False),

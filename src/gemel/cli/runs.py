@@ -93,7 +93,7 @@ def _reopen(session: "Session") -> "Session":
     from gemel.session import open_session
 
     assert session.dir is not None
-    return open_session(session.dir, target=session.target, profiles_dir=session.profiles_dir)
+    return open_session(session.dir, target=session.target, profiles_dir=session.profiles_dir, vars=session.vars)
 
 
 def _outputs(job: str, lineage: "MeaningGraph") -> "list[Node]":

@@ -7,11 +7,12 @@ variables of other targets may not be set.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gemel.dbt.project_file import read_project_file, read_yaml
+from gemel.dbt.variables import Vars
 from gemel.errors import Place, ProjectError, did_you_mean
 from gemel.spec.fields import object_or_empty
 
@@ -27,6 +28,7 @@ class Target:
     file: Path
     is_default: bool = True
     others: tuple["Target", ...] = ()
+    vars: Vars = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -44,12 +46,12 @@ class Target:
         return self._first("schema", "dataset") or ("main" if self.kind == "duckdb" else None)
 
     def _first(self, *keys: str) -> str | None:
-        values = (_render(self.settings[key], self.file) for key in keys if self.settings.get(key))
+        values = (_render(self.settings[key], self.file, self.vars) for key in keys if self.settings.get(key))
         return next((str(value) for value in values), None)
 
     def render(self) -> dict[str, Any]:
         """Every setting, with its jinja rendered. Raises ProjectError (G604)."""
-        return {key: _render(value, self.file) for key, value in self.settings.items()}
+        return {key: _render(value, self.file, self.vars) for key, value in self.settings.items()}
 
     def find_variable(self, key: str) -> str | None:
         """The environment variable that a setting reads; None if it reads none."""
@@ -57,12 +59,18 @@ class Target:
         return match[1] if match else None
 
 
-def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: str | None = None) -> Target:
-    """A target in profiles.yml: `target`, or the profile's default. Raises ProjectError (G604)."""
+def read_target(
+    project_dir: Path, *, target: str | None = None, profiles_dir: str | None = None, vars: Vars | None = None
+) -> Target:
+    """A target in profiles.yml: `target`, or the profile's default. Raises ProjectError (G604).
+
+    `vars` are those of `--vars`: dbt's profile may use these, and no others.
+    """
+    given = vars or {}
     project = read_project_file(project_dir)
     file = find_profiles(project_dir, profiles_dir)
     profiles = read_yaml(file)
-    name = _render(os.environ.get("DBT_PROFILE") or project.get("profile"), file)
+    name = _render(os.environ.get("DBT_PROFILE") or project.get("profile"), file, given)
     if not isinstance(name, str):
         raise ProjectError(
             "G604", "dbt_project.yml names no profile", hint="add a line `profile: <a name in profiles.yml>`"
@@ -76,7 +84,7 @@ def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: s
             hint=did_you_mean(name, names) or f"it has {', '.join(names) or 'none'}",
         )
     outputs = object_or_empty(profiles[name], "outputs")
-    default = str(_render(os.environ.get("DBT_TARGET") or profiles[name].get("target") or "default", file))
+    default = str(_render(os.environ.get("DBT_TARGET") or profiles[name].get("target") or "default", file, given))
     chosen = target or default
     if not isinstance(outputs.get(chosen), dict):
         raise ProjectError(
@@ -85,13 +93,13 @@ def read_target(project_dir: Path, *, target: str | None = None, profiles_dir: s
             place=Place(str(file)),
             hint=did_you_mean(chosen, outputs) or f"it has {', '.join(outputs) or 'none'}",
         )
-    kind = str(_render(outputs[chosen].get("type"), file))
+    kind = str(_render(outputs[chosen].get("type"), file, given))
     others = tuple(
-        Target(name, other, str(written.get("type")), written, file, other == default)
+        Target(name, other, str(written.get("type")), written, file, other == default, vars=given)
         for other, written in outputs.items()
         if other != chosen and isinstance(written, dict)
     )
-    return Target(name, chosen, kind, outputs[chosen], file, chosen == default, others)
+    return Target(name, chosen, kind, outputs[chosen], file, chosen == default, others, given)
 
 
 def find_profiles(project_dir: Path, profiles_dir: str | None = None) -> Path:
@@ -114,12 +122,12 @@ def catalog_of(path: str) -> str:
     return "memory" if path == ":memory:" else Path(path).name.split(".")[0]
 
 
-def _render(value: Any, file: Path) -> Any:
+def _render(value: Any, file: Path, vars: Vars) -> Any:
     """A value with the jinja in all of its texts rendered."""
     if isinstance(value, dict):
-        return {key: _render(each, file) for key, each in value.items()}
+        return {key: _render(each, file, vars) for key, each in value.items()}
     if isinstance(value, list):
-        return [_render(each, file) for each in value]
+        return [_render(each, file, vars) for each in value]
     if not isinstance(value, str) or ("{{" not in value and "{%" not in value):
         return value
     import jinja2
@@ -128,8 +136,15 @@ def _render(value: Any, file: Path) -> Any:
     environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined)
     for cast in ("as_bool", "as_native", "as_number", "as_text"):
         environment.filters[cast] = lambda rendered: rendered
+
+    def var(name: str, default: Any = None) -> Any:
+        value = vars.get(name, default)
+        if value is None:
+            raise _MissingVariable(f"the variable {name} is not given: --vars '{{{name}: …}}'")
+        return value
+
     try:
-        return environment.from_string(value).render(env_var=_env_var, target=None)
+        return environment.from_string(value).render(env_var=_env_var, var=var, target=None)
     except (jinja2.TemplateError, _MissingVariable) as error:
         raise ProjectError("G604", f"cannot render {value!r}: {error}", place=Place(str(file))) from None
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gemel.dbt.variables import Variables, Vars
 from gemel.errors import Place, ProjectError, reason_of
 from gemel.spec.fields import object_or_empty
 from gemel.spec.functions import WarehouseFunction
@@ -39,27 +40,33 @@ def read_project_name(project_dir: Path | None) -> str:
     return str(read_project_file(project_dir).get("name") or project_dir.name) if project_dir else "project"
 
 
-def read_variables(project_dir: Path) -> Mapping[str, Any]:
-    """The `vars` of dbt_project.yml; those of a package are an object under its name. Raises ProjectError."""
-    return object_or_empty(read_project_file(project_dir), "vars")
+def read_variables(project_dir: Path, given: Vars | None = None) -> Variables:
+    """The `vars` of dbt_project.yml, and those that are `given` with --vars. Raises ProjectError."""
+    return Variables(object_or_empty(read_project_file(project_dir), "vars"), given)
 
 
-def read_timezone(project_dir: Path) -> str | None:
+def _read_own(project_dir: Path, given: Vars | None) -> Mapping[str, Any]:
+    """`vars: gemel:`; empty if dbt_project.yml cannot be read. `--vars '{gemel: …}'` replaces it, as for dbt."""
+    written = object_or_empty(_try_to_read(project_dir) or {}, "vars")
+    return object_or_empty(Variables(written, given), "gemel")
+
+
+def read_timezone(project_dir: Path, given: Vars | None = None) -> str | None:
     """`vars: gemel: timezone` of dbt_project.yml; None if it is not there. Raises ProjectError (G604) for another value
     than the name of a time zone."""
-    named = object_or_empty(object_or_empty(_try_to_read(project_dir) or {}, "vars"), "gemel").get("timezone")
+    named = _read_own(project_dir, given).get("timezone")
     if named is None or (isinstance(named, str) and find_zone(named)):
         return named
     message = f"`vars: gemel: timezone` must be the name of a time zone, not {named!r}"
     raise ProjectError("G604", message, hint="such as Europe/Berlin", place=_line_of(project_dir, "timezone"))
 
 
-def read_functions(project_dir: Path) -> tuple[WarehouseFunction, ...]:
+def read_functions(project_dir: Path, given: Vars | None = None) -> tuple[WarehouseFunction, ...]:
     """`vars: gemel: functions` of dbt_project.yml: signatures, or objects with `signature`, `calls` and `description`.
 
     Raises ProjectError (G604).
     """
-    named = object_or_empty(object_or_empty(_try_to_read(project_dir) or {}, "vars"), "gemel").get("functions") or []
+    named = _read_own(project_dir, given).get("functions") or []
     place = _line_of(project_dir, "functions") if named else None
     functions = []
     for each in named if isinstance(named, list) else [named]:
@@ -73,9 +80,9 @@ def read_functions(project_dir: Path) -> tuple[WarehouseFunction, ...]:
     return tuple(functions)
 
 
-def read_limits(project_dir: Path) -> Limits:
+def read_limits(project_dir: Path, given: Vars | None = None) -> Limits:
     """`vars: gemel: limits:` of dbt_project.yml. Raises ProjectError (G604) for one that is not a limit."""
-    written = object_or_empty(object_or_empty(_try_to_read(project_dir) or {}, "vars"), "gemel").get("limits")
+    written = _read_own(project_dir, given).get("limits")
     try:
         if written is not None and not isinstance(written, dict):
             raise ValueError(f"must be an object, not {written!r}")

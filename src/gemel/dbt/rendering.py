@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gemel.dbt.templates import UNKNOWN, Opaque, digest, render
+from gemel.dbt.variables import Variables
 from gemel.spec.project import DbtProject, Node
 
 _NODE = "gemel_node_"
@@ -40,7 +41,7 @@ class Renderer:
     """Renders the models of one project, with the variables of its dbt_project.yml."""
 
     project: DbtProject
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    variables: Variables = field(default_factory=lambda: Variables({}))
 
     def render_built(self, node: Node) -> Rendering:
         """The SQL that dbt compiled, or else the model's own text, rendered. Raises Opaque."""
@@ -48,13 +49,12 @@ class Renderer:
 
     def render_written(self, node: Node) -> Rendering:
         """The model's own text, rendered, whether dbt compiled it or not. Raises Opaque."""
-        own = self.variables.get(str(node.package))
         macros = [macro for id in node.macros if (macro := self.project.macros.get(id)) is not None]
         sql = render(
             node.raw or "",
             ref=lambda *names, v=None, version=None: _name(node, names, v or version),
             source=lambda *names: _name(node, names, None),
-            variables={**self.variables, **(own if isinstance(own, dict) else {})},
+            variables=self.variables.of(str(node.package)),
             macros=[macro.text for macro in macros if macro.package == node.package],
             salt=digest(" ".join(self._macros(node))),
         )

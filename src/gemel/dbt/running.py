@@ -4,18 +4,20 @@ dbt is never imported: that takes seconds, and most questions need only the file
 """
 
 import hashlib
-import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from gemel.dbt.environment import Reads, find_reads, find_unproven
+from gemel.dbt.failures import DbtCannotRunError, dbt_failure, missing_variable, relative
 from gemel.dbt.manifest import MANIFEST
+from gemel.dbt.parsed import find_vars, names_its_tables, read_parsed, record_parsed, vars_of_last_run
 from gemel.dbt.profile import Target, read_target
 from gemel.dbt.project_file import (
     PROJECT_FILE,
+    find_packages,
     list_yaml_files,
     list_yaml_folders,
     locate_definitions,
@@ -23,23 +25,9 @@ from gemel.dbt.project_file import (
     read_target_path,
 )
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
-from gemel.dbt.targets import find_target, is_written_for, record_target
-from gemel.errors import Place, Problems, ProjectError, reason_of
-from gemel.spec.places import read_text
-
-
-class DatabaseInUseError(ProjectError):
-    """dbt cannot write, because another process (`holder`) has the database open. It has done nothing."""
-
-    def __init__(self, command: str, message: str) -> None:
-        pid = re.search(r"PID (\d+)", message)
-        self.holder = f"process {pid[1]}" if pid else "another process"
-        super().__init__(
-            "G603",
-            f"dbt {command} cannot write to the database, because another process holds it: {message}",
-            hint="end that process, or wait for it, and run this again",
-        )
-
+from gemel.dbt.targets import find_target, is_written_for
+from gemel.dbt.variables import Vars, digest_vars, write_vars
+from gemel.errors import Problems, ProjectError, reason_of
 
 Say = Callable[[str], None]
 """Shows one line of progress to the user."""
@@ -50,60 +38,154 @@ def ensure_semantic_manifest(
     *,
     target: str | None = None,
     profiles_dir: str | None = None,
+    vars: Vars | None = None,
     say: Say = lambda line: None,
 ) -> Path:
     """The project's semantic_manifest.json, written by `dbt parse` if it is missing or stale.
 
-    The file names schemas, so one written for another target would give answers from the wrong tables. Raises
-    ProjectError: G603 with dbt's message if dbt fails, G604 if the profile has no such target.
+    The file names schemas, so one written for another target would give answers from the wrong tables; and so would one
+    of other variables. Where dbt cannot run at all, a stale one is used, and `say` hears of it. Raises ProjectError:
+    G603 with dbt's message if dbt fails, G604 if the profile has no such target.
     """
-    chosen = find_target(project_dir, target, profiles_dir)
-    folder = _folder(find_target_dir(project_dir), target, chosen)
-
-    def explain_parse() -> str | None:
-        if not manifest.exists():
-            return "is missing"
-        if not is_fresh(manifest, project_dir):
-            return "is older than the definitions"
-        return f"may not be for target {chosen.name!r}" if chosen and not is_written_for(folder, chosen) else None
-
+    shared = find_target_dir(project_dir)
+    chosen = find_target(project_dir, target, profiles_dir, vars)
+    wanted = _folder(shared, target, chosen, vars)
+    folder, reason = wanted, explain_parse(wanted, project_dir, chosen, vars)
+    if reason and not _is_writable(folder):
+        folder = find_user_cache(wanted)
+        reason = explain_parse(folder, project_dir, chosen, vars)
     manifest = folder / SEMANTIC_MANIFEST
-    if not _is_writable(folder) and explain_parse():
-        folder = find_user_cache(folder)
-        manifest = folder / SEMANTIC_MANIFEST
-    reason = explain_parse()
     if reason is None:
         return manifest
     if target and chosen is None:
-        read_target(project_dir, target=target, profiles_dir=profiles_dir)  # raises the error
+        read_target(project_dir, target=target, profiles_dir=profiles_dir, vars=vars)  # raises the error
     duplicates = locate_definitions(project_dir).report_duplicates()
     if duplicates:  # dbt would silently use one of them
         raise Problems(duplicates)
-    shared = find_target_dir(project_dir) / SEMANTIC_MANIFEST
-    if folder.parent.parent == shared.parent and not target and shared.exists():
-        say(f"{_relative(shared, project_dir)} may not be for target {folder.name!r}: running dbt parse for it")
+    is_other = manifest.exists() and explain_settings(folder, project_dir, chosen, vars) is not None
+    how = "running dbt parse"
+    if vars is None and wanted.joinpath(SEMANTIC_MANIFEST).exists():
+        vars, told = _last_vars(wanted, project_dir)
+        how += told
+    if wanted != shared and not target and (shared / SEMANTIC_MANIFEST).exists() and vars is None:
+        name = relative(shared / SEMANTIC_MANIFEST, project_dir)
+        say(f"{name} may not be for target {wanted.name!r}: {how} for it")
     else:
-        say(f"{_relative(manifest, project_dir)} {reason}: running dbt parse")
-    run_dbt_into(folder, ["parse"], project_dir, target=target, profiles_dir=profiles_dir)
+        say(f"{relative(manifest, project_dir)} {reason}: {how}")
+    try:
+        run_dbt_into(
+            folder,
+            # dbt's partial parse leaves semantic models as they were whose tables now have another name.
+            ["parse", *(["--no-partial-parse"] if is_other else [])],
+            project_dir,
+            target=target,
+            profiles_dir=profiles_dir,
+            vars=vars,
+        )
+    except ProjectError as error:
+        return _use_stale(error, [wanted, *([shared] if not target and vars is None else [])], project_dir, chosen, say)
     if not manifest.exists():
-        raise ProjectError("G603", f"dbt parse succeeded, but did not write {_relative(manifest, project_dir)}")
+        raise ProjectError("G603", f"dbt parse succeeded, but did not write {relative(manifest, project_dir)}")
     return manifest
 
 
-def find_artifacts(project_dir: Path, target: str | None, profiles_dir: str | None = None) -> Path:
+def explain_parse(folder: Path, project_dir: Path, chosen: Target | None, vars: Vars | None) -> str | None:
+    """Why the semantic manifest in a folder is not one of this project, target, variables and environment; None if it
+    is. What becomes known of artifacts that nobody recorded is recorded."""
+    manifest = folder / SEMANTIC_MANIFEST
+    if not manifest.exists():
+        return "is missing"
+    if not is_fresh(manifest, project_dir):
+        return "is older than the definitions"
+    if chosen is not None and not is_written_for(folder, chosen):
+        return f"may not be for target {chosen.name!r}"
+    return explain_settings(folder, project_dir, chosen, vars)
+
+
+def explain_settings(folder: Path, project_dir: Path, chosen: Target | None, vars: Vars | None) -> str | None:
+    """Why artifacts are not of these variables and this environment; None if they are."""
+    record = read_parsed(folder)
+    if record is not None:
+        if vars is not None and write_vars(record.vars or {}) != write_vars(vars):
+            return "was parsed with other --vars"
+        changed = record.find_change()
+        return f"was parsed with another value of {changed}" if changed else None
+    known = vars_of_last_run(folder)
+    if vars and (known is None or write_vars(known) != write_vars(vars)):
+        return "may be of other --vars"
+    reads = _find_reads(project_dir, chosen)
+    unproven = find_unproven(reads, folder, project_dir / PROJECT_FILE)
+    if unproven is not None:
+        return f"may be of another value of {unproven}"
+    if reads.list_names() and not names_its_tables(folder):
+        return f"names other tables than {MANIFEST}"
+    record_parsed(folder, None, known, reads)
+    return None
+
+
+def _last_vars(folder: Path, project_dir: Path) -> tuple[Vars | None, str]:
+    """The variables of the run that wrote the artifacts in a folder, and what to tell about them."""
+    known = find_vars(folder)
+    if known:
+        return known, f" with the --vars of the last run: {write_vars(known)}"
+    if known is None and any(b"var(" in _read(file).replace(b"env_var(", b"") for file in _list_inputs(project_dir)):
+        return None, " without --vars, because nobody recorded those of dbt's last run"
+    return None, ""
+
+
+def _use_stale(
+    error: ProjectError, folders: Sequence[Path], project_dir: Path, chosen: Target | None, say: Say
+) -> Path:
+    """A manifest that cannot be written anew, because dbt cannot run here. Raises the error if there is none, or
+    another cause."""
+    variable = missing_variable(error)
+    of_profile = variable is not None and chosen is not None and variable in str(chosen.settings)
+    if not isinstance(error, DbtCannotRunError) and not of_profile:
+        raise error
+    files = f"{MANIFEST} and {SEMANTIC_MANIFEST}"
+    for folder in folders:
+        if (folder / SEMANTIC_MANIFEST).exists():
+            say(f"dbt cannot run here ({_reason(error)}): using {relative(folder, project_dir)} as it is")
+            return folder / SEMANTIC_MANIFEST
+    target = relative(find_target_dir(project_dir), project_dir)
+    error.hint = (
+        f"{error.hint}; or, to compile only, bring {files} from where dbt runs into {target}/, or to another folder "
+        "that --artifacts names"
+    )
+    raise error
+
+
+def _reason(error: ProjectError) -> str:
+    return error.message.strip().splitlines()[-1].strip()
+
+
+def find_artifacts(
+    project_dir: Path, target: str | None, profiles_dir: str | None = None, vars: Vars | None = None
+) -> Path:
     """The folder with dbt's artifacts for a target; None is the profile's default target.
 
-    A requested target has a folder of its own. So has the default target if dbt last ran for another one.
+    A requested target has a folder of its own, and so have requested variables. So has the default target if dbt last
+    ran for another one.
     """
-    return _folder(find_target_dir(project_dir), target, find_target(project_dir, target, profiles_dir))
+    return _folder(find_target_dir(project_dir), target, find_target(project_dir, target, profiles_dir, vars), vars)
 
 
-def _folder(shared: Path, target: str | None, chosen: Target | None) -> Path:
-    if target:
-        return shared / "gemel" / target
-    if chosen is not None and (shared / SEMANTIC_MANIFEST).exists() and not is_written_for(shared, chosen):
-        return shared / "gemel" / chosen.name
-    return shared
+def _folder(shared: Path, target: str | None, chosen: Target | None, vars: Vars | None) -> Path:
+    own = shared / "gemel" / target if target else shared
+    if vars is not None:
+        return (own if target else shared / "gemel") / f"vars-{digest_vars(vars)}"
+    if not target and chosen is not None and (shared / SEMANTIC_MANIFEST).exists():
+        return shared if is_written_for(shared, chosen) else shared / "gemel" / chosen.name
+    return own
+
+
+def check_artifacts(folder: Path) -> Path:
+    """The semantic manifest in a folder of artifacts. Raises ProjectError (G601) if it lacks one of the two files."""
+    missing = [name for name in (MANIFEST, SEMANTIC_MANIFEST) if not (folder / name).is_file()]
+    if missing:
+        hint = f"bring {MANIFEST} and {SEMANTIC_MANIFEST} from target/ of a machine where dbt has parsed the project"
+        raise ProjectError("G601", f"there is no {' and no '.join(missing)} in {folder}", hint=hint)
+    return folder / SEMANTIC_MANIFEST
 
 
 def find_target_dir(project_dir: Path) -> Path:
@@ -133,40 +215,84 @@ def is_fresh(manifest: Path, project_dir: Path) -> bool:
     return all(_changed(path) <= written for path in watched)
 
 
-def is_parsed(artifacts: Path, project_dir: Path) -> bool:
-    """Whether no file that dbt reads, and no folder of them, has changed since dbt wrote the manifest.json."""
+def is_parsed(
+    artifacts: Path,
+    project_dir: Path,
+    *,
+    target: str | None = None,
+    profiles_dir: str | None = None,
+    vars: Vars | None = None,
+) -> bool:
+    """Whether the manifest.json is of every file and folder that dbt reads as it is now, and of these settings."""
     try:
         written = (artifacts / MANIFEST).stat().st_mtime_ns
     except OSError:
         return False
-    return all(_changed(path) <= written for path in _list_inputs(project_dir))
+    if any(_changed(path) > written for path in (project_dir / PROJECT_FILE, *_list_inputs(project_dir))):
+        return False
+    return has_settings(artifacts, project_dir, target=target, profiles_dir=profiles_dir, vars=vars)
+
+
+def has_settings(
+    artifacts: Path, project_dir: Path, *, target: str | None, profiles_dir: str | None, vars: Vars | None
+) -> bool:
+    """Whether the artifacts in a folder are of these variables and this environment."""
+    chosen = find_target(project_dir, target, profiles_dir, vars)
+    return explain_settings(artifacts, project_dir, chosen, vars) is None
 
 
 def _list_inputs(project_dir: Path) -> Iterator[Path]:
-    yield project_dir / PROJECT_FILE
     for kind in ("model", "seed", "snapshot", "macro", "analysis", "test"):
         for path in read_paths(project_dir, kind):
             for root, _, files in os.walk(project_dir / path):
                 yield from (Path(root), *(Path(root) / name for name in files))
 
 
+def _find_reads(project_dir: Path, chosen: Target | None) -> Reads:
+    """The environment variables that the project, its packages and its target read."""
+    roots = [project_dir, *find_packages(project_dir).glob("*")]
+    own = (project_dir / name for name in ("packages.yml", "dependencies.yml"))
+    files = (file for root in roots for file in (root / PROJECT_FILE, *_list_inputs(root)))
+    return find_reads((*own, *files), chosen.settings if chosen is not None else {})
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
 def run_dbt_into(
-    folder: Path, arguments: Iterable[str], project_dir: Path, *, target: str | None, profiles_dir: str | None
+    folder: Path,
+    arguments: Iterable[str],
+    project_dir: Path,
+    *,
+    target: str | None,
+    profiles_dir: str | None,
+    vars: Vars | None = None,
+    once: Vars | None = None,
 ) -> None:
-    """Run dbt for a target (None: the profile's default), and write artifacts and the target's record to `folder`."""
-    chosen = find_target(project_dir, target, profiles_dir)
+    """Run dbt for a target (None: the profile's default), and write artifacts and a record of the run to `folder`.
+
+    Without `vars`, dbt has those of its last run there. `once` are more, for this run only.
+    """
+    chosen = find_target(project_dir, target, profiles_dir, vars)
     manifest = folder / SEMANTIC_MANIFEST
+    given = vars if vars is not None else find_vars(folder) or {}
     options = ["--target-path", str(folder)]
     if target:
         options += ["--target", target]
     if profiles_dir:
         options += ["--profiles-dir", str(Path(profiles_dir).absolute())]
+    if given or once:
+        options += ["--vars", write_vars({**given, **(once or {})})]
     before = _changed(manifest)
     try:
         run_dbt([*arguments, *options], project_dir)
     finally:  # a build writes them before it can fail
-        if chosen is not None and _changed(manifest) != before:
-            record_target(folder, chosen)
+        if _changed(manifest) != before:
+            record_parsed(folder, chosen, given, _find_reads(project_dir, chosen))
 
 
 def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
@@ -183,91 +309,7 @@ def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
     except OSError as error:
         raise ProjectError("G603", f"cannot start dbt: {reason_of(error)}") from None
     if done.returncode != 0:
-        command = arguments[0]
-        message = dbt_message(done.stdout) or _last_line(done.stderr) or f"dbt ended with {done.returncode}"
-        if "Could not set lock" in message:
-            raise DatabaseInUseError(command, message)
-        raise ProjectError(
-            "G603",
-            f"dbt {command} failed: {message}",
-            place=_find_place(message, project_dir),
-            hint=_hint(command, message),
-        )
-
-
-def _hint(command: str, message: str) -> str:
-    """What to do next. Unlike a parse, a build can also fail because of rows."""
-    if "nfinite bounds" in message:
-        return "a fact in a view with a `ttl` has the time '-infinity': `gemel validate --data` finds it"
-    missing = re.search(r"\((\S+[/\\](?:features|bi))[/\\]_\w+\.yml\) depends on", message)
-    if missing:
-        return (
-            f"generated files refer to definitions that no longer exist: remove {missing[1]} and run `gemel generate`"
-        )
-    failures = [part for part in message.splitlines() if re.search(r"\b(Error|Failure) in \w+ ", part)]
-    if command == "parse" or not failures:
-        return f"correct the project; `dbt {command}` shows the same error in context"
-    tests = [match[1] for part in failures if (match := re.search(r"\bFailure in (?:unit_)?test (\S+)", part))]
-    if len(tests) < len(failures):
-        return "correct the model, or the rows that it reads, and run this again; models built before it are kept"
-    select = " ".join(tests)
-    return f"the models are built, but rows fail tests: `dbt test --select {select} --store-failures` keeps those rows"
-
-
-def dbt_message(log: str) -> str:
-    """The errors in dbt's JSON log, without banner, stack traces and empty lines."""
-    lines: list[str] = []
-    for line in log.splitlines():
-        try:
-            event = json.loads(line)
-            data, info = event["data"], event["info"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        if info.get("level") != "error" or "stack_trace" in data:
-            continue
-        text = str(data.get("exc") or info.get("msg") or "")
-        lines += [part.rstrip() for part in _without_traces(text) if part.strip(" -")]
-    return "\n".join(dict.fromkeys(lines))
-
-
-def _without_traces(text: str) -> Iterator[str]:
-    """The lines outside tracebacks: dbt's errors about filters contain the lines of its own code."""
-    tracing = False
-    for line in text.splitlines():
-        if line.strip().startswith("Traceback"):
-            tracing = True
-        elif not line.startswith(" ") and line.strip():
-            tracing = False
-        if not tracing:
-            yield line
-
-
-def _find_place(message: str, project_dir: Path) -> Place | None:
-    """The place that dbt's message is about: a file that is not YAML, or the only line with a word that it quotes."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    texts = {file: read_text(file) for file in [project_dir / PROJECT_FILE, *list_yaml_files(project_dir)]}
-    for file, text in texts.items():
-        try:
-            yaml.compose(text, Loader=loader)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            return Place(_relative(file, project_dir), *((mark.line + 1, mark.column + 1) if mark else ()))
-    for word in re.findall(r"[`']([\w.]+)[`']", message):
-        places = [
-            Place(_relative(file, project_dir), number, match.start() + 1)
-            for file, text in texts.items()
-            for number, line in enumerate(text.splitlines(), 1)
-            if not line.lstrip().startswith("#") and (match := re.search(rf"\b{re.escape(word)}\b", line))
-        ]
-        if len(places) == 1:
-            return places[0]
-    return None
-
-
-def _relative(path: Path, project_dir: Path) -> str:
-    return path.relative_to(project_dir).as_posix() if path.is_relative_to(project_dir) else str(path)
+        raise dbt_failure(arguments[0], done.stdout, done.stderr, done.returncode, project_dir)
 
 
 def _changed(path: Path) -> int:
@@ -282,8 +324,3 @@ def _is_writable(folder: Path) -> bool:
     while not folder.exists():
         folder = folder.parent
     return os.access(folder, os.W_OK)
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""

@@ -1,8 +1,8 @@
 """The target of the profile for which dbt wrote the artifacts in a folder. They name schemas: those of another target
 would give answers from the wrong tables.
 
-dbt itself does not record the target. We do when we run it; for artifacts of other runs, we compare where their tables
-are.
+dbt itself does not record the target. We do when we run it (`parsed.py`); for artifacts of other runs, we compare where
+their tables are.
 """
 
 import json
@@ -10,17 +10,19 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from gemel.dbt.parsed import read_parsed
 from gemel.dbt.profile import Target, read_target
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
+from gemel.dbt.variables import Vars
 from gemel.errors import GemelError
 
-_RECORD = Path("gemel/target.json")
 
-
-def find_target(project_dir: Path, target: str | None, profiles_dir: str | None) -> Target | None:
+def find_target(
+    project_dir: Path, target: str | None, profiles_dir: str | None, vars: Vars | None = None
+) -> Target | None:
     """The requested target, or the default; None if no profile can be read, as on a machine that only checks."""
     try:
-        return read_target(project_dir, target=target, profiles_dir=profiles_dir)
+        return read_target(project_dir, target=target, profiles_dir=profiles_dir, vars=vars)
     except GemelError:
         return None
 
@@ -30,27 +32,13 @@ def is_written_for(folder: Path, target: Target) -> bool:
 
     A wrong no runs dbt once more; a wrong yes gives wrong numbers.
     """
+    record = read_parsed(folder)
+    if record is None or record.target is None:
+        return _fits(folder, target)
     try:
-        record = json.loads((folder / _RECORD).read_bytes())
-        if record["written"] == _write_time(folder):
-            return bool((record["target"], record["place"]) == (target.name, target.place))
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no record, or no valid one
+        return bool((record.target, record.place) == (target.name, target.place))
     except GemelError:
         return False
-    return _fits(folder, target)
-
-
-def record_target(folder: Path, target: Target) -> None:
-    """Record that the artifacts in `folder` have just been written for `target`."""
-    with suppress(OSError, GemelError):
-        record = {"target": target.name, "place": target.place, "written": _write_time(folder)}
-        (folder / _RECORD).parent.mkdir(parents=True, exist_ok=True)
-        (folder / _RECORD).write_text(json.dumps(record), encoding="utf-8")
-
-
-def _write_time(folder: Path) -> int:
-    return (folder / SEMANTIC_MANIFEST).stat().st_mtime_ns
 
 
 def _fits(folder: Path, target: Target) -> bool:

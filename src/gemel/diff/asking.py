@@ -166,6 +166,7 @@ def open_readers(before: State, after: State, *, base_database: str | None, say:
             database=base_database,
             target=before.session.target,
             profiles_dir=before.session.profiles_dir,
+            vars=before.session.vars,
         )
         nothing: frozenset[str] = frozenset()
         return Reader(before, built, None, nothing), Reader(after, after.session, None, nothing)
@@ -246,7 +247,14 @@ def _compile_models(state: State, session: Session, ids: list[str], say: Say) ->
             say(f"{state.name}: running dbt compile of {', '.join(sorted(state.dbt.nodes[id].name for id in ids))}")
             names = [state.dbt.nodes[id].name for id in ids]
             arguments = ["compile", "--select", *names, *profile.arguments, "--full-refresh"]
-            run_dbt_into(folder, arguments, state.dir, target=session.target, profiles_dir=profile.folder)
+            run_dbt_into(
+                folder,
+                arguments,
+                state.dir,
+                target=session.target,
+                profiles_dir=profile.folder,
+                vars=session.given_vars,
+            )
         nodes = read_project(folder / MANIFEST).nodes
     except GemelError as error:
         raise ProjectError("G763", f"the models of {state.name} cannot be compiled: {error}", hint=_OTHERWISE) from None
@@ -275,7 +283,7 @@ def _profile(session: Session) -> Iterator[_Profile]:
         return
     import yaml
 
-    target = read_target(session.dir, target=session.target, profiles_dir=session.profiles_dir)
+    target = read_target(session.dir, target=session.target, profiles_dir=session.profiles_dir, vars=session.given_vars)
     file = session.database if isinstance(session.database, str | Path) else None
     written = read_only(target, session.dir, file)
     with temporary_folder() as folder:  # the profile may have a password

@@ -4,17 +4,17 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from gemel.dbt.manifest import MANIFEST, read_project
 from gemel.dbt.profile import find_profiles
 from gemel.dbt.project_file import find_packages, is_project, read_variables
-from gemel.dbt.running import Say, find_target_dir, is_parsed, run_dbt_into
+from gemel.dbt.running import Say, find_artifacts, find_target_dir, has_settings, is_parsed, run_dbt_into
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
+from gemel.dbt.variables import Variables
 from gemel.errors import GemelError, ProjectError, did_you_mean
 from gemel.features.binding import bind_features
 from gemel.features.bound import Bound
@@ -29,7 +29,8 @@ from gemel.spec.project import DbtProject
 class State:
     """One state of a project. dbt can be run for it in `dir`; None for a manifest without a project.
 
-    `variables` are those of its dbt_project.yml. `notes` are the parts that could not be compared, with the reasons.
+    `variables` are those of its dbt_project.yml and of --vars. `notes` are the parts that could not be compared, with
+    the reasons.
     """
 
     name: str
@@ -37,7 +38,7 @@ class State:
     dbt: DbtProject
     features: Bound
     dir: Path | None = None
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    variables: Variables = field(default_factory=lambda: Variables({}))
     notes: tuple[str, ...] = ()
 
 
@@ -47,13 +48,17 @@ def current_state(session: Session, *, say: Say = lambda line: None) -> State:
         return State("these definitions", session, DbtProject(), Bound((), ()))
     assert session.artifacts is not None
     folder, artifacts = session.dir, session.artifacts
-    if not is_parsed(artifacts, folder):
+    profiles = session.profiles_dir
+    is_current = session.is_given or is_parsed(
+        artifacts, folder, target=session.target, profiles_dir=profiles, vars=session.vars
+    )
+    if not is_current:
         say("dbt's manifest is older than the project's files: running dbt parse")
-        run_dbt_into(artifacts, ["parse"], folder, target=session.target, profiles_dir=session.profiles_dir)
+        _parse(session, folder, artifacts)
         session = _load(session, folder, artifacts)
     dirty = _count_uncommitted(folder)
     name = f"the files as they are ({dirty} not committed)" if dirty else "the files as they are"
-    return State(name, session, session.dbt, bound_features(session), folder, read_variables(folder))
+    return State(name, session, session.dbt, bound_features(session), folder, session.variables)
 
 
 def given_state(session: Session, manifest: str) -> State:
@@ -108,9 +113,12 @@ def _read_beside(file: Path) -> tuple[DbtProject, tuple[str, ...]]:
 def _directory(session: Session, base: str, folder: Path, say: Say) -> State:
     with _reading(base):
         artifacts = find_target_dir(folder)
-        if not is_parsed(artifacts, folder):
+        if session.vars is not None:
+            artifacts = find_artifacts(folder, None, _profiles(session, folder), session.vars)
+        profiles = _profiles(session, folder)
+        if not is_parsed(artifacts, folder, target=session.target, profiles_dir=profiles, vars=session.vars):
             say(f"{base}: running dbt parse")
-            run_dbt_into(artifacts, ["parse"], folder, target=session.target, profiles_dir=_profiles(session, folder))
+            _parse(session, folder, artifacts)
         return _state(base, session, folder, artifacts)
 
 
@@ -130,11 +138,19 @@ def _revision(session: Session, base: str, say: Say) -> State:
         raise _without_project(name)
     with _reading(name):
         _lend_packages(session.dir, checkout)
-        if not (artifacts / MANIFEST).is_file():
+        target, profiles, given = session.target, _profiles(session, checkout), session.given_vars
+        if not (artifacts / MANIFEST).is_file() or not has_settings(
+            artifacts, checkout, target=target, profiles_dir=profiles, vars=given
+        ):
             say(f"{name}: running dbt parse")
-            profiles = _profiles(session, checkout)
-            run_dbt_into(artifacts, ["parse"], checkout, target=session.target, profiles_dir=profiles)
+            _parse(session, checkout, artifacts)
         return _state(name, session, checkout, artifacts)
+
+
+def _parse(session: Session, folder: Path, artifacts: Path) -> None:
+    """Have dbt parse the project in a folder with the current project's target, profile and variables."""
+    profiles, given = _profiles(session, folder), session.given_vars
+    run_dbt_into(artifacts, ["parse"], folder, target=session.target, profiles_dir=profiles, vars=given)
 
 
 def _state(name: str, session: Session, folder: Path, artifacts: Path) -> State:
@@ -143,7 +159,7 @@ def _state(name: str, session: Session, folder: Path, artifacts: Path) -> State:
     # Bound once for both states, if nothing differs.
     is_same = before.graph is session.graph and _feature_files(folder) == _feature_files(session.dir)
     features = bound_features(session if is_same else before)
-    return State(name, before, before.dbt, features, folder, read_variables(folder))
+    return State(name, before, before.dbt, features, folder, read_variables(folder, session.given_vars))
 
 
 def _feature_files(folder: Path | None) -> dict[str, bytes]:
@@ -157,7 +173,12 @@ def _load(session: Session, folder: Path, artifacts: Path) -> Session:
     if own is not None and own != file and file.is_file() and own.read_bytes() == file.read_bytes():
         return session.elsewhere(folder, artifacts=artifacts, profiles_dir=profiles)
     loaded = open_session(
-        folder, database=session.database, manifest=file, target=session.target, profiles_dir=profiles
+        folder,
+        database=session.database,
+        manifest=file,
+        target=session.target,
+        profiles_dir=profiles,
+        vars=session.given_vars,
     )
     loaded.artifacts = artifacts
     return loaded

@@ -1,12 +1,11 @@
 """The graph of a project: its definitions, their readers, and dbt's tables below."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from gemel.compiler.names.graph import Graph
-from gemel.dbt.project_file import read_variables
 from gemel.dbt.rendering import Renderer, Rendering
+from gemel.dbt.variables import Variables
 from gemel.features.bound import Bound
 from gemel.features.opened import bound_features
 from gemel.graph.definitions import define
@@ -21,11 +20,10 @@ from gemel.tracing.models import Models
 
 def read_graph(session: Session) -> MeaningGraph:
     """The graph of an open project. Raises Problems (G5xx)."""
-    variables = read_variables(session.dir) if session.dir is not None else {}
-    return build(session.graph, bound_features(session), session.dbt, variables)
+    return build(session.graph, bound_features(session), session.dbt, session.variables)
 
 
-def build(graph: Graph, bound: Bound, dbt: DbtProject, variables: Mapping[str, Any]) -> MeaningGraph:
+def build(graph: Graph, bound: Bound, dbt: DbtProject, variables: Variables) -> MeaningGraph:
     """Everything from dbt's sources to exposures. The SQL of a table is traced when a path leads through it."""
     renderer = Renderer(dbt, variables)
     return assemble(graph, bound, renderer, renderer.render_built)

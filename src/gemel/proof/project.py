@@ -11,7 +11,6 @@ from gemel.answer import answer
 from gemel.compiler.compiled import Compiled, compile_query
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.parsing import make_query
-from gemel.dbt.project_file import read_variables
 from gemel.features.opened import Features
 from gemel.features.selection import choose
 from gemel.online.project import online_until, stored
@@ -94,10 +93,8 @@ def _run_with_files(open_scratch: OpenScratch, compiled: Compiled) -> list[Row]:
 
 
 def _facts_until(features: Features) -> dt.datetime | None:
-    """The dbt variable `gemel_until` of dbt_project.yml; None is now."""
-    written = read_variables(features.root)
-    own = written.get(features.session.name)
-    text = (own if isinstance(own, dict) else written).get("gemel_until", written.get("gemel_until"))
+    """The dbt variable `gemel_until`; None is now."""
+    text = features.session.variables.of(features.session.name).get("gemel_until")
     try:
         until = dt.datetime.fromisoformat(str(text))
     except ValueError:

@@ -1,0 +1,158 @@
+"""What dbt says when it fails: its message, the place that it is about, and what to do next."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gemel.dbt.project_file import PROJECT_FILE, list_yaml_files
+from gemel.errors import Place, ProjectError
+from gemel.spec.places import read_text
+
+
+class DatabaseInUseError(ProjectError):
+    """dbt cannot write, because another process (`holder`) has the database open. It has done nothing."""
+
+    def __init__(self, command: str, message: str) -> None:
+        pid = re.search(r"PID (\d+)", message)
+        self.holder = f"process {pid[1]}" if pid else "another process"
+        super().__init__(
+            "G603",
+            f"dbt {command} cannot write to the database, because another process holds it: {message}",
+            hint="end that process, or wait for it, and run this again",
+        )
+
+
+class DbtCannotRunError(ProjectError):
+    """dbt cannot run here, whatever the project says: there is no adapter, no profile, or no dbt."""
+
+
+def dbt_failure(command: str, output: str, errors: str, code: int, project_dir: Path) -> ProjectError:
+    """The error (G603) of a run of dbt that ended with a code, from what it printed."""
+    message = dbt_message(output) or _last_line(errors) or f"dbt ended with {code}"
+    if "Could not set lock" in message:
+        return DatabaseInUseError(command, message)
+    for pattern, kind, hint in _CAUSES:
+        if match := re.search(pattern, message, re.DOTALL):
+            text = f"dbt {command} failed: {message}"
+            return kind("G603", text, place=_find_place(message, project_dir), hint=hint.format(*match.groups()))
+    return ProjectError(
+        "G603",
+        f"dbt {command} failed: {message}",
+        place=_find_place(message, project_dir),
+        hint=_hint(command, message),
+    )
+
+
+_CAUSES: tuple[tuple[str, type[ProjectError], str], ...] = (
+    (
+        r"Could not find adapter type (\w+)!",
+        DbtCannotRunError,
+        "install dbt-{0} into the environment that has gemel (`pip install dbt-{0}`)",
+    ),
+    (r"No module named 'dbt", DbtCannotRunError, "install dbt-core into the environment that has gemel"),
+    (
+        r"Invalid value for '--profiles-dir': Path '([^']+)'|Could not find profile named '([^']*)'",
+        DbtCannotRunError,
+        "name the folder of profiles.yml with --profiles-dir",
+    ),
+    (
+        r"Required var '(\w+)' not found",
+        ProjectError,
+        "give it (`--vars '{{{0}: …}}'`), or give it a value under `vars:` of dbt_project.yml",
+    ),
+    (r"Env var required but not provided: '(\w+)'", ProjectError, "set the environment variable {0}"),
+    (
+        r"version of dbt is not supported.*?Installed version of dbt: =?(\S+).*?Required version of dbt for "
+        r"'(\w+)': \[([^\]]*)\]",
+        ProjectError,
+        "gemel runs the dbt of its own environment, {0}; {1} requires {2}: install such a dbt-core there",
+    ),
+)
+"""By dbt's words: the kind of error, and what to do."""
+
+
+def missing_variable(error: ProjectError) -> str | None:
+    """The environment variable that dbt misses; None if that is not the error."""
+    match = re.search(r"Env var required but not provided: '(\w+)'", error.message)
+    return match[1] if match else None
+
+
+def _hint(command: str, message: str) -> str:
+    """What to do next. Unlike a parse, a build can also fail because of rows."""
+    if "nfinite bounds" in message:
+        return "a fact in a view with a `ttl` has the time '-infinity': `gemel validate --data` finds it"
+    missing = re.search(r"\((\S+[/\\](?:features|bi))[/\\]_\w+\.yml\) depends on", message)
+    if missing:
+        return (
+            f"generated files refer to definitions that no longer exist: remove {missing[1]} and run `gemel generate`"
+        )
+    failures = [part for part in message.splitlines() if re.search(r"\b(Error|Failure) in \w+ ", part)]
+    if command == "parse" or not failures:
+        return f"correct the project; `dbt {command}` shows the same error in context"
+    tests = [match[1] for part in failures if (match := re.search(r"\bFailure in (?:unit_)?test (\S+)", part))]
+    if len(tests) < len(failures):
+        return "correct the model, or the rows that it reads, and run this again; models built before it are kept"
+    select = " ".join(tests)
+    return f"the models are built, but rows fail tests: `dbt test --select {select} --store-failures` keeps those rows"
+
+
+def dbt_message(log: str) -> str:
+    """The errors in dbt's JSON log, without banner, stack traces and empty lines."""
+    lines: list[str] = []
+    for line in log.splitlines():
+        try:
+            event = json.loads(line)
+            data, info = event["data"], event["info"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if info.get("level") != "error" or "stack_trace" in data:
+            continue
+        text = str(data.get("exc") or info.get("msg") or "")
+        lines += [part.rstrip() for part in _without_traces(text) if part.strip(" -")]
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _without_traces(text: str) -> Iterator[str]:
+    """The lines outside tracebacks: dbt's errors about filters contain the lines of its own code."""
+    tracing = False
+    for line in text.splitlines():
+        if line.strip().startswith("Traceback"):
+            tracing = True
+        elif not line.startswith(" ") and line.strip():
+            tracing = False
+        if not tracing:
+            yield line
+
+
+def _find_place(message: str, project_dir: Path) -> Place | None:
+    """The place that dbt's message is about: a file that is not YAML, or the only line with a word that it quotes."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    texts = {file: read_text(file) for file in [project_dir / PROJECT_FILE, *list_yaml_files(project_dir)]}
+    for file, text in texts.items():
+        try:
+            yaml.compose(text, Loader=loader)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            return Place(relative(file, project_dir), *((mark.line + 1, mark.column + 1) if mark else ()))
+    for word in re.findall(r"[`']([\w.]+)[`']", message):
+        places = [
+            Place(relative(file, project_dir), number, match.start() + 1)
+            for file, text in texts.items()
+            for number, line in enumerate(text.splitlines(), 1)
+            if not line.lstrip().startswith("#") and (match := re.search(rf"\b{re.escape(word)}\b", line))
+        ]
+        if len(places) == 1:
+            return places[0]
+    return None
+
+
+def relative(path: Path, project_dir: Path) -> str:
+    return path.relative_to(project_dir).as_posix() if path.is_relative_to(project_dir) else str(path)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
