@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import json
 import signal
 import sqlite3
 import subprocess
@@ -267,11 +268,49 @@ def test_what_we_know_of_a_store_is_ours_and_all_else_is_feasts(tmp_path, monkey
         "online_store: {type: postgres}": "the online store is 'postgres'",
         "online_store: {type: redis, redis_type: redis_cluster}": "the Redis store has `redis_type: redis_cluster`",
         "online_store: {type: sqlite, vector_enabled: true}": "the SQLite store has `vector_enabled: True`",
+        "online_store: {type: remote, path: 'http://here'}": "the online store is 'remote'",
         "online_store: null": "there is no online store",
-        "batch_engine: {type: spark.engine}": "feature_store.yaml has `batch_engine:`",
-        "entity_key_serialization_version: 2": "the keys are not of version 3",
+        "online_store: none": "there is no online store",
+        "provider: chronon": "the provider is 'chronon'",
+        "registry: {path: r.db, enable_online_feature_view_versioning: true}": "the online tables are versioned "
+        "(`enable_online_feature_view_versioning`)",
+        "entity_key_serialization_version: 2": "the keys are not of version 3 (`entity_key_serialization_version`)",
     }.items():
         assert config(tmp_path, f"project: p\n{text}") == OtherStore(why)
+
+
+# Of the settings that Feast has, with a value that is not the default.
+WITHOUT_MEANING_ONLINE = {
+    "project_description": "A shop",
+    "provider": "gcp",
+    "registry": {"registry_type": "remote", "path": "here:6570", "cache_ttl_seconds": 5},
+    "auth": {"type": "oidc", "client_id": "shop", "auth_discovery_url": "http://here"},
+    "offline_store": {"type": "duckdb"},
+    "batch_engine": {"type": "spark.engine"},
+    "feature_server": {"type": "local", "enabled": True},
+    "embedding_model": {"model": "all-MiniLM-L6-v2"},
+    "flags": {"alpha_features": True},
+    "repo_path": "elsewhere",
+    "coerce_tz_aware": False,
+    "materialization": {"pull_latest_features": True, "online_write_batch_size": 10},
+    "openlineage": {"enabled": True, "transport_type": "console"},
+    "mlflow": {"enabled": True},
+    "data_quality_monitoring": {"auto_baseline": False},
+    "a_setting_of_tomorrow": 1,
+}
+
+
+def test_a_setting_that_changes_no_row_leaves_the_store_to_us(tmp_path):
+    from feast.repo_config import RepoConfig
+
+    settings = {field.alias or name for name, field in RepoConfig.model_fields.items()}
+    assert settings - {*WITHOUT_MEANING_ONLINE} == {"project", "online_store", "entity_key_serialization_version"}
+    alone = [{name: value} for name, value in WITHOUT_MEANING_ONLINE.items()]
+    for given in [*alone, WITHOUT_MEANING_ONLINE]:
+        text = json.dumps({"project": "p", "online_store": {"type": "sqlite", "path": "o.db"}, **given})
+        assert config(tmp_path, text) == SqliteStore("p", tmp_path / "o.db"), given
+    for harmless in ("client: glide", "skip_dedup: true", "sentinel_master: m"):
+        assert isinstance(config(tmp_path, f"project: p\nonline_store: {{type: redis, {harmless}}}"), RedisStore)
 
 
 @pytest.mark.parametrize(

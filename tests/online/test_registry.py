@@ -9,21 +9,25 @@ import tempfile
 import pytest
 
 from gemel.errors import BridgeError
-from gemel.online.feast import drop_copied_registry
-from gemel.online.registry import check_registry, drop_broken_registry
+from gemel.online.config import RegistryFile
+from gemel.online.registry.file import check_registry, drop_broken_registry, drop_copied_registry
 from gemel.temporary import temporary_folder
+
+
+def registry_of(repo):
+    return RegistryFile("shop", repo / "data/registry.db")
 
 
 def write_repo(folder):
     (folder / "data").mkdir(parents=True)
-    drop_copied_registry(folder)
+    drop_copied_registry(folder, registry_of(folder))
     (folder / "data/registry.db").write_text("tables of this folder")
     return folder
 
 
 def test_a_registry_stays_where_it_was_made(tmp_path):
     repo = write_repo(tmp_path / "shop")
-    drop_copied_registry(repo)
+    drop_copied_registry(repo, registry_of(repo))
     assert (repo / "data/registry.db").read_text() == "tables of this folder"
 
 
@@ -31,8 +35,16 @@ def test_a_registry_that_came_with_a_copy_is_forgotten_and_the_first_one_stays(t
     repo = write_repo(tmp_path / "shop")
     copy = tmp_path / "copy"
     shutil.copytree(repo, copy)
-    drop_copied_registry(copy)
+    drop_copied_registry(copy, registry_of(copy))
     assert not (copy / "data/registry.db").exists()
+    assert (repo / "data/registry.db").exists()
+
+
+def test_a_registry_that_a_copy_shares_with_the_first_one_stays(tmp_path):
+    repo = write_repo(tmp_path / "shop")
+    copy = tmp_path / "copy"
+    shutil.copytree(repo, copy)
+    drop_copied_registry(copy, registry_of(repo))
     assert (repo / "data/registry.db").exists()
 
 
@@ -50,17 +62,17 @@ def test_a_registry_that_is_none_is_noticed_and_written_again(tmp_path, content)
     repo = write_repo(tmp_path / "feature_views")
     (repo / "data/registry.db").write_bytes(content)
     with pytest.raises(BridgeError, match=r"G530 feature_views/data/registry\.db is not a registry of Feast"):
-        check_registry(repo)
-    drop_broken_registry(repo)
+        check_registry(repo, registry_of(repo))
+    drop_broken_registry(registry_of(repo))
     assert not (repo / "data/registry.db").exists()
-    check_registry(repo)
+    check_registry(repo, registry_of(repo))
 
 
 def test_a_registry_of_feast_is_not_broken(tmp_path):
     repo = write_repo(tmp_path / "feature_views")
     (repo / "data/registry.db").write_bytes(ENTITY + PROJECT)
-    check_registry(repo)
-    drop_broken_registry(repo)
+    check_registry(repo, registry_of(repo))
+    drop_broken_registry(registry_of(repo))
     assert (repo / "data/registry.db").exists()
 
 

@@ -1,10 +1,12 @@
-"""The online store of a Feast repository, read from feature_store.yaml as Feast reads it, without importing Feast.
+"""The online store and the registry of a Feast repository, read from feature_store.yaml as Feast reads it, without
+importing Feast.
 
 We write only to stores that we can write to exactly as Feast does. Others are left to Feast, with the reason.
 """
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +42,35 @@ class OtherStore:
 
 Store = SqliteStore | RedisStore | OtherStore
 
-# These settings do not change how values are stored online.
-_HARMLESS = {
-    *("project", "project_description", "provider", "registry", "offline_store", "online_store"),
-    *("entity_key_serialization_version", "coerce_tz_aware", "flags"),
-}
-_SQLITE = {"type", "path"}
+
+@dataclass(frozen=True, slots=True)
+class RegistryFile:
+    project: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryDatabase:
+    """A registry in a database: an address and arguments of sqlalchemy.create_engine."""
+
+    project: str
+    url: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRegistry:
+    """A registry that is read and written through Feast."""
+
+    kind: str
+
+
+Registry = RegistryFile | RegistryDatabase | OtherRegistry
+
+# Those that Feast has for other clouds are the same class.
+_PROVIDERS = {"local", "aws", "azure", "gcp"}
+_SQLITE = {"type", "path", "similarity"}
+# `client` and `skip_dedup` are about how Feast itself reads and writes.
 _REDIS = {
     "type",
     "redis_type",
@@ -54,6 +79,7 @@ _REDIS = {
     "key_ttl_seconds",
     "full_scan_for_deletion",
     "skip_dedup",
+    "sentinel_master",
 }
 _TYPES = {
     "sqlite": "sqlite",
@@ -64,29 +90,23 @@ _TYPES = {
 
 
 def read_store(repo: Path) -> Store:
-    """The online store of the Feast repository. Raises BridgeError (G530, G560)."""
+    """The online store of the Feast repository. Raises BridgeError (G530, G560).
+
+    Of the other settings, those matter that change where or how rows are stored. The rest is about Feast's own
+    processes: its servers, engines, permissions, lineage.
+    """
     file = repo / "feature_store.yaml"
     content = _content(file)
-    project = content.get("project")
-    if not isinstance(project, str) or not project:
-        raise BridgeError(
-            "G560",
-            "feature_store.yaml names no project",
-            place=Place(str(file)),
-            hint="add a line `project: <name>`; `gemel generate` writes the whole file if it is missing",
-        )
-    unsupported = [name for name in content if name not in _HARMLESS]
+    project = _project(content, file)
     registry = content.get("registry")
-    if unsupported:
-        return OtherStore(f"feature_store.yaml has `{unsupported[0]}:`")
-    if content.get("provider", "local") != "local":
+    if content.get("provider", "local") not in _PROVIDERS:
         return OtherStore(f"the provider is {content['provider']!r}")
     if isinstance(registry, dict) and registry.get("enable_online_feature_view_versioning"):
-        return OtherStore("the online tables are versioned")
+        return OtherStore("the online tables are versioned (`enable_online_feature_view_versioning`)")
     if content.get("entity_key_serialization_version", 3) != 3:
-        return OtherStore("the keys are not of version 3")
+        return OtherStore("the keys are not of version 3 (`entity_key_serialization_version`)")
     online = content.get("online_store", "sqlite")
-    options = {"type": online} if isinstance(online, str) else online
+    options = {"type": online} if isinstance(online, str) and online.lower() not in ("none", "null") else online
     if not isinstance(options, dict):
         return OtherStore("there is no online store")
     kind = _TYPES.get(str(options.get("type", "sqlite")))
@@ -97,6 +117,38 @@ def read_store(repo: Path) -> Store:
             return _redis(project, options, file)
         case _:
             return OtherStore(f"the online store is {options.get('type')!r}")
+
+
+def read_registry(repo: Path) -> Registry:
+    """The registry of the Feast repository. Raises BridgeError (G530, G560)."""
+    file = repo / "feature_store.yaml"
+    content = _content(file)
+    project = _project(content, file)
+    setting: Any = content.get("registry", "data/registry.db")
+    options: dict[str, Any] = {"path": setting} if isinstance(setting, str) else setting
+    if not isinstance(options, dict):
+        raise BridgeError("G560", "`registry` must be a path, or settings with a path", place=Place(str(file)))
+    kind, path = options.get("registry_type", "file"), str(options.get("path", ""))
+    if kind == "sql":
+        # As Feast reads it; SQLAlchemy itself would take another driver.
+        url = re.sub("^postgresql://", "postgresql+psycopg://", path)
+        url = re.sub("^(sqlite[^:]*:///)(?![/:])", lambda found: f"{found[1]}{repo.resolve()}/", url)
+        return RegistryDatabase(project, url, options.get("sqlalchemy_config_kwargs") or {})
+    if kind != "file" or options.get("registry_store_type") not in (None, "FileRegistryStore"):
+        return OtherRegistry(str(options.get("registry_store_type") or kind))
+    return OtherRegistry(path.split("://")[0]) if "://" in path else RegistryFile(project, repo / path)
+
+
+def _project(content: Mapping[str, Any], file: Path) -> str:
+    project = content.get("project")
+    if isinstance(project, str) and project:
+        return project
+    raise BridgeError(
+        "G560",
+        "feature_store.yaml names no project",
+        place=Place(str(file)),
+        hint="add a line `project: <name>`; `gemel generate` writes the whole file if it is missing",
+    )
 
 
 def _content(file: Path) -> dict[str, Any]:
@@ -134,9 +186,8 @@ def _redis(project: str, options: Mapping[str, Any], file: Path) -> Store:
     for name, value in options.items():
         if name not in _REDIS:
             return OtherStore(f"the Redis store has `{name}: {value}`")
-    for name in ("redis_type", "client"):
-        if options.get(name, "redis") != "redis":
-            return OtherStore(f"the Redis store has `{name}: {options[name]}`")
+    if options.get("redis_type", "redis") != "redis":
+        return OtherStore(f"the Redis store has `redis_type: {options['redis_type']}`")
     ttl = options.get("key_ttl_seconds")
     if ttl is not None and (not isinstance(ttl, int) or isinstance(ttl, bool)):
         raise BridgeError("G560", f"key_ttl_seconds must be a number of seconds, not {ttl!r}", place=Place(str(file)))

@@ -6,6 +6,7 @@ Feast is imported on first use (7 to 10 seconds) and only here. Its output is ke
 import datetime as dt
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from gemel.errors import BridgeError, GemelError
-from gemel.online.registry import drop_broken_registry
+from gemel.online.config import read_registry
+from gemel.online.registry.file import drop_broken_registry, drop_copied_registry
+from gemel.online.registry.intervals import BEGINNING
 from gemel.temporary import TemporaryFolder
 
 Say = Callable[[str], None]
 """Receives one line for the user."""
 
-BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 BATCH = 1000  # entities per read
 
 _METRICS = "PROMETHEUS_MULTIPROCESS_DIR"
@@ -30,33 +32,34 @@ _METRICS = "PROMETHEUS_MULTIPROCESS_DIR"
 
 def apply(repo: Path) -> list[str]:
     """`feast apply`: register the definitions in the files, and remove others. Returns Feast's messages."""
-    drop_copied_registry(repo)
-    drop_broken_registry(repo)
+    if (repo / "feature_store.yaml").is_file():
+        registry = read_registry(repo)
+        drop_copied_registry(repo, registry)
+        drop_broken_registry(registry)
     with _feast(repo, "apply") as output:
         from feast.repo_config import load_repo_config
         from feast.repo_operations import apply_total
 
         config = load_repo_config(repo, repo / "feature_store.yaml")
         apply_total(config, repo, skip_source_validation=False)
-    lines = [line.strip() for line in output.getvalue().splitlines()]
-    return [line for line in lines if line.startswith(("Created ", "Updated ", "Deleted ", "Removed "))]
+    return messages(output.getvalue())
 
 
-def drop_copied_registry(repo: Path) -> None:
-    """Remove a registry that was copied here with the folder.
+def messages(output: str) -> list[str]:
+    """What `feast apply` or `feast plan` changes, by their output.
 
-    Feast's registry has the full path of the online tables, and applying it in a copy drops the tables of the
-    original folder. A new registry is built from the generated files.
+    After a materialization Feast lists every view as updated, as the times at which it applied the sources differ.
     """
-    registry, mark = repo / "data" / "registry.db", repo / "data" / "registry.home"
-    here = str(repo.resolve())
-    try:
-        if registry.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") != here:
-            registry.unlink()
-        if mark.parent.is_dir():
-            mark.write_text(here, encoding="utf-8")
-    except OSError as error:
-        raise BridgeError("G530", f"cannot write to {mark.parent}: {error.strerror or error}") from None
+    parts = re.split(r"^(?=(?:Created|Updated|Deleted|Removed|No changes|Deploying) )", output, flags=re.MULTILINE)
+    changes = [part for part in parts if part.startswith(("Created ", "Updated ", "Deleted ", "Removed "))]
+    return [part.splitlines()[0].strip() for part in changes if not _is_of_times(part)]
+
+
+def _is_of_times(change: str) -> bool:
+    """Whether each property before ` -> ` and after it is the same, but for times."""
+    text = re.sub(r"\s*(seconds|nanos): \d+", "", change)
+    properties = re.split(r"^\t\w+: ", text, flags=re.MULTILINE)[1:]
+    return bool(properties) and all(len({half.strip() for half in each.split("\n -> ")}) == 1 for each in properties)
 
 
 def materialize(repo: Path, *, end: dt.datetime | None = None, views: Sequence[str] = ()) -> dt.datetime:
@@ -91,6 +94,33 @@ def materialized_until(repo: Path) -> dict[str, dt.datetime | None]:
         return {
             view.name: max((_utc(end) for _, end in view.materialization_intervals), default=None) for view in views
         }
+
+
+class FeastIntervals:
+    """How far each view is online, in a registry that only Feast can read and write."""
+
+    def __init__(self, repo: Path) -> None:
+        self.repo = repo
+
+    def until(self) -> dict[str, dt.datetime | None]:
+        return materialized_until(self.repo)
+
+    def record(self, view: str, until: dt.datetime) -> bool:
+        with _feast(self.repo, "materialize"):
+            from feast import FeatureStore
+            from feast.errors import FeatureViewNotFoundException
+
+            store = FeatureStore(repo_path=str(self.repo))
+            try:
+                applied = store.get_feature_view(view)
+            except FeatureViewNotFoundException:
+                return False
+            if until not in {_utc(end) for _, end in applied.materialization_intervals}:
+                store.registry.apply_materialization(applied, store.project, BEGINNING, until)
+            return True
+
+    def forget(self, view: str) -> None:
+        """Feast has no way to take an interval back."""
 
 
 def read_online(repo: Path, features: Sequence[str], keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:

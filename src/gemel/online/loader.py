@@ -11,6 +11,7 @@ from pathlib import Path
 from gemel.online.encoding import decode_time
 from gemel.online.locking import locked
 from gemel.online.newest import OnlineView, micros, newest
+from gemel.online.registry.intervals import Intervals
 from gemel.online.store import OnlineStore
 
 Tell = Callable[[str], None]
@@ -22,19 +23,23 @@ def materialize(
     *,
     end: dt.datetime,
     folder: Path,
+    intervals: Intervals | None = None,
     say: Tell = lambda line: None,
     progress: Tell = lambda line: None,
 ) -> dt.datetime:
     """Materialize the views up to `end`; a view that is online up to a later moment stays there.
 
-    `folder` has the lock, `say` receives lines for the user, `progress` a line that replaces the previous one. Returns
-    the moment up to which all views are online.
+    `folder` has the lock, `intervals` are those in Feast's registry. `say` receives lines for the user, `progress` a
+    line that replaces the previous one. Returns the moment up to which all views are online.
     """
     reached: list[dt.datetime] = []
+    unknown: list[str] = []
     with locked(folder, say):
         for view in views:
             before = store.state(view.name).for_origin(view.origin).until
             until = max(end, decode_time(before)) if before is not None else end
+            if before is None and intervals is not None:
+                intervals.forget(view.name)  # of a store that is no longer there, or of another target's rows
             with newest(view, until, sort=store.sort) as rows:
                 total = f"{rows.entities:,}"
 
@@ -42,5 +47,12 @@ def materialize(
                     progress(f"{view.name}: {done:,} of {total} entities are online")
 
                 store.write(view, rows, until=micros(until), progress=report)
+            # Only now: a run that is killed leaves no interval that it did not load. Rows that dbt makes later, at
+            # moments before `until`, are not loaded either.
+            loaded = min(until, decode_time(rows.built or 0))
+            if intervals is not None and not intervals.record(view.name, loaded):
+                unknown.append(view.name)
             reached.append(until)
+        if unknown and intervals is not None and intervals.until():
+            say(f"Feast's registry does not have {', '.join(unknown)}: run `gemel features apply`")
     return min(reached, default=end)

@@ -56,10 +56,15 @@ class Batch:
 
 @dataclass(slots=True)
 class Newest:
-    """The rows of a view that belong online as of a moment. `last` is their latest moment, None without rows."""
+    """The rows of a view that belong online as of a moment.
+
+    `last` is their latest moment. `built` is when dbt made the last of them: the table had all earlier moments then.
+    Both are None without rows.
+    """
 
     entities: int
     last: int | None
+    built: int | None
     batches: Iterator[Batch] = field(repr=False)
 
 
@@ -76,8 +81,8 @@ def newest(view: OnlineView, until: dt.datetime, *, sort: bool = False) -> Itera
     with temporary_folder() as folder:
         try:
             with open_empty(temp=folder, memory=MEMORY) as empty:
-                [(entities, last)] = empty.rows(compile_select(_extent(view, until), empty.dialect))
-                yield Newest(entities, last, _batches(view, empty, _rows(view, until, sort)))
+                [(entities, last, built)] = empty.rows(compile_select(_extent(view, until), empty.dialect))
+                yield Newest(entities, last, built, _batches(view, empty, _rows(view, until, sort)))
         except WarehouseError as error:
             raise BridgeError(
                 "G533",
@@ -119,9 +124,8 @@ def _rows(view: OnlineView, until: dt.datetime, sort: bool) -> exp.Select:
 def _extent(view: OnlineView, until: dt.datetime) -> exp.Select:
     keys = exp.Tuple(expressions=[column(name) for name in view.entities])
     count = exp.Count(this=exp.Distinct(expressions=[keys]))
-    return _source(view, until).select(
-        count, exp.Anonymous(this="epoch_us", expressions=[exp.Max(this=column(MOMENT))])
-    )
+    latest = (exp.Max(this=column(name)) for name in (MOMENT, CREATED))
+    return _source(view, until).select(count, *(exp.Anonymous(this="epoch_us", expressions=[each]) for each in latest))
 
 
 def _source(view: OnlineView, until: dt.datetime) -> exp.Select:

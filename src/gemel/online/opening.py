@@ -1,6 +1,19 @@
-"""Opens the online store that feature_store.yaml names."""
+"""Opens the online store and the registry that feature_store.yaml names."""
 
-from gemel.online.config import OtherStore, RedisStore, SqliteStore, Store
+from pathlib import Path
+
+from gemel.online.config import (
+    OtherRegistry,
+    OtherStore,
+    RedisStore,
+    Registry,
+    RegistryDatabase,
+    RegistryFile,
+    SqliteStore,
+    Store,
+)
+from gemel.online.feast import FeastIntervals
+from gemel.online.registry.intervals import DatabaseIntervals, FileIntervals, Intervals
 from gemel.online.store import OnlineStore
 
 
@@ -17,3 +30,14 @@ def open_store(store: Store) -> OnlineStore:
             return Redis(store)
         case OtherStore():
             raise TypeError(store.why)
+
+
+def open_intervals(registry: Registry, repo: Path) -> Intervals:
+    """How far each view is online, as the registry has it."""
+    match registry:
+        case RegistryFile():
+            return FileIntervals(registry)
+        case RegistryDatabase():
+            return DatabaseIntervals(registry)
+        case OtherRegistry():
+            return FeastIntervals(repo)

@@ -12,14 +12,14 @@ from gemel.features.selection import Chosen, choose
 from gemel.features.tables import Types
 from gemel.online import feast
 from gemel.online.answers import Find, answer
-from gemel.online.config import OtherStore, Store, read_store
+from gemel.online.config import OtherStore, Registry, Store, read_registry, read_store
 from gemel.online.encoding import decode_time
 from gemel.online.export import export
 from gemel.online.loader import materialize as load
 from gemel.online.newest import OnlineView
-from gemel.online.opening import open_store
+from gemel.online.opening import open_intervals, open_store
 from gemel.online.reading import OnlineRow, find, key
-from gemel.online.registry import check_registry
+from gemel.online.registry.file import check_registry
 from gemel.online.store import StoredRow
 from gemel.spec.time import seconds
 
@@ -45,7 +45,8 @@ def materialize(
             raise BridgeError("G564", f"view {each.name!r} is not online", hint="remove `online: false` from the view")
     chosen = [view for view in requested if view.online]
     features.check_copies(chosen)
-    check_registry(features.repo)
+    registry = features.once(_read_registry)
+    check_registry(features.repo, registry)
     config = features.once(_read_config)
     reason = config.why if isinstance(config, OtherStore) else _why_not_read(features)
     if reason is not None or isinstance(config, OtherStore):
@@ -60,7 +61,9 @@ def materialize(
     store = open_store(config)
     try:
         online = [_online_view(features, view, types[view.name]) for view in chosen]
-        return load(store, online, end=moment, folder=features.repo / "data", say=say, progress=progress)
+        intervals = open_intervals(registry, features.repo)
+        folder = features.repo / "data"
+        return load(store, online, end=moment, folder=folder, intervals=intervals, say=say, progress=progress)
     finally:
         store.close()
 
@@ -86,7 +89,7 @@ def stored(
 
 
 def online_until(features: Features) -> dict[str, dt.datetime | None]:
-    """The moment up to which each view is online. Feast is loaded only if it may have materialized after we did."""
+    """The moment up to which each view is online, by us or by Feast."""
     config = features.once(_read_config)
     if isinstance(config, OtherStore):
         return feast.materialized_until(features.repo)
@@ -96,19 +99,20 @@ def online_until(features: Features) -> dict[str, dt.datetime | None]:
     finally:
         store.close()
     until = {name: decode_time(state.until) if state.until is not None else None for name, state in states.items()}
-    registry = features.repo / "data" / "registry.db"
-    ours = min((state.at or 0 for state in states.values()), default=0)
-    if registry.is_file() and registry.stat().st_mtime * 1_000_000 > ours:
-        for name, theirs in feast.materialized_until(features.repo).items():
-            mine = until.get(name)
-            if name in until and theirs is not None and (mine is None or theirs > mine):
-                until[name] = theirs
+    for name, theirs in open_intervals(features.once(_read_registry), features.repo).until().items():
+        mine = until.get(name)
+        if name in until and theirs is not None and (mine is None or theirs > mine):
+            until[name] = theirs
     return until
 
 
 def _read_config(features: Features) -> Store:
     """Read once for many requests: `Features` is opened again when a file of feature_views/ changes."""
     return read_store(features.repo)
+
+
+def _read_registry(features: Features) -> Registry:
+    return read_registry(features.repo)
 
 
 def _why_not_read(features: Features) -> str | None:
