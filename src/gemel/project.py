@@ -298,18 +298,30 @@ class Project:
         with self.session.placing():
             return read_online(open_features(self.session), name, rows)
 
-    def verify(self, *, at: Sequence[dt.datetime] = (), moments: int = 5, say: Say = lambda line: None) -> "Report":
+    def verify(
+        self,
+        *,
+        at: Sequence[dt.datetime] = (),
+        moments: int = 5,
+        select: str | Sequence[str] = (),
+        say: Say = lambda line: None,
+    ) -> "Report":
         """Compare BI number, feature table, training set and online store for every feature of every view.
 
-        They are compared at the moments `at`, or at `moments` moments spread over each table's time. Raises BridgeError
-        (G536, G565).
+        They are compared at the moments `at`, or at `moments` moments spread over each table's time. `select` names the
+        services, views and features (`view.feature`) to compare. Raises UnknownNameError (G204), BridgeError (G536,
+        G565).
         """
         from gemel.features.opened import open_features
         from gemel.proof.project import verify
 
         with self.session.placing():
-            at, moments = require_times(at, "at"), require_count(moments, "moments")
-            return verify(open_features(self.session), at=at, moments=moments, say=say)
+            at, moments, select = (
+                require_times(at, "at"),
+                require_count(moments, "moments"),
+                require_texts(select, "select"),
+            )
+            return verify(open_features(self.session), at=at, moments=moments, select=select, say=say)
 
     def diff(self, base: str, *, say: Say = lambda line: None) -> "Comparison":
         """The definitions whose meaning differs from `base`, and everything that they affect; `print` shows it.

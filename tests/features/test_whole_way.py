@@ -7,9 +7,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import duckdb
 import pytest
+import yaml
 
 from gemel.cli import main
 from gemel.dbt.running import run_dbt
@@ -452,6 +454,60 @@ def test_what_is_pushed_through_feast_is_served_until_the_table_has_a_newer_row(
     assert gemel("features", "materialize")[0] == 0
     assert served("a") == values | parts
     assert served("b") == ours
+
+
+def redis_for(copy, url):
+    """Let the project's online store be Redis, and yield nothing of it afterwards."""
+    import redis
+
+    address = urlsplit(url)
+    options = {"host": address.hostname, "port": address.port, "db": int(address.path[1:] or 0)}
+    file = copy / "feature_views/feature_store.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["project"] = project = f"gemel_test_{os.getpid()}"
+    connection = f"{address.hostname}:{address.port},db={options['db']}"
+    content["online_store"] = {"type": "redis", "connection_string": connection}
+    file.write_text(yaml.safe_dump(content))
+    client = redis.Redis(**options)
+    yield
+    for key in [*client.scan_iter(f"*{project}"), f"gemel:{project}:materialized"]:
+        client.delete(key)
+    client.close()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def copy_online(request, copy):
+    """The copy, with one of the two online stores."""
+    yield from redis_for(copy, request.getfixturevalue("needs_redis")) if request.param == "redis" else iter([None])
+
+
+def test_what_only_the_online_store_has_is_reported_as_extra(copy, copy_online, gemel):
+    import pandas
+    from feast import FeatureStore
+    from feast.data_source import PushMode
+
+    for command in ("apply", "materialize"):
+        assert gemel("features", command)[0] == 0
+    select = ["verify", "--moments", "1", "--select", "buying", "--select", "visiting.orders_24h"]
+    code, out, err = gemel(*select)
+    assert (code, {line.split()[0] for line in out.splitlines()[2:]}) == (0, {"buying", "visiting"}), err
+    values = {"orders_1d": 70, "orders_7d": 71, "revenue_7d": 7.5, "nick": "pushed", "return_rate_all": 0.25}
+    parts = {"return_rate_all__numerator": 1, "return_rate_all__denominator": 4}
+    moments = pandas.to_datetime(["2024-01-20 00:00:00", "2126-01-02 00:00:00", "2024-01-20 00:00:00"], utc=True)
+    rows = pandas.DataFrame({"customer": ["a", "b", "z"], "event_timestamp": moments, **values, **parts})
+    store = FeatureStore(repo_path=str(copy / "feature_views"))
+    store.push("buying_push", rows.assign(created_timestamp=moments), to=PushMode.ONLINE)
+    code, out, err = gemel(*select, "--format", "json")
+    report = json.loads(out)
+    assert (code, report["extra"], report["others"], report["pushed"]) == (1, 14, {"buying": 1}, {"buying": 1}), out
+    extra = {(each["entity"]["customer"], each["moment"][:4], each["kind"]) for each in report["differences"]}
+    assert extra == {("b", "2126", "extra"), ("z", "2024", "extra")}
+    assert gemel(*select, "--threshold", "14")[0] == 0
+    one = json.loads(gemel("verify", "--moments", "1", "--select", "buying.nick", "--format", "json", "-q")[1])
+    assert [(each["feature"], each["extra"]) for each in one["features"]] == [("nick", 2)]
+    code, out, err = gemel("verify", "--select", "buyin")
+    assert (code, out) == (1, "")
+    assert err.startswith("G204 no feature view, service or feature named 'buyin'\n  hint: did you mean buying")
 
 
 def test_rows_of_another_target_are_not_taken_for_ones_own(copy, gemel):

@@ -15,6 +15,7 @@ from gemel.errors import BridgeError
 from gemel.features.origins import Origin
 from gemel.online import encoding
 from gemel.online.config import OtherStore, RedisStore, SqliteStore, read_store
+from gemel.online.holdings import Holdings
 from gemel.online.opening import open_store
 from gemel.online.reading import read
 from worlds.online_place import END, Place, open_place
@@ -162,6 +163,34 @@ def test_a_row_with_a_null_key_is_none_and_the_others_are_answered(place):
     for wrong in (1.0, True, b"1", "x"):
         with pytest.raises(BridgeError, match="must be an integer"):
             place.online(A, ("a", wrong))
+
+
+def test_entities_that_were_not_looked_up_are_found_by_a_scan(place, monkeypatch):
+    monkeypatch.setattr("gemel.online.sqlite.LISTED", 2)
+    monkeypatch.setattr("gemel.online.redis.SCANNED", 2)
+    rows = [(text, number, 3, number) for number, text in enumerate([*HOSTILE, "b", "c", "d"], -2)]
+    place.table(*rows).run()
+    as_rows = [dict(zip(("zone", "area"), row, strict=False)) for row in rows]
+    store = open_store(place.config)
+    holdings = Holdings(store, place.view, ["n"])
+    assert [row.values["n"] for row in holdings.find(as_rows[:3])] == [-2, -1, 0]
+    holdings.skip(as_rows[3:4])
+    others = list(holdings.others())
+    assert sorted(((each["zone"], each["area"]), row.values["n"]) for each, row in others) == sorted(
+        ((zone, area), n) for zone, area, _, n in rows[4:]
+    )
+    assert list(holdings.others()) == []  # they have been seen
+    store.close()
+
+
+def test_keys_that_are_none_of_a_views_entities_are_no_entities():
+    types = {"zone": "string", "area": "int64"}
+    for zone, area in zip(HOSTILE, (0, -1, 2**63 - 1, -(2**63), 7, 256), strict=True):
+        [key] = encoding.encode_keys(types, [[zone], [area]])
+        assert encoding.decode_key(key, types) == {"zone": zone, "area": area}
+        for wrong in (key[:-1], key + b"x", b"", key[:9], key.replace(b"zone", b"zona")):
+            assert encoding.decode_key(wrong, types) is None
+        assert encoding.decode_key(key, {"zone": "string", "area": "int32"}) is None
 
 
 def test_values_past_their_ttl_are_stale(place):

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import datetime as dt
+from contextlib import nullcontext
 
 import pytest
 
@@ -57,6 +58,24 @@ class Answer:
         return self._rows
 
 
+class Online:
+    """The dict of `Built.online`, as an online store."""
+
+    def __init__(self, built):
+        self.built, self.why_unlisted = built, built.why_unlisted
+        self.seen = set()
+
+    def find(self, entities):
+        self.skip(entities)
+        return [self.built.served(each["customer"]) for each in entities]
+
+    def skip(self, entities):
+        self.seen |= {each["customer"] for each in entities}
+
+    def others(self):
+        return (({"customer": key}, self.built.served(key)) for key in self.built.online if key not in self.seen)
+
+
 class Built:
     """One feature view as `gemel build` leaves it, with an online store that is a dict."""
 
@@ -75,6 +94,7 @@ class Built:
         rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows()]
         self.online = {row["customer"]: row for row in rows}
         self.pushed = {}
+        self.why_unlisted = None
         self.until = {"buying": dt.datetime(2024, 3, 1, tzinfo=dt.UTC)}
 
     def verify(self, **more):
@@ -88,10 +108,11 @@ class Built:
             ask_graph=ask_graph,
             train=self.train,
             run=self.run,
+            stream=lambda compiled: iter([self.run(compiled).rows()]),
             run_with_files=lambda compiled: self.run(compiled).rows(),
             relations={"buying": "memory.main.buying"},
             root=self.root,
-            online=lambda view, keys: [self.served(key["customer"]) for key in keys],
+            online=lambda view: nullcontext(Online(self)),
             until=self.until,
             facts_until=dt.datetime(2024, 3, 1),
         )
@@ -331,6 +352,85 @@ def test_a_row_that_was_pushed_since_is_counted_and_not_wrong(built, capsys):
     assert (report.wrong, report.json()["pushed"], report.failed()) == (0, {"buying": 1}, False)
     write_report(report, format="table")
     assert "buying: 1 entities have pushed rows online that are newer than the table" in capsys.readouterr().err
+
+
+def row_of_nobody(built, customer, at, **values):
+    built.online[customer] = dict.fromkeys(built.view.feature_names) | values | {"event_timestamp": at}
+    built.pushed[customer] = at
+
+
+@pytest.mark.parametrize("push", [None, "buying_push"])
+def test_an_entity_that_only_the_online_store_has_is_extra(built, push, capsys):
+    built.view = dataclasses.replace(built.view, push=push)
+    row_of_nobody(built, "z", dt.datetime(2024, 1, 8, tzinfo=dt.UTC), orders_all=7, nick="Zoe")
+    row_of_nobody(built, "nulls", dt.datetime(2024, 1, 9, tzinfo=dt.UTC))
+    report = built.verify()
+    assert differences(report) == [
+        "extra     buying.orders_all  customer=z  2024-01-08 00:00  table=nothing  online=7",
+        "extra     buying.nick  customer=z  2024-01-08 00:00  table=nothing  online=Zoe",
+        "extra     buying.event_timestamp  customer=nulls  2024-01-09 00:00  table=nothing  "
+        "online=2024-01-09 00:00:00+00:00",
+    ]
+    assert (report.json()["others"], report.json()["extra"], report.wrong) == ({"buying": 2}, 3, 3)
+    assert report.failed(2) and not report.failed(3)
+    write_report(report, format="table")
+    assert "buying: 2 entities online that its table does not have" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("push", [None, "buying_push"])
+def test_a_row_of_the_future_is_extra(built, push):
+    built.view = dataclasses.replace(built.view, push=push)
+    row_of_nobody(built, "b", dt.datetime(2126, 1, 1), orders_all=1)
+    assert differences(built.verify()) == [
+        "extra     buying.orders_all  customer=b  2126-01-01 00:00  table=nothing  online=1"
+    ]
+
+
+def test_a_row_with_the_right_values_and_another_time_is_different(built):
+    at = built.online["a"]["event_timestamp"]
+    built.pushed["a"] = at + dt.timedelta(hours=9)
+    assert differences(built.verify()) == [
+        f"different buying.event_timestamp  customer=a  {at:%Y-%m-%d %H:%M}  table={at}  "
+        f"online={at + dt.timedelta(hours=9)}"
+    ]
+
+
+def test_an_entity_whose_rows_all_come_later_is_extra_unless_rows_can_be_pushed(built):
+    early = dt.datetime(2024, 1, 5, tzinfo=dt.UTC)  # before all rows of b
+    built.until = {"buying": early}
+    kinds = {(each.kind, each.entity["customer"]) for each in built.verify().differences}
+    assert ("extra", "b") in kinds
+    built.view = dataclasses.replace(built.view, push="buying_push")
+    assert not built.verify().differences
+
+
+def test_more_extra_entities_than_are_listed_are_counted(built, monkeypatch, capsys):
+    monkeypatch.setattr("gemel.proof.online.LISTED", 2)
+    for number in range(5):
+        row_of_nobody(built, f"z{number}", dt.datetime(2024, 1, 8), orders_all=number)
+    report = built.verify()
+    assert (len(report.differences), report.wrong, report.json()["others"]) == (2, 5, {"buying": 5})
+    monkeypatch.setattr("gemel.cli.verify.EXAMPLES", 1)
+    write_report(report, format="table")
+    assert "... and 4 more; --format json has the first 2" in capsys.readouterr().out
+
+
+def test_a_table_without_rows_has_nothing_online(shop, tmp_path):
+    shop.sell("a", "2024-03-05 10:00")  # after the day up to which the table is built
+    built = Built(shop, tmp_path)
+    row_of_nobody(built, "z", dt.datetime(2024, 1, 8), orders_all=7)
+    assert [str(each) for each in built.verify().differences] == [
+        "extra     buying.orders_all  customer=z  2024-01-08 00:00  table=nothing  online=7"
+    ]
+
+
+def test_a_store_that_cannot_list_its_entities_is_told_and_no_failure(built, capsys):
+    built.why_unlisted = "the online store is 'postgres'"
+    row_of_nobody(built, "z", dt.datetime(2024, 1, 8), orders_all=7)
+    report = built.verify()
+    assert (report.wrong, report.failed()) == (0, False)
+    write_report(report, format="table")
+    assert "others cannot be listed: the online store is 'postgres'" in capsys.readouterr().err
 
 
 def test_keys_that_are_no_text_in_the_facts_are_texts_in_a_table(shop, tmp_path):

@@ -7,6 +7,7 @@ import click
 
 from gemel.cli.options import say, takes_project
 from gemel.json_text import json_text
+from gemel.spec.fields import format_count
 
 if TYPE_CHECKING:
     from gemel.project import Project
@@ -28,6 +29,13 @@ EXAMPLES = 10
     "--moments", type=click.IntRange(1), default=5, show_default=True, help="The number of moments, if none is named."
 )
 @click.option(
+    "--select",
+    "-s",
+    multiple=True,
+    metavar="NAME",
+    help="Only this service, view or `view.feature`. Repeat it for more. Default: every feature of every view.",
+)
+@click.option(
     "--threshold",
     type=click.IntRange(0),
     default=0,
@@ -39,15 +47,24 @@ EXAMPLES = 10
     "--format", type=click.Choice(["table", "json"]), default="table", show_default=True, help="The output format."
 )
 @takes_project
-def command(project: "Project", *, at: tuple[dt.datetime, ...], moments: int, threshold: int, format: str) -> None:
+def command(
+    project: "Project",
+    *,
+    at: tuple[dt.datetime, ...],
+    moments: int,
+    select: tuple[str, ...],
+    threshold: int,
+    format: str,
+) -> None:
     """Prove that BI number = feature table = training set = online feature, for every feature of every view.
 
     \b
     gemel verify
     gemel verify --at 2013-07-01 --at 2013-12-01T06:00
+    gemel verify --select carrier_punctuality --select origin_congestion.departures_1h
     """
     quiet = click.get_current_context().params["quiet"]
-    report = project.verify(at=at, moments=moments, say=(lambda line: None) if quiet else say)
+    report = project.verify(at=at, moments=moments, select=select, say=(lambda line: None) if quiet else say)
     write_report(report, format=format)
     if report.failed(threshold):
         raise click.exceptions.Exit(1)
@@ -66,7 +83,12 @@ def write_report(report: "Report", *, format: str) -> None:
     for difference in report.differences[:EXAMPLES]:
         click.echo(str(difference))
     if len(report.differences) > EXAMPLES:
-        click.echo(f"... and {len(report.differences) - EXAMPLES} more; --format json has them all")
+        kept = "them all" if len(report.differences) == report.wrong else f"the first {len(report.differences):,}"
+        click.echo(f"... and {report.wrong - EXAMPLES:,} more; --format json has {kept}")
+    for view, count in report.others.items():
+        say(f"{view}: {format_count(count, 'entity')} online that its table does not have")
+    for view, why in report.unlisted.items():
+        say(f"{view}: only entities of its table were looked up online, as others cannot be listed: {why}")
     for view, count in report.pushed.items():
         say(f"{view}: {count:,} entities have pushed rows online that are newer than the table; they were not compared")
     for view, stale in report.stale.items():

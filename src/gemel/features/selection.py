@@ -88,6 +88,24 @@ def choose(bound: Bound, names: Sequence[str]) -> Choice:
     return choice
 
 
+def select_views(bound: Bound, names: Sequence[str]) -> tuple[BoundView, ...]:
+    """The views of services, views and single features, each with what is selected of it; all without names.
+
+    For an on-demand view, they are the features that it is computed from. Raises UnknownNameError (G204).
+    """
+    if not names:
+        return bound.views
+    selected: dict[str, set[str]] = {}
+    for name in names:
+        for each in choose(bound, [name]).needed():
+            selected.setdefault(each.view.name, set()).update(each.columns)
+    return tuple(
+        replace(view, features=tuple(feature for feature in view.features if feature.name in selected[view.name]))
+        for view in bound.views
+        if view.name in selected
+    )
+
+
 def _check_names(choice: Choice) -> None:
     owners: dict[str, str] = {}
     for owner, feature in choice.features():

@@ -72,6 +72,24 @@ def split_key(key: bytes, entities: int) -> int | None:
     return place if place <= len(key) else None
 
 
+def decode_key(key: bytes, types: Mapping[str, str]) -> dict[str, str | int] | None:
+    """The key of an entity, from Feast's bytes. None if it is not one of these entities and types."""
+    head, values = key_prefix(list(types)), {}
+    place = len(head)
+    if not key.startswith(head):
+        return None
+    try:
+        for name in sorted(types):
+            number, length = struct.unpack_from("<II", key, place)
+            value, place = key[place + 8 : place + 8 + length], place + 8 + length
+            if number != _KEY_TYPES[types[name]] or place > len(key):
+                return None
+            values[name] = value.decode() if types[name] == "string" else int.from_bytes(value, "little", signed=True)
+    except (struct.error, UnicodeDecodeError):
+        return None
+    return {name: values[name] for name in types} if place == len(key) else None
+
+
 Before = Callable[[int], bytes]
 """The bytes before a value of a given size. Packing them together with the value costs nothing."""
 

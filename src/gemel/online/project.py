@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from gemel.errors import BridgeError, GemelError
@@ -15,6 +16,7 @@ from gemel.online.answers import Find, answer
 from gemel.online.config import OtherStore, Registry, Store, read_registry, read_store
 from gemel.online.encoding import decode_time
 from gemel.online.export import export
+from gemel.online.holdings import FeastHoldings, Holdings
 from gemel.online.loader import materialize as load
 from gemel.online.newest import OnlineView
 from gemel.online.opening import open_intervals, open_store
@@ -80,12 +82,19 @@ def read_online(features: Features, name: str, rows: Sequence[Mapping[str, Any]]
         return answer(name, choice, types, rows, look)
 
 
-def stored(
-    features: Features, types: Mapping[str, Types], view: BoundView, keys: Sequence[Mapping[str, Any]]
-) -> Sequence[StoredRow | None]:
-    """The stored values of a view, written by us or by Feast."""
-    with _finding(features, types) as look:
-        return look(Chosen(view, view.feature_names), keys)
+@contextmanager
+def holding(features: Features, types: Mapping[str, Types], view: BoundView) -> Iterator[Holdings | FeastHoldings]:
+    """What is online of a view, written by gemel or by Feast, while the store is open."""
+    config = features.once(_read_config)
+    if isinstance(config, OtherStore):
+        yield FeastHoldings(partial(_ask_feast, features, types, Chosen(view, view.feature_names)), config.why)
+        return
+    store = open_store(config)
+    try:
+        features.origins.check_online(view, store.state(view.name).origin)
+        yield Holdings(store, _online_view(features, view, types[view.name]), view.feature_names)
+    finally:
+        store.close()
 
 
 def online_until(features: Features) -> dict[str, dt.datetime | None]:
@@ -148,18 +157,9 @@ def _online_view(features: Features, view: BoundView, types: Types) -> OnlineVie
 def _finding(features: Features, types: Mapping[str, Types]) -> Iterator[Find]:
     """A function that looks up rows of a view online, while the store is open."""
 
-    def ask_feast(chosen: Chosen, keys: Sequence[Mapping[str, Any]]) -> list[StoredRow | None]:
-        view = types[chosen.view.name]
-        typed = [{name: key(value, view[name], name) for name, value in row.items()} for row in keys]
-        references = [f"{chosen.view.name}:{name}" for name in chosen.columns]
-        whole = [row for row in typed if None not in row.values()]
-        answers = iter(feast.read_online(features.repo, references, whole))
-        found = [None if None in row.values() else next(answers) for row in typed]
-        return [StoredRow(None, values) if values else None for values in found]
-
     config = features.once(_read_config)
     if isinstance(config, OtherStore):
-        yield ask_feast
+        yield partial(_ask_feast, features, types)
         return
     store = open_store(config)
 
@@ -171,3 +171,16 @@ def _finding(features: Features, types: Mapping[str, Types]) -> Iterator[Find]:
         yield look
     finally:
         store.close()
+
+
+def _ask_feast(
+    features: Features, types: Mapping[str, Types], chosen: Chosen, rows: Sequence[Mapping[str, Any]]
+) -> list[StoredRow | None]:
+    """Look up rows of a view through Feast, which fails for a NULL key."""
+    view = types[chosen.view.name]
+    typed = [{name: key(value, view[name], name) for name, value in row.items()} for row in rows]
+    references = [f"{chosen.view.name}:{name}" for name in chosen.columns]
+    whole = [row for row in typed if None not in row.values()]
+    answers = iter(feast.read_online(features.repo, references, whole))
+    found = [None if None in row.values() else next(answers) for row in typed]
+    return [StoredRow(None, values) if values else None for values in found]

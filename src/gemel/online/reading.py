@@ -61,11 +61,17 @@ def find(
     store: OnlineStore, view: OnlineView, features: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> list[StoredRow | None]:
     """The stored features of one view for each entity row; None for a row with a NULL key, which no table has."""
+    is_whole, keys = encode_rows(view, rows)
+    found = iter(store.read(view.name, features, keys) if keys else ())
+    return [next(found) if each else None for each in is_whole]
+
+
+def encode_rows(view: OnlineView, rows: Sequence[Mapping[str, Any]]) -> tuple[list[bool], list[bytes]]:
+    """For each row, whether it has no NULL key; and the encoded keys of those rows."""
     keys = [tuple(key(row.get(entity), type_, entity) for entity, type_ in view.entities.items()) for row in rows]
     whole = [each for each in keys if None not in each]
     columns = [list(column) for column in zip(*whole, strict=True)]
-    found = iter(store.read(view.name, features, encode_keys(view.entities, columns)) if whole else ())
-    return [None if None in each else next(found) for each in keys]
+    return [None not in each for each in keys], encode_keys(view.entities, columns) if whole else []
 
 
 def _add(

@@ -35,6 +35,7 @@ class Redis:
 
     def __init__(self, store: RedisStore) -> None:
         self.store = store
+        self.why_unlisted = None if store.scan else "the Redis store has `full_scan_for_deletion: false`"
         self._project = store.project.encode()
         self._states = b"gemel:" + self._project + b":materialized"
         self._wire: Any = None
@@ -80,6 +81,12 @@ class Redis:
             decoded = {name: decode_value(value or b"") for name, value in zip(features, values, strict=True)}
             rows.append(StoredRow(None if moment is None else decode_time(decode_moment(moment)), decoded))
         return rows
+
+    def keys(self, view: OnlineView) -> Iterator[list[bytes]]:
+        field, end = _time_field(view.name), len(self._project)
+        for keys in self._scan(view):
+            moments = self._ask([(b"HGET", key, field) for key in keys])
+            yield [key[: len(key) - end] for key, moment in zip(keys, moments, strict=True) if moment is not None]
 
     def close(self) -> None:
         if self._wire is not None:

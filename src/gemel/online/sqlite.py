@@ -22,6 +22,7 @@ from gemel.online.store import Progress, State, StoredRow
 STATES = "gemel_materialized"
 TIME, CHECK = "gemel_event_ts", "gemel_check"
 LOOKED_UP = 500  # keys per query
+LISTED = 5_000  # keys per query
 COMMITTED = 20_000  # entities per transaction
 WAIT = 30.0  # seconds, for another writer
 CACHE = -128_000  # KiB
@@ -34,6 +35,7 @@ class Sqlite:
     """A SQLite file, which is created when something is first written."""
 
     sort = True
+    why_unlisted: str | None = None
 
     def __init__(self, store: SqliteStore) -> None:
         self.store = store
@@ -102,6 +104,22 @@ class Sqlite:
             else None
             for key in keys
         ]
+
+    def keys(self, view: OnlineView) -> Iterator[list[bytes]]:
+        """Each batch is a query of its own: a writer never waits for the whole scan."""
+        table, last = self._table(view.name), b""
+        while True:
+            with self._reading() as con:
+                if con is None or not _columns(con, table):
+                    return
+                query = (
+                    f"SELECT DISTINCT entity_key FROM {_quoted(table)} WHERE entity_key > ? ORDER BY entity_key LIMIT ?"
+                )
+                batch = [key for (key,) in con.execute(query, [last, LISTED])]
+            if not batch:
+                return
+            yield batch
+            last = batch[-1]
 
     def _moments(self, view: str, stored: Set[_Times]) -> dict[_Times, int]:
         """The moments of stored times. Raises BridgeError (G566) for Feast's from another time zone than ours."""

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -74,13 +74,19 @@ class StoredRow:
 
 
 class OnlineStore(Protocol):
-    """An online store. `write` makes it hold exactly the given rows of a view; it can be killed and repeated."""
+    """An online store. `write` makes it hold exactly the given rows of a view; it can be killed and repeated.
+
+    `keys` yields the key of each entity that has a row of a view, in batches; some may come twice. If the store cannot
+    list them, `why_unlisted` has the reason.
+    """
 
     sort: bool
+    why_unlisted: str | None
 
     def state(self, view: str) -> State: ...
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None: ...
     def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[StoredRow | None]: ...
+    def keys(self, view: OnlineView) -> Iterator[list[bytes]]: ...
     def close(self) -> None: ...
 
 

@@ -15,11 +15,13 @@ from gemel.engines.engine import Capability
 from gemel.features.bound import BoundView
 from gemel.proof.bi import bi_values
 from gemel.proof.copies import compare_copy
-from gemel.proof.places import FeatureTable, Key, Online, Places
+from gemel.proof.online import compare_online
+from gemel.proof.places import FeatureTable, Key, Places
+from gemel.proof.recording import record
 from gemel.proof.rehearsal import rehearse
-from gemel.proof.report import Report, Stale
-from gemel.proof.sameness import kind, same, to_moment
+from gemel.proof.report import Report
 from gemel.spec.feature_views import MetricFeature
+from gemel.spec.fields import format_count
 from gemel.spec.time import duration, floor
 from gemel.training.exactness import exact_features
 
@@ -45,6 +47,8 @@ def verify(
             report.count(view.name, feature.name)
         if table.ends() == (None, None):
             _compare_empty(graph, table, report)
+            if places.online is not None and view.online and (places.until or {}).get(view.name):
+                compare_online(table, places.online, report)
             say(f"{view.name}: compared with BI, as a table without rows")
             continue
         chosen = table.within(at) if at else table.spread(moments)
@@ -54,14 +58,14 @@ def verify(
             report.reasons.append(
                 f"nothing of {view.name} was compared with BI: no entity has facts or rows at these moments"
             )
-        say(f"{view.name}: compared with BI at {len(chosen)} moments")
+        say(f"{view.name}: compared with BI at {format_count(len(chosen), 'moment')}")
         _compare_served(table, snapshots, report)
         _compare_exact(graph, table, snapshots, report)
         say(f"{view.name}: compared with training sets, served and exact")
         if places.engine.has(Capability.COPIED):
             compare_copy(table, report)
         if places.online is not None and view.online:
-            _compare_online(table, places.online, (places.until or {}).get(view.name), report)
+            compare_online(table, places.online, report)
             say(f"{view.name}: compared with the online store")
     if not report.counts:
         report.reasons.append("there is no feature view to compare")
@@ -122,7 +126,7 @@ def _compare_bi(table: FeatureTable, snapshot: _Snapshot, report: Report) -> int
         for name, bi in values.items():
             stored = row[name] if row is not None else None
             at = row[MOMENT] if row is not None else snapshot.at
-            _record(table, name, key, at, {"BI": bi, "table": stored}, report)
+            record(table, name, key, at, {"BI": bi, "table": stored}, report)
     return sum(len(values) for values in snapshot.bi.values())
 
 
@@ -136,7 +140,7 @@ def _compare_served(table: FeatureTable, snapshots: Sequence[_Snapshot], report:
         expired = ttl is not None and moment > row[MOMENT] + duration(ttl)
         for name, value in features.items():
             right = None if expired else row[name]
-            _record(table, name, key, row[MOMENT], {"table": right, "served": value}, report)
+            record(table, name, key, row[MOMENT], {"table": right, "served": value}, report)
 
 
 def _compare_exact(graph: Graph, table: FeatureTable, snapshots: Sequence[_Snapshot], report: Report) -> None:
@@ -150,39 +154,4 @@ def _compare_exact(graph: Graph, table: FeatureTable, snapshots: Sequence[_Snaps
     for (key, _), (bi, row), features in zip(requests, sides, trained, strict=True):
         for name, value in features.items():
             if name in bi:
-                _record(table, name, key, row[MOMENT], {"BI": bi[name], "exact": value}, report)
-
-
-def _record(
-    table: FeatureTable, name: str, key: Key, moment: dt.datetime, sides: Mapping[str, Any], report: Report
-) -> None:
-    """Record whether two values of one feature are the same; the first one is right."""
-    right, other = sides.values()
-    if same(right, other, table.types[name]):
-        report.equal(table.name, name)
-    else:
-        entity = dict(zip(table.keys, key, strict=True))
-        report.differs(kind(right, other), table.name, name, entity, moment, sides)
-
-
-def _compare_online(table: FeatureTable, online: Online, until: dt.datetime | None, report: Report) -> None:
-    if until is None:
-        report.reasons.append(f"{table.name} was never materialized, so nothing of it is online")
-        return
-    stored = table.as_of(until.replace(tzinfo=None))
-    if not stored:
-        report.reasons.append(f"{table.name} has no row up to {until:%Y-%m-%d %H:%M}, where it is online to")
-        return
-    ttl = table.view.ttl
-    if ttl is not None:
-        oldest = dt.datetime.now(dt.UTC).replace(tzinfo=None) - duration(ttl)
-        stale = sum(row[MOMENT] < oldest for row in stored.values())
-        report.stale[table.name] = Stale(stale, len(stored), str(ttl))
-    entities = [dict(zip(table.keys, key, strict=True)) for key in stored]
-    for (key, row), served in zip(stored.items(), online(table.view, entities), strict=True):
-        if table.view.push and served and served.moment and to_moment(served.moment) > to_moment(row[MOMENT]):
-            report.pushed[table.name] = report.pushed.get(table.name, 0) + 1
-            continue
-        for name in table.view.feature_names:
-            value = served.values.get(name) if served is not None else None
-            _record(table, name, key, row[MOMENT], {"table": row[name], "online": value}, report)
+                record(table, name, key, row[MOMENT], {"BI": bi[name], "exact": value}, report)

@@ -1,7 +1,8 @@
 """Where the numbers of a feature are: the ordinary query, the feature table, training sets, the online store."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,14 +36,25 @@ class Answer(Protocol):
 Ask = Callable[[Sequence[str], Sequence[str | Mapping[str, str]], Sequence[str]], Answer]
 """From metrics, group-by items and filters to an answer: the ordinary query."""
 
-Online = Callable[[BoundView, Sequence[Mapping[str, Any]]], Sequence[StoredRow | None]]
-"""From a view and keys to the online row of each."""
+
+class Online(Protocol):
+    """What is online of a view, as gemel.online.holdings has it: rows of entities, and then those of all others."""
+
+    why_unlisted: str | None
+
+    def find(self, entities: Sequence[Mapping[str, Any]]) -> Sequence[StoredRow | None]: ...
+    def skip(self, entities: Sequence[Mapping[str, Any]]) -> None: ...
+    def others(self) -> Iterator[tuple[Mapping[str, Any], StoredRow]]: ...
+
+
+OpenOnline = Callable[[BoundView], AbstractContextManager[Online]]
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the numbers are. `run` executes SQL in the warehouse, `run_with_files` SQL that also reads the Parquet
-    copies, which a query of the warehouse may not. `relations` are the tables' names.
+    """Where the numbers are. `run` executes SQL in the warehouse, and so does `stream`, for batches of rows.
+    `run_with_files` executes SQL that also reads the Parquet copies, which a query of the warehouse may not.
+    `relations` are the tables' names.
 
     `ask_graph` queries a graph with other definitions, and `train` makes a training set. `until` is the moment up to
     which each view is online; a view without one is not compared online. No table has facts from `facts_until` on; None
@@ -52,11 +64,12 @@ class Places:
     ask: Ask
     ask_graph: Callable[[Graph], Ask]
     run: Callable[[Compiled], Answer]
+    stream: Callable[[Compiled], Iterator[list[Row]]]
     run_with_files: Callable[[Compiled], list[Row]]
     relations: Mapping[str, str]
     root: Path
     train: Train
-    online: Online | None = None
+    online: OpenOnline | None = None
     until: Mapping[str, dt.datetime | None] | None = None
     facts_until: dt.datetime | None = None
     engine: Engine = DUCKDB
@@ -85,6 +98,25 @@ class FeatureTable:
         answer = self._ask(newest_rows(self.relation, self.keys, moment))
         rows = (dict(zip(answer.columns, map(_unzoned, row), strict=True)) for row in answer.rows())
         return {tuple(row[key] for key in self.keys): row for row in rows}
+
+    def newest(self, moment: dt.datetime) -> Iterator[list[dict[str, Any]]]:
+        """Batches of the newest row of each entity at or before a moment: a table need not fit into memory."""
+        names = (*self.keys, MOMENT, *self.view.feature_names)
+        rows = newest_rows(self.relation, self.keys, moment).subquery("newest")
+        yield from self._stream(exp.select(*map(sql_column, names)).from_(rows), names)
+
+    def entities_after(self, moment: dt.datetime) -> Iterator[list[dict[str, Any]]]:
+        """Batches of the entities that have a row after a moment."""
+        query = exp.select(*map(sql_column, self.keys)).from_(self.relation.copy()).distinct()
+        after = exp.GT(
+            this=sql_column(MOMENT),
+            expression=exp.cast(exp.Literal.string(moment.isoformat(sep=" ")), exp.DataType.Type.TIMESTAMP),
+        )
+        yield from self._stream(query.where(after), self.keys)
+
+    def _stream(self, query: exp.Select, names: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+        for batch in self.places.stream(compile_select(query, self.places.engine.dialect)):
+            yield [dict(zip(names, map(_unzoned, row), strict=True)) for row in batch]
 
     def ends(self) -> tuple[dt.datetime | None, dt.datetime | None]:
         """The moments of the first and the last row."""

@@ -12,8 +12,8 @@ from gemel.compiler.compiled import Compiled, compile_query
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.parsing import make_query
 from gemel.features.opened import Features
-from gemel.features.selection import choose
-from gemel.online.project import online_until, stored
+from gemel.features.selection import choose, select_views
+from gemel.online.project import holding, online_until
 from gemel.proof import parity
 from gemel.proof.places import Answer, Ask, Places, Row
 from gemel.proof.report import Report
@@ -31,11 +31,16 @@ def verify(
     *,
     at: Sequence[dt.datetime] = (),
     moments: int = 5,
+    select: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """BI number = feature table = training set = Parquet copy = online store. Raises BridgeError (G536, G565)."""
+    """BI number = feature table = training set = Parquet copy = online store.
+
+    `select` names services, views and single features. Raises UnknownNameError (G204), BridgeError (G536, G565).
+    """
     session = features.session
-    features.check_copies(features.views)
+    views = select_views(features.bound, select)
+    features.check_copies(views)
     is_applied = (features.repo / "feature_store.yaml").is_file()
     until = online_until(features) if is_applied else {}
     try:
@@ -45,16 +50,17 @@ def verify(
                 ask=partial(_ask, features),
                 ask_graph=partial(_ask_graph, features),
                 run=session.runner.rows,
+                stream=session.runner.batches,
                 run_with_files=partial(_run_with_files, open_scratch),
                 relations=source.relations,
                 root=features.root,
                 train=partial(_train, features, source, open_scratch),
-                online=partial(stored, features, source.types),
+                online=partial(holding, features, source.types),
                 until=until,
                 facts_until=_facts_until(features),
                 engine=features.engine,
             )
-            return parity.verify(session.graph, features.views, source.types, places, at=at, moments=moments, say=say)
+            return parity.verify(session.graph, views, source.types, places, at=at, moments=moments, say=say)
     finally:
         features.release()
 

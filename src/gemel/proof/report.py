@@ -65,6 +65,8 @@ class Report:
     """Filled by the comparison. One wrong stored value counts once, however many places show it.
 
     `without_facts` holds the views without facts in BI and without rows, and the moment up to which BI was queried.
+    `others` counts the entities of a view that are online and in no table. `unlisted` has the views whose entities the
+    online store cannot list, and why.
     """
 
     def __init__(self) -> None:
@@ -73,6 +75,8 @@ class Report:
         self.reasons: list[str] = []
         self.stale: dict[str, Stale] = {}
         self.pushed: dict[str, int] = {}
+        self.others: dict[str, int] = {}
+        self.unlisted: dict[str, str] = {}
         self.without_facts: dict[str, dt.datetime] = {}
         self._differences: dict[tuple[Any, ...], Difference] = {}
 
@@ -145,6 +149,8 @@ class Report:
             **{kind: sum(getattr(count, kind) for count in self.counts.values()) for kind in ("equal", *_KINDS)},
             "reasons": self.reasons,
             "pushed": self.pushed,
+            "others": self.others,
+            "unlisted": self.unlisted,
             "without_facts": {view: moment.isoformat() for view, moment in self.without_facts.items()},
             "stale": {view: asdict(stale) for view, stale in self.stale.items()},
             "moments": {view: [moment.isoformat() for moment in moments] for view, moments in self.moments.items()},
