@@ -29,7 +29,7 @@ register_profiles()
 
 # The files that take longest, as they run dbt or Feast. pytest-xdist begins with them, or all would wait for the last.
 LONG = (
-    *("test_leak_page.py", "test_whole_way.py", "test_whole_way_on_postgres.py", "test_crashes.py"),
+    *("test_readme.py", "test_leak_page.py", "test_whole_way.py", "test_whole_way_on_postgres.py", "test_crashes.py"),
     *("test_diff_of_the_example.py", "test_other_states.py", "test_dbt_runs_metric_tests.py", "test_bi_whole_way.py"),
 )
 

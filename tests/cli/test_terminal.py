@@ -2,9 +2,6 @@
 
 import datetime as dt
 import json
-import os
-import pty
-import subprocess
 import sys
 
 import duckdb
@@ -13,6 +10,7 @@ import pytest
 from gemel.cli.presentation import MOST, arrange, count_line, uncut_places
 from gemel.compiler.compiled import Column
 from gemel.text_tables import table
+from sessions import on_terminal
 
 DAY = Column("metric_time__day", role="time", grain="day")
 REGION = Column("customer__region", role="dimension")
@@ -23,27 +21,9 @@ TOTAL = Column("is_total", role="total")
 
 def terminal(*command, columns=80):
     """The lines that a command writes to a terminal, stdout and stderr together."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gemel", *command],
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        env=os.environ | {"COLUMNS": str(columns), "LINES": "40"},
-    )
-    os.close(follower)
-    written = b""
-    while True:
-        try:
-            part = os.read(leader, 65536)
-        except OSError:
-            break
-        if not part:
-            break
-        written += part
-    os.close(leader)
-    assert process.wait() == 0, written.decode()
-    return written.decode().replace("\r\n", "\n").splitlines()
+    code, written = on_terminal([sys.executable, "-m", "gemel", *command], columns=columns)
+    assert code == 0, written
+    return written.splitlines()
 
 
 @pytest.fixture
