@@ -10,6 +10,8 @@ HOSTILE = (
     "</script><script>document.title='owned'</script> & \"quotes\", `ticks`, Grüße \u2028 <img src=x onerror=alert(1)>"
 )
 
+RETURNED = "Goods **taken back**, see [the rules](https://example.com/returns).\n\n- by month\n- not by day"
+
 SHOP = {
     "semantic_models": [
         {
@@ -47,7 +49,12 @@ SHOP = {
         },
         {"name": "last_region", "type": "simple", "type_params": {"measure": {"name": "last_region"}}},
         {"name": "lost", "type": "simple", "type_params": {"measure": {"name": "lost"}}},
-        {"name": "returned", "type": "simple", "type_params": {"measure": {"name": "returned"}}},
+        {
+            "name": "returned",
+            "type": "simple",
+            "description": RETURNED,
+            "type_params": {"measure": {"name": "returned"}},
+        },
         {
             "name": "return_rate",
             "type": "ratio",

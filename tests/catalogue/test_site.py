@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -162,6 +163,46 @@ def test_a_narrow_page_does_not_scroll_sideways(browser, site):
     page.get_by_role("heading", name="revenue", exact=True).wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.close()
+
+
+def test_a_chart_on_a_phone_has_texts_that_can_be_read(browser, site):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(site.as_uri() + "#/metric/revenue")
+    page.locator(".chart svg").wait_for()
+    boxes = page.locator(".chart text").evaluate_all(
+        "texts => texts.map(text => text.getBoundingClientRect()).map(({left, right, height}) => [left, right, height])"
+    )
+    assert min(height for _, _, height in boxes) >= 12
+    assert min(left for left, _, _ in boxes) >= 0 and max(right for _, right, _ in boxes) <= 390
+    below = sorted((left, right) for left, right, _ in boxes if right - left > 50)
+    assert len(below) > 1 and all(end < start for (_, end), (start, _) in pairwise(below))
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1180])
+def test_the_lineage_opens_on_its_own_node(browser, site, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(site.as_uri() + "#/metric/revenue")
+    page.locator(".graph .focus").wait_for()
+    for _ in range(2):
+        middle = page.evaluate(
+            "[...document.querySelectorAll('.graph, .graph .focus rect')].map(each => each.getBoundingClientRect())"
+            ".map(({left, right, width}) => [left, right, width])"
+        )
+        (left, right, _), (own_left, own_right, own_width) = middle
+        assert left <= own_left and own_right <= right and own_width > 0
+        page.get_by_role("button", name="One more step upstream").click(force=True)
+    page.close()
+
+
+def test_descriptions_are_rendered_markdown_and_plain_in_lists(page):
+    page.goto(page.url + "#/metric/returned")
+    page.get_by_role("heading", name="returned", exact=True).wait_for()
+    assert page.locator(".lead strong").inner_text() == "taken back"
+    assert page.locator(".lead li").all_inner_texts() == ["by month", "not by day"]
+    assert page.locator(".lead a").get_attribute("href") == "https://example.com/returns"
+    page.goto(page.url.split("#")[0] + "#/metric")
+    assert "Goods taken back, see the rules. by month not by day" in page.locator("main").inner_text()
 
 
 def test_a_catalogue_is_written_again_and_nothing_else_is_overwritten(shop, site):

@@ -9,7 +9,9 @@ from typing import Any
 
 from gemel.catalogue.content import Address, Code, Content, Link, Page, Value
 from gemel.catalogue.series import Series, Unknown
+from gemel.catalogue.words import as_html, as_text
 from gemel.errors import ProjectError
+from gemel.graph.nodes import Node
 
 CHUNK = 50
 """The number of pages in a data file: small enough to load quickly, without one file for each page."""
@@ -33,7 +35,7 @@ def write(content: Content, folder: Path) -> Path:
     _save(data / "edges.js", "edges", flat)
     for first in range(0, len(content.nodes), CHUNK):
         pages = content.nodes[first : first + CHUNK]
-        details = {place[node.id]: _page(content.pages[node.id], place) for node in pages}
+        details = {place[node.id]: _page(node, content.pages[node.id], place) for node in pages}
         _save(data / f"details-{first // CHUNK}.js", "details", details)
     return folder / "index.html"
 
@@ -60,14 +62,23 @@ def _index(content: Content, place: dict[str, int]) -> dict[str, Any]:
         "generated": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
         "chunk": CHUNK,
         "nodes": [
-            [node.kind, node.name, content.pages[node.id].label, node.description, node.owner] for node in content.nodes
+            [
+                node.kind,
+                node.name,
+                content.pages[node.id].label,
+                as_text(node.description) if node.description else None,
+                node.owner,
+            ]
+            for node in content.nodes
         ],
         "gaps": [[place[gap.node], gap.reason] for gap in content.gaps if gap.node in place],
     }
 
 
-def _page(page: Page, place: dict[str, int]) -> dict[str, Any]:
+def _page(node: Node, page: Page, place: dict[str, int]) -> dict[str, Any]:
     detail: dict[str, Any] = {}
+    if node.description:
+        detail["description"] = as_html(node.description)
     if page.facts:
         detail["facts"] = [[term, _value(value, place)] for term, value in page.facts]
     if page.lists:

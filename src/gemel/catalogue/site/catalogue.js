@@ -12,6 +12,7 @@ const KINDS = {
 };
 const PARTS = new Set(["feature", "column", "input", "entity"]);  // their names start with the name of the whole
 const IN_COLUMN = 40;
+const NARROW = "(max-width: 50rem)";  // as in the style sheet
 let site, names, edges = null;
 const details = new Map(), waiting = new Map();
 
@@ -90,6 +91,7 @@ function begin() {
   document.getElementById("kinds").append(...site.counts.map(([kind, count]) =>
     element("li", {}, element("a", {href: `#/${kind}`}, KINDS[kind][1], element("span", {}, count.toLocaleString("en"))))));
   addEventListener("hashchange", () => show(true));
+  matchMedia(NARROW).addEventListener("change", () => show(false));
   show(false);
 }
 
@@ -107,6 +109,7 @@ async function show(moved) {
     page = [element("h1", {}, "This page cannot be shown"), element("p", {}, error.message)];
   }
   main.replaceChildren(...page);
+  for (const each of main.querySelectorAll(".graph")) centre(each);
   document.title = heading === site.project ? heading : `${heading} - ${site.project}`;
   for (const each of document.querySelectorAll("#kinds a"))
     each.getAttribute("href") === `#/${kind}` ? each.setAttribute("aria-current", "page") : each.removeAttribute("aria-current");
@@ -156,13 +159,13 @@ function list(kind) {
 const sentence = (label, description) => [label, description].filter(Boolean).join(": ");
 
 async function thing(node) {
-  const [kind, name, label, description] = site.nodes[node];
+  const [kind, name, label] = site.nodes[node];
   const page = await detail(node);
   await load("data/edges.js");
   return [
     badge(kind), element("h1", {}, name),
     label && label !== name ? element("p", {class: "lead"}, label) : null,
-    description ? element("p", {class: "lead"}, description) : null,
+    page.description ? described(page.description) : null,
     page.facts?.length ? element("dl", {}, page.facts.map(([term, value]) => [element("dt", {}, term), element("dd", {}, shown(value))])) : null,
     page.series ? chart(page.series, name) : null,
     page.refused ? element("p", {}, page.refused) : null,
@@ -172,6 +175,13 @@ async function thing(node) {
     page.sql ? element("h2", {}, page.sql_title ?? "SQL") : null,
     page.sql ? element("pre", {tabindex: 0}, element("code", {}, page.sql)) : null,
   ].filter(Boolean);
+}
+
+// The HTML is `gemel docs`' own, from Markdown: the texts of definitions are escaped in it.
+function described(html) {
+  const body = element("div", {class: "lead"});
+  body.innerHTML = html;
+  return body;
 }
 
 function shown(value) {
@@ -200,7 +210,10 @@ function list_of(heading, links) {
 function chart(series, name) {
   const {grain, points} = series, present = points.filter(([, value]) => value !== null);
   if (!present.length) return null;
-  const width = 900, height = 240, left = 70, right = 20, top = 12, bottom = 30;
+  // Its units are the screen's own where it is narrow, so that a text is never smaller than it is written.
+  const narrow = matchMedia(NARROW).matches;
+  const width = narrow ? Math.max(280, document.getElementById("content").clientWidth - 32) : 900, height = 240;
+  const left = narrow ? 52 : 70, right = 20, top = 12, bottom = 30;
   const values = present.map(([, value]) => value);
   const [low, high, step] = ticks(Math.min(...values), Math.max(...values));
   const times = points.map(([time]) => Date.parse(time));
@@ -210,7 +223,7 @@ function chart(series, name) {
   for (let tick = low; tick <= high + step / 2; tick += step) lines.push(tick);
   const stretches = [[]];
   points.forEach(([, value], i) => value === null ? stretches.push([]) : stretches.at(-1).push([x(times[i]), y(value)]));
-  const every = Math.max(1, Math.ceil(points.length / 7));
+  const every = Math.max(1, Math.ceil(points.length / (narrow ? 3 : 7)));
   const first = present[0], last = present.at(-1);
   const summary = `${name} by ${grain} from ${first[0]} (${number(first[1])}) to ${last[0]} (${number(last[1])}); minimum ${number(Math.min(...values))}, maximum ${number(Math.max(...values))}`;
   const picture = drawn("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": summary},
@@ -248,7 +261,7 @@ function graph(node) {
   const redraw = () => {
     holder.replaceChildren(picture(node, depths));
     for (const side of ["up", "down"]) buttons[side].disabled = depths[side] >= count[side].depth;
-    holder.querySelector(".focus").scrollIntoView?.({block: "nearest", inline: "center"});
+    centre(holder);
   };
   for (const [side, words] of [["up", "One more step upstream"], ["down", "One more step downstream"]])
     buttons[side] = element("button", {type: "button", onclick: () => { depths[side] += 1; redraw(); say(`${depths[side]} steps shown`); }}, words);
@@ -260,6 +273,13 @@ function graph(node) {
     holder,
     element("details", {}, element("summary", {}, "Lineage as lists"), sides("Upstream", count.up.nodes), sides("Downstream", count.down.nodes)),
   ];
+}
+
+// Scrolls a graph to its own node. Only what stands in the page can be scrolled.
+function centre(holder) {
+  const box = holder.querySelector(".focus rect");
+  const [x, y, width, height] = ["x", "y", "width", "height"].map(name => Number(box.getAttribute(name)));
+  holder.scrollTo({left: x + width / 2 - holder.clientWidth / 2, top: y + height / 2 - holder.clientHeight / 2, behavior: "instant"});
 }
 
 function sides(heading, nodes) {
