@@ -50,7 +50,7 @@ LAYERS = {
     "training": {"temporary", "errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
     | {"data_frames"},
     "proof": {"errors", "spec", "dbt", "engines", "compiler", "run", "answer", "features", "online", "training"},
-    "feast": {"errors", "engines", "whole_files", "data_frames"},  # loaded by Feast only
+    "feast": {"errors", "engines", "locking", "whole_files", "data_frames"},  # loaded by Feast only
     "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "zoned_columns"},
     "tracing": {"spec", "dbt"},
     "graph": {"errors", "spec", "dbt", "engines", "compiler", "session", "features", "on_demand", "tracing"},
@@ -186,6 +186,8 @@ HEAVY: dict[str, set[str]] = {
     "dbt": set(),
     "duckdb": set(),
     "feast": {
+        "feast.monitored",
+        "feast.monitoring",
         "feast.retrieval",
         "feast.rows",
         "feast.source",

@@ -221,6 +221,34 @@ def test_stock_feast_materializes_the_same(project, gemel):
     assert gemel("features", "online", "buying", "customer=a", "--format", "json")[1] == before
 
 
+def test_stock_feast_monitors_the_tables(project, server):
+    from feast import FeatureStore
+    from feast.monitoring.monitoring_service import MonitoringService
+
+    service = MonitoringService(FeatureStore(repo_path=str(project / "feature_views")))
+    assert service.auto_compute()["computed_feature_views"] == 2
+    [row] = [row for row in service.get_baseline("shop", "buying", "revenue_7d") if row["granularity"] == "baseline"]
+    numbers = "count(*), count(*) - count(revenue_7d), avg(revenue_7d), stddev_samp(revenue_7d), max(revenue_7d)"
+    [by_hand] = server.execute(f"select {numbers} from {SCHEMA}.buying").fetchall()
+    assert [row[name] for name in ("row_count", "null_count", "mean", "stddev", "max_val")] == pytest.approx(by_hand)
+
+
+def test_stock_feast_goes_on_where_we_ended(project, gemel):
+    import datetime as dt
+
+    from feast import FeatureStore
+
+    assert gemel("features", "materialize")[0] == 0
+    before = gemel("features", "online", "buying", "customer=a", "--format", "json")[1]
+    store = FeatureStore(repo_path=str(project / "feature_views"))
+    start = store.get_feature_view("buying").most_recent_end_time
+    assert dt.datetime.now(dt.UTC) - start < dt.timedelta(hours=1)
+    with redirect_stdout(io.StringIO()) as told:
+        store.materialize_incremental(dt.datetime.now(dt.UTC))
+    assert f"{start.replace(microsecond=0)}" in told.getvalue() and "1 year" not in told.getvalue()
+    assert gemel("features", "online", "buying", "customer=a", "--format", "json")[1] == before
+
+
 def test_a_training_set_is_made_of_tables_that_are_on_the_server(project, gemel):
     select = f"select customer, shop, sold_at + interval 1 day as event_timestamp from {SCHEMA}.sales order by sale_id"
     for accuracy, orders in (("served", [1, 2, 1]), ("exact", [2, 2, 1])):

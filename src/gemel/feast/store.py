@@ -4,7 +4,7 @@ Every entity row comes back once and in its place, whatever its content. Point-i
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ from pydantic import StrictStr
 from sqlglot import exp
 
 from gemel.errors import BridgeError
+from gemel.feast import monitored
 from gemel.feast.joins import ROWS, point_in_time
+from gemel.feast.monitoring import last_moment, measure
 from gemel.feast.relations import Relation, aliased, columns_of, describe, open_database
 from gemel.feast.retrieval import HistoricalJob, QueryJob
 from gemel.feast.rows import EntityRows, entity_rows, from_frame, from_sql
@@ -159,6 +161,63 @@ class DuckDBOfflineStore(OfflineStore):
     ) -> None:
         """Add Parquet to the folder of a FileLoggingDestination."""
         write_log(data, logging_config.destination, config)
+
+    @staticmethod
+    def compute_monitoring_metrics(
+        config: RepoConfig,
+        data_source: DataSource,
+        feature_columns: Sequence[tuple[str, str]],
+        timestamp_field: str,
+        start_date: dt.datetime | None = None,
+        end_date: dt.datetime | None = None,
+        histogram_bins: int = 20,
+        top_n: int = 10,
+    ) -> list[dict[str, Any]]:
+        """The metrics of `feast monitor run`, of the rows between the dates, both inclusive."""
+        dates = (start_date, end_date)
+        return measure(config, data_source, feature_columns, timestamp_field, dates, bins=histogram_bins, top=top_n)
+
+    @staticmethod
+    def get_monitoring_max_timestamp(
+        config: RepoConfig, data_source: DataSource, timestamp_field: str
+    ) -> dt.datetime | None:
+        return last_moment(config, data_source, timestamp_field)
+
+    @staticmethod
+    def ensure_monitoring_tables(config: RepoConfig) -> None:
+        monitored.prepare(config)
+
+    @staticmethod
+    def save_monitoring_metrics(config: RepoConfig, metric_type: str, metrics: Sequence[dict[str, Any]]) -> None:
+        if metrics:
+            monitored.save(config, metric_type, metrics)
+
+    @staticmethod
+    def query_monitoring_metrics(
+        config: RepoConfig,
+        project: str,
+        metric_type: str,
+        filters: Mapping[str, Any] | None = None,
+        start_date: dt.date | None = None,
+        end_date: dt.date | None = None,
+    ) -> list[dict[str, Any]]:
+        return monitored.find(config, project, metric_type, filters, (start_date, end_date))
+
+    @staticmethod
+    def clear_monitoring_baseline(
+        config: RepoConfig,
+        project: str,
+        feature_view_name: str | None = None,
+        feature_name: str | None = None,
+        data_source_type: str | None = None,
+    ) -> None:
+        chosen = {
+            "project_id": project,
+            "feature_view_name": feature_view_name,
+            "feature_name": feature_name,
+            "data_source_type": data_source_type,
+        }
+        monitored.forget_baseline(config, chosen)
 
 
 def _entity_rows(
