@@ -21,7 +21,7 @@ LIKE_PIP = \
 	if [ -n "$$PIP_CERT" ]; then export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$PIP_CERT}"; fi
 
 .DEFAULT_GOAL := run
-.PHONY: run postgres test hunt hostile lint format bench leak superset screenshots env clean help
+.PHONY: run postgres test hunt hostile lint format bench leak superset dbt112 screenshots env clean help
 
 run: $(ENV) ## the worked example: build everything, then ask two questions (the default)
 	.venv/bin/gemel build
@@ -66,6 +66,9 @@ leak: .venv/.leak ## the demonstration of docs/leak.md (minutes)
 superset: .bootstrap/superset/.complete ## a real Superset takes the dataset of docs/superset.md (minutes; a gigabyte)
 	.venv/bin/python docs/superset/superset.py --write
 
+dbt112: .bootstrap/dbt112/.complete ## the example with dbt-core 1.12 in both kinds of YAML, compared with 1.11 (minutes)
+	.venv/bin/python tests/gemel_dbt/dbt112.py .venv/bin/python .bootstrap/dbt112/bin/python
+
 screenshots: $(ENV) ## the pictures of docs/catalogue.md: the built example's in headless Chromium
 	.venv/bin/python docs/catalogue/screenshots.py
 
@@ -76,7 +79,7 @@ clean: ## remove the environment and what was built
 	rm -rf feature_views/data/*.parquet feature_views/data/*.db .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 # `uv sync` would insist on the index that the lock file names. What it exports can come from any mirror, and the
 # hashes still say that each file is the one that was locked.
@@ -105,6 +108,20 @@ $(ENV): uv.lock pyproject.toml | $(UV)
 	$(UV) venv --quiet --clear --python "$(PYTHON)" .bootstrap/superset; \
 	$(UV) pip sync --quiet --require-hashes --python .bootstrap/superset/bin/python $<; \
 	touch $@
+
+# Whoever has dbt-core 1.12 keeps it: gemel is installed from a wheel, and no version of dbt may change by that.
+.bootstrap/dbt112/.complete: pyproject.toml $(ENV)
+	@echo "Installing dbt-core 1.12 and gemel into .bootstrap/dbt112 ..."
+	@$(LIKE_PIP); set -e; \
+	$(UV) venv --quiet --clear --seed --python "$(PYTHON)" .bootstrap/dbt112; cd .bootstrap/dbt112; \
+	dbts() { bin/python -m pip freeze 2>/dev/null | grep -iE "^(dbt|metricflow)"; }; \
+	../../$(UV) pip install --quiet --python bin/python \
+		dbt-core==1.12.0 dbt-core-experimental-parser==2.0.0a4 dbt-duckdb; \
+	dbts > before.txt; \
+	bin/python -m pip wheel --quiet --no-deps --wheel-dir . ../..; bin/python -m pip install --quiet gemel-*.whl; \
+	dbts > after.txt; diff before.txt after.txt; \
+	bin/python -m pip install --quiet --no-deps --editable ../..; \
+	touch .complete
 
 # With --target, pip needs neither ensurepip nor a Python that it may write to; Debian's has neither.
 .bootstrap/uv-$(UV_VERSION)/bin/uv:

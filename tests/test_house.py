@@ -32,7 +32,7 @@ LAYERS = {
     "locking": {"waits"},
     "temporary": {"locking"},
     "values_in_errors": {"errors", "spec", "engines"},
-    "answer": {"errors", "keeping", "text_tables", "compiler", "engines", "session", "checks"},
+    "answer": {"errors", "keeping", "spec", "text_tables", "compiler", "engines", "session", "checks"},
     "whole_files": {"locking", "errors"},
     "python_text": set(),
     "text_tables": set(),
@@ -57,7 +57,7 @@ LAYERS = {
     "diff": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "features", "tracing", "graph"}
     | {"files", "text_tables"}
     | {"temporary"},
-    "validation": {"errors", "spec", "run", "session", "checks", "expectations", "features", "bi"},
+    "validation": {"errors", "spec", "dbt", "run", "session", "checks", "expectations", "features", "bi"},
     "pipeline": {"errors", "spec", "dbt", "engines", "session", "files", "expectations", "features", "online", "proof"}
     | {"bi"}
     | {"locking", "waits"},

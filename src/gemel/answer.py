@@ -1,10 +1,13 @@
 """A compiled query, which runs when its rows are requested."""
 
+from contextlib import suppress
 from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from gemel.errors import GemelError, WarehouseError
 from gemel.keeping import Keeper, kept
+from gemel.spec.principal import OWNER
 from gemel.text_tables import html
 
 if TYPE_CHECKING:
@@ -13,7 +16,6 @@ if TYPE_CHECKING:
     from gemel.compiler.compiled import Column, Compiled
     from gemel.compiler.question.query import Query
     from gemel.engines.connections.opening import Result
-    from gemel.errors import GemelError
     from gemel.session import Session
 
 NOTEBOOK_ROWS = 100
@@ -102,7 +104,21 @@ class Answer(Keeper):
             limits = self._session.limits
             if self._timeout is not None:
                 limits = replace(limits, time=self._timeout)
-            return self._session.runner.rows(self._compiled, limits=limits)
+            try:
+                return self._session.runner.rows(self._compiled, limits=limits)
+            except WarehouseError as error:
+                raise self._explain(error) from None
+
+    def _explain(self, error: WarehouseError) -> GemelError:
+        """The error with the table that is not built, or the definition that does not fit its table."""
+        session = self._session
+        if error.code not in ("G405", "G406") or session.principal != OWNER:
+            return error
+        from gemel.checks import explain
+
+        with suppress(GemelError):
+            return explain(session.graph, session.runner, session.dbt, self._compiled.relations, error)
+        return error
 
     @kept
     def warnings(self) -> "tuple[GemelError, ...]":

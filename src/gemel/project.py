@@ -72,6 +72,8 @@ def load(
     if session.problems:
         with session.placing():
             raise Problems(session.problems)
+    if not session.manifest.metrics and session.ignored:
+        raise Problems(session.ignored)
     return Project(session)
 
 

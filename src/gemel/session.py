@@ -23,7 +23,7 @@ from gemel.dbt.project_file import (
 from gemel.dbt.running import Say, check_artifacts, ensure_semantic_manifest, find_artifacts, find_user_cache
 from gemel.dbt.semantic.file import read_file
 from gemel.dbt.variables import Variables, Vars, parse_vars
-from gemel.errors import About, GemelError, Place, Problems, ProjectError
+from gemel.errors import About, GemelError, Place, Problems, ProjectError, UnknownNameError
 from gemel.keeping import Keeper, kept
 from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.spec.manifest import Manifest
@@ -207,6 +207,15 @@ class Session(Keeper):
         return self._manifests.read(self.artifacts)
 
     @kept
+    def ignored(self) -> tuple[GemelError, ...]:
+        """The semantic models in the project's YAML that dbt has ignored (G168)."""
+        from gemel.dbt.semantic.ignored import report_ignored
+
+        if self.places is None or self.artifacts is None:
+            return ()
+        return report_ignored(self.manifest, self.places, self.dbt.dbt_version)
+
+    @kept
     def _manifests(self) -> "ManifestReader":
         from gemel.dbt.manifest import ManifestReader
 
@@ -235,6 +244,11 @@ class Session(Keeper):
             return DUCKDB
         target = self.profile_target()
         return engine_for_adapter(target.kind if target is not None else self.dbt.adapter or DUCKDB.name)
+
+    @property
+    def compiles_only(self) -> bool:
+        """Whether nothing can be queried: gemel only writes SQL for the engine, or there are artifacts alone."""
+        return self.engine.connect is None or (self.is_given and self.dir is None and self.database is None)
 
     @property
     def dialect(self) -> str:
@@ -348,5 +362,7 @@ class Session(Keeper):
             for each in (*error.errors, error) if isinstance(error, Problems) else (error,):
                 if each.about is None and each.code not in UNREACHABLE:
                     each.about = about
+                if isinstance(each, UnknownNameError) and self.ignored:
+                    each.hint = f"{each.hint}; {self.ignored[0]}" if each.hint else str(self.ignored[0])
                 self.add_place(each)
             raise

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from gemel import checks
 from gemel.bi.project_models import check_models
+from gemel.checks.missing import find_virtual
+from gemel.dbt.profile import NoProfileError
 from gemel.errors import GemelError, Problems
 from gemel.expectations.outcomes import check_tests
 from gemel.features.built import check_infinities, check_types
@@ -18,7 +20,7 @@ def validate(session: Session, *, skip_dw: bool = False, data: bool = False) -> 
 
     With `skip_dw` the warehouse is not queried; with `data` rows are read too: whether keys are unique.
     """
-    findings = [*session.problems, *(session.places.report_duplicates() if session.places else ())]
+    findings = [*session.problems, *session.ignored, *(session.places.report_duplicates() if session.places else ())]
     # If a semantic model could not be read, everything that leads to it would seem to lead nowhere.
     if all(each.about and each.about.kind in ("metric", "saved_query") for each in session.problems):
         try:
@@ -50,13 +52,16 @@ def _find_problems(session: Session, *, skip_dw: bool, data: bool) -> Iterator[G
             session.runner.check_connection()
             warehouse = session.runner
         except GemelError as unreachable:
+            if session.compiles_only or isinstance(unreachable, NoProfileError):
+                unreachable.severity = "warning"  # the definitions are checked all the same
             yield unreachable
     if warehouse is None:
+        yield from find_virtual(session.graph, session.dbt)
         yield from checks.check(session.graph)
     elif data:
-        yield from checks.check_rows(session.graph, warehouse)
+        yield from checks.check_rows(session.graph, warehouse, session.dbt)
     else:
-        yield from checks.check_tables(session.graph, warehouse)
+        yield from checks.check_tables(session.graph, warehouse, session.dbt)
     if not session.problems:
         yield from check_models(session, ask=warehouse is not None)
         bound = bound_features(session)

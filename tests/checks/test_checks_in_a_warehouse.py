@@ -20,16 +20,17 @@ def test_a_missing_table_is_reported_once_and_not_for_each_metric(tmp_path):
     by_segment = filtered("gold", "{{ Dimension('customer__segment') }} = 'gold'")
     dropped = "DROP TABLE customers; ALTER TABLE sales RENAME TO old_sales;"
     assert findings_in(tmp_path, *more, by_segment, tables=dropped) == [
-        "G405 Table with name sales does not exist!",
-        "G405 Table with name customers does not exist!",
+        "G405 the table main.sales cannot be read: Table with name sales does not exist!",
+        "G405 the table main.customers cannot be read: Table with name customers does not exist!",
     ]
 
 
 def test_each_missing_column_is_reported(tmp_path):
     renamed = "ALTER TABLE sales RENAME region TO area; ALTER TABLE sales RENAME amount TO total;"
     assert findings_in(tmp_path, REVENUE.replace("revenue", "again"), tables=renamed) == [
-        'G406 Table "sales" does not have a column named "region"',
-        'G406 Table "sales" does not have a column named "amount"',
+        f'G406 Table "sales" does not have a column named "{name}" '
+        f"({name!r} of semantic model 'sales' reads main.sales)"
+        for name in ("region", "amount")
     ]
 
 

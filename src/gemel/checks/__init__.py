@@ -13,7 +13,9 @@ from gemel.compiler.names.resolution import resolve
 from gemel.compiler.question.query import Query
 from gemel.errors import GemelError
 from gemel.run import Runner
+from gemel.spec.manifest import Relation
 from gemel.spec.places import Places
+from gemel.spec.project import DbtProject
 
 OF_DEFINITIONS = (
     names.reserved,
@@ -54,14 +56,14 @@ def check_yaml(graph: Graph, places: Places) -> list[GemelError]:
     return [finding for rule in OF_YAML for finding in rule(graph, places)]
 
 
-def check_tables(graph: Graph, warehouse: Runner) -> list[GemelError]:
+def check_tables(graph: Graph, warehouse: Runner, dbt: DbtProject | None = None) -> list[GemelError]:
     """The findings on the definitions and on the types of their tables. Only the rows of time spines are read."""
-    return _check(graph, warehouse, (rows.time_spines,))
+    return _check(graph, warehouse, (rows.time_spines,), dbt)
 
 
-def check_rows(graph: Graph, warehouse: Runner) -> list[GemelError]:
+def check_rows(graph: Graph, warehouse: Runner, dbt: DbtProject | None = None) -> list[GemelError]:
     """The findings of `check_tables`, and those on the rows of the tables."""
-    return _check(graph, warehouse, (rows.time_spines, rows.keys, spines.off_spine))
+    return _check(graph, warehouse, (rows.time_spines, rows.keys, spines.off_spine), dbt)
 
 
 def check_keys(graph: Graph, query: Query, warehouse: Runner) -> list[GemelError]:
@@ -74,9 +76,18 @@ def check_spines(graph: Graph, query: Query, warehouse: Runner) -> list[GemelErr
     return list(spines.off_spine_of(graph, resolve(graph, query), warehouse))
 
 
-def _check(graph: Graph, warehouse: Runner, of_rows: Sequence[RowRule]) -> list[GemelError]:
+def explain(
+    graph: Graph, warehouse: Runner, dbt: DbtProject, relations: Sequence[Relation], error: GemelError
+) -> GemelError:
+    """Why the warehouse refuses a query of these relations: the table or the definition that does not fit, if it is
+    found, or else the error itself."""
+    problems = tables.read_types(graph, warehouse, dbt, relations=frozenset(relations)).problems
+    return next((each for each in problems if each.code in (error.code, "G169")), error)
+
+
+def _check(graph: Graph, warehouse: Runner, of_rows: Sequence[RowRule], dbt: DbtProject | None) -> list[GemelError]:
     findings = [finding for rule in OF_DEFINITIONS for finding in rule(graph)]
-    types_of_tables = tables.read_types(graph, warehouse)
+    types_of_tables = tables.read_types(graph, warehouse, dbt)
     findings += types_of_tables.problems
     findings += [finding for rule in OF_TYPES for finding in rule(graph, types_of_tables)]
     findings += [finding for rule in of_rows for finding in rule(graph, types_of_tables, warehouse)]

@@ -1,11 +1,12 @@
 """The types in the warehouse of all expressions that definitions have over its tables, read once for each table."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from gemel.checks.metrics import about_measure
+from gemel.checks.missing import explain_expression, explain_table
 from gemel.compiler.compiled import compile_select
 from gemel.compiler.names.composites import components
 from gemel.compiler.names.graph import Graph
@@ -15,6 +16,7 @@ from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, GemelError
 from gemel.run import Runner
 from gemel.spec.manifest import Entity, Relation
+from gemel.spec.project import DbtProject
 
 Texts = dict[str, About]
 """SQL expressions over one table, each with the first definition that uses it."""
@@ -32,16 +34,29 @@ class Tables:
         return self.types.get((relation, text))
 
 
-def read_types(graph: Graph, warehouse: Runner) -> Tables:
-    """One query for each table; if that fails, one for each of its expressions."""
+def read_types(
+    graph: Graph,
+    warehouse: Runner,
+    dbt: DbtProject | None = None,
+    *,
+    relations: Collection[Relation] | None = None,
+) -> Tables:
+    """One query for each table, or for each of these; if that fails, one for each of its expressions."""
     types: dict[tuple[Relation, str], str] = {}
     problems: list[GemelError] = []
     for relation, texts in _texts(graph).items():
+        if relations is not None and relation not in relations:
+            continue
         try:
             types |= _types(graph, warehouse, relation, texts)
         except GemelError:
             for text, error in _one_by_one(graph, warehouse, relation, texts, types):
-                error.about = texts[text] if text else _owner(texts)
+                about = texts[text] if text else _owner(texts)
+                if text:
+                    error = explain_expression(error, about, relation, warehouse)
+                else:
+                    error = explain_table(error, relation, warehouse, dbt or DbtProject())
+                error.about = about
                 problems.append(error)
     return Tables(types, tuple(problems))
 

@@ -52,6 +52,8 @@ def command(project: "Project", *, skip_dw: bool, data: bool, strict: bool, note
 
     Exits 1 if there are errors, and with --strict also if there are warnings.
     """
+    from gemel.session import UNREACHABLE
+
     if data and skip_dw:
         raise click.UsageError("--data reads the database, and --skip-dw does not query it: use one of them")
     findings = project.validate(skip_dw=skip_dw, data=data)
@@ -62,7 +64,8 @@ def command(project: "Project", *, skip_dw: bool, data: bool, strict: bool, note
         for finding in findings:
             if notes or finding.severity != "note":
                 say(str(finding))
-        say(verdict(project, count, notes=notes) + (" (the database was not queried)" if skip_dw else ""))
+        is_unasked = skip_dw or any(each.code in UNREACHABLE for each in findings)
+        say(verdict(project, count, notes=notes) + (" (the database was not queried)" if is_unasked else ""))
     if count["error"] or (strict and count["warning"]):
         raise click.exceptions.Exit(1)
 

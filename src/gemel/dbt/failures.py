@@ -23,19 +23,17 @@ class DatabaseInUseError(ProjectError):
         )
 
 
-class DbtCannotRunError(ProjectError):
-    """dbt cannot run here, whatever the project says: there is no adapter, no profile, or no dbt."""
-
-
 def dbt_failure(command: str, output: str, errors: str, code: int, project_dir: Path) -> ProjectError:
     """The error (G603) of a run of dbt that ended with a code, from what it printed."""
     message = dbt_message(output) or _last_line(errors) or f"dbt ended with {code}"
     if "Could not set lock" in message:
         return DatabaseInUseError(command, message)
-    for pattern, kind, hint in _CAUSES:
+    for pattern, hint in _CAUSES:
         if match := re.search(pattern, message, re.DOTALL):
             text = f"dbt {command} failed: {message}"
-            return kind("G603", text, place=_find_place(message, project_dir), hint=hint.format(*match.groups()))
+            return ProjectError(
+                "G603", text, place=_find_place(message, project_dir), hint=hint.format(*match.groups())
+            )
     return ProjectError(
         "G603",
         f"dbt {command} failed: {message}",
@@ -44,32 +42,28 @@ def dbt_failure(command: str, output: str, errors: str, code: int, project_dir: 
     )
 
 
-_CAUSES: tuple[tuple[str, type[ProjectError], str], ...] = (
+_CAUSES: tuple[tuple[str, str], ...] = (
     (
         r"Could not find adapter type (\w+)!",
-        DbtCannotRunError,
         "install dbt-{0} into the environment that has gemel (`pip install dbt-{0}`)",
     ),
-    (r"No module named 'dbt", DbtCannotRunError, "install dbt-core into the environment that has gemel"),
+    (r"No module named 'dbt", "install dbt-core into the environment that has gemel"),
     (
         r"Invalid value for '--profiles-dir': Path '([^']+)'|Could not find profile named '([^']*)'",
-        DbtCannotRunError,
         "name the folder of profiles.yml with --profiles-dir",
     ),
     (
         r"Required var '(\w+)' not found",
-        ProjectError,
         "give it (`--vars '{{{0}: …}}'`), or give it a value under `vars:` of dbt_project.yml",
     ),
-    (r"Env var required but not provided: '(\w+)'", ProjectError, "set the environment variable {0}"),
+    (r"Env var required but not provided: '(\w+)'", "set the environment variable {0}"),
     (
         r"version of dbt is not supported.*?Installed version of dbt: =?(\S+).*?Required version of dbt for "
         r"'(\w+)': \[([^\]]*)\]",
-        ProjectError,
         "gemel runs the dbt of its own environment, {0}; {1} requires {2}: install such a dbt-core there",
     ),
 )
-"""By dbt's words: the kind of error, and what to do."""
+"""By dbt's words, what to do."""
 
 
 def missing_variable(error: ProjectError) -> str | None:

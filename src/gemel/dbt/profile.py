@@ -17,6 +17,10 @@ from gemel.errors import Place, ProjectError, did_you_mean
 from gemel.spec.fields import object_or_empty
 
 
+class NoProfileError(ProjectError):
+    """There is no profiles.yml, or none with the project's profile (G604): nothing can be built or queried here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One target of one profile. `kind` is its `type`: duckdb, postgres …; `settings` are not rendered yet."""
@@ -77,7 +81,7 @@ def read_target(
         )
     names = [key for key in profiles if key != "config"]
     if not isinstance(profiles.get(name), dict):
-        raise ProjectError(
+        raise NoProfileError(
             "G604",
             f"no profile is named {name!r}",
             place=Place(str(file)),
@@ -110,7 +114,7 @@ def find_profiles(project_dir: Path, profiles_dir: str | None = None) -> Path:
     for place in places:
         if (place / "profiles.yml").is_file():
             return place / "profiles.yml"
-    raise ProjectError(
+    raise NoProfileError(
         "G604",
         f"there is no profiles.yml in {' or '.join(str(place) for place in dict.fromkeys(places))}",
         hint="pass its directory with --profiles-dir, or a database file with --database",

@@ -8,13 +8,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from gemel.dbt.environment import Reads, find_reads, find_unproven
-from gemel.dbt.failures import DbtCannotRunError, dbt_failure, missing_variable, relative
+from gemel.dbt.failures import dbt_failure, missing_variable, relative
 from gemel.dbt.manifest import MANIFEST
 from gemel.dbt.parsed import find_vars, names_its_tables, read_parsed, record_parsed, vars_of_last_run
-from gemel.dbt.profile import Target, read_target
+from gemel.dbt.profile import NoProfileError, Target, read_target
 from gemel.dbt.project_file import (
     PROJECT_FILE,
     find_packages,
@@ -27,7 +28,7 @@ from gemel.dbt.project_file import (
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
 from gemel.dbt.targets import find_target, is_written_for
 from gemel.dbt.variables import Vars, digest_vars, write_vars
-from gemel.errors import Problems, ProjectError, reason_of
+from gemel.errors import GemelError, Place, Problems, ProjectError, reason_of
 
 Say = Callable[[str], None]
 """Shows one line of progress to the user."""
@@ -63,6 +64,9 @@ def ensure_semantic_manifest(
     if duplicates:  # dbt would silently use one of them
         raise Problems(duplicates)
     is_other = manifest.exists() and explain_settings(folder, project_dir, chosen, vars) is not None
+    stale = [wanted, *([shared] if not target and vars is None else [])]
+    if obstacle := find_obstacle(project_dir, chosen, target, profiles_dir, vars):
+        return _use_stale(obstacle, reason, stale, project_dir, say)
     how = "running dbt parse"
     if vars is None and wanted.joinpath(SEMANTIC_MANIFEST).exists():
         vars, told = _last_vars(wanted, project_dir)
@@ -83,7 +87,10 @@ def ensure_semantic_manifest(
             vars=vars,
         )
     except ProjectError as error:
-        return _use_stale(error, [wanted, *([shared] if not target and vars is None else [])], project_dir, chosen, say)
+        variable = missing_variable(error)
+        if variable is None or chosen is None or variable not in str(chosen.settings):
+            raise
+        return _use_stale(error, reason, stale, project_dir, say)
     if not manifest.exists():
         raise ProjectError("G603", f"dbt parse succeeded, but did not write {relative(manifest, project_dir)}")
     return manifest
@@ -133,30 +140,45 @@ def _last_vars(folder: Path, project_dir: Path) -> tuple[Vars | None, str]:
     return None, ""
 
 
-def _use_stale(
-    error: ProjectError, folders: Sequence[Path], project_dir: Path, chosen: Target | None, say: Say
-) -> Path:
-    """A manifest that cannot be written anew, because dbt cannot run here. Raises the error if there is none, or
-    another cause."""
-    variable = missing_variable(error)
-    of_profile = variable is not None and chosen is not None and variable in str(chosen.settings)
-    if not isinstance(error, DbtCannotRunError) and not of_profile:
-        raise error
+def _use_stale(error: ProjectError, reason: str, folders: Sequence[Path], project_dir: Path, say: Say) -> Path:
+    """A manifest that cannot be written anew, because dbt cannot run here. Raises the error if there is none."""
     files = f"{MANIFEST} and {SEMANTIC_MANIFEST}"
     for folder in folders:
         if (folder / SEMANTIC_MANIFEST).exists():
-            say(f"dbt cannot run here ({_reason(error)}): using {relative(folder, project_dir)} as it is")
+            why = error.message.strip().splitlines()[-1].strip()
+            say(f"{relative(folder / SEMANTIC_MANIFEST, project_dir)} {reason}, and is used as it is: {why}")
             return folder / SEMANTIC_MANIFEST
     target = relative(find_target_dir(project_dir), project_dir)
-    error.hint = (
-        f"{error.hint}; or, to compile only, bring {files} from where dbt runs into {target}/, or to another folder "
-        "that --artifacts names"
-    )
+    hint = f"to compile only, bring {files} from where dbt runs into {target}/, or to a folder that --artifacts names"
+    error.hint = f"{error.hint}; or, {hint}" if error.hint else hint
     raise error
 
 
-def _reason(error: ProjectError) -> str:
-    return error.message.strip().splitlines()[-1].strip()
+def find_obstacle(
+    project_dir: Path, chosen: Target | None, target: str | None, profiles_dir: str | None, vars: Vars | None
+) -> ProjectError | None:
+    """Why dbt cannot run here, whatever the project says; None if it may."""
+    if chosen is None:
+        try:
+            read_target(project_dir, target=target, profiles_dir=profiles_dir, vars=vars)
+        except NoProfileError as error:
+            return error
+        except GemelError:
+            return None  # dbt will tell
+        return None
+    try:
+        is_there = find_spec(f"dbt.adapters.{chosen.kind}") is not None
+    except (ImportError, ValueError):
+        is_there = True  # dbt will tell
+    if is_there:
+        return None
+    package = f"dbt-{chosen.kind}"
+    return ProjectError(
+        "G603",
+        f"dbt has no adapter for {chosen.kind}, the type of target {chosen.name!r}",
+        place=Place(str(chosen.file)),
+        hint=f"install {package} into the environment that has gemel (`pip install {package}`)",
+    )
 
 
 def find_artifacts(

@@ -30,6 +30,9 @@ _ELEMENTS = ("measures", "dimensions", "entities", "columns", "exports", "featur
 _MENTIONS = frozenset({"type_params", "query_params", "config", "numerator", "denominator", "input_metrics"})
 
 
+_FALSE = frozenset({"false", "no", "off", ""})
+
+
 class Places:
     """The places in one project directory: in the files of `definitions` and in feature views. Files are read once."""
 
@@ -91,6 +94,23 @@ class Places:
                 own = {each.value for each, value in item.value if isinstance(value, yaml.ScalarNode)}
                 if section == "metrics" and key in own:
                     places.update(dict.fromkeys(_names_and_subjects(item), self._place(file, item)))
+        return places
+
+    def find_newer_models(self) -> dict[str, Place]:
+        """The semantic models in the properties of dbt models (newer YAML), and the places of their keys."""
+        import yaml
+
+        places: dict[str, Place] = {}
+        for file, text in self._files().items():
+            for section, item in _items(self._tree(file)) if "semantic_model:" in text else ():
+                keys = {str(key.value): (key, value) for key, value in item.value}
+                if section != "models" or "semantic_model" not in keys:
+                    continue
+                key, value = keys["semantic_model"]
+                settings = dict(_scalars(value)) if isinstance(value, yaml.MappingNode) else {"enabled": value.value}
+                names = [settings["name"].lower()] if settings.get("name") else _names(item)
+                if str(settings.get("enabled", "true")).lower() not in _FALSE:
+                    places.update(dict.fromkeys(names, self._place(file, key)))
         return places
 
     def find_metrics_with(self, path: Trail) -> dict[str, Place]:
@@ -212,6 +232,12 @@ def _names(item: "Node") -> list[str]:
 
     pairs = item.value if isinstance(item, yaml.MappingNode) else []
     return [str(value.value).lower() for key, value in pairs if key.value == "name"]
+
+
+def _scalars(item: "MappingNode") -> Iterator[tuple[str, str]]:
+    import yaml
+
+    return ((str(key.value), str(value.value)) for key, value in item.value if isinstance(value, yaml.ScalarNode))
 
 
 def _names_and_subjects(item: "MappingNode") -> set[str]:
