@@ -1,6 +1,7 @@
 """Queries of one project: their limits, many threads at once, and what errors say to whom."""
 
 import asyncio
+import datetime as dt
 import json
 import os
 import threading
@@ -38,11 +39,12 @@ REVENUE = {"name": "revenue", "type": "simple", "type_params": {"measure": {"nam
 ROWS = "(VALUES ('secret n', 10, DATE '2024-01-01'), ('s', 20, DATE '2024-01-02')) AS t(region, amount, sold_at)"
 
 
-def write(root, profile, limits="{}", schema="main", database="shop"):
+def write(root, profile, limits="{}", schema="main", database="shop", timezone="UTC"):
     for folder in ("metrics", "target"):
         (root / folder).mkdir(parents=True)
     (root / "dbt_project.yml").write_text(
         f"name: shop\nprofile: shop\nmodel-paths: [metrics]\nvars:\n  gemel:\n    limits: {limits}\n"
+        f"    timezone: {timezone}\n"
     )
     (root / "profiles.yml").write_text(f"shop: {{target: dev, outputs: {{dev: {json.dumps(profile)}}}}}")
     model = {**MODEL, "node_relation": {"alias": "sales", "schema_name": schema, "database": database}}
@@ -57,7 +59,7 @@ def make_shop(tmp_path):
     with duckdb.connect(str(tmp_path / "shop.duckdb")) as con:
         con.execute(f"CREATE TABLE sales AS SELECT * FROM {ROWS}")
     profile = {"type": "duckdb", "path": str(tmp_path / "shop.duckdb")}
-    return lambda limits="{}": write(tmp_path / "shop", profile, limits)
+    return lambda limits="{}", **more: write(tmp_path / "shop", profile, limits, **more)
 
 
 @pytest.fixture
@@ -168,6 +170,43 @@ def test_only_the_owner_sees_the_database_s_own_message(project):
     with pytest.raises(WarehouseError, match="G407 the database cannot compute"):
         list(guest.batches(keep_text(sql, session.dialect)))
     assert guest.rows(keep_text("SELECT 1 AS n", session.dialect)).rows() == [(1,)]
+    session.close()
+
+
+MIDNIGHT = "SELECT CAST(TIMESTAMPTZ '2024-01-02 03:00+00' AS DATE) AS day, TIMESTAMPTZ '2024-01-02' AS midnight"
+
+
+def read_midnight(runner, folder):
+    """A day and a midnight in the zone of the runner's sessions, and in that of its scratches."""
+    compiled = keep_text(MIDNIGHT, "duckdb")
+    with runner.scratch(folder) as scratch, runner.scratches() as open_one, open_one(folder / "other") as other:
+        return [scratch.rows(compiled), other.rows(compiled)]
+
+
+def test_training_sets_have_the_days_of_the_project_s_time_zone(make_shop, tmp_path):
+    session = open_session(make_shop(timezone="America/New_York"))
+    expected = [(dt.date(2024, 1, 1), dt.datetime(2024, 1, 2, 5, tzinfo=dt.UTC))]
+    assert session.runner.rows(keep_text(MIDNIGHT, session.dialect)).rows() == expected
+    assert read_midnight(session.runner, tmp_path) == [expected, expected]
+    session.close()
+
+
+def test_training_sets_from_a_server_have_them_too(tmp_path, needs_postgres):
+    with own_schema(needs_postgres, SCHEMA) as schema:
+        project = write(tmp_path / "shop", schema.output(), timezone="America/New_York")
+        session = open_session(project)
+        expected = [(dt.date(2024, 1, 1), dt.datetime(2024, 1, 2, 5, tzinfo=dt.UTC))]
+        assert read_midnight(session.runner, tmp_path) == [expected, expected]
+        session.close()
+
+
+def test_only_the_owner_gets_a_database_that_reads_files(make_shop, tmp_path):
+    session = open_session(make_shop())
+    guest = Runner(session.runner._warehouse, Principal("guest"))
+    with pytest.raises(QueryError, match="G344 'guest' can only query metrics"):
+        guest.scratch(tmp_path)
+    with pytest.raises(QueryError, match="G344"), guest.scratches():
+        pass
     session.close()
 
 

@@ -82,12 +82,20 @@ class Runner:
         return is_utc(self._warehouse, target)
 
     def scratch(self, temp: Path) -> "ScratchRunner":
-        """A DuckDB that can derive tables from the warehouse's; what does not fit into memory goes to `temp`."""
+        """A DuckDB that can derive tables from the warehouse's; what does not fit into memory goes to `temp`.
+
+        It reads files and runs SELECTs that people name, so only the owner gets one: QueryError (G344) for anybody else.
+        """
+        self._check_owner()
         return self._scratch_runner(self._warehouse.scratch(temp))
 
     @contextmanager
     def scratches(self) -> "Iterator[OpenScratch]":
-        """Opens scratches, one after another. A table that must be copied for them is copied once for all of them."""
+        """Opens scratches, one after another. A table that must be copied for them is copied once for all of them.
+
+        Raises QueryError (G344) for anybody but the owner.
+        """
+        self._check_owner()
         with self._warehouse.scratches() as open_one:
             yield lambda temp: self._scratch_runner(open_one(temp))
 
@@ -97,8 +105,16 @@ class Runner:
         if self._rounding is not None:
             self._rounding.forget()
 
+    def _check_owner(self) -> None:
+        if self.principal != OWNER:
+            raise QueryError(
+                "G344",
+                f"{self.principal.name!r} can only query metrics",
+                hint="the owner of the project's files makes training sets and runs `gemel verify`",
+            )
+
     def _scratch_runner(self, scratch: "Scratch") -> "ScratchRunner":
-        return ScratchRunner(scratch, self.principal, rounding=self._make_rounding(scratch.describe, scratch.rows))
+        return ScratchRunner(scratch, rounding=self._make_rounding(scratch.describe, scratch.rows))
 
     def _make_rounding(
         self, describe: "Callable[[str], Described]", rows: "Callable[[str], Sequence[tuple[Any, ...]]]"
@@ -120,8 +136,7 @@ class ScratchRunner:
 
     dialect = DIALECT
 
-    def __init__(self, scratch: "Scratch", principal: Principal = OWNER, *, rounding: Rounding | None = None) -> None:
-        self.principal = principal
+    def __init__(self, scratch: "Scratch", *, rounding: Rounding | None = None) -> None:
         self._scratch = scratch
         self._rounding = rounding
 

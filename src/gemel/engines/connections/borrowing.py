@@ -31,6 +31,7 @@ def borrow(lender: "Warehouse", database: str, temp: Path) -> "Borrower":
     safe: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
     connection = duckdb.connect(config={**safe, "temp_directory": str(temp)})
     with translate_errors():
+        connection.execute(f"SET GLOBAL TimeZone = {_literal(lender.timezone)}")
         connection.execute(f"ATTACH {_literal(str(temp / 'borrowed.duckdb'))} AS {_name(database)}")
         connection.execute(f"USE {_name(database)}")
     return Borrower(connection, lender, database)

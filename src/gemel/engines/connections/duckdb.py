@@ -158,7 +158,8 @@ class Warehouse:
         with translate_errors(self.profile):
             if self._lent:
                 return Scratch(self._new_cursor())
-            connection = open_files(self.profile, {"temp_directory": str(temp)}, limits=self._limits, say=self._say)
+            spill = {"temp_directory": str(temp)}
+            connection = open_files(self.profile, spill, timezone=self.timezone, limits=self._limits, say=self._say)
             if self.profile.folder:
                 start_paths(connection, read_view_files(connection, self.profile))
             connection.execute("SET GLOBAL lock_configuration = true")
