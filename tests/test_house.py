@@ -141,6 +141,7 @@ STAGES = {
         "composites",
         "joins",
         "graph",
+        "decimals",
         "listing",
         "entities",
         "terms",

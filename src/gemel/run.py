@@ -53,7 +53,7 @@ class Runner:
     def rows(self, compiled: Compiled, *, limits: Limits = NO_LIMITS) -> "Result":
         """The result: bound now, run when its rows are requested. Raises WarehouseError (G4xx), QueryError (G342)."""
         with hide_values(self.principal):
-            result = self._warehouse.run(self._checked(compiled), numbers=compiled.metrics, limits=limits)
+            result = self._warehouse.run(self._checked(compiled), numbers=dict(compiled.metrics), limits=limits)
         return result if self.principal == OWNER else DiscreetResult(result, self.principal)
 
     def batches(self, compiled: Compiled) -> Iterator[list[tuple[Any, ...]]]:
@@ -84,7 +84,7 @@ class Runner:
     def scratch(self, temp: Path) -> "ScratchRunner":
         """A DuckDB that can derive tables from the warehouse's; what does not fit into memory goes to `temp`.
 
-        It reads files and runs SELECTs that people name, so only the owner gets one: QueryError (G344) for anybody else.
+        It reads files and runs SELECTs that people name. Raises QueryError (G344) for anybody but the owner.
         """
         self._check_owner()
         return self._scratch_runner(self._warehouse.scratch(temp))

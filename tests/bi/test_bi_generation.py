@@ -471,6 +471,34 @@ def test_types_come_from_the_engine_or_from_the_last_generation(tmp_path):
     assert compare(tmp_path, project.files(Destination(engine_for_adapter("postgres"), nothing_there))) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "exact", "kind", "cast"),
+    [
+        ("duckdb", False, "BIGINT", "CAST(SUM(orders.amount) AS BIGINT) AS revenue"),
+        ("duckdb", True, "DECIMAL(38,0)", "CAST(SUM(orders.amount) AS DECIMAL(38, 0)) AS revenue"),
+        ("postgres", False, "BIGINT", "CAST(SUM(orders.amount) AS BIGINT) AS revenue"),
+        ("postgres", True, "DECIMAL(38, 0)", "CAST(SUM(orders.amount) AS DECIMAL(38, 0)) AS revenue"),
+    ],
+)
+def test_a_sum_of_whole_numbers_has_its_type_in_the_table_also_without_a_database(tmp_path, name, exact, kind, cast):
+    query = SavedQuery("totals", ("orders", "revenue"), ("customer__segment",), order_by=("-revenue",))
+    project = ShopProject(tmp_path, queries=(query,), saved_queries=[saved("totals", export("a"))])
+    metric = replace(project.graph.metrics["revenue"], is_decimal=exact)
+    project.graph = bind(
+        replace(project.graph.manifest, metrics=(*(m for m in METRICS if m.name != "revenue"), metric))
+    )
+    engine = engine_for_adapter(name)
+    columns = (("customer__segment", "VARCHAR"), ("orders", "BIGINT"), ("revenue", "HUGEINT"))
+    files = project.files(Destination(engine, lambda sql: columns))
+    assert cast in files["models/bi/a.sql"] and "COUNT(*) AS orders" in files["models/bi/a.sql"]
+    types = [
+        each["data_type"] for each in project.yml(Destination(engine, lambda sql: columns))["models"][0]["columns"]
+    ]
+    assert types[1:] == ["BIGINT", kind]
+    write(tmp_path, files, compare(tmp_path, files), once={})
+    assert compare(tmp_path, project.files(Destination(engine))) == []
+
+
 def test_a_time_that_depends_on_the_session_is_refused(tmp_path):
     table = ShopProject(tmp_path, saved_queries=[saved("segments", export("a"))])
     zoned = described(metric_time__month="TIMESTAMP WITH TIME ZONE")

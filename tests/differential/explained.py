@@ -128,6 +128,14 @@ def levels(question: Question, look: Look) -> bool:
     return level and look.cumulative
 
 
+def levels_at_a_start(question: Question, look: Look) -> bool:
+    return any(
+        isinstance(metric.definition, Simple) and metric.definition.measure.non_additive and used.offset_to_grain
+        for metric, chain in look.parts
+        for used in chain
+    )
+
+
 def conversions_on_the_spine(question: Question, look: Look) -> bool:
     laid = any(isinstance(m.definition, Simple) and m.definition.join_to_timespine for m, _ in look.parts)
     return laid and any(isinstance(metric.definition, Conversion) for metric, _ in look.parts)
@@ -172,6 +180,7 @@ CASES: dict[str, Callable[[Question, Look], bool]] = {
     "offsets by custom periods": custom_offset,
     "an all-time metric filtered by time": every_later_day,
     "a level, accumulated": levels,
+    "a level at the start of a period": levels_at_a_start,
     "conversions on the spine": conversions_on_the_spine,
     "base events at the same time": ties,
 }

@@ -396,7 +396,7 @@ def test_threads_share_a_connection_that_the_caller_opened(file):
 def test_the_sum_of_whole_numbers_is_a_bigint_whatever_form_it_is_taken_in():
     with Warehouse(Profile("", "", path=":memory:", database="memory"), duckdb.connect()) as warehouse:
         sql = "SELECT 'n' AS region, 7::HUGEINT AS key, sum(x) AS total FROM (VALUES (1), (NULL)) AS t(x) ORDER BY 1"
-        result = warehouse.run(sql, numbers=["total"])
+        result = warehouse.run(sql, numbers={"total": "BIGINT"})
         assert result.types == ("VARCHAR", "HUGEINT", "BIGINT")
         assert result.rows() == [("n", 7, 1)]
         assert str(result.arrow().schema.field("total").type) == "int64"
@@ -407,6 +407,6 @@ def test_a_sum_that_does_not_fit_is_refused_with_the_metric():
     with Warehouse(Profile("", "", path=":memory:", database="memory"), duckdb.connect()) as warehouse:
         sql = "SELECT sum(9223372036854775807) AS total FROM range(2)"
         with pytest.raises(WarehouseError, match="G407 a sum of whole numbers does not fit into BIGINT: total"):
-            warehouse.run(sql, numbers=["total"]).rows()
+            warehouse.run(sql, numbers={"total": "BIGINT"}).rows()
         decimal = "SELECT sum(9223372036854775807::DECIMAL(38, 0)) AS total FROM range(2)"
-        assert warehouse.run(decimal, numbers=["total"]).rows() == [(18446744073709551614,)]
+        assert warehouse.run(decimal, numbers={"total": "BIGINT"}).rows() == [(18446744073709551614,)]

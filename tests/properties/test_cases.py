@@ -70,6 +70,12 @@ def test_a_color_that_is_not_there_on_the_last_day_has_no_level():
     assert rows(Question(("level",), ("stock__color",)), tables) == [("red", 7)]
 
 
+def test_a_level_at_the_start_of_a_month_is_that_of_one_day_in_each_week_of_the_month():
+    tables = world(stock=[stock("2024-03-01", 5), stock("2024-03-01", 2, shop=2), stock("2024-03-20", 9)])
+    weeks = [("2024-03-04T00", 7), ("2024-03-11T00", 7), ("2024-03-18T00", 7), ("2024-03-25T00", 7)]
+    assert rows(Question(("level_at_month_start",), ("metric_time__week",)), tables) == weeks
+
+
 def test_the_last_day_is_looked_for_after_the_filters():
     tables = world(stock=[stock("2024-03-01", 5, "blue"), stock("2024-03-29", 7)])
     blue = ("{{ Dimension('stock__color') }} = 'blue'",)

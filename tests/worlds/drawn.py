@@ -198,6 +198,7 @@ METRICS = (
     Metric("both_sprint_before", Derived("before", (used("sales_both", "before", offset_window=Window(1, "sprint")),))),
     Metric("calls_before", Derived("before", (used("calls", "before", offset_window=Window(5, "hour")),))),
     Metric("level_yesterday", Derived("before", (used("level", "before", offset_window=Window(1, "day")),))),
+    Metric("level_at_month_start", Derived("start", (used("level", "start", offset_to_grain="month"),))),
     # Cumulative
     Metric("sales_ever", Cumulative(used("sales"))),
     Metric("sales_7d", Cumulative(used("sales"), Window(7, "day"))),

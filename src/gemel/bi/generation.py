@@ -14,10 +14,12 @@ from gemel.bi.models import BiModel, check_columns, compile_model, properties, w
 from gemel.bi.saved import saved_models
 from gemel.bi.wide import wide_model
 from gemel.compiler.compiled import Compiled
+from gemel.compiler.names.decimals import whole_type
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.sql.dialects import naming
 from gemel.engines.engine import Engine
 from gemel.engines.types import engine_type
+from gemel.engines.whole_numbers import cast_types
 from gemel.errors import BiError, GemelError, Problems, WarehouseError
 from gemel.files import add_header, models_folder, read_yaml, to_yaml
 from gemel.run import Describe
@@ -74,15 +76,18 @@ def generate(
             error.about = model.about
             problems.append(error)
             continue
-        files[f"{folder}/{model.name}.sql"] = write_model(model, rows[model.name], dbt)
         if (circle := _circle(dbt, model.name, rows[model.name].relations)) is not None:
             message = f"dbt model {model.name!r} would depend on itself: {' -> '.join(circle)}"
             hint = "a generated model cannot be an input of its own saved query or wide view"
             problems.append(BiError("G703", message, hint=hint, about=model.about))
     exposures = list(_exposures(graph, declared, models, dbt, reserved, problems))
-    types = _types(models, rows, destination, root, problems) if not problems else {}
+    types = _types(graph, models, rows, destination, root, problems) if not problems else {}
     if problems:
         raise Problems(dict.fromkeys(problems))
+    for model in models:
+        casts = _casts(graph, model, rows[model.name], types.get(model.name, {}), destination.engine)
+        typed = compile_model(model, destination.engine.dialect, casts) if casts else rows[model.name]
+        files[f"{folder}/{model.name}.sql"] = write_model(model, typed, dbt)
     content: Json = {}
     if models:
         content["models"] = [properties(model, types.get(model.name, {}), destination.engine) for model in models]
@@ -195,7 +200,26 @@ def _kind_and_name(model: BiModel) -> tuple[str, str]:
     return "saved_queries" if model.about.kind == "saved_query" else "wide_views", model.about.name
 
 
+def _casts(graph: Graph, model: BiModel, rows: Compiled, types: Mapping[str, str], engine: Engine) -> dict[str, str]:
+    """The columns to cast to the type of their metric's whole numbers. A type that was recorded does not show what the
+    engine makes of a column by itself, so a column is cast unless its SQL alone settles the type."""
+    settled = {column.name: column.type for column in rows.columns}
+    numbers = _numbers(graph, model)
+    return {
+        name: kind
+        for name, kind in numbers.items()
+        if types.get(name) == engine_type(kind, engine) and settled.get(name) != kind
+    }
+
+
+def _numbers(graph: Graph, model: BiModel) -> dict[str, str]:
+    """The columns of metrics, each with the type of its whole numbers."""
+    metrics = {column.name: column.meta.get("metric") for column in model.columns}
+    return {name: whole_type(graph, graph.metric(metric)) for name, metric in metrics.items() if metric}
+
+
 def _types(
+    graph: Graph,
     models: list[BiModel],
     rows: Mapping[str, Compiled],
     destination: Destination,
@@ -217,6 +241,7 @@ def _types(
             described = dict(describe(named))
         except WarehouseError:
             continue  # not built yet; `dbt build` will report any other error
+        described |= cast_types(described.items(), _numbers(graph, model))
         types[model.name] = {name: engine_type(type_, engine) for name, type_ in described.items()}
         for rounding in destination.roundings(named):
             rounding.about = model.about

@@ -5,9 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlglot import exp
+
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import identifier
+from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Engine
 from gemel.errors import About, BiError, GemelError
 from gemel.files import add_header, escape_all, escape_description, escape_templates, unique_key
@@ -46,9 +49,19 @@ class BiModel:
         return self.export.name
 
 
-def compile_model(model: BiModel, dialect: str) -> Compiled:
-    """The rows of the model, with marks for relations. Raises QueryError (G327) if the engine lacks something."""
-    return compiled(model.plan, Context.marking(dialect))
+def compile_model(model: BiModel, dialect: str, casts: Mapping[str, str] | None = None) -> Compiled:
+    """The rows of the model, with marks for relations. `casts` are columns to cast, with DuckDB's names of the types.
+    Raises QueryError (G327) if the engine lacks something."""
+
+    def cast(select: exp.Select) -> exp.Select:
+        for output in select.selects:
+            kind = (casts or {}).get(output.alias_or_name)
+            if kind is not None:
+                value = exp.cast(output.unalias().copy(), exp.DataType.build(kind, dialect=DIALECT))
+                output.replace(exp.alias_(value, output.args.get("alias") or identifier(output.alias_or_name)))
+        return select
+
+    return compiled(model.plan, Context.marking(dialect, cast if casts else None))
 
 
 def write_model(model: BiModel, rows: Compiled, dbt: DbtProject) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from sqlglot import exp, parse_one
 
+from gemel.compiler.names.decimals import whole_type
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.keys import is_entity
 from gemel.compiler.names.resolution import resolve
@@ -82,13 +83,13 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """SQL for an engine, with the columns of its result and the relations that it reads. `metrics` are the columns that
-    are values of metrics."""
+    are values of metrics, each with the type of whole numbers in it: `(("revenue", "BIGINT"),)`."""
 
     sql: str
     dialect: str
     columns: tuple[Column, ...] = ()
     relations: tuple[Relation, ...] = ()
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[tuple[str, str], ...] = ()
 
     def with_names(self, name: Callable[[Relation], str]) -> "Compiled":
         """The same with names in place of the marks for relations, such as `{{ ref('flights') }}`."""
@@ -134,7 +135,7 @@ def compile_query(graph: Graph, query: Query, context: Context | None = None) ->
             "the question is nested too deeply",
             hint="use fewer levels in its filters, expressions and metrics",
         ) from None
-    metrics = tuple(metric.column for metric in query.metrics)
+    metrics = tuple((metric.column, whole_type(graph, graph.metric(metric.name))) for metric in query.metrics)
     return replace(answer, columns=_with_roles(graph, query, resolved, answer.columns), metrics=metrics)
 
 

@@ -61,10 +61,11 @@ def bare_series(node: exp.Expr) -> exp.Expr:
 
 @each_node
 def exact_mean(node: exp.Expr) -> exp.Expr:
-    """A total of products with a BIGINT is a numeric or a float, never a whole number: the division has fractions, and
-    the type of an average."""
+    """A total over a numeric count has the type of an average: numeric for whole numbers and decimals, a double for
+    floats. A cast of the total to a double would lose digits."""
     if isinstance(node, exp.Div) and node.meta.get("mean"):
         node.set("typed", True)
+        node.set("expression", exp.cast(node.expression, "decimal"))
     return node
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 from sqlglot.optimizer.annotate_types import annotate_types
 
+from gemel.compiler.names.decimals import keeps_digits
 from gemel.compiler.names.graph import Graph
 from gemel.spec.metrics import Metric
 
@@ -57,8 +58,10 @@ def from_engine(described: str) -> str | None:
 
 
 def certain_type(graph: Graph, metric: Metric) -> str | None:
-    """The type that follows from a metric's definition alone; None if it depends on columns."""
+    """The type that follows from a metric's definition alone; None if it depends on columns. Feast has no decimals."""
     definition = metric.definition
+    if keeps_digits(graph, metric):
+        return "float64"
     if definition.dtype is not None:
         return definition.dtype
     if definition.measure is not None:

@@ -311,7 +311,8 @@ def _measure(defined: Defined, measure: Measure) -> None:
             elif defined.graph.entity(model.name, name) is not None:
                 parts.append(("window", f"entity:{model.name}.{name}"))
     choice = measure.non_additive.choice if measure.non_additive else None
-    id = defined.add(node, Derivation(f"measure {measure.agg} {measure.percentile} {choice}", tuple(parts)))
+    decimal = " decimal" if measure.is_decimal else ""
+    id = defined.add(node, Derivation(f"measure {measure.agg} {measure.percentile} {choice}{decimal}", tuple(parts)))
     defined.weak[f"{model.name}.{measure.name}"][id] = None
 
 
@@ -330,6 +331,7 @@ def _metric(defined: Defined, metric: Metric) -> None:
 
     def exact() -> Derivation:
         text = f"metric {metric.type} {metric.time_granularity} {_settings(defined, metric.definition)}"
+        text += " decimal" if metric.is_decimal else ""
         inputs = _in_order(defined, metric.definition)
         return Derivation(text, tuple(_parts(defined, metric, node.id, inputs)))
 

@@ -154,7 +154,7 @@ def _tests(metric: str, meta: Any, problems: list[GemelError]) -> Iterator[Metri
     """The tests of one metric, from the `gemel:` key of its meta."""
     node = Node(meta, About("metric", metric, path=_HOME), Notes(DefinitionError, "G770", problems))
     try:
-        items = node.keys("gemel", ("tests",)).nodes("tests")
+        items = node.keys("gemel", ("tests", "type")).nodes("tests")
     except Refused:
         return
     names: set[str] = set()

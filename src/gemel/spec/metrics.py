@@ -12,6 +12,10 @@ Aggregation = Literal["sum", "min", "max", "count", "count_distinct", "average",
 PeriodAgg = Literal["first", "last", "average"]
 
 
+BIG, ALL_DIGITS = "BIGINT", "DECIMAL(38,0)"
+"""The types, in DuckDB's words, of a metric's whole numbers: of most metrics, and of those that are decimals."""
+
+
 @dataclass(frozen=True, slots=True)
 class Percentile:
     fraction: float
@@ -39,7 +43,7 @@ class Measure:
     `sum_boolean` is read as the sum of true flags (`expr` is the flag, and `is_flag` is set) and `median` as the
     continuous percentile at 0.5, as MetricFlow does, which leaves seven aggregates. The count of no rows is NULL, like
     the sum of no rows: dbt's `count` is MetricFlow's sum of not-null flags. A sum of the constant 1 is read as a count
-    of 1.
+    of 1. `is_decimal` keeps all digits of whole numbers.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Measure:
     label: str | None = None
     description: str | None = None
     is_flag: bool = False
+    is_decimal: bool = False
 
     @property
     def dtype(self) -> str | None:
@@ -372,7 +377,7 @@ class Metric:
     """A metric: its name, its definition, and filters on all rows that it counts.
 
     `private` marks a metric that was created while reading, such as a cumulative metric's bare measure. It is not
-    listed and cannot be queried.
+    listed and cannot be queried. `is_decimal` keeps all digits of whole numbers.
     """
 
     name: str
@@ -383,6 +388,7 @@ class Metric:
     label: str | None = None
     description: str | None = None
     meta: dict[str, Any] = field(default_factory=dict, compare=False)
+    is_decimal: bool = False
 
     @property
     def type(self) -> str:

@@ -8,7 +8,8 @@ from sqlglot import exp
 from gemel.compiler.names.terms import Leaf
 from gemel.compiler.plan.algebra import Summary
 from gemel.compiler.plan.facts import truncated
-from gemel.compiler.question.expressions import column, conjunction, divide, equal, interval, present
+from gemel.compiler.question.expressions import column, conjunction, equal, interval, mean, present
+from gemel.compiler.question.formulas import nonzero
 from gemel.spec.metrics import Aggregation
 from gemel.spec.time import Window
 
@@ -38,8 +39,8 @@ def gather(part: Summary) -> Aggregation:
 
 def combine_parts(kept: tuple[Summary, ...], value: Callable[[str], exp.Expr] = column) -> exp.Expr:
     """The aggregate from its combined parts; `value` gives the column of a part by its name."""
-    columns = [value(part.name) for part in kept]
-    return divide(*columns) if len(columns) == 2 else columns[0]
+    total, *count = (value(part.name) for part in kept)
+    return mean(total, nonzero(count[0])) if count else total
 
 
 def is_of_rows(part: Summary) -> bool:

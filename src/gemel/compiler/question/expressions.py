@@ -120,14 +120,14 @@ def parenthesized(tree: exp.Expr) -> exp.Expr:
     )
 
 
-def divide(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+def divide(left: exp.Expr, right: exp.Expr) -> exp.Div:
     """Floating-point division; NULL where `right` is zero."""
     return exp.Div(this=parenthesized(left), expression=nonzero(parenthesized(right)), typed=False, safe=False)
 
 
 def mean(total: exp.Expr, count: exp.Expr) -> exp.Div:
-    """The total of some numbers over their count, which is not zero. Its type is that of an average where the engine
-    can divide without a loss (`engines.postgres.exact_mean`)."""
+    """The total of some numbers over their count, which is not zero. Its type is that of an average of the
+    numbers, which an engine may need to be told (`engines.postgres.exact_mean`)."""
     quotient = exp.Div(this=parenthesized(total), expression=parenthesized(count), typed=False, safe=False)
     quotient.meta["mean"] = True
     return quotient

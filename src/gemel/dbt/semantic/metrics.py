@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
-from gemel.dbt.semantic.models import measure_of_metric
+from gemel.dbt.semantic.models import measure_of_metric, read_is_decimal
 from gemel.dbt.semantic.state import Definitions
 from gemel.errors import About, DefinitionError
 from gemel.spec.fields import (
@@ -130,6 +130,7 @@ def _metric(item: Json, definitions: Definitions) -> Metric:
         label=optional_text(item, "label"),
         description=optional_text(item, "description"),
         meta=object_at(config, "meta") or {},
+        is_decimal=read_is_decimal(item),
     )
 
 

@@ -172,7 +172,18 @@ def read_measure(item: Json, params: Json, model: SemanticModel) -> Measure:
         non_additive=_non_additive(object_at(params, "non_additive_dimension")),
         label=optional_text(item, "label"),
         description=optional_text(item, "description"),
+        is_decimal=read_is_decimal(item),
     )
+
+
+def read_is_decimal(item: Json) -> bool:
+    """Whether a measure or metric keeps all digits: `config: meta: gemel: {type: decimal}`."""
+    settings: object = item
+    for key in ("config", "meta", "gemel"):
+        settings = settings.get(key) if isinstance(settings, dict) else None
+    if not isinstance(settings, dict) or "type" not in settings:
+        return False
+    return choice(settings, "type", ("decimal",)) == "decimal"
 
 
 _AGGREGATIONS = (

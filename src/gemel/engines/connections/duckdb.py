@@ -8,7 +8,7 @@ extension is downloaded, no other file can be read or written than those that th
 configuration is locked. The compiler guarantees that no user's text reaches a FROM clause.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from gemel.dbt.profile import Target
-from gemel.engines.connections.duckdb_errors import UnlistedFileError, fitting, installed, translate_errors
+from gemel.engines.connections.duckdb_errors import UnlistedFileError, installed, translate_errors
 from gemel.engines.connections.duckdb_opening import (
     SAFE,
     confine,
@@ -33,6 +33,7 @@ from gemel.engines.connections.files import Profile
 from gemel.engines.connections.interrupting import run as run_interruptible
 from gemel.engines.connections.turns import Turns
 from gemel.engines.connections.view_files import Files
+from gemel.engines.whole_numbers import cast_types, naming
 from gemel.errors import WarehouseError
 from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.spec.zones import UTC, find_zone
@@ -83,9 +84,9 @@ class Warehouse:
         self._say = say
         self._turns = Turns(limits.at_once, limits.wait)
 
-    def run(self, sql: str, *, numbers: Sequence[str] = (), limits: Limits = NO_LIMITS) -> "Result":
+    def run(self, sql: str, *, numbers: Mapping[str, str] | None = None, limits: Limits = NO_LIMITS) -> "Result":
         """The result of `sql`, which is bound now and run when its rows are requested. `numbers` are the columns of
-        metrics: a sum of whole numbers, which DuckDB makes a HUGEINT, is a BIGINT among them.
+        metrics, each with the type that its whole numbers get.
 
         Raises WarehouseError: G401-G403 for the file, G405-G407 for the SQL, G410 for the limits.
         """
@@ -95,8 +96,8 @@ class Warehouse:
             return tuple(relation.columns), tuple(str(kind) for kind in relation.types)
 
         columns, types = self._bind(bind)
-        sums = frozenset(name for name, kind in zip(columns, types, strict=True) if kind == HUGE and name in numbers)
-        return Result(self, sql, columns, types=types, sums=sums, limits=limits)
+        casts = cast_types(zip(columns, types, strict=True), numbers or {})
+        return Result(self, sql, columns, types=types, casts=casts, limits=limits)
 
     def batches(self, sql: str, *, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
         """The rows in batches, of a result that need not fit into memory."""
@@ -125,18 +126,16 @@ class Warehouse:
         return zone_of(settings) if isinstance(settings, dict) else ""
 
     def fetch(
-        self, sql: str, take: "Callable[[duckdb.DuckDBPyRelation], T]", *, sums: Collection[str], limits: Limits
+        self, sql: str, take: "Callable[[duckdb.DuckDBPyRelation], T]", *, casts: Mapping[str, str], limits: Limits
     ) -> T:
-        """Run `sql`, and take its rows from DuckDB's relation: no more than one above the limit. `sums` are the columns
-        to cast to BIGINT. Raises WarehouseError (G407) if one does not fit."""
-        with fitting(sums), self._cursor() as cursor:
+        """Run `sql`, and take its rows from DuckDB's relation: no more than one above the limit. `casts` are columns
+        with the types that they get. Raises WarehouseError (G407) if a value does not fit."""
+        with naming(casts), self._cursor() as cursor:
 
             def work() -> T:
                 relation = cursor.sql(sql)
-                if sums:
-                    relation = relation.project(
-                        ", ".join(_whole(name) if name in sums else quoted(name) for name in relation.columns)
-                    )
+                if casts:
+                    relation = relation.project(", ".join(_output(name, casts.get(name)) for name in relation.columns))
                 return take(relation if limits.rows is None else relation.limit(limits.rows + 1))
 
             return run_interruptible(cursor, work, seconds=limits.time, left=self._left)
@@ -252,15 +251,15 @@ class Result:
         columns: tuple[str, ...],
         *,
         types: tuple[str, ...],
-        sums: frozenset[str],
+        casts: Mapping[str, str],
         limits: Limits,
     ) -> None:
         self._warehouse = warehouse
         self._sql = sql
-        self._sums = sums
+        self._casts = casts
         self._limits = limits
         self.columns = columns
-        self.types = tuple(BIG if name in sums else kind for name, kind in zip(columns, types, strict=True))
+        self.types = tuple(casts.get(name, kind) for name, kind in zip(columns, types, strict=True))
         self._rows: list[tuple[Any, ...]] | None = None
 
     def rows(self) -> list[tuple[Any, ...]]:
@@ -283,16 +282,13 @@ class Result:
         return installed("polars").from_arrow(self.arrow())
 
     def _fetch(self, take: "Callable[[duckdb.DuckDBPyRelation], T]") -> T:
-        taken = self._warehouse.fetch(self._sql, take, sums=self._sums, limits=self._limits)
+        taken = self._warehouse.fetch(self._sql, take, casts=self._casts, limits=self._limits)
         check_number(self._limits.rows, len(taken))  # type: ignore[arg-type]
         return taken
 
 
-HUGE, BIG = "HUGEINT", "BIGINT"
-
-
-def _whole(name: str) -> str:
-    return f"CAST({quoted(name)} AS {BIG}) AS {quoted(name)}"
+def _output(name: str, kind: str | None) -> str:
+    return quoted(name) if kind is None else f"CAST({quoted(name)} AS {kind}) AS {quoted(name)}"
 
 
 def open_empty(temp: Path | None, memory: str | None) -> "Scratch":

@@ -1,7 +1,7 @@
 """DuckDB's errors become ours here and nowhere else."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -84,22 +84,6 @@ def _error(error: "duckdb.Error", profile: Profile | None, limits: Limits) -> Wa
             return WarehouseError("G401", first, hint=hint)
         case _:
             return WarehouseError("G407", first)
-
-
-@contextmanager
-def fitting(sums: Collection[str]) -> Iterator[None]:
-    """Says which sums may not fit into BIGINT, if one does not."""
-    try:
-        yield
-    except WarehouseError as error:
-        if not sums or "INT128" not in error.message or "out of range" not in error.message:
-            raise
-        names = " or ".join(sorted(sums))
-        raise WarehouseError(
-            "G407",
-            f"a sum of whole numbers does not fit into BIGINT: {names}",
-            hint="keep all digits with decimals in the definition: expr: cast(amount as decimal(38, 0))",
-        ) from None
 
 
 def installed(package: str, hint: str | None = None) -> Any:

@@ -1,7 +1,7 @@
 """The interface of every warehouse, and the warehouse that a target of dbt's profile names."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,12 +55,14 @@ class Warehouse(Protocol):
         first query."""
         ...
 
-    def run(self, sql: str, *, numbers: Sequence[str] = (), limits: Limits = ...) -> Result:
-        """The result of `sql`, which is bound now and run when its rows are requested. Raises WarehouseError (G4xx)."""
+    def run(self, sql: str, *, numbers: Mapping[str, str] | None = None, limits: Limits = ...) -> Result:
+        """The result of `sql`, which is bound now and run when its rows are requested. `numbers` are the columns of
+        metrics, each with the type that its whole numbers get. Raises WarehouseError (G4xx)."""
         ...
 
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
-        """The names and DuckDB types of the columns of `sql`, which is bound and not run."""
+        """The names and DuckDB types of the columns of `sql`, which is bound and not run. A HUGEINT is a sum of whole
+        numbers, also where the engine has no such type."""
         ...
 
     def catalogs(self) -> frozenset[str]:

@@ -19,7 +19,9 @@ from gemel.dbt.profile import Target
 from gemel.engines.connections.arrow import arrow_array
 from gemel.engines.connections.duckdb_errors import TYPE_MISMATCH, installed
 from gemel.engines.connections.exceeded import MORE_DISK, exceeded_time, within
+from gemel.engines.connections.postgres_types import NUMERIC, type_of, with_greatest
 from gemel.engines.connections.turns import Turns
+from gemel.engines.whole_numbers import HUGE, WHOLE, cast_types, cast_values, naming
 from gemel.errors import Place, WarehouseError
 from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.spec.zones import UTC
@@ -88,18 +90,32 @@ class Warehouse:
         self._limits = limits
         self._turns = Turns(limits.at_once, limits.wait)
 
-    def run(self, sql: str, *, numbers: Sequence[str] = (), limits: Limits = NO_LIMITS) -> "Result":
-        """The result of `sql`, which is bound now and run when its rows are requested.
+    def run(self, sql: str, *, numbers: Mapping[str, str] | None = None, limits: Limits = NO_LIMITS) -> "Result":
+        """The result of `sql`, which is bound now and run when its rows are requested. `numbers` are the columns of
+        metrics, each with the type that its whole numbers get.
 
         Raises WarehouseError: G401 for the server, G405-G407 for the SQL, G410 for the limits.
         """
-        return Result(self, sql, self.describe(sql), limits)
+        described = self.describe(sql)
+        return Result(self, sql, described, casts=cast_types(described, numbers or {}), limits=limits)
 
     def describe(self, sql: str) -> tuple[tuple[str, str], ...]:
         """The names and DuckDB types of the columns of `sql`: `(("revenue", "DECIMAL(38,2)"),)`.
 
-        By the server's parser alone: the SQL is neither planned nor run.
+        By the server's parser alone: the SQL is neither planned nor run. A sum of BIGINTs, which is a numeric here, is
+        a HUGEINT, as in DuckDB. The greatest of some values has their own type, so the same SQL with MAX for each SUM
+        tells it from a sum of numerics.
         """
+        described = self._describe(sql)
+        if not any(kind == NUMERIC for _, kind in described) or (greatest := with_greatest(sql)) is None:
+            return described
+        try:
+            own = dict(self._describe(greatest))
+        except WarehouseError:  # no other reason than a sum of what has no order
+            return described
+        return tuple((name, HUGE if kind == NUMERIC and own.get(name) in WHOLE else kind) for name, kind in described)
+
+    def _describe(self, sql: str) -> tuple[tuple[str, str], ...]:
         with self._session(NO_LIMITS) as session:
             import psycopg
             from psycopg import pq
@@ -111,7 +127,7 @@ class Warehouse:
             if described.status != pq.ExecStatus.COMMAND_OK:
                 raise psycopg.errors.error_from_result(described)
             return tuple(
-                ((described.fname(n) or b"").decode(), _type(session, described.ftype(n), described.fmod(n)))
+                ((described.fname(n) or b"").decode(), type_of(session, described.ftype(n), described.fmod(n)))
                 for n in range(described.nfields)
             )
 
@@ -235,42 +251,43 @@ class Warehouse:
             self._idle.append(session)
 
 
-_TYPES = {
-    "bool": "BOOLEAN",
-    "int2": "SMALLINT",
-    "int4": "INTEGER",
-    "int8": "BIGINT",
-    "float4": "FLOAT",
-    "float8": "DOUBLE",
-    "numeric": "DECIMAL",
-    "text": "VARCHAR",
-    "varchar": "VARCHAR",
-    "bpchar": "VARCHAR",
-    "name": "VARCHAR",
-    "unknown": "VARCHAR",
-    "timestamp": "TIMESTAMP",
-    "timestamptz": "TIMESTAMP WITH TIME ZONE",
-    "bytea": "BLOB",
-}
-"""PostgreSQL's type names to DuckDB's, which rules and feature types use. Any other type keeps its name."""
-
-
 class Result:
     """The result of one SQL text, which is run when its rows are first requested."""
 
-    def __init__(self, warehouse: Warehouse, sql: str, described: Sequence[tuple[str, str]], limits: Limits) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        sql: str,
+        described: Sequence[tuple[str, str]],
+        *,
+        casts: Mapping[str, str],
+        limits: Limits,
+    ) -> None:
         self._warehouse = warehouse
         self._sql = sql
+        self._casts = casts
         self._limits = limits
         self.columns: tuple[str, ...] = tuple(name for name, _ in described)
-        self.types: tuple[str, ...] = tuple(kind for _, kind in described)
+        # A numeric that is not cast has as many digits as it needs.
+        own = {HUGE: NUMERIC}
+        self.types: tuple[str, ...] = tuple(casts.get(name, own.get(kind, kind)) for name, kind in described)
         self._rows: list[tuple[Any, ...]] | None = None
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Plain Python values, a tuple a row."""
         if self._rows is None:
-            self._rows = self._warehouse.rows(self._sql, limits=self._limits)
+            with naming(self._casts):
+                self._rows = self._cast(self._warehouse.rows(self._sql, limits=self._limits))
         return self._rows
+
+    def _cast(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        if not rows or not self._casts:
+            return rows
+        values: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for place, name in enumerate(self.columns):
+            if name in self._casts:
+                values[place] = cast_values(values[place], name, self._casts[name])
+        return list(zip(*values, strict=True))
 
     def arrow(self) -> "pyarrow.Table":
         """A pyarrow Table."""
@@ -288,17 +305,6 @@ class Result:
     def pl(self) -> Any:
         """A polars DataFrame. Raises WarehouseError (G408) where polars is not installed."""
         return installed("polars").from_arrow(self.arrow())
-
-
-def _type(session: "Session", oid: int, modifier: int) -> str:
-    info = session.adapters.types.get(oid)
-    if info is None:
-        kinds = session.execute(f"SELECT typtype FROM pg_type WHERE oid = {oid}").fetchall()
-        return "VARCHAR" if kinds == [("e",)] else "UNKNOWN"
-    name = _TYPES.get(info.name, info.name.upper())
-    if info.name == "numeric" and modifier > 4:
-        name = f"DECIMAL({(modifier - 4) >> 16},{(modifier - 4) & 0xFFFF})"
-    return f"{name}[]" if oid == info.array_oid else name
 
 
 def _connect(server: Server) -> "Session":
