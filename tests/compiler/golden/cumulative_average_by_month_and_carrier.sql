@@ -14,11 +14,13 @@ WITH flights_by_step_carrier AS (
   SELECT
     DATE_TRUNC('DAY', spine.date_day) AS step,
     DATE_TRUNC('MONTH', spine.date_day) AS metric_time__month,
-    ROW_NUMBER() OVER (PARTITION BY DATE_TRUNC('MONTH', spine.date_day) ORDER BY DATE_TRUNC('DAY', spine.date_day)) AS number
+    CAST(ROW_NUMBER() OVER (PARTITION BY DATE_TRUNC('MONTH', spine.date_day) ORDER BY DATE_TRUNC('DAY', spine.date_day)) AS INT) AS number,
+    CAST(DENSE_RANK() OVER (ORDER BY DATE_TRUNC('MONTH', spine.date_day)) AS INT) AS period
   FROM gemel.main.time_spine_day AS spine
 ), windows AS (
   SELECT
     spine.metric_time__month,
+    spine.period,
     seen.step AS seen,
     MIN(spine.number) AS opens,
     MAX(spine.number + 1) AS closes
@@ -26,7 +28,7 @@ WITH flights_by_step_carrier AS (
   JOIN spine
     ON seen.step <= spine.step AND seen.step > spine.step - INTERVAL '7' DAY
   GROUP BY
-    1, 2
+    1, 2, 3
 ), spans AS (
   SELECT
     windows.metric_time__month,
@@ -35,10 +37,7 @@ WITH flights_by_step_carrier AS (
     facts.flights,
     LEAST(
       windows.closes,
-      COALESCE(
-        LEAD(windows.opens) OVER (PARTITION BY windows.metric_time__month, facts.carrier ORDER BY facts.step),
-        windows.closes
-      )
+      COALESCE(LEAD(windows.opens) OVER (PARTITION BY facts.carrier, windows.period ORDER BY facts.step), windows.closes)
     ) - windows.opens AS own_days
   FROM flights_by_step_carrier AS facts
   JOIN windows

@@ -4,7 +4,6 @@ Only of sums. No total is subtracted from another, as floats would leave residue
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from sqlglot import exp
 
@@ -17,12 +16,11 @@ from gemel.compiler.plan.algebra import (
     Join,
     Named,
     Scan,
-    Stack,
     Summary,
     columns,
 )
 from gemel.compiler.plan.parts import in_sight
-from gemel.compiler.question.expressions import column, equal, filled, free, mean, present
+from gemel.compiler.question.expressions import column, conjunction, equal, filled, free, mean, present
 
 
 def average_in_windows(plan: AsOf, calendar: Calendar) -> Derive:
@@ -34,14 +32,16 @@ def average_in_windows(plan: AsOf, calendar: Calendar) -> Derive:
     """
     moment, keys, parts, used = calendar.moment, calendar.keys, _parts(plan), _names(plan, calendar)
     periods = [name for name in calendar.columns if name not in keys]
-    seen, number, opens, closes, days = (_add(name, used) for name in ("seen", "number", "opens", "closes", "days"))
+    seen, number, period, opens, closes, days = (
+        _add(name, used) for name in ("seen", "number", "period", "opens", "closes", "days")
+    )
     own_days = {part: _add("own_days", used) for part in parts}
-    spine = Scan(_numbered(calendar, periods, number), "spine")
+    spine = Scan(_numbered(calendar, periods, number, period), "spine")
     next_day = exp.Add(this=column(number, "spine"), expression=exp.Literal.number(1))
     on = in_sight(column(moment, "seen"), column(moment, "spine"), plan.values[0].back)
     windows = Aggregate(
         Join(_seen(plan, moment), spine, on, "inner"),
-        (*_of("spine", periods), Named(seen, column(moment, "seen"))),
+        (*_of("spine", (*periods, period)), Named(seen, column(moment, "seen"))),
         (Summary(opens, "min", column(number, "spine")), Summary(closes, "max", next_day)),
     )
     groups = (*_of("windows", periods), *_of("facts", keys))
@@ -49,7 +49,8 @@ def average_in_windows(plan: AsOf, calendar: Calendar) -> Derive:
 
     def days_until_next(part: str) -> exp.Expr:
         # The facts without a value follow one another, too: no day counts with them.
-        alike = [group.value for group in groups] + _valued(plan, part, column(part, "facts"))
+        by_number = [column(key, "facts") for key in keys] + [column(period, "windows")]
+        alike = by_number + _valued(plan, part, column(part, "facts"))
         following = _over(exp.Lead(this=start.copy()), alike, column(moment, "facts"))
         until = exp.Least(this=end.copy(), expressions=[exp.Coalesce(this=following, expressions=[end.copy()])])
         until.set("ignore_nulls", True)
@@ -73,19 +74,19 @@ def average_in_windows(plan: AsOf, calendar: Calendar) -> Derive:
 def average_to_date(plan: AsOf, calendar: Calendar) -> Derive:
     """The averages of sums over all time, if the days of each period follow one another.
 
-    The total before a period counts for all of its days. A fact in the period counts for the days from then on.
+    The total before a period counts for all of its days. A fact in the period counts for the days from then on. The
+    periods from there to that of a key's next fact have the total itself.
 
-        facts (Jan 30, 10), (Feb 20, 8)  ->  January: 10 * 2 / 2, February: (10 * 29 + 8 * 10) / 29
+        facts (Jan 30, 10), (Mar 20, 8)  ->  January: 10 * 2 / 2, February: 10, March: (10 * 31 + 8 * 12) / 31
     """
     moment, keys, used = calendar.moment, calendar.keys, _names(plan, calendar)
     periods = [name for name in calendar.columns if name not in keys]
-    seen, last, days = (_add(name, used) for name in ("seen", "last", "days"))
-    total, own_days, before = (
-        {part: _add(name, used) for part in _parts(plan)} for name in ("total", "own_days", "before")
+    seen, days, period, following = (_add(name, used) for name in ("seen", "days", "period", "next_period"))
+    total, own_days, before, until = (
+        {part: _add(name, used) for part in _parts(plan)} for name in ("total", "own_days", "before", "until")
     )
-    entries = _entries(plan, calendar, seen=seen, last=last, days=days)
     same = equal(column(moment, "facts"), column(seen, "entries"))
-    met = Join(Scan(plan.facts, "facts"), Scan(entries, "entries"), same, "inner")
+    entries = Scan(_entries(plan, calendar, seen=seen, period=period, days=days), "entries")
     totals = []
     for part in total:
         value, rest = column(part, "facts"), column(days, "entries")
@@ -93,63 +94,60 @@ def average_to_date(plan: AsOf, calendar: Calendar) -> Derive:
         totals.append(Summary(part, "sum", value))
         totals.append(Summary(total[part], "sum", exp.Mul(this=value.copy(), expression=rest)))
         totals.append(Summary(own_days[part], "max", rest.copy(), where))
-    groups = (*_of("entries", periods), *_of("facts", keys), Named(moment, column(last, "entries")))
-    by_period = Aggregate(met, groups, tuple(totals))
+    groups = (*_of("entries", (period,)), *_of("facts", keys))
+    by_period = Aggregate(Join(Scan(plan.facts, "facts"), entries, same, "inner"), groups, tuple(totals))
 
-    since = Aggregate(Scan(by_period, "facts"), _of("facts", keys), (Summary(moment, "min", column(moment, "facts")),))
-    begun = exp.GTE(this=column(moment, "periods"), expression=column(moment, "since"))
-    every = Join(Scan(_whole(calendar, periods, days), "periods"), Scan(since, "since"), begun, "inner")
-    names = [value.name for value in totals]
-    of_periods = (*_of("periods", periods), *_of("since", keys), *_of("periods", (moment, days)))
-    of_facts = (*_of("facts", (*calendar.columns, moment)), Named(days, exp.null()), *_of("facts", names))
-    rows = Stack(
-        (
-            Derive(every, (*of_periods, *(Named(name, exp.null()) for name in names))),
-            Derive(Scan(by_period, "facts"), of_facts),
-        )
+    alike, at = [column(key, "facts") for key in keys], column(period, "facts")
+    later = _over(exp.Lead(this=at.copy()), alike, at, desc=True)
+    sums = []
+    for part in total:
+        value = column(part, "facts")
+        sums.append(Named(before[part], _earlier(value, alike, at)))
+        sums.append(Named(until[part], _over(exp.Sum(this=value.copy()), alike, at, desc=True)))
+    kept = _of("facts", (period, *keys, *total.values(), *own_days.values()))
+    running = Scan(Derive(Scan(by_period, "facts"), (*kept, Named(following, filled(later, 0)), *sums)), "totals")
+    shown = conjunction(
+        [
+            exp.LTE(this=column(period, "periods"), expression=column(period, "totals")),
+            exp.GT(this=column(period, "periods"), expression=column(following, "totals")),
+        ]
     )
-    largest = (Summary(name, "max", column(name, "together")) for name in (days, *own_days.values()))
-    sums = (Summary(name, "sum", column(name, "together")) for name in (*total, *total.values()))
-    by_group = Aggregate(Scan(rows, "together"), _of("together", (*calendar.columns, moment)), (*largest, *sums))
-    kept = (Named(name, column(name)) for name in (*calendar.columns, days, *own_days.values(), *total.values()))
-    until = (
-        Named(before[part], _earlier(column(part), [column(key) for key in keys], column(moment))) for part in total
-    )
-    totals_before = Scan(Derive(by_group, (*kept, *until)), "totals")
+    met = Join(running, Scan(_whole(calendar, periods, period, days), "periods"), shown, "inner")
 
     def average(part: str) -> exp.Expr:
-        earlier = column(before[part], "totals")
-        of_earlier = filled(exp.Mul(this=earlier, expression=column(days, "totals")), 0)
+        earlier, every_day = column(before[part], "totals"), column(days, "periods")
+        of_earlier = filled(exp.Mul(this=earlier, expression=every_day), 0)
         whole = exp.Add(this=of_earlier, expression=filled(column(total[part], "totals"), 0))
-        count = exp.case().when(present(earlier.copy()), column(days, "totals")).else_(column(own_days[part], "totals"))
-        return mean(whole, count)
+        count = exp.case().when(present(earlier.copy()), every_day.copy()).else_(column(own_days[part], "totals"))
+        own = equal(column(period, "periods"), column(period, "totals"))
+        return exp.case().when(own, mean(whole, count)).else_(column(until[part], "totals"))
 
     means = (Named(value.name, average(value.value)) for value in plan.values)
-    return Derive(totals_before, (*_of("totals", calendar.columns), *means))
+    named = (Named(name, column(name, "totals" if name in keys else "periods")) for name in calendar.columns)
+    return Derive(met, (*named, *means))
 
 
-def _entries(plan: AsOf, calendar: Calendar, *, seen: str, last: str, days: str) -> Derive:
-    """For each day of the facts, `seen`, the first period that sees it: its last day, and the number of days left."""
+def _entries(plan: AsOf, calendar: Calendar, *, seen: str, period: str, days: str) -> Derive:
+    """For each day of the facts, `seen`, the first period that sees it, and the number of days left in it."""
     moment = calendar.moment
     periods = [name for name in columns(calendar.days) if name != moment]
-    numbered = _numbered(calendar, periods, days, desc=True)
-    end = exp.Window(this=exp.Max(this=column(moment)), partition_by=[column(name) for name in periods])
-    spine = Scan(replace(numbered, outputs=(*numbered.outputs, Named(last, end))), "spine")
+    spine = Scan(_numbered(calendar, periods, days, period, desc=True), "spine")
     first = exp.LTE(this=column(moment, "seen"), expression=column(moment, "spine"))
-    shown = (*_of("spine", (*periods, last, days)), Named(seen, column(moment, "seen")))
+    shown = (*_of("spine", (period, days)), Named(seen, column(moment, "seen")))
     return Derive(Join(_seen(plan, moment), spine, first, "asof"), shown)
 
 
-def _whole(calendar: Calendar, periods: Sequence[str], days: str) -> Aggregate:
-    """The periods with their last day and the number of their days."""
-    last = Summary(calendar.moment, "max", column(calendar.moment, "spine"))
-    number = Summary(days, "count", exp.Literal.number(1))
-    return Aggregate(Scan(calendar.days, "spine"), _of("spine", periods), (last, number))
+def _whole(calendar: Calendar, periods: Sequence[str], period: str, days: str) -> Derive:
+    """The periods with their numbers and the numbers of their days."""
+    counted = (Summary(days, "count", exp.Literal.number(1)),)
+    by_period = Aggregate(Scan(calendar.days, "spine"), _of("spine", periods), counted)
+    shown = (Named(name, column(name)) for name in (*periods, days))
+    return Derive(by_period, (*shown, Named(period, _rank(periods, desc=True))))
 
 
 def _earlier(value: exp.Expr, keys: Sequence[exp.Expr], at: exp.Expr) -> exp.Window:
-    """The sum of the values before a row."""
-    window = _over(exp.Sum(this=value), keys, at)
+    """The sum of the values before a row, whose numbers are larger."""
+    window = _over(exp.Sum(this=value), keys, at, desc=True)
     rows = {"kind": "ROWS", "start": "UNBOUNDED", "start_side": "PRECEDING"}
     window.set("spec", exp.WindowSpec(**rows, end=exp.Literal.number(1), end_side="PRECEDING"))
     return window
@@ -173,11 +171,22 @@ def _of(table: str, names: Iterable[str]) -> tuple[Named, ...]:
     return tuple(Named(name, column(name, table)) for name in names)
 
 
-def _numbered(calendar: Calendar, periods: Sequence[str], number: str, *, desc: bool = False) -> Derive:
-    """The days with their numbers in their period, from 1, or counted from its end."""
+def _numbered(calendar: Calendar, periods: Sequence[str], number: str, period: str, *, desc: bool = False) -> Derive:
+    """The days with their numbers in their period, from 1, or counted from its end; and the numbers of the periods."""
     numbers = _over(exp.RowNumber(), [column(name) for name in periods], column(calendar.moment), desc=desc)
     shown = (Named(name, column(name)) for name in columns(calendar.days))
-    return Derive(calendar.days, (*shown, Named(number, numbers)))
+    return Derive(calendar.days, (*shown, Named(number, _short(numbers)), Named(period, _rank(periods, desc=desc))))
+
+
+def _rank(periods: Sequence[str], *, desc: bool) -> exp.Expr:
+    """The number of a period, from 1, or counted from the last one."""
+    order = [exp.Ordered(this=column(name), desc=desc or None, nulls_first=False) for name in periods]
+    return _short(exp.Window(this=exp.DenseRank(), order=exp.Order(expressions=order)))
+
+
+def _short(number: exp.Expr) -> exp.Expr:
+    # Engines sort many rows by it.
+    return exp.cast(number, "int")
 
 
 def _valued(plan: AsOf, part: str, value: exp.Expr) -> list[exp.Expr]:
