@@ -13,6 +13,7 @@ from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability
 from gemel.engines.lookup import engine_for_dialect
+from gemel.engines.whole_numbers import cast_types
 from gemel.errors import QueryError, WarehouseError
 from gemel.rounding import Rounding
 from gemel.spec.limits import NO_LIMITS, Limits
@@ -62,9 +63,11 @@ class Runner:
             yield from self._warehouse.batches(self._checked(compiled))
 
     def describe(self, compiled: Compiled) -> Described:
-        """The columns of the result. The SQL is bound, and not run."""
+        """The columns of the result, with the types that `rows` gives them. The SQL is bound, and not run."""
         with hide_values(self.principal):
-            return self._warehouse.describe(_checked(compiled, self.dialect))
+            described = self._warehouse.describe(_checked(compiled, self.dialect))
+        casts = cast_types(described, dict(compiled.metrics))
+        return tuple((name, casts.get(name, kind)) for name, kind in described)
 
     def check_connection(self) -> None:
         """Raises WarehouseError if the warehouse cannot be queried at all."""

@@ -161,6 +161,13 @@ def test_values_have_the_type_in_every_form(shop):
     assert str(result.df()["sum_large"].dtype) == "int64"
 
 
+def test_a_result_that_is_only_described_has_the_same_types(shop):
+    query = make_query(["sum_large", "exact_large", "doubled", "count_large"], [])
+    compiled = compile_query(shop.graph, query, Context.naming(shop.runner.dialect))
+    types = tuple(kind for _, kind in shop.runner.describe(compiled))
+    assert types == shop.runner.rows(compiled).types == ("BIGINT", "DECIMAL(38,0)", "BIGINT", "BIGINT")
+
+
 def test_a_sum_that_does_not_fit_names_the_metric_and_a_decimal_keeps_all_digits(shop):
     large = ["{{ Entity('shop') }} = 'large'"]
     for form in ("rows", "arrow", "df"):
