@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
 from gemel.dbt.parsed import find_vars
 from gemel.dbt.project_file import (
@@ -119,13 +120,20 @@ COPIES = Path("feature_views/data")
 """The Parquet copies of feature tables, in the project: `verify` reads them in the warehouse."""
 
 
+class Closing(Protocol):
+    """Something open that another package keeps for a session."""
+
+    def close(self) -> None: ...
+
+
 class Session(Keeper):
     """Definitions, and the database to query on behalf of `principal`. Nothing is opened before the first query.
 
     `dir` is the dbt project's directory, None for a manifest file outside a project; `artifacts` is where dbt writes
     its artifacts; `file` is the semantic manifest that was read. `database` replaces the one in profiles.yml.
     `problems` are those of the definitions that could not be read. `vars` are those of `--vars`; None are those
-    of dbt's last run. `is_given` says that the artifacts are read as they are, and never written.
+    of dbt's last run. `is_given` says that the artifacts are read as they are, and never written. What
+    is in `closing` is closed with the session.
     """
 
     def __init__(
@@ -160,6 +168,7 @@ class Session(Keeper):
         self.principal = principal
         self.wait = wait
         self.say = say
+        self.closing: WeakSet[Closing] = WeakSet()
 
     def elsewhere(self, dir: Path, *, artifacts: Path, profiles_dir: str | None) -> "Session":
         """The same definitions as they stand in another folder."""
@@ -343,6 +352,8 @@ class Session(Keeper):
         """Close the database; the next query opens it again."""
         if "runner" in self.__dict__:
             self.runner.close()
+        for each in list(self.closing):
+            each.close()
 
     def place(self, about: About) -> Place | None:
         """The place of a definition in the project's YAML; None if it is not found."""

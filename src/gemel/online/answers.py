@@ -3,6 +3,7 @@ inputs of the request."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gemel.errors import BridgeError
@@ -12,46 +13,72 @@ from gemel.online.reading import OnlineRow, combine, is_null, parse_integer
 from gemel.online.store import StoredRow
 from gemel.spec.time import duration
 
-Find = Callable[[Chosen, Sequence[Mapping[str, Any]]], Sequence[StoredRow | None]]
-"""Looks up the features of a view that are online for each entity."""
+Find = Callable[[Sequence[Chosen], Sequence[Mapping[str, Any]]], Sequence[Sequence[StoredRow | None]]]
+"""Looks up the features of each view that are online for each entity."""
 
 
-def answer(
-    name: str, choice: Choice, types: Mapping[str, Mapping[str, str]], rows: Sequence[Mapping[str, Any]], find: Find
-) -> list[OnlineRow | None]:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a name stands for, decided once for many reads.
+
+    `needed` are the features to look up, and `computed` those to compute on demand. Each row must have the
+    `keys` and `inputs`.
+    """
+
+    name: str
+    tables: tuple[tuple[Chosen, dt.timedelta | None], ...]
+    needed: tuple[Chosen, ...]
+    computed: tuple[tuple[Computed, tuple[str, ...]], ...]
+    keys: tuple[str, ...]
+    inputs: Mapping[str, str]
+
+
+def prepare(name: str, choice: Choice, types: Mapping[str, Mapping[str, str]]) -> Request:
+    """Raises Problems (G592)."""
+    return Request(
+        name,
+        tuple((each, _ttl(each)) for each in choice.tables),
+        choice.needed(),
+        tuple((compute(view, types), names) for view, names in choice.on_demand),
+        tuple(choice.entities()),
+        choice.inputs(),
+    )
+
+
+def answer(request: Request, rows: Sequence[Mapping[str, Any]], find: Find) -> list[OnlineRow | None]:
     """The features for each row of keys and inputs; None if nothing is online and nothing is computed on demand.
 
-    `name` is the name in the request, for messages. Raises BridgeError (G535) and Problems (G592).
+    Raises BridgeError (G535).
     """
-    needed, inputs = choice.needed(), choice.inputs()
-    computed = [compute(view, types) for view, _ in choice.on_demand]
-    _check(name, [*choice.entities(), *inputs], rows)
-    input_columns = {each: [read_input(row[each], type_, each) for row in rows] for each, type_ in inputs.items()}
-    stored = {
-        each.view.name: find(each, [{key: row[key] for key in each.view.entities} for row in rows]) for each in needed
-    }
+    _check(request, rows)
+    inputs = {each: [read_input(row[each], type_, each) for row in rows] for each, type_ in request.inputs.items()}
+    found = find(request.needed, rows)
+    if not request.computed:
+        answers = combine([(ttl, table.columns) for table, ttl in request.tables], found, len(rows))
+        return [each if any(theirs) else None for each, theirs in zip(answers, zip(*found, strict=True), strict=True)]
+    stored = {each.view.name: theirs for each, theirs in zip(request.needed, found, strict=True)}
 
-    def rows_of(tables: Sequence[Chosen]) -> list[OnlineRow]:
-        return combine([(_ttl(t), t.columns) for t in tables], [stored[t.view.name] for t in tables], len(rows))
+    def rows_of(tables: Sequence[tuple[Chosen, dt.timedelta | None]]) -> list[OnlineRow]:
+        names = [(ttl, table.columns) for table, ttl in tables]
+        return combine(names, [stored[table.view.name] for table, _ in tables], len(rows))
 
-    answers = rows_of(choice.tables)
-    if not computed:
-        is_stored = [any(each[place] is not None for each in stored.values()) for place in range(len(rows))]
-        return [each if is_here else None for each, is_here in zip(answers, is_stored, strict=True)]
-    sources = {each.view.name: rows_of([each]) for each in needed}
-    for view, (_, names) in zip(computed, choice.on_demand, strict=True):
-        _add(answers, view, names, input_columns, sources)
+    answers = rows_of(request.tables)
+    sources = {each.view.name: rows_of([(each, _ttl(each))]) for each in request.needed}
+    for view, names in request.computed:
+        _add(answers, view, names, inputs, sources)
     return list(answers)
 
 
-def _check(name: str, required: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+def _check(request: Request, rows: Sequence[Mapping[str, Any]]) -> None:
+    name, required = request.name, (*request.keys, *request.inputs)
     if isinstance(rows, str) or not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
         example = ", ".join(f'"{each}": ...' for each in required)
         kind = "one mapping" if isinstance(rows, Mapping) else repr(rows)[:80]
         message = f"{name!r} must be looked up by a list of mappings, not by {kind}"
         raise BridgeError("G535", message, hint=f"[{{{example}}}]")
+    expected = {*required}
     for row in rows:
-        if row.keys() != {*required}:
+        if row.keys() != expected:
             raise BridgeError(
                 "G535",
                 f"{name!r} must be looked up by {', '.join(required)}, not by {', '.join(row) or 'nothing'}",

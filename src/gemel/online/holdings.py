@@ -6,7 +6,7 @@ from typing import Any
 from gemel.online.encoding import decode_key
 from gemel.online.newest import OnlineView
 from gemel.online.reading import encode_rows, find
-from gemel.online.store import OnlineStore, StoredRow
+from gemel.online.store import OnlineStore, StoredRow, Wanted
 
 Row = Mapping[str, Any]
 
@@ -26,7 +26,8 @@ class Holdings:
     def find(self, entities: Sequence[Row]) -> Sequence[StoredRow | None]:
         """The stored row of each entity."""
         self.skip(entities)
-        return find(self._store, self._view, self._columns, entities)
+        [(_, rows)] = find(self._store, [(self._view, self._columns)], entities)
+        return rows
 
     def skip(self, entities: Sequence[Row]) -> None:
         """These entities are not among the others."""
@@ -39,7 +40,8 @@ class Holdings:
         for keys in self._store.keys(self._view):
             new = [key for key in dict.fromkeys(keys) if hash(key) not in self._seen]
             self._seen.update(map(hash, new))  # a scan of Redis can find a key twice
-            for key, row in zip(new, self._store.read(self._view.name, self._columns, new), strict=True):
+            [(_, rows)] = self._store.read([Wanted(self._view.name, self._columns, new)])
+            for key, row in zip(new, rows, strict=True):
                 if row is not None:
                     yield decode_key(key, self._view.entities) or {"key": key.hex()}, row
 

@@ -12,7 +12,7 @@ from gemel.features.opened import Features
 from gemel.features.selection import Chosen, choose
 from gemel.features.tables import Types
 from gemel.online import feast
-from gemel.online.answers import Find, answer
+from gemel.online.answers import Request, answer, prepare
 from gemel.online.config import OtherStore, Registry, Store, read_registry, read_store
 from gemel.online.encoding import decode_time
 from gemel.online.export import export
@@ -23,6 +23,7 @@ from gemel.online.opening import open_intervals, open_store
 from gemel.online.reading import OnlineRow, find, key
 from gemel.online.registry.file import check_registry
 from gemel.online.store import StoredRow
+from gemel.online.stores import Stores
 from gemel.spec.time import seconds
 
 Say = Callable[[str], None]
@@ -76,10 +77,42 @@ def read_online(features: Features, name: str, rows: Sequence[Mapping[str, Any]]
     On-demand features are computed from the inputs in the rows, even if nothing is online.
     Raises UnknownNameError (G204), BridgeError (G535, G56x) and Problems (G592).
     """
-    choice = choose(features.bound, [name])
+    return answer(features.once(_Requests).find(name), rows, partial(_find, features))
+
+
+class _Requests:
+    """The requests of a project, by name."""
+
+    def __init__(self, features: Features) -> None:
+        self._features = features
+        self._requests: dict[str, Request] = {}
+
+    def find(self, name: str) -> Request:
+        request = self._requests.get(name) if isinstance(name, str) else None
+        if request is None:
+            choice = choose(self._features.bound, [name])
+            request = self._requests[name] = prepare(name, choice, self._features.cached_types)
+        return request
+
+
+def _online_views(features: Features) -> dict[str, OnlineView]:
     types = features.cached_types
-    with _finding(features, types) as look:
-        return answer(name, choice, types, rows, look)
+    return {view.name: _online_view(features, view, types[view.name]) for view in features.views}
+
+
+def _find(
+    features: Features, needed: Sequence[Chosen], rows: Sequence[Mapping[str, Any]]
+) -> Sequence[Sequence[StoredRow | None]]:
+    """The rows of each view that are online. Raises BridgeError (G535, G565)."""
+    config = features.once(_read_config)
+    if isinstance(config, OtherStore):
+        return [_ask_feast(features, each, rows) for each in needed]
+    views = features.once(_online_views)
+    with features.once(Stores).borrow(config) as store:
+        found = find(store, [(views[each.view.name], each.columns) for each in needed], rows)
+    for each, (state, _) in zip(needed, found, strict=True):
+        features.origins.check_online(each.view, state.origin)
+    return [stored for _, stored in found]
 
 
 @contextmanager
@@ -87,7 +120,7 @@ def holding(features: Features, types: Mapping[str, Types], view: BoundView) -> 
     """What is online of a view, written by gemel or by Feast, while the store is open."""
     config = features.once(_read_config)
     if isinstance(config, OtherStore):
-        yield FeastHoldings(partial(_ask_feast, features, types, Chosen(view, view.feature_names)), config.why)
+        yield FeastHoldings(partial(_ask_feast, features, Chosen(view, view.feature_names)), config.why)
         return
     store = open_store(config)
     try:
@@ -153,32 +186,10 @@ def _online_view(features: Features, view: BoundView, types: Types) -> OnlineVie
     )
 
 
-@contextmanager
-def _finding(features: Features, types: Mapping[str, Types]) -> Iterator[Find]:
-    """A function that looks up rows of a view online, while the store is open."""
-
-    config = features.once(_read_config)
-    if isinstance(config, OtherStore):
-        yield partial(_ask_feast, features, types)
-        return
-    store = open_store(config)
-
-    def look(chosen: Chosen, keys: Sequence[Mapping[str, Any]]) -> Sequence[StoredRow | None]:
-        features.origins.check_online(chosen.view, store.state(chosen.view.name).origin)
-        return find(store, _online_view(features, chosen.view, types[chosen.view.name]), chosen.columns, keys)
-
-    try:
-        yield look
-    finally:
-        store.close()
-
-
-def _ask_feast(
-    features: Features, types: Mapping[str, Types], chosen: Chosen, rows: Sequence[Mapping[str, Any]]
-) -> list[StoredRow | None]:
+def _ask_feast(features: Features, chosen: Chosen, rows: Sequence[Mapping[str, Any]]) -> list[StoredRow | None]:
     """Look up rows of a view through Feast, which fails for a NULL key."""
-    view = types[chosen.view.name]
-    typed = [{name: key(value, view[name], name) for name, value in row.items()} for row in rows]
+    types = features.cached_types[chosen.view.name]
+    typed = [{name: key(row[name], types[name], name) for name in chosen.view.entities} for row in rows]
     references = [f"{chosen.view.name}:{name}" for name in chosen.columns]
     whole = [row for row in typed if None not in row.values()]
     answers = iter(feast.read_online(features.repo, references, whole))

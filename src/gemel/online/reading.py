@@ -7,13 +7,14 @@ import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from numbers import Integral
 from typing import Any
 
 from gemel.errors import BridgeError
 from gemel.online.encoding import encode_keys
 from gemel.online.newest import OnlineView
-from gemel.online.store import OnlineStore, StoredRow
+from gemel.online.store import Found, OnlineStore, StoredRow, Wanted
 
 Part = tuple[OnlineView, Sequence[str]]
 """A view, and the requested features of it."""
@@ -35,7 +36,7 @@ def read(
     store: OnlineStore, parts: Sequence[Part], rows: Sequence[Mapping[str, Any]], *, now: dt.datetime | None = None
 ) -> list[OnlineRow | None]:
     """The features of each entity row, None if none of them is online. Raises BridgeError (G535, G56x)."""
-    stored = [find(store, view, features, rows) for view, features in parts]
+    stored = [found for _, found in find(store, parts, rows)]
     answers = combine([(view.ttl, names) for view, names in parts], stored, len(rows), now=now)
     return [answer if answer.moments else None for answer in answers]
 
@@ -52,38 +53,42 @@ def combine(
     moment = now or dt.datetime.now(dt.UTC)
     answers = [OnlineRow() for _ in range(count)]
     for (ttl, features), rows in zip(requested, stored, strict=True):
-        for answer, each in zip(answers, rows, strict=True):
-            _add(answer, ttl, features, each, moment)
+        for answer, row in zip(answers, rows, strict=True):
+            values = row.values if row else dict.fromkeys(features)
+            if len(values) != len(features):  # of a view from which more was read
+                values = {name: values[name] for name in features}
+            answer.values.update(values)
+            if row is None or row.moment is None:
+                continue
+            answer.moments.update(dict.fromkeys(features, row.moment))
+            if ttl and moment - row.moment > ttl:
+                answer.stale += features
     return answers
 
 
-def find(
-    store: OnlineStore, view: OnlineView, features: Sequence[str], rows: Sequence[Mapping[str, Any]]
-) -> list[StoredRow | None]:
-    """The stored features of one view for each entity row; None for a row with a NULL key, which no table has."""
-    is_whole, keys = encode_rows(view, rows)
-    found = iter(store.read(view.name, features, keys) if keys else ())
-    return [next(found) if each else None for each in is_whole]
+def find(store: OnlineStore, parts: Sequence[Part], rows: Sequence[Mapping[str, Any]]) -> list[Found]:
+    """For each view, its state and the stored features of each entity row; None for a row with a NULL key, which no
+    table has."""
+    encoded = [encode_rows(view, rows) for view, _ in parts]
+    wanted = [Wanted(view.name, features, keys) for (view, features), (_, keys) in zip(parts, encoded, strict=True)]
+    return [
+        (state, stored if is_whole is None else _with_nulls(stored, is_whole))
+        for (state, stored), (is_whole, _) in zip(store.read(wanted), encoded, strict=True)
+    ]
 
 
-def encode_rows(view: OnlineView, rows: Sequence[Mapping[str, Any]]) -> tuple[list[bool], list[bytes]]:
-    """For each row, whether it has no NULL key; and the encoded keys of those rows."""
-    keys = [tuple(key(row.get(entity), type_, entity) for entity, type_ in view.entities.items()) for row in rows]
-    whole = [each for each in keys if None not in each]
-    columns = [list(column) for column in zip(*whole, strict=True)]
-    return [None not in each for each in keys], encode_keys(view.entities, columns) if whole else []
+def encode_rows(view: OnlineView, rows: Sequence[Mapping[str, Any]]) -> tuple[list[bool] | None, list[bytes]]:
+    """Which rows have no NULL key, where None is all of them; and the encoded keys of these rows."""
+    columns = [[key(row[entity], type_, entity) for row in rows] for entity, type_ in view.entities.items()]
+    if not any(None in column for column in columns):
+        return None, encode_keys(view.entities, columns)
+    is_whole = [None not in each for each in zip(*columns, strict=True)]
+    return is_whole, encode_keys(view.entities, [list(compress(column, is_whole)) for column in columns])
 
 
-def _add(
-    answer: OnlineRow, ttl: dt.timedelta | None, features: Sequence[str], stored: StoredRow | None, now: dt.datetime
-) -> None:
-    for name in features:
-        answer.values[name] = stored.values[name] if stored else None
-    if stored is None or stored.moment is None:
-        return
-    answer.moments |= dict.fromkeys(features, stored.moment)
-    if ttl and now - stored.moment > ttl:
-        answer.stale += features
+def _with_nulls(stored: Sequence[StoredRow | None], is_whole: Sequence[bool]) -> list[StoredRow | None]:
+    rows = iter(stored)
+    return [next(rows) if each else None for each in is_whole]
 
 
 def key(value: Any, type_: str, entity: str) -> str | int | None:

@@ -22,7 +22,7 @@ from gemel.online.encoding import (
     split_key,
 )
 from gemel.online.newest import Batch, Newest, OnlineView
-from gemel.online.store import Progress, State, StoredRow
+from gemel.online.store import Found, Progress, State, States, StoredRow, Wanted
 
 SCANNED = 5_000  # keys per answer
 RECEIVED = 1 << 18  # bytes
@@ -37,12 +37,13 @@ class Redis:
         self.store = store
         self.why_unlisted = None if store.scan else "the Redis store has `full_scan_for_deletion: false`"
         self._project = store.project.encode()
-        self._states = b"gemel:" + self._project + b":materialized"
+        self._states_key = b"gemel:" + self._project + b":materialized"
+        self._states = States()
         self._wire: Any = None
         self._reader: Any = None
 
     def state(self, view: str) -> State:
-        return State.parse(self._ask([(b"HGET", self._states, view.encode())])[0])
+        return State.parse(self._ask([(b"HGET", self._states_key, view.encode())])[0])
 
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None:
         before = self.state(view.name).for_origin(view.origin)
@@ -71,16 +72,30 @@ class Redis:
             self._remove(view, wanted, begun.last)
         self._keep(view.name, before.finish(rows, view.origin, until))
 
-    def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[StoredRow | None]:
-        fields = (*(field_name(view, name) for name in features), _time_field(view))
-        rows: list[StoredRow | None] = []
-        for *values, moment in self._ask([(b"HMGET", key + self._project, *fields) for key in keys]):
-            if moment is None and not any(values):
-                rows.append(None)
-                continue
-            decoded = {name: decode_value(value or b"") for name, value in zip(features, values, strict=True)}
-            rows.append(StoredRow(None if moment is None else decode_time(decode_moment(moment)), decoded))
-        return rows
+    def read(self, wanted: Sequence[Wanted]) -> list[Found]:
+        commands: list[Sequence[bytes]] = [(b"HGET", self._states_key, each.view.encode()) for each in wanted]
+        for each in wanted:
+            fields = (*(field_name(each.view, name) for name in each.features), _time_field(each.view))
+            commands += [(b"HMGET", key + self._project, *fields) for key in each.keys]
+        answers = iter(self._ask_again(commands))
+        states = [self._states.parse(each.view, next(answers)) for each in wanted]
+        return [
+            (state, [_row(each.features, next(answers)) for _ in each.keys])
+            for each, state in zip(wanted, states, strict=True)
+        ]
+
+    def is_current(self) -> bool:
+        return True
+
+    def _ask_again(self, commands: Sequence[Sequence[bytes]]) -> list[Any]:
+        """Ask; and once more, if the server has closed the connection since it was last used."""
+        is_used = self._wire is not None
+        try:
+            return self._ask(commands)
+        except BridgeError:
+            if not is_used:
+                raise
+            return self._ask(commands)
 
     def keys(self, view: OnlineView) -> Iterator[list[bytes]]:
         field, end = _time_field(view.name), len(self._project)
@@ -94,7 +109,7 @@ class Redis:
             self._wire = None
 
     def _keep(self, view: str, state: State) -> None:
-        self._ask([(b"HSET", self._states, view.encode(), state.text().encode())])
+        self._ask([(b"HSET", self._states_key, view.encode(), state.text().encode())])
 
     def _ask_moments(self, view: str, keys: Sequence[bytes]) -> None:
         """Send an HGET of the view's time for each key. Their common parts are packed once."""
@@ -226,6 +241,15 @@ class Redis:
             f"{self._server} failed: {' '.join(str(error).split())[:300]}",
             hint="is it running, and is connection_string in feature_store.yaml right?",
         )
+
+
+def _row(features: Sequence[str], answer: Sequence[bytes | None]) -> StoredRow | None:
+    """A row from its fields and its time; None if there is none."""
+    *values, moment = answer
+    if moment is None and not any(values):
+        return None
+    decoded = {name: decode_value(value or b"") for name, value in zip(features, values, strict=True)}
+    return StoredRow(None if moment is None else decode_time(decode_moment(moment)), decoded)
 
 
 def field_name(view: str, feature: str) -> bytes:

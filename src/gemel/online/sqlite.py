@@ -7,17 +7,21 @@ Beside the times that Feast stores, each row of ours has its true time (`gemel_e
 checksum of Feast's two times, which shows whether Feast has written the row since.
 """
 
+import os
 import sqlite3
-from collections.abc import Iterator, Sequence, Set
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from gemel.errors import BridgeError
 from gemel.online.config import SqliteStore
 from gemel.online.encoding import decode_time, decode_value, encode_values, value_texts
 from gemel.online.local_times import Zone, from_local, last_local, to_local
 from gemel.online.newest import Batch, Newest, OnlineView
-from gemel.online.store import Progress, State, StoredRow
+from gemel.online.store import Found, Progress, State, States, StoredRow, Wanted
 
 STATES = "gemel_materialized"
 TIME, CHECK = "gemel_event_ts", "gemel_check"
@@ -25,10 +29,12 @@ LOOKED_UP = 500  # keys per query
 LISTED = 5_000  # keys per query
 COMMITTED = 20_000  # entities per transaction
 WAIT = 30.0  # seconds, for another writer
-CACHE = -128_000  # KiB
+CACHE, READ_CACHE = -128_000, -16_000  # KiB
 
 _Times = tuple[int, int | None, int | None, int | None]
 """Of a row: Feast's two times, and our time and checksum."""
+
+_File = tuple[int, int] | None
 
 
 class Sqlite:
@@ -40,13 +46,13 @@ class Sqlite:
     def __init__(self, store: SqliteStore) -> None:
         self.store = store
         self._connection: sqlite3.Connection | None = None
+        self._file: _File = None
+        self._states = States()
+        self._zones: dict[object, Zone] = {}
 
     def state(self, view: str) -> State:
         with self._reading() as con:
-            if con is None or not _has(con, STATES):
-                return State()
-            row = con.execute(f"SELECT state FROM {STATES} WHERE name = ?", [self._table(view)]).fetchone()
-            return State.parse(row[0] if row else None)
+            return State() if con is None else self._states.parse(view, _find_state(con, self._table(view)))
 
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None:
         table = self._table(view.name)
@@ -76,33 +82,38 @@ class Sqlite:
             _keep(con, table, replace(before.finish(rows, view.origin, until), zone=begun.zone))
             con.commit()
 
-    def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[StoredRow | None]:
-        table = self._table(view)
-        rows: dict[bytes, dict[str, bytes]] = {}
-        times: dict[bytes, _Times] = {}
+    def read(self, wanted: Sequence[Wanted]) -> list[Found]:
         with self._reading() as con:
-            columns = _columns(con, table) if con is not None else set()
-            if con is None or not columns:
-                return [None] * len(keys)
-            ours = f"{TIME}, {CHECK}" if {TIME, CHECK} <= columns else "NULL, NULL"
-            for start in range(0, len(keys), LOOKED_UP):
-                part = keys[start : start + LOOKED_UP]
-                query = (
-                    f"SELECT entity_key, feature_name, value, CAST(event_ts AS INTEGER), created_ts, {ours} "
-                    f"FROM {_quoted(table)} WHERE entity_key IN ({','.join('?' * len(part))})"
-                )
-                for key, name, value, *of_row in con.execute(query, part):
-                    rows.setdefault(key, {})[name] = value
-                    times[key] = (of_row[0], of_row[1], of_row[2], of_row[3])
-        moments = self._moments(view, set(times.values()))
-        return [
-            StoredRow(
-                decode_time(moments[times[key]]),
-                {name: decode_value(rows[key].get(name, b"")) for name in features},
-            )
-            if key in rows
+            if con is None:
+                return [(State(), [None] * len(each.keys)) for each in wanted]
+            con.execute("BEGIN")  # one state of the file for all
+            try:
+                return [self._read(con, each) for each in wanted]
+            finally:
+                con.rollback()
+
+    def _read(self, con: sqlite3.Connection, wanted: Wanted) -> Found:
+        table = self._table(wanted.view)
+        state = self._states.parse(table, _find_state(con, table))
+        values: dict[bytes, dict[str, bytes]] = {}
+        times: dict[bytes, _Times] = {}
+        features = set(wanted.features)
+        for start in range(0, len(wanted.keys), LOOKED_UP):
+            for key, name, value, *row_times in _select(con, table, wanted.keys[start : start + LOOKED_UP]):
+                if name in features:
+                    of_key = values.get(key)
+                    if of_key is None:
+                        of_key = values[key] = {}
+                        times[key] = tuple(row_times)
+                    of_key[name] = value
+        if not values:
+            return state, [None] * len(wanted.keys)
+        moments = {each: decode_time(self._moment(wanted.view, state, each)) for each in set(times.values())}
+        return state, [
+            StoredRow(moments[times[key]], {name: decode_value(found.get(name, b"")) for name in wanted.features})
+            if (found := values.get(key)) is not None
             else None
-            for key in keys
+            for key in wanted.keys
         ]
 
     def keys(self, view: OnlineView) -> Iterator[list[bytes]]:
@@ -121,30 +132,29 @@ class Sqlite:
             yield batch
             last = batch[-1]
 
-    def _moments(self, view: str, stored: Set[_Times]) -> dict[_Times, int]:
-        """The moments of stored times. Raises BridgeError (G566) for Feast's from another time zone than ours."""
-        moments: dict[_Times, int] = {}
-        zone = None
-        for times in stored:
-            event, created, time, check = times
-            if check is not None and check == _check(event, created):
-                moments[times] = time or 0
-                continue
-            zone = zone or self._same_zone(view)
-            try:
-                moments[times] = from_local(event)
-            except (ValueError, OverflowError, OSError):
-                raise BridgeError(
-                    "G563",
-                    f"the online store has a time that gemel did not write: {event}",
-                    hint="run `gemel features materialize`, which rewrites the values",
-                ) from None
-        return moments
+    def _moment(self, view: str, state: State, times: _Times) -> int:
+        """The moment of a row. Raises BridgeError (G566) for a row of Feast, if gemel wrote in another time zone."""
+        event, created, ours, check = times
+        if check is not None and ours is not None and check == _check(event, created):
+            return ours
+        if state.zone is not None:
+            self._check_zone(view, state.zone)
+        try:
+            return from_local(event)
+        except (ValueError, OverflowError, OSError):
+            raise BridgeError(
+                "G563",
+                f"the online store has a time that gemel did not write: {event}",
+                hint="run `gemel features materialize`, which rewrites the values",
+            ) from None
 
-    def _same_zone(self, view: str) -> Zone:
-        """The time zone of this process, if Feast can be expected to have written in it, too."""
-        here, loaders = Zone.of_process(), self.state(view).zone
-        if loaders is not None and not here.is_same(loaders):
+    def _check_zone(self, view: str, loaders: Zone) -> None:
+        """Raises BridgeError (G566) if Feast cannot be expected to have written in this process's time zone."""
+        clocks = (time.tzname, time.timezone, time.altzone)
+        here = self._zones.get(clocks)
+        if here is None:
+            here = self._zones[clocks] = Zone.of_process()
+        if not here.is_same(loaders):
             raise BridgeError(
                 "G566",
                 f"rows of {view!r} in the online store were written by Feast, which stores local times without their "
@@ -152,7 +162,9 @@ class Sqlite:
                 hint="run all that writes to the store or reads it with one TZ, such as TZ=UTC; then `gemel features "
                 "materialize` makes its times right",
             )
-        return here
+
+    def is_current(self) -> bool:
+        return self._connection is None or self._file == _identify(self.store.path)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -173,6 +185,7 @@ class Sqlite:
         with self._translate_errors():
             self.store.path.parent.mkdir(parents=True, exist_ok=True)
             con = self._open()
+            con.execute(f"PRAGMA cache_size = {CACHE}")
             try:
                 yield con
             finally:
@@ -181,8 +194,10 @@ class Sqlite:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = sqlite3.connect(self.store.path, timeout=WAIT)
-            self._connection.execute(f"PRAGMA cache_size = {CACHE}")
+            self._file = _identify(self.store.path)
+            # One thread at a time uses it, if not always the same.
+            self._connection = sqlite3.connect(self.store.path, timeout=WAIT, check_same_thread=False)
+            self._connection.execute(f"PRAGMA cache_size = {READ_CACHE}")
         return self._connection
 
     @contextmanager
@@ -262,8 +277,39 @@ def _columns(con: sqlite3.Connection, table: str) -> set[str]:
     return {row[1] for row in con.execute(f"PRAGMA table_info({_quoted(table)})")}
 
 
-def _has(con: sqlite3.Connection, table: str) -> bool:
-    return con.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [table]).fetchone() is not None
+def _find_state(con: sqlite3.Connection, table: str) -> str | None:
+    """The text of the state that we keep of a view's table; None if there is none."""
+    try:
+        row = con.execute(f"SELECT state FROM {STATES} WHERE name = ?", (table,)).fetchone()
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith("no such table"):
+            raise
+        return None
+    return row[0] if row else None
+
+
+def _select(con: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> Iterable[tuple[Any, ...]]:
+    """The key, name, value and times of each feature of the entities. Nothing without the table."""
+    query = (
+        f"SELECT entity_key, feature_name, value, CAST(event_ts AS INTEGER), created_ts, {{}} FROM {_quoted(table)} "
+        f"WHERE entity_key IN ({','.join('?' * len(keys))})"
+    )
+    for ours in (f"{TIME}, {CHECK}", "NULL, NULL"):  # Feast's own table has no such columns
+        try:
+            return con.execute(query.format(ours), keys).fetchall()
+        except sqlite3.OperationalError as error:
+            if not str(error).startswith(("no such table", "no such column")):
+                raise
+    return ()
+
+
+def _identify(file: Path) -> _File:
+    """What tells a file from another one at its path later."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 class _Clock(dict[int, int]):

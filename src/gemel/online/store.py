@@ -73,11 +73,38 @@ class StoredRow:
     values: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Rows to read: features of a view, for entities by their encoded keys."""
+
+    view: str
+    features: Sequence[str]
+    keys: Sequence[bytes]
+
+
+Found = tuple[State, list[StoredRow | None]]
+"""The state of a view, and the row of each wanted entity."""
+
+
+class States:
+    """Parses states of views. Reads find the same text again and again."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[str, tuple[str | bytes | None, State]] = {}
+
+    def parse(self, view: str, text: str | bytes | None) -> State:
+        parsed = self._parsed.get(view)
+        if parsed is None or parsed[0] != text:
+            parsed = self._parsed[view] = text, State.parse(text)
+        return parsed[1]
+
+
 class OnlineStore(Protocol):
     """An online store. `write` makes it hold exactly the given rows of a view; it can be killed and repeated.
 
     `keys` yields the key of each entity that has a row of a view, in batches; some may come twice. If the store cannot
-    list them, `why_unlisted` has the reason.
+    list them, `why_unlisted` has the reason. `is_current`: whether what is open is still the store, and not a deleted
+    file.
     """
 
     sort: bool
@@ -85,8 +112,9 @@ class OnlineStore(Protocol):
 
     def state(self, view: str) -> State: ...
     def write(self, view: OnlineView, rows: Newest, *, until: int, progress: Progress) -> None: ...
-    def read(self, view: str, features: Sequence[str], keys: Sequence[bytes]) -> list[StoredRow | None]: ...
+    def read(self, wanted: Sequence[Wanted]) -> list[Found]: ...
     def keys(self, view: OnlineView) -> Iterator[list[bytes]]: ...
+    def is_current(self) -> bool: ...
     def close(self) -> None: ...
 
 
