@@ -16,6 +16,7 @@ from gemel.features.infinities import find_infinite_facts, find_infinite_rows
 from gemel.features.tables import Tables
 from gemel.run import Runner
 from gemel.spec.feature_views import parse_feature_views
+from gemel.spec.project import DbtProject
 from worlds.feature_shop import MANIFEST, model
 
 VIEW = """
@@ -234,6 +235,33 @@ def test_keys_that_need_not_fit_into_64_bits_are_refused(shop, kind):
     assert f"G524 entity 'customer' is {kind}, but a key in Feast's stores must be a text or a BIGINT" in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "feature", "type_"),
+    [
+        ({}, "{metric: revenue, windows: [7 days]}", "int64"),
+        ({"type": "decimal"}, "{metric: revenue, windows: [7 days]}", "float64"),
+        ({"type": "decimal"}, "{metric: revenue, windows: [7 days], dtype: string}", "string"),
+    ],
+)
+def test_a_sum_of_whole_numbers_is_an_int64_and_a_decimal_has_all_digits_as_a_text(shop, settings, feature, type_):
+    metrics = [
+        metric | {"config": {"meta": {"gemel": settings}}} if metric["name"] == "revenue" else metric
+        for metric in MANIFEST["metrics"]
+    ]
+    shop.con.execute("alter table sales alter amount type bigint")
+    shop.con.execute(f"insert into sales (customer, sold_at, amount) select 'a', '2024-01-02', {2**62} from range(2)")
+    graph = bind(read_manifest(MANIFEST | {"metrics": metrics}))
+    bound = bind_features(graph, parse_feature_views([("a.yml", dedent(VIEW.replace("MORE", feature)))]))
+    runner = Runner(Warehouse(Profile("", "", path=":memory:", database="memory"), shop.con))
+    tables = Tables(graph)
+    types = decide_types(tables, bound, TypeSources(runner.describe))["buying"]
+    assert types["revenue_7d"] == type_
+    if type_ == "string":
+        [view] = bound.views
+        rows = shop.rows(view, tables.model(view, types, dbt=DbtProject()), "2024-01-04 00:00:00")
+        assert [row["revenue_7d"] for row in rows] == [str(2**63)] * len(rows) and rows
 
 
 def test_facts_known_before_all_time_are_reported_and_those_never_known_are_not(shop):
