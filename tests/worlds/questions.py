@@ -241,6 +241,8 @@ class Asker:
     def by_metric(self, items: dict[str, Any], chance: random.Random) -> str | None:
         whole = [name for name in self.public if not self.needs_time([name])]
         whole = [name for name in whole if isinstance(self.metrics[name].definition, Simple)] * 3 + whole
+        if not whole:
+            return None
         metric = chance.choice(whole)
         known = {name for name, found in self.shared([metric]).items() if isinstance(found[1], Entity)}
         known |= {self.prefixed(metric, name) for name in known if "__" not in name}
