@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from gemel.answer import Answer, answer
 from gemel.arguments import require_count, require_text, require_texts, require_time, require_times
 from gemel.dbt.running import Say
-from gemel.errors import Problems, QueryError
+from gemel.errors import About, Problems, QueryError
 from gemel.session import Session, open_session
 from gemel.spec.fields import format_count
 from gemel.spec.limits import parse_seconds
@@ -136,7 +136,7 @@ class Project:
         from gemel.compiler.question.parsing import make_query
 
         with self.session.placing():
-            own: tuple[str, ...] = ()
+            own: dict[str, Any] = {}
             if saved_query is not None:
                 if metrics or group_by:
                     raise QueryError(
@@ -146,7 +146,7 @@ class Project:
                     )
                 saved = self.session.graph.saved_query(require_text(saved_query, "saved_query"))
                 metrics, group_by = saved.metrics, saved.group_by
-                own = saved.where
+                own = {"own": saved.where, "about": About("saved_query", saved.name)}
                 order_by = order_by or saved.order_by
                 limit = limit if limit is not None else saved.limit
             query = make_query(
@@ -163,7 +163,7 @@ class Project:
                 min_max_only=min_max_only,
                 timezone=self.session.graph.timezone,
             )
-            query = replace(query, trusted=(*own, *query.trusted))
+            query = replace(query, **own)
             dialect = None if dialect is None else require_text(dialect, "dialect")
             return answer(self.session, query, dialect=dialect, check_keys=check_keys, timeout=_seconds(timeout))
 

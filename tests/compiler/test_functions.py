@@ -243,6 +243,27 @@ def test_a_refusal_says_what_to_write(text, message):
     assert message in str(refused.value), refused.value
 
 
+@pytest.mark.parametrize("text", ["{{x}}", "{% if %}", "{#", "it''s {{ x }}", "}}{{", "{{ Dimension( }}"])
+def test_braces_inside_quotes_are_text(text):
+    asked = ask_filter(f"{{{{ Dimension('sale__note') }}}} = '{text}'", "duckdb", {})
+    assert asked.tree.sql("duckdb") == f"__ref_0 = '{text}'" and len(asked.references) == 1
+    assert ask_result_filter(f"a = '{text}'", ["a"], "duckdb", {}).sql("duckdb") == f"a = '{text}'"
+
+
+def test_braces_outside_of_quotes_are_references_or_refused():
+    text = "{{ Dimension('sale__note') }} = 'a'' {{ x }}' and {{ y }}"
+    with pytest.raises(QueryError, match="G303 cannot read 'y'"):
+        ask_filter(text, "duckdb", {})
+    with pytest.raises(QueryError, match=r"G309 .* where a value is not allowed"):
+        ask_filter("'{{ Dimension('sale__note') }}' = 'a'", "duckdb", {})
+
+
+def test_a_text_of_too_many_levels_is_refused_as_that():
+    for text in ("not " * 2_000 + "a = 1", "(" * 2_000 + "a" + ")" * 2_000 + " = 1"):
+        with pytest.raises(QueryError, match="G341"):
+            ask_result_filter(text, ["a"], "duckdb", {})
+
+
 def test_nested_calls_that_are_written_several_times_do_not_grow_without_bound():
     text = "json_value(" * 40 + "a" + ", '$.a')" * 40
     with pytest.raises(QueryError) as refused:

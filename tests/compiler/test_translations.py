@@ -1,13 +1,19 @@
 """The SQL of definitions on another engine than the project's: translated by a table, or refused with its place."""
 
+from dataclasses import replace
+
 import pytest
 
 from gemel.bi.exports.texts import ANSI, qualified, write_expression
 from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import bind
+from gemel.compiler.question.parsing import saved_question
 from gemel.compiler.question.query import Item, Query, QueryMetric
 from gemel.dbt.semantic.reading import read_manifest
-from gemel.errors import About, QueryError
+from gemel.errors import About, GemelError, QueryError
+from gemel.spec.manifest import SavedQuery
+from gemel.spec.metrics import Cumulative, Derived, Measure, Metric, MetricInput, Ratio
+from worlds.drawn import simple
 
 ENGINES = ("postgres", "snowflake", "bigquery", "spark", "trino", "redshift", "clickhouse")
 
@@ -123,6 +129,38 @@ def test_formulas_and_filters_are_refused_with_their_metric():
         with pytest.raises(QueryError) as refused:
             on("bigquery", graph, metric, ())
         assert (refused.value.code, refused.value.about) == ("G327", About("metric", metric))
+
+
+def test_filters_of_whatever_uses_a_metric_are_refused_with_their_definition():
+    text = "dayofweek({{ Dimension('sale__sold_at') }}) = 1"
+    sales = simple(Measure("sales", "sales", "sum", "1", "sold_at"))
+    plain, filtered = MetricInput("sales"), MetricInput("sales", "some", filters=(text,))
+    outer = (
+        Metric("outer_ratio", Ratio(plain, plain), filters=(text,)),
+        Metric("input_of_ratio", Ratio(filtered, plain)),
+        Metric("outer_derived", Derived("sales", (plain,)), filters=(text,)),
+        Metric("input_of_derived", Derived("some", (filtered,))),
+        Metric("cumulative", Cumulative(plain), filters=(text,)),
+    )
+    saved = SavedQuery("monday", ("sales",), where=(text,))
+    graph = bind(
+        replace(graph_of("n").manifest, metrics=(sales, *outer), saved_queries=(saved,)),
+    )
+    for metric in outer:
+        with pytest.raises(QueryError, match=r"G327 'dayofweek\(\?\) = 1' .*: DAYOFWEEK\(\?\) is not") as refused:
+            on("bigquery", graph, metric.name, ())
+        assert refused.value.about == About("metric", metric.name)
+    with pytest.raises(QueryError, match="G327") as refused:
+        compile_query(graph, saved_question(saved), Context.naming("bigquery"))
+    assert refused.value.about == About("saved_query", "monday")
+
+
+@pytest.mark.parametrize("text", ["{{ Dimension('sale__nope') }} = 1", "a b", "nope = 1", "{{ x }} = 1"])
+def test_a_filter_of_a_definition_that_cannot_be_used_is_refused_with_the_definition(text):
+    graph = graph_of("n", filter=text)
+    with pytest.raises(GemelError) as refused:
+        on("duckdb", graph, "some", ())
+    assert refused.value.about == About("metric", "some")
 
 
 def test_a_translation_keeps_the_brackets_that_its_place_needs():

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import random
+import re
+from dataclasses import replace
 
 import duckdb
 import pytest
@@ -160,8 +162,28 @@ def test_a_result_moves_only_by_whole_periods(window, by, code):
     if code is None:
         compile_query(graph, question)
         return
-    with pytest.raises(QueryError, match=code):
+    with pytest.raises(QueryError, match=f"{code} metric 'ago' uses 'spent_per_visit' {window} earlier, ") as refused:
         compile_query(graph, question)
+    assert (hinted(refused.value, by) is None) == (window.unit == "hour")
+    if window.unit != "hour":
+        compile_query(graph, Question(("ago",), tuple(hinted(refused.value, by).split())).for_gemel())
+
+
+def hinted(error: QueryError, by: str) -> str | None:
+    """The items to group by instead of `by`."""
+    match = re.match(r"group by (\w+) (too|instead)", error.hint or "")
+    return match and (f"{by} {match[1]}" if match[2] == "too" else match[1])
+
+
+def test_a_hint_names_no_time_that_is_finer_than_the_facts():
+    [facts] = MANIFEST.models
+    monthly = replace(facts, dimensions=tuple(replace(each, grain=each.grain and "month") for each in facts.dimensions))
+    graph = bind(replace(MANIFEST, models=(monthly,)))
+    with pytest.raises(QueryError, match="G324") as refused:
+        compile_query(graph, Question(("spent_per_visit_year_ago",), ("metric_time__extract_month",)).for_gemel())
+    assert refused.value.hint == "group by metric_time__month too"
+    by = ("metric_time__extract_month", "metric_time__month")
+    compile_query(graph, Question(("spent_per_visit_year_ago",), by).for_gemel())
 
 
 def test_facts_by_day_have_no_value_five_hours_earlier():

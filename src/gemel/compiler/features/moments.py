@@ -53,7 +53,11 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
     """
     metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
     if not metrics:
-        raise BridgeError("G511", "a feature view needs at least one metric, as its rows come from the metric's facts")
+        raise BridgeError(
+            "G511",
+            "a feature view needs at least one metric, as its rows come from the metric's facts",
+            hint="add `- metric:`",
+        )
     step = _step(view.schedule)
     terms = _terms(graph, view, metrics)
     backs = {feature: find_window(graph, feature) for feature in metrics}

@@ -109,7 +109,10 @@ class Graph:
         if metric.name in above:
             circle = " -> ".join([*above[above.index(metric.name) :], metric.name])
             raise DefinitionError(
-                "G102", f"metrics refer to each other in a circle: {circle}", about=About("metric", metric.name)
+                "G102",
+                f"metrics refer to each other in a circle: {circle}",
+                hint="one of them must be defined without the others",
+                about=About("metric", metric.name),
             )
         definition = metric.definition
         if len(above) > 150:  # far below Python's own limit

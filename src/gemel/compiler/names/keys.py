@@ -101,7 +101,8 @@ def apply_key(graph: Graph, attribute: Attribute, key: Key) -> Attribute:
     if not isinstance(element, Dimension) or element.grain is None:
         if grain or part:
             wanted = f"grain {grain!r}" if grain else f"date part {part!r}"
-            raise QueryError("G312", f"{full_name!r} is not a time dimension, so it has no {wanted}")
+            message = f"{full_name!r} is not a time dimension, so it has no {wanted}"
+            raise QueryError("G312", message, hint=f"ask for {full_name}")
         return attribute
     if part:
         if finer(DATE_PARTS[part], element.grain):
@@ -125,7 +126,10 @@ def no_twins(names: list[str]) -> None:
     """Raises QueryError (G314) if two columns of a result have the same name."""
     for index, name in enumerate(names):
         if name in names[:index]:
-            hint = "ask for it once, or (in Python) give one an alias: {'name': ..., 'alias': ...}"
+            hint = (
+                "ask for it once: as a metric, or as a group-by item; in Python, one can have an alias: "
+                "{'name': ..., 'alias': ...}"
+            )
             raise QueryError("G314", f"two columns of the result are called {name!r}", hint=hint)
 
 

@@ -46,6 +46,7 @@ def _resolve(graph: Graph, query: Query, dialect: str) -> Resolved:
         no_twins([*available, TOTAL])
     scope = Scope(graph, keys, make_span(graph, query, keys, metrics), metrics)
     filters = (
+        *(FilterText(text, outer=True, about=query.about) for text in query.own),
         *(FilterText(text, outer=True) for text in query.trusted),
         *(FilterText(text, outer=True, asked=dialect) for text in query.where),
     )

@@ -26,8 +26,7 @@ from gemel.compiler.names.unreachable import unreachable
 from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, column, divide
 from gemel.compiler.question.own import comparable
 from gemel.compiler.question.query import Item, MetricItem
-from gemel.compiler.question.verbatim import Verbatim
-from gemel.errors import About, DefinitionError, QueryError, UnknownNameError, did_you_mean
+from gemel.errors import About, DefinitionError, GemelError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.manifest import Entity
 from gemel.spec.metrics import Conversion, Cumulative, Derived, Measure, Metric, MetricInput, PeriodAgg, Ratio, Simple
 from gemel.spec.time import Window, coarsest
@@ -38,11 +37,13 @@ class FilterText:
     """The text of a filter, and whether it comes from outside the metric that it is applied to.
 
     `asked` is the dialect to write it for if it is in the closed language; None if it is in the project's own words.
+    `about` is the definition that it is of.
     """
 
     text: str
     outer: bool
     asked: str | None = None
+    about: About | None = field(default=None, compare=False)
 
 
 Filters = tuple[FilterText, ...]
@@ -102,22 +103,22 @@ class Scope:
     def _make_term(self, metric: Metric, filters: Filters) -> Term:
         match metric.definition:
             case Simple() as simple:
-                return self._leaf(metric, simple, (*_own(metric.filters), *filters))
+                return self._leaf(metric, simple, (*_own(metric, metric.filters), *filters))
             case Ratio(numerator, denominator):
-                above = (*_outer(metric.filters), *filters)
+                above = (*_outer(metric, metric.filters), *filters)
                 quotient = divide(column("numerator"), column("denominator"))
                 sides = (("numerator", numerator), ("denominator", denominator))
                 return Formula(quotient, tuple((side, self._input(metric, used, above)) for side, used in sides))
             case Derived(expr, used):
-                return self._derived(metric, expr, used, (*_outer(metric.filters), *filters))
+                return self._derived(metric, expr, used, (*_outer(metric, metric.filters), *filters))
             case Cumulative() as cumulative:
-                return self._cumulative(metric, cumulative, (*_outer(metric.filters), *filters))
+                return self._cumulative(metric, cumulative, (*_outer(metric, metric.filters), *filters))
             case Conversion() as conversion:
-                return self._conversion(metric, conversion, (*_own(metric.filters), *filters))
+                return self._conversion(metric, conversion, (*_own(metric, metric.filters), *filters))
 
     def _input(self, metric: Metric, used: MetricInput, filters: Filters) -> Term:
         inner = self.graph.input_metric(used, by=metric.name)
-        filters = (*_outer(used.filters), *filters)
+        filters = (*_outer(metric, used.filters), *filters)
         if used.moved:
             return self._shifted(metric, used, inner, filters)
         return self.term(inner, filters)
@@ -169,7 +170,7 @@ class Scope:
     def _cumulative(self, metric: Metric, cumulative: Cumulative, filters: Filters) -> Term:
         hint = "accumulate a simple metric, and compute from the accumulated ones"
         inner = self._simple(metric, cumulative.input, "accumulates", hint)
-        leaf = self.term(inner, (*_outer(cumulative.input.filters), *filters))
+        leaf = self.term(inner, (*_outer(metric, cumulative.input.filters), *filters))
         assert isinstance(leaf, Leaf)
         return self.trailing(metric, leaf, cumulative.window, cumulative.grain_to_date, cumulative.period_agg)
 
@@ -206,7 +207,8 @@ class Scope:
         if not times:
             raise self._needs_time(metric, f"uses {used.name!r} at another time")
         offset, to_grain = used.offset_window, used.offset_to_grain
-        return Shifted(term, self.keys, times, offset, to_grain, tuple(bounds), tuple(after), self.span)
+        names = metric.name, used.name
+        return Shifted(term, self.keys, times, offset, to_grain, tuple(bounds), tuple(after), self.span, *names)
 
     def _of_keys(self, metric: Metric, used: MetricInput, predicate: Predicate) -> Predicate:
         """A filter on time and other things, above a shift: it can only refer to group-by items."""
@@ -225,9 +227,9 @@ class Scope:
         first, second = (
             self._simple(metric, used, "counts", "both sides of a conversion are simple metrics") for used in sides
         )
-        base = self.term(first, (*_own(conversion.base.filters), *filters))
+        base = self.term(first, (*_own(metric, conversion.base.filters), *filters))
         nowhere = replace(self, keys=(), span=None)
-        turned = nowhere.term(second, _outer(conversion.conversion.filters))
+        turned = nowhere.term(second, _outer(metric, conversion.conversion.filters))
         assert isinstance(base, Leaf) and isinstance(turned, Leaf)
         pairs = [(conversion.entity, conversion.entity), *conversion.constant_properties]
         converted = Converted(
@@ -285,10 +287,15 @@ class Scope:
         return apply_key(self.graph, found, key)
 
     def _predicate(self, metric: Metric, measure: Measure, filter_text: FilterText) -> Predicate:
+        try:
+            return self._make_predicate(metric, measure, filter_text)
+        except GemelError as error:
+            error.about = error.about or filter_text.about
+            raise
+
+    def _make_predicate(self, metric: Metric, measure: Measure, filter_text: FilterText) -> Predicate:
         if filter_text.asked is None:
-            template = self.graph.texts.filter(filter_text.text)
-            if isinstance(template.tree, Verbatim) and filter_text.text in metric.filters:
-                template.tree.meta["about"] = About("metric", metric.name)
+            template = self.graph.texts.filter(filter_text.text, filter_text.about)
         else:
             template = self.graph.texts.asked(filter_text.text, filter_text.asked)
             check_plain_names(self.graph, template, self.metrics)
@@ -352,12 +359,12 @@ def _too_large(metric: Metric, why: str) -> QueryError:
     )
 
 
-def _outer(texts: tuple[str, ...]) -> Filters:
-    return tuple(FilterText(text, outer=True) for text in texts)
+def _outer(metric: Metric, texts: tuple[str, ...]) -> Filters:
+    return tuple(FilterText(text, outer=True, about=About("metric", metric.name)) for text in texts)
 
 
-def _own(texts: tuple[str, ...]) -> Filters:
-    return tuple(FilterText(text, outer=False) for text in texts)
+def _own(metric: Metric, texts: tuple[str, ...]) -> Filters:
+    return tuple(FilterText(text, outer=False, about=About("metric", metric.name)) for text in texts)
 
 
 def _a(noun: str) -> str:

@@ -12,7 +12,7 @@ Each kind of term has these properties, which the later stages use without namin
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlglot import exp
 
@@ -167,7 +167,7 @@ class Shifted:
     """A term as it was a `window` earlier, or at the start of the period `to_grain`, shown at the time asked for.
 
     `times` are the keys that move. `term` itself has no span and no filter on time from outside: `span` and `bounds`
-    apply to the time shown, `after` to the rows shown.
+    apply to the time shown, `after` to the rows shown. `metric` uses the term as its input `used`.
     """
 
     term: "Term"
@@ -178,6 +178,8 @@ class Shifted:
     bounds: tuple[Predicate, ...] = ()
     after: tuple[Predicate, ...] = ()
     span: Span | None = None
+    metric: str = field(default="", compare=False)
+    used: str = field(default="", compare=False)
 
     @property
     def operands(self) -> tuple[Operand, ...]:

@@ -6,6 +6,7 @@ from gemel.compiler.names.misnamed import as_item
 from gemel.compiler.names.terms import Key
 from gemel.errors import GemelError, QueryError, UnknownNameError, did_you_mean
 from gemel.spec.metrics import Measure, Metric
+from gemel.spec.time import GRAINS
 
 
 def unreachable(graph: Graph, metric: Metric, measure: Measure, key: Key) -> GemelError:
@@ -19,6 +20,10 @@ def unreachable(graph: Graph, metric: Metric, measure: Measure, key: Key) -> Gem
     attributes = [each for model in graph.models if (each := graph.plain_attribute(model, key.segments))]
     if not attributes:
         message = f"no dimension or entity named {name[:80]!r} for {subject}"
+        if key.segments[:1] == (METRIC_TIME,) and len(key.segments) == 2:
+            return UnknownNameError(
+                "G202", message, hint=f"its grains are {', '.join((*GRAINS, *graph.custom_grains))}"
+            )
         return UnknownNameError("G202", message, hint=as_item(graph, name) or spelling(name, names) or see)
     nearest = min(attributes, key=lambda each: len(each.hops))
     message = f"{subject} cannot be grouped or filtered by {name!r}"

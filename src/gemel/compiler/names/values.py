@@ -27,7 +27,7 @@ def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf, dialect:
         raise QueryError("G316", "a result filter needs a metric", hint="use --where to filter by dimensions")
     keys = make_keys(graph, query.group_by, ())
     if any(key.metric for key in keys):
-        raise QueryError("G311", "grouping by a metric needs a metric in the query")
+        raise QueryError("G311", "grouping by a metric needs a metric in the query", hint="name one with --metrics")
     no_twins([key.name for key in keys])
     if query.min_max_only and (len(keys) != 1 or query.order_by or query.limit is not None):
         raise QueryError(
@@ -41,7 +41,8 @@ def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf, dialect:
     asked = [graph.texts.asked(text, dialect) for text in query.where]
     for template in asked:
         check_plain_names(graph, template, ())
-    templates = [*(graph.texts.filter(text) for text in query.trusted), *asked]
+    own = [*(graph.texts.filter(text, query.about) for text in query.own), *map(graph.texts.filter, query.trusted)]
+    templates = [*own, *asked]
     needed: list[Names] = [(key.segments,) for key in keys if not key.is_metric_time]
     needed += [names for template in templates for ref in template.references for names in _names(graph, ref)]
     home = _home(graph, list(dict.fromkeys(needed))) if needed else None
@@ -53,9 +54,14 @@ def resolve_values(graph: Graph, query: Query, per_entity: PerEntityOf, dialect:
     def entity(key: Key) -> Attribute:
         found = find(key)[1]
         if key.is_metric_time:
-            raise QueryError("G311", "a filter by a metric needs an entity, and metric_time is not an entity")
+            message = "a filter by a metric needs an entity, and metric_time is not an entity"
+            raise QueryError("G311", message, hint="write {{ Metric('name', ['entity']) }}")
         if found is None:
-            raise UnknownNameError("G202", f"no dimension or entity named {'__'.join(key.segments)[:80]!r}")
+            raise UnknownNameError(
+                "G202",
+                f"no dimension or entity named {'__'.join(key.segments)[:80]!r}",
+                hint="see `gemel list dimensions`",
+            )
         return found
 
     def operand(reference: Item | MetricItem) -> tuple[Key, Attribute | None] | PerEntity:

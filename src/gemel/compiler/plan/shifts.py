@@ -6,7 +6,7 @@ from typing import Literal
 
 from sqlglot import exp
 
-from gemel.compiler.names.graph import Graph
+from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.compiler.names.terms import Key, Leaf, Shifted
 from gemel.compiler.plan.algebra import (
     Aggregate,
@@ -23,9 +23,9 @@ from gemel.compiler.plan.meetings import meet_spine, own_step
 from gemel.compiler.plan.parts import summary
 from gemel.compiler.plan.spines import buckets, filter_again, looked_up, over_spine, spine_for, spine_step
 from gemel.compiler.question.expressions import bound, column, conjunction, equal, interval, present
-from gemel.errors import QueryError
+from gemel.errors import About, QueryError
 from gemel.spec.manifest import TimeSpine
-from gemel.spec.time import DATE_PARTS, GRAINS, MONTHS, finer, is_standard, lands
+from gemel.spec.time import DATE_PARTS, GRAINS, MONTHS, coarsest, finer, is_standard, lands
 
 LOOKED_AT = "looked_at"  # the time that a shown time looks at
 
@@ -140,22 +140,34 @@ def shift(graph: Graph, shifted: Shifted, inner: Plan, name: str, *, value_name:
 
 def refuse_weeks(graph: Graph, shifted: Shifted) -> None:
     """Raises QueryError (G324) for weeks of another month or year, if what is shown by week is more than the week's
-    facts: a week to date, a year ago, would begin in the middle of a week."""
-    finest = _finest(graph, shifted.times)
-    if shifted.window and shifted.unit in MONTHS and finest is not None and finest.grain == "week":
+    facts."""
+    if _splits_weeks(graph, shifted):
         raise _cannot_be_shown(graph, shifted)
+
+
+def _splits_weeks(graph: Graph, shifted: Shifted) -> bool:
+    """A week to date, a year ago, would begin in the middle of a week."""
+    finest = _finest(graph, shifted.times)
+    return bool(shifted.window and shifted.unit in MONTHS and finest is not None and finest.grain == "week")
 
 
 def _settling(graph: Graph, shifted: Shifted) -> Key:
     """The time key by which whole results move. Raises QueryError (G324) if there is none."""
+    key = _find_settling(graph, shifted)
+    if key is None:
+        raise _cannot_be_shown(graph, shifted)
+    return key
+
+
+def _find_settling(graph: Graph, shifted: Shifted) -> Key | None:
     custom = [key for key in shifted.times if key.grain == shifted.unit]
     if not is_standard(shifted.unit) and custom and len(shifted.times) == 1:
         return custom[0]
     finest = _finest(graph, shifted.times)
     if finest is None or (not is_standard(shifted.unit) and finest.grain != graph.grain_of(shifted.unit)):
-        raise _cannot_be_shown(graph, shifted)
+        return None
     if not _has_one_value(graph, finest, shifted.times) or _is_between(shifted, finest.grain or ""):
-        raise _cannot_be_shown(graph, shifted)
+        return None
     return finest
 
 
@@ -182,12 +194,9 @@ def _has_one_value(graph: Graph, finest: Key, times: Sequence[Key]) -> bool:
 
 
 def _cannot_be_shown(graph: Graph, shifted: Shifted) -> QueryError:
-    grain = min(graph.grain_of(shifted.unit), "day", key=GRAINS.index)
     finest = _finest(graph, shifted.times)
-    hint = f"group by metric_time__{grain}"
-    shown = [key for key in shifted.times if key.segments]
-    finer_keys = [key for key in shifted.times if key.grain and finer(graph.grain_of(key.grain), grain)]
-    why = ""
+    shown = ", ".join(key.name for key in shifted.times if key.segments)
+    why, whole = "", ""
     if (
         shifted.window
         and finest
@@ -196,13 +205,34 @@ def _cannot_be_shown(graph: Graph, shifted: Shifted) -> QueryError:
         and not lands(shifted.window, finest.grain)
     ):
         why = f": {shifted.window} is not a whole number of {finest.grain}s"
+        whole = f", or offset by whole {finest.grain}s"
+    when = f"{shifted.window} earlier" if shifted.window else f"at the start of the {shifted.to_grain}"
     return QueryError(
         "G324",
-        f"a metric of another time (by {shifted.unit}) cannot be shown by {', '.join(key.name for key in shown)}{why}",
-        hint=hint
-        + (" instead" if finer_keys else " too")
-        + (f", or offset by whole {finest.grain}s" if why and finest else ""),
+        f"metric {shifted.metric!r} uses {shifted.used!r} {when}, which cannot be shown by {shown}{why}",
+        hint=_another_time(graph, shifted) + whole,
+        about=About("metric", shifted.metric),
     )
+
+
+def _another_time(graph: Graph, shifted: Shifted) -> str:
+    """The times by which it can be shown, as a hint."""
+    own = coarsest([graph.time_dimension(each).grain or "day" for each in graph.measures(graph.metrics[shifted.used])])
+    grains = [grain for grain in reversed(GRAINS) if not finer(grain, own)]
+    if not is_standard(shifted.unit):
+        step = graph.custom_grains[shifted.unit].grain
+        grains = [shifted.unit, *([step] if step in grains else [])]
+    for word, others in (("too", shifted.times), ("instead", ())):
+        for grain in grains:
+            times = (*others, Key(f"{METRIC_TIME}__{grain}", (METRIC_TIME,), grain))
+            if _can_be_shown(graph, replace(shifted, times=times)):
+                return f"group by {METRIC_TIME}__{grain} {word}"
+    return f"the facts of {shifted.used} are by {own}, and none of their periods has such a value: change the offset"
+
+
+def _can_be_shown(graph: Graph, shifted: Shifted) -> bool:
+    """Whether it can be whatever it is that moves."""
+    return _find_settling(graph, shifted) is not None and not _splits_weeks(graph, shifted)
 
 
 def _looking(

@@ -160,7 +160,7 @@ class Texts:
         self._formulas: dict[tuple[str, tuple[str, ...]], exp.Expr] = {}
         self._over: dict[tuple[str, str], exp.Expr] = {}
         self._items: dict[str, Item] = {}
-        self._filters: dict[str, Template] = {}
+        self._filters: dict[tuple[str, About | None], Template] = {}
         self._asked: dict[tuple[str, str], Template] = {}
         self._results: dict[tuple[str, str, tuple[str, ...]], exp.Expr] = {}
 
@@ -208,11 +208,14 @@ class Texts:
             self._items[text] = parse_item(text)
         return self._items[text]
 
-    def filter(self, text: str) -> Template:
-        """A filter in the project's own words. Raises QueryError."""
-        if text not in self._filters:
-            self._filters[text] = parse_filter(text, self.dialect)
-        return self._filters[text]
+    def filter(self, text: str, about: About | None = None) -> Template:
+        """A filter in the project's own words; `about` is the definition that it is of. Raises QueryError."""
+        if (text, about) not in self._filters:
+            template = parse_filter(text, self.dialect)
+            _of(template.tree, about)
+            _make_room(self._filters)
+            self._filters[text, about] = template
+        return self._filters[text, about]
 
     def asked(self, text: str, dialect: str) -> Template:
         """A filter in the closed language, written for a dialect. Raises QueryError."""
@@ -281,7 +284,11 @@ def parse_filter(text: str, dialect: str = DIALECT) -> Template:
     for node in tree.find_all(exp.Column, exp.Literal, exp.Anonymous):
         if isinstance(node, exp.Anonymous):
             if HANDLE.fullmatch(node.name):
-                raise QueryError("G309", f"the filter {shorten(text)} has a reference in place of a function's name")
+                raise QueryError(
+                    "G309",
+                    f"the filter {shorten(text)} has a reference in place of a function's name",
+                    hint="a reference is a value: put an operator between it and the bracket",
+                )
         elif isinstance(node, exp.Literal):
             if node.is_string and HANDLE.search(node.name):
                 raise QueryError(

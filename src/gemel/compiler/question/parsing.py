@@ -14,7 +14,7 @@ from typing import Any
 from gemel.arguments import require_items, require_text
 from gemel.compiler.question.bounds import first_moment, last_moment
 from gemel.compiler.question.query import Item, ItemKind, MetricItem, Order, Over, Query, QueryMetric
-from gemel.errors import QueryError, did_you_mean
+from gemel.errors import About, QueryError, did_you_mean
 from gemel.spec.manifest import SavedQuery
 from gemel.spec.time import DATE_PARTS, GRAINS, parse_window
 from gemel.spec.zones import UTC
@@ -44,12 +44,14 @@ def make_query(
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
         raise QueryError("G301", f"a limit must be a whole number, not {limit!r}"[:120])
     if limit is not None and limit < 0:
-        raise QueryError("G301", f"a limit cannot be negative: {limit}")
+        raise QueryError("G301", f"a limit cannot be negative: {limit}", hint="omit it for all rows")
     if limit is not None and limit >= 2**63:
         raise QueryError("G301", f"a limit of {len(str(limit))} digits is too large", hint="omit it")
     first, last = first_moment(start, timezone=timezone), last_moment(end, timezone=timezone)
     if first and last and first > last:
-        raise QueryError("G302", f"the start time {start} is after the end time {end}")
+        raise QueryError(
+            "G302", f"the start time {start} is after the end time {end}", hint="exchange them; both are inclusive"
+        )
     return Query(
         metrics=tuple(m if isinstance(m, QueryMetric) else parse_metric(m) for m in _several(metrics, "metrics")),
         group_by=tuple(g if isinstance(g, Item) else parse_item(g) for g in _several(group_by, "group_by")),
@@ -67,7 +69,8 @@ def make_query(
 
 def saved_question(saved: SavedQuery) -> Query:
     """What a saved query asks. Raises QueryError."""
-    return make_query(saved.metrics, saved.group_by, trusted=saved.where, order_by=saved.order_by, limit=saved.limit)
+    query = make_query(saved.metrics, saved.group_by, order_by=saved.order_by, limit=saved.limit)
+    return replace(query, own=saved.where, about=About("saved_query", saved.name))
 
 
 def _several(value: object, what: str) -> Iterable[Any]:
@@ -204,7 +207,11 @@ class _Refused(ValueError):
 def _dunder(text: str) -> Item:
     segments = tuple(text.lower().split("__"))
     if not all(segments):
-        raise QueryError("G303", f"cannot read {text!r}: a name between double underscores cannot be empty")
+        raise QueryError(
+            "G303",
+            f"cannot read {text!r}: a name between double underscores cannot be empty",
+            hint="a dimension is entity__name",
+        )
     *front, last = segments
     if front and last.startswith("extract_"):
         return Item(tuple(front), part=_date_part(last.removeprefix("extract_")))

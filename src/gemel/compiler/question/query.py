@@ -1,9 +1,10 @@
 """A question as it was asked: names and texts, nothing looked up yet. `parsing` reads it."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from gemel.errors import About
 from gemel.spec.time import Window, windowed_name
 
 ItemKind = Literal["any", "dimension", "time", "entity"]
@@ -80,7 +81,8 @@ class Order:
 class Query:
     """Metrics by group-by items. `where` filters rows, `having` filters the result; `start` and `end` are inclusive.
 
-    `trusted` are filters on rows in the warehouse's own words, which only the project's owner may write.
+    `trusted` are filters on rows in the warehouse's own words, which only the project's owner may write; `own` are
+    those of the saved query `about`.
 
     `totals` adds one row over all groups, in which column `is_total` is true.
     """
@@ -89,6 +91,7 @@ class Query:
     group_by: tuple[Item, ...] = ()
     where: tuple[str, ...] = ()
     trusted: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
     having: tuple[str, ...] = ()
     start: dt.datetime | None = None
     end: dt.datetime | None = None
@@ -96,3 +99,4 @@ class Query:
     limit: int | None = None
     min_max_only: bool = False
     totals: bool = False
+    about: About | None = field(default=None, compare=False)

@@ -137,6 +137,7 @@ def _shown(node: exp.Expr, dialect: str) -> str:
         text = node.sql(dialect)
     except Exception:  # sqlglot reads some calls that it cannot write
         text = node.key
+    text = HANDLE.sub("?", text)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gemel.dbt.semantic.cache import read_cache, write_cache
 from gemel.dbt.semantic.reading import read_valid
-from gemel.errors import GemelError, ProjectError, reason_of
+from gemel.errors import GemelError, Place, ProjectError, reason_of
 from gemel.spec.manifest import Manifest
 
 SEMANTIC_MANIFEST = "semantic_manifest.json"
@@ -34,7 +34,11 @@ def read_file(file: Path, cache: Path) -> tuple[Manifest, tuple[GemelError, ...]
         raise ProjectError("G602", f"cannot read {file}: {reason_of(error)}", hint=hint) from None
     except ValueError as error:
         raise ProjectError("G602", f"{file} is not JSON: {error}", hint="`dbt parse` rewrites it") from None
-    manifest, problems = read_valid(data)
+    try:
+        manifest, problems = read_valid(data)
+    except ProjectError as error:
+        error.place = error.place or Place(str(file))
+        raise
     if len(content) >= WORTH_A_CACHE and not problems:
         write_cache(cached, content, manifest)
     return manifest, problems

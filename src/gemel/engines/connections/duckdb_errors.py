@@ -50,6 +50,8 @@ def _error(error: "duckdb.Error", profile: Profile | None, limits: Limits) -> Wa
         hint = "was the file written by another version of DuckDB, or is it not a DuckDB file?"
         return WarehouseError("G402", first, hint=hint)
     match error:
+        case duckdb.CatalogException() if "Function with name" in first:
+            return WarehouseError("G406", first, hint=hint or "check the functions in the definitions and filters")
         case duckdb.CatalogException():
             build = "`dbt build` creates the tables; was it run since the models changed?"
             return WarehouseError("G405", first, hint=f"{hint} {build}" if hint else build)

@@ -358,7 +358,9 @@ def _error(error: "psycopg.Error", server: Server, limits: Limits) -> WarehouseE
     hint = error.diag.message_hint
     code = error.sqlstate or ""
     match code:
-        case "42P01" | "3F000" | "3D000" | "42501":
+        case "42501":
+            return WarehouseError("G405", first, hint="the profile's user or `role` needs the right to read it")
+        case "42P01" | "3F000" | "3D000":
             return WarehouseError(
                 "G405", first, hint="`dbt build` creates the tables; was it run since the models changed?"
             )

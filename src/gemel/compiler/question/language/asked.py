@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from gemel.compiler.question.language.closed import Unreadable, hold, read_text
+from gemel.compiler.question.language.closed import TooDeep, Unreadable, hold, read_text
 from gemel.compiler.question.language.functions import Own
 from gemel.compiler.question.language.spelling import Written
 from gemel.compiler.question.language.writing import Writer
 from gemel.compiler.question.parsing import parse_item
 from gemel.compiler.question.query import Item, MetricItem
-from gemel.compiler.question.references import HANDLE, restore, shorten, take_references
+from gemel.compiler.question.references import HANDLE, has_template, restore, shorten, take_references
 from gemel.errors import QueryError, did_you_mean
 
 
@@ -76,7 +76,7 @@ def _bare(node: exp.Column, references: list[Item | MetricItem], given: int, who
 def ask_result_filter(text: str, available: Sequence[str], dialect: str, own: Own) -> exp.Expr:
     """A filter on the result, over the result's columns. Raises QueryError (G307, G308, G316, G327, G340, G341)."""
     who = f"the result filter {shorten(text)}"
-    if any(mark in text for mark in ("{{", "{%", "{#")):
+    if has_template(text):
         hint = f"write the plain names of the result's columns: {', '.join(available)}"
         raise QueryError("G307", f"{who} contains template code", hint=hint)
 
@@ -101,6 +101,10 @@ def _write(text: str, writer: Writer, hint: str) -> exp.Expr:
         if written.type not in (None, "boolean"):
             raise Unreadable(f"it is of type {written.type}, not a condition")
         hold(written.tree, writer.dialect, writer.called)
+    except TooDeep as deep:
+        raise QueryError(
+            "G341", f"{writer.who} cannot be used: {deep}", hint="split it, or use fewer brackets"
+        ) from None
     except Unreadable as unreadable:
         raise QueryError(
             "G308",

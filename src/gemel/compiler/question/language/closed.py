@@ -16,6 +16,10 @@ class Unreadable(ValueError):
     """Why a text is not an expression."""
 
 
+class TooDeep(Unreadable):
+    """An expression with so many levels that it cannot be read."""
+
+
 class _ClosedParser(Parser):
     """Standard SQL without functions: only the syntax of a few, such as `extract(year FROM x)`, is read."""
 
@@ -63,6 +67,8 @@ def _read(kind: type[Parser], text: str) -> exp.Expr:
     dialect = Dialect()
     try:
         trees = kind(dialect=dialect).parse(dialect.tokenize(whole), whole)
+    except RecursionError:
+        raise TooDeep("it has too many levels") from None
     except Exception as error:  # sqlglot raises many kinds for texts that are not SQL
         raise Unreadable(f"it is not an expression{_detail(error)}") from None
     if len(trees) != 1 or type(trees[0]) is not exp.Paren or not isinstance(trees[0].this, exp.Expr):

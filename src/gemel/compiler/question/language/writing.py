@@ -105,7 +105,11 @@ class Writer:
         except ValueError:
             fits = False
         if not fits:
-            raise QueryError("G308", f"{self.who} has the number {node.this[:60]}, which is too large")
+            raise QueryError(
+                "G308",
+                f"{self.who} has the number {node.this[:60]}, which is too large",
+                hint="numbers have at most 40 digits",
+            )
         plain = node.this.isascii() and node.this.isdigit()
         number = f"{node.this}0" if node.this.endswith(".") else node.this
         return Written(exp.Literal.number(number), "whole" if plain and len(number) < 19 else "number", bare=True)
