@@ -5,6 +5,7 @@ from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from gemel.cancellation import Cancellation
 from gemel.errors import GemelError, WarehouseError
 from gemel.keeping import Keeper, kept
 from gemel.spec.principal import OWNER
@@ -64,6 +65,7 @@ class Answer(Keeper):
         self._checks_keys = checks_keys
         self._timeout = timeout
         self._lock = RLock()
+        self._cancellation = Cancellation()
 
     def __repr__(self) -> str:
         metrics = ", ".join(metric.column for metric in self._query.metrics)
@@ -93,9 +95,13 @@ class Answer(Keeper):
         """Whether the query, or its saved query, says an order."""
         return bool(self._query.order_by)
 
+    def cancel(self) -> None:
+        """Stop the query, from any thread. Whoever waits for its rows gets WarehouseError (G411), now and later."""
+        self._cancellation.cancel()
+
     @kept
     def _result(self) -> "Result":
-        with self._session.placing():
+        with self._session.placing(), self._cancellation.scope():
             if self._checks_keys:
                 from gemel.checks import check_keys
 
@@ -129,7 +135,7 @@ class Answer(Keeper):
             return ()
         from gemel.checks import check_spines
 
-        with self._session.placing():
+        with self._session.placing(), self._cancellation.scope():
             findings = check_spines(graph, self._query, self._session.runner)
             for finding in findings:
                 self._session.add_place(finding)
@@ -151,17 +157,24 @@ class Answer(Keeper):
         Raises WarehouseError (G4xx), QueryError (G342) if the SQL is in another dialect than the warehouse's, and, if
         keys are checked, DefinitionError (G166) for one that is not unique.
         """
-        with self._lock:  # the other threads get the rows of the first
-            return self._result.rows()
+        result = self._result
+        with self._lock, self._cancellation.scope():  # the other threads get the rows of the first
+            return result.rows()
 
     def arrow(self) -> "pyarrow.Table":
         """A pyarrow Table. Raises as `rows`."""
-        return self._result.arrow()
+        result = self._result
+        with self._cancellation.scope():
+            return result.arrow()
 
     def df(self) -> Any:
         """A pandas DataFrame (pandas must be installed). Raises as `rows`."""
-        return self._result.df()
+        result = self._result
+        with self._cancellation.scope():
+            return result.df()
 
     def pl(self) -> Any:
         """A polars DataFrame (polars must be installed). Raises as `rows`."""
-        return self._result.pl()
+        result = self._result
+        with self._cancellation.scope():
+            return result.pl()

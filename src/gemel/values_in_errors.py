@@ -23,7 +23,7 @@ _MESSAGES = {
     "G407": "the database cannot compute the result",
 }
 _OTHER = "the database reported an error"
-_OURS = frozenset({"G404", "G408", "G410"})
+_OURS = frozenset({"G404", "G408", "G410", "G411"})
 """Codes whose messages are written by gemel from settings and limits alone."""
 
 

@@ -36,7 +36,7 @@ def test_each_missing_column_is_reported(tmp_path):
 
 def test_a_function_that_the_engine_does_not_have_is_reported_with_the_metric(tmp_path):
     (finding,) = findings_in(tmp_path, derived("odd", "oddly(revenue)", "revenue"))
-    assert finding.startswith("G405 Scalar Function with name oddly does not exist")
+    assert finding.startswith("G406 Scalar Function with name oddly does not exist")
 
 
 # --- types ----------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
+from gemel.cancellation import Cancellation
 from gemel.engines.connections.duckdb import Warehouse
 from gemel.engines.connections.files import Attachment, Profile
 from gemel.errors import WarehouseError
@@ -344,6 +345,50 @@ def test_a_question_that_runs_too_long_is_stopped(file, sql, form):
         assert shop.run("SELECT 1").rows() == [(1,)]
         for thread in shop._left:
             thread.join()
+
+
+@pytest.mark.parametrize("delay", [0, 0.05, 0.5])
+def test_another_thread_cancels_a_question_and_nothing_else(file, delay):
+    with warehouse(file) as shop:
+        cancellation, errors = Cancellation(), []
+
+        def ask():
+            with cancellation.scope(), pytest.raises(WarehouseError) as caught:
+                shop.run(ENDLESS).rows()
+            errors.append(caught.value.code)
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        time.sleep(delay)
+        started = time.monotonic()
+        cancellation.cancel()
+        assert shop.run("SELECT 1").rows() == [(1,)]
+        for thread in threads:
+            thread.join()
+        assert errors == ["G411"] * 3 and time.monotonic() - started < 5
+        with cancellation.scope(), pytest.raises(WarehouseError, match="G411"):  # it stays cancelled
+            shop.run("SELECT 1").rows()
+
+
+def test_a_question_that_waits_for_its_turn_can_be_cancelled(file):
+    with warehouse(file, limits=Limits(at_once=1)) as shop:
+        first, second = Cancellation(), Cancellation()
+
+        def ask(cancellation):
+            with cancellation.scope(), pytest.raises(WarehouseError, match="G411"):
+                shop.run(ENDLESS).rows()
+
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(ask, first)
+            time.sleep(0.3)
+            waiting = pool.submit(ask, second)
+            time.sleep(0.3)
+            second.cancel()
+            waiting.result(timeout=5)
+            assert not running.done()
+            first.cancel()
+            running.result(timeout=5)
 
 
 @pytest.mark.parametrize("form", ["rows", "arrow", "df"])

@@ -13,6 +13,7 @@ from decimal import Decimal
 import psycopg
 import pytest
 
+from gemel.cancellation import Cancellation
 from gemel.dbt.profile import Target
 from gemel.engines.connections.opening import open_target
 from gemel.engines.connections.postgres import Server, Warehouse, read_server
@@ -243,6 +244,30 @@ def test_ctrl_c_stops_the_query_and_leaves_the_session_usable(shop):
         forever.rows()
     assert time.monotonic() - started < 5
     assert shop.run("SELECT 1").rows() == [(1,)]
+
+
+@pytest.mark.parametrize("delay", [0, 0.05, 0.5])
+def test_another_thread_cancels_a_question_and_nothing_else(shop, delay):
+    cancellation, errors = Cancellation(), []
+
+    def ask():
+        with cancellation.scope(), pytest.raises(WarehouseError) as caught:
+            shop.run("SELECT pg_sleep(60)::text").rows()
+        errors.append(caught.value.code)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(delay)
+    started = time.monotonic()
+    cancellation.cancel()
+    for _ in range(20):
+        assert shop.run("SELECT pg_sleep(0.01)::text").rows() == [("",)]
+    for thread in threads:
+        thread.join()
+    assert errors == ["G411"] * 3 and time.monotonic() - started < 5
+    with cancellation.scope(), pytest.raises(WarehouseError, match="G411"):  # it stays cancelled
+        shop.run("SELECT 1").rows()
 
 
 def test_a_long_question_can_be_cancelled_from_another_session(shop, needs_postgres):

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gemel.cancellation import check
 from gemel.engines.connections.files import Profile
 from gemel.engines.connections.view_files import Files, find_files
 from gemel.errors import WarehouseError
@@ -103,6 +104,7 @@ def _attach(
 
     turn = Wait(say, deadline=deadline, pause=0.2)
     while True:
+        check()
         try:
             connection.execute(f"ATTACH {literal(path)} AS {quoted(name)} (READ_ONLY, TYPE duckdb)")
             return

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
+from gemel.cancellation import check, is_cancelled, stopping
 from gemel.data_frames import data_frame
 from gemel.dbt.profile import Target
 from gemel.engines.connections.arrow import arrow_array
@@ -185,7 +187,8 @@ class Warehouse:
         with translate_errors(self.server, limits), self._turns.take():
             session = self._begin(limits)
             try:
-                yield session
+                with _cancelling(session):
+                    yield session
             finally:
                 self._reset(session)
 
@@ -244,6 +247,9 @@ class Warehouse:
         import psycopg
 
         try:
+            if is_cancelled():
+                session.close()  # the server may be about to cancel once more
+                return
             session.execute(_UNDOING + self._setting().as_string(session))
         except psycopg.Error:
             session.close()
@@ -322,6 +328,35 @@ def _connect(server: Server) -> "Session":
             f"{server} cannot be reached: {first}",
             hint="is the server up, and is the target in profiles.yml right?",
         ) from None
+
+
+@contextmanager
+def _cancelling(session: "Session") -> "Iterator[None]":
+    """Let another thread cancel what the session runs. The server forgets it if nothing has begun yet: it is told
+    again, until the block ends."""
+    import psycopg
+
+    ended = Event()
+
+    def tell() -> None:
+        while not ended.wait(_PAUSE):
+            with suppress(psycopg.Error):
+                session.cancel_safe(timeout=5)
+
+    teller = Thread(target=tell, daemon=True)
+    try:
+        with stopping(teller.start):
+            yield
+    except psycopg.errors.QueryCanceled:
+        check()
+        raise
+    finally:
+        ended.set()
+        if teller.ident is not None:
+            teller.join()
+
+
+_PAUSE = 0.05  # seconds between two times that the server is told
 
 
 def _beginning(limits: Limits) -> "Composed":

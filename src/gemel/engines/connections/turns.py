@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition, get_ident
 
+from gemel.cancellation import check, is_cancelled, stopping
 from gemel.errors import WarehouseError
 
 
@@ -22,10 +23,12 @@ class Turns:
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """A turn. Raises WarehouseError (G403) if none is free in time."""
+        """A turn. Raises WarehouseError (G403) if none is free in time, and G411 if the query is cancelled."""
         me, turn = get_ident(), object()
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._is_free(me), self._wait):
+        with stopping(self._wake), self._changed:
+            is_free = self._changed.wait_for(lambda: is_cancelled() or self._is_free(me), self._wait)
+            check()
+            if not is_free:
                 raise WarehouseError(
                     "G403",
                     f"{len(self._taken)} other queries are still running after {self._wait:g} seconds",
@@ -55,6 +58,10 @@ class Turns:
                 if outermost:
                     self._closing = None
                 self._changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _is_free(self, thread: int) -> bool:
         if thread in self._taken.values() or thread == self._closing:
