@@ -161,11 +161,13 @@ def test_a_file_that_another_process_writes_to_is_reported_with_that_process(fil
 
 def test_a_question_waits_for_the_process_that_writes_to_the_file(file):
     lines = []
-    with writing(file) as holder, warehouse(file, say=lines.append) as shop:
-        ending = threading.Timer(0.5, lambda: holder.communicate("\n"))
-        ending.start()
+
+    def say(line):
+        lines.append(line)
+        holder.communicate("\n")
+
+    with writing(file) as holder, warehouse(file, say=say) as shop:
         assert shop.run("SELECT region FROM sales").rows() == [("n",)]
-        ending.join()
     assert lines == [f"process {holder.pid} is writing to {file}; waiting for it to end"]
 
 
