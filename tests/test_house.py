@@ -20,7 +20,8 @@ SOURCE = ROOT / "src" / "gemel"
 LAYERS = {
     "errors": set(),
     "spec": {"errors"},
-    "dbt": {"errors", "spec", "whole_files"},
+    "progress": set(),
+    "dbt": {"errors", "spec", "whole_files", "progress"},
     "engines": {"temporary", "waits", "errors", "spec", "dbt", "data_frames", "cancellation"},
     "arguments": {"errors"},
     "compiler": {"errors", "spec", "engines", "arguments"},
@@ -47,17 +48,18 @@ LAYERS = {
     "features": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "on_demand", "python_text"}
     | {"keeping", "zoned_columns"},
     "online": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
-    | {"locking", "temporary"},
+    | {"locking", "temporary", "progress"},
     "training": {"temporary", "errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
-    | {"data_frames"},
-    "proof": {"errors", "spec", "dbt", "engines", "compiler", "run", "answer", "features", "online", "training"},
+    | {"data_frames", "progress"},
+    "proof": {"errors", "spec", "dbt", "engines", "compiler", "run", "answer", "features", "online", "training"}
+    | {"progress"},
     "feast": {"errors", "engines", "locking", "whole_files", "data_frames"},  # loaded by Feast only
     "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "zoned_columns"},
     "tracing": {"spec", "dbt"},
     "graph": {"errors", "spec", "dbt", "engines", "compiler", "session", "features", "on_demand", "tracing"},
     "diff": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "features", "tracing", "graph"}
     | {"files", "text_tables"}
-    | {"temporary"},
+    | {"temporary", "progress"},
     "validation": {"errors", "spec", "dbt", "run", "session", "checks", "expectations", "features", "bi"},
     "pipeline": {"errors", "spec", "dbt", "engines", "session", "files", "expectations", "features", "online", "proof"}
     | {"bi"}
@@ -78,6 +80,7 @@ LAYERS = {
     | {"training", "proof", "bi", "graph", "diff", "validation", "pipeline"},
     "catalogue": {
         "errors",
+        "progress",
         "spec",
         "dbt",
         "compiler",
@@ -92,7 +95,7 @@ LAYERS = {
     "cli": {"errors", "spec", "dbt", "engines", "compiler", "session", "answer", "expectations", "files", "features"}
     | {"online", "training", "proof", "bi", "graph", "diff", "pipeline", "project", "catalogue", "server", "__init__"}
     | {"text_tables", "json_text"}
-    | {"whole_files"},
+    | {"whole_files", "progress"},
     "__init__": {"errors", "spec", "compiler", "answer", "files", "expectations", "online", "training", "proof", "bi"}
     | {"graph", "diff", "project"},
     "__main__": {"cli"},

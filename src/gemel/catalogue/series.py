@@ -5,11 +5,12 @@ Metrics of the same tables over the same time share a query. If that fails, each
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gemel.errors import GemelError
+from gemel.progress import task, track
 from gemel.spec.metrics import Measure, Metric
 from gemel.spec.time import coarsest, finer, floor, step
 
@@ -22,8 +23,6 @@ TOGETHER = 25
 
 _BACK = {"week": 52, "month": 12, "quarter": 8, "year": 5}
 """The number of buckets before the last one. Grains finer than a week are shown by week."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +47,13 @@ class _Span:
     last: dt.date
 
 
-def series(project: "Project", progress: Progress = lambda done, of: None) -> dict[str, Series | Unknown]:
+def series(project: "Project") -> dict[str, Series | Unknown]:
     """The numbers by metric. A metric that cannot be queried, or has no value, has the reason instead; nothing is
     raised."""
     result: dict[str, Series | Unknown] = {}
     ends = _Ends(project)
     together: dict[tuple[_Span, frozenset[str]], list[str]] = {}
-    for metric in project.metrics():
+    for metric in track(project.metrics(), "the newest facts of", lambda metric: metric.name):
         try:
             span = _span(project, metric, ends)
         except GemelError as error:
@@ -65,14 +64,12 @@ def series(project: "Project", progress: Progress = lambda done, of: None) -> di
         else:
             homes = frozenset(measure.model for measure in project.session.graph.measures(metric))
             together.setdefault((span, homes), []).append(metric.name)
-    total = sum(map(len, together.values()))
-    done = 0
-    for (span, _), names in together.items():
-        for first in range(0, len(names), TOGETHER):
-            batch = names[first : first + TOGETHER]
-            result |= _query(project, batch, span)
-            done += len(batch)
-            progress(done, total)
+    with task("metrics", sum(map(len, together.values()))) as current:
+        for (span, _), names in together.items():
+            for first in range(0, len(names), TOGETHER):
+                batch = names[first : first + TOGETHER]
+                result |= _query(project, batch, span)
+                current.done += len(batch)
     for name, numbers in result.items():
         if isinstance(numbers, Series) and all(value is None for _, value in numbers.points):
             result[name] = Unknown(_why_empty(project, name, numbers, ends))

@@ -38,7 +38,7 @@ def command(session: "Session", *, moments: int) -> None:
 @contextmanager
 def _step(name: str) -> Iterator[list[str]]:
     """Print a line when a step begins, and one with its duration when it ends."""
-    from gemel.cli.output import waiting
+    from gemel.cli.progress import waiting
 
     say(f"{name} ...")
     started = time.monotonic()

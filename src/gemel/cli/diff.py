@@ -159,7 +159,7 @@ def _numbers(
     metrics: Sequence[str],
     times: tuple[str | None, str | None],
 ) -> "list[Moved]":
-    from gemel.cli.output import waiting
+    from gemel.cli.progress import waiting
     from gemel.compiler.question.bounds import first_moment, last_moment
     from gemel.diff.numbers import Times, feature_numbers, last_known_moment, metric_numbers
 

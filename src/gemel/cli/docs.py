@@ -33,7 +33,7 @@ def command(project: "Project", *, output: Path | None, no_data: bool) -> None:
     from gemel.catalogue.pages import gather
     from gemel.catalogue.series import Series, Unknown, series
     from gemel.catalogue.site import write
-    from gemel.cli.output import waiting
+    from gemel.cli.progress import waiting
     from gemel.spec.fields import format_count
 
     numbers = Numbers({}, {})

@@ -49,14 +49,13 @@ def materialize_(session: "Session", *, end: dt.datetime | None, views: tuple[st
     The online store then matches the feature tables, including corrected, late and deleted rows. If the command is
     killed, run it again.
     """
-    from gemel.cli.output import waiting
+    from gemel.cli.progress import waiting
     from gemel.features.opened import open_features
     from gemel.online.project import materialize
 
-    doing = ["materializing"]
-    with waiting(lambda: doing[-1]):
+    with waiting("materialize"):
         features = open_features(session)
-        until = materialize(features, end=end, views=views, say=say, progress=doing.append)
+        until = materialize(features, end=end, views=views, say=say)
     say(f"online up to {until:%Y-%m-%d %H:%M:%S} UTC")
 
 
@@ -70,7 +69,7 @@ def backfill_(session: "Session", *, start: dt.datetime, end: dt.datetime | None
 
     Use it for facts that arrived later than a view's `lookback`. A view without `lookback` is always rebuilt whole.
     """
-    from gemel.cli.output import waiting
+    from gemel.cli.progress import waiting
     from gemel.pipeline import backfill
 
     if end is not None and end <= start:

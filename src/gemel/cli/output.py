@@ -4,16 +4,16 @@ import io
 import math
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from gemel.cli.presentation import MOST, arrange, count_line, uncut_places, with_days
+from gemel.cli.progress import waiting
 from gemel.errors import ProjectError, reason_of
 from gemel.json_text import json_text
 from gemel.spec.fields import format_count
@@ -135,34 +135,6 @@ def write_rows(
 
             _refuse_terminal(format)
             _write_binary(pyarrow.table([list(each) for each in zip(*rows, strict=True)], names=list(columns)), format)
-
-
-@contextmanager
-def waiting(what: str | Callable[[], str]) -> Iterator[None]:
-    """On a terminal, show what is going on and for how long, after the first two seconds."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    done = Event()
-
-    def show() -> None:
-        seconds = 2
-        while not done.wait(2 if seconds == 2 else 1):
-            text = what if isinstance(what, str) else what()
-            sys.stderr.write(f"\r\033[K{text} ({seconds} s; Ctrl-C stops it)")
-            sys.stderr.flush()
-            seconds += 1
-        if seconds > 2:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
-
-    thread = Thread(target=show, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def _write_table(columns: Sequence[str], rows: Rows, decimals: int | None, uncut: frozenset[int]) -> None:

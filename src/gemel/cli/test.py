@@ -60,7 +60,7 @@ def command(
         for name, sql in test_sql(project.session, metrics, select):
             click.echo(f"-- {name}\n{sql};\n")
         return
-    from gemel.cli.output import waiting
+    from gemel.cli.progress import waiting
 
     with waiting("the database is answering"):
         outcomes = project.test(metrics, select)

@@ -48,7 +48,7 @@ def command(
     gemel training-set departure_delay_v1 --spine labels.parquet --accuracy served --out train.parquet
     gemel training-set carrier_punctuality,plane_history.plane__seats --spine labels.csv --accuracy exact --out t.arrow
     """
-    from gemel.cli.output import waiting
+    from gemel.cli.progress import waiting
     from gemel.spec.fields import format_count
 
     with waiting(f"joining the features of {names}"):

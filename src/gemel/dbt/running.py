@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gemel.dbt.environment import Reads, find_reads, find_unproven
+from gemel.dbt.events import run_reporting
 from gemel.dbt.failures import dbt_failure, missing_variable, relative
 from gemel.dbt.manifest import MANIFEST
 from gemel.dbt.parsed import find_vars, names_its_tables, read_parsed, record_parsed, vars_of_last_run
@@ -29,6 +30,7 @@ from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
 from gemel.dbt.targets import find_target, is_written_for
 from gemel.dbt.variables import Vars, digest_vars, write_vars
 from gemel.errors import GemelError, Place, Problems, ProjectError, reason_of
+from gemel.progress import is_heard
 
 Say = Callable[[str], None]
 """Shows one line of progress to the user."""
@@ -319,7 +321,8 @@ def run_dbt_into(
 
 def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
     """Run dbt in the project, with this Python. Raises ProjectError (G603) with the errors in dbt's log."""
-    quiet = ["--log-format", "json", "--log-level", "error", "--log-level-file", "none", "--no-use-colors"]
+    level = "info" if is_heard() else "error"
+    quiet = ["--log-format", "json", "--log-level", level, "--log-level-file", "none", "--no-use-colors"]
     run = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments, *quiet]
     environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "PYTHONWARNINGS": "ignore"}
     # dbt starts in the project. Its variables name a folder of our current directory, or perhaps another project.
@@ -327,7 +330,10 @@ def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
     if folder := environment.get("DBT_PROFILES_DIR"):
         environment["DBT_PROFILES_DIR"] = str(Path(folder).absolute())
     try:
-        done = subprocess.run(run, cwd=project_dir, env=environment, capture_output=True, text=True, check=False)
+        if is_heard():
+            done = run_reporting(run, cwd=project_dir, env=environment, what=f"dbt {arguments[0]}")
+        else:
+            done = subprocess.run(run, cwd=project_dir, env=environment, capture_output=True, text=True, check=False)
     except OSError as error:
         raise ProjectError("G603", f"cannot start dbt: {reason_of(error)}") from None
     if done.returncode != 0:

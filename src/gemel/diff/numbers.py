@@ -22,6 +22,7 @@ from gemel.diff.states import State
 from gemel.errors import GemelError, ProjectError
 from gemel.features.bound import BoundView
 from gemel.features.times import timestamp
+from gemel.progress import track
 from gemel.run import open_empty
 from gemel.spec.feature_views import DimensionFeature, MetricFeature
 from gemel.spec.time import Window
@@ -130,7 +131,7 @@ def metric_numbers(
     before: Reader, after: Reader, *, names: Sequence[str], make: MakeQueries, examples: int = EXAMPLES
 ) -> Iterator[Moved]:
     """The numbers of each metric in both states, by the queries that `make` gives for its name."""
-    for name in names:
+    for name in track(names, "numbers of", str):
         try:
             tables = _tables(before, after, make(name))
         except GemelError as error:
@@ -150,7 +151,7 @@ def feature_numbers(
         if change.kind == "feature" and change.how in ("changed", "touched"):
             view, _, name = change.name.partition(".")
             wanted.setdefault(view, []).append(name)
-    for view, names in wanted.items():
+    for view, names in track(list(wanted.items()), "numbers of", lambda each: each[0]):
         bound = [next((v for v in reader.state.features.views if v.name == view), None) for reader in (before, after)]
         old, new = bound
         if old is None or new is None:  # an on-demand view, whose values depend on requests

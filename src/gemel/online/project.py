@@ -24,6 +24,7 @@ from gemel.online.reading import OnlineRow, find, key
 from gemel.online.registry.file import check_registry
 from gemel.online.store import StoredRow
 from gemel.online.stores import Stores
+from gemel.progress import track
 from gemel.spec.time import seconds
 
 Say = Callable[[str], None]
@@ -35,7 +36,6 @@ def materialize(
     end: dt.datetime | None = None,
     views: Sequence[str] = (),
     say: Say = lambda line: None,
-    progress: Say = lambda line: None,
 ) -> dt.datetime:
     """Bring the newest rows of the feature tables up to `end` (default: now) online. Returns the moment reached.
 
@@ -57,8 +57,7 @@ def materialize(
         return feast.materialize(features.repo, end=end, views=views)
     moment = (end.replace(tzinfo=dt.UTC) if end.tzinfo is None else end) if end else dt.datetime.now(dt.UTC)
     types = features.types()
-    for view in chosen if not features.is_copied else ():
-        progress(f"reading {view.name}")
+    for view in track(chosen if not features.is_copied else (), "reading", lambda view: view.name):
         _export(features, view, types[view.name], moment)
     features.release()
     store = open_store(config)
@@ -66,7 +65,7 @@ def materialize(
         online = [_online_view(features, view, types[view.name]) for view in chosen]
         intervals = open_intervals(registry, features.repo)
         folder = features.repo / "data"
-        return load(store, online, end=moment, folder=folder, intervals=intervals, say=say, progress=progress)
+        return load(store, online, end=moment, folder=folder, intervals=intervals, say=say)
     finally:
         store.close()
 

@@ -13,6 +13,7 @@ from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.names.graph import Graph
 from gemel.engines.engine import Capability
 from gemel.features.bound import BoundView
+from gemel.progress import track
 from gemel.proof.bi import bi_values
 from gemel.proof.copies import compare_copy
 from gemel.proof.online import compare_online
@@ -41,7 +42,7 @@ def verify(
     Raises WarehouseError if a table does not exist.
     """
     report = Report()
-    for view in views:
+    for view in track(tuple(views), "verify", lambda view: view.name):
         table = FeatureTable(view, types[view.name], places)
         for feature in view.features:
             report.count(view.name, feature.name)
@@ -53,7 +54,9 @@ def verify(
             continue
         chosen = table.within(at) if at else table.spread(moments)
         report.moments[view.name] = chosen
-        snapshots = [_take_snapshot(graph, table, moment) for moment in chosen]
+        snapshots = [
+            _take_snapshot(graph, table, moment) for moment in track(chosen, "BI", lambda moment: f"at {moment}")
+        ]
         if not sum(_compare_bi(table, each, report) for each in snapshots):
             report.reasons.append(
                 f"nothing of {view.name} was compared with BI: no entity has facts or rows at these moments"

@@ -14,6 +14,7 @@ from gemel.compiler.sql import dialects
 from gemel.errors import BridgeError
 from gemel.features.selection import Chosen
 from gemel.features.types import TYPES
+from gemel.progress import track
 from gemel.run import ScratchRunner
 from gemel.spec.manifest import Relation
 from gemel.training.exactness import check_exact
@@ -30,7 +31,7 @@ def compute_exact(
     check_exact(source.graph, chosen)
     count = exp.select(exp.Count(this=exp.Star())).from_(requests_table())
     [(requests,)] = scratch.rows(compile_select(count, scratch.dialect))
-    for each in chosen:
+    for each in track(chosen, "windows of", lambda each: each.view.name):
         name = each.view.name
         plain = each.alone()
         facts = Relation(f"facts_{name}", schema="main", database="temp")

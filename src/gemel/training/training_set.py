@@ -23,6 +23,7 @@ from gemel.features.types import TYPES
 from gemel.on_demand.computing import Computed, compute
 from gemel.on_demand.sql import normalize, sql_of
 from gemel.on_demand.terms import Reference
+from gemel.progress import task
 from gemel.run import OpenScratch, ScratchRunner
 from gemel.temporary import temporary_folder
 from gemel.training.exact import compute_exact
@@ -171,12 +172,14 @@ def _side_by_side(
     import pyarrow
 
     waiting: list[pyarrow.RecordBatch] = []
-    for batch in spine.read(spine.schema.names):
-        while sum(part.num_rows for part in waiting) < batch.num_rows:
-            waiting.append(next(features))
-        beside = pyarrow.Table.from_batches(waiting).combine_chunks()
-        waiting = beside.slice(batch.num_rows).to_batches()
-        values = [each.chunk(0) for each in beside.slice(0, batch.num_rows).columns]
-        yield pyarrow.record_batch([*batch.columns, *values], schema=schema)
+    with task("rows", spine.rows) as current:
+        for batch in spine.read(spine.schema.names):
+            while sum(part.num_rows for part in waiting) < batch.num_rows:
+                waiting.append(next(features))
+            beside = pyarrow.Table.from_batches(waiting).combine_chunks()
+            waiting = beside.slice(batch.num_rows).to_batches()
+            values = [each.chunk(0) for each in beside.slice(0, batch.num_rows).columns]
+            yield pyarrow.record_batch([*batch.columns, *values], schema=schema)
+            current.done += batch.num_rows
     assert not any(part.num_rows for part in waiting)
     assert next(features, None) is None
