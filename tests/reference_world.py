@@ -168,8 +168,10 @@ class World:
             if step not in way[-1].known:  # as it is for a row that no fact leads to
                 step = (*step, *partitions(way, self.models[hop[1]]).items())
             if step not in way[-1].known:
-                rows = (row for row in self.rows(hop[1]) if meets(way, row, hop[0], fact.time))
-                way[-1].known[step] = next(rows, None)
+                rows = [row for row in self.rows(hop[1]) if meets(way, row, hop[0], fact.time)]
+                if len(rows) > 1 and any(dimension.validity for dimension in rows[0].model.dimensions):
+                    raise Undefined("a fact with two versions of what it leads to")
+                way[-1].known[step] = rows[0] if rows else None
             there = way[-1].known[step]
             if there is None:
                 return None
@@ -394,6 +396,15 @@ def partitions(way: Sequence[Fact], model: SemanticModel) -> dict[str, Any]:
         if before is not None:
             result[name] = before.element(name)
     return result
+
+
+def overlapping(versions: Iterable[tuple[Any, dt.date | None, dt.date | None]]) -> bool:
+    """Whether two rows of a history, (key, start, end), are valid at one time: [start, end) has it, NULL is open."""
+    valid = [each for each in versions if each[0] is not None and each[1] is not None]
+    return any(
+        sum(1 for key, start, end in valid if key == other and start <= moment and (end is None or moment < end)) > 1
+        for other, moment, _ in valid
+    )
 
 
 def partitions_of(model: SemanticModel) -> list[str]:

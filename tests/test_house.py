@@ -26,7 +26,8 @@ LAYERS = {
     "arguments": {"errors"},
     "compiler": {"errors", "spec", "engines", "arguments"},
     "rounding": {"errors", "spec", "engines", "compiler"},
-    "run": {"errors", "values_in_errors", "spec", "dbt", "engines", "compiler", "rounding"},
+    "histories": {"errors", "spec", "compiler"},
+    "run": {"errors", "values_in_errors", "spec", "dbt", "engines", "compiler", "rounding", "histories"},
     "session": {"errors", "keeping", "spec", "dbt", "engines", "compiler", "run"},
     "keeping": set(),
     "cancellation": {"errors"},
@@ -41,12 +42,13 @@ LAYERS = {
     "data_frames": set(),
     "json_text": {"text_tables"},
     "files": {"errors", "spec", "dbt", "compiler", "engines", "whole_files"},
-    "checks": {"errors", "spec", "engines", "compiler", "run"},
+    "history_tests": {"spec", "compiler", "engines", "files"},
+    "checks": {"errors", "spec", "engines", "compiler", "run", "histories"},
     "expectations": {"errors", "spec", "dbt", "compiler", "run", "session", "files"},
     "on_demand": {"errors", "spec", "compiler", "engines", "python_text"},
     "zoned_columns": {"spec", "engines", "compiler", "run"},
     "features": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "on_demand", "python_text"}
-    | {"keeping", "zoned_columns"},
+    | {"keeping", "zoned_columns", "history_tests"},
     "online": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
     | {"locking", "temporary", "progress"},
     "training": {"temporary", "errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
@@ -54,7 +56,8 @@ LAYERS = {
     "proof": {"errors", "spec", "dbt", "engines", "compiler", "run", "answer", "features", "online", "training"}
     | {"progress"},
     "feast": {"errors", "engines", "locking", "whole_files", "data_frames"},  # loaded by Feast only
-    "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "zoned_columns"},
+    "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "zoned_columns"}
+    | {"history_tests"},
     "tracing": {"spec", "dbt"},
     "graph": {"errors", "spec", "dbt", "engines", "compiler", "session", "features", "on_demand", "tracing"},
     "diff": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "features", "tracing", "graph"}
@@ -178,6 +181,7 @@ STAGES = {
         "aggregates",
         "titles",
         "lowering",
+        "overlaps",
         "translation",
         "dialects",
         "types",

@@ -18,6 +18,7 @@ from gemel.dbt.parsed import record_parsed
 from gemel.dbt.targets import find_target
 from gemel.errors import DefinitionError, Problems, ProjectError, QueryError, UnknownNameError, WarehouseError
 from gemel.session import open_session
+from gemel.spec.principal import Principal
 from gemel.validation import validate
 
 MODEL = {
@@ -107,6 +108,52 @@ def test_keys_are_checked_before_the_query_runs(project):
 
 
 # --- asking ---------------------------------------------------------------------------------------------------
+
+
+def test_a_history_whose_versions_overlap_is_refused_and_not_counted_twice(project, capsys):
+    """Three sales of 12 in one region; a correction of its manager overlaps with the version before."""
+    managers = {
+        "name": "managers",
+        "node_relation": {"alias": "managers", "schema_name": "main", "database": "shop"},
+        "entities": [{"name": "area", "type": "natural", "expr": "region"}],
+        "dimensions": [
+            {"name": "manager", "type": "categorical"},
+            {"name": "since", "type": "time", "type_params": {"validity_params": {"is_start": True}}},
+            {"name": "until", "type": "time", "type_params": {"validity_params": {"is_end": True}}},
+        ],
+    }
+    sales = {**MODEL, "entities": [*MODEL["entities"], {"name": "area", "type": "foreign", "expr": "region"}]}
+    content = {"semantic_models": [sales, managers], "metrics": [REVENUE], "saved_queries": []}
+    (project / "target/semantic_manifest.json").write_text(json.dumps(content))
+    with duckdb.connect(str(project / "shop.duckdb")) as connection:
+        connection.execute(
+            "CREATE OR REPLACE TABLE sales AS FROM (VALUES (1, 'n', 12, DATE '2024-01-05'), "
+            "(2, 'n', 12, DATE '2024-02-05'), (3, 'n', 12, DATE '2024-03-05')) AS t(id, region, amount, sold_at);"
+            "CREATE TABLE managers AS FROM (VALUES ('n', 'ann', DATE '2024-01-01', DATE '2024-03-01'), "
+            "('n', 'bob', DATE '2024-02-01', NULL)) AS t(region, manager, since, until)"
+        )
+    shop = gemel.load(project)
+    assert shop.query("revenue").rows() == [(36,)]
+    why = "G166 semantic model 'managers' is a history of 'area', but n has two rows that are valid at 2024-02-01"
+    for answer in (
+        shop.query("revenue", "area__manager"),
+        shop.query("revenue", where="{{ Dimension('area__manager') }} is not null"),
+    ):
+        with pytest.raises(DefinitionError, match=why):
+            answer.rows()
+        with pytest.raises(DefinitionError, match=why):
+            answer.arrow()
+    shop.session.runner.principal = Principal("anybody")
+    with pytest.raises(DefinitionError, match="but a key has two rows that are valid at one time"):
+        shop.query("revenue", "area__manager").rows()
+    shop.close()
+    asked = ["query", "-m", "revenue", "-g", "area__manager", "--project-dir", str(project)]
+    assert main(asked) == main(["validate", "--project-dir", str(project)]) == 1
+    assert capsys.readouterr().err.count(why) == 2
+    assert main([*asked, "--explain"]) == 0
+    with duckdb.connect(str(project / "shop.duckdb")) as connection:
+        connection.execute("UPDATE managers SET until = '2024-02-01' WHERE manager = 'ann'")
+    assert shop.query("revenue", "area__manager", order_by="-revenue").rows() == [("bob", 24), ("ann", 12)]
 
 
 def test_a_metric_that_sums_whole_numbers_is_a_bigint(project):

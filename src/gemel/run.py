@@ -5,16 +5,18 @@ Two things bypass it: dbt's own runs (`gemel.dbt.running`), and `gemel.feast`, w
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from gemel.compiler.compiled import Compiled
+from gemel.compiler.compiled import Compiled, JoinedHistory
 from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability
 from gemel.engines.lookup import engine_for_dialect
 from gemel.engines.whole_numbers import cast_types
 from gemel.errors import QueryError, WarehouseError
+from gemel.histories import check_histories
 from gemel.rounding import Rounding
 from gemel.spec.limits import NO_LIMITS, Limits
 from gemel.spec.principal import OWNER, Principal
@@ -54,7 +56,8 @@ class Runner:
     def rows(self, compiled: Compiled, *, limits: Limits = NO_LIMITS) -> "Result":
         """The result: bound now, run when its rows are requested. Raises WarehouseError (G4xx), QueryError (G342)."""
         with hide_values(self.principal):
-            result = self._warehouse.run(self._checked(compiled), numbers=dict(compiled.metrics), limits=limits)
+            sql = self._checked(compiled, limits)
+            result = self._warehouse.run(sql, numbers=dict(compiled.metrics), limits=limits)
         return result if self.principal == OWNER else DiscreetResult(result, self.principal)
 
     def batches(self, compiled: Compiled) -> Iterator[list[tuple[Any, ...]]]:
@@ -126,8 +129,16 @@ class Runner:
             return None
         return Rounding(describe, rows, lambda relation: dialects.named(self.catalogs())(relation))
 
-    def _checked(self, compiled: Compiled) -> str:
-        return _checked(compiled, self.dialect, self._rounding)
+    def _checked(self, compiled: Compiled, limits: Limits = NO_LIMITS) -> str:
+        sql = _checked(compiled, self.dialect, self._rounding)
+        timed = replace(limits, rows=None)
+        check_histories(
+            compiled.histories,
+            self.dialect,
+            lambda sql: self._warehouse.run(sql, limits=timed).rows(),
+            principal=self.principal,
+        )
+        return sql
 
     def roundings(self, compiled: Compiled) -> Iterator[WarehouseError]:
         """The reasons why `rows` would refuse SQL that another program will run."""
@@ -142,6 +153,7 @@ class ScratchRunner:
     def __init__(self, scratch: "Scratch", *, rounding: Rounding | None = None) -> None:
         self._scratch = scratch
         self._rounding = rounding
+        self._checked_histories: set[JoinedHistory] = set()
 
     def rows(self, compiled: Compiled) -> list[tuple[Any, ...]]:
         """Plain Python values, a tuple a row. Raises WarehouseError."""
@@ -191,7 +203,11 @@ class ScratchRunner:
         self._scratch.close()
 
     def _checked(self, compiled: Compiled) -> str:
-        return _checked(compiled, self.dialect, self._rounding)
+        sql = _checked(compiled, self.dialect, self._rounding)
+        unchecked = [each for each in compiled.histories if each not in self._checked_histories]
+        check_histories(unchecked, self.dialect, self._scratch.rows)
+        self._checked_histories.update(unchecked)
+        return sql
 
     def __enter__(self) -> Self:
         return self

@@ -209,15 +209,68 @@ def test_a_partitioned_key_is_unique_only_for_facts_that_join_it_by_partition(tm
     assert findings_in(tmp_path, models=models, tables=tables, check=checks.check_rows) == []
 
 
-def test_the_rows_of_a_history_follow_each_other(tmp_path):
-    rows = "(7, 'gold', DATE '2024-01-01', DATE '2024-03-01'), (7, 'silver', DATE '2024-03-01', {until})"
-    tables = "CREATE OR REPLACE TABLE customers AS FROM (VALUES {rows}, (8, 'gold', DATE '2024-01-01', NULL)) \
-AS t(customer_id, segment, since, until);"
-    good = tables.format(rows=rows.format(until="NULL"))
-    assert findings_in(tmp_path, models=[SALES, HISTORY], tables=good, check=checks.check_rows) == []
-    (tmp_path / "shop.duckdb").unlink()
-    bad = tables.format(rows=rows.replace("2024-03-01'), (7", "2024-04-01'), (7").format(until="NULL"))
-    assert findings_in(tmp_path, models=[SALES, HISTORY], tables=bad, check=checks.check_rows) == [
-        "G166 entity 'customer' is natural in semantic model 'customers', but 7 has two rows that are valid at "
-        "2024-03-01: facts that join it are counted more than once"
+HISTORIES = """CREATE OR REPLACE TABLE customers AS FROM (VALUES
+    (7, 'gold', TIMESTAMP '2024-01-01', TIMESTAMP '2024-03-01'), {rows}, (8, 'gold', TIMESTAMP '2024-01-01', NULL)
+) AS t(customer_id, segment, since, until);"""
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "(7, 'silver', TIMESTAMP '2024-03-01', NULL)",
+        "(7, 'silver', TIMESTAMP '2024-05-01', TIMESTAMP '2024-06-01')",
+        # Two changes within one day, seen by day.
+        "(7, 'tin', TIMESTAMP '2024-03-01 08:00', TIMESTAMP '2024-03-01 09:00'), "
+        "(7, 'silver', TIMESTAMP '2024-03-01 09:00', NULL)",
+        # Never valid.
+        "(7, 'silver', NULL, NULL), (7, 'tin', TIMESTAMP '2024-02-01', TIMESTAMP '2024-02-01')",
+        "(NULL, 'silver', TIMESTAMP '2024-01-01', NULL), (NULL, 'gold', TIMESTAMP '2024-01-01', NULL)",
+    ],
+)
+def test_versions_that_follow_each_other_have_no_findings(tmp_path, rows):
+    tables = HISTORIES.format(rows=rows)
+    assert findings_in(tmp_path, models=[SALES, HISTORY], tables=tables, check=checks.check_rows) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "moment"),
+    [
+        ("(7, 'silver', TIMESTAMP '2024-02-01', TIMESTAMP '2024-04-01')", "2024-02-01"),
+        ("(7, 'silver', TIMESTAMP '2024-02-01', TIMESTAMP '2024-02-02')", "2024-02-01"),
+        ("(7, 'silver', TIMESTAMP '2023-01-01', NULL)", "2024-01-01"),  # two open ones, but for the first's end
+        ("(7, 'gold', TIMESTAMP '2024-01-01', TIMESTAMP '2024-03-01')", "2024-01-01"),
+        ("(9, 'tin', TIMESTAMP '2024-05-01', NULL), (9, 'gold', TIMESTAMP '2024-06-01', NULL)", "2024-06-01"),
+    ],
+)
+@pytest.mark.parametrize("check", [checks.check_tables, checks.check_rows])
+def test_versions_that_overlap_are_reported_without_data_too(tmp_path, rows, moment, check):
+    key = rows[1]
+    assert findings_in(tmp_path, models=[SALES, HISTORY], tables=HISTORIES.format(rows=rows), check=check) == [
+        f"G166 semantic model 'customers' is a history of 'customer', but {key} has two rows that are valid at "
+        f"{moment}: facts that join it are counted more than once"
     ]
+
+
+def test_a_version_that_ends_before_it_starts_is_reported(tmp_path):
+    rows = "(7, 'silver', TIMESTAMP '2024-05-01', TIMESTAMP '2024-04-01')"
+    assert findings_in(tmp_path, models=[SALES, HISTORY], tables=HISTORIES.format(rows=rows)) == [
+        "G172 1 row of semantic model 'customers', a history, ends before it starts, such as the one from 2024-05-01 "
+        "on: no fact joins it"
+    ]
+
+
+def test_a_history_in_partitions_has_one_version_in_each(tmp_path):
+    partition = "dimensions:\n  - {name: ds, type: categorical, is_partition: true}"
+    rows = "(7, 'silver', TIMESTAMP '2024-02-01', NULL)"
+    tables = (
+        HISTORIES.format(rows=rows)
+        + """
+        ALTER TABLE sales ADD COLUMN ds TEXT DEFAULT 'gold';
+        ALTER TABLE customers ADD COLUMN ds TEXT; UPDATE customers SET ds = segment;
+    """
+    )
+    models = [each.replace("dimensions:", partition) for each in (SALES, HISTORY)]
+    assert findings_in(tmp_path, models=models, tables=tables) == []
+    (tmp_path / "shop.duckdb").unlink()
+    (finding,) = findings_in(tmp_path, models=[SALES, models[1]], tables=tables)
+    assert "7 has two rows that are valid at 2024-02-01" in finding

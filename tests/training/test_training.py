@@ -405,6 +405,16 @@ def test_a_dimension_with_two_rows_for_a_key_is_refused_rather_than_a_row_double
     assert error.value.code == "G557"
 
 
+def test_a_history_whose_versions_overlap_is_refused_rather_than_a_fact_doubled(place):
+    place.build(VIEWS.replace("{dimension: customer__nick, as_of: current}", "{dimension: customer__rank, name: nick}"))
+    place.shop.con.execute("insert into ranks values ('a', 'tin', '2024-01-01', '2024-01-03')")
+    assert place.rows("buying.nick", ("a", "2024-01-03"), accuracy="exact") == [("tin",)]
+    place.shop.con.execute("insert into ranks values ('a', 'gold', '2024-01-02', null)")
+    with pytest.raises(GemelError) as error:
+        place.rows("buying.nick", ("a", "2024-01-03"), accuracy="exact")
+    assert (error.value.code, "but a has two rows" in error.value.message) == ("G166", True)
+
+
 def test_two_features_of_one_name_are_refused(place):
     place.build(VIEWS.replace("name: visits", "name: orders_1d").split("feature_services")[0])
     with pytest.raises(GemelError) as error:

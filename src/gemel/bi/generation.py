@@ -22,6 +22,7 @@ from gemel.engines.types import engine_type
 from gemel.engines.whole_numbers import cast_types
 from gemel.errors import BiError, GemelError, Problems, WarehouseError
 from gemel.files import add_header, models_folder, read_yaml, to_yaml
+from gemel.history_tests import history_tests
 from gemel.run import Describe
 from gemel.spec.fields import Json
 from gemel.spec.manifest import Relation
@@ -96,7 +97,8 @@ def generate(
     if content:
         sources = dict.fromkeys((*(each.file for each in declared.queries), *(each.file for each in declared.views)))
         files[f"{folder}/_bi.yml"] = add_header(".yml", ", ".join(sources), to_yaml(content))
-    return files
+    histories = (each for compiled in rows.values() for each in compiled.histories)
+    return files | history_tests(histories, dbt=dbt, root=root, engine=destination.engine)
 
 
 def _reserve_names(dbt: DbtProject, folder: PurePosixPath, others: ReservedNames) -> ReservedNames:

@@ -57,13 +57,14 @@ def check_yaml(graph: Graph, places: Places) -> list[GemelError]:
 
 
 def check_tables(graph: Graph, warehouse: Runner, dbt: DbtProject | None = None) -> list[GemelError]:
-    """The findings on the definitions and on the types of their tables. Only the rows of time spines are read."""
-    return _check(graph, warehouse, (rows.time_spines,), dbt)
+    """The findings on the definitions and on the types of their tables. Of rows, only those of time spines and of
+    histories are read."""
+    return _check(graph, warehouse, (rows.time_spines, rows.histories), dbt)
 
 
 def check_rows(graph: Graph, warehouse: Runner, dbt: DbtProject | None = None) -> list[GemelError]:
     """The findings of `check_tables`, and those on the rows of the tables."""
-    return _check(graph, warehouse, (rows.time_spines, rows.keys, spines.off_spine), dbt)
+    return _check(graph, warehouse, (rows.time_spines, rows.histories, rows.keys, spines.off_spine), dbt)
 
 
 def check_keys(graph: Graph, query: Query, warehouse: Runner) -> list[GemelError]:

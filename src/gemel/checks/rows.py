@@ -13,9 +13,12 @@ from gemel.compiler.compiled import compile_select
 from gemel.compiler.names.graph import LISTED_HOPS, Graph
 from gemel.compiler.names.joins import Hop
 from gemel.compiler.names.terms import Resolved, attributes_of
-from gemel.compiler.plan.facts import truncated
+from gemel.compiler.plan.facts import truncated, versions_of
 from gemel.compiler.question.expressions import column
+from gemel.compiler.sql import dialects
+from gemel.compiler.sql.overlaps import overlaps
 from gemel.errors import About, DefinitionError, GemelError
+from gemel.histories import overlapping
 from gemel.run import Runner
 from gemel.spec.manifest import SemanticModel
 from gemel.spec.time import Window, finer, seconds
@@ -74,16 +77,41 @@ def _day(moment: dt.date) -> str:
     return str(moment).removesuffix(" 00:00:00")
 
 
+def histories(graph: Graph, tables: Tables, warehouse: Runner) -> Iterator[GemelError]:
+    """A history has one row for each key and moment: facts that join two are counted more than once. A row that ends
+    before it starts is a warning, as it is never joined."""
+    joins = [join for join in _all_joins(graph) if graph.ways.has_validity(join.model)]
+    joined = {(join.entity, join.model) for join in joins}
+    alone = [
+        Join(key.name, model.name, tuple(each.name for each in model.dimensions if each.is_partition))
+        for model in graph.models.values()
+        for key in model.entities
+        if graph.ways.has_validity(model.name) and key.type != "foreign" and (key.name, model.name) not in joined
+    ]
+    for join in _sorted([*joins, *alone]):
+        if _is_typed(graph, tables, join):
+            found = _overlap(graph, warehouse, join)
+            if found is not None:
+                found.severity = "error" if join in joins else "warning"
+                yield found
+    for name in dict.fromkeys(join.model for join in _sorted([*joins, *alone]) if _is_typed(graph, tables, join)):
+        yield from _inverted(graph, warehouse, graph.models[name])
+
+
 def keys(graph: Graph, tables: Tables, warehouse: Runner) -> Iterator[GemelError]:
-    """A key that other models join by has one row for each value; in a history, one for each value and moment; in a
-    partitioned table, one in each partition, if the facts lead through that partition. A duplicate key that no model
-    joins by is a warning."""
+    """A key that other models join by has one row for each value; in a partitioned table, one in each partition, if the
+    facts lead through that partition. A duplicate key that no model joins by is a warning."""
     joins = _all_joins(graph)
-    yield from joined_keys(
-        graph, warehouse, {join: home for join, home in joins.items() if _is_typed(graph, tables, join)}
-    )
+    plain = {
+        join: home
+        for join, home in joins.items()
+        if not graph.ways.has_validity(join.model) and _is_typed(graph, tables, join)
+    }
+    yield from joined_keys(graph, warehouse, plain)
     joined = {(join.entity, join.model) for join in joins}
     for model in graph.models.values():
+        if graph.ways.has_validity(model.name):
+            continue
         for key in model.entities:
             if key.type in ("primary", "unique") and (key.name, model.name) not in joined:
                 partitions = tuple(each.name for each in model.dimensions if each.is_partition)
@@ -113,7 +141,12 @@ Joins = Mapping[Join, str]
 
 def joined_keys(graph: Graph, warehouse: Runner, joins: Joins) -> Iterator[GemelError]:
     """The keys with several rows for one value, by which a join counts facts more than once."""
-    for join, home in sorted(joins.items(), key=lambda each: (each[0].entity, each[0].model, each[0].partitions)):
+    for join in _sorted(joins):
+        home = joins[join]
+        if graph.ways.has_validity(join.model):
+            found = _overlap(graph, warehouse, join)
+            yield from [found] if found else []
+            continue
         example = _find_examples(graph, warehouse, join)
         if example is None:
             continue
@@ -129,6 +162,10 @@ def joined_keys(graph: Graph, warehouse: Runner, joins: Joins) -> Iterator[Gemel
         )
         about = About("semantic_model", model.name, key.name)
         yield DefinitionError("G166", f"{message}counted more than once", hint=hint, about=about)
+
+
+def _sorted(joins: Iterable[Join]) -> list[Join]:
+    return sorted(joins, key=lambda join: (join.entity, join.model, join.partitions))
 
 
 def joins_of(graph: Graph, resolved: Resolved) -> Joins:
@@ -161,8 +198,12 @@ def _join(graph: Graph, home: str, hops: tuple[Hop, ...]) -> Join:
 
 
 def _is_typed(graph: Graph, tables: Tables, join: Join) -> bool:
-    """Whether the warehouse accepts the key; otherwise another rule reports it."""
-    return all(tables.type(graph.models[join.model].relation, text) is not None for text in _key_texts(graph, join))
+    """Whether the warehouse accepts the key, and the times of a history; otherwise another rule reports it."""
+    model = graph.models[join.model]
+    edges = [tables.type(model.relation, each.expr) for each in model.dimensions if each.validity]
+    if not all(kind and family(kind) == "time" for kind in edges):
+        return False
+    return all(tables.type(model.relation, text) is not None for text in _key_texts(graph, join))
 
 
 def _key_texts(graph: Graph, join: Join) -> list[str]:
@@ -174,15 +215,9 @@ def _key_texts(graph: Graph, join: Join) -> list[str]:
 def _find_examples(graph: Graph, warehouse: Runner, join: Join) -> str | None:
     """`7 has 2 rows`, for a key that is not unique; None if it is."""
     model = graph.models[join.model]
-    find = _find_overlap if graph.ways.has_validity(join.model) else _find_duplicates
+    texts = _key_texts(graph, join)
+    # The values with the most rows in one partition.
     parts = [dimension.expr for dimension in model.dimensions if dimension.name in join.partitions]
-    return find(graph, warehouse, model, _key_texts(graph, join), parts)
-
-
-def _find_duplicates(
-    graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str], parts: list[str]
-) -> str | None:
-    """The values with the most rows in one partition. `parts` are the columns of partitions."""
     columns = [column(f"c{place}", "keys") for place in range(len(texts) + len(parts))]
     inner = select_from(graph, warehouse, model.relation, [*texts, *parts]).subquery("keys")
     count = exp.Count(this=exp.Star())
@@ -199,29 +234,35 @@ def _find_duplicates(
     return " and ".join(filter(None, [", ".join(examples[:-1]), *examples[-1:]])) or None
 
 
-def _find_overlap(
-    graph: Graph, warehouse: Runner, model: SemanticModel, texts: list[str], parts: list[str]
-) -> str | None:
-    """A value with a row that is still valid when the next one starts."""
-    edges = {dimension.validity: dimension.expr for dimension in model.dimensions if dimension.validity}
-    if set(edges) != {"start", "end"}:
-        return None
-    texts = [*texts, *parts]
-    inner = select_from(graph, warehouse, model.relation, [*texts, edges["start"], edges["end"]]).subquery("keys")
-    columns = [column(f"c{place}", "keys") for place in range(len(texts) + 2)]
-    *key, start, _ = columns
-    order = exp.Order(expressions=[exp.Ordered(this=start.copy())])
-    following = exp.Window(this=exp.Lead(this=start.copy()), partition_by=[each.copy() for each in key], order=order)
-    rows = exp.select(*columns, exp.alias_(following, "following")).from_(inner).subquery("histories")
-    here = [column(f"c{place}", "histories") for place in range(len(texts) + 2)]
-    later = column("following", "histories")
-    too_long = exp.or_(exp.Is(this=here[-1].copy(), expression=exp.null()), exp.GT(this=here[-1], expression=later))
-    conditions = [_is_there(later), *(_is_there(each) for each in here[: len(texts)]), too_long]
-    for example in _query(
-        warehouse, exp.select(*here[: len(texts)], later.copy()).from_(rows).where(*conditions).limit(1)
-    ):
-        return f"{_format_key(example[:-1])} has two rows that are valid at {example[-1]}"
+def _overlap(graph: Graph, warehouse: Runner, join: Join) -> DefinitionError | None:
+    """The error for a history with two rows for one key and moment; None if it has none."""
+    model = graph.models[join.model]
+    versions = versions_of(graph, model, join.entity, model.relation.name, partitions=join.partitions)
+    table = dialects.named(warehouse.catalogs())(model.relation)
+    for example in _query(warehouse, overlaps(versions, table, model.relation.name).limit(1)):
+        return overlapping(versions, example)
     return None
+
+
+def _inverted(graph: Graph, warehouse: Runner, model: SemanticModel) -> Iterator[GemelError]:
+    """The rows of a history that end before they start."""
+    edges = {each.validity: each.expr for each in model.dimensions if each.validity}
+    if set(edges) != {"start", "end"}:
+        return
+    inner = select_from(graph, warehouse, model.relation, [edges["start"], edges["end"]]).subquery("rows")
+    start, end = column("c0", "rows"), column("c1", "rows")
+    select = exp.select(exp.Count(this=exp.Star()), exp.Max(this=start.copy())).from_(inner)
+    [(number, example)] = _query(warehouse, select.where(exp.LT(this=end, expression=start)))
+    if number:
+        yield DefinitionError(
+            "G172",
+            f"{number:,} {'row' if number == 1 else 'rows'} of semantic model {model.name!r}, a history, "
+            f"{'ends' if number == 1 else 'end'} before {'it starts' if number == 1 else 'they start'}, such as the "
+            f"one from {_day(example)} on: no fact joins {'it' if number == 1 else 'them'}",
+            hint="correct the start or the end in the dbt model",
+            about=About("semantic_model", model.name),
+            severity="warning",
+        )
 
 
 def _is_there(value: exp.Expr) -> exp.Expr:

@@ -6,7 +6,7 @@ A rule that applies to every query, however it is asked, belongs between them.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import starmap
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sqlglot import exp, parse_one
 
@@ -15,13 +15,14 @@ from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.keys import is_entity
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.names.terms import Key, Metrics, Resolved
-from gemel.compiler.plan.algebra import Plan
+from gemel.compiler.plan.algebra import Plan, Scan, Versions
 from gemel.compiler.plan.planning import plan as plan_query
 from gemel.compiler.plan.rewrites import tidy
 from gemel.compiler.question.query import Query
 from gemel.compiler.question.verbatim import Verbatim, respell
 from gemel.compiler.sql import dialects
-from gemel.compiler.sql.lowering import Tables, lower
+from gemel.compiler.sql.lowering import History, Tables, lower
+from gemel.compiler.sql.overlaps import overlaps
 from gemel.compiler.sql.types import settled_types
 from gemel.engines.duckdb import DIALECT
 from gemel.engines.engine import Capability, Engine
@@ -81,15 +82,27 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinedHistory:
+    """A history that SQL joins, which counts facts twice if `overlaps` has rows: keys with two versions at one time."""
+
+    relation: Relation
+    alias: str
+    versions: Versions
+    overlaps: exp.Select
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """SQL for an engine, with the columns of its result and the relations that it reads. `metrics` are the columns that
-    are values of metrics, each with the type of whole numbers in it: `(("revenue", "BIGINT"),)`."""
+    are values of metrics, each with the type of whole numbers in it: `(("revenue", "BIGINT"),)`. Whoever runs it first
+    looks whether the `histories` have overlapping versions."""
 
     sql: str
     dialect: str
     columns: tuple[Column, ...] = ()
     relations: tuple[Relation, ...] = ()
     metrics: tuple[tuple[str, str], ...] = ()
+    histories: tuple[JoinedHistory, ...] = ()
 
     def with_names(self, name: Callable[[Relation], str]) -> "Compiled":
         """The same with names in place of the marks for relations, such as `{{ ref('flights') }}`."""
@@ -107,20 +120,30 @@ class Compiled:
 
     def with_queries(self, queries: Mapping[str, exp.Query]) -> "Compiled":
         """The same with more CTEs in front, by the names that it reads them by."""
-        tree = parse_one(self.sql, dialect=self.dialect)
-        ctes = [
-            exp.CTE(this=query, alias=exp.TableAlias(this=exp.to_identifier(name))) for name, query in queries.items()
-        ]
-        own = tree.args.get("with_")
-        tree.set("with_", exp.With(expressions=[*ctes, *(own.expressions if own else ())]))
-        return replace(self, sql=tree.sql(self.dialect, pretty=True))
+        tree = _with_queries(parse_one(self.sql, dialect=self.dialect), queries)
+        histories = (replace(each, overlaps=_with_queries(each.overlaps.copy(), queries)) for each in self.histories)
+        return replace(self, sql=tree.sql(self.dialect, pretty=True), histories=tuple(histories))
+
+
+T = TypeVar("T", bound=exp.Expr)
+
+
+def _with_queries(tree: T, queries: Mapping[str, exp.Query]) -> T:
+    ctes = [
+        exp.CTE(this=query.copy(), alias=exp.TableAlias(this=exp.to_identifier(name)))
+        for name, query in queries.items()
+    ]
+    own = tree.args.get("with_")
+    tree.set("with_", exp.With(expressions=[*ctes, *(own.expressions if own else ())]))
+    return tree
 
 
 def compiled(plan: Plan, context: Context) -> Compiled:
     """The SQL that computes a plan's result. Raises QueryError (G318, G327) for what the engine cannot express."""
-    select, relations = _lowered(plan, context)
+    select, relations, histories = _lowered(plan, context)
     columns = tuple(starmap(Column, settled_types(select)))
-    return Compiled(dialects.speak(select, context.engine), context.engine.dialect, columns, relations)
+    sql = dialects.speak(select, context.engine)
+    return Compiled(sql, context.engine.dialect, columns, relations, histories=histories)
 
 
 def compile_query(graph: Graph, query: Query, context: Context | None = None) -> Compiled:
@@ -190,20 +213,22 @@ class Framed:
 
 def framed(plan: Plan, context: Context) -> Framed:
     """As `compiled`, but with the outputs apart from the rest of the SQL."""
-    select, relations = _lowered(plan, context)
+    select, relations, histories = _lowered(plan, context)
     columns = tuple(starmap(Column, settled_types(select)))
     has_own_text = bool(dialects.own_texts(select))
     frame, outputs = dialects.speak_apart(select, context.engine)
-    return Framed(outputs, has_own_text, frame, Compiled("", context.engine.dialect, columns, relations))
+    whole = Compiled("", context.engine.dialect, columns, relations, histories=histories)
+    return Framed(outputs, has_own_text, frame, whole)
 
 
 def definition_of(plan: Plan, context: Context) -> Compiled:
     """The SQL of a plan for a hash: the texts of definitions are in one spelling, and in no engine's words but their
     own. No engine gets it."""
-    select, relations = _lowered(plan, context)
+    select, relations, histories = _lowered(plan, context)
     for node in dialects.own_texts(select):
         respell(node, context.engine.dialect)
-    return Compiled(dialects.speak(select, context.engine), context.engine.dialect, (), relations)
+    sql = dialects.speak(select, context.engine)
+    return Compiled(sql, context.engine.dialect, (), relations, histories=histories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +249,7 @@ def reads(plan: Plan, dialect: str) -> Iterator[Read]:
         places[name] = relation
         return exp.Table(this=exp.to_identifier(name, quoted=True))
 
-    select, _ = _lowered(plan, Context(dialects.engine_of(dialect), table))
+    select, *_ = _lowered(plan, Context(dialects.engine_of(dialect), table))
     for source in select.find_all(exp.Table):
         if source.name in places and source.parent_select is not None:
             for read in source.parent_select.find_all(exp.Column):
@@ -241,12 +266,20 @@ def _around(read: exp.Column) -> tuple[type[exp.Expr], ...]:
     return tuple(ancestors)
 
 
-def _lowered(plan: Plan, context: Context) -> tuple[exp.Select, tuple[Relation, ...]]:
+def _lowered(plan: Plan, context: Context) -> tuple[exp.Select, tuple[Relation, ...], tuple[JoinedHistory, ...]]:
     relations: dict[Relation, None] = {}
+    histories: dict[History, None] = {}
 
     def table(relation: Relation) -> exp.Table:
         relations[relation] = None
         return context.tables(relation)
 
-    select = lower(tidy(plan), table, ranges=context.engine.has(Capability.RANGES))
-    return context.finish(select) if context.finish else select, tuple(relations)
+    select = lower(tidy(plan), table, ranges=context.engine.has(Capability.RANGES), histories=histories)
+    joined = tuple(_joined(scan, versions, context) for scan, versions in histories)
+    return context.finish(select) if context.finish else select, tuple(relations), joined
+
+
+def _joined(scan: Scan, versions: Versions, context: Context) -> JoinedHistory:
+    assert isinstance(scan.source, Relation)
+    table = context.tables(scan.source)
+    return JoinedHistory(scan.source, scan.alias, versions, overlaps(versions, table, scan.alias))

@@ -16,6 +16,7 @@ from gemel.features.tables import Tables, exposures, properties
 from gemel.files import DATA, VIEWS, Change, Files, add_header, models_folder, read_yaml
 from gemel.files import compare as compare_files
 from gemel.files import write as write_files
+from gemel.history_tests import history_tests
 from gemel.on_demand.computing import compute_all
 from gemel.spec.project import DbtProject
 
@@ -58,6 +59,8 @@ def generate(
         )
         files[f"{VIEWS}/definitions.py"] = written and add_header(".py", f"{VIEWS}/", written)
         files[f"{DATA}/.gitignore"] = "*\n!.gitignore\n"
+        histories = (each for view in bound.views for each in tables.histories(view))
+        files |= history_tests(histories, dbt=dbt, root=root, engine=engine)
     if bound.services:
         files[f"{folder}/_feature_services.yml"] = add_header(".yml", f"{VIEWS}/", exposures(bound))
     return files

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from gemel.compiler.compiled import Compiled, Context, Framed, compiled, definition_of, framed
+from gemel.compiler.compiled import Compiled, Context, Framed, JoinedHistory, compiled, definition_of, framed
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.plan.algebra import Plan
@@ -112,6 +112,10 @@ class Tables:
     def relations(self, view: BoundView) -> tuple[Relation, ...]:
         """The relations that the table reads."""
         return self._definition(view).relations
+
+    def histories(self, view: BoundView) -> tuple[JoinedHistory, ...]:
+        """The histories that the table joins."""
+        return self._definition(view).histories
 
     def digest(self, view: BoundView) -> str:
         """Twelve hex digits that change with the computation of the table.

@@ -31,7 +31,7 @@ from gemel.compiler.plan.algebra import (
     Summary,
 )
 from gemel.compiler.plan.distinct import Back
-from gemel.compiler.plan.facts import truncated
+from gemel.compiler.plan.facts import truncated, versions_of
 from gemel.compiler.plan.planning import cell_names, cells_of
 from gemel.compiler.question.expressions import column, conjunction, equal, interval, substitute
 from gemel.engines.duckdb import DIALECT
@@ -361,5 +361,7 @@ def with_dimension(graph: Graph, view: FeatureView, feature: DimensionFeature, r
         joined = joined.input
     if not isinstance(joined, Lookup):
         same = equal(column(own.entity, "features"), own.key)
-        rows = Lookup(rows, own.table, conjunction([same, *own.in_force(graph, column(MOMENT, "features"))]))
+        valid = own.in_force(graph, column(MOMENT, "features"))
+        versions = versions_of(graph, own.model, own.entity, own.table.alias) if own.edges else None
+        rows = Lookup(rows, own.table, conjunction([same, *valid]), versions)
     return rows, own.column(graph, own.dimension)

@@ -31,15 +31,32 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class Versions:
+    """The rows of a history: `keys` (with the partitions by which it is joined) have at most one at any time.
+
+    A version holds `start <= t < end`; an `end` of NULL is open. Half a history lacks one of them.
+    """
+
+    model: str
+    entity: str
+    keys: tuple[Named, ...]
+    start: exp.Expr | None
+    end: exp.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """Each row of `input` with the one row of `right` that matches it, or NULLs: a many-to-one LEFT JOIN.
 
     flights (JFK), (XXX)   airports (JFK, "John F Kennedy Intl")   ->  (JFK, "John F Kennedy Intl"), (XXX, NULL)
+
+    If `right` is a history, `versions` are its rows: only one of them matches if they do not overlap.
     """
 
     input: "Plan"
     right: Scan
     on: exp.Expr
+    versions: Versions | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from sqlglot import exp
 from gemel.compiler.names.graph import Attribute, Graph
 from gemel.compiler.names.joins import Hop
 from gemel.compiler.names.terms import Leaf, PerEntity, Predicate, Span
-from gemel.compiler.plan.algebra import Aggregate, Filter, Join, Lookup, Named, Plan, Scan, Summary
+from gemel.compiler.plan.algebra import Aggregate, Filter, Join, Lookup, Named, Plan, Scan, Summary, Versions
 from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused, as_number, bound, column, conjunction, equal
 from gemel.errors import About, DefinitionError, QueryError, did_you_mean
 from gemel.spec.manifest import Dimension, Entity, Relation, SemanticModel
@@ -156,7 +156,11 @@ class Facts:
         self._models.add(alias)
         on = list(map(equal, self._key(left, entity, left_alias), self._key(right, entity, alias)))
         on += self._partitions(hops) + self._valid(right, alias)
-        self.rows = Lookup(self.rows, Scan(right.relation, alias), conjunction(on))
+        versions = None
+        if self.graph.ways.has_validity(right.name):
+            names = [name for _, name in self.graph.ways.partitions(self.home.name, hops)]
+            versions = versions_of(self.graph, right, entity, alias, partitions=names)
+        self.rows = Lookup(self.rows, Scan(right.relation, alias), conjunction(on), versions)
         return alias
 
     def _joined_as(self, what: object, wanted: str) -> str:
@@ -168,10 +172,7 @@ class Facts:
 
     def _key(self, model: SemanticModel, entity: str, alias: str) -> list[exp.Expr]:
         """The expressions by which an entity is joined: one, or each component of a composite entity."""
-        element = self.graph.entity(model.name, entity)
-        assert element is not None
-        key = expression(self.graph, element.expr, alias, About("semantic_model", model.name, entity))
-        return key.expressions if entity in self.graph.composites else [key]
+        return [key.value for key in key_of(self.graph, model, entity, alias)]
 
     def _partitions(self, hops: tuple[Hop, ...]) -> list[exp.Expr]:
         """Tables with the same partitions are joined partition by partition, also if those between have none."""
@@ -232,6 +233,31 @@ class Facts:
             on = [equal(value, column(key, alias)) for key, value in zip(keys, values, strict=True)]
             self.rows = Lookup(self.rows, Scan(inner, alias), conjunction(on))
         return column(operand.name, self._joined[operand])
+
+
+def key_of(graph: Graph, model: SemanticModel, entity: str, alias: str) -> list[Named]:
+    """The key of an entity: one expression, or each component of a composite entity."""
+    element = graph.entity(model.name, entity)
+    assert element is not None
+    key = expression(graph, element.expr, alias, About("semantic_model", model.name, entity))
+    if entity not in graph.composites:
+        return [Named(entity, key)]
+    names = graph.composites[entity]
+    return [Named(f"{entity}__{name}", part) for name, part in zip(names, key.expressions, strict=True)]
+
+
+def versions_of(
+    graph: Graph, model: SemanticModel, entity: str, alias: str, *, partitions: Iterable[str] = ()
+) -> Versions:
+    """The versions of a model with a history, by the key that joins it and the partitions that it is joined by."""
+
+    def valued(dimension: Dimension) -> exp.Expr:
+        return expression(graph, dimension.expr, alias, About("semantic_model", model.name, dimension.name))
+
+    parts = [Named(each.name, valued(each)) for each in model.dimensions if each.name in set(partitions)]
+    edges = {each.validity: truncated(valued(each), each.grain, None) for each in model.dimensions if each.validity}
+    keys = (*key_of(graph, model, entity, alias), *parts)
+    return Versions(model.name, entity, keys, edges.get("start"), edges.get("end"))
 
 
 def _own(alias: str) -> str:

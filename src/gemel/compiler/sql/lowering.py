@@ -23,6 +23,7 @@ from gemel.compiler.plan.algebra import (
     Stack,
     Summary,
     Top,
+    Versions,
     Windowed,
     columns,
     is_rows,
@@ -48,17 +49,22 @@ from gemel.spec.manifest import Relation
 from gemel.spec.time import Window, seconds
 
 Tables = Callable[[Relation], exp.Table]
+History = tuple[Scan, Versions]
+"""A table with a history, with the versions that its rows are."""
 
 MOST_BRANCHES = 12
 """The number of results that are combined in one step; more are combined in groups."""
 
 
-def lower(plan: Plan, tables: Tables, *, ranges: bool = True) -> exp.Select:
+def lower(
+    plan: Plan, tables: Tables, *, ranges: bool = True, histories: dict[History, None] | None = None
+) -> exp.Select:
     """The SELECT that computes a plan's result. `tables` gives the SQL of a relation.
 
-    `ranges` is whether a window frame can be as long as an interval; if it cannot, facts are joined to moments.
+    `ranges` is whether a window frame can be as long as an interval; if it cannot, facts are joined to moments. The
+    histories that are looked up are added to `histories`.
     """
-    lowering = _Lowering(tables, ranges)
+    lowering = _Lowering(tables, ranges, {} if histories is None else histories)
     select = lowering.draft(plan).select()
     for name, query in lowering.ctes.items():
         select = select.with_(identifier(name), as_=query, copy=False)
@@ -112,6 +118,7 @@ class _Draft:
 class _Lowering:
     tables: Tables
     ranges: bool = True
+    histories: dict[History, None] = field(default_factory=dict)
     ctes: dict[str, exp.Query] = field(default_factory=dict)
     _named: dict[Plan, str] = field(default_factory=dict)
     _met: dict[int, tuple[Plan, str]] = field(default_factory=dict)
@@ -170,7 +177,9 @@ class _Lowering:
         draft = self.draft(plan)
         for step in reversed(steps):
             match step:
-                case Lookup(right=right, on=on):
+                case Lookup(right=right, on=on, versions=versions):
+                    if versions is not None:
+                        self.histories[right, versions] = None
                     join = exp.Join(this=self._table(right.source, right.alias), on=on.copy(), side="LEFT")
                     draft.joins.append(join)
                 case Join(right=right, on=on, how=how):
