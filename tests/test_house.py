@@ -174,7 +174,7 @@ STAGES = {
         "steps",
         "rewrites",
     ],
-    "features": ["whole_windows", "cells", "histories", "moments", "streams", "requests"],
+    "features": ["whole_windows", "cells", "histories", "reach", "moments", "detection", "streams", "requests"],
     "sql": [
         "averages",
         "calendars",
@@ -318,7 +318,8 @@ def test_a_stage_of_the_compiler_imports_only_earlier_stages():
 def test_a_plan_becomes_sql_only_in_compiled():
     """`tidy`, `lower` and `speak` have one caller, so that what is put between them holds for every question."""
     steps = {
-        "gemel.compiler.plan.rewrites.tidy": {"compiler.features.requests"},  # plans over the tidied parts of a view
+        # Plans over the tidied parts of a view.
+        "gemel.compiler.plan.rewrites.tidy": {"compiler.features.requests", "compiler.features.detection"},
         "gemel.compiler.sql.lowering.lower": set(),
         "gemel.compiler.sql.dialects.speak": set(),
         "gemel.compiler.sql.dialects.speak_apart": set(),

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlglot import exp, parse_one
 
-from gemel.compiler.compiled import Context, compile_query
+from gemel.compiler.compiled import Context, compile_query, compiled
+from gemel.compiler.features.detection import plan_fingerprint
 from gemel.compiler.features.moments import cast_features, plan_features
 from gemel.compiler.features.requests import plan_requests
 from gemel.compiler.names.graph import Graph, bind
@@ -17,6 +18,7 @@ from gemel.compiler.sql import dialects, lowering
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.duckdb import DUCKDB
 from gemel.engines.lookup import NAMES
+from gemel.engines.postgres import POSTGRES
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.manifest import Relation
 from gemel.spec.time import parse_window
@@ -149,6 +151,12 @@ FEATURE_TABLES: dict[str, FeatureView] = {
     ),
 }
 
+FINGERPRINTS = {
+    "fingerprint_of_a_carrier": (FEATURE_TABLES["features_of_a_carrier"], DUCKDB),
+    "postgres_fingerprint_of_an_origin": (FEATURE_TABLES["features_at_every_hour"], POSTGRES),
+}
+"""What feature tables are made of, for a later build to find what has changed."""
+
 
 REQUESTS: dict[str, FeatureView] = {
     "features_at_any_moment": FeatureView(
@@ -205,6 +213,12 @@ def sql_of(name: str) -> str:
     if name in FEATURE_TABLES:
         plan = rewrites.tidy(cast_features(plan_features(example(), FEATURE_TABLES[name], until=UNTIL), TYPES))
         return dialects.speak(lowering.lower(plan, dialects.named()), DUCKDB)
+    if name in FINGERPRINTS:
+        view, engine = FINGERPRINTS[name]
+        assert engine.row_hash is not None
+        return compiled(
+            plan_fingerprint(example(), view, until=UNTIL, row_hash=engine.row_hash), Context.naming(engine.dialect)
+        ).sql
     if name in REQUESTS:
         requests = Relation("requests", schema="main", database="temp")
         plan = rewrites.tidy(cast_features(plan_requests(example(), REQUESTS[name], requests=requests), TYPES))
@@ -215,5 +229,7 @@ def sql_of(name: str) -> str:
 
 
 def parsed(name: str) -> exp.Expr:
-    dialect = QUESTIONS.get(name, {}).get("dialect", "duckdb")
+    dialect = (
+        FINGERPRINTS[name][1].dialect if name in FINGERPRINTS else QUESTIONS.get(name, {}).get("dialect", "duckdb")
+    )
     return parse_one(sql_of(name), dialect=dialect)

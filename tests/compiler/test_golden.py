@@ -5,10 +5,10 @@ import os
 import pytest
 from sqlglot import exp
 
-from compiler.example_questions import FEATURE_TABLES, HERE, QUESTIONS, REQUESTS, parsed, sql_of
+from compiler.example_questions import FEATURE_TABLES, FINGERPRINTS, HERE, QUESTIONS, REQUESTS, parsed, sql_of
 
 GOLDEN = HERE / "golden"
-NAMES = [*QUESTIONS, *FEATURE_TABLES, *REQUESTS]
+NAMES = [*QUESTIONS, *FEATURE_TABLES, *FINGERPRINTS, *REQUESTS]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -109,6 +109,26 @@ def test_a_view_named_like_a_model_would_take_its_table(shop):
     )
 
 
+def test_the_table_beside_an_incremental_one_has_a_name_of_its_own(shop):
+    text = more("{metric: revenue, windows: [1 day]}").replace(
+        "schedule: day", "schedule: day\n        lookback: 2 days"
+    )
+    other = """
+    feature_views:
+      - name: buying__fingerprint
+        entity: shop
+        schedule: day
+        features: [{metric: orders, windows: [7 days]}]
+    """
+
+    def bound(text):
+        return bind_features(shop.graph, parse_feature_views([("a.yml", dedent(text)), ("b.yml", dedent(other))]))
+
+    with pytest.raises(Problems, match="G503 feature view 'buying' keeps a table 'buying__fingerprint' beside its own"):
+        bound(text)
+    assert len(bound(text.replace("2 days", "2 days\n        detect: false")).views) == 2
+
+
 def test_a_ratios_sides_can_clash_with_another_feature(shop):
     text = more(
         "{metric: return_rate, windows: [1 day], name: r}\n"

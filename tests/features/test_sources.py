@@ -165,6 +165,11 @@ def test_bigquery_compares_times_that_have_a_zone(shop, tmp_path):
             VIEWS.replace("dtype: float64", f"dtype: float64, name: {'long' * 16}"),
             "a name in postgres has at most 63 bytes",
         ),
+        (
+            "postgres",
+            VIEWS.replace("delay: 2 hours", "lookback: 2 days").replace("buying", "b" * 60),
+            f"'{'b' * 60}__fingerprint' is too long",
+        ),
     ],
 )
 def test_what_a_warehouse_cannot_say_or_keep_is_refused_at_its_view(shop, tmp_path, adapter, text, message):

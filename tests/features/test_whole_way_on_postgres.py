@@ -17,6 +17,7 @@ from worlds.sales_project import profiles
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 SCHEMA = own_name("whole_way")
+FINGERPRINT = f"{SCHEMA}.visiting__fingerprint"
 
 FILES = sales_project.FILES | {
     "models/days.sql": """
@@ -282,3 +283,34 @@ def test_a_table_with_a_lookback_is_made_again_in_part_and_refuses_to_be_of_two_
     server.execute(change, (made,))
     assert code == 1 and "visiting was built from another definition" in err
     assert left == (len(before),)
+
+
+def test_changes_that_are_older_than_the_lookback_are_found_by_plain_dbt(project, gemel, server):
+    from gemel.dbt.running import run_dbt
+
+    def rows():
+        names = "customer, shop, event_timestamp, orders_24h"
+        return server.execute(f"select {names} from {SCHEMA}.visiting order by 1, 2, 3").fetchall()
+
+    def remade():
+        return server.execute(f"select sum(facts), count(*) filter (where is_changed) from {FINGERPRINT}").fetchone()
+
+    def run(*more):
+        run_dbt(["run", "--select", "sales", "visiting", *more], project)
+
+    sales = project / "models/sales.sql"
+    text, before = sales.read_text(), rows()
+    run()
+    assert (remade(), rows()) == ((3, 0), before)
+    sales.write_text(text.replace("timestamp '2024-01-02 10:00'", "timestamp '2024-01-01 07:00'"))
+    run()
+    after = rows()
+    assert after != before and remade()[1] == 2
+    run("--full-refresh")
+    assert rows() == after
+    sales.write_text("\n".join(line for line in text.split("\n") if "(3, 'b'" not in line).replace("false),", "false)"))
+    run()
+    assert {row[0] for row in rows()} == {"a"}
+    sales.write_text(text)
+    run()
+    assert rows() == before

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from gemel.compiler.compiled import compile_select
-from gemel.compiler.features.moments import plan_features
+from gemel.compiler.features.moments import Within, plan_features
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.plan import planning
 from gemel.compiler.plan.algebra import Plan
@@ -194,7 +194,7 @@ def _features(reader: Reader, bound: BoundView, names: Sequence[str], times: Tim
     within = None
     if times.start or times.end:
         end = times.end + dt.timedelta(microseconds=1) if times.end else dt.datetime(9999, 12, 31)
-        within = (timestamp(str(times.start or dt.datetime(1, 1, 1))), timestamp(str(end)))
+        within = Within(timestamp(str(times.start or dt.datetime(1, 1, 1))), timestamp(str(end)))
     view = replace(
         bound, features=tuple(features), ttl=Window(1, bound.schedule)
     )  # with a ttl, there is a row at every step

@@ -1,9 +1,12 @@
 """DuckDB, which accepts everything that the compiler writes, and which gemel uses for its own computations."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemel.engines.engine import COMMON, Capability, Engine
+from sqlglot import exp
+
+from gemel.engines.engine import COMMON, Capability, Engine, RowHash
 from gemel.engines.stores import FEAST, FeastStore
 
 if TYPE_CHECKING:
@@ -39,6 +42,14 @@ def _read_only(target: "Target", project_dir: Path, file: str | Path | None) -> 
     return read_only(target, project_dir, file)
 
 
+def _hash_row(values: Sequence[exp.Expr]) -> exp.Expr:
+    """Equal numbers have one hash: 19.99 as a DECIMAL and 1999 too, so their types are hashed with them. 0 and -0 are
+    equal, and so are all NaNs."""
+    row = exp.Anonymous(this="ROW", expressions=[each.copy() for each in values])
+    types = exp.Anonymous(this="TYPEOF", expressions=[row])
+    return exp.Anonymous(this="HASH", expressions=[types, *(each.copy() for each in values)])
+
+
 DUCKDB = Engine(
     name=DIALECT,
     dialect=DIALECT,
@@ -65,6 +76,7 @@ DUCKDB = Engine(
         lambda table: {"path": f'str(TABLES / "{table.name}.parquet")'},
         lambda _: {"type": "gemel.feast.DuckDBOfflineStore"},
     ),
+    row_hash=RowHash(_hash_row, "HUGEINT"),
     utc_hint="give the profile's target `settings: {TimeZone: UTC}`",
     connect=_connect,
     uri=_uri,

@@ -1,10 +1,12 @@
 """What gemel must know about a kind of database. Each engine is one value, in a file of its own beside this one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
 
 from gemel.engines.rewrites import Rewrite, asof_to_join
 from gemel.engines.stores import FeastStore
@@ -54,6 +56,17 @@ COMMON = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class RowHash:
+    """The hash of some values, of 64 bits, as an expression; rows of other values or types have another.
+
+    `sum_type` is the type of a sum of hashes, in the engine's words.
+    """
+
+    of: Callable[[Sequence[exp.Expr]], exp.Expr]
+    sum_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """One kind of database.
 
@@ -62,7 +75,8 @@ class Engine:
     `longest_name` is in bytes. `unscaled_types` are listed in dbt's catalog without their scale: their values may have
     fractions. `model_config` is added to the dbt config of a feature table, as Python text by name.
     `address` names the settings of dbt's target that identify the database, for OpenLineage.
-    `utc_hint` says how to keep dbt's sessions in UTC.
+    `row_hash` finds rows that have changed, where the engine has LOOKBACK. `utc_hint` says how to keep dbt's sessions
+    in UTC.
 
     These take a target of dbt's profile and the project's folder. `connect` opens the database; None where gemel only
     writes SQL for it. `uri` is SQLAlchemy's URI without a password. `read_only` returns settings that let dbt read the
@@ -78,6 +92,7 @@ class Engine:
     model_config: tuple[tuple[str, str], ...] = ()
     address: tuple[str, ...] = ()
     feast: FeastStore | None = None
+    row_hash: RowHash | None = None
     utc_hint: str = "have dbt's sessions start in UTC"
     connect: "Callable[[Target, Path], Warehouse] | None" = None
     uri: "Callable[[Target, Path], str] | None" = None

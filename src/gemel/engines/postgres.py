@@ -1,11 +1,12 @@
 """PostgreSQL."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gemel.engines.engine import COMMON, Capability, Engine
+from gemel.engines.engine import COMMON, Capability, Engine, RowHash
 from gemel.engines.rewrites import asof_to_join, each_node, type_nulls, unzoned_truncation
 from gemel.engines.stores import CONTRIB, FeastStore, Settings, TargetSettings, in_sql
 
@@ -69,6 +70,12 @@ def exact_mean(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _hash_row(values: Sequence[exp.Expr]) -> exp.Expr:
+    """Of the row as text: not every type has a hash, and 0.0 and -0.0 have the same."""
+    row = exp.Anonymous(this="ROW", expressions=[each.copy() for each in values])
+    return exp.Anonymous(this="HASHTEXTEXTENDED", expressions=[exp.cast(row, "text"), exp.Literal.number(0)])
+
+
 POSTGRES = Engine(
     name="postgres",
     dialect=DIALECT,
@@ -86,6 +93,7 @@ POSTGRES = Engine(
     longest_name=63,  # longer names are cut off without a warning
     address=("host", "port"),
     feast=FeastStore("PostgreSQLSource", f"{CONTRIB}.postgres_offline_store.postgres_source", in_sql, _store),
+    row_hash=RowHash(_hash_row, "NUMERIC"),
     utc_hint="have dbt's role start in UTC (`ALTER ROLE ... SET timezone = 'UTC'`)",
     connect=_connect,
     uri=_uri,

@@ -9,6 +9,7 @@ from gemel.features.bound import Bound, BoundView
 from gemel.features.leaks import find_leaks
 from gemel.features.plans import find_refusals, place_at, plan_table
 from gemel.features.services import bind_service
+from gemel.features.shapes import fingerprint_name
 from gemel.features.types import certain_type
 from gemel.on_demand.binding import bind_on_demand
 from gemel.spec.feature_views import (
@@ -30,7 +31,7 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
     entities = {entity.name for model in graph.models.values() for entity in model.entities}
     nodes = {model.relation.name for model in graph.models.values()}
     for view in spec.views:
-        errors = list(_problems(graph, view, entities, nodes))
+        errors = list(_problems(graph, view, entities, nodes, {each.name for each in spec.views}))
         if not errors:
             try:
                 views[view.name] = _bind_view(graph, view, problems)
@@ -52,8 +53,10 @@ def bind_features(graph: Graph, spec: FeatureSpec) -> Bound:
     return Bound(tuple(views.values()), tuple(services), tuple(warnings), tuple(on_demand.values()))
 
 
-def _problems(graph: Graph, view: FeatureView, entities: set[str], nodes: set[str]) -> Iterator[GemelError]:
-    """Problems of a view itself, apart from its features. `nodes` are the names of dbt's models."""
+def _problems(
+    graph: Graph, view: FeatureView, entities: set[str], nodes: set[str], tables: set[str]
+) -> Iterator[GemelError]:
+    """Problems of a view itself, apart from its features. `nodes` are the names of dbt's models, `tables` of views."""
     unknown = [entity for entity in view.entities if entity not in entities]
     for entity in unknown:
         yield BridgeError(
@@ -84,6 +87,14 @@ def _problems(graph: Graph, view: FeatureView, entities: set[str], nodes: set[st
             "G503",
             f"feature view {view.name!r} has the name of a dbt model",
             hint="rename the view: its table is a dbt model too",
+            place=view.place,
+        )
+    beside = fingerprint_name(view)
+    if beside in nodes | tables:
+        yield BridgeError(
+            "G503",
+            f"feature view {view.name!r} keeps a table {beside!r} beside its own, and another table has that name",
+            hint="rename one of them, or give the view `detect: false`",
             place=view.place,
         )
 

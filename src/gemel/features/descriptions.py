@@ -1,6 +1,7 @@
 """Descriptions of features for people, if the view has none."""
 
-from gemel.compiler.features.moments import find_ratio_input, find_window
+from gemel.compiler.features.moments import find_ratio_input
+from gemel.compiler.features.reach import find_window
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.plan.distinct import Back
 from gemel.spec.feature_views import DimensionFeature, Feature, MetricFeature

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import yaml
 
 from gemel.compiler.features.cells import MOMENT
-from gemel.compiler.features.moments import find_window
+from gemel.compiler.features.reach import find_window
 from gemel.compiler.names.graph import Graph
 from gemel.engines.engine import Capability, Engine
 from gemel.engines.stores import FEAST, Table, TargetSettings

@@ -8,8 +8,17 @@ from gemel.engines.types import engine_type
 from gemel.errors import BridgeError
 from gemel.features.bound import BoundView
 from gemel.features.types import TYPES
+from gemel.spec.feature_views import FeatureView
 
 CREATED = "created_timestamp"
+
+FINGERPRINT = "__fingerprint"
+"""The name of the fingerprint of a table is that of the table with this at the end."""
+
+
+def fingerprint_name(view: FeatureView) -> str | None:
+    """The table that a view has beside its own; None if it has none."""
+    return f"{view.name}{FINGERPRINT}" if view.lookback is not None and view.detect else None
 
 
 def refuse_unkept(view: BoundView, engine: Engine) -> None:
@@ -23,12 +32,14 @@ def refuse_unkept(view: BoundView, engine: Engine) -> None:
             place=view.place,
         )
     longest = engine.longest_name
-    for name in (view.name, *view.feature_names):
+    beside = fingerprint_name(view)
+    for name in filter(None, (view.name, *view.feature_names, beside)):
         if longest is not None and len(name.encode()) > longest:
             raise BridgeError(
                 "G582",
                 f"{name!r} is too long: a name in {engine.name} has at most {longest} bytes",
-                hint="give the view or the feature a shorter `name:`",
+                hint="give the view or the feature a shorter `name:`"
+                + (", or the view `detect: false`" if beside else ""),
                 place=view.place,
             )
 

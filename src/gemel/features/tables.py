@@ -11,8 +11,8 @@ from sqlglot import exp
 
 from gemel.compiler.compiled import Compiled, Context, Framed, JoinedHistory, compiled, definition_of, framed
 from gemel.compiler.features.cells import MOMENT
+from gemel.compiler.features.detection import plan_fingerprint
 from gemel.compiler.names.graph import Graph
-from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import copied, identifier, interval
 from gemel.compiler.sql import dialects
 from gemel.compiler.sql.fingerprints import fingerprints
@@ -21,40 +21,21 @@ from gemel.engines.engine import Capability, Engine
 from gemel.errors import GemelError
 from gemel.features.bound import Bound, BoundService, BoundView
 from gemel.features.descriptions import describe
+from gemel.features.increments import DEFINITION, Increment
 from gemel.features.origins import NOTE
 from gemel.features.plans import plan_table
 from gemel.features.shapes import CREATED as CREATED
-from gemel.features.shapes import moment_sql, moment_type, refuse_unkept, shape_for_feast, type_name
+from gemel.features.shapes import moment_type, refuse_unkept, shape_for_feast, type_name
 from gemel.features.times import UNTIL, timestamp
 from gemel.features.types import TYPES
 from gemel.files import DATA as DATA
 from gemel.files import escape_description, escape_templates, to_yaml, unique_key
 from gemel.spec.manifest import Relation
 from gemel.spec.project import DbtProject, call
-from gemel.spec.time import Window
-
-DEFINITION = "definition"
-"""The column of an incremental table with the hash of the definition that a row was built from."""
 
 Types = Mapping[str, str]
 """The type of each column of one view by name, entities included: `{"carrier": "string"}`."""
 
-_FROM, _TO = '{{ var("gemel_from", none) }}', '{{ var("gemel_to", "9999-12-31") }}'
-_BUILD_RANGE = f"""build_range AS (
-  SELECT
-    {{%- if var("gemel_from", none) %}}
-    CAST('{_FROM}' AS TIMESTAMP) AS first_moment,
-    CAST('{_TO}' AS TIMESTAMP) AS end_moment
-    {{%- else %}}
-    {{% if is_incremental() -%}}
-    COALESCE((SELECT MAX(MOMENT) FROM {{{{ this }}}}) + MICROSECOND, TIMESTAMP '0001-01-01')
-    {{%- else -%}}
-    TIMESTAMP '0001-01-01'
-    {{%- endif %}} AS first_moment,
-    TIMESTAMP '9999-12-31' AS end_moment
-    {{%- endif %}}
-)"""
-"""The moments of the rows that an incremental build makes: of the dbt variables, or all after the newest row."""
 _STARTED = '{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}'
 
 
@@ -75,10 +56,11 @@ class Tables:
         `dbt` has the names for `ref()`. Raises QueryError (G327) and BridgeError (G58x) for what the engine does not
         support.
         """
-        digest, lookback = self.digest(view), view.lookback
+        digest = self.digest(view)
+        increment = Increment(self.graph, view, engine, digest) if view.lookback is not None else None
         with _at(view):
             refuse_unkept(view, engine)
-            if lookback is None and engine.dialect == DUCKDB.dialect:
+            if increment is None and engine.dialect == DUCKDB.dialect:
                 frame, _ = self._duckdb(view)
                 outputs = shape_for_feast(
                     _cast_columns(exp.Select(expressions=[*frame.outputs]), types, self._casts), engine
@@ -88,16 +70,18 @@ class Tables:
 
                 def finish(select: exp.Select) -> exp.Select:
                     select = _cast_columns(_with_created(select), types, self._casts)
-                    if lookback is not None:
+                    if increment is not None:
                         select = select.select(exp.alias_(exp.Literal.string(digest), DEFINITION), copy=False)
                     return shape_for_feast(select, engine)
 
-                typed = compiled(self._plan(view), Context.marking(engine.dialect, finish))
-            escaped = replace(typed, sql=escape_templates(typed.sql, but=(UNTIL, _STARTED)))
-            text = escaped.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
-            if lookback is not None:
-                text = text.replace("WITH ", f"WITH {_build_range(engine)}, ", 1)
-            return f"{_config(view, digest, engine)}\n\n{text}\n"
+                plan = view.plan if increment is None else plan_table(self.graph, view, increment.within)
+                typed = compiled(plan, Context.marking(engine.dialect, finish))
+            text, before = _templated(typed, dbt), ""
+            if increment is not None:
+                text = text.replace("WITH ", f"WITH {increment.ranges()}, ", 1)
+                facts = _templated(self._fingerprint(view, engine), dbt) if view.detect else ""
+                before = f"{{% set prepare %}}{{% raw %}}\n{increment.statements(facts)}{{% endraw %}}{{% endset %}}\n"
+            return f"{before}{_config(view, engine)}\n\n{text}\n"
 
     def uncast(self, view: BoundView, catalogs: frozenset[str] | None, engine: Engine = DUCKDB) -> Compiled:
         """The same table without casts, over the relations themselves, for the engine to describe its types."""
@@ -144,6 +128,12 @@ class Tables:
             if column in own
         }
 
+    def _fingerprint(self, view: BoundView, engine: Engine) -> Compiled:
+        """What the table is made of, by moment, for a build to find what has changed since the last one."""
+        assert engine.row_hash is not None
+        plan = plan_fingerprint(self.graph, view, until=timestamp(UNTIL), row_hash=engine.row_hash)
+        return compiled(plan, Context.marking(engine.dialect))
+
     def _duckdb(self, view: BoundView) -> tuple[Framed, Compiled]:
         """The table in DuckDB's SQL: as a frame, whose columns can still be cast, and as a whole without casts."""
         if view.name not in self._framed:
@@ -160,13 +150,6 @@ class Tables:
                 self._definitions[view.name] = definition_of(view.plan, Context.marking(DIALECT, _with_created))
         return self._definitions[view.name]
 
-    def _plan(self, view: BoundView) -> Plan:
-        """The plan that dbt computes: with a lookback, only the rows of the build's range."""
-        if view.lookback is None:
-            return view.plan
-        within = (_bound("first_moment"), _bound("end_moment"))
-        return plan_table(self.graph, view, within)
-
 
 @contextmanager
 def _at(view: BoundView) -> Iterator[None]:
@@ -180,13 +163,10 @@ def _at(view: BoundView) -> Iterator[None]:
         raise
 
 
-def _build_range(engine: Engine) -> str:
-    step = interval(Window(1, "microsecond")).sql(engine.dialect)
-    return _BUILD_RANGE.replace("(MOMENT)", f"({moment_sql(engine)})").replace("MICROSECOND", step)
-
-
-def _bound(name: str) -> exp.Expr:
-    return exp.Subquery(this=exp.select(name).from_("build_range"))
+def _templated(table: Compiled, dbt: DbtProject) -> str:
+    """The SQL as dbt renders it, with relations by `ref()`."""
+    escaped = replace(table, sql=escape_templates(table.sql, but=(UNTIL, _STARTED)))
+    return escaped.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
 
 
 def _with_created(select: exp.Select) -> exp.Select:
@@ -210,7 +190,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _config(view: BoundView, digest: str, engine: Engine) -> str:
+def _config(view: BoundView, engine: Engine) -> str:
     """dbt's settings of the model, Python between its double braces."""
     settings = {"materialized": '"table"'}
     if view.lookback is not None:
@@ -218,7 +198,7 @@ def _config(view: BoundView, digest: str, engine: Engine) -> str:
             "materialized": '"incremental"',
             "incremental_strategy": '"append"',
             "on_schema_change": '"sync_all_columns"',
-            "pre_hook": json.dumps(_delete_rows(view, digest, view.lookback, engine)),
+            "pre_hook": "prepare",
         }
     settings |= dict(engine.model_config)
     if engine.has(Capability.COPIED):
@@ -229,35 +209,6 @@ def _config(view: BoundView, digest: str, engine: Engine) -> str:
         settings["post_hook"] = json.dumps(copy)
     lines = ",\n".join(f"    {name}={value}" for name, value in settings.items())
     return f"{{{{ config(\n{lines}\n) }}}}"
-
-
-def _delete_rows(view: BoundView, digest: str, lookback: Window, engine: Engine) -> str:
-    """The statement that deletes the rows that the build makes again, in one transaction with it.
-
-    If the definition changed, these are all rows, so a backfill of a part is refused. A table that was built before its
-    view had a `lookback` has no definition in its rows; it counts as built from another one.
-    """
-    moment = moment_sql(engine)
-    part = f"{moment} >= '{_FROM}' AND {moment} < '{_TO}'"
-    tail = f"{moment} > (SELECT MAX({moment}) FROM {{{{ this }}}}) - {interval(lookback).sql(engine.dialect)}"
-    message = (
-        f"{view.name} was built from another definition: rebuild the whole table, without gemel_from, before a part"
-    )
-    unlike = f"CASE WHEN {DEFINITION} <> '{digest}' THEN error('{message}') ELSE true END"
-    if not engine.has(Capability.ERROR):
-        # PostgreSQL has no error(): casting a text that is not a boolean fails, with the text in the message. It
-        # evaluates conditions in any order, so all rows are checked in a SELECT of their own.
-        error = f"CASE WHEN {DEFINITION} <> '{digest}' THEN CAST('{message}' || LEFT({DEFINITION}, 0) AS BOOLEAN) END"
-        unlike = f"(SELECT COUNT({error}) FROM {{{{ this }}}}) = 0"
-    names = "adapter.get_columns_in_relation(this) | map(attribute='name') | map('lower')"
-    return (
-        "{% if is_incremental() %}"
-        f"{{% if '{DEFINITION}' in ({names} | list) %}}DELETE FROM {{{{ this }}}} WHERE "
-        f"{{% if var('gemel_from', none) %}}{unlike} AND {part}"
-        f"{{% else %}}{DEFINITION} <> '{digest}' OR {tail}{{% endif %}}"
-        f"{{% elif var('gemel_from', none) %}}{{{{ exceptions.raise_compiler_error('{message}') }}}}"
-        "{% else %}DELETE FROM {{ this }}{% endif %}{% endif %}"
-    )
 
 
 def _keys(view: BoundView) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from gemel.compiler.features.histories import own_row
-from gemel.compiler.features.moments import find_ratio_input, find_window, known_at
+from gemel.compiler.features.moments import find_ratio_input, known_at
+from gemel.compiler.features.reach import find_window
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute
 from gemel.errors import About, GemelError
@@ -57,7 +58,7 @@ def _service(defined: Defined, service: BoundService) -> None:
 
 def _view(defined: Defined, view: BoundView) -> None:
     settings = f"{view.entities} {view.schedule} {view.known_at} {view.delay} {view.ttl} {view.online}"
-    text = f"{settings} {view.lookback} {view.freshness} {view.push}"
+    text = f"{settings} {view.lookback} {view.freshness} {view.push}{'' if view.detect else ' undetected'}"
     _add_whole(defined, "feature_view", view, text, view.feature_names)
     of_view = Derivation(settings, name=f"feature_view:{view.name}")
     for feature in view.features:

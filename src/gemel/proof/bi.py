@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gemel.compiler.features.histories import own_row
-from gemel.compiler.features.moments import find_ratio_input, find_window
+from gemel.compiler.features.moments import find_ratio_input
+from gemel.compiler.features.reach import find_window
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import METRIC_TIME, Graph
 from gemel.compiler.plan.distinct import Back

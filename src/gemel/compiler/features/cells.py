@@ -108,7 +108,7 @@ class Turned:
     name: str
     converted: Converted
     parts: tuple[Summary, ...]
-    rows: Plan
+    rows: Derive
     keys: tuple[str, ...]
 
     adds_up = False
@@ -159,6 +159,7 @@ class Turned:
 
 
 Cell = Counted | Turned
+Cells = dict[Leaf | Converted, Cell]
 
 
 def cell_of(graph: Graph, source: Leaf | Converted, name: str, step: Window, bounds: Bounds) -> Cell:

@@ -5,13 +5,14 @@ the schedule, each at the first moment that can see it (the end of its step); th
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from sqlglot import exp
 
-from gemel.compiler.features.cells import MOMENT, Bounds, Cell, Counted, cell_of, windowed_name
+from gemel.compiler.features.cells import MOMENT, Bounds, Cell, Cells, Counted, cell_of, windowed_name
 from gemel.compiler.features.histories import from_first_facts, has_history, own_row
+from gemel.compiler.features.reach import find_latest, find_needed_since, find_window
 from gemel.compiler.features.whole_windows import equal_columns, plan_gathered
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute, Graph
@@ -31,7 +32,7 @@ from gemel.compiler.plan.algebra import (
     Summary,
 )
 from gemel.compiler.plan.distinct import Back
-from gemel.compiler.plan.facts import truncated, versions_of
+from gemel.compiler.plan.facts import versions_of
 from gemel.compiler.plan.planning import cell_names, cells_of
 from gemel.compiler.question.expressions import column, conjunction, equal, interval, substitute
 from gemel.engines.duckdb import DIALECT
@@ -41,8 +42,20 @@ from gemel.spec.manifest import Dimension
 from gemel.spec.metrics import Measure, Metric, MetricInput
 from gemel.spec.time import GRAINS, SECONDS, Window, finer, seconds
 
-Within = tuple[exp.Expr, exp.Expr]
-"""Keeps the rows from the first moment on and before the second."""
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The rows to keep: from `first` on and before `end`, and with `rest` also those from there on."""
+
+    first: exp.Expr
+    end: exp.Expr
+    rest: exp.Expr | None = None
+
+    def condition(self, moment: exp.Expr) -> exp.Expr:
+        is_before: exp.Expr = exp.LT(this=moment, expression=self.end)
+        if self.rest is not None:
+            is_before = exp.paren(exp.or_(is_before, exp.GTE(this=moment, expression=self.rest)))
+        return conjunction([exp.GTE(this=moment, expression=self.first), is_before])
 
 
 def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: Within | None = None) -> Derive:
@@ -51,19 +64,13 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
     `until` is the time after which nothing is known yet. Raises BridgeError (G51x) for what cannot be a feature, or
     not yet.
     """
-    metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
-    if not metrics:
-        raise BridgeError(
-            "G511",
-            "a feature view needs at least one metric, as its rows come from the metric's facts",
-            hint="add `- metric:`",
-        )
-    step = _step(view.schedule)
-    terms = _terms(graph, view, metrics)
-    backs = {feature: find_window(graph, feature) for feature in metrics}
-    latest = _floor(view, until)
-    bounds = Bounds(_needed_since(graph, view, within, backs.values()), latest)
-    cells = cells_by_source(terms.values(), lambda source, name: cell_of(graph, source, name, step, bounds))
+    step, latest = _step(view.schedule), find_latest(view, until)
+    terms = view_terms(graph, view)
+    conversions = [each for term in terms.values() for each in sources_of(term) if isinstance(each, Converted)]
+    since = find_needed_since(graph, view, within.first, conversions) if within else None
+    bounds = Bounds(since, latest)
+    cells = plan_cells(graph, view, terms.values(), bounds)
+    backs = {feature: find_window(graph, feature) for feature in terms}
     pairs = ((cells[part], backs[each]) for each, term in terms.items() for part in sources_of(term))
     looks = {(cell.name, back): (cell, back) for cell, back in pairs}.values()
     steps = [plan for cell in cells.values() for plan in cell.steps()]
@@ -89,8 +96,7 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
         moment = exp.Add(this=moment, expression=interval(view.delay))
     outputs.append(Named(MOMENT, moment))
     if within:
-        first, end = within
-        rows = Filter(rows, conjunction([exp.GTE(this=moment, expression=first), exp.LT(this=moment, expression=end)]))
+        rows = Filter(rows, within.condition(moment))
     for feature in view.features:
         if isinstance(feature, MetricFeature):
             value = over_window(terms[feature], cells, backs[feature])
@@ -98,6 +104,24 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
             rows, value = with_dimension(graph, view, feature, rows)
         outputs.append(Named(feature.name, value))
     return Derive(rows, tuple(outputs))
+
+
+def view_terms(graph: Graph, view: FeatureView) -> dict[MetricFeature, Term]:
+    """The terms of a view's metrics by feature. Raises BridgeError (G51x) for what cannot be a feature, or not yet."""
+    metrics = [feature for feature in view.features if isinstance(feature, MetricFeature)]
+    if not metrics:
+        raise BridgeError(
+            "G511",
+            "a feature view needs at least one metric, as its rows come from the metric's facts",
+            hint="add `- metric:`",
+        )
+    return _terms(graph, view, metrics)
+
+
+def plan_cells(graph: Graph, view: FeatureView, terms: Iterable[Term], bounds: Bounds) -> Cells:
+    """What the terms of a view are built from, of the facts within `bounds`. Raises BridgeError (G517)."""
+    step = _step(view.schedule)
+    return cells_by_source(terms, lambda source, name: cell_of(graph, source, name, step, bounds))
 
 
 def cast_features(plan: Derive, types: Mapping[str, str]) -> Derive:
@@ -118,14 +142,6 @@ def _join_summary(cell: Counted, summary: Summary, moments: Moments, back: Back,
     alias = windowed_name(cell.name, back)
     gathered = Scan(plan_gathered(cell.events, moments, back, summary), alias)
     return Lookup(rows, gathered, conjunction(equal_columns(moments.columns, "features", alias)))
-
-
-def find_window(graph: Graph, feature: MetricFeature) -> Back:
-    """How far back a feature looks: over its window, over all time, or as its cumulative metric says."""
-    if not feature.own:
-        return feature.window
-    definition = graph.metric(feature.metric).definition
-    return definition.back if definition.accumulated else None
 
 
 def find_ratio_input(graph: Graph, feature: MetricFeature) -> MetricInput:
@@ -283,9 +299,7 @@ def sources_of(term: Term) -> list[Leaf | Converted]:
     return [cell for cell in cells_of(term) if isinstance(cell, Leaf | Converted)]
 
 
-def cells_by_source(
-    terms: Iterable[Term], make: Callable[[Leaf | Converted, str], Cell]
-) -> dict[Leaf | Converted, Cell]:
+def cells_by_source(terms: Iterable[Term], make: Callable[[Leaf | Converted, str], Cell]) -> Cells:
     """Each cell that terms are built from, once, with a name of its own."""
     sources = tuple(dict.fromkeys(source for term in terms for source in sources_of(term)))
     leaves = [source for source in sources if isinstance(source, Leaf)]
@@ -319,31 +333,6 @@ def time_names(graph: Graph, measure: Measure) -> list[str]:
     """The time dimensions of a measure's facts, as `known_at` refers to them."""
     prefix = (graph.ways.prefixes(measure.model) or (measure.model,))[0]
     return [f"{prefix}__{each.name}" for each in graph.models[measure.model].dimensions if each.is_time]
-
-
-def _needed_since(graph: Graph, view: FeatureView, within: Within | None, backs: Iterable[Back]) -> exp.Expr | None:
-    """The time from which facts are needed for the rows `within`; None if all facts are needed.
-
-    All are needed for a window over all time, and for an entity's first moment: with that begin the rows of
-    `every_step`, and those that a history adds.
-    """
-    windows = [back for back in backs if isinstance(back, Window)]
-    if within is None or view.every_step or len(windows) < len([*backs]):
-        return None
-    if any(isinstance(each, DimensionFeature) and has_history(graph, view, each) for each in view.features):
-        return None
-    since = within[0]
-    for window in (*filter(None, [view.delay]), max(windows, key=seconds), _step(view.schedule)):
-        since = exp.Sub(this=since, expression=interval(window))
-    return since
-
-
-def _floor(view: FeatureView, until: exp.Expr) -> exp.Expr:
-    """The last moment of the schedule at which all facts before it are known."""
-    latest = until.copy()
-    if view.delay:
-        latest = exp.Sub(this=latest, expression=interval(view.delay))
-    return truncated(latest, view.schedule, None)
 
 
 def over_window(term: Term, cells: Mapping[Leaf | Converted, Cell], back: Back) -> exp.Expr:

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from gemel.compiler.features.cells import MOMENT, Bounds, Cell, cell_of
+from gemel.compiler.features.cells import MOMENT, Bounds, Cells, cell_of
 from gemel.compiler.features.histories import FIRST, first_moments, has_history
 from gemel.compiler.features.moments import (
     cells_by_source,
     feature_term,
-    find_window,
     over_window,
     sources_of,
     with_dimension,
 )
+from gemel.compiler.features.reach import find_window
 from gemel.compiler.features.streams import ROW, FactRows, difference, moment_of, over, plan_sums
 from gemel.compiler.features.whole_windows import equal_columns
 from gemel.compiler.names.graph import Graph
@@ -47,8 +47,6 @@ from gemel.errors import About, BridgeError
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.manifest import Dimension, Relation
 from gemel.spec.time import Window, finer
-
-Cells = dict[Leaf | Converted, Cell]
 
 
 @dataclass(frozen=True, slots=True)

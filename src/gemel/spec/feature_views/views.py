@@ -19,7 +19,7 @@ from gemel.spec.time import Window, parse_window, seconds, windowed_name
 
 SCHEDULES = ("minute", "hour", "day", "week")
 VIEW_KEYS = (
-    *("name", "description", "entity", "schedule", "known_at", "delay", "ttl", "lookback"),
+    *("name", "description", "entity", "schedule", "known_at", "delay", "ttl", "lookback", "detect"),
     *("freshness", "online", "push", "as_of", "features", "owner", "tags"),
 )
 METRIC_KEYS = ("metric", "windows", "name", "dtype", "description")
@@ -59,6 +59,7 @@ Feature = MetricFeature | DimensionFeature
 class FeatureView:
     """One feature table: features of the entities at every moment of the schedule (see docs/features.md).
 
+    `detect` is whether a build finds facts that changed before the `lookback`, and makes their rows again.
     `freshness` is the maximum age of the newest row. `push` is the name of the source through which others can push
     newer rows online.
     """
@@ -72,6 +73,7 @@ class FeatureView:
     delay: Window | None = None
     ttl: Window | None = None
     lookback: Window | None = None
+    detect: bool = True
     freshness: Window | None = None
     online: bool = True
     push: str | None = None
@@ -112,6 +114,10 @@ def read_view(node: Node) -> FeatureView:
     if push and not online:
         message = f"rows cannot be pushed to {name!r}, which is not online"
         keys["push"].note(message, "remove `online: false` from it, or `push`", code="G564")
+    detect = keys.flag("detect", default=True)
+    if "detect" in keys and "lookback" not in keys:
+        message = "`detect` is about rows that a build keeps, and without a `lookback` it keeps none"
+        keys["detect"].note(message, "remove it, or give the view a `lookback`")
     known_at = keys.text("known_at")
     return FeatureView(
         name=name,
@@ -123,6 +129,7 @@ def read_view(node: Node) -> FeatureView:
         delay=read_duration(keys, "delay"),
         ttl=ttl,
         lookback=read_duration(keys, "lookback"),
+        detect=detect,
         freshness=read_duration(keys, "freshness"),
         online=online,
         push=push,
