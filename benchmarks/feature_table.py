@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -17,12 +18,13 @@ from sqlglot import exp
 from timing import clocked, median, peak_memory
 
 from gemel.compiler.features.moments import cast_features, plan_features
-from gemel.compiler.names.graph import bind
+from gemel.compiler.names.graph import Graph, bind
 from gemel.compiler.plan import rewrites
 from gemel.compiler.sql import dialects, lowering
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.duckdb import DUCKDB
 from gemel.features.binding import bind_features
+from gemel.features.bound import BoundView
 from gemel.spec.feature_views import parse_feature_views
 
 THREADS = 2
@@ -71,6 +73,17 @@ def measure(options: Namespace) -> Report:
 
 def generated() -> str:
     """What dbt runs for the view, at a fixed end of time."""
+    graph, view = bound_view()
+    types = {name: "DOUBLE" if name.startswith(("average", "late_rate")) else "BIGINT"
+             for name in view.feature_names}  # fmt: skip
+    types |= {name: "BIGINT" for name in types if name.endswith(("numerator", "denominator"))}
+    until = exp.cast(exp.Literal.string(UNTIL), exp.DataType.Type.TIMESTAMP)
+    plan = rewrites.tidy(cast_features(plan_features(graph, view, until=until), types))
+    return dialects.speak(lowering.lower(plan, dialects.named()), DUCKDB)
+
+
+def bound_view(settings: Sequence[str] = ()) -> tuple[Graph, BoundView]:
+    """The view, with more of its settings, such as `lookback: 3 days`."""
     measures = [
         {"name": "sales", "agg": "count", "expr": "1"},
         {"name": "amount", "agg": "sum", "expr": "amount"},
@@ -91,15 +104,11 @@ def generated() -> str:
     metrics.append({"name": "late_rate", "type": "ratio", "type_params": sides})
     graph = bind(read_manifest({"semantic_models": [model], "metrics": metrics}))
     windows = ", ".join(f"{days} days" for days in WINDOWS)
-    text = "feature_views:\n  - name: selling\n    entity: account\n    schedule: day\n    features:\n"
+    text = "feature_views:\n  - name: selling\n    entity: account\n    schedule: day\n"
+    text += "".join(f"    {setting}\n" for setting in settings) + "    features:\n"
     text += "".join(f"      - {{metric: {name}, windows: [{windows}]}}\n" for name in METRICS)
     [view] = bind_features(graph, parse_feature_views([("views.yml", text)])).views
-    types = {name: "DOUBLE" if name.startswith(("average", "late_rate")) else "BIGINT"
-             for name in view.feature_names}  # fmt: skip
-    types |= {name: "BIGINT" for name in types if name.endswith(("numerator", "denominator"))}
-    until = exp.cast(exp.Literal.string(UNTIL), exp.DataType.Type.TIMESTAMP)
-    plan = rewrites.tidy(cast_features(plan_features(graph, view, until=until), types))
-    return dialects.speak(lowering.lower(plan, dialects.named()), DUCKDB)
+    return graph, view
 
 
 def by_hand() -> str:

@@ -28,6 +28,7 @@ BENCHMARKS = {
     "training": "training",
     "generate": "generation",
     "feature-table": "feature_table",
+    "detection": "increments",
     "offline-store": "offline_store",
     "online": "online",
     "lineage": "lineage",

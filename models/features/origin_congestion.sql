@@ -150,6 +150,18 @@ build_range AS (
         first_moment
       FROM build_range
     ) - INTERVAL '1' DAY - INTERVAL '1' HOUR
+    AND (
+      flights.outcome_known_at_utc < (
+        SELECT
+          end_moment
+        FROM build_range
+      )
+      OR flights.outcome_known_at_utc >= (
+        SELECT
+          next_moment
+        FROM build_range
+      ) - INTERVAL '1' DAY - INTERVAL '1' HOUR
+    )
   GROUP BY
     1, 2
 ), moments AS (

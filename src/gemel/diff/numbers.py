@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from gemel.compiler.compiled import compile_select
-from gemel.compiler.features.moments import Within, plan_features
+from gemel.compiler.features.moments import plan_features
+from gemel.compiler.features.reach import Within
 from gemel.compiler.names.resolution import resolve
 from gemel.compiler.plan import planning
 from gemel.compiler.plan.algebra import Plan

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from gemel.compiler.features.moments import Within
-from gemel.compiler.features.reach import find_latest, find_reach
+from gemel.compiler.features.reach import Within, find_latest, find_reach
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.expressions import interval
 from gemel.compiler.sql.dialects import say

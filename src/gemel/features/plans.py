@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gemel.compiler.features.moments import Within, known_at, plan_features, time_names
+from gemel.compiler.features.moments import known_at, plan_features, time_names
+from gemel.compiler.features.reach import Within
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.plan.algebra import Plan
 from gemel.errors import BridgeError, GemelError, Place, did_you_mean

@@ -24,10 +24,12 @@ BEGAN = "began_at"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The times of the facts to read: from `since` on and before `until`; None means no bound."""
+    """The times of the facts to read: from `since` on and before `until`, without those of a `gap` from its first time
+    on and before its second. None means no bound, and no gap."""
 
     since: exp.Expr | None = None
     until: exp.Expr | None = None
+    gap: tuple[exp.Expr, exp.Expr] | None = None
 
     def conditions(self, time: exp.Expr) -> list[exp.Expr]:
         conditions: list[exp.Expr] = []
@@ -35,6 +37,10 @@ class Bounds:
             conditions.append(exp.LT(this=copied(time), expression=copied(self.until)))
         if self.since is not None:
             conditions.append(exp.GTE(this=time.copy(), expression=self.since.copy()))
+        if self.gap is not None:
+            start, end = self.gap
+            before = exp.LT(this=time.copy(), expression=start.copy())
+            conditions.append(exp.or_(before, exp.GTE(this=time.copy(), expression=end.copy()), copy=False))
         return conditions
 
 

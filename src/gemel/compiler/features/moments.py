@@ -5,14 +5,14 @@ the schedule, each at the first moment that can see it (the end of its step); th
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
 from sqlglot import exp
 
 from gemel.compiler.features.cells import MOMENT, Bounds, Cell, Cells, Counted, cell_of, windowed_name
 from gemel.compiler.features.histories import from_first_facts, has_history, own_row
-from gemel.compiler.features.reach import find_latest, find_needed_since, find_window
+from gemel.compiler.features.reach import Within, find_latest, find_needed_since, find_window
 from gemel.compiler.features.whole_windows import equal_columns, plan_gathered
 from gemel.compiler.names.entities import entity_item
 from gemel.compiler.names.graph import Attribute, Graph
@@ -43,21 +43,6 @@ from gemel.spec.metrics import Measure, Metric, MetricInput
 from gemel.spec.time import GRAINS, SECONDS, Window, finer, seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Within:
-    """The rows to keep: from `first` on and before `end`, and with `rest` also those from there on."""
-
-    first: exp.Expr
-    end: exp.Expr
-    rest: exp.Expr | None = None
-
-    def condition(self, moment: exp.Expr) -> exp.Expr:
-        is_before: exp.Expr = exp.LT(this=moment, expression=self.end)
-        if self.rest is not None:
-            is_before = exp.paren(exp.or_(is_before, exp.GTE(this=moment, expression=self.rest)))
-        return conjunction([exp.GTE(this=moment, expression=self.first), is_before])
-
-
 def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: Within | None = None) -> Derive:
     """The rows of a feature view. Columns: the entities, `event_timestamp`, then the features in order, without casts.
 
@@ -66,9 +51,7 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
     """
     step, latest = _step(view.schedule), find_latest(view, until)
     terms = view_terms(graph, view)
-    conversions = [each for term in terms.values() for each in sources_of(term) if isinstance(each, Converted)]
-    since = find_needed_since(graph, view, within.first, conversions) if within else None
-    bounds = Bounds(since, latest)
+    bounds = _find_bounds(graph, view, terms.values(), within, latest)
     cells = plan_cells(graph, view, terms.values(), bounds)
     backs = {feature: find_window(graph, feature) for feature in terms}
     pairs = ((cells[part], backs[each]) for each, term in terms.items() for part in sources_of(term))
@@ -104,6 +87,18 @@ def plan_features(graph: Graph, view: FeatureView, *, until: exp.Expr, within: W
             rows, value = with_dimension(graph, view, feature, rows)
         outputs.append(Named(feature.name, value))
     return Derive(rows, tuple(outputs))
+
+
+def _find_bounds(
+    graph: Graph, view: FeatureView, terms: Iterable[Term], within: Within | None, latest: exp.Expr
+) -> Bounds:
+    """The facts that the rows `within` need."""
+    if within is None:
+        return Bounds(until=latest)
+    conversions = [each for term in terms for each in sources_of(term) if isinstance(each, Converted)]
+    since = find_needed_since(graph, view, within.first, conversions)
+    rest = find_needed_since(graph, view, within.rest, conversions) if within.rest is not None else None
+    return Bounds(since, latest, (within.end, rest) if rest is not None else None)
 
 
 def view_terms(graph: Graph, view: FeatureView) -> dict[MetricFeature, Term]:

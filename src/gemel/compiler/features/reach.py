@@ -1,6 +1,7 @@
 """How far the features of a view look back, and so which facts a moment needs, and which moments a fact changes."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -9,9 +10,24 @@ from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.terms import Converted
 from gemel.compiler.plan.distinct import Back
 from gemel.compiler.plan.facts import truncated
-from gemel.compiler.question.expressions import interval
+from gemel.compiler.question.expressions import conjunction, interval
 from gemel.spec.feature_views import DimensionFeature, FeatureView, MetricFeature
 from gemel.spec.time import Window, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The rows to keep: from `first` on and before `end`, and with `rest` also those from there on."""
+
+    first: exp.Expr
+    end: exp.Expr
+    rest: exp.Expr | None = None
+
+    def condition(self, moment: exp.Expr) -> exp.Expr:
+        is_before: exp.Expr = exp.LT(this=moment, expression=self.end)
+        if self.rest is not None:
+            is_before = exp.paren(exp.or_(is_before, exp.GTE(this=moment, expression=self.rest)))
+        return conjunction([exp.GTE(this=moment, expression=self.first), is_before])
 
 
 def find_window(graph: Graph, feature: MetricFeature) -> Back:
