@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from sqlglot import exp
+
 from gemel.compiler.compiled import Compiled, JoinedHistory
 from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
@@ -19,6 +21,7 @@ from gemel.errors import QueryError, WarehouseError
 from gemel.histories import check_histories
 from gemel.rounding import Rounding
 from gemel.spec.limits import NO_LIMITS, Limits
+from gemel.spec.manifest import Relation
 from gemel.spec.principal import OWNER, Principal
 from gemel.values_in_errors import DiscreetResult, hide_values
 
@@ -81,6 +84,10 @@ class Runner:
         """The database names that SQL can use here."""
         return self._warehouse.catalogs()
 
+    def table(self, relation: Relation) -> exp.Table:
+        """The name of a relation in SQL here."""
+        return dialects.named(self.catalogs(), home=engine_for_dialect(self.dialect))(relation)
+
     def is_utc(self, target: "Target | None") -> bool:
         """Whether dbt's sessions here are certain to be in UTC."""
         from gemel.engines.connections.opening import is_utc
@@ -127,7 +134,7 @@ class Runner:
     ) -> Rounding | None:
         if not engine_for_dialect(self.dialect).has(Capability.ROUNDS):
             return None
-        return Rounding(describe, rows, lambda relation: dialects.named(self.catalogs())(relation))
+        return Rounding(describe, rows, self.table)
 
     def _checked(self, compiled: Compiled, limits: Limits = NO_LIMITS) -> str:
         sql = _checked(compiled, self.dialect, self._rounding)

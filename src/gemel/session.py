@@ -342,7 +342,7 @@ class Session(Keeper):
         from gemel.compiler.compiled import Context
 
         if dialect is not None and dialect != self.dialect:
-            return Context.naming(dialect)
+            return Context.elsewhere(dialect)
         catalogs = None
         with suppress(GemelError):  # without a readable profile too, every name is written in full
             catalogs = self.runner.catalogs()

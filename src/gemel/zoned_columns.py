@@ -31,7 +31,7 @@ class ZonedColumns:
 
     def look_up(self, relations: Iterable[Relation]) -> None:
         """Describe the relations that are not described yet. Most have no such column, so one query can do for many."""
-        named = dialects.named(self.catalogs)
+        named = dialects.named(self.catalogs, home=self.engine)
         new = [relation for relation in dict.fromkeys(relations) if relation not in self._columns]
         many = TOGETHER if self.engine.has(Capability.WIDE_DESCRIBE) else 1
         for first in range(0, len(new), many):

@@ -225,7 +225,7 @@ def sql_of(name: str) -> str:
         return dialects.speak(lowering.lower(plan, dialects.named()), DUCKDB)
     question = dict(QUESTIONS[name])
     dialect = question.pop("dialect", "duckdb")
-    return compile_query(example(), make_query(**question), Context.naming(dialect)).sql
+    return compile_query(example(), make_query(**question), Context.elsewhere(dialect)).sql
 
 
 def parsed(name: str) -> exp.Expr:

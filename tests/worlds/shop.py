@@ -168,7 +168,7 @@ def question(metrics: str = "", group_by: str = "", /, **more: Any) -> Query:
 
 
 def sql(metrics: str = "", group_by: str = "", /, dialect: str = "duckdb", **more: Any) -> str:
-    return compile_query(GRAPH, question(metrics, group_by, **more), Context.naming(dialect)).sql
+    return compile_query(GRAPH, question(metrics, group_by, **more), Context.elsewhere(dialect)).sql
 
 
 def flat(text: str) -> str:

@@ -15,7 +15,6 @@ from gemel.compiler.names.joins import Hop
 from gemel.compiler.names.terms import Resolved, attributes_of
 from gemel.compiler.plan.facts import truncated, versions_of
 from gemel.compiler.question.expressions import column
-from gemel.compiler.sql import dialects
 from gemel.compiler.sql.overlaps import overlaps
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.histories import overlapping
@@ -238,7 +237,7 @@ def _overlap(graph: Graph, warehouse: Runner, join: Join) -> DefinitionError | N
     """The error for a history with two rows for one key and moment; None if it has none."""
     model = graph.models[join.model]
     versions = versions_of(graph, model, join.entity, model.relation.name, partitions=join.partitions)
-    table = dialects.named(warehouse.catalogs())(model.relation)
+    table = warehouse.table(model.relation)
     for example in _query(warehouse, overlaps(versions, table, model.relation.name).limit(1)):
         return overlapping(versions, example)
     return None

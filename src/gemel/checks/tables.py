@@ -11,7 +11,6 @@ from gemel.compiler.compiled import compile_select
 from gemel.compiler.names.composites import components
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.expressions import Refused, column
-from gemel.compiler.sql import dialects
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, GemelError
 from gemel.run import Runner
@@ -73,7 +72,7 @@ def spine_column(name: str) -> str:
 def select_from(graph: Graph, warehouse: Runner, relation: Relation, texts: list[str]) -> exp.Select:
     """`SELECT <text> AS c0, ... FROM <relation>`, for expressions that can be parsed."""
     values = [exp.alias_(graph.texts.over(relation.name, text).copy(), f"c{i}") for i, text in enumerate(texts)]
-    table = dialects.named(warehouse.catalogs())(relation)
+    table = warehouse.table(relation)
     return exp.select(*values).from_(exp.alias_(table, exp.to_identifier(relation.name, quoted=True), table=True))
 
 

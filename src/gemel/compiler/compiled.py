@@ -44,11 +44,18 @@ class Context:
 
     @staticmethod
     def naming(dialect: str = DIALECT, catalogs: frozenset[str] | None = None) -> "Context":
-        """Relations by their names. With `catalogs`, the name omits a database that is not among them.
+        """Relations by dbt's names, in the engine in which dbt builds them. With `catalogs`, the name omits a database
+        that is not among them.
 
         Raises QueryError (G318) for a dialect that sqlglot does not know.
         """
-        return Context(dialects.engine_of(dialect), dialects.named(catalogs))
+        engine = dialects.engine_of(dialect)
+        return Context(engine, dialects.named(catalogs, home=engine))
+
+    @staticmethod
+    def elsewhere(dialect: str) -> "Context":
+        """Relations by the same names in another engine than dbt's. Raises QueryError (G318)."""
+        return Context(dialects.engine_of(dialect), dialects.named())
 
     @staticmethod
     def marking(dialect: str, finish: "Finish | None" = None) -> "Context":

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gemel.dbt.relations import split_name
 from gemel.errors import ProjectError, reason_of
-from gemel.spec.fields import Json, object_or_empty, text_or_none
+from gemel.spec.fields import Json, object_or_empty, objects, text_or_none
 from gemel.spec.manifest import Export, Relation
 from gemel.spec.project import DbtProject, Declaration, Exposure, Macro, Node, NodeKind, call
 
@@ -100,6 +101,7 @@ def _node(
             texts.get("alias") or texts.get("identifier") or str(item["name"]),
             schema=texts.get("schema"),
             database=texts.get("database"),
+            written=split_name(texts["relation_name"]) if "relation_name" in texts else (),
         ),
         relation_name=texts.get("relation_name"),
         package=package,
@@ -183,6 +185,9 @@ def _declarations(data: Json, kind: str) -> Iterator[Declaration]:
                 name.lower(),
                 _file(item) or "",
                 gemel=object_or_empty(_meta(item), "gemel"),
+                parents=_depends_on(item, "nodes"),
+                pins=any(each.get("version") is not None for each in objects(item, "refs")),
+                group=text_or_none(item, "group") or text_or_none(object_or_empty(item, "config"), "group"),
                 exports=tuple(_export(each, item) for each in exports or () if isinstance(each, dict)),
             )
 

@@ -15,7 +15,6 @@ from sqlglot.errors import SqlglotError
 
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
-from gemel.compiler.sql import dialects
 from gemel.dbt.manifest import MANIFEST, read_project
 from gemel.dbt.profile import read_target
 from gemel.dbt.rendering import Renderer
@@ -69,7 +68,7 @@ class Reader:
         if node is not None and node.id in self.inlined:
             used[node.id] = None
             return exp.Table(this=exp.to_identifier(_cte(node)))
-        return dialects.named(self.session.runner.catalogs())(self._place_now(node, relation))
+        return self.session.runner.table(self._place_now(node, relation))
 
     def _place_now(self, node: Node | None, relation: Relation) -> Relation:
         """The place of a table in the current project, also for the other state."""
@@ -149,8 +148,8 @@ class Reader:
                 new = exp.Table(this=exp.to_identifier(_cte(node)))
             else:
                 place = exp.to_table(node.relation_name, dialect=self.session.dialect) if node.relation_name else table
-                relation = Relation(place.name, place.db or None, place.catalog or None)
-                new = dialects.named(self.session.runner.catalogs())(self._place_now(node, relation))
+                relation = Relation(place.name, place.db or None, place.catalog or None, written=node.relation.written)
+                new = self.session.runner.table(self._place_now(node, relation))
             name = exp.TableAlias(this=exp.to_identifier(node.name, quoted=True))
             new.set("alias", (table.args.get("alias") or name).copy())
             table.replace(new)

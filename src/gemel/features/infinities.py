@@ -12,7 +12,6 @@ from gemel.compiler.compiled import compile_select
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.expressions import column
-from gemel.compiler.sql import dialects
 from gemel.errors import BridgeError, GemelError
 from gemel.features.bound import BoundView
 from gemel.features.times import known_times
@@ -24,12 +23,11 @@ _HINT = "make it NULL in the dbt model"
 
 def find_infinite_facts(graph: Graph, views: Iterable[BoundView], warehouse: Runner) -> Iterator[GemelError]:
     """G537 for each view with facts that become known at `'-infinity'`. Their tables must exist."""
-    named = dialects.named(warehouse.catalogs())
     counted: dict[tuple[Relation, str], int] = {}
     for view in views:
         for (relation, name), value in known_times(graph, view).items():
             if (relation, value.sql()) not in counted:
-                table = exp.alias_(named(relation), exp.to_identifier(relation.name, quoted=True), table=True)
+                table = exp.alias_(warehouse.table(relation), exp.to_identifier(relation.name, quoted=True), table=True)
                 counted[relation, value.sql()] = _count(warehouse, table, value, ("-infinity",))
             if count := counted[relation, value.sql()]:
                 yield BridgeError(

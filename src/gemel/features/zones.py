@@ -30,7 +30,7 @@ def check_zones(
     zoned = ZonedColumns(describe, catalogs, engine)
     zoned.look_up(relation for each in read.values() for relation in each)
     types: dict[tuple[Relation, str], str] = {}
-    named = dialects.named(catalogs)
+    named = dialects.named(catalogs, home=engine)
 
     def type_of(relation: Relation, value: exp.Expr) -> str:
         """The type of an expression, described once."""

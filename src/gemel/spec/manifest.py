@@ -4,7 +4,7 @@ SQL and filter templates that a user wrote stay text here; the compiler binds th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gemel.spec.metrics import Measure, Metric
@@ -12,13 +12,22 @@ from gemel.spec.metrics import Measure, Metric
 EntityType = Literal["primary", "unique", "foreign", "natural"]
 
 
+Part = tuple[str, bool]
+"""A part of a table's name, and whether dbt quotes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """The table or view that holds a dbt model's rows."""
+    """The table or view that holds a dbt model's rows.
+
+    `written` is its name as dbt writes it in SQL (`relation_name`), for the warehouse in which dbt builds it; empty if
+    dbt has not named it. It may lack the database: `("DBT_ME", False), ("Orders", True)`.
+    """
 
     name: str
     schema: str | None = None
     database: str | None = None
+    written: tuple[Part, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from gemel.errors import About, DefinitionError
 from gemel.spec.manifest import Export, Relation
 
 NodeKind = Literal["model", "seed", "snapshot", "source"]
@@ -81,11 +82,17 @@ class Macro:
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """The parts of a semantic model or a saved query that only manifest.json has: the file, `meta: {gemel: ...}`, and
-    exports as written (semantic_manifest.json fills in the target's schema)."""
+    exports as written (semantic_manifest.json fills in the target's schema).
+
+    `parents` are dbt's ids of what it reads. `pins` is whether a semantic model names a version of its dbt model:
+    `ref('parcels', v=1)`, and not `ref('parcels')`, which is the latest one."""
 
     name: str
     file: str
     gemel: Mapping[str, Any] = field(default_factory=dict)
+    parents: tuple[str, ...] = ()
+    pins: bool = False
+    group: str | None = None
     exports: tuple[Export, ...] = ()
 
 
@@ -130,12 +137,37 @@ class DbtProject:
         node = self.node_at(relation)
         if node is None or node.kind == "source":
             return call("ref", relation.name)
-        return call("ref", node.name, package=node.package if node.package != self.name else None, version=node.version)
+        version = None if node.id in self._followed else node.version
+        return call("ref", node.name, package=node.package if node.package != self.name else None, version=version)
 
     def relation_name(self, model: str) -> str | None:
         """The name in the engine's SQL of a model in the project's own package; None if dbt has no such model."""
         node = self.nodes.get(f"model.{self.name}.{model}")
         return node.relation_name if node else None
+
+    @cached_property
+    def _followed(self) -> frozenset[str]:
+        """The ids of versions that semantic models read as the latest one of a dbt model.
+
+        Raises DefinitionError (G132) for one that others pin: generated SQL reads each table by one name, and could not
+        follow both.
+        """
+        pins: dict[str, dict[bool, str]] = {}
+        for model in self.semantic_models:
+            for parent in model.parents:
+                if parent in self.nodes and self.nodes[parent].version is not None:
+                    pins.setdefault(parent, {}).setdefault(model.pins, model.name)
+        for id, by_pin in pins.items():
+            if len(by_pin) > 1:
+                node = self.nodes[id]
+                raise DefinitionError(
+                    "G132",
+                    f"semantic model {by_pin[True]!r} pins version {node.version} of dbt model {node.name!r}, and "
+                    f"{by_pin[False]!r} reads its latest one, which is the same: generated SQL cannot follow both",
+                    hint=f"write {call('ref', node.name)} or {call('ref', node.name, version=node.version)} in both",
+                    about=About("semantic_model", by_pin[True]),
+                )
+        return frozenset(id for id, by_pin in pins.items() if False in by_pin)
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:

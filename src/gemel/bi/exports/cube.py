@@ -13,7 +13,6 @@ from gemel.bi.exports.members import Columns, Member, kinds, members, one_line, 
 from gemel.bi.exports.stars import Star, Table, near
 from gemel.bi.exports.texts import Naming, write_expression
 from gemel.bi.yaml_text import commented, dump
-from gemel.compiler.sql.dialects import named
 
 TOOL = "Cube"
 
@@ -49,7 +48,7 @@ def _cube(source: Source, star: Star, table: Table, columns: Columns, measures: 
     return without_empty(
         {
             "name": _name(star, table.name),
-            "sql_table": named()(table.relation).sql(source.dialect),
+            "sql_table": source.table(table.relation).sql(source.dialect),
             "public": False,
             "description": _text(table.model.description),
             "joins": joins,

@@ -15,7 +15,6 @@ from gemel.bi.exports.stars import Star, Table, near
 from gemel.bi.exports.texts import Naming, write_expression
 from gemel.bi.yaml_text import commented, dump
 from gemel.compiler.question.expressions import identifier
-from gemel.compiler.sql.dialects import named
 
 TOOL = "Databricks"
 DIALECT = "databricks"
@@ -24,24 +23,24 @@ DIALECT = "databricks"
 def export(source: Source, metrics: Sequence[str]) -> Exported:
     stars, refused = fit_stars(source, metrics, near, expressible(source, DIALECT, without="$$"))
     text = commented(heading("databricks", TOOL, refused, stars), "--")
-    text += "\n".join(_statement(star) for star in stars)
+    text += "\n".join(_statement(source, star) for star in stars)
     return Exported(TOOL, text, sum(len(star.metrics) for star in stars), tuple(refused), tuple(notes(stars)))
 
 
-def _statement(star: Star) -> str:
-    relation = named()(star.facts.relation)
+def _statement(source: Source, star: Star) -> str:
+    relation = source.table(star.facts.relation, DIALECT)
     relation.set("this", identifier(f"{star.facts.model.name}_metrics"))
     view = relation.sql(DIALECT)
-    return f"CREATE OR REPLACE VIEW {view}\nWITH METRICS\nLANGUAGE YAML\nAS $$\n{dump(_content(star))}$$;\n"
+    return f"CREATE OR REPLACE VIEW {view}\nWITH METRICS\nLANGUAGE YAML\nAS $$\n{dump(_content(source, star))}$$;\n"
 
 
-def _content(star: Star) -> dict[str, object]:
+def _content(source: Source, star: Star) -> dict[str, object]:
     return without_empty(
         {
             "version": "1.1",
             "comment": _text(star.facts.model.description),
-            "source": named()(star.facts.relation).sql(DIALECT),
-            "joins": _joins(star, star.facts),
+            "source": source.table(star.facts.relation, DIALECT).sql(DIALECT),
+            "joins": _joins(source, star, star.facts),
             "dimensions": [
                 without_empty(
                     {
@@ -68,16 +67,16 @@ def _content(star: Star) -> dict[str, object]:
     )
 
 
-def _joins(star: Star, parent: Table) -> list[dict[str, object]]:
+def _joins(source: Source, star: Star, parent: Table) -> list[dict[str, object]]:
     joins = []
     for table in star.tables:
         if table.parent == parent.name:
             assert table.on is not None
             join = {
                 "name": table.name,
-                "source": named()(table.relation).sql(DIALECT),
+                "source": source.table(table.relation, DIALECT).sql(DIALECT),
                 "on": write_expression(table.on, DIALECT, _naming(star, table)),
-                "joins": _joins(star, table),
+                "joins": _joins(source, star, table),
             }
             joins.append(without_empty(join))
     return joins

@@ -9,6 +9,7 @@ from gemel.bi.exports.stars import Refusal, Star, make_stars, restrict
 from gemel.bi.exports.texts import write_expression
 from gemel.compiler.compiled import Compiled
 from gemel.compiler.names.graph import Graph
+from gemel.compiler.sql.dialects import engine_of, named
 from gemel.dbt.semantic.definitions import Definitions
 from gemel.errors import About, FormatError, QueryError
 from gemel.spec.manifest import Relation
@@ -36,6 +37,11 @@ class Source:
     types: Callable[[Compiled], Mapping[str, str]]
     uri: Callable[[], str]
     views: Mapping[str, View] = field(default_factory=dict)
+
+    def table(self, relation: Relation, dialect: str | None = None) -> exp.Table:
+        """The name of a relation: dbt's own, or in a dialect that is not the warehouse's the same with its quotes."""
+        is_home = dialect is None or dialect == self.dialect
+        return named(home=engine_of(self.dialect) if is_home else None)(relation)
 
 
 @dataclass(frozen=True, slots=True)

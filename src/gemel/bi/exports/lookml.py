@@ -14,7 +14,6 @@ from gemel.bi.exports.stars import Field, Star, StarMetric, Table
 from gemel.bi.exports.texts import Naming, qualified, write_expression
 from gemel.bi.yaml_text import commented
 from gemel.compiler.question.expressions import free
-from gemel.compiler.sql.dialects import named
 from gemel.spec.time import GRAINS
 
 TOOL = "LookML"
@@ -75,7 +74,7 @@ def _view(
     source: Source, tables: Sequence[tuple[Star, Table]], columns: Columns, measures: list[tuple[str, list[Item]]]
 ) -> list[Item]:
     _, table = tables[0]
-    items: list[Item] = [("sql_table_name", _Sql(named()(table.relation).sql(source.dialect)))]
+    items: list[Item] = [("sql_table_name", _Sql(source.table(table.relation).sql(source.dialect)))]
     reserved = {name for name, _ in measures}
     names = []
     for name, block in _dimensions(source, tables, reserved):

@@ -10,7 +10,6 @@ from gemel.bi.exports.exported import Source
 from gemel.bi.exports.stars import ROW, Field, Star
 from gemel.compiler.compiled import compile_select
 from gemel.compiler.question.expressions import free, identifier
-from gemel.compiler.sql.dialects import named
 
 Kind = Literal["string", "number", "boolean", "time"]
 
@@ -83,7 +82,7 @@ def kinds(source: Source, star: Star) -> dict[tuple[str, str], Kind]:
         if not fields:
             continue
         outputs = [exp.alias_(each.raw.copy(), f"c{number}") for number, each in enumerate(fields)]
-        rows = exp.alias_(named()(table.relation), identifier(table.name), table=True)
+        rows = exp.alias_(source.table(table.relation), identifier(table.name), table=True)
         types = source.types(compile_select(exp.Select(expressions=outputs).from_(rows), source.dialect))
         for number, each in enumerate(fields):
             type_name = types.get(f"c{number}")

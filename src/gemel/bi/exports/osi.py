@@ -15,7 +15,8 @@ from gemel.bi.exports.members import Columns
 from gemel.bi.exports.stars import Field, Refusal, Star, StarMetric, Table, anchor, prune, restrict, unshadow
 from gemel.bi.exports.texts import ANSI, OSI_WORDS, STANDARD, Naming, bare, write_expression
 from gemel.bi.yaml_text import commented, dump
-from gemel.compiler.sql.dialects import named
+from gemel.compiler.sql import dialects as sql
+from gemel.compiler.sql.lowering import Tables
 from gemel.dbt.semantic.definitions import Definitions
 from gemel.errors import QueryError
 from gemel.spec.fields import Json
@@ -57,11 +58,12 @@ def write(
     """The document, and the metrics that none of its dialects supports."""
     named = {engine: word for word, engine in OSI_WORDS.items() if engine != STANDARD and word not in _UNKNOWN[version]}
     words = {ANSI: "ANSI_SQL"} | {engine: word for engine, word in named.items() if engine == dialect}
+    tables = sql.named(home=sql.engine_of(dialect))
     carried: set[str] = set()
     models: list[Json] = []
     more: list[Refusal] = []
     for star in stars:
-        model, refused_here = _model(star, words, definitions, carried)
+        model, refused_here = _model(star, words, definitions, carried, tables)
         more += refused_here
         models.append(model)
     if models:
@@ -71,7 +73,7 @@ def write(
 
 
 def _model(
-    star: Star, words: Mapping[str, str], definitions: Definitions, carried: set[str]
+    star: Star, words: Mapping[str, str], definitions: Definitions, carried: set[str], tables: Tables
 ) -> tuple[Json, tuple[Refusal, ...]]:
     columns = Columns([star])
     metrics, refused = [], []
@@ -83,7 +85,7 @@ def _model(
     star = restrict(star, refused)
     carried |= {f"metric {each['name']}" for each in metrics}
     facts = star.facts.model
-    datasets = [_dataset(star, each, columns, words, definitions, carried) for each in star.tables]
+    datasets = [_dataset(star, each, columns, words, definitions, carried, tables) for each in star.tables]
     return _without_empty(
         {
             "name": facts.name,
@@ -114,7 +116,13 @@ def _metric(star: Star, item: StarMetric, columns: Columns, words: Mapping[str, 
 
 
 def _dataset(
-    star: Star, table: Table, columns: Columns, words: Mapping[str, str], definitions: Definitions, carried: set[str]
+    star: Star,
+    table: Table,
+    columns: Columns,
+    words: Mapping[str, str],
+    definitions: Definitions,
+    carried: set[str],
+    tables: Tables,
 ) -> Json:
     model = table.model
     fields = [_field(each, words) for each in star.fields_of(table.name)]
@@ -127,7 +135,7 @@ def _dataset(
     return _without_empty(
         {
             "name": table.name,
-            "source": named()(table.relation).sql(STANDARD),
+            "source": tables(table.relation).sql(STANDARD),
             "primary_key": list(table.key),
             "description": model.description and model.description.strip(),
             "fields": fields,

@@ -16,7 +16,6 @@ from gemel.bi.exports.stars import Star, Table, anchor, unshadow
 from gemel.bi.exports.texts import qualified, write_expression
 from gemel.bi.yaml_text import commented
 from gemel.compiler.question.expressions import free, identifier
-from gemel.compiler.sql.dialects import named
 
 TOOL = "Snowflake"
 DIALECT = "snowflake"
@@ -25,11 +24,11 @@ DIALECT = "snowflake"
 def export(source: Source, metrics: Sequence[str]) -> Exported:
     stars, refused = fit_stars(source, metrics, fit, expressible(source, DIALECT), unshadow, anchor)
     text = commented(heading("snowflake", TOOL, refused, stars), "--")
-    text += "\n".join(_statement(star) for star in stars)
+    text += "\n".join(_statement(source, star) for star in stars)
     return Exported(TOOL, text, sum(len(star.metrics) for star in stars), tuple(refused), tuple(notes(stars)))
 
 
-def _statement(star: Star) -> str:
+def _statement(source: Source, star: Star) -> str:
     columns = Columns([star])
     metrics = [
         _item(
@@ -39,10 +38,10 @@ def _statement(star: Star) -> str:
         )
         for each in star.metrics
     ]
-    relation = named()(star.facts.relation)
+    relation = source.table(star.facts.relation, DIALECT)
     relation.set("this", identifier(f"{star.facts.model.name}_metrics"))
     parts = [
-        _clause("TABLES", map(_table, star.tables)),
+        _clause("TABLES", (_table(source, each) for each in star.tables)),
         _clause("RELATIONSHIPS", (_relationship(each) for each in star.tables if each.parent)),
         _clause("FACTS", _facts(star, columns)),
         _clause("DIMENSIONS", _dimensions(star)),
@@ -58,9 +57,11 @@ def _clause(word: str, items: Iterable[str]) -> str:
     return f"\n  {word} (\n    " + ",\n    ".join(listed) + "\n  )" if listed else ""
 
 
-def _table(table: Table) -> str:
+def _table(source: Source, table: Table) -> str:
     key = f" PRIMARY KEY ({', '.join(map(_column, table.key))})" if table.key else ""
-    return _item(f"{_name(table.name)} AS {named()(table.relation).sql(DIALECT)}{key}", table.model.description)
+    return _item(
+        f"{_name(table.name)} AS {source.table(table.relation, DIALECT).sql(DIALECT)}{key}", table.model.description
+    )
 
 
 def _relationship(table: Table) -> str:

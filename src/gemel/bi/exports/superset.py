@@ -85,8 +85,9 @@ def _wide(source: Source, star: Star, formulas: Sequence[Formula]) -> Wide:
 
 
 def _compile(source: Source, wide: Wide) -> Compiled:
-    tables = named(frozenset()) if source.dialect == "duckdb" else named()
-    return compiled(plan_wide(source.graph, wide), Context(engine_of(source.dialect), tables))
+    engine = engine_of(source.dialect)
+    tables = named(frozenset() if source.dialect == "duckdb" else None, home=engine)
+    return compiled(plan_wide(source.graph, wide), Context(engine, tables))
 
 
 def _dataset(source: Source, star: Star) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from gemel.compiler.question.expressions import identifier
 from gemel.compiler.question.verbatim import Verbatim
 from gemel.compiler.sql.translation import translate
 from gemel.engines.adaptation import adapt
-from gemel.engines.engine import Engine
+from gemel.engines.engine import Capability, Engine
 from gemel.engines.lookup import engine_for_dialect
 from gemel.errors import QueryError, did_you_mean
 from gemel.spec.manifest import Relation
@@ -130,10 +130,16 @@ def _keep_lines(text: str, writer: Generator) -> str:
     return text.replace("\n", writer.SENTINEL_LINE_BREAK) if "\n" in text else text
 
 
-def named(catalogs: frozenset[str] | None = None) -> Callable[[Relation], exp.Table]:
-    """Relations by their names. With `catalogs`, the name omits a database that is not among them."""
+def named(catalogs: frozenset[str] | None = None, *, home: Engine | None = None) -> Callable[[Relation], exp.Table]:
+    """Relations by their names. With `catalogs`, the name omits a database that is not among them.
+
+    `home` is the engine in which dbt builds them: there they have dbt's own names, with dbt's quoting. In another
+    engine they have the same names, with quotes where it needs them.
+    """
 
     def table(relation: Relation) -> exp.Table:
+        if relation.written and home is not None:
+            return _as_dbt_writes(relation, catalogs, home)
         database = relation.database if catalogs is None or relation.database in catalogs else None
         return exp.Table(
             this=identifier(relation.name),
@@ -144,7 +150,20 @@ def named(catalogs: frozenset[str] | None = None) -> Callable[[Relation], exp.Ta
     return table
 
 
+def _as_dbt_writes(relation: Relation, catalogs: frozenset[str] | None, home: Engine) -> exp.Table:
+    parts = relation.written[-3:]
+    if len(parts) == 3 and catalogs is not None and relation.database not in catalogs:
+        parts = parts[1:]
+    # Where an unquoted name is stored as it is written here, quotes are only for names that need them.
+    must = home.has(Capability.UPPER_CASE_NAMES)
+    names = [
+        exp.Identifier(this=text, quoted=quoted) if must or not quoted else identifier(text) for text, quoted in parts
+    ]
+    *front, name = names
+    return exp.Table(this=name, db=front[-1] if front else None, catalog=front[0] if len(front) == 2 else None)
+
+
 def naming(catalogs: frozenset[str] | None, dialect: str) -> Callable[[Relation], str]:
-    """The same as `named`, as texts of an engine."""
-    table, writer = named(catalogs), generator(dialect)
+    """The same as `named`, as texts of the engine in which dbt builds the relations."""
+    table, writer = named(catalogs, home=engine_of(dialect)), generator(dialect)
     return lambda relation: writer.generate(table(relation), copy=False)

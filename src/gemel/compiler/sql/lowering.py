@@ -206,8 +206,9 @@ class _Lowering:
             table = self.tables(source)
         else:
             table = exp.Table(this=identifier(self._cte(source, title_of(source) if alias == "facts" else alias)))
-        if table.name != alias:
-            table.set("alias", exp.TableAlias(this=identifier(alias)))
+        wanted = identifier(alias)
+        if table.name != alias or table.this.args.get("quoted") != wanted.quoted:
+            table.set("alias", exp.TableAlias(this=wanted))
         return table
 
     def _cte(self, plan: Plan, wanted: str) -> str:

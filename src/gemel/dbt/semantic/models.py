@@ -3,6 +3,7 @@
 import struct
 from typing import cast
 
+from gemel.dbt.relations import split_name
 from gemel.dbt.semantic.state import Definitions
 from gemel.errors import About, DefinitionError
 from gemel.spec.columns import text_or_column
@@ -78,13 +79,14 @@ def _dimension(item: Json, definitions: Definitions) -> Dimension:
 
 def read_relation(item: Json, *, of: str) -> Relation:
     alias = optional_text(item, "alias")
+    full_name = optional_text(item, "relation_name")
     if alias:
         return Relation(
             alias,
             schema=optional_text(item, "schema_name"),
             database=optional_text(item, "database"),
+            written=split_name(full_name) if full_name else (),
         )
-    full_name = optional_text(item, "relation_name")
     if full_name is None:
         raise DefinitionError("G121", f"{of} must name the table that it reads (node_relation)")
     return parse_relation(full_name)
@@ -92,20 +94,10 @@ def read_relation(item: Json, *, of: str) -> Relation:
 
 def parse_relation(full_name: str) -> Relation:
     """`db.schema.name`, each part plain or in quotes of any engine: `"a.b"."c"`, `` `a`.`b` ``."""
-    parts = [""]
-    closing = ""
-    for char in full_name.strip():
-        if closing:
-            closing = "" if char == closing else closing
-            parts[-1] += char if closing else ""
-        elif char in '"`[':
-            closing = "]" if char == "[" else char
-        elif char == ".":
-            parts.append("")
-        else:
-            parts[-1] += char
-    *front, name = parts[-3:]
-    return Relation(name, schema=front[-1] if front else None, database=front[0] if len(front) == 2 else None)
+    parts = split_name(full_name)
+    *front, name = [text for text, _ in parts[-3:]]
+    schema, database = front[-1] if front else None, front[0] if len(front) == 2 else None
+    return Relation(name, schema, database, written=parts)
 
 
 def _read_measures(item: Json, definitions: Definitions) -> None:
