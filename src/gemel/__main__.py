@@ -7,7 +7,11 @@ import threading
 from contextlib import suppress
 from typing import NoReturn
 
-from gemel.cli import main
+try:
+    from gemel.cli import main
+except KeyboardInterrupt:  # pressed before there is a command that it could stop
+    print("stopped", file=sys.stderr)
+    os._exit(130)
 
 
 def run() -> NoReturn:

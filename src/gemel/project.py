@@ -125,7 +125,7 @@ class Project:
         "alias": "n"}`, `{"name": "metric_time", "grain": "month"}`, `{"metric": "flights", "descending": True}`.
         `start_time` and `end_time` are inclusive. `where` filters rows, `having` the result. `totals` adds one row over
         all groups, marked in the column `is_total`. `where` and `having` are in a closed language (docs/functions.md);
-        `trusted_where` filters rows in the warehouse's own words, and must never come from somebody else. An item of
+        `trusted_where` filters rows in the warehouse's own words, for texts of your own only. An item of
         `order_by` that starts with a minus is descending. The other arguments are added to a `saved_query`.
         `min_max_only` returns the least and greatest value of one item without metrics, as `<item>__min` and
         `<item>__max`. With a `dialect` other than the warehouse's the answer has SQL only. `check_keys` reads whether

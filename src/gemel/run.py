@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import pyarrow
 
     from gemel.dbt.profile import Target
-    from gemel.engines.connections.duckdb import Scratch
     from gemel.engines.connections.opening import Result, Warehouse
+    from gemel.engines.connections.scratch import Scratch
 
 Described = tuple[tuple[str, str], ...]
 """The names and DuckDB types of columns: `(("revenue", "DECIMAL(38,2)"),)`."""
@@ -229,7 +229,7 @@ OpenScratch = Callable[[Path], ScratchRunner]
 
 def open_empty(*, temp: Path | None = None, memory: str | None = None) -> ScratchRunner:
     """An empty DuckDB, for rows from files and Arrow. `memory` is a size, such as `600MB`."""
-    from gemel.engines.connections.duckdb import open_empty as open_
+    from gemel.engines.connections.scratch import open_empty as open_
 
     return ScratchRunner(open_(temp, memory))
 

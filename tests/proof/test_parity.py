@@ -12,7 +12,7 @@ from gemel.compiler.compiled import compile_query
 from gemel.compiler.names.graph import bind
 from gemel.compiler.question.parsing import make_query
 from gemel.dbt.semantic.reading import read_manifest
-from gemel.engines.connections.duckdb import Scratch
+from gemel.engines.connections.scratch import Scratch
 from gemel.features.selection import choose
 from gemel.features.tables import DATA, Tables
 from gemel.online.store import StoredRow

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from gemel.compiler.names.graph import bind
 from gemel.dbt.semantic.reading import read_manifest
-from gemel.engines.connections.duckdb import Scratch, Warehouse
+from gemel.engines.connections.duckdb import Warehouse
 from gemel.engines.connections.files import Profile
+from gemel.engines.connections.scratch import Scratch
 from gemel.errors import GemelError
 from gemel.features.selection import choose
 from gemel.features.tables import Tables

@@ -8,6 +8,7 @@ from gemel.checks.names import elements
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.names.keys import metric_grain
 from gemel.compiler.question.expressions import ONE_EXPRESSION, Refused
+from gemel.compiler.question.own import for_people
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import About, DefinitionError, GemelError
 from gemel.spec.metrics import Measure, Metric
@@ -104,14 +105,7 @@ def _divisors(tree: exp.Expr) -> list[str]:
     """The divisors, except numbers and NULLIFs, which are never 0."""
     divisors = (node.expression.unnest() for node in tree.find_all(exp.Div, exp.IntDiv, exp.Mod))
     safe = (exp.Literal, exp.Nullif)
-    return list(dict.fromkeys(_shown(each) for each in divisors if not isinstance(each, safe)))
-
-
-def _shown(divisor: exp.Expr) -> str:
-    try:
-        return str(divisor.sql(DIALECT))
-    except Exception:  # sqlglot reads some calls that it cannot write
-        return f"a call of {divisor.key}"
+    return list(dict.fromkeys(for_people(each, DIALECT) for each in divisors if not isinstance(each, safe)))
 
 
 def time_spines(graph: Graph) -> Iterator[GemelError]:

@@ -11,7 +11,7 @@ from gemel.compiler.names.graph import Attribute
 from gemel.errors import About, GemelError
 from gemel.features.bound import Bound, BoundService, BoundView
 from gemel.features.descriptions import describe
-from gemel.graph.definitions import Defined
+from gemel.graph.defined import Defined
 from gemel.graph.nodes import Node
 from gemel.on_demand.binding import BoundOnDemand
 from gemel.spec import project as dbt

@@ -12,7 +12,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from gemel.compiler.question.references import shorten
+from gemel.compiler.question.references import HANDLE, shorten
 from gemel.compiler.question.tokens import (
     LONGEST,
     QUOTED,
@@ -146,6 +146,15 @@ def parse(text: str, dialect: str, forbidden: tuple[type[exp.Expr], ...] = FORBI
         node.comments = None
     inner.parent = None
     return inner
+
+
+def for_people(tree: exp.Expr, dialect: str) -> str:
+    """The SQL of a part of a text, for a message."""
+    try:
+        text = HANDLE.sub("?", tree.sql(dialect))
+    except Exception:  # sqlglot reads some calls that it cannot write
+        text = f"a call of {tree.key}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def forget_positions(tree: exp.Expr) -> None:

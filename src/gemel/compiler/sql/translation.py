@@ -12,6 +12,7 @@ from gemel.compiler.question.language.closed import Unreadable, generate, read_t
 from gemel.compiler.question.language.functions import BY_NAME
 from gemel.compiler.question.language.spelling import EXACT, Written, find_spelling
 from gemel.compiler.question.language.writing import Writer
+from gemel.compiler.question.own import for_people
 from gemel.compiler.question.references import HANDLE
 from gemel.compiler.question.verbatim import Verbatim, fill
 from gemel.engines.engine import Capability, Engine
@@ -72,7 +73,7 @@ def _find_fault(tree: exp.Expr, own: str, dialect: str) -> str | None:
     engines = engine_for_dialect(own), engine_for_dialect(dialect)
     for each in tree.walk():
         if not _is_translated(each, *engines):
-            return f"{_shown(each, own)} is not in the table of translations"
+            return f"{for_people(each, own)} is not in the table of translations"
     try:
         generate(tree, dialect)
     except Unreadable as error:
@@ -130,15 +131,6 @@ def _refused(node: Verbatim, dialect: str, why: str) -> QueryError:
         hint="omit --dialect, or compute the value as a column of the dbt model",
         about=node.meta_get("about"),
     )
-
-
-def _shown(node: exp.Expr, dialect: str) -> str:
-    try:
-        text = node.sql(dialect)
-    except Exception:  # sqlglot reads some calls that it cannot write
-        text = node.key
-    text = HANDLE.sub("?", text)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _is_translated(node: exp.Expr, own: Engine, other: Engine) -> bool:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp, parse_one
 
 from gemel.engines.connections.arrow import arrow_array
-from gemel.engines.connections.duckdb import Scratch
 from gemel.engines.connections.duckdb_errors import translate_errors
+from gemel.engines.connections.scratch import Scratch
 
 if TYPE_CHECKING:
     import duckdb

@@ -15,7 +15,7 @@ from gemel.spec.zones import find_zone
 if TYPE_CHECKING:
     import pyarrow
 
-    from gemel.engines.connections.duckdb import Scratch
+    from gemel.engines.connections.scratch import Scratch
 
 
 class Result(Protocol):

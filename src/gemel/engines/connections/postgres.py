@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
     from gemel.engines.connections.borrowing import Borrower
-    from gemel.engines.connections.duckdb import Scratch
+    from gemel.engines.connections.scratch import Scratch
 
     Session = psycopg.Connection[tuple[Any, ...]]
 
