@@ -612,3 +612,25 @@ def test_a_value_is_text_in_a_notebook_and_not_html(project):
         page = shop.query(["revenue"], ["sale__region"])._repr_html_()
     assert "&lt;b&gt;" in page and "<b>" not in page
     assert page.count("<tr>") == 101 and page.endswith("<p>100 of 201 rows</p>")
+
+
+def test_each_definition_that_dbt_refuses_has_its_own_place(project):
+    """dbt reports them all, and then one error without a word about them."""
+    (project / "metrics/core.yml").write_text(
+        "semantic_models:\n  - name: sales\n    dimensions: [{name: metric_time}]\n    measures:\n      - name: bads\n"
+    )
+    (project / "metrics/_columns.yml").write_text("columns: [{name: bads}]\n")
+    messages = [
+        "Invalid name `metric_time` - this name is reserved",
+        "Measure 'bads' needs a percentile",
+        "Measure 'bads' needs a percentile",
+        "Parsing Error\n  Semantic Manifest validation failed.",
+    ]
+    log = "\n".join(json.dumps({"data": {}, "info": {"level": "error", "msg": message}}) for message in messages)
+    error = gemel.dbt.failures.dbt_failure("parse", log, "", 2, project)
+    assert isinstance(error, ProjectError)
+    assert [str(each).splitlines()[0] for each in error.errors] == [
+        "metrics/core.yml:3:25: G603 dbt parse failed: Invalid name `metric_time` - this name is reserved",
+        "metrics/core.yml:5:9: G603 dbt parse failed: Measure 'bads' needs a percentile",
+    ]
+    assert str(error).count("hint: correct the project") == 1

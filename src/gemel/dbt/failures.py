@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gemel.dbt.project_file import PROJECT_FILE, list_yaml_files
-from gemel.errors import Place, ProjectError
+from gemel.errors import Place, Problems, ProjectError
 from gemel.spec.places import read_text
 
 
@@ -23,8 +23,24 @@ class DatabaseInUseError(ProjectError):
         )
 
 
+class InvalidDefinitionsError(Problems, ProjectError):
+    """Several definitions that dbt refuses, each with its place."""
+
+
 def dbt_failure(command: str, output: str, errors: str, code: int, project_dir: Path) -> ProjectError:
     """The error (G603) of a run of dbt that ended with a code, from what it printed."""
+    texts = _error_texts(output)
+    if len(texts) > 2 and texts[-1].endswith("Semantic Manifest validation failed."):
+        hint = f"correct the project; `dbt {command}` shows the same errors in context"
+        return InvalidDefinitionsError(
+            ProjectError(
+                "G603",
+                f"dbt {command} failed: {text}",
+                place=_find_place(text, project_dir),
+                hint=hint if text is texts[-2] else None,
+            )
+            for text in texts[:-1]
+        )
     message = dbt_message(output) or _last_line(errors) or f"dbt ended with {code}"
     if "Could not set lock" in message:
         return DatabaseInUseError(command, message)
@@ -93,7 +109,12 @@ def _hint(command: str, message: str) -> str:
 
 def dbt_message(log: str) -> str:
     """The errors in dbt's JSON log, without banner, stack traces and empty lines."""
-    lines: list[str] = []
+    return "\n".join(dict.fromkeys(line for text in _error_texts(log) for line in text.splitlines()))
+
+
+def _error_texts(log: str) -> list[str]:
+    """Each error in dbt's JSON log, once."""
+    texts: dict[str, None] = {}
     for line in log.splitlines():
         try:
             event = json.loads(line)
@@ -103,8 +124,10 @@ def dbt_message(log: str) -> str:
         if info.get("level") != "error" or "stack_trace" in data:
             continue
         text = str(data.get("exc") or info.get("msg") or "")
-        lines += [part.rstrip() for part in _without_traces(text) if part.strip(" -")]
-    return "\n".join(dict.fromkeys(lines))
+        lines = [part.rstrip() for part in _without_traces(text) if part.strip(" -")]
+        if lines:
+            texts["\n".join(lines)] = None
+    return list(texts)
 
 
 def _without_traces(text: str) -> Iterator[str]:
@@ -131,16 +154,25 @@ def _find_place(message: str, project_dir: Path) -> Place | None:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             return Place(relative(file, project_dir), *((mark.line + 1, mark.column + 1) if mark else ()))
-    for word in re.findall(r"[`']([\w.]+)[`']", message):
-        places = [
-            Place(relative(file, project_dir), number, match.start() + 1)
-            for file, text in texts.items()
-            for number, line in enumerate(text.splitlines(), 1)
-            if not line.lstrip().startswith("#") and (match := re.search(rf"\b{re.escape(word)}\b", line))
-        ]
-        if len(places) == 1:
+    words = re.findall(r"[`']([\w.]+)[`']", message)
+    for word in words:
+        if len(places := _lines_with(rf"\b{re.escape(word)}\b", texts, project_dir)) == 1:
+            return places[0]
+    semantic = {file: text for file, text in texts.items() if re.search(r"\b(semantic_models?|metrics):", text)}
+    for word in words:
+        if places := _lines_with(rf"\bname:\s*[\"']?{re.escape(word)}\b", semantic, project_dir):
             return places[0]
     return None
+
+
+def _lines_with(pattern: str, texts: Mapping[Path, str], project_dir: Path) -> list[Place]:
+    """The places that match, of the lines that are no comments."""
+    return [
+        Place(relative(file, project_dir), number, match.start() + 1)
+        for file, text in texts.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if not line.lstrip().startswith("#") and (match := re.search(pattern, line))
+    ]
 
 
 def relative(path: Path, project_dir: Path) -> str:
