@@ -399,7 +399,7 @@ def test_a_parse_of_ours_notes_its_target(project, parses, monkeypatch):
     (project / "target/semantic_manifest.json").unlink()
     gemel.load(project)
     write_manifest(project, REVENUE, model=ELSEWHERE)
-    record_parsed(project / "target", find_target(project, None, None), {}, Reads())
+    record_parsed(project / "target", find_target(project, None, None), {}, Reads(), {})
     assert gemel.load(project).session.artifacts == project / "target"
     assert len(parses) == 1
     file = project / "profiles.yml"

@@ -132,7 +132,7 @@ _PROJECT = (
     click.option(
         "--project-dir",
         type=click.Path(exists=True),
-        envvar="DBT_PROJECT_DIR",
+        envvar=["DBT_ENGINE_PROJECT_DIR", "DBT_PROJECT_DIR"],
         help="A directory in the dbt project. Default: DBT_PROJECT_DIR, else the current directory.",
     ),
     click.option("--profiles-dir", type=click.Path(), help="The folder of profiles.yml. Default: dbt's default."),

@@ -1,4 +1,4 @@
-"""The environment variables that a project reads, and whether they are as they were when dbt parsed it.
+"""The environment that a project reads, and whether it is as it was when dbt parsed the project.
 
 Their values are never written, only hashes of them.
 """
@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _CALL = re.compile(rb"env_var\s*\((?:\s*(['\"])(\w+)\1\s*[,)])?")
@@ -19,6 +20,35 @@ _UNSET = "DBT_DEFAULT_PLACEHOLDER"
 """The value that dbt notes for a variable that is not set."""
 
 
+Environment = Mapping[str, str]
+
+
+def read_environment(project_dir: Path) -> Environment:
+    """The variables of this process, and those of the nearest file `.env`, which dbt-core reads from 1.12 on."""
+    folder = project_dir.absolute()
+    file = next((each / ".env" for each in (folder, *folder.parents) if (each / ".env").is_file()), None)
+    if file is None or _dbt_version() < (1, 12):
+        return os.environ
+    try:
+        from dotenv import dotenv_values  # dbt-core 1.12 brings it
+    except ImportError:
+        return os.environ
+    written = {name: value for name, value in dotenv_values(file).items() if value is not None}
+    return {**written, **os.environ}
+
+
+def find_setting(environment: Environment, name: str) -> str | None:
+    """A variable that replaces an option of dbt, by its newer or older name: DBT_ENGINE_TARGET, DBT_TARGET."""
+    return environment.get(f"DBT_ENGINE_{name}") or environment.get(f"DBT_{name}")
+
+
+def _dbt_version() -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in version("dbt-core").split(".")[:2])
+    except (PackageNotFoundError, ValueError):
+        return (0,)
+
+
 @dataclass(frozen=True, slots=True)
 class Reads:
     """The variables of the environment that files read: by `names`, or by names that are computed from `parts`."""
@@ -26,8 +56,8 @@ class Reads:
     names: frozenset[str] = frozenset()
     parts: frozenset[str] = frozenset()
 
-    def list_names(self) -> list[str]:
-        computed = {name for name in os.environ if any(part in name for part in self.parts)}
+    def list_names(self, environment: Environment) -> list[str]:
+        computed = {name for name in environment if any(part in name for part in self.parts)}
         return sorted(name for name in {*self.names, *computed} if not _SECRET.match(name))
 
 
@@ -56,37 +86,37 @@ def _find(text: bytes, names: set[str], parts: set[str]) -> None:
         parts.update([part.decode() for part in _PART.findall(text)] or ["DBT"])
 
 
-def hash_values(reads: Reads, salt: str) -> dict[str, str | None]:
+def hash_values(reads: Reads, salt: str, environment: Environment) -> dict[str, str | None]:
     """A hash of each variable's value by its name; None for one that is not set."""
-    return {name: _hash(os.environ.get(name), salt) for name in reads.list_names()}
+    return {name: _hash(environment.get(name), salt) for name in reads.list_names(environment)}
 
 
 def _hash(value: str | None, salt: str) -> str | None:
     return None if value is None else hashlib.sha256(f"{salt}\0{value}".encode()).hexdigest()[:16]
 
 
-def find_unproven(reads: Reads, artifacts: Path, project_file: Path) -> str | None:
+def find_unproven(reads: Reads, artifacts: Path, project_file: Path, environment: Environment) -> str | None:
     """A variable of which dbt's own notes do not say that it had this value when dbt last parsed; None if there is
     none.
 
     dbt notes what models and YAML read (partial_parse.msgpack), and a hash of what dbt_project.yml reads.
     """
-    names = reads.list_names()
+    names = reads.list_names(environment)
     if not names:
         return None
     try:
         notes = (artifacts / "partial_parse.msgpack").read_bytes()
-        project = find_reads([project_file], {}).list_names()
+        project = find_reads([project_file], {}).list_names(environment)
     except OSError:
         return names[0]
     if project:
-        told = "".join(f"{name}:{os.environ.get(name, _UNSET)}|" for name in project)
+        told = "".join(f"{name}:{environment.get(name, _UNSET)}|" for name in project)
         if hashlib.sha256(told.encode()).hexdigest().encode() not in notes:
             return project[0]
     for name in names:
         packed = _pack(name)
         # Names that dbt has not noted were not read when it parsed, except by dbt_project.yml and profiles.yml.
-        if packed in notes and packed + _pack(os.environ.get(name, _UNSET)) not in notes:
+        if packed in notes and packed + _pack(environment.get(name, _UNSET)) not in notes:
             return name
     return None
 

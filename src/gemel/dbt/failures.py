@@ -68,6 +68,7 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         r"Invalid value for '--profiles-dir': Path '([^']+)'|Could not find profile named '([^']*)'",
         "name the folder of profiles.yml with --profiles-dir",
     ),
+    (r"run \"dbt deps\"|Run \"dbt deps\"", "run `dbt deps` in the project"),
     (
         r"Required var '(\w+)' not found",
         "give it (`--vars '{{{0}: …}}'`), or give it a value under `vars:` of dbt_project.yml",

@@ -8,13 +8,15 @@ too.
 import json
 import re
 import secrets
+import shutil
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemel.dbt.environment import Reads, hash_values
+from gemel.dbt.environment import Environment, Reads, hash_values
 from gemel.dbt.manifest import MANIFEST
 from gemel.dbt.profile import Target
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
@@ -37,9 +39,9 @@ class Parsed:
     salt: str = ""
     hashes: Mapping[str, str | None] = field(default_factory=dict)
 
-    def find_change(self) -> str | None:
-        """An environment variable that has another value now; None if there is none."""
-        now = hash_values(self.reads, self.salt)
+    def find_change(self, environment: Environment) -> str | None:
+        """A variable of the environment that has another value now; None if there is none."""
+        now = hash_values(self.reads, self.salt, environment)
         return next((name for name in sorted({*now, *self.hashes}) if now.get(name) != self.hashes.get(name)), None)
 
 
@@ -61,8 +63,10 @@ def read_parsed(folder: Path) -> Parsed | None:
         return None
 
 
-def record_parsed(folder: Path, target: Target | None, vars: Vars | None, reads: Reads) -> None:
-    """Record that the artifacts in a folder are those of this target, these variables and today's environment."""
+def record_parsed(
+    folder: Path, target: Target | None, vars: Vars | None, reads: Reads, environment: Environment
+) -> None:
+    """Record that the artifacts in a folder are those of this target, these variables and this environment."""
     salt = secrets.token_hex(8)
     with suppress(OSError):
         record: dict[str, Any] = {
@@ -73,7 +77,7 @@ def record_parsed(folder: Path, target: Target | None, vars: Vars | None, reads:
             "names": sorted(reads.names),
             "parts": sorted(reads.parts),
             "salt": salt,
-            "environment": hash_values(reads, salt),
+            "environment": hash_values(reads, salt, environment),
         }
         (folder / _RECORD).parent.mkdir(parents=True, exist_ok=True)
         (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -123,6 +127,17 @@ def _invocation(file: Path) -> str | None:
     with file.open("rb") as manifest:
         match = re.search(rb'"invocation_id":\s*"([^"]+)"', manifest.read(_HEAD))
     return match[1].decode() if match else None
+
+
+def forget_others(folder: Path) -> None:
+    """Remove old folders beside one of `--vars`, because those of a date, say, are used once. The last 20 stay, and
+    those of the last week."""
+    if not folder.name.startswith("vars-"):
+        return
+    with suppress(OSError):
+        others = sorted(folder.parent.glob("vars-*"), key=lambda each: each.stat().st_mtime, reverse=True)
+        for old in [each for each in others[20:] if time.time() - each.stat().st_mtime > 7 * 86400]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_time(folder: Path) -> int:

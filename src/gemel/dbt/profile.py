@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gemel.dbt.environment import Environment, find_setting, read_environment
 from gemel.dbt.project_file import read_project_file, read_yaml
 from gemel.dbt.variables import Vars
 from gemel.errors import Place, ProjectError, did_you_mean
@@ -33,6 +34,7 @@ class Target:
     is_default: bool = True
     others: tuple["Target", ...] = ()
     vars: Vars = field(default_factory=dict)
+    environment: Environment = field(default_factory=lambda: os.environ, repr=False)
 
     @property
     def place(self) -> str:
@@ -50,12 +52,12 @@ class Target:
         return self._first("schema", "dataset") or ("main" if self.kind == "duckdb" else None)
 
     def _first(self, *keys: str) -> str | None:
-        values = (_render(self.settings[key], self.file, self.vars) for key in keys if self.settings.get(key))
-        return next((str(value) for value in values), None)
+        key = next((key for key in keys if self.settings.get(key)), None)
+        return None if key is None else str(_render(self.settings[key], self.file, self.vars, self.environment))
 
     def render(self) -> dict[str, Any]:
         """Every setting, with its jinja rendered. Raises ProjectError (G604)."""
-        return {key: _render(value, self.file, self.vars) for key, value in self.settings.items()}
+        return {key: _render(value, self.file, self.vars, self.environment) for key, value in self.settings.items()}
 
     def find_variable(self, key: str) -> str | None:
         """The environment variable that a setting reads; None if it reads none."""
@@ -70,11 +72,11 @@ def read_target(
 
     `vars` are those of `--vars`: dbt's profile may use these, and no others.
     """
-    given = vars or {}
+    given, environment = vars or {}, read_environment(project_dir)
     project = read_project_file(project_dir)
     file = find_profiles(project_dir, profiles_dir)
     profiles = read_yaml(file)
-    name = _render(os.environ.get("DBT_PROFILE") or project.get("profile"), file, given)
+    name = _render(find_setting(environment, "PROFILE") or project.get("profile"), file, given, environment)
     if not isinstance(name, str):
         raise ProjectError(
             "G604", "dbt_project.yml names no profile", hint="add a line `profile: <a name in profiles.yml>`"
@@ -88,7 +90,8 @@ def read_target(
             hint=did_you_mean(name, names) or f"it has {', '.join(names) or 'none'}",
         )
     outputs = object_or_empty(profiles[name], "outputs")
-    default = str(_render(os.environ.get("DBT_TARGET") or profiles[name].get("target") or "default", file, given))
+    how = (file, given, environment)
+    default = str(_render(find_setting(environment, "TARGET") or profiles[name].get("target") or "default", *how))
     chosen = target or default
     if not isinstance(outputs.get(chosen), dict):
         raise ProjectError(
@@ -97,19 +100,19 @@ def read_target(
             place=Place(str(file)),
             hint=did_you_mean(chosen, outputs) or f"it has {', '.join(outputs) or 'none'}",
         )
-    kind = str(_render(outputs[chosen].get("type"), file, given))
+    kind = str(_render(outputs[chosen].get("type"), *how))
     others = tuple(
-        Target(name, other, str(written.get("type")), written, file, other == default, vars=given)
+        Target(name, other, str(written.get("type")), written, file, other == default, (), given, environment)
         for other, written in outputs.items()
         if other != chosen and isinstance(written, dict)
     )
-    return Target(name, chosen, kind, outputs[chosen], file, chosen == default, others, given)
+    return Target(name, chosen, kind, outputs[chosen], file, chosen == default, others, given, environment)
 
 
 def find_profiles(project_dir: Path, profiles_dir: str | None = None) -> Path:
     """The profiles.yml that dbt would use: in `profiles_dir`, DBT_PROFILES_DIR, the project, the current directory or
     ~/.dbt."""
-    folder = profiles_dir or os.environ.get("DBT_PROFILES_DIR")
+    folder = profiles_dir or find_setting(read_environment(project_dir), "PROFILES_DIR")
     places = [Path(folder).expanduser()] if folder else [project_dir, Path.cwd(), Path.home() / ".dbt"]
     for place in places:
         if (place / "profiles.yml").is_file():
@@ -126,12 +129,12 @@ def catalog_of(path: str) -> str:
     return "memory" if path == ":memory:" else Path(path).name.split(".")[0]
 
 
-def _render(value: Any, file: Path, vars: Vars) -> Any:
+def _render(value: Any, file: Path, vars: Vars, variables: Environment) -> Any:
     """A value with the jinja in all of its texts rendered."""
     if isinstance(value, dict):
-        return {key: _render(each, file, vars) for key, each in value.items()}
+        return {key: _render(each, file, vars, variables) for key, each in value.items()}
     if isinstance(value, list):
-        return [_render(each, file, vars) for each in value]
+        return [_render(each, file, vars, variables) for each in value]
     if not isinstance(value, str) or ("{{" not in value and "{%" not in value):
         return value
     import jinja2
@@ -141,6 +144,12 @@ def _render(value: Any, file: Path, vars: Vars) -> Any:
     for cast in ("as_bool", "as_native", "as_number", "as_text"):
         environment.filters[cast] = lambda rendered: rendered
 
+    def env_var(name: str, default: str | None = None) -> str:
+        value = variables.get(name, default)
+        if value is None:
+            raise _MissingVariable(f"the environment variable {name} is not set")
+        return str(value)
+
     def var(name: str, default: Any = None) -> Any:
         value = vars.get(name, default)
         if value is None:
@@ -148,17 +157,10 @@ def _render(value: Any, file: Path, vars: Vars) -> Any:
         return value
 
     try:
-        return environment.from_string(value).render(env_var=_env_var, var=var, target=None)
+        return environment.from_string(value).render(env_var=env_var, var=var, target=None)
     except (jinja2.TemplateError, _MissingVariable) as error:
         raise ProjectError("G604", f"cannot render {value!r}: {error}", place=Place(str(file))) from None
 
 
 class _MissingVariable(Exception):
     pass
-
-
-def _env_var(name: str, default: str | None = None) -> str:
-    value = os.environ.get(name, default)
-    if value is None:
-        raise _MissingVariable(f"the environment variable {name} is not set")
-    return str(value)

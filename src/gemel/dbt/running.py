@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from gemel.dbt.environment import Reads, find_reads, find_unproven
+from gemel.dbt.environment import Reads, find_reads, find_setting, find_unproven, read_environment
 from gemel.dbt.events import run_reporting
 from gemel.dbt.failures import dbt_failure, missing_variable, relative
 from gemel.dbt.manifest import MANIFEST
-from gemel.dbt.parsed import find_vars, names_its_tables, read_parsed, record_parsed, vars_of_last_run
+from gemel.dbt.parsed import find_vars, forget_others, names_its_tables, read_parsed, record_parsed, vars_of_last_run
 from gemel.dbt.profile import NoProfileError, Target, read_target
 from gemel.dbt.project_file import (
     PROJECT_FILE,
@@ -93,6 +93,8 @@ def ensure_semantic_manifest(
         if variable is None or chosen is None or variable not in str(chosen.settings):
             raise
         return _use_stale(error, reason, stale, project_dir, say)
+    if vars is not None:
+        forget_others(folder)
     if not manifest.exists():
         raise ProjectError("G603", f"dbt parse succeeded, but did not write {relative(manifest, project_dir)}")
     return manifest
@@ -113,22 +115,22 @@ def explain_parse(folder: Path, project_dir: Path, chosen: Target | None, vars: 
 
 def explain_settings(folder: Path, project_dir: Path, chosen: Target | None, vars: Vars | None) -> str | None:
     """Why artifacts are not of these variables and this environment; None if they are."""
-    record = read_parsed(folder)
+    record, environment = read_parsed(folder), read_environment(project_dir)
     if record is not None:
         if vars is not None and write_vars(record.vars or {}) != write_vars(vars):
             return "was parsed with other --vars"
-        changed = record.find_change()
+        changed = record.find_change(environment)
         return f"was parsed with another value of {changed}" if changed else None
     known = vars_of_last_run(folder)
     if vars and (known is None or write_vars(known) != write_vars(vars)):
         return "may be of other --vars"
     reads = _find_reads(project_dir, chosen)
-    unproven = find_unproven(reads, folder, project_dir / PROJECT_FILE)
+    unproven = find_unproven(reads, folder, project_dir / PROJECT_FILE, environment)
     if unproven is not None:
         return f"may be of another value of {unproven}"
-    if reads.list_names() and not names_its_tables(folder):
+    if reads.list_names(environment) and not names_its_tables(folder):
         return f"names other tables than {MANIFEST}"
-    record_parsed(folder, None, known, reads)
+    record_parsed(folder, None, known, reads, environment)
     return None
 
 
@@ -214,7 +216,8 @@ def check_artifacts(folder: Path) -> Path:
 
 def find_target_dir(project_dir: Path) -> Path:
     """The folder of dbt's artifacts: DBT_TARGET_PATH, `target-path` of dbt_project.yml, or `target`."""
-    return project_dir / (os.environ.get("DBT_TARGET_PATH") or read_target_path(project_dir))
+    named = find_setting(read_environment(project_dir), "TARGET_PATH")
+    return project_dir / (named or read_target_path(project_dir))
 
 
 def find_user_cache(path: Path) -> Path:
@@ -316,7 +319,7 @@ def run_dbt_into(
         run_dbt([*arguments, *options], project_dir)
     finally:  # a build writes them before it can fail
         if _changed(manifest) != before:
-            record_parsed(folder, chosen, given, _find_reads(project_dir, chosen))
+            record_parsed(folder, chosen, given, _find_reads(project_dir, chosen), read_environment(project_dir))
 
 
 def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
@@ -327,8 +330,9 @@ def run_dbt(arguments: Sequence[str], project_dir: Path) -> None:
     environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "PYTHONWARNINGS": "ignore"}
     # dbt starts in the project. Its variables name a folder of our current directory, or perhaps another project.
     environment["DBT_PROJECT_DIR"] = environment["DBT_ENGINE_PROJECT_DIR"] = str(project_dir.absolute())
-    if folder := environment.get("DBT_PROFILES_DIR"):
-        environment["DBT_PROFILES_DIR"] = str(Path(folder).absolute())
+    for name in ("DBT_ENGINE_PROFILES_DIR", "DBT_PROFILES_DIR"):
+        if folder := environment.get(name):
+            environment[name] = str(Path(folder).absolute())
     try:
         if is_heard():
             done = run_reporting(run, cwd=project_dir, env=environment, what=f"dbt {arguments[0]}")

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gemel.dbt.environment import find_setting, read_environment
 from gemel.dbt.manifest import MANIFEST, read_project
 from gemel.dbt.profile import find_profiles
 from gemel.dbt.project_file import find_packages, is_project, read_variables
@@ -295,7 +296,7 @@ def _cache(session: Session) -> Path:
     assert session.dir is not None
     folder = find_target_dir(session.dir) / "gemel" / "base"
     place = hashlib.sha256(str(session.dir).encode()).hexdigest()[:8]
-    return folder / place if os.environ.get("DBT_TARGET_PATH") else folder
+    return folder / place if find_setting(read_environment(session.dir), "TARGET_PATH") else folder
 
 
 def _count_uncommitted(folder: Path) -> int:
