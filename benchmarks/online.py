@@ -1,5 +1,7 @@
 """A million entities of ten features brought online by gemel, and fewer of the same by Feast, as rows a second; then
-100 entity rows read by either. Each writer is a process of its own, so that its memory is seen."""
+100 entity rows read by either. Each writer is a process of its own, so that its memory is seen.
+
+And the worked example, read as a service reads it: `Project.online` beside Feast's `get_online_features`."""
 
 import argparse
 import datetime as dt
@@ -13,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import duckdb
+from cold import build_example
 from report import Report, Table, ratio
 from timing import peak_memory
 
@@ -58,7 +61,18 @@ def measure(options: argparse.Namespace) -> Report:
             )
             both = child("read", store, "both", sample)
             reads.rows.append([kind, READ, both["gemel"], both["feast"], ratio(both["gemel"], both["feast"])])
-    return Report([writes, reads])
+        served = Table(
+            ["store", "entity rows", "views", "gemel p50 ms", "Feast p50 ms", "its to_dict()", "gemel / Feast"]
+        )
+        project = build_example(Path(folder) / "example")
+        for kind in ("sqlite", "redis"):
+            serve_from(project, kind)
+            for name, rows in ASKED.items():
+                both = child("serve", {"kind": kind, "folder": str(project)}, name, rows)
+                figures = (both["gemel"], both["feast"], both["to_dict"], ratio(both["gemel"], both["feast"]))
+                served.rows.append([kind, rows, both["views"], *figures])
+            emptied(kind, Path(folder))
+    return Report([writes, reads, served])
 
 
 def child(task: str, store: dict[str, str], who: str, rows: int) -> dict[str, float]:
@@ -68,6 +82,67 @@ def child(task: str, store: dict[str, str], who: str, rows: int) -> dict[str, fl
         raise RuntimeError(ran.stderr[-2000:])
     answer: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
     return answer
+
+
+ASKED = {"carrier_punctuality": 1, "departure_delay_v1": 100}
+"""A view and a service of the worked example, and the entity rows that are read of them."""
+ENTITIES = {"carrier": "carrier_punctuality", "origin": "origin_congestion", "plane": "plane_history"}
+"""The views that have the keys of each entity."""
+
+
+def serve_from(project: Path, kind: str) -> None:
+    """Bring the worked example online, in a store of its own."""
+    import yaml
+
+    address, file = server(), project / "feature_views/feature_store.yaml"
+    content = yaml.safe_load(file.read_text()) | {"project": PROJECT, "registry": f"data/{kind}.registry.db"}
+    content["online_store"] = {
+        "sqlite": {"type": "sqlite", "path": "data/bench.db"},
+        "redis": {"type": "redis", "connection_string": f"{address['host']}:{address['port']},db={address['db']}"},
+    }[kind]
+    file.write_text(yaml.safe_dump(content))
+    for command in ("apply", "materialize"):
+        words = [sys.executable, "-m", "gemel", "features", command, "--project-dir", str(project)]
+        subprocess.run(words, check=True, capture_output=True)
+
+
+def serve(name: str, rows: int, kind: str, project: Path) -> dict[str, float]:
+    """Milliseconds at the median of an open project and an open FeatureStore. They take turns, and must answer the
+    same."""
+    from feast import FeatureStore
+
+    import gemel
+
+    data = project / "feature_views/data"
+    keys = {
+        entity: [
+            key for (key,) in duckdb.sql(f"SELECT DISTINCT {entity} FROM '{data / view}.parquet' ORDER BY 1").fetchall()
+        ]
+        for entity, view in ENTITIES.items()
+    }
+    ours, feast = gemel.load(project), FeatureStore(repo_path=str(project / "feature_views"))
+    if name == "carrier_punctuality":
+        view = feast.get_feature_view(name)
+        asked, wanted = [{"carrier": "UA"}], [f"{name}:{field.name}" for field in view.features]
+    else:
+        wanted = feast.get_feature_service(name)
+        asked = [{entity: each[place % len(each)] for entity, each in keys.items()} for place in range(rows)]
+    times: dict[str, list[float]] = {"gemel": [], "feast": [], "to_dict": []}
+    for _ in range(5 * TURNS):
+        start = time.perf_counter()
+        mine = ours.online(name, asked)
+        middle = time.perf_counter()
+        response = feast.get_online_features(wanted, asked)
+        answered = time.perf_counter()
+        theirs = response.to_dict()
+        times["to_dict"].append(time.perf_counter() - answered)
+        times["feast"].append(answered - middle)
+        times["gemel"].append(middle - start)
+    for feature in mine[0].values:
+        assert [row and row.values[feature] for row in mine] == theirs[feature], feature
+    ours.close()
+    views = 1 if isinstance(wanted, list) else len(wanted.feature_view_projections)
+    return {key: 1e3 * sorted(taken)[len(taken) // 2] for key, taken in times.items()} | {"views": views}
 
 
 def table(folder: Path, rows: int) -> Path:
@@ -89,7 +164,7 @@ def emptied(kind: str, folder: Path) -> None:
     import redis
 
     client = redis.Redis(**server())
-    keys = [*client.scan_iter(f"*customer*{PROJECT}", count=10_000), f"gemel:{PROJECT}:materialized"]
+    keys = [*client.scan_iter(f"*{PROJECT}", count=10_000), f"gemel:{PROJECT}:materialized"]
     for start in range(0, len(keys), 1_000):
         client.unlink(*keys[start : start + 1_000])
 
@@ -174,4 +249,4 @@ def read(who: str, rows: int, kind: str, folder: Path) -> dict[str, float]:
 
 if __name__ == "__main__":
     task, who, rows, kind, folder = sys.argv[1:]
-    print(json.dumps({"write": write, "read": read}[task](who, int(rows), kind, Path(folder))))
+    print(json.dumps({"write": write, "read": read, "serve": serve}[task](who, int(rows), kind, Path(folder))))
