@@ -193,6 +193,60 @@ def test_keys_that_are_none_of_a_views_entities_are_no_entities():
         assert encoding.decode_key(key, {"zone": "string", "area": "int32"}) is None
 
 
+def test_hostile_keys_are_answered_or_refused(place):
+    place.table((*A, 1, 10), ("ü🦆", 2**63 - 1, 2, 20), ("e\u0301", 1, 3, 30)).run()
+    keys = [
+        ("ü🦆", str(2**63 - 1)),
+        ("é", 1),
+        ("e\u0301", "+1"),
+        ("a' OR '1'='1", 1),
+        ("a\x00", 1),
+        ("x" * 1_000_000, 1),
+    ]
+    assert place.online(*keys) == [20, None, 30, None, None, None]
+    assert place.online() == []
+    assert place.online(*[A] * 1_201) == [10] * 1_201
+    refused = [
+        *(("\ud800", 1), ("\udcff", 1), (b"a", 1), (["a"], 1), (1, 1)),
+        *(("a", 2**63), ("a", 10**5000), ("a", "9" * 5000), ("a", "\u0661"), ("a", " 1"), ("a", 1.5), ("a", b"1")),
+    ]
+    for wrong in refused:
+        with pytest.raises(BridgeError) as caught:
+            place.online(A, wrong)
+        assert (caught.value.code, len(str(caught.value)) < 300) == ("G535", True)
+
+
+@pytest.mark.parametrize(
+    "encoded", [b"\x08", b"\x08\xff", b"\x08" + b"\xff" * 9 + b"\x01", b"\x08" + b"\xff" * 8 + b"\x01"]
+)
+def test_times_that_nobody_can_mean_are_refused(encoded):
+    if encoding.varint(-1) in encoded:  # a second before 1970
+        assert encoding.decode_moment(encoded) == -1_000_000
+        return
+    with pytest.raises(BridgeError) as caught:
+        encoding.decode_moment(encoded)
+    assert caught.value.code == "G563"
+
+
+def test_who_reads_while_another_loads_sees_whole_rows(place):
+    """Of each entity all features of one row, the old one or the new one, and no entity disappears."""
+    keys = [{"zone": "z", "area": number} for number in range(400)]
+    place.table(*(("z", number, 2, 1) for number in range(400))).run()
+    loader = threading.Thread(target=place.table(*(("z", number, 3, 2) for number in range(400))).run)
+    loader.start()
+    seen = set()
+    while loader.is_alive() or 2 not in seen:
+        store = open_store(place.config)
+        rows = read(store, [(place.view, ["n", "f", "s"])], keys, now=END)
+        store.close()
+        for row in rows:
+            n = row.values["n"]
+            seen.add(n)
+            assert row.values == {"n": n, "f": n / 4, "s": f"s{n}"}
+            assert row.moments["n"] == dt.datetime(2024, 1, n + 1, tzinfo=dt.UTC)
+    loader.join()
+
+
 def test_values_past_their_ttl_are_stale(place):
     place.table((*A, 1, 10), (*B, 31, 31)).run()
     view = place.with_ttl(dt.timedelta(2))

@@ -150,11 +150,19 @@ def _encode_moment(moment: int) -> bytes:
 
 
 def decode_moment(encoded: bytes) -> int:
-    """Microseconds since 1970."""
+    """Microseconds since 1970. Raises BridgeError (G563) if it is no time."""
     fields, place = {8: 0, 16: 0}, 0
-    while place < len(encoded):
-        tag = encoded[place]
-        fields[tag], place = _read_varint(encoded, place + 1)
+    try:
+        while place < len(encoded):
+            tag = encoded[place]
+            fields[tag], place = _read_varint(encoded, place + 1)
+        decode_time(fields[8] * 1_000_000)
+    except (IndexError, OverflowError):
+        raise BridgeError(
+            "G563",
+            f"the online store has a time that gemel did not write: {encoded[:20].hex()}",
+            hint="run `gemel features materialize`, which rewrites the values",
+        ) from None
     return fields[8] * 1_000_000 + fields[16] // 1000
 
 

@@ -94,6 +94,8 @@ def _with_nulls(stored: Sequence[StoredRow | None], is_whole: Sequence[bool]) ->
 def key(value: Any, type_: str, entity: str) -> str | int | None:
     """An entity's key as a value of its type. A number may be a string, and a NULL of it an empty one."""
     if type_ == "string" and isinstance(value, str):
+        if not value.isascii():
+            _check_text(value, entity)
         return value
     if is_null(value) or (value == "" and type_ != "string"):
         return None
@@ -101,7 +103,16 @@ def key(value: Any, type_: str, entity: str) -> str | int | None:
         value = value if isinstance(value, str) else int(value)  # of NumPy, say
         return parse_integer(value, 32 if type_ == "int32" else 64, f"entity {entity!r}")
     kind = "a string" if type_ == "string" else "an integer"
-    raise BridgeError("G535", f"entity {entity!r} must be {kind}, not {value!r}")
+    raise BridgeError("G535", f"entity {entity!r} must be {kind}, not {repr(value)[:80]}")
+
+
+def _check_text(value: str, entity: str) -> None:
+    """Raises BridgeError (G535) for bytes of a command line that are no text, and for half of a surrogate pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        message = f"entity {entity!r} must be Unicode text, not {value[:80]!r}"
+        raise BridgeError("G535", message, hint="no table of gemel has such a key") from None
 
 
 def is_null(value: Any) -> bool:
@@ -116,8 +127,10 @@ def parse_integer(value: str | int, bits: int, what: str) -> int:
     if isinstance(value, str) and not re.fullmatch(r"[+-]?[0-9]+", value):
         raise BridgeError("G535", f"{what} must be an integer, not {value[:80]!r}", hint="write only digits")
     limit = 2 ** (bits - 1)
-    number = int(value) if len(str(value)) <= 40 else limit
+    # Python refuses to read or write integers of thousands of digits.
+    number = value if isinstance(value, int) else int(value) if len(value) <= 40 else limit
     if not -limit <= number < limit:
-        message = f"{what} is an integer of {bits} bits, and {str(value)[:80]} is out of its range"
+        shown = value[:80] if isinstance(value, str) else value if abs(value) < 2**200 else "the number in the request"
+        message = f"{what} is an integer of {bits} bits, and {shown} is out of its range"
         raise BridgeError("G535", message, hint=f"the range is {-limit} to {limit - 1}")
     return number
