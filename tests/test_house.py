@@ -67,6 +67,7 @@ LAYERS = {
     "pipeline": {"errors", "spec", "dbt", "engines", "session", "files", "expectations", "features", "online", "proof"}
     | {"bi"}
     | {"locking", "waits"},
+    "mending": {"errors", "dbt", "files", "project", "whole_files"},
     "project": {
         "errors",
         "arguments",
@@ -98,7 +99,7 @@ LAYERS = {
     "cli": {"errors", "spec", "dbt", "engines", "compiler", "session", "answer", "expectations", "files", "features"}
     | {"online", "training", "proof", "bi", "graph", "diff", "pipeline", "project", "catalogue", "server", "__init__"}
     | {"text_tables", "json_text"}
-    | {"whole_files", "progress"},
+    | {"whole_files", "progress", "mending"},
     "__init__": {"errors", "spec", "compiler", "answer", "files", "expectations", "online", "training", "proof", "bi"}
     | {"graph", "diff", "project"},
     "__main__": {"cli"},

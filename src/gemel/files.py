@@ -58,7 +58,8 @@ def write(root: Path, files: Files, changes: Sequence[Change], *, once: Mapping[
 
     Raises Problems (G525) before anything is written if a file that is not ours is in the way.
     """
-    foreign = [change.path for change in changes if change.kind == "stale" and not is_ours(root / change.path)]
+    stale = [change.path for change in changes if change.kind == "stale"]
+    foreign = [path for path in stale if not is_ours(root / path) and not _is_blank(root / path)]
     if foreign:
         raise Problems(
             BridgeError(
@@ -95,8 +96,23 @@ def add_header(suffix: str, source: str, text: str) -> str:
 
 
 def is_ours(path: Path) -> bool:
-    text = _read(path) or ""
-    return _MARK in text.split("\n", 1)[0] or (path.name == ".gitignore" and path.parent.name == DATA.name)
+    """Whether the first line says so, but for the mark of a merge conflict above it."""
+    first, _, rest = (_read(path) or "").partition("\n")
+    if first.startswith("<<<<<<<"):
+        first = rest.partition("\n")[0]
+    return _MARK in first or (path.name == ".gitignore" and path.parent.name == DATA.name)
+
+
+def list_generated(root: Path) -> list[Path]:
+    """Our files that dbt reads: models, their properties, tests."""
+    return [root / path for path in _ours(root) if not path.endswith(".py")]
+
+
+def stand_in(path: Path) -> str | None:
+    """The text of a model, for other models to refer to, that dbt can parse in the place of ours. None for a file that
+    no other refers to."""
+    is_model = path.suffix == ".sql" and path.parent.name in _FOLDERS
+    return add_header(".sql", "nothing", "SELECT 1 AS stand_in\n") if is_model else None
 
 
 def escape_description(text: str | None) -> str:
@@ -180,6 +196,12 @@ def _ours(root: Path) -> Iterator[str]:
         for path in sorted((root / folder).glob("*")):
             if path.suffix in _COMMENT and is_ours(path):
                 yield f"{folder}/{path.name}"
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether there is nothing in a file, as after a disk was full."""
+    text = _read(path)
+    return text is not None and not text.strip()
 
 
 def _read(path: Path) -> str | None:

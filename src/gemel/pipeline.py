@@ -12,7 +12,7 @@ from gemel.dbt.project_file import PROJECT_FILE
 from gemel.dbt.running import find_target_dir, run_dbt_into
 from gemel.dbt.variables import Vars
 from gemel.engines.stores import TargetSettings
-from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, UnknownNameError
+from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, UnknownNameError, WarehouseError
 from gemel.expectations.suite import metric_tests, test_files
 from gemel.features import generation, repository
 from gemel.features.bound import BoundView
@@ -92,7 +92,7 @@ def _build(session: Session, *, moments: int, say: Say, step: Step) -> Report | 
     with step("generate") as done:
         done.append(_summary(_write_first(session, say)))
     with step("dbt build"):
-        run_dbt(session, "build")
+        _build_models(session, say)
     features = open_features(session)
     with step("check types") as done:
         changed = _write(session)
@@ -193,19 +193,43 @@ def _writing(session: Session) -> Iterator[None]:
         yield
 
 
+# What is wrong with the tables of the last build may be right in the models: a column that is new, a type that is cast.
+_OF_TABLES = {"G406", "G407", "G409", "G523", "G524", "G526", "G592", "G709"}
+
+
 def _write_first(session: Session, say: Say) -> list[Change]:
-    """Generate. If types are unknown, first build the models that the features read, and generate again."""
+    """Generate. If types are unknown or wrong, first build the models that the features read, and generate again."""
     try:
         return _generate(session)
-    except Problems as problems:
-        if not unknown_only(problems):
+    except (Problems, WarehouseError) as error:
+        errors = error.errors if isinstance(error, Problems) else (error,)
+        if any(each.code not in _OF_TABLES for each in errors):
             raise
-    say("  some types are unknown: building the models that the features read")
+        unknown = isinstance(error, Problems) and unknown_only(error)
+    why = "some types are unknown" if unknown else "the tables of the last build do not fit"
+    say(f"  {why}: building the models that the features read")
     root = open_features(session).root
     # Metric tests may have been generated for another warehouse.
     tests = [f"path:{folder}"] if (folder := tests_folder(root)) else []
     run_dbt(session, "build", "--exclude", f"path:{models_folder(root, 'features')}", *tests)
     return _generate(session)
+
+
+def _build_models(session: Session, say: Say) -> None:
+    """Run dbt build, and once more if it failed because a feature table casts to the types of the last build."""
+    try:
+        run_dbt(session, "build")
+    except ProjectError as error:
+        if error.code != "G603":
+            raise
+        try:
+            changed = _write(session)
+        except GemelError:
+            raise error from None
+        if not any(change.path.endswith(".sql") for change in changed):
+            raise
+        say(f"  {_summary(changed)} for models that have other types now: building again")
+        run_dbt(session, "build")
 
 
 def _write(session: Session) -> list[Change]:

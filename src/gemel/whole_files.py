@@ -62,6 +62,12 @@ def write_text(out: Path, text: str) -> None:
         Path(path).write_text(text, encoding="utf-8", newline="\n")
 
 
+def write_bytes(out: Path, content: bytes) -> None:
+    """Write a file as it is."""
+    with replace_when_complete(out) as path:
+        Path(path).write_bytes(content)
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents. Raises ProjectError (G606) if that is not possible."""
     try:

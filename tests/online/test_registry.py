@@ -10,6 +10,7 @@ import pytest
 
 from gemel.errors import BridgeError
 from gemel.online.config import RegistryFile
+from gemel.online.feast import messages
 from gemel.online.registry.file import check_registry, drop_broken_registry, drop_copied_registry
 from gemel.temporary import temporary_folder
 
@@ -74,6 +75,18 @@ def test_a_registry_of_feast_is_not_broken(tmp_path):
     check_registry(repo, registry_of(repo))
     drop_broken_registry(registry_of(repo))
     assert (repo / "data/registry.db").exists()
+
+
+def test_what_an_apply_changes_is_told_but_not_the_times_of_its_sources():
+    source = 'name: "sales_source"\nmeta {{\n  created_timestamp {{\n    seconds: {}\n    nanos: 5\n  }}\n}}\n'
+    output = (
+        "No project found in the repository\nCreated entity customer\n"
+        f"Updated feature view buying\n\tbatch_source: {source.format(1)} -> {source.format(2)}\n"
+        f"Updated feature view visiting\n\tbatch_source: {source.format(1)} -> {source.format(2)}\n"
+        "\tonline: True -> False\n"
+        "Updated entity shop\n\tvalue_type: INT64 -> STRING\n\nNo changes to infrastructure\n"
+    )
+    assert messages(output) == ["Created entity customer", "Updated feature view visiting", "Updated entity shop"]
 
 
 IMPORTING = """

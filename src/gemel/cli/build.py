@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gemel.cli.options import say, takes_session
+from gemel.cli.options import say, takes_session_to_generate
 from gemel.cli.runs import tells_openlineage
 from gemel.cli.verify import write_report
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--moments", type=click.IntRange(1), default=5, show_default=True, help="How many moments to verify.")
-@takes_session
+@takes_session_to_generate
 @tells_openlineage("build")
 def command(session: "Session", *, moments: int) -> None:
     """Run all steps: parse, generate, dbt build, feast apply, materialize, verify.

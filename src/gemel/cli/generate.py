@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gemel.cli.options import say, takes_session
+from gemel.cli.options import say, takes_session_to_generate
 from gemel.cli.runs import tells_openlineage
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.option(
     "--check", is_flag=True, help="Write nothing; list the files that would change, and exit 1 if there are any."
 )
-@takes_session
+@takes_session_to_generate
 @tells_openlineage("generate")
 def command(session: "Session", *, check: bool) -> None:
     """Write dbt models of saved queries, wide views and feature tables, metric tests, the Feast repo and exposures.

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +32,22 @@ def takes_session(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(project.session, **others)
 
     return takes_project(run)
+
+
+def takes_session_to_generate(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `takes_session`, even if dbt cannot parse the files that were generated before."""
+
+    def open_project(**options: Any) -> "Project":
+        from gemel.mending import open_despite_generated
+        from gemel.project import load
+
+        return open_despite_generated(lambda: load(**options), Path(options["path"]), options["say"])
+
+    @functools.wraps(function)
+    def run(project: "Project", **others: Any) -> Any:
+        return function(project.session, **others)
+
+    return _opening(open_project, run)
 
 
 def takes_project_to_validate(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -95,9 +95,7 @@ def _hint(command: str, message: str) -> str:
         return "a fact in a view with a `ttl` has the time '-infinity': `gemel validate --data` finds it"
     missing = re.search(r"\((\S+[/\\](?:features|bi))[/\\]_\w+\.yml\) depends on", message)
     if missing:
-        return (
-            f"generated files refer to definitions that no longer exist: remove {missing[1]} and run `gemel generate`"
-        )
+        return "generated files refer to definitions that no longer exist: `gemel generate` writes them anew"
     failures = [part for part in message.splitlines() if re.search(r"\b(Error|Failure) in \w+ ", part)]
     if command == "parse" or not failures:
         return f"correct the project; `dbt {command}` shows the same error in context"

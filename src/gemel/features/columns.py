@@ -60,7 +60,7 @@ def decide_types(tables: Tables, bound: Bound, sources: TypeSources) -> dict[str
                     BridgeError(
                         "G524",
                         f"entity {entity!r} is {type_} in feature view {view.name!r} and {other} in {first!r}",
-                        hint="cast the columns to one type in the dbt models: in Feast, an entity has one type",
+                        hint="cast them to one type in the dbt models, and build those: in Feast, it has one type",
                         place=view.place,
                     )
                 )
@@ -86,7 +86,7 @@ def _view_types(
                 BridgeError(
                     "G524",
                     f"entity {entity!r} is {described[entity]}, but a key in Feast's stores must be a text or a BIGINT",
-                    hint="cast the column in the dbt model: to BIGINT where its values fit, or to VARCHAR",
+                    hint="cast it in the dbt model, to BIGINT where its values fit, or to VARCHAR, and build that",
                     place=view.place,
                 )
             )
@@ -97,7 +97,7 @@ def _view_types(
                 BridgeError(
                     "G524",
                     f"entity {entity!r} is {described.get(entity, type_)}, which cannot be a key in Feast's stores",
-                    hint="keys are texts or integers; cast the column in the dbt model",
+                    hint="keys are texts or integers: cast the column in the dbt model, and build it",
                     place=view.place,
                 )
             )

@@ -58,8 +58,10 @@ def messages(output: str) -> list[str]:
 def _is_of_times(change: str) -> bool:
     """Whether each property before ` -> ` and after it is the same, but for times."""
     text = re.sub(r"\s*(seconds|nanos): \d+", "", change)
-    properties = re.split(r"^\t\w+: ", text, flags=re.MULTILINE)[1:]
-    return bool(properties) and all(len({half.strip() for half in each.split("\n -> ")}) == 1 for each in properties)
+    properties = [each.split("\n -> ") for each in re.split(r"^\t\w+: ", text, flags=re.MULTILINE)[1:]]
+    return bool(properties) and all(
+        len(halves) == 2 and halves[0].strip() == halves[1].strip() for halves in properties
+    )
 
 
 def materialize(repo: Path, *, end: dt.datetime | None = None, views: Sequence[str] = ()) -> dt.datetime:
