@@ -21,7 +21,7 @@ LAYERS = {
     "errors": set(),
     "spec": {"errors"},
     "progress": set(),
-    "dbt": {"errors", "spec", "whole_files", "progress"},
+    "dbt": {"errors", "locking", "spec", "whole_files", "progress"},
     "engines": {"temporary", "waits", "errors", "spec", "dbt", "data_frames", "cancellation"},
     "arguments": {"errors"},
     "compiler": {"errors", "spec", "engines", "arguments"},

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -17,6 +19,7 @@ from gemel.dbt.environment import Reads
 from gemel.dbt.parsed import record_parsed
 from gemel.dbt.targets import find_target
 from gemel.errors import DefinitionError, Problems, ProjectError, QueryError, UnknownNameError, WarehouseError
+from gemel.locking import hold_lock
 from gemel.session import open_session
 from gemel.spec.principal import Principal
 from gemel.validation import validate
@@ -419,6 +422,21 @@ def test_a_target_folder_that_cannot_be_written_is_replaced_by_the_cache(project
     monkeypatch.setattr(gemel.dbt.running.os, "access", lambda folder, _: not str(folder).startswith(str(project)))
     assert gemel.load(project).query(["revenue"]).rows() == [(10,)]
     assert parses[0][2].startswith(str(tmp_path / "cache/gemel"))
+
+
+def test_two_that_find_a_stale_manifest_parse_it_once(project, parses):
+    make_older(project / "target/semantic_manifest.json")
+    (project / "target/gemel").mkdir(exist_ok=True)
+    lines = []
+    with ThreadPoolExecutor(1) as other:
+        with hold_lock(project / "target/gemel/parsing.lock", print, doing="parsing"):
+            loaded = other.submit(gemel.load, project, say=lines.append)
+            while len(lines) < 2:
+                assert not loaded.done(), loaded.result()
+                time.sleep(0.01)
+            (project / "target/semantic_manifest.json").touch()
+        assert loaded.result(30).query(["revenue"]).rows() == [(10,)]
+    assert parses == [] and lines[1] == f"process {os.getpid()} is parsing here; waiting for it to end"
 
 
 def test_a_manifest_that_is_named_is_never_made_anew(project, parses):

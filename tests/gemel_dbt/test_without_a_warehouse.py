@@ -144,7 +144,7 @@ def test_a_table_that_is_not_built_is_told_as_such(shop, run):
     for command in (ASK, ("validate",)):
         code, _, said = run(*command)
         assert code == 1 and "G405 the table shop.main.sales cannot be read: Table with name sales" in said
-        assert "hint: `dbt build --select sales` builds it" in said
+        assert "hint: `dbt build --select +sales` builds it, and what it reads" in said
 
 
 def test_a_column_is_told_with_its_table_and_the_definition_that_reads_it(shop, run):

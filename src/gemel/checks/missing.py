@@ -28,7 +28,7 @@ def explain_table(error: GemelError, relation: Relation, warehouse: Runner, dbt:
     message = f"the table {table} cannot be read: {error.message}"
     if node is None or node.kind == "source":
         return WarehouseError("G405", message, hint=error.hint)
-    return WarehouseError("G405", message, hint=f"`dbt build --select {node.name}` builds it")
+    return WarehouseError("G405", message, hint=f"`dbt build --select +{node.name}` builds it, and what it reads")
 
 
 def explain_expression(error: GemelError, about: About, relation: Relation, warehouse: Runner) -> GemelError:

@@ -3,10 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
+from gemel.dbt.profile import NoProfileError, Target, read_target
 from gemel.dbt.project_file import PROJECT_FILE, list_yaml_files
-from gemel.errors import Place, Problems, ProjectError
+from gemel.dbt.variables import Vars
+from gemel.errors import GemelError, Place, Problems, ProjectError
 from gemel.spec.places import read_text
 
 
@@ -81,6 +84,33 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     ),
 )
 """By dbt's words, what to do."""
+
+
+def find_obstacle(
+    project_dir: Path, chosen: Target | None, target: str | None, profiles_dir: str | None, vars: Vars | None
+) -> ProjectError | None:
+    """Why dbt cannot run here, whatever the project says; None if it may."""
+    if chosen is None:
+        try:
+            read_target(project_dir, target=target, profiles_dir=profiles_dir, vars=vars)
+        except NoProfileError as error:
+            return error
+        except GemelError:
+            return None  # dbt will tell
+        return None
+    try:
+        is_there = find_spec(f"dbt.adapters.{chosen.kind}") is not None
+    except (ImportError, ValueError):
+        is_there = True  # dbt will tell
+    if is_there:
+        return None
+    package = f"dbt-{chosen.kind}"
+    return ProjectError(
+        "G603",
+        f"dbt has no adapter for {chosen.kind}, the type of target {chosen.name!r}",
+        place=Place(str(chosen.file)),
+        hint=f"install {package} into the environment that has gemel (`pip install {package}`)",
+    )
 
 
 def missing_variable(error: ProjectError) -> str | None:

@@ -8,15 +8,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib.util import find_spec
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from gemel.dbt.environment import Reads, find_reads, find_setting, find_unproven, read_environment
 from gemel.dbt.events import run_reporting
-from gemel.dbt.failures import dbt_failure, missing_variable, relative
+from gemel.dbt.failures import dbt_failure, find_obstacle, missing_variable, relative
 from gemel.dbt.manifest import MANIFEST
 from gemel.dbt.parsed import find_vars, forget_others, names_its_tables, read_parsed, record_parsed, vars_of_last_run
-from gemel.dbt.profile import NoProfileError, Target, read_target
+from gemel.dbt.profile import Target, read_target
 from gemel.dbt.project_file import (
     PROJECT_FILE,
     find_packages,
@@ -29,7 +29,8 @@ from gemel.dbt.project_file import (
 from gemel.dbt.semantic.file import SEMANTIC_MANIFEST
 from gemel.dbt.targets import find_target, is_written_for
 from gemel.dbt.variables import Vars, digest_vars, write_vars
-from gemel.errors import GemelError, Place, Problems, ProjectError, reason_of
+from gemel.errors import Problems, ProjectError, reason_of
+from gemel.locking import hold_lock
 from gemel.progress import is_heard
 
 Say = Callable[[str], None]
@@ -78,16 +79,13 @@ def ensure_semantic_manifest(
         say(f"{name} may not be for target {wanted.name!r}: {how} for it")
     else:
         say(f"{relative(manifest, project_dir)} {reason}: {how}")
+    # dbt's partial parse leaves semantic models as they were whose tables now have another name.
+    command = ["parse", *(["--no-partial-parse"] if is_other else [])]
     try:
-        run_dbt_into(
-            folder,
-            # dbt's partial parse leaves semantic models as they were whose tables now have another name.
-            ["parse", *(["--no-partial-parse"] if is_other else [])],
-            project_dir,
-            target=target,
-            profiles_dir=profiles_dir,
-            vars=vars,
-        )
+        with _parsing(folder, say):
+            if explain_parse(folder, project_dir, chosen, vars) is None:  # another process has done it meanwhile
+                return manifest
+            run_dbt_into(folder, command, project_dir, target=target, profiles_dir=profiles_dir, vars=vars)
     except ProjectError as error:
         variable = missing_variable(error)
         if variable is None or chosen is None or variable not in str(chosen.settings):
@@ -98,6 +96,16 @@ def ensure_semantic_manifest(
     if not manifest.exists():
         raise ProjectError("G603", f"dbt parse succeeded, but did not write {relative(manifest, project_dir)}")
     return manifest
+
+
+@contextmanager
+def _parsing(folder: Path, say: Say) -> Iterator[None]:
+    """One process at a time parses into a folder, so that the record of a run is beside its artifacts."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # dbt will tell
+            (folder / "gemel").mkdir(parents=True, exist_ok=True)
+            stack.enter_context(hold_lock(folder / "gemel" / "parsing.lock", say, doing="parsing"))
+        yield
 
 
 def explain_parse(folder: Path, project_dir: Path, chosen: Target | None, vars: Vars | None) -> str | None:
@@ -156,33 +164,6 @@ def _use_stale(error: ProjectError, reason: str, folders: Sequence[Path], projec
     hint = f"to compile only, bring {files} from where dbt runs into {target}/, or to a folder that --artifacts names"
     error.hint = f"{error.hint}; or, {hint}" if error.hint else hint
     raise error
-
-
-def find_obstacle(
-    project_dir: Path, chosen: Target | None, target: str | None, profiles_dir: str | None, vars: Vars | None
-) -> ProjectError | None:
-    """Why dbt cannot run here, whatever the project says; None if it may."""
-    if chosen is None:
-        try:
-            read_target(project_dir, target=target, profiles_dir=profiles_dir, vars=vars)
-        except NoProfileError as error:
-            return error
-        except GemelError:
-            return None  # dbt will tell
-        return None
-    try:
-        is_there = find_spec(f"dbt.adapters.{chosen.kind}") is not None
-    except (ImportError, ValueError):
-        is_there = True  # dbt will tell
-    if is_there:
-        return None
-    package = f"dbt-{chosen.kind}"
-    return ProjectError(
-        "G603",
-        f"dbt has no adapter for {chosen.kind}, the type of target {chosen.name!r}",
-        place=Place(str(chosen.file)),
-        hint=f"install {package} into the environment that has gemel (`pip install {package}`)",
-    )
 
 
 def find_artifacts(
