@@ -27,6 +27,8 @@ def history_tests(histories: Iterable[JoinedHistory], *, dbt: DbtProject, root: 
         sql = escape_templates(compile_select(found, engine.dialect).sql, but=[ref])
         name = f"{versions.model}__one_version_of_{'_and_'.join(key.name for key in versions.keys)}"
         source = sources.get(versions.model) or "the semantic models"
-        config = f"{{{{ config(meta={{'gemel': {{'history': '{versions.model}'}}}}) }}}}"
+        group = dbt.group_of([history.relation], name)
+        of_group = f"group='{group}', " if group else ""
+        config = f"{{{{ config({of_group}meta={{'gemel': {{'history': '{versions.model}'}}}}) }}}}"
         files[f"{folder}/{name}.sql"] = add_header(".sql", source, f"{config}\n\n{sql}\n")
     return files

@@ -77,6 +77,13 @@ def generate(
             error.about = model.about
             problems.append(error)
             continue
+        try:
+            dbt.group_of(rows[model.name].relations, model.name)
+            for relation in rows[model.name].relations:
+                dbt.ref(relation)
+        except GemelError as error:
+            error.about = error.about or model.about
+            problems.append(error)
         if (circle := _circle(dbt, model.name, rows[model.name].relations)) is not None:
             message = f"dbt model {model.name!r} would depend on itself: {' -> '.join(circle)}"
             hint = "a generated model cannot be an input of its own saved query or wide view"

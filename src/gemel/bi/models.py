@@ -65,10 +65,10 @@ def compile_model(model: BiModel, dialect: str, casts: Mapping[str, str] | None 
 
 
 def write_model(model: BiModel, rows: Compiled, dbt: DbtProject) -> str:
-    """The text of `models/bi/<name>.sql`."""
+    """The text of `models/bi/<name>.sql`. Raises DefinitionError (G132, G133)."""
     escaped = replace(rows, sql=escape_templates(rows.sql))
     sql = escaped.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
-    return add_header(".sql", model.source, f"{_config(model)}\n\n{sql}\n")
+    return add_header(".sql", model.source, f"{_config(model, dbt.group_of(rows.relations, model.name))}\n\n{sql}\n")
 
 
 def properties(model: BiModel, types: Mapping[str, str], engine: Engine) -> Json:
@@ -113,7 +113,7 @@ def sentence(text: str) -> str:
     return flat if flat.endswith((".", "!", "?")) else f"{flat}."
 
 
-def _config(model: BiModel) -> str:
+def _config(model: BiModel, group: str | None) -> str:
     """dbt's config of the model, with the place of the table as far as the definition sets it."""
     export = model.export
     settings = {
@@ -121,6 +121,7 @@ def _config(model: BiModel) -> str:
         "alias": export.alias if export.alias != export.name else None,
         "schema": export.schema,
         "database": export.database,
+        "group": group,
     }
     arguments = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items() if value]
     return f"{{{{ config({', '.join(arguments)}) }}}}"

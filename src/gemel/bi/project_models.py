@@ -23,7 +23,7 @@ def check_models(session: Session, *, ask: bool) -> Iterator[GemelError]:
     try:
         _files(session, None, _connected(session) if ask else _unconnected(session))
     except Problems as problems:
-        yield from (each for each in problems.errors if each.code.startswith("G70"))
+        yield from (each for each in problems.errors if each.code.startswith(("G70", "G132", "G133")))
 
 
 def count_models(session: Session) -> int:

@@ -28,28 +28,32 @@ def generate(
     files: dict[str, str] = {}
     problems: list[GemelError] = []
     refs: set[str] = set()
+    read: dict[Relation, None] = {}
 
     def table(relation: Relation) -> exp.Table:
+        read[relation] = None
         refs.add(ref := f"{{{{ {dbt.ref(relation)} }}}}")
         return exp.Table(this=exp.Identifier(this=ref, quoted=False))
 
     context = Context(engine_of(dialect), table)
     for test in tests if folder else ():
+        read.clear()
         try:
             sql = escape_templates(compile_test(graph, test, context).sql, but=refs)
+            group = dbt.group_of(read, test.full_name)
         except GemelError as error:
             error.about = error.about or test.about
             problems.append(error)
             continue
         place = places.of(test.about)
         source = place.file if place else "the metrics"
-        files[f"{folder}/{test.full_name}.sql"] = add_header(".sql", source, f"{_config(test)}\n\n{sql}\n")
+        files[f"{folder}/{test.full_name}.sql"] = add_header(".sql", source, f"{_config(test, group)}\n\n{sql}\n")
     if problems:
         raise Problems(problems)
     return files
 
 
-def _config(test: MetricTest) -> str:
+def _config(test: MetricTest, group: str | None) -> str:
     """dbt's config of the test: a Python call in double braces."""
-    severity = f"severity='{test.severity}', "
+    severity = f"severity='{test.severity}', " + (f"group='{group}', " if group else "")
     return f"{{{{ config({severity}meta={{'gemel': {{'metric': '{test.metric}', 'test': '{test.name}'}}}}) }}}}"

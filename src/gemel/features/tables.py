@@ -81,7 +81,8 @@ class Tables:
                 text = text.replace("WITH ", f"WITH {increment.ranges()}, ", 1)
                 facts = _templated(self._fingerprint(view, engine), dbt) if view.detect else ""
                 before = f"{{% set prepare %}}{{% raw %}}\n{increment.statements(facts)}{{% endraw %}}{{% endset %}}\n"
-            return f"{before}{_config(view, engine)}\n\n{text}\n"
+            group = dbt.group_of(typed.relations, view.name)
+            return f"{before}{_config(view, engine, group)}\n\n{text}\n"
 
     def uncast(self, view: BoundView, catalogs: frozenset[str] | None, engine: Engine = DUCKDB) -> Compiled:
         """The same table without casts, over the relations themselves, for the engine to describe its types."""
@@ -190,7 +191,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _config(view: BoundView, engine: Engine) -> str:
+def _config(view: BoundView, engine: Engine, group: str | None) -> str:
     """dbt's settings of the model, Python between its double braces."""
     settings = {"materialized": '"table"'}
     if view.lookback is not None:
@@ -201,6 +202,8 @@ def _config(view: BoundView, engine: Engine) -> str:
             "pre_hook": "prepare",
         }
     settings |= dict(engine.model_config)
+    if group is not None:
+        settings["group"] = json.dumps(group)
     if engine.has(Capability.COPIED):
         copy = (
             f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' "

@@ -1,6 +1,6 @@
 """A project as dbt describes it: its tables, their parents, and the declarations beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -139,6 +139,23 @@ class DbtProject:
             return call("ref", relation.name)
         version = None if node.id in self._followed else node.version
         return call("ref", node.name, package=node.package if node.package != self.name else None, version=version)
+
+    def group_of(self, relations: Iterable[Relation], reader: str) -> str | None:
+        """The group that a generated file must have, because dbt lets only a group's own nodes read its private models;
+        None if it reads no private model.
+
+        Raises DefinitionError (G133) if there are several such groups.
+        """
+        read = [node for node in map(self.node_at, relations) if node is not None and node.access == "private"]
+        private = {node.group: node for node in read if node.group}
+        if len(private) > 1:
+            listed = " and ".join(f"{node.name!r} of group {group!r}" for group, node in sorted(private.items()))
+            raise DefinitionError(
+                "G133",
+                f"{reader!r} reads the private dbt models {listed}, and what dbt builds can be in one group only",
+                hint="give these models one group, or set `access: protected` for those of all groups but one",
+            )
+        return next(iter(private), None)
 
     def relation_name(self, model: str) -> str | None:
         """The name in the engine's SQL of a model in the project's own package; None if dbt has no such model."""
