@@ -181,6 +181,7 @@ STAGES = {
         "calendars",
         "aggregates",
         "titles",
+        "frames",
         "lowering",
         "overlaps",
         "translation",

@@ -102,10 +102,10 @@ class Answer(Keeper):
     @kept
     def _result(self) -> "Result":
         with self._session.placing(), self._cancellation.scope():
-            if self._checks_keys:
+            if self._checks_keys and self._compiled.resolved is not None:
                 from gemel.checks import check_keys
 
-                for duplicate in check_keys(self._session.graph, self._query, self._session.runner):
+                for duplicate in check_keys(self._session.graph, self._compiled.resolved, self._session.runner):
                     raise duplicate
             limits = self._session.limits
             if self._timeout is not None:
@@ -131,12 +131,13 @@ class Answer(Keeper):
         """What the rows do not show: facts outside the time spine (G167), if the query uses one. Only then reading this
         queries the database. Raises as `rows`."""
         graph = self._session.graph
-        if {spine.relation for spine in graph.spines}.isdisjoint(self._compiled.relations):
+        resolved = self._compiled.resolved
+        if resolved is None or {spine.relation for spine in graph.spines}.isdisjoint(self._compiled.relations):
             return ()
         from gemel.checks import check_spines
 
         with self._session.placing(), self._cancellation.scope():
-            findings = check_spines(graph, self._query, self._session.runner)
+            findings = check_spines(graph, resolved, self._session.runner)
             for finding in findings:
                 self._session.add_place(finding)
             return tuple(findings)

@@ -5,6 +5,7 @@ import pytest
 from checks.shop import CUSTOMERS, DAYS, REVENUE, SALES, findings_in
 from checks.test_checks import HISTORY, derived, filtered
 from gemel import checks
+from gemel.compiler.names.resolution import resolve
 from gemel.compiler.question.parsing import make_query
 
 
@@ -176,7 +177,7 @@ def test_a_query_can_refuse_keys_that_are_not_unique_where_it_joins_by_them(tmp_
     query = make_query(["revenue"], group_by, where=where)
 
     def check(graph, runner):
-        return checks.check_keys(graph, query, runner)
+        return checks.check_keys(graph, resolve(graph, query), runner)
 
     findings = findings_in(tmp_path, segments, models=[SALES, counted], tables=twice, check=check)
     assert [each[:4] for each in findings] == ["G166"] * refused

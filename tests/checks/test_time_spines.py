@@ -46,7 +46,7 @@ def asked(folder, metrics, *group_by, **more):
         WEEKLY,
         derived("growth", "revenue - ago", "revenue", "{name: revenue, alias: ago, offset_window: 1 month}"),
         tables=SPREAD,
-        check=lambda graph, warehouse: checks.check_spines(graph, query, warehouse),
+        check=lambda graph, warehouse: checks.check_spines(graph, resolve(graph, query), warehouse),
     )
 
 
@@ -82,7 +82,10 @@ def test_facts_of_a_month_that_the_spine_has_in_part_are_inside_by_month(tmp_pat
         query = make_query(["filled"], [f"metric_time__{grain}"])
         (tmp_path / "shop.duckdb").unlink(missing_ok=True)
         found = findings_in(
-            tmp_path, lifelong, tables=half, check=lambda graph, at, query=query: checks.check_spines(graph, query, at)
+            tmp_path,
+            lifelong,
+            tables=half,
+            check=lambda graph, at, query=query: checks.check_spines(graph, resolve(graph, query), at),
         )
         assert len(found) == count
 

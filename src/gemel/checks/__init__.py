@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from gemel.checks import joins, losses, metrics, names, questions, rows, spines, tables, types
 from gemel.compiler.compiled import Context, compile_query
 from gemel.compiler.names.graph import Graph
-from gemel.compiler.names.resolution import resolve
+from gemel.compiler.names.terms import Resolved
 from gemel.compiler.question.query import Query
 from gemel.errors import GemelError
 from gemel.run import Runner
@@ -67,14 +67,14 @@ def check_rows(graph: Graph, warehouse: Runner, dbt: DbtProject | None = None) -
     return _check(graph, warehouse, (rows.time_spines, rows.histories, rows.keys, spines.off_spine), dbt)
 
 
-def check_keys(graph: Graph, query: Query, warehouse: Runner) -> list[GemelError]:
+def check_keys(graph: Graph, query: Resolved, warehouse: Runner) -> list[GemelError]:
     """The keys that are not unique among those by which a query joins: it would count facts more than once."""
-    return list(rows.joined_keys(graph, warehouse, rows.joins_of(graph, resolve(graph, query))))
+    return list(rows.joined_keys(graph, warehouse, rows.joins_of(graph, query)))
 
 
-def check_spines(graph: Graph, query: Query, warehouse: Runner) -> list[GemelError]:
+def check_spines(graph: Graph, query: Resolved, warehouse: Runner) -> list[GemelError]:
     """The facts outside the time spine that a query asks for: its answer has no rows at their times."""
-    return list(spines.off_spine_of(graph, resolve(graph, query), warehouse))
+    return list(spines.off_spine_of(graph, query, warehouse))
 
 
 def explain(

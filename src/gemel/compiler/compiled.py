@@ -4,7 +4,7 @@ A rule that applies to every query, however it is asked, belongs between them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import starmap
 from typing import Literal, TypeVar
 
@@ -102,7 +102,7 @@ class JoinedHistory:
 class Compiled:
     """SQL for an engine, with the columns of its result and the relations that it reads. `metrics` are the columns that
     are values of metrics, each with the type of whole numbers in it: `(("revenue", "BIGINT"),)`. Whoever runs it first
-    looks whether the `histories` have overlapping versions."""
+    looks whether the `histories` have overlapping versions. A query's SQL has the `resolved` query."""
 
     sql: str
     dialect: str
@@ -110,6 +110,7 @@ class Compiled:
     relations: tuple[Relation, ...] = ()
     metrics: tuple[tuple[str, str], ...] = ()
     histories: tuple[JoinedHistory, ...] = ()
+    resolved: Resolved | None = field(default=None, compare=False, repr=False)
 
     def with_names(self, name: Callable[[Relation], str]) -> "Compiled":
         """The same with names in place of the marks for relations, such as `{{ ref('flights') }}`."""
@@ -166,7 +167,8 @@ def compile_query(graph: Graph, query: Query, context: Context | None = None) ->
             hint="use fewer levels in its filters, expressions and metrics",
         ) from None
     metrics = tuple((metric.column, whole_type(graph, graph.metric(metric.name))) for metric in query.metrics)
-    return replace(answer, columns=_with_roles(graph, query, resolved, answer.columns), metrics=metrics)
+    columns = _with_roles(graph, query, resolved, answer.columns)
+    return replace(answer, columns=columns, metrics=metrics, resolved=resolved)
 
 
 def _with_roles(graph: Graph, query: Query, resolved: Resolved, columns: tuple[Column, ...]) -> tuple[Column, ...]:

@@ -17,24 +17,17 @@ from gemel.compiler.plan.algebra import (
     Join,
     Lookup,
     Moments,
-    Named,
     Plan,
     Scan,
     Stack,
-    Summary,
     Top,
     Versions,
-    Windowed,
     columns,
     is_rows,
 )
-from gemel.compiler.plan.facts import truncated
-from gemel.compiler.plan.parts import in_sight
 from gemel.compiler.question.expressions import (
     column,
-    conjunction,
     copied,
-    equal,
     free,
     identifier,
     identifiers,
@@ -44,9 +37,10 @@ from gemel.compiler.question.expressions import (
 from gemel.compiler.question.own import comparable
 from gemel.compiler.sql.aggregates import aggregate, simplify
 from gemel.compiler.sql.calendars import spelled
+from gemel.compiler.sql.frames import frame, frame_name, in_windows, left_at, period_before
 from gemel.compiler.sql.titles import facts_name, title_of
 from gemel.spec.manifest import Relation
-from gemel.spec.time import Window, seconds
+from gemel.spec.time import Window
 
 Tables = Callable[[Relation], exp.Table]
 History = tuple[Scan, Versions]
@@ -283,7 +277,7 @@ class _Lowering:
 
         stack: exp.Query = of(facts, *own(), column(plan.moment))
         for window in plan.windows:
-            left = exp.Alias(this=_left(moment, window, plan.schedule), alias=identifier(plan.moment))
+            left = exp.Alias(this=left_at(moment, window, plan.schedule), alias=identifier(plan.moment))
             branch = of(facts, *own(), left)
             stack = exp.Union(this=stack, expression=branch, distinct=True)
         for turn in plan.turns:
@@ -303,23 +297,23 @@ class _Lowering:
         draft.outputs = {c: column(c, moments) for c in spine.columns}
         joined = [] if self.ranges else [v for v in plan.values if isinstance(v.back, Window) and v.back != plan.step]
         if joined:
-            in_windows = self._cte(_in_windows(plan, spine, joined), "in_windows")
-            same = [exp.EQ(this=column(c, moments), expression=column(c, in_windows)) for c in spine.columns]
+            windows = self._cte(in_windows(plan, spine, joined), "in_windows")
+            same = [exp.EQ(this=column(c, moments), expression=column(c, windows)) for c in spine.columns]
             draft.joins.append(
-                exp.Join(this=exp.Table(this=identifier(in_windows)), on=exp.and_(*same, copy=False), side="LEFT")
+                exp.Join(this=exp.Table(this=identifier(windows)), on=exp.and_(*same, copy=False), side="LEFT")
             )
         for value in plan.values:
             if value.back == plan.step:  # the moment's own row
                 draft.outputs[value.name] = column(value.value, facts)
                 continue
             if value in joined:
-                draft.outputs[value.name] = column(value.name, in_windows)
+                draft.outputs[value.name] = column(value.name, windows)
                 continue
-            name = _frame_name(value.back)
+            name = frame_name(value.back)
             draft.windows[name] = exp.Window(
-                partition_by=[column(key, moments) for key in spine.keys] + _period(value.back, spine, moments),
+                partition_by=[column(key, moments) for key in spine.keys] + period_before(value.back, spine, moments),
                 order=exp.Order(expressions=[column(spine.moment, moments)]),
-                spec=_frame(value.back, plan.step, "RANGE" if self.ranges else "ROWS"),
+                spec=frame(value.back, plan.step, "RANGE" if self.ranges else "ROWS"),
             )
             function = {"sum": exp.Sum, "min": exp.Min, "max": exp.Max}[value.function]
             gathered = function(this=column(value.value, facts))
@@ -335,59 +329,6 @@ def _join(table: exp.Table, on: exp.Expr, how: str) -> exp.Join:
             return exp.Join(this=table, on=on, side=how.upper())
         case _:
             return exp.Join(this=table, kind="CROSS") if isinstance(on, exp.Boolean) else exp.Join(this=table, on=on)
-
-
-def _left(moment: exp.Expr, window: Window | str, step: Window) -> exp.Expr:
-    """The first moment that does not see any more what `moment` was the first to see."""
-    if isinstance(window, Window):
-        return exp.Add(this=moment.copy(), expression=interval(window))
-    over = exp.Add(this=_of_period(moment, window, step), expression=interval(Window(1, window)))
-    return exp.Add(this=over, expression=interval(step))
-
-
-def _of_period(moment: exp.Expr, grain: str, step: Window) -> exp.Expr:
-    """The period that a moment looks at: of the step before it, since a fact at the moment itself is not seen."""
-    return truncated(exp.Sub(this=moment.copy(), expression=interval(step)), grain, None)
-
-
-def _period(back: Window | str | None, spine: Moments, moments: str) -> list[exp.Expr]:
-    """What a frame is cut by, besides the keys."""
-    return [_of_period(column(spine.moment, moments), back, spine.schedule)] if isinstance(back, str) else []
-
-
-def _frame_name(back: Window | str | None) -> str:
-    if back is None:
-        return "until_now"
-    if isinstance(back, str):
-        return f"{back}_to_date"
-    return f"last_{back.count}_{back.unit}s" if back.count > 1 else f"last_{back.unit}"
-
-
-def _in_windows(plan: AsOf, spine: Moments, values: list[Windowed]) -> Aggregate:
-    """The windows of each moment by a join of the facts in the longest of them, and a sum of those in each."""
-    fact, moment = (column(spine.moment, side) for side in ("facts", "moments"))
-    longest = max((v.back for v in values if isinstance(v.back, Window)), key=seconds)
-    on = [equal(column(key, "facts"), column(key, "moments")) for key in spine.keys]
-    rows = Join(
-        Scan(spine, "moments"), Scan(plan.facts, "facts"), conjunction([*on, in_sight(fact, moment, longest)]), "inner"
-    )
-    keys = tuple(Named(name, column(name, "moments")) for name in spine.columns)
-    summaries = [
-        Summary(
-            v.name, v.function, column(v.value, "facts"), None if v.back == longest else in_sight(fact, moment, v.back)
-        )
-        for v in values
-    ]
-    return Aggregate(rows, keys, tuple(summaries))
-
-
-def _frame(back: Window | str | None, step: Window, kind: str) -> exp.WindowSpec:
-    """From the first step inside the window to the moment itself. Moments are whole steps apart, each one row."""
-    if not isinstance(back, Window):
-        start: exp.Expr | str = "UNBOUNDED"
-    else:
-        start = interval(Window((seconds(back) - seconds(step)) // seconds(step) * step.count, step.unit))
-    return exp.WindowSpec(kind=kind, start=start, start_side="PRECEDING", end="CURRENT ROW")
 
 
 def _inline(tree: exp.Expr, outputs: Mapping[str, exp.Expr]) -> exp.Expr:
