@@ -98,7 +98,7 @@ def trailing(count, grain):
         (ratio("bad", "orders"), "G102"),
         (ratio("orders", "bad"), "G102"),
         (simple("bad", "{{ Metric('bad', ['customer']) }} > 1"), "G102"),
-        (derived("no_such_function(revenue)", "revenue"), "G405"),
+        (derived("no_such_function(revenue)", "revenue"), "G406"),
         (derived("drop table canary", "revenue"), "G105"),
         (derived("revenue; drop table canary", "revenue"), "G105"),
         (derived("(select count(*) from canary)", "revenue"), "G105"),
