@@ -43,21 +43,22 @@ LAYERS = {
     "json_text": {"text_tables"},
     "files": {"errors", "spec", "dbt", "compiler", "engines", "whole_files"},
     "history_tests": {"spec", "compiler", "engines", "files"},
+    "builds": {"errors", "dbt", "engines", "compiler", "files"},
     "checks": {"errors", "spec", "engines", "compiler", "run", "histories"},
     "expectations": {"errors", "spec", "dbt", "compiler", "run", "session", "files"},
     "on_demand": {"errors", "spec", "compiler", "engines", "python_text"},
     "zoned_columns": {"spec", "engines", "compiler", "run"},
     "features": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "on_demand", "python_text"}
-    | {"keeping", "zoned_columns", "history_tests"},
+    | {"keeping", "builds", "zoned_columns", "history_tests"},
     "online": {"errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
-    | {"locking", "temporary", "progress"},
+    | {"builds", "locking", "temporary", "progress"},
     "training": {"temporary", "errors", "spec", "engines", "compiler", "run", "features", "on_demand", "whole_files"}
-    | {"data_frames", "progress"},
+    | {"builds", "data_frames", "progress"},
     "proof": {"errors", "spec", "dbt", "engines", "compiler", "run", "answer", "features", "online", "training"}
     | {"progress"},
     "feast": {"errors", "engines", "locking", "whole_files", "data_frames"},  # loaded by Feast only
     "bi": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "files", "zoned_columns"}
-    | {"history_tests"},
+    | {"builds", "history_tests"},
     "tracing": {"spec", "dbt"},
     "graph": {"errors", "spec", "dbt", "engines", "compiler", "session", "features", "on_demand", "tracing"},
     "diff": {"errors", "spec", "dbt", "engines", "compiler", "run", "session", "features", "tracing", "graph"}
@@ -66,7 +67,7 @@ LAYERS = {
     "validation": {"errors", "spec", "dbt", "run", "session", "checks", "expectations", "features", "bi"},
     "pipeline": {"errors", "spec", "dbt", "engines", "session", "files", "expectations", "features", "online", "proof"}
     | {"bi"}
-    | {"locking", "waits"},
+    | {"builds", "locking", "waits"},
     "mending": {"errors", "dbt", "files", "project", "whole_files"},
     "project": {
         "errors",

@@ -90,6 +90,12 @@ def tests_folder(root: Path) -> PurePosixPath | None:
     return PurePosixPath(folders[0]) / "metrics" if folders else None
 
 
+def macros_folder(root: Path) -> PurePosixPath | None:
+    """The first of the project's macro paths; None if it has none."""
+    folders = read_paths(root, "macro")
+    return PurePosixPath(folders[0]) if folders else None
+
+
 def add_header(suffix: str, source: str, text: str) -> str:
     """A generated file's text, below the line that marks it as ours and names its source."""
     return f"{_COMMENT[suffix]}{_MARK} {source}: change that and run `gemel generate`.\n{text}"
@@ -191,7 +197,7 @@ def _turn(change: Change) -> tuple[bool, bool]:
 
 
 def _ours(root: Path) -> Iterator[str]:
-    folders = (*(models_folder(root, name) for name in _FOLDERS), VIEWS, tests_folder(root))
+    folders = (*(models_folder(root, name) for name in _FOLDERS), VIEWS, tests_folder(root), macros_folder(root))
     for folder in filter(None, folders):
         for path in sorted((root / folder).glob("*")):
             if path.suffix in _COMMENT and is_ours(path):

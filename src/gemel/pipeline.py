@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from datetime import datetime
 
 from gemel.bi.project_models import model_files
+from gemel.builds.macros import macro_files
 from gemel.dbt.failures import DatabaseInUseError
 from gemel.dbt.project_file import PROJECT_FILE
 from gemel.dbt.running import find_target_dir, run_dbt_into
@@ -260,7 +261,8 @@ def _files(features: Features) -> dict[str, str | None]:
                 project=session.name,
                 dbt=session.dbt,
             )
-        return files | model_files(session, features.spec) | test_files(session)
+        files |= model_files(session, features.spec)
+        return files | macro_files(features.root, session.engine, files) | test_files(session)
     finally:
         features.release()
 

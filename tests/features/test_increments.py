@@ -143,7 +143,7 @@ class Table:
         sql = self.render(self.model, until, hooks=hooks, **variables)
         con.begin()
         try:
-            con.execute(self.render(hooks["pre_hook"], until, **variables))
+            con.execute(self.render(hooks["pre_hook"][-1], until, **variables))
             for column in self.add_columns:
                 con.execute(f"alter table buying add column {column}")
             con.execute(f"insert into buying by name {sql}" if self.there else f"create table buying as {sql}")

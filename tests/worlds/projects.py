@@ -16,7 +16,7 @@ from gemel.cli import main
 from worlds import warm_dbt
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ("dbt_project.yml", "profiles.yml", "models", "semantic", "metrics", "feature_views")
+EXAMPLE = ("dbt_project.yml", "profiles.yml", "models", "macros", "semantic", "metrics", "feature_views")
 
 
 def write_project(root: Path, files: Mapping[str, str]) -> Path:

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 
-def profiles(output: dict[str, Any]) -> str:
-    """The text of profiles.yml."""
-    return json.dumps({"shop": {"target": "dev", "outputs": {"dev": output}}})
+def profiles(output: dict[str, Any], **others: dict[str, Any]) -> str:
+    """The text of profiles.yml: the target `dev`, and others by name."""
+    return json.dumps({"shop": {"target": "dev", "outputs": {"dev": output, **others}}})
 
 
 PROJECT = """

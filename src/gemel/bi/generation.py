@@ -95,7 +95,7 @@ def generate(
     for model in models:
         casts = _casts(graph, model, rows[model.name], types.get(model.name, {}), destination.engine)
         typed = compile_model(model, destination.engine.dialect, casts) if casts else rows[model.name]
-        files[f"{folder}/{model.name}.sql"] = write_model(model, typed, dbt)
+        files[f"{folder}/{model.name}.sql"] = write_model(model, typed, dbt, destination.engine)
     content: Json = {}
     if models:
         content["models"] = [properties(model, types.get(model.name, {}), destination.engine) for model in models]

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from gemel.builds.hooks import hash_definition, hook_settings, write_config
 from gemel.compiler.compiled import Compiled, Context, compiled
 from gemel.compiler.plan.algebra import Plan
 from gemel.compiler.question.expressions import identifier
@@ -64,11 +65,12 @@ def compile_model(model: BiModel, dialect: str, casts: Mapping[str, str] | None 
     return compiled(model.plan, Context.marking(dialect, cast if casts else None))
 
 
-def write_model(model: BiModel, rows: Compiled, dbt: DbtProject) -> str:
+def write_model(model: BiModel, rows: Compiled, dbt: DbtProject, engine: Engine) -> str:
     """The text of `models/bi/<name>.sql`. Raises DefinitionError (G132, G133)."""
     escaped = replace(rows, sql=escape_templates(rows.sql))
     sql = escaped.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
-    return add_header(".sql", model.source, f"{_config(model, dbt.group_of(rows.relations, model.name))}\n\n{sql}\n")
+    config = _config(model, rows, engine, dbt.group_of(rows.relations, model.name))
+    return add_header(".sql", model.source, f"{config}\n\n{sql}\n")
 
 
 def properties(model: BiModel, types: Mapping[str, str], engine: Engine) -> Json:
@@ -113,7 +115,7 @@ def sentence(text: str) -> str:
     return flat if flat.endswith((".", "!", "?")) else f"{flat}."
 
 
-def _config(model: BiModel, group: str | None) -> str:
+def _config(model: BiModel, rows: Compiled, engine: Engine, group: str | None) -> str:
     """dbt's config of the model, with the place of the table as far as the definition sets it."""
     export = model.export
     settings = {
@@ -123,8 +125,16 @@ def _config(model: BiModel, group: str | None) -> str:
         "database": export.database,
         "group": group,
     }
-    arguments = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items() if value]
-    return f"{{{{ config({', '.join(arguments)}) }}}}"
+    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in settings.items() if value}
+    definition = hash_definition(rows.with_names(lambda relation: relation.name).sql)
+    return write_config(texts | hook_settings(engine, definition, newest=_newest(model, engine)))
+
+
+def _newest(model: BiModel, engine: Engine) -> str | None:
+    """The time of the newest fact, as far as the rows of a table have it."""
+    times = [each.name for each in model.columns if each.name.partition("__")[0] == "metric_time"]
+    newest = exp.Max(this=exp.column(identifier(times[0]))) if times and model.export.kind == "table" else None
+    return str(newest.sql(engine.dialect)) if newest else None
 
 
 def _column(column: Column, type_: str | None) -> Json:

@@ -26,5 +26,6 @@ ATHENA = replace(
     name="athena",
     dialect="athena",
     address=("region_name",),
+    create_table=None,  # a table of Hive's needs a place in S3
     feast=FeastStore("AthenaSource", f"{CONTRIB}.athena_offline_store.athena_source", _source, _store),
 )

@@ -62,5 +62,6 @@ BIGQUERY = Engine(
         }
     ),
     rewrites=(asof_to_join, day_to_moment, counted_interval, same_zone, filter_to_case, inline_windows),
+    create_table="{}",
     feast=FeastStore("BigQuerySource", FEAST, dotted, _store),
 )

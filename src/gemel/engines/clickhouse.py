@@ -53,5 +53,6 @@ CLICKHOUSE = Engine(
     rewrites=(asof_to_join, precise_time, signed_count, named_outputs),
     model_config=(("query_settings", json.dumps(dict.fromkeys(SETTINGS, 1))),),
     address=("host", "port"),
+    create_table="{}\nENGINE = MergeTree\nORDER BY tuple()",
     feast=FeastStore("ClickhouseSource", f"{CONTRIB}.clickhouse_offline_store.clickhouse_source", in_sql, _store),
 )

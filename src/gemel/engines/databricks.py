@@ -4,4 +4,4 @@ from dataclasses import replace
 
 from gemel.engines.spark import SPARK
 
-DATABRICKS = replace(SPARK, name="databricks", dialect="databricks", address=("host",))
+DATABRICKS = replace(SPARK, name="databricks", dialect="databricks", address=("host",), create_table="{}")

@@ -65,10 +65,12 @@ DUCKDB = Engine(
         Capability.ERROR,
         Capability.WIDE_DESCRIBE,
         Capability.COPIED,
+        Capability.CREATES_IN_TURN,
         Capability.ROUNDS,
     },
     rewrites=(),
     address=("path",),
+    create_table="{}",
     feast=FeastStore(
         "FileSource",
         FEAST,

@@ -40,6 +40,7 @@ class Capability(Enum):
     ROUNDS = "a time with nanoseconds is rounded to microseconds before it is truncated"
     COPIED = "Feast reads a Parquet copy of each feature table"
     ZONED_TIMES = "Feast compares times with a zone, and a time without one is in the session's zone"
+    CREATES_IN_TURN = "a table cannot be created while another transaction creates it"
     ZONED_MOMENTS = "the same for a row's own moments; sessions may have any zone, so UTC is named: AT TIME ZONE 'UTC'"
 
 
@@ -76,7 +77,9 @@ class Engine:
     fractions. `model_config` is added to the dbt config of a feature table, as Python text by name.
     `address` names the settings of dbt's target that identify the database, for OpenLineage.
     `row_hash` finds rows that have changed, where the engine has LOOKBACK. `utc_hint` says how to keep dbt's sessions
-    in UTC.
+    in UTC. `create_table` is how a hook of a dbt model creates a table that another may be creating: `{}` stands for a
+    CREATE TABLE IF NOT EXISTS with names and types. None where we know of no such statement; what builds the models is
+    then not recorded.
 
     These take a target of dbt's profile and the project's folder. `connect` opens the database; None where gemel only
     writes SQL for it. `uri` is SQLAlchemy's URI without a password. `read_only` returns settings that let dbt read the
@@ -94,6 +97,7 @@ class Engine:
     feast: FeastStore | None = None
     row_hash: RowHash | None = None
     utc_hint: str = "have dbt's sessions start in UTC"
+    create_table: str | None = None
     connect: "Callable[[Target, Path], Warehouse] | None" = None
     uri: "Callable[[Target, Path], str] | None" = None
     read_only: "Callable[[Target, Path, str | Path | None], dict[str, Any]] | None" = None

@@ -95,6 +95,7 @@ POSTGRES = Engine(
     feast=FeastStore("PostgreSQLSource", f"{CONTRIB}.postgres_offline_store.postgres_source", in_sql, _store),
     row_hash=RowHash(_hash_row, "NUMERIC"),
     utc_hint="have dbt's role start in UTC (`ALTER ROLE ... SET timezone = 'UTC'`)",
+    create_table="DO $$ BEGIN {}; EXCEPTION WHEN duplicate_table OR unique_violation THEN NULL; END $$",
     connect=_connect,
     uri=_uri,
 )

@@ -35,5 +35,6 @@ REDSHIFT = Engine(
     rewrites=(asof_to_join, filter_to_case, type_nulls),
     longest_name=127,
     address=("host", "port"),
+    create_table="{}",
     feast=FeastStore("RedshiftSource", FEAST, split, _store),
 )

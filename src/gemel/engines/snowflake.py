@@ -43,5 +43,6 @@ SNOWFLAKE = Engine(
     rewrites=(asof_to_join, is_true_to_coalesce, floating_division, filter_to_case),
     unscaled_types=frozenset({"NUMBER", "DECIMAL", "NUMERIC"}),
     address=("account",),
+    create_table="{}",
     feast=FeastStore("SnowflakeSource", FEAST, split, _store),
 )

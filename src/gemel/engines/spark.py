@@ -31,6 +31,7 @@ SPARK = Engine(
         Capability.ROUNDS_HALF_AWAY,
     },
     rewrites=(asof_to_join, within_group),
+    create_table="{}\nUSING parquet",
     feast=FeastStore(
         "SparkSource",
         f"{CONTRIB}.spark_offline_store.spark_source",

@@ -34,5 +34,6 @@ TRINO = Engine(
     capabilities=COMMON - {Capability.PERCENTILES} | {Capability.FUNCTIONS, Capability.ROUNDS_HALF_AWAY},
     rewrites=(asof_to_join, is_true_to_coalesce, weeks_in_days),
     address=("host", "port"),
+    create_table="{}",
     feast=FeastStore("TrinoSource", f"{CONTRIB}.trino_offline_store.trino_source", in_sql, _store),
 )

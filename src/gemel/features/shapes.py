@@ -66,6 +66,15 @@ def moment_sql(engine: Engine) -> str:
     return f"({MOMENT} AT TIME ZONE 'UTC')" if engine.has(Capability.ZONED_MOMENTS) else MOMENT
 
 
+def newest_moment(engine: Engine) -> str:
+    """The newest moment of the rows, in the same way."""
+    moment: exp.Expr = exp.column(exp.to_identifier(MOMENT, quoted=engine.has(Capability.UPPER_CASE_NAMES)))
+    newest: exp.Expr = exp.Max(this=moment)
+    if engine.has(Capability.ZONED_MOMENTS):
+        newest = exp.AtTimeZone(this=newest, zone=exp.Literal.string("UTC"))
+    return str(newest.sql(engine.dialect))
+
+
 def moment_type(engine: Engine) -> str:
     """The warehouse's name for the type of a row's moment."""
     return "TIMESTAMPTZ" if engine.has(Capability.ZONED_MOMENTS) else type_name("timestamp", engine)

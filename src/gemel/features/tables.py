@@ -1,6 +1,5 @@
 """A bound feature view to the dbt model that builds its table: SQL with `{{ ref(...) }}`, and its properties."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from gemel.builds.hooks import copy_metadata, hash_definition, hook_settings, write_config
 from gemel.compiler.compiled import Compiled, Context, Framed, JoinedHistory, compiled, definition_of, framed
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.features.detection import plan_fingerprint
@@ -25,7 +25,7 @@ from gemel.features.increments import DEFINITION, Increment
 from gemel.features.origins import NOTE
 from gemel.features.plans import plan_table
 from gemel.features.shapes import CREATED as CREATED
-from gemel.features.shapes import moment_type, refuse_unkept, shape_for_feast, type_name
+from gemel.features.shapes import moment_type, newest_moment, refuse_unkept, shape_for_feast, type_name
 from gemel.features.times import UNTIL, timestamp
 from gemel.features.types import TYPES
 from gemel.files import DATA as DATA
@@ -82,7 +82,7 @@ class Tables:
                 facts = _templated(self._fingerprint(view, engine), dbt) if view.detect else ""
                 before = f"{{% set prepare %}}{{% raw %}}\n{increment.statements(facts)}{{% endraw %}}{{% endset %}}\n"
             group = dbt.group_of(typed.relations, view.name)
-            return f"{before}{_config(view, engine, group)}\n\n{text}\n"
+            return f"{before}{_config(view, digest, engine, group)}\n\n{text}\n"
 
     def uncast(self, view: BoundView, catalogs: frozenset[str] | None, engine: Engine = DUCKDB) -> Compiled:
         """The same table without casts, over the relations themselves, for the engine to describe its types."""
@@ -109,13 +109,15 @@ class Tables:
         """
         if view.name not in self._digests:
             table = self._definition(view).with_names(lambda relation: relation.name)
-            self._digests[view.name] = _hash(table.sql)
+            self._digests[view.name] = hash_definition(table.sql)
         return self._digests[view.name]
 
     def digests(self, view: BoundView) -> dict[str, str]:
         """The digest of each column, independent of the other columns."""
         if view.name not in self._column_digests:
-            self._column_digests[view.name] = {name: _hash(text) for name, text in fingerprints(view.plan).items()}
+            self._column_digests[view.name] = {
+                name: hash_definition(text) for name, text in fingerprints(view.plan).items()
+            }
         return self._column_digests[view.name]
 
     def digests_of(
@@ -187,31 +189,27 @@ def _cast_columns(select: exp.Select, types: Types, casts: Mapping[str, exp.Data
     return select
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _config(view: BoundView, engine: Engine, group: str | None) -> str:
+def _config(view: BoundView, digest: str, engine: Engine, group: str | None) -> str:
     """dbt's settings of the model, Python between its double braces."""
     settings = {"materialized": '"table"'}
+    before, after = [], []
     if view.lookback is not None:
         settings = {
             "materialized": '"incremental"',
             "incremental_strategy": '"append"',
             "on_schema_change": '"sync_all_columns"',
-            "pre_hook": "prepare",
         }
+        before.append("prepare")
+    if engine.has(Capability.COPIED):
+        after.append(
+            f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' "
+            f"(FORMAT parquet, KV_METADATA {{{NOTE}, {copy_metadata(digest)}}})"
+        )
     settings |= dict(engine.model_config)
     if group is not None:
         settings["group"] = json.dumps(group)
-    if engine.has(Capability.COPIED):
-        copy = (
-            f"COPY (FROM {{{{ this }}}} ORDER BY {_keys(view)}) TO '{DATA / view.name}.parquet' "
-            f"(FORMAT parquet, KV_METADATA {{{NOTE}}})"
-        )
-        settings["post_hook"] = json.dumps(copy)
-    lines = ",\n".join(f"    {name}={value}" for name, value in settings.items())
-    return f"{{{{ config(\n{lines}\n) }}}}"
+    newest = newest_moment(engine)
+    return write_config(settings | hook_settings(engine, digest, newest=newest, before=before, after=after))
 
 
 def _keys(view: BoundView) -> str:
