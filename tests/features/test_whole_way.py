@@ -230,8 +230,6 @@ def test_a_training_set_is_made_by_command_and_in_python_of_a_file_or_a_select(p
         result = duckdb.sql(f"select orders_7d from '{project / out}'").fetchall()
         assert result == [(count,) for count in orders]
     manifest = json.loads((project / "exact.parquet.manifest.json").read_text())
-    built = json.loads((project / "target/manifest.json").read_text())
-    assert manifest["dbt"]["invocation_id"] == built["metadata"]["invocation_id"]
     training = library.load(project).training_set("buying.orders_7d", select, accuracy="exact")
     assert training.arrow()["orders_7d"].to_pylist() == [2, 2, 1]
     assert training.manifest["definitions"]["buying"]["table"] == manifest["definitions"]["buying"]["table"]

@@ -3,6 +3,7 @@
 import io
 import json
 from contextlib import redirect_stdout
+from pathlib import Path
 
 import pytest
 
@@ -314,3 +315,24 @@ def test_changes_that_are_older_than_the_lookback_are_found_by_plain_dbt(project
     sales.write_text(text)
     run()
     assert rows() == before
+
+
+def test_a_table_of_another_definition_is_refused_and_one_without_a_record_is_used(gemel, server):
+    train = ("training-set", "buying.revenue_7d", "--spine", "labels.csv", "--out", "o.parquet", "--accuracy", "served")
+    Path("labels.csv").write_text("customer,event_timestamp\na,2024-01-05\n")
+    server.execute(
+        f"insert into {SCHEMA}.gemel_builds values ('buying', 'ffffffffffff', 'i', timestamp '2999-01-01', null)"
+    )
+    for command in (train, ("features", "materialize", "buying")):
+        code, _, err = gemel(*command)
+        message = "G538 the table of 'buying' was built from another definition (ffffffffffff, and today's is "
+        assert (code, message in err) == (1, True), err
+        assert "), on 2999-01-01 00:00 UTC, by dbt's invocation i\n" in err
+    assert gemel("features", "materialize", "visiting")[0] == 0
+    assert "of 'buying' was built from another definition" in "".join(gemel("verify")[1:])
+    server.execute(f"delete from {SCHEMA}.gemel_builds where definition = 'ffffffffffff'")
+    assert gemel(*train)[0] == gemel("features", "materialize")[0] == 0
+    server.execute(f"alter table {SCHEMA}.gemel_builds rename to other_builds")
+    code, _, err = gemel(*train)
+    server.execute(f"alter table {SCHEMA}.other_builds rename to gemel_builds")
+    assert (code, err.splitlines()[0].startswith("no record says what built buying")) == (0, True), err

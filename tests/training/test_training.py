@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemel.builds.records import Build
 from gemel.compiler.names.graph import bind
 from gemel.dbt.semantic.reading import read_manifest
 from gemel.engines.connections.duckdb import Warehouse
@@ -66,9 +67,11 @@ class Place:
         for view in self.bound.views:
             sql = render(Tables(self.shop.graph).model(view, types[view.name], dbt=DbtProject()), "2024-02-01")
             self.shop.con.execute(f"create or replace table {view.name} as {sql}")
-        dbt = DbtProject(invocation_id="i1")
+        dbt = DbtProject()
         relations = {view.name: f"memory.main.{view.name}" for view in self.bound.views}
-        self.source = Source(self.shop.graph, types, relations, frozenset({"memory"}), dbt)
+        tables = Tables(self.shop.graph)
+        builds = {view.name: Build(tables.digest(view), "i1", "2024-02-01 00:00:00") for view in self.bound.views}
+        self.source = Source(self.shop.graph, types, relations, frozenset({"memory"}), dbt, builds)
 
     def make(self, names, spine, *, accuracy="served", **more):
         chosen = choose(self.bound, names.split())
@@ -292,9 +295,10 @@ def test_made_again_it_is_the_same_file_and_its_manifest_says_of_what(shared, tm
     assert manifest["sha256"] == hashlib.sha256(runs[0][0]).hexdigest()
     assert (manifest["accuracy"], manifest["rows"], manifest["format"]) == (accuracy, 3, ending)
     assert manifest["features"] == ["buying.orders_all", "buying.nick", "visiting.visits"]
-    assert manifest["dbt"]["invocation_id"] == "i1"
     view = shared.bound.views[0]
     assert manifest["definitions"]["buying"]["table"] == Tables(shared.shop.graph).digest(view)
+    built = {"invocation_id": "i1", "built_at": "2024-02-01 00:00:00"}
+    assert manifest["definitions"]["buying"].get("built") == (built if accuracy == "served" else None)
     assert manifest["columns"]["nick"] == "string"
     # A day after the sale of Jan 2, 10:00: the row of that day does not have the sale of its midnight yet.
     assert result.arrow()["orders_all"].to_pylist() == [1, 2, 1 if accuracy == "served" else 2]

@@ -26,9 +26,6 @@ COLUMNS = {
 """The columns of the table, with DuckDB's names of their types. `relation` is a name within the schema, so that a
 schema or a database can be renamed or copied; times are in UTC."""
 
-PARTIAL = ("--empty", "--sample", "clone")
-"""What stands in place of a definition for rows that dbt did not make of all facts, or did not make."""
-
 _MACROS = """\
 {#- What built each relation of a schema: rows of the table gemel_builds, of which the newest counts. Models that gemel
     generated write it in their own transaction. For all other models, in dbt_project.yml:
@@ -106,14 +103,14 @@ _TURN = """
 def macro_files(root: Path, engine: Engine, files: Files) -> dict[str, str]:
     """The file of the macros that the generated models in `files` call; none if there are no such models.
 
-    Raises ProjectError (G610) if dbt_project.yml has no folder for macros.
+    Raises ProjectError (G613) if dbt_project.yml has no folder for macros.
     """
     if not any("gemel_record_build(" in (text or "") for text in files.values()):
         return {}
     folder = macros_folder(root)
     if folder is None:
         raise ProjectError(
-            "G610",
+            "G613",
             "the generated models call macros, and dbt_project.yml names no macro-paths",
             hint="add a folder to it, such as `macro-paths: [macros]`",
             place=Place(PROJECT_FILE),

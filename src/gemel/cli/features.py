@@ -26,10 +26,17 @@ def command() -> None:
 def apply(session: "Session") -> None:
     """Register the generated definitions with Feast, as `feast apply` does."""
     from gemel.features.opened import open_features
+    from gemel.features.provenance import explain, read_served_builds
     from gemel.online import feast
 
-    for line in feast.apply(open_features(session).repo):
+    features = open_features(session)
+    for line in feast.apply(features.repo):
         say(line)
+    builds = read_served_builds(features, features.views)
+    for view in features.views:
+        message = explain(features, view, builds.get(view.name))
+        if message is not None:
+            say(f"{message}: it has today's definition in Feast, and the old values until `gemel build`")
     say("applied")
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # a lineage reads features without writing their tables
     from gemel.engines.engine import Engine
     from gemel.features.columns import TypeSources
     from gemel.features.origins import Origins
-    from gemel.features.tables import Types
+    from gemel.features.tables import Tables, Types
 
 
 def bound_features(session: Session) -> Bound:
@@ -142,6 +142,16 @@ class Features(Keeper):
         return TypeSources(
             runner.describe, runner.catalogs(), recorded, self.engine, is_utc=utc, roundings=runner.roundings
         )
+
+    @kept
+    def _tables(self) -> "Tables":
+        from gemel.features.tables import Tables
+
+        return Tables(self.session.graph)
+
+    def definition_of(self, view: BoundView) -> str:
+        """The hash of a view's definition, computed once for many reads."""
+        return self._tables.digest(view)
 
     def relations(self) -> dict[str, str]:
         """The name of each feature table in the database, from dbt's manifest. Raises BridgeError (G534)."""

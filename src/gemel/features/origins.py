@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from gemel.builds.records import Build
 from gemel.compiler.compiled import compile_select
 from gemel.dbt.profile import Target
 from gemel.errors import BridgeError, GemelError, WarehouseError
@@ -45,15 +46,16 @@ class Origin:
                 return None
 
 
-def read_origin(file: Path) -> Origin | None:
-    """The origin of a Parquet copy; None if the file does not have it."""
+def read_copy(file: Path) -> tuple[Origin | None, Build | None]:
+    """The origin of a Parquet copy and what built it; None of what the file does not have."""
     metadata = exp.Anonymous(this="parquet_kv_metadata", expressions=[exp.Literal.string(str(file))])
     query = exp.select("key", "value").from_(exp.Table(this=metadata))
     values: dict[str, str] = {}
     with suppress(WarehouseError), open_empty() as empty:
         rows = empty.rows(compile_select(query, empty.dialect))
         values = {bytes(key).decode(): bytes(value).decode() for key, value in rows}
-    return Origin.parse({"target": values.get("gemel_target"), "relation": values.get("gemel_relation")})
+    origin = Origin.parse({"target": values.get("gemel_target"), "relation": values.get("gemel_relation")})
+    return origin, Build.of_copy(values)
 
 
 class Origins:
@@ -70,7 +72,7 @@ class Origins:
 
     def check_copy(self, view: BoundView, file: Path) -> None:
         """Raises BridgeError (G536) for a Parquet copy that dbt wrote for another target."""
-        ours, theirs = self.of(view), read_origin(file)
+        ours, theirs = self.of(view), read_copy(file)[0]
         if not self._may_be_same(ours, theirs):
             raise BridgeError(
                 "G536",

@@ -2,7 +2,7 @@
 inputs of the request."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,16 @@ def answer(request: Request, rows: Sequence[Mapping[str, Any]], find: Find) -> l
     for view, names in request.computed:
         _add(answers, view, names, inputs, sources)
     return list(answers)
+
+
+def mark_outdated(request: Request, answers: Sequence[OnlineRow | None], views: Collection[str]) -> None:
+    """Mark the features of these views as computed from another definition, and on-demand features that use them."""
+    names = [name for each, _ in request.tables if each.view.name in views for name in each.columns]
+    for computed, own in request.computed:
+        names += own if any(source in views for source, _ in computed.view.sources) else ()
+    for row in answers:
+        if row is not None:
+            row.outdated += names
 
 
 def _check(request: Request, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlglot import exp
 
+from gemel.builds.records import Build
 from gemel.compiler.compiled import compile_select
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.question.expressions import column
@@ -36,10 +37,11 @@ def export(
     file: Path,
     *,
     until: dt.datetime,
+    build: Build | None = None,
 ) -> int:
     """Write the newest rows to `file`, completely or not at all. Returns their number.
 
-    `keys` and `features` map names to types.
+    `keys` and `features` map names to types. `build` goes into the file's metadata.
     """
     import pyarrow
     from pyarrow import parquet
@@ -49,7 +51,9 @@ def export(
     utc = until.astimezone(dt.UTC).replace(tzinfo=None)
     rows = newest_rows(table, tuple(keys), utc).subquery("newest")
     select = compile_select(exp.select(*(column(name) for name in types)).from_(rows), warehouse.dialect)
-    schema = pyarrow.schema([(name, _arrow(type_)) for name, type_ in types.items()])
+    schema = pyarrow.schema(
+        [(name, _arrow(type_)) for name, type_ in types.items()], metadata=build.metadata() if build else None
+    )
     make_folder(file.parent)
     count = 0
     with replace_when_complete(file) as half, parquet.ParquetWriter(half, schema) as writer:

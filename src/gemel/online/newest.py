@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from gemel.builds.records import Build
 from gemel.compiler.compiled import compile_select
 from gemel.compiler.features.cells import MOMENT
 from gemel.compiler.question.expressions import column
@@ -33,7 +34,7 @@ MEMORY = "600MB"
 class OnlineView:
     """A feature view for the online store. `entities` and `features` map names to types; `file` is the table's copy.
 
-    `origin` is the target of the table; None if no profile names it.
+    `origin` is the target of the table; None if no profile names it. `build` is what built it, if that is recorded.
     """
 
     name: str
@@ -42,6 +43,7 @@ class OnlineView:
     file: Path
     ttl: dt.timedelta | None = None
     origin: Origin | None = None
+    build: Build | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Newest:
     last: int | None
     built: int | None
     batches: Iterator[Batch] = field(repr=False)
+    build: Build | None = None
 
 
 @contextmanager
@@ -82,7 +85,7 @@ def newest(view: OnlineView, until: dt.datetime, *, sort: bool = False) -> Itera
         try:
             with open_empty(temp=folder, memory=MEMORY) as empty:
                 [(entities, last, built)] = empty.rows(compile_select(_extent(view, until), empty.dialect))
-                yield Newest(entities, last, built, _batches(view, empty, _rows(view, until, sort)))
+                yield Newest(entities, last, built, _batches(view, empty, _rows(view, until, sort)), view.build)
         except WarehouseError as error:
             raise BridgeError(
                 "G533",

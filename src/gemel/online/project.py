@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from gemel.builds.records import Build
 from gemel.errors import BridgeError, GemelError
 from gemel.features.bound import BoundView
 from gemel.features.opened import Features
+from gemel.features.provenance import explain, read_served_builds, refuse_others, tell_unrecorded
 from gemel.features.selection import Chosen, choose
 from gemel.features.tables import Types
 from gemel.online import feast
-from gemel.online.answers import Request, answer, prepare
+from gemel.online.answers import Request, answer, mark_outdated, prepare
 from gemel.online.config import OtherStore, Registry, Store, read_registry, read_store
 from gemel.online.encoding import decode_time
 from gemel.online.export import export
@@ -22,7 +24,7 @@ from gemel.online.newest import OnlineView
 from gemel.online.opening import open_intervals, open_store
 from gemel.online.reading import OnlineRow, find, key
 from gemel.online.registry.file import check_registry
-from gemel.online.store import StoredRow
+from gemel.online.store import State, StoredRow
 from gemel.online.stores import Stores
 from gemel.progress import track
 from gemel.spec.time import seconds
@@ -40,7 +42,7 @@ def materialize(
     """Bring the newest rows of the feature tables up to `end` (default: now) online. Returns the moment reached.
 
     gemel writes to SQLite and Redis itself, to other stores through Feast. Raises UnknownNameError (G204), BridgeError
-    (G56x).
+    (G538, G56x).
     """
     requested = features.select_views(views)
     for each in requested if views else ():
@@ -48,6 +50,9 @@ def materialize(
             raise BridgeError("G564", f"view {each.name!r} is not online", hint="remove `online: false` from the view")
     chosen = [view for view in requested if view.online]
     features.check_copies(chosen)
+    builds = read_served_builds(features, chosen)
+    refuse_others(features, chosen, builds, what="Parquet copy" if features.is_copied else "table")
+    tell_unrecorded(features, chosen, builds)
     registry = features.once(_read_registry)
     check_registry(features.repo, registry)
     config = features.once(_read_config)
@@ -58,11 +63,11 @@ def materialize(
     moment = (end.replace(tzinfo=dt.UTC) if end.tzinfo is None else end) if end else dt.datetime.now(dt.UTC)
     types = features.types()
     for view in track(chosen if not features.is_copied else (), "reading", lambda view: view.name):
-        _export(features, view, types[view.name], moment)
+        _export(features, view, types[view.name], moment, builds.get(view.name))
     features.release()
     store = open_store(config)
     try:
-        online = [_online_view(features, view, types[view.name]) for view in chosen]
+        online = [_online_view(features, view, types[view.name], builds.get(view.name)) for view in chosen]
         intervals = open_intervals(registry, features.repo)
         folder = features.repo / "data"
         return load(store, online, end=moment, folder=folder, intervals=intervals, say=say)
@@ -76,7 +81,12 @@ def read_online(features: Features, name: str, rows: Sequence[Mapping[str, Any]]
     On-demand features are computed from the inputs in the rows, even if nothing is online.
     Raises UnknownNameError (G204), BridgeError (G535, G56x) and Problems (G592).
     """
-    return answer(features.once(_Requests).find(name), rows, partial(_find, features))
+    request = features.once(_Requests).find(name)
+    others: set[str] = set()
+    answers = answer(request, rows, partial(_find, features, others))
+    if others:
+        mark_outdated(request, answers, others)
+    return answers
 
 
 class _Requests:
@@ -100,9 +110,10 @@ def _online_views(features: Features) -> dict[str, OnlineView]:
 
 
 def _find(
-    features: Features, needed: Sequence[Chosen], rows: Sequence[Mapping[str, Any]]
+    features: Features, others: set[str], needed: Sequence[Chosen], rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[Sequence[StoredRow | None]]:
-    """The rows of each view that are online. Raises BridgeError (G535, G565)."""
+    """The rows of each view that are online. Adds the views whose rows are of another definition than today's to
+    `others`. Raises BridgeError (G535, G565)."""
     config = features.once(_read_config)
     if isinstance(config, OtherStore):
         return [_ask_feast(features, each, rows) for each in needed]
@@ -111,7 +122,33 @@ def _find(
         found = find(store, [(views[each.view.name], each.columns) for each in needed], rows)
     for each, (state, _) in zip(needed, found, strict=True):
         features.origins.check_online(each.view, state.origin)
+        if features.once(_Notes).is_other(features, each.view, state):
+            others.add(each.view.name)
     return [stored for _, stored in found]
+
+
+class _Notes:
+    """The views whose online rows are of another definition, each told once: a reader answers many requests."""
+
+    def __init__(self, _: Features) -> None:
+        self._told: dict[tuple[str, int | None], bool] = {}
+
+    def is_other(self, features: Features, view: BoundView, state: State) -> bool:
+        message = explain(features, view, state.build, what="online rows")
+        if message is None:
+            return False
+        loaded = view.name, state.at
+        if loaded not in self._told:
+            self._told[loaded] = not _is_loaded_by_feast(features, view, state)
+            if self._told[loaded]:
+                features.session.say(f"{message}: `gemel build` replaces them")
+        return self._told[loaded]
+
+
+def _is_loaded_by_feast(features: Features, view: BoundView, state: State) -> bool:
+    """Whether Feast has materialized the view since we did: nothing records what built those rows."""
+    theirs = open_intervals(features.once(_read_registry), features.repo).until().get(view.name)
+    return theirs is not None and (state.until is None or theirs > decode_time(state.until))
 
 
 @contextmanager
@@ -167,14 +204,16 @@ def _why_not_read(features: Features) -> str | None:
     return None
 
 
-def _export(features: Features, view: BoundView, types: Types, moment: dt.datetime) -> None:
+def _export(features: Features, view: BoundView, types: Types, moment: dt.datetime, build: Build | None) -> None:
     online = _online_view(features, view, types)
     relation = features.relations()[view.name]
     with features.reading_tables():
-        export(features.session.runner, relation, online.entities, online.features, online.file, until=moment)
+        export(
+            features.session.runner, relation, online.entities, online.features, online.file, until=moment, build=build
+        )
 
 
-def _online_view(features: Features, view: BoundView, types: Types) -> OnlineView:
+def _online_view(features: Features, view: BoundView, types: Types, build: Build | None = None) -> OnlineView:
     return OnlineView(
         view.name,
         {entity: types[entity] for entity in view.entities},
@@ -182,6 +221,7 @@ def _online_view(features: Features, view: BoundView, types: Types) -> OnlineVie
         features.copy_of(view),
         dt.timedelta(seconds=seconds(view.ttl)) if view.ttl else None,
         features.origins.of(view),
+        build,
     )
 
 

@@ -24,12 +24,14 @@ Part = tuple[OnlineView, Sequence[str]]
 class OnlineRow:
     """The features of one entity row. `moments`: by feature, the time of its row, only for features that are online.
 
-    `stale`: the features that are older than their view's `ttl`.
+    `stale`: the features that are older than their view's `ttl`. `outdated`: those of a table that was built from
+    another definition than today's.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     moments: dict[str, dt.datetime] = field(default_factory=dict)
     stale: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
 
 
 def read(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gemel.builds.records import Build
 from gemel.features.origins import Origin
 from gemel.online.local_times import Zone
 from gemel.online.newest import Newest, OnlineView
@@ -26,7 +27,8 @@ class State:
 
     `last` is the latest moment of the rows that we wrote or began to write: later rows were written by another program,
     and stay. `until` is the moment as of which the whole view was written, `at` the time of writing, and `origin` the
-    target of the table. `zone` is the loader's time zone, in a store that has local times.
+    target of the table. `zone` is the loader's time zone, in a store that has local times. `build` is what built
+    the table when its rows were last written.
     """
 
     last: int | None = None
@@ -34,10 +36,12 @@ class State:
     at: int | None = None
     origin: Origin | None = None
     zone: Zone | None = None
+    build: Build | None = None
 
     def text(self) -> str:
-        origin, zone = (each.json() if each else None for each in (self.origin, self.zone))
-        return json.dumps({"last": self.last, "until": self.until, "at": self.at, "origin": origin, "zone": zone})
+        origin, zone, build = (each.json() if each else None for each in (self.origin, self.zone, self.build))
+        times = {"last": self.last, "until": self.until, "at": self.at}
+        return json.dumps(times | {"origin": origin, "zone": zone, "build": build})
 
     @staticmethod
     def parse(text: str | bytes | None) -> "State":
@@ -45,7 +49,8 @@ class State:
         try:
             kept = json.loads(text or "{}")
             last, until, at, origin, zone = map(kept.get, ("last", "until", "at", "origin", "zone"))
-            return State(last, until, at, Origin.parse(origin), Zone.parse(zone))
+            build = Build.parse(kept.get("build"))
+            return State(last, until, at, Origin.parse(origin), Zone.parse(zone), build)
         except (ValueError, AttributeError):
             return State()
 
@@ -57,12 +62,12 @@ class State:
 
     def begin(self, rows: Newest, origin: Origin | None) -> "State":
         """The state before rows are written."""
-        return State(latest(self.last, rows.last), self.until, self.at, origin or self.origin)
+        return State(latest(self.last, rows.last), self.until, self.at, origin or self.origin, build=self.build)
 
     def finish(self, rows: Newest, origin: Origin | None, until: int) -> "State":
         """The state after rows are written."""
         last = rows.last if self.last == EVER else latest(self.last, rows.last)
-        return State(last, until, time.time_ns() // 1000, origin or self.origin)
+        return State(last, until, time.time_ns() // 1000, origin or self.origin, build=rows.build)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from gemel.compiler.compiled import Compiled, compile_query
 from gemel.compiler.names.graph import Graph
 from gemel.compiler.question.parsing import make_query
 from gemel.features.opened import Features
+from gemel.features.provenance import explain, read_table_builds
 from gemel.features.selection import choose, select_views
 from gemel.online.project import holding, online_until
 from gemel.proof import parity
@@ -60,7 +61,11 @@ def verify(
                 facts_until=_facts_until(features),
                 engine=features.engine,
             )
-            return parity.verify(session.graph, views, source.types, places, at=at, moments=moments, say=say)
+            report = parity.verify(session.graph, views, source.types, places, at=at, moments=moments, say=say)
+            builds = read_table_builds(features, views)
+            found = (explain(features, view, builds.get(view.name)) for view in views)
+            report.reasons += [message for message in found if message is not None]
+            return report
     finally:
         features.release()
 

@@ -1,11 +1,13 @@
 """Training sets of a project's features."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gemel.compiler.features.cells import MOMENT
 from gemel.features.opened import Features
+from gemel.features.provenance import read_table_builds, refuse_others, tell_unrecorded
 from gemel.features.selection import choose
 from gemel.training.source import Source
 from gemel.training.training_set import Accuracy, Format, TrainingSet, make
@@ -27,12 +29,16 @@ def make_training_set(
     out: Path | None = None,
     format: Format | None = None,
 ) -> TrainingSet:
-    """Make a training set from a spine and names of services, views or single `view.feature`. Raises as `make`."""
+    """Make a training set from a spine and names of services, views or single `view.feature`. Raises as `make`,
+    and BridgeError (G538) if a table was built from another definition."""
     choice = choose(features.bound, names)
     source = source_of(features)
+    views = [each.view for each in choice.needed()] if accuracy == "served" else []
     try:
+        source = replace(source, builds=read_table_builds(features, views))
+        refuse_others(features, views, source.builds)
         with features.reading_tables():
-            return make(
+            result = make(
                 source,
                 choice,
                 spine,
@@ -42,5 +48,7 @@ def make_training_set(
                 out=out,
                 format=format,
             )
+        tell_unrecorded(features, views, source.builds)
+        return result
     finally:
         features.release()

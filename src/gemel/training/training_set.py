@@ -100,7 +100,7 @@ def make(
         schema, features = scratch.stream(
             compile_select(_answer(joined, choice, computed), scratch.dialect), size=64 * 2048
         )
-        columns = _widened(rows.schema, schema)
+        columns = _widened(rows.schema, schema, {name: each.json() for name, each in source.builds.items()})
         batches = _side_by_side(rows, features, columns)
         table = None
         if out is None:
@@ -159,10 +159,12 @@ def _input(reference: Reference) -> exp.Expr:
     return normalize(column(reference.name, "joined"), reference.type)
 
 
-def _widened(spine: "pyarrow.Schema", features: "pyarrow.Schema") -> "pyarrow.Schema":
+def _widened(spine: "pyarrow.Schema", features: "pyarrow.Schema", builds: dict[str, Any]) -> "pyarrow.Schema":
+    """The columns of both, with what built the features' tables in the metadata."""
     import pyarrow
 
-    return pyarrow.schema([*spine, *features], metadata=spine.metadata)
+    metadata = {**(spine.metadata or {}), **({b"gemel_builds": json.dumps(builds).encode()} if builds else {})}
+    return pyarrow.schema([*spine, *features], metadata=metadata or None)
 
 
 def _side_by_side(
