@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS {{ builds }} (
 {%- endmacro %}
 
 {% macro gemel_record_build(relation, definition, newest=none) -%}
+  {%- set create = gemel_create_builds(relation) | trim -%}
+  {%- if create %}{% do run_query(create) %}{% endif -%}
 INSERT INTO {{ gemel_builds(relation) }} (relation, definition, invocation_id, built_at, newest_fact)
 SELECT
   '{{ escape_single_quotes(relation.identifier) }}',
@@ -42,7 +44,7 @@ FROM {{ relation }}
 {% macro gemel_definition(definition) -%}
   {%- if flags.WHICH == 'clone' -%}clone
   {%- elif flags.EMPTY -%}--empty
-  {%- elif flags.SAMPLE -%}--sample
+  {%- elif flags.SAMPLE or invocation_args_dict.get('sample') -%}--sample
   {%- else -%}{{ definition }}
   {%- endif -%}
 {%- endmacro %}
@@ -53,8 +55,6 @@ FROM {{ relation }}
       and 'gemel_record_build(' not in result.node.raw_code -%}
     {%- set node = result.node -%}
     {%- set relation = api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias) -%}
-    {%- set create = gemel_create_builds(relation) | trim -%}
-    {%- if create %}{% do run_query(create) %}{% endif -%}
     {%- do run_query(gemel_record_build(relation, local_md5(node.compiled_code or node.checksum.checksum)[:12])) -%}
   {%- endfor -%}
 {%- endmacro %}

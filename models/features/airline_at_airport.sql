@@ -95,8 +95,14 @@ DELETE FROM {{ this }};
     materialized="incremental",
     incremental_strategy="append",
     on_schema_change="sync_all_columns",
-    pre_hook=prepare,
-    post_hook="COPY (FROM {{ this }} ORDER BY carrier, origin, event_timestamp) TO 'feature_views/data/airline_at_airport.parquet' (FORMAT parquet, KV_METADATA {gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}'})"
+    pre_hook=[
+        {"sql": "{{ gemel_create_builds(this) }}", "transaction": false},
+        prepare
+    ],
+    post_hook=[
+        "{{ gemel_record_build(this, '3e59dd75fd7b', newest='MAX(event_timestamp)') }}",
+        "COPY (FROM {{ this }} ORDER BY carrier, origin, event_timestamp) TO 'feature_views/data/airline_at_airport.parquet' (FORMAT parquet, KV_METADATA {gemel_target: '{{ target.name }}', gemel_relation: '{{ this }}', gemel_definition: '{{ gemel_definition('3e59dd75fd7b') }}', gemel_invocation: '{{ invocation_id }}', gemel_built_at: '{{ gemel_now() }}'})"
+    ]
 ) }}
 
 WITH build_range AS (

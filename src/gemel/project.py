@@ -258,7 +258,7 @@ class Project:
         entities of the features, the inputs of on-demand features, and `time_column`, in UTC if it has no zone.
         `accuracy` is "served" for what the online store would have returned at that moment, "exact" for windows that
         end at the moment itself. With `out`, the rows are written to that file as Parquet or Arrow, with a manifest
-        beside it. Raises UnknownNameError (G204) and BridgeError (G55x).
+        beside it. Raises UnknownNameError (G204) and BridgeError (G538, G55x).
         """
         from gemel.features.opened import open_features
         from gemel.training.project import make_training_set
@@ -279,7 +279,7 @@ class Project:
 
         Returns the moment up to which the views are online.
 
-        Raises UnknownNameError (G204) and BridgeError (G56x).
+        Raises UnknownNameError (G204) and BridgeError (G538, G56x).
         """
         from gemel.features.opened import open_features
         from gemel.online.project import materialize

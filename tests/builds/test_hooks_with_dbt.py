@@ -117,10 +117,11 @@ def test_a_model_that_fails_after_its_rows_were_made_leaves_no_record(project):
 def test_rows_that_are_not_those_of_all_facts_are_recorded_as_such(on_duckdb):
     assert on_duckdb.dbt("run", "--select", "buying").code == 0
     assert on_duckdb.dbt("run", "--select", "buying", "--empty").code == 0
+    assert on_duckdb.dbt("run", "--select", "buying", "--sample", "3 days").code == 0
     assert on_duckdb.dbt("run", "--select", "buying", "--target", "prod", target_path="prod").code == 0
     cloned = on_duckdb.dbt("clone", "--select", "buying", "--state", "prod", "--full-refresh")
     assert cloned.code == 0, cloned.text
-    assert [row.definition for row in on_duckdb.rows()] == [HASH.format(0), "--empty", "clone"]
+    assert [row.definition for row in on_duckdb.rows()] == [HASH.format(0), "--empty", "--sample", "clone"]
 
 
 def test_at_the_end_of_a_run_every_other_model_can_be_recorded_too(project):

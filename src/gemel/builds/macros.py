@@ -66,7 +66,7 @@ FROM {{ relation }}
 {% macro gemel_definition(definition) -%}
   {%- if flags.WHICH == 'clone' -%}clone
   {%- elif flags.EMPTY -%}--empty
-  {%- elif flags.SAMPLE -%}--sample
+  {%- elif flags.SAMPLE or invocation_args_dict.get('sample') -%}--sample
   {%- else -%}{{ definition }}
   {%- endif -%}
 {%- endmacro %}
