@@ -21,6 +21,9 @@ COMMANDS = {
     "list": ("listing", "List metrics, dimensions, values, saved queries, feature views …"),
     "functions": ("functions", "List the functions that filters may call."),
     "validate": ("validate", "Check every definition, and its SQL in the database."),
+    "validate-configs": ("validate", "The same as validate, by MetricFlow's name."),
+    "health-checks": ("health_checks", "Check that the database can be queried."),
+    "tutorial": ("tutorial", "Say where to begin."),
     "test": ("test", "Run the tests of metrics."),
     "generate": ("generate", "Write dbt models of BI views and features, metric tests, the Feast repo and exposures."),
     "build": ("build", "Run all steps: parse, generate, build, apply, materialize, verify."),
@@ -134,6 +137,7 @@ debug_option = click.option(
     epilog="Exit codes: 0 success, 1 error or failed check, 2 invalid usage, 130 stopped by Ctrl-C.",
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.option("--verbose", "-v", is_flag=True, expose_value=False, hidden=True)  # MetricFlow's
 @debug_option
 def command() -> None:
     """One definition for the metrics a business reads and the features its models learn from, on top of dbt."""

@@ -24,12 +24,18 @@ def command() -> None:
 
 @command.command()
 @_search
+@click.option("--show-all-dimensions", is_flag=True, help="Show the dimensions of each metric too.")
 @output_options
 @takes_project
-def metrics(project: "Project", *, search: str | None, **output: Any) -> None:
+def metrics(project: "Project", *, search: str | None, show_all_dimensions: bool, **output: Any) -> None:
     """List every metric and its description."""
-    rows = [(m.name, m.type, m.label, m.description) for m in project.metrics()]
-    _show(("metric", "type", "label", "description"), rows, search, output)
+    columns = ["metric", "type", "label", "description", *(["dimensions"] if show_all_dimensions else [])]
+    rows: list[tuple[Any, ...]] = []
+    for metric in project.metrics():
+        dimensions = project.dimensions([metric.name]) if show_all_dimensions else ()
+        names = [", ".join(each.name for each in dimensions)] if show_all_dimensions else []
+        rows.append((metric.name, metric.type, metric.label, metric.description, *names))
+    _show(columns, rows, search, output)
 
 
 @command.command()
@@ -89,14 +95,25 @@ def dimension_values(
 
 @command.command("saved-queries")
 @_search
+@click.option("--show-exports", is_flag=True, help="Show the exports of each saved query too.")
+@click.option("--show-parameters", is_flag=True, help="Show the filters, order and limit of each saved query too.")
 @output_options
 @takes_project
-def saved_queries(project: "Project", *, search: str | None, **output: Any) -> None:
+def saved_queries(
+    project: "Project", *, search: str | None, show_exports: bool, show_parameters: bool, **output: Any
+) -> None:
     """List every saved query and its content."""
-    rows = [
-        (q.name, ", ".join(q.metrics), ", ".join(q.group_by), q.label, q.description) for q in project.saved_queries()
-    ]
-    _show(("saved query", "metrics", "group by", "label", "description"), rows, search, output)
+    columns = ["saved query", "metrics", "group by", "label", "description"]
+    columns += ["exports"] if show_exports else []
+    columns += ["where", "order", "limit"] if show_parameters else []
+    rows = []
+    for query in project.saved_queries():
+        row = [query.name, ", ".join(query.metrics), ", ".join(query.group_by), query.label, query.description]
+        row += [", ".join(f"{each.name} ({each.kind})" for each in query.exports)] if show_exports else []
+        limit = None if query.limit is None else str(query.limit)
+        row += [" AND ".join(query.where), ", ".join(query.order_by), limit] if show_parameters else []
+        rows.append(tuple(row))
+    _show(columns, rows, search, output)
 
 
 @command.command("feature-views")

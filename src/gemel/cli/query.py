@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gemel.cli.metricflow import accepts
 from gemel.cli.options import items_option, say, takes_project
 from gemel.cli.output import output_options, write_answer
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--check-keys", is_flag=True, help="First check that each key by which the query joins is unique.")
 @click.option("--all", "all_rows", is_flag=True, help="Show all rows on a terminal, not only the first 1,000.")
 @output_options
+@accepts("--show-dataflow-plan", "--display-plans", "--show-sql-descriptions")
 @takes_project
 def command(
     project: "Project",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gemel.cli.metricflow import accepts
 from gemel.cli.options import say, takes_project_to_validate
 from gemel.errors import GemelError, Problems
 from gemel.spec.fields import format_count
@@ -41,11 +42,12 @@ def reports_json(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Read the tables' rows too: whether keys are unique, and all facts in the time spine.",
 )
 @click.option("--strict", is_flag=True, help="Exit 1 also if there are warnings.")
-@click.option("--notes", is_flag=True, help="Show notes too.")
+@click.option("--notes", "--show-all", "notes", is_flag=True, help="Show notes too.")
 @click.option(
     "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="The output format."
 )
 @reports_json
+@accepts("--verbose-issues", "--semantic-validation-workers", "--dw-timeout", "--timeout")
 @takes_project_to_validate
 def command(project: "Project", *, skip_dw: bool, data: bool, strict: bool, notes: bool, format: str) -> None:
     """Check every definition, and its SQL in the database. All problems are reported at once.
