@@ -82,7 +82,7 @@ def generated() -> str:
     return dialects.speak(lowering.lower(plan, dialects.named()), DUCKDB)
 
 
-def bound_view(settings: Sequence[str] = ()) -> tuple[Graph, BoundView]:
+def bound_view(settings: Sequence[str] = (), days: Sequence[int] = WINDOWS) -> tuple[Graph, BoundView]:
     """The view, with more of its settings, such as `lookback: 3 days`."""
     measures = [
         {"name": "sales", "agg": "count", "expr": "1"},
@@ -103,7 +103,7 @@ def bound_view(settings: Sequence[str] = ()) -> tuple[Graph, BoundView]:
     sides = {"numerator": {"name": "late_sales"}, "denominator": {"name": "sales"}}
     metrics.append({"name": "late_rate", "type": "ratio", "type_params": sides})
     graph = bind(read_manifest({"semantic_models": [model], "metrics": metrics}))
-    windows = ", ".join(f"{days} days" for days in WINDOWS)
+    windows = ", ".join(f"{count} days" for count in days)
     text = "feature_views:\n  - name: selling\n    entity: account\n    schedule: day\n"
     text += "".join(f"    {setting}\n" for setting in settings) + "    features:\n"
     text += "".join(f"      - {{metric: {name}, windows: [{windows}]}}\n" for name in METRICS)
