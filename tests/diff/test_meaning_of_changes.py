@@ -6,6 +6,7 @@ import json
 import pytest
 
 from gemel.dbt.manifest import parse_project
+from gemel.dbt.variables import Variables
 from gemel.diff.meaning import compare
 from gemel.diff.report import why
 from gemel.diff.states import State
@@ -133,7 +134,7 @@ def state(tmp_path):
         file.write_text(json.dumps(shop))
         variables, macros, exposures = (more.get(key) or {} for key in ("variables", "macros", "exposures"))
         data = {**manifest(sql, exposures), "macros": macros}
-        return State("a state", open_session(file), parse_project(data), Bound((), ()), variables=variables)
+        return State("a state", open_session(file), parse_project(data), Bound((), ()), variables=Variables(variables))
 
     return make
 
