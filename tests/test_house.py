@@ -200,6 +200,7 @@ HEAVY: dict[str, set[str]] = {
     "feast": {
         "feast.monitored",
         "feast.monitoring",
+        "feast.provenance",
         "feast.retrieval",
         "feast.rows",
         "feast.source",

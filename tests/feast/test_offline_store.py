@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+import warnings
 
 import pytest
 
@@ -382,3 +383,18 @@ def test_logged_features_can_be_read_again(repo, tmp_path, given):
     assert sorted(found.to_arrow().select(["customer", "buying__orders", "__request_id"]).to_pylist(), key=str) == [
         {"customer": 1, "buying__orders": 2, "__request_id": request} for request in ("r1", "r2")
     ]
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_copy_of_another_definition_than_the_registrys_is_told(repo):
+    repo.view(BUYING)
+    repo.views["buying"].tags["definition"] = "today"
+    repo.store.apply([repo.views["buying"]])
+    for metadata, is_other in (("", False), ("gemel_definition: 'today'", False), ("gemel_definition: 'before'", True)):
+        kept = f", KV_METADATA {{{metadata}}}" if metadata else ""
+        repo.sql(f"COPY buying TO '{repo.root / 'buying.parquet'}' (FORMAT parquet{kept})")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert repo.orders((1, "2024-01-05")) == [2]
+        told = [str(each.message) for each in caught if "another definition (before)" in str(each.message)]
+        assert len(told) == is_other, told

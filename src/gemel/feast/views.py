@@ -17,6 +17,7 @@ from sqlglot import exp
 from gemel.engines.duckdb import DIALECT
 from gemel.errors import BridgeError, did_you_mean
 from gemel.feast.joins import Feature, View
+from gemel.feast.provenance import warn_of_other_definition
 from gemel.feast.relations import aliased, columns_of, open_database, run
 from gemel.feast.source import relation_of
 
@@ -116,6 +117,7 @@ def _view(config: RepoConfig, view: FeatureView, features: Mapping[str, None], *
         raise BridgeError("G540", f"feature view {view.name!r} has no batch source")
     relation = relation_of(source, config)
     types = columns_of(relation)
+    warn_of_other_definition(view, config)
 
     def column(name: str) -> str:
         return relation.column(types, name, source.field_mapping)
