@@ -2,7 +2,7 @@
 {{ config(
     materialized="table",
     pre_hook=[{"sql": "{{ gemel_create_builds(this) }}", "transaction": false}],
-    post_hook=["{{ gemel_record_build(this, '7d3dc8af11e5', newest='MAX(metric_time__month)') }}"]
+    post_hook=["{{ gemel_record_build(this, 'f8bb4bafa712', newest='MAX(metric_time__month)') }}"]
 ) }}
 
 SELECT

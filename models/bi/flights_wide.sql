@@ -2,7 +2,7 @@
 {{ config(
     materialized="view",
     pre_hook=[{"sql": "{{ gemel_create_builds(this) }}", "transaction": false}],
-    post_hook=["{{ gemel_record_build(this, '2fa573b0cb6b') }}"]
+    post_hook=["{{ gemel_record_build(this, 'b8618048114b') }}"]
 ) }}
 
 SELECT

@@ -2,7 +2,7 @@
 {{ config(
     materialized="view",
     pre_hook=[{"sql": "{{ gemel_create_builds(this) }}", "transaction": false}],
-    post_hook=["{{ gemel_record_build(this, '70249745c610') }}"]
+    post_hook=["{{ gemel_record_build(this, '0a8ca4c8696f') }}"]
 ) }}
 
 WITH per__destination AS (

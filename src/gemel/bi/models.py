@@ -69,7 +69,7 @@ def write_model(model: BiModel, rows: Compiled, dbt: DbtProject, engine: Engine)
     """The text of `models/bi/<name>.sql`. Raises DefinitionError (G132, G133)."""
     escaped = replace(rows, sql=escape_templates(rows.sql))
     sql = escaped.with_names(lambda relation: f"{{{{ {dbt.ref(relation)} }}}}").sql
-    config = _config(model, rows, engine, dbt.group_of(rows.relations, model.name))
+    config = _config(model, sql, engine, dbt.group_of(rows.relations, model.name))
     return add_header(".sql", model.source, f"{config}\n\n{sql}\n")
 
 
@@ -115,7 +115,7 @@ def sentence(text: str) -> str:
     return flat if flat.endswith((".", "!", "?")) else f"{flat}."
 
 
-def _config(model: BiModel, rows: Compiled, engine: Engine, group: str | None) -> str:
+def _config(model: BiModel, sql: str, engine: Engine, group: str | None) -> str:
     """dbt's config of the model, with the place of the table as far as the definition sets it."""
     export = model.export
     settings = {
@@ -126,8 +126,7 @@ def _config(model: BiModel, rows: Compiled, engine: Engine, group: str | None) -
         "group": group,
     }
     texts = {key: json.dumps(value, ensure_ascii=False) for key, value in settings.items() if value}
-    definition = hash_definition(rows.with_names(lambda relation: relation.name).sql)
-    return write_config(texts | hook_settings(engine, definition, newest=_newest(model, engine)))
+    return write_config(texts | hook_settings(engine, hash_definition(sql), newest=_newest(model, engine)))
 
 
 def _newest(model: BiModel, engine: Engine) -> str | None:
