@@ -402,10 +402,19 @@ def test_a_name_of_something_else_is_told_as_that(gemel):
         ("-m", "amount"): "amount is a measure of semantic model sales; ask for revenue, computed from it",
         ("-m", "tax"): "tax is a measure of semantic model sales, and no metric is made of it",
         ("-m", "sale__region"): "sale__region is a dimension: --group-by sale__region",
+        ("-m", "region"): "region is a dimension: --group-by sale__region",
         ("-m", "customer"): "customer is an entity: --group-by customer",
         ("-m", "by_region"): "by_region is a saved query: --saved-query by_region",
         ("-m", "revenue", "-g", "orders"): "orders is a metric: --metrics orders for its values",
         ("-g", "orders"): "orders is a metric: --metrics orders for its values",
+        (
+            "-m",
+            "revenue",
+            "-g",
+            "amount",
+        ): "amount is a measure of semantic model sales; ask for revenue, computed from it",
+        ("-g", "tax"): "tax is a measure of semantic model sales, and no metric is made of it",
+        ("-m", "revenue", "-g", "region"): "did you mean sale__region?",
     }
     for words, told in asked.items():
         result = gemel("query", *words)
