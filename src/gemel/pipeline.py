@@ -11,7 +11,7 @@ from gemel.builds.macros import macro_files
 from gemel.dbt.failures import DatabaseInUseError
 from gemel.dbt.project_file import PROJECT_FILE
 from gemel.dbt.running import find_target_dir, run_dbt_into
-from gemel.dbt.variables import Vars
+from gemel.dbt.variables import Vars, write_vars
 from gemel.engines.stores import TargetSettings
 from gemel.errors import BridgeError, GemelError, Place, Problems, ProjectError, UnknownNameError, WarehouseError
 from gemel.expectations.suite import metric_tests, test_files
@@ -92,6 +92,8 @@ def build(
 def _build(session: Session, *, moments: int, say: Say, step: Step) -> Report | None:
     with step("generate") as done:
         done.append(_summary(_write_first(session, say)))
+    if session.vars is None and session.given_vars:
+        say(f"dbt builds with the --vars of its last run: {write_vars(session.given_vars)}; --vars '{{}}' is none")
     with step("dbt build"):
         _build_models(session, say)
     features = open_features(session)

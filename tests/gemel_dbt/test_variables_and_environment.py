@@ -136,6 +136,19 @@ def test_a_build_hands_the_variables_on_and_diff_reads_both_states_with_them(sho
     assert '"before": 45' in (out := capsys.readouterr().out) and '"after": 90' in out, out
 
 
+def test_a_build_says_that_it_has_the_variables_of_the_last_run(shop, capsys):
+    run_dbt(shop, "build", "--vars", "{factor: 3}")
+    capsys.readouterr()
+    assert main(["build"]) == 0
+    told = capsys.readouterr()
+    assert "dbt builds with the --vars of its last run: {factor: 3}; --vars '{}' is none\n" in told.out + told.err
+    assert main(["build", "--vars", "{}"]) == 0
+    told = capsys.readouterr()
+    assert "last run" not in told.out + told.err
+    assert main(["query", "--metrics", "revenue", "--format", "csv", "--vars", "{}"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "10"
+
+
 @pytest.mark.parametrize("written", ["factor", "[1]", "{a: ["])
 def test_variables_that_are_no_object_are_refused(shop, capsys, written):
     assert main(["list", "metrics", "--vars", written]) == 1
