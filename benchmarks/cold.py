@@ -20,7 +20,17 @@ from report import Report, Table, ratio
 from timing import Times, median
 
 ROOT = Path(__file__).parent.parent
-PROJECT = ("dbt_project.yml", "profiles.yml", "models", "semantic", "metrics", "data", "feature_views", "tests/dbt")
+PROJECT = (
+    "dbt_project.yml",
+    "profiles.yml",
+    "models",
+    "macros",
+    "semantic",
+    "metrics",
+    "data",
+    "feature_views",
+    "tests/dbt",
+)
 QUESTION = ["--metrics", "flights,average_departure_delay", "--group-by", "carrier__name,metric_time__month"]
 LARGE = "gemel query, 5,000 metrics"
 TURNS = {"mf query": 3}

@@ -23,7 +23,7 @@ import gemel
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parents[1]
-PARTS = ("dbt_project.yml", "profiles.yml", "models", "semantic", "metrics", "feature_views", "data")
+PARTS = ("dbt_project.yml", "profiles.yml", "models", "macros", "semantic", "metrics", "feature_views", "data")
 
 # Each feature of gemel's, and what a table with one row for each entity and calendar day has in its place.
 FEATURES = {

@@ -29,7 +29,17 @@ import gemel
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parents[1]
-PARTS = ("dbt_project.yml", "profiles.yml", "models", "semantic", "metrics", "feature_views", "data", "tests/dbt")
+PARTS = (
+    "dbt_project.yml",
+    "profiles.yml",
+    "models",
+    "macros",
+    "semantic",
+    "metrics",
+    "feature_views",
+    "data",
+    "tests/dbt",
+)
 MONTHS = ("metric_time__month",)
 CHART = "late_rate"
 

@@ -17,7 +17,17 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from worlds.newer_yaml import rewrite_project  # noqa: E402
 
-PARTS = ("dbt_project.yml", "profiles.yml", "models", "semantic", "metrics", "feature_views", "data", "tests/dbt")
+PARTS = (
+    "dbt_project.yml",
+    "profiles.yml",
+    "models",
+    "macros",
+    "semantic",
+    "metrics",
+    "feature_views",
+    "data",
+    "tests/dbt",
+)
 ASK = """
 import json, gemel
 with gemel.load(".") as project:
