@@ -4,6 +4,7 @@
 """
 
 import argparse
+import contextlib
 import datetime as dt
 import json
 import os
@@ -21,7 +22,7 @@ import pandas
 
 import gemel
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 EXAMPLE = HERE.parents[1]
 PARTS = ("dbt_project.yml", "profiles.yml", "models", "macros", "semantic", "metrics", "feature_views", "data")
 
@@ -82,7 +83,8 @@ def main() -> None:
     options = parser.parse_args()
     # On a busy machine, threads that wait for each other take twenty times as long as one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with tempfile.TemporaryDirectory(prefix="leak-") as folder:
+    # The views' relative paths start in the copy, and the example has files of the same names.
+    with tempfile.TemporaryDirectory(prefix="leak-") as folder, contextlib.chdir(folder):
         project = build(Path(folder), options.start, options.end)
         results = compare(project, options.split, moments=options.moments)
     text = json.dumps(results, indent=2) + "\n"
