@@ -489,7 +489,7 @@ def test_the_words_of_dbt_come_without_the_lines_of_its_code():
         (
             "parse",
             "Exposure 'e' (transform/bi/_bi.yml) depends on a node named 'a' which was not found",
-            "remove transform/bi and run `gemel generate`",
+            "`gemel generate` writes them anew",
         ),
         ("build", "Parsing Error\n  no node", "`dbt build` shows the same"),
         ("build", "Failure in model a (models/a.sql)\nFailure in test t (x.yml)", "correct the model"),

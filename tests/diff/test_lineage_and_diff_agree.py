@@ -6,6 +6,7 @@ import json
 import pytest
 
 from gemel.dbt.manifest import parse_project
+from gemel.dbt.variables import Variables
 from gemel.diff.meaning import compare
 from gemel.diff.states import State
 from gemel.features.binding import Bound
@@ -71,7 +72,7 @@ def state(tmp_path):
 
 def comes_from(state):
     """The columns of src and u that lineage has for the metric."""
-    lineage = build(state.session.graph, state.features, state.dbt, {})
+    lineage = build(state.session.graph, state.features, state.dbt, Variables({}))
     part = lineage.upstream(*lineage.find("metric:counted"))
     return {node.name for node in part.nodes if node.kind == "column" and node.name.split(".")[0] in ("src", "u")}
 

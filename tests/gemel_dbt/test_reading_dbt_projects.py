@@ -202,7 +202,7 @@ def test_declarations_are_read_as_written():
         exposures={"e": {"name": "board", "type": "dashboard", "owner": {"email": "ada@example.com"}}},
     )
     plain, filled = Export("a", "view", None, "by_day"), Export("b", "view", "main", "by_day")
-    assert dbt.saved_queries == (Declaration("daily", "metrics/a.yml", {}, (plain, filled)),)
+    assert dbt.saved_queries == (Declaration("daily", "metrics/a.yml", {}, exports=(plain, filled)),)
     assert dbt.semantic_models == (Declaration("orders", "", {"wide_view": True}),)
     assert dbt.metrics == {"revenue": "metric('Revenue')", "cost": "metric('till', 'cost')"}
     assert dbt.exposures == (Exposure("board", "dashboard", (), "ada@example.com"),)

@@ -267,21 +267,25 @@ def test_online_a_feature_is_as_old_and_as_stale_as_what_it_is_computed_of(shop)
         ("selling", 1): StoredRow(new, {"revenue_all": 3.0}),
     }
 
-    def find(chosen, keys):
-        return [stored.get((chosen.view.name, *key.values())) for key in keys]
+    def find(needed, rows):
+        return [
+            [stored.get((each.view.name, *(row[entity] for entity in each.view.entities))) for row in rows]
+            for each in needed
+        ]
 
     rows = [
         {"shop": 1, "customer": "a", "pieces": "5", "coupon": ""},
         {"shop": 2, "customer": "z", "pieces": None, "coupon": "CHEAP"},
     ]
-    first, second = answers.answer("offer_v1", choose(bound, ["offer_v1"]), shop.types(bound), rows, find)
+    request = answers.prepare("offer_v1", choose(bound, ["offer_v1"]), shop.types(bound))
+    first, second = answers.answer(request, rows, find)
     assert first.values == {"revenue_all": 3.0, "with_orders": 7, "cheap": False}
     assert (first.moments, first.stale) == ({"revenue_all": new, "with_orders": old}, ["with_orders"])
     assert (second.values, second.moments) == ({"revenue_all": None, "with_orders": None, "cheap": True}, {})
     with pytest.raises(
         BridgeError, match="'offer_v1' must be looked up by shop, customer, pieces, coupon, not by shop"
     ):
-        answers.answer("offer_v1", choose(bound, ["offer_v1"]), shop.types(bound), [{"shop": 1}], find)
+        answers.answer(request, [{"shop": 1}], find)
 
 
 @pytest.mark.parametrize(
