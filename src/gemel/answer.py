@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gemel.cancellation import Cancellation
 from gemel.errors import GemelError, WarehouseError
 from gemel.keeping import Keeper, kept
+from gemel.spec.fields import format_count
 from gemel.spec.principal import OWNER
 from gemel.text_tables import html
 
@@ -76,7 +77,7 @@ class Answer(Keeper):
         """The first rows as a table: what a notebook shows. The query runs, as for `rows`."""
         rows = self.rows()
         shown = rows[:NOTEBOOK_ROWS]
-        count = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
+        count = format_count(len(rows), "row")
         return html(self.columns, shown, note=count if len(shown) == len(rows) else f"{len(shown)} of {count}")
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gemel.spec.fields import format_count
-from gemel.spec.time import GRAINS
+from gemel.spec.time import finer, is_standard
 from gemel.text_tables import Rows
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def with_days(answer: "Answer", rows: Rows) -> Rows:
     days = frozenset(
         place
         for place, column in enumerate(answer.described)
-        if column.grain in GRAINS and GRAINS.index(column.grain) >= GRAINS.index("day")
+        if column.grain and is_standard(column.grain) and not finer(column.grain, "day")
     )
     if not days:
         return rows

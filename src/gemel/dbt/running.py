@@ -72,8 +72,8 @@ def ensure_semantic_manifest(
         return _use_stale(obstacle, reason, stale, project_dir, say)
     how = "running dbt parse"
     if vars is None and wanted.joinpath(SEMANTIC_MANIFEST).exists():
-        vars, told = _last_vars(wanted, project_dir)
-        how += told
+        vars, note = _last_vars(wanted, project_dir)
+        how += note
     if wanted != shared and not target and (shared / SEMANTIC_MANIFEST).exists() and vars is None:
         name = relative(shared / SEMANTIC_MANIFEST, project_dir)
         say(f"{name} may not be for target {wanted.name!r}: {how} for it")

@@ -338,22 +338,22 @@ def _cancelling(session: "Session") -> "Iterator[None]":
 
     ended = Event()
 
-    def tell() -> None:
+    def cancel() -> None:
         while not ended.wait(_PAUSE):
             with suppress(psycopg.Error):
                 session.cancel_safe(timeout=5)
 
-    teller = Thread(target=tell, daemon=True)
+    canceller = Thread(target=cancel, daemon=True)
     try:
-        with stopping(teller.start):
+        with stopping(canceller.start):
             yield
     except psycopg.errors.QueryCanceled:
         check()
         raise
     finally:
         ended.set()
-        if teller.ident is not None:
-            teller.join()
+        if canceller.ident is not None:
+            canceller.join()
 
 
 _PAUSE = 0.05  # seconds between two times that the server is told
